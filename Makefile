@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets. matrix and test prepare the machine themselves: scripts/setup
+# installs what is missing with apt-get and says so.
+
+GO     ?= go
+KERNEL ?=
+SYSCALL ?=
+DRIVER ?=
+ARGS   ?=
+OUT    ?= out
+
+export CGO_ENABLED = 0
+export GOFLAGS += -trimpath
+
+matrix_flags = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
+
+.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf matrix setup setup-c help clean
+
+all: build
+
+build: ## bin/scaplab and bin/scap
+	$(GO) build -o bin/ ./cmd/...
+
+generate: ## everything generated from tables/*.yaml
+	$(GO) run ./cmd/scaplab gen
+
+format:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "not gofmt-ed: $$files"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+fresh: ## generated code is what the table says
+	$(GO) run ./cmd/scaplab gen --check
+
+check: format vet fresh unit ## what every commit must pass
+
+unit:
+	$(GO) test ./...
+
+test: setup setup-c check ## all tests, and the harness on one real kernel
+	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
+
+matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat
+	bin/scaplab matrix $(matrix_flags)
+
+bpf: setup-c ## compile the eBPF objects and their Go bindings
+	$(GO) generate ./driver
+
+fuzz: ## a short run of every fuzz target
+	scripts/fuzz $(ARGS)
+
+bench: ## benchmarks; the live ones need root and a kernel with BTF
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+golden: ## rewrite the golden files after a wanted change
+	$(GO) test ./... -run Golden -update
+
+setup:
+	@scripts/setup qemu
+
+setup-c:
+	@scripts/setup clang
+
+clean:
+	rm -rf bin out
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/savefile"
+)
+
+func newConvertCmd() *cobra.Command {
+	var write writeFlags
+	var to, from, until, numbers string
+	var raw bool
+	cmd := &cobra.Command{
+		Use:   "convert FILE... OUT",
+		Short: "Write captures anew: current, compressed, cut, merged",
+		Long: `Write captures anew. Events of older schemas become current ones; several captures
+are merged by time, and the state is that of the first. A time is seconds after the
+first event (1.5), or a date as in 2006-01-02T15:04:05Z.`,
+		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch to {
+			case "":
+			case "falco":
+				write.compat = true
+			default:
+				return usage(fmt.Errorf("--to %s: only falco is known", to))
+			}
+			cut, err := parseCut(from, until, numbers)
+			if err != nil {
+				return err
+			}
+			paths, out := args[:len(args)-1], args[len(args)-1]
+			if err := notOneOf(out, paths); err != nil {
+				return err
+			}
+			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, write.options(), cut)
+		},
+	}
+	write.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&to, "to", "", "falco: the same as --compat")
+	f.StringVar(&from, "from", "", "leave out events before this time")
+	f.StringVar(&until, "until", "", "leave out events from this time on")
+	f.StringVar(&numbers, "events", "", "keep events by number, as in 1000-1999")
+	f.BoolVar(&raw, "raw", false, "events as they are in the file: older ones are not converted")
+	return cmd
+}
+
+// notOneOf guards against writing over what is being read.
+func notOneOf(out string, paths []string) error {
+	o, err := os.Stat(out)
+	if err != nil {
+		return nil // not there yet, or - for standard output
+	}
+	for _, path := range paths {
+		if p, err := os.Stat(path); err == nil && os.SameFile(o, p) {
+			return usage(fmt.Errorf("%s is read and written", path))
+		}
+	}
+	return nil
+}
+
+func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Options, fopts savefile.FileOptions, cut *cut) (err error) {
+	var sources []scap.Source
+	defer func() {
+		for _, src := range sources {
+			src.Close()
+		}
+	}()
+	for _, path := range paths {
+		r, err := savefile.Open(path, opts)
+		if err != nil {
+			return opened(err)
+		}
+		if fopts.State == nil {
+			fopts.State = r.State()
+		}
+		sources = append(sources, &named{Reader: r, path: path})
+	}
+	src := sources[0]
+	if len(sources) > 1 {
+		src = scap.Merge(sources...)
+	}
+	w, err := savefile.Create(out, fopts)
+	if err != nil {
+		return lacking(err)
+	}
+	defer func() {
+		if cerr := w.Close(); err == nil && cerr != nil {
+			err = lacking(cerr)
+		}
+	}()
+	evs := make([]event.Event, 256)
+	for cmd.Context().Err() == nil {
+		n, err := src.ReadBatch(evs)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return found(err)
+		}
+		kept, done := cut.apply(evs[:n])
+		if err := w.WriteBatch(kept); errors.Is(err, savefile.ErrLastFile) {
+			return nil
+		} else if err != nil {
+			return lacking(err)
+		}
+		if done {
+			return nil
+		}
+	}
+	return nil
+}
+
+// named puts the path in front of failures.
+type named struct {
+	*savefile.Reader
+	path string
+}
+
+func (n *named) ReadBatch(evs []event.Event) (int, error) {
+	c, err := n.Reader.ReadBatch(evs)
+	return c, n.failed(err)
+}
+
+func (n *named) NextInto(ev *event.Event) error { return n.failed(n.Reader.NextInto(ev)) }
+
+func (n *named) failed(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", n.path, err)
+}
+
+// cut keeps a part of a capture.
+type cut struct {
+	from, until       uint64 // ns since the Unix epoch, or after the first event
+	fromRel, untilRel bool
+	first, last       uint64 // numbers of events, from 1
+	num               uint64
+}
+
+func parseCut(from, until, numbers string) (*cut, error) {
+	c := &cut{until: math.MaxUint64, first: 1, last: math.MaxUint64}
+	var err error
+	if from != "" {
+		if c.from, c.fromRel, err = parseTime(from); err != nil {
+			return nil, usage(fmt.Errorf("--from: %w", err))
+		}
+	}
+	if until != "" {
+		if c.until, c.untilRel, err = parseTime(until); err != nil {
+			return nil, usage(fmt.Errorf("--until: %w", err))
+		}
+	}
+	if numbers != "" {
+		a, b, ok := strings.Cut(numbers, "-")
+		if c.first, err = strconv.ParseUint(a, 10, 64); err != nil {
+			return nil, usage(fmt.Errorf("--events: %w", err))
+		}
+		if !ok {
+			c.last = c.first
+		} else if b != "" {
+			if c.last, err = strconv.ParseUint(b, 10, 64); err != nil {
+				return nil, usage(fmt.Errorf("--events: %w", err))
+			}
+		}
+	}
+	return c, nil
+}
+
+func parseTime(s string) (ns uint64, relative bool, err error) {
+	if sec, err := strconv.ParseFloat(s, 64); err == nil && sec >= 0 && sec < 1e9 {
+		return uint64(math.Round(sec * 1e9)), true, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return 0, false, fmt.Errorf("%q is neither seconds nor a date", s)
+	}
+	return uint64(t.UnixNano()), false, nil
+}
+
+// apply keeps what is wanted of evs, in place; done when nothing more can be.
+func (c *cut) apply(evs []event.Event) (kept []event.Event, done bool) {
+	kept = evs[:0]
+	for i := range evs {
+		ts := evs[i].Timestamp()
+		if c.num == 0 {
+			if c.fromRel {
+				c.from += ts
+			}
+			if c.untilRel {
+				c.until += ts
+			}
+		}
+		c.num++
+		if c.num > c.last {
+			return kept, true
+		}
+		// Events may be a little out of order, so a late one does not end it.
+		if c.num >= c.first && ts >= c.from && ts < c.until {
+			kept = append(kept, evs[i])
+		}
+	}
+	return kept, false
+}

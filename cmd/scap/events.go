@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+type eventDoc struct {
+	Code     event.Type `json:"code"`
+	Name     string     `json:"name"`
+	Dir      string     `json:"dir"`
+	Category string     `json:"category"`
+	Source   string     `json:"source"`
+	Old      bool       `json:"old,omitempty"`
+	Own      bool       `json:"own,omitempty"`
+	Params   []paramDoc `json:"params"`
+}
+
+type paramDoc struct {
+	Name  string   `json:"name"`
+	Type  string   `json:"type"`
+	Names []string `json:"names,omitempty"`
+}
+
+func newEventsCmd() *cobra.Command {
+	var asJSON, old bool
+	cmd := &cobra.Command{
+		Use:   "events [NAME...]",
+		Short: "List the event types with their params",
+		Long: `List the event types with their params: code, direction, name, and name and type of
+each param. Codes from 32768 on are those that only this project has.`,
+		Example: "  scap events openat connect",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			docs := []eventDoc{}
+			for info := range event.All() {
+				if info.Flags&event.Unused != 0 || info.Flags&event.OldVersion != 0 && !old || len(args) > 0 && !slices.Contains(args, info.Name) {
+					continue
+				}
+				docs = append(docs, documentEvent(info))
+			}
+			if len(docs) == 0 {
+				return usage(fmt.Errorf("no event type is called %q", args))
+			}
+			out := bufio.NewWriter(cmd.OutOrStdout())
+			if asJSON {
+				enc := json.NewEncoder(out)
+				enc.SetIndent("", " ")
+				if err := enc.Encode(docs); err != nil {
+					return err
+				}
+				return out.Flush()
+			}
+			for _, d := range docs {
+				fmt.Fprintf(out, "%5d %s %s(", d.Code, d.Dir, d.Name)
+				for i, p := range d.Params {
+					if i > 0 {
+						out.WriteString(", ")
+					}
+					out.WriteString(p.Name + " " + p.Type)
+				}
+				out.WriteString(")\n")
+			}
+			return out.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with the names of flags")
+	cmd.Flags().BoolVar(&old, "old", false, "also types that only older captures have")
+	return cmd
+}
+
+func documentEvent(info *event.Info) eventDoc {
+	d := eventDoc{
+		Code: info.Code, Name: info.Name, Dir: string(direction(info.Code)),
+		Category: info.Category.String(), Source: info.Source.String(),
+		Old: info.Flags&event.OldVersion != 0, Own: info.Code >= event.FirstOwn,
+		Params: []paramDoc{},
+	}
+	for i := range info.Params {
+		p := paramDoc{Name: info.Params[i].Name, Type: info.Params[i].Type.String()}
+		if set := info.Params[i].Flags; set != nil {
+			for _, v := range set.Values {
+				p.Names = append(p.Names, v.Name)
+			}
+		}
+		d.Params = append(d.Params, p)
+	}
+	return d
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+const filterHelp = "FILTER is any number of event names and of pids: events of one of the names, by one of the processes."
+
+// filter keeps events by name and by pid.
+type filter struct {
+	names []string
+	types []bool // by event code; nil: all
+	pids  []uint64
+}
+
+// parseFilter reads arguments such as "openat", "read,write" and "4711".
+func parseFilter(args []string) (*filter, error) {
+	f := &filter{}
+	for _, arg := range args {
+		for _, word := range strings.FieldsFunc(arg, func(r rune) bool { return r == ',' || r == ' ' }) {
+			if pid, err := strconv.ParseUint(word, 10, 32); err == nil {
+				f.pids = append(f.pids, pid)
+				continue
+			}
+			if err := f.addName(word); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *filter) addName(name string) error {
+	known := false
+	for info := range event.All() {
+		if info.Name == name && info.Flags&event.Unused == 0 {
+			if f.types == nil {
+				f.types = make([]bool, 1<<16)
+			}
+			f.types[info.Code] = true
+			known = true
+		}
+	}
+	if !known {
+		return usage(fmt.Errorf("unknown event %q (scap events lists them all)", name))
+	}
+	f.names = append(f.names, name)
+	return nil
+}
+
+// keep tells whether the filter has nothing against ev.
+func (f *filter) keep(ev *event.Event, th *threads) bool {
+	if f.types != nil && !f.types[ev.Type()] {
+		return false
+	}
+	if f.pids == nil {
+		return true
+	}
+	tid := ev.TID()
+	return slices.Contains(f.pids, tid) || slices.Contains(f.pids, th.get(tid).pid)
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/scap/scaptest"
+)
+
+func runCommand(tb testing.TB, args ...string) (code int, stdout, stderr string) {
+	tb.Helper()
+	var out, errOut bytes.Buffer
+	code = run(tb.Context(), args, &out, &errOut)
+	return code, out.String(), errOut.String()
+}
+
+func mustRun(tb testing.TB, args ...string) string {
+	tb.Helper()
+	code, stdout, stderr := runCommand(tb, args...)
+	require.Zero(tb, code, stderr)
+	return stdout
+}
+
+func mustEvent(tb testing.TB, t event.Type, ts, tid uint64, add func(b *event.Builder), n int) *event.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(t, ts, tid, n)
+	add(&b)
+	raw, err := b.End()
+	require.NoError(tb, err)
+	ev := new(event.Event)
+	require.NoError(tb, ev.Reset(bytes.Clone(raw), 1))
+	return ev
+}
+
+const start = 1_700_000_000_000_000_000
+
+// cloneEvent is what parent sends when it has made child.
+func cloneEvent(tb testing.TB, ts, tid uint64, res, pid int64, comm string, flags uint32) *event.Event {
+	return mustEvent(tb, event.TypeCloneExit, ts, tid, func(b *event.Builder) {
+		b.AddInt64(res)
+		b.AddString("/bin/x")
+		b.AddEmpty()
+		b.AddInt64(int64(tid))
+		b.AddInt64(pid)
+		b.AddInt64(1)
+		b.AddEmpty()
+		for range 2 {
+			b.AddInt64(0)
+		}
+		b.AddUint64(0)
+		for range 3 {
+			b.AddUint32(0)
+		}
+		b.AddString(comm)
+		b.AddEmpty()
+		b.AddUint32(flags)
+	}, 21)
+}
+
+func someEvents(tb testing.TB) []*event.Event {
+	closeOf := func(ts, tid uint64, fd int64) *event.Event {
+		return mustEvent(tb, event.TypeCloseExit, ts, tid, func(b *event.Builder) { b.AddInt64(0); b.AddInt64(fd) }, 2)
+	}
+	prctl := mustEvent(tb, event.TypePrctlExit, start+4e9, 11, func(b *event.Builder) {
+		b.AddInt64(0)
+		b.AddUint32(15)
+		b.AddString("renamed")
+		b.AddInt64(0)
+	}, 4)
+	exit := mustEvent(tb, event.TypeProcexitEnter, start+6e9, 12, func(b *event.Builder) {
+		b.AddInt64(0)
+		b.AddInt64(0)
+		b.AddUint8(0)
+		b.AddUint8(0)
+		b.AddInt64(1)
+	}, 5)
+	hidden := closeOf(start+8e9, 10, 9)
+	hidden.SetHidden(true)
+	return []*event.Event{
+		closeOf(start, 10, 3),
+		cloneEvent(tb, start+1e9, 10, 11, 10, "main", 0),
+		cloneEvent(tb, start+2e9, 10, 12, 10, "main", cloneThread),
+		closeOf(start+3e9, 12, 4),
+		prctl,
+		closeOf(start+5e9+1, 11, 5),
+		exit,
+		closeOf(start+7e9, 12, 6),
+		hidden,
+		mustEvent(tb, 9999, start+9e9, 10, func(b *event.Builder) {}, 0),
+		mustEvent(tb, event.TypeReadExit, start+10e9, 10, func(b *event.Builder) {
+			b.AddInt64(3)
+			b.Add([]byte("\"\x01\xff"))
+			b.AddInt64(3)
+			b.AddUint32(3)
+		}, 4),
+	}
+}
+
+func mustCapture(tb testing.TB, opts savefile.FileOptions, evs ...*event.Event) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "x.scap")
+	if opts.State == nil {
+		opts.State = &proc.State{
+			Machine: proc.Machine{NumCPUs: 2, Memory: 1 << 30, Hostname: "host", BootTime: start - 1e9},
+			Threads: []proc.Thread{{TID: 10, PID: 10, Comm: "first", FDs: []proc.FD{{Num: 1, Type: proc.FDPipe}}}},
+		}
+	}
+	f, err := savefile.Create(path, opts)
+	require.NoError(tb, err)
+	for _, ev := range evs {
+		require.NoError(tb, f.Write(ev))
+	}
+	require.NoError(tb, f.Close())
+	return path
+}
+
+func TestReadPrintsLinesAsSysdigDoes(t *testing.T) {
+	time.Local = time.UTC
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	lines := strings.Split(mustRun(t, "read", "-r", path), "\n")
+	require.Equal(t, []string{
+		"1 22:13:20.000000000 1 first (10) < close res=0 fd=3",
+		"4 22:13:23.000000000 1 main (12) < close res=0 fd=4",
+		"5 22:13:24.000000000 1 renamed (11) < prctl res=0 option=15(PR_SET_NAME) arg2_str=renamed arg2_int=0",
+		"6 22:13:25.000000001 1 renamed (11) < close res=0 fd=5",
+		"8 22:13:27.000000000 1 <NA> (12) < close res=0 fd=6",
+		"10 22:13:29.000000000 1 main (10) < unknown(9999)",
+		"11 22:13:30.000000000 1 main (10) < read res=3 data=\".. fd=3 size=3",
+	}, append(append(append(lines[:1:1], lines[3:6]...), lines[7]), lines[8:10]...))
+	require.Contains(t, lines[1], "2 22:13:21.000000000 1 main (10) < clone res=11 exe=/bin/x args=NULL tid=10")
+	require.Contains(t, lines[6], "7 22:13:26.000000000 1 main (12) > procexit")
+	require.Len(t, lines, 11)
+}
+
+func TestReadFilters(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	numbers := func(args ...string) string {
+		var out []string
+		for l := range strings.Lines(mustRun(t, append([]string{"read", "-r", path}, args...)...)) {
+			num, _, _ := strings.Cut(l, " ")
+			out = append(out, num)
+		}
+		return strings.Join(out, " ")
+	}
+	require.Equal(t, "1 4 6 8", numbers("close"))
+	require.Equal(t, "1 4 6 8 9", numbers("close", "--all"))
+	require.Equal(t, "1 4 5", numbers("close,prctl", "-n", "3"))
+	require.Equal(t, "5 6", numbers("11"))
+	require.Equal(t, "1 2 3 4 7 10 11", numbers("10"), "a thread counts as its process, until it ends")
+	require.Equal(t, "1 4", numbers("close", "10"))
+}
+
+func TestReadTimes(t *testing.T) {
+	time.Local = time.UTC
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	for style, want := range map[string]string{
+		"relative": "6 5.000000001", "r": "6 5.000000001", "delta": "6 2.000000001", "epoch": "6 1700000005.000000001",
+		"full": "6 2023-11-14 22:13:25.000000001 +0000", "a": "6 22:13:25.000000001",
+	} {
+		require.Contains(t, mustRun(t, "read", "-r", path, "-t", style, "close"), "\n"+want+" ", style)
+	}
+	code, _, stderr := runCommand(t, "read", "-r", path, "-t", "x")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, `scap read: unknown time "x": one of absolute, relative, delta, epoch, full`)
+}
+
+func TestReadJSONIsOneObjectPerEvent(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	scan := bufio.NewScanner(strings.NewReader(mustRun(t, "read", "-r", path, "--json")))
+	var objects []map[string]any
+	for scan.Scan() {
+		var o map[string]any
+		require.NoError(t, json.Unmarshal(scan.Bytes(), &o), scan.Text())
+		objects = append(objects, o)
+	}
+	require.Len(t, objects, 10)
+	require.Equal(t, map[string]any{
+		"evt.num": 1.0, "evt.rawtime": 1.7e18, "evt.cpu": 1.0, "proc.name": "first", "thread.tid": 10.0,
+		"evt.dir": "<", "evt.type": "close", "evt.args": map[string]any{"res": 0.0, "fd": 3.0},
+	}, objects[0])
+	require.Equal(t, "unknown(9999)", objects[8]["evt.type"])
+	require.Equal(t, map[string]any{"res": 3.0, "data": "\"..", "fd": 3.0, "size": 3.0}, objects[9]["evt.args"])
+}
+
+func TestStringsAreQuotedAsJSON(t *testing.T) {
+	for _, s := range []string{"", "plain", `"\`, "\x00\n\x1f", "ä€😀", "\u2028"} {
+		want := s
+		var got string
+		require.NoError(t, json.Unmarshal(new(printer).quoteFrom([]byte("x"+s), 1)[1:], &got))
+		require.Equal(t, want, got)
+	}
+	require.Equal(t, "\"a\ufffdb\"", string(new(printer).quoteFrom([]byte("a\xffb"), 0)))
+}
+
+func TestATruncatedFileIsReadAndToldOf(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, data[:len(data)-10], 0o600))
+	for _, cmd := range [][]string{{"read", "-r", path}, {"info", path}, {"convert", path, path + ".out"}} {
+		code, stdout, stderr := runCommand(t, cmd...)
+		require.Equal(t, exitFound, code, cmd)
+		require.Regexp(t, `scap \w+: .*x.scap: at byte \d+: read event block: 72 bytes expected, 62 there: capture is truncated`, stderr)
+		if cmd[0] == "read" {
+			require.Contains(t, stdout, "\n10 ")
+		}
+	}
+	code, stdout, _ := runCommand(t, "verify", path+".out")
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "x.scap.out: event 10: unknown type 9999\n", "what was complete was written")
+	require.NotContains(t, stdout, "truncated")
+	code, stdout, _ = runCommand(t, "verify", path)
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "capture is truncated")
+}
+
+func TestInfoTellsWhatIsThere(t *testing.T) {
+	time.Local = time.UTC
+	path := mustCapture(t, savefile.FileOptions{}, append(someEvents(t), mustEvent(t, event.TypeGetppidExit, start, 1, func(b *event.Builder) { b.AddInt64(1) }, 1))...)
+	text := mustRun(t, "info", path)
+	for _, want := range []string{
+		"machine     host, 2 CPUs, 1024 MiB, up since 2023-11-14 22:13:19.000 +0000\n",
+		"state       1 processes, 1 threads, 1 fds, 0 interfaces, 0 users, 0 groups\n",
+		"time        2023-11-14 22:13:20.000 +0000 to 2023-11-14 22:13:30.000 +0000 (10s)\n",
+		"events      12\n", "1 for the state only\n", "1 of unknown type\n",
+		"compatible  no: events that other readers pass over: getppid\n",
+	} {
+		require.Contains(t, text, want)
+	}
+	var info fileInfo
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", path)), &info))
+	require.Equal(t, uint64(12), info.Events)
+	require.Equal(t, "close", info.Types[0].Name)
+	require.Equal(t, uint64(5), info.Types[0].Events)
+	require.False(t, info.Compatible)
+
+	out := filepath.Join(t.TempDir(), "compat.scap")
+	mustRun(t, "convert", "--to", "falco", path, out)
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
+	info = fileInfo{}
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
+	require.True(t, info.Compatible, info.Why)
+	require.Regexp(t, `\A12 \S+ 1 <NA> \(1\) < getppid\n\z`, mustRun(t, "read", "-r", out, "syscall"))
+}
+
+func TestConvertCutsMergesAndCompresses(t *testing.T) {
+	dir := t.TempDir()
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	count := func(args ...string) uint64 {
+		out := filepath.Join(dir, "out.scap")
+		mustRun(t, append(append([]string{"convert"}, args...), out)...)
+		var info fileInfo
+		require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
+		return info.Events
+	}
+	require.Equal(t, uint64(11), count(path))
+	require.Equal(t, uint64(11), count("-z", path))
+	require.Equal(t, uint64(3), count("--from", "2", "--until", "5", path))
+	require.Equal(t, uint64(2), count("--until", "2023-11-14T22:13:22Z", path))
+	require.Equal(t, uint64(4), count("--events", "3-6", path))
+	require.Equal(t, uint64(1), count("--events", "3", path))
+	require.Equal(t, uint64(9), count("--events", "3-", path))
+	require.Equal(t, uint64(22), count(path, path))
+	last := ""
+	for l := range strings.Lines(mustRun(t, "read", "-r", filepath.Join(dir, "out.scap"), "-t", "epoch", "--all")) {
+		at := strings.Fields(l)[1]
+		require.LessOrEqual(t, last, at, "merged by time")
+		last = at
+	}
+	for _, args := range [][]string{
+		{"convert", path, path}, {"convert", "--to", "x", path, "y"}, {"convert", "--from", "x", path, "y"}, {"convert", "--until", "x", path, "y"},
+		{"convert", "--events", "x", path, "y"}, {"convert", "--events", "1-x", path, "y"}, {"convert", path},
+	} {
+		code, _, _ := runCommand(t, args...)
+		require.Equal(t, exitUsage, code, args)
+	}
+	code, _, stderr := runCommand(t, "convert", path, filepath.Join(dir, "no", "x"))
+	require.Equal(t, exitEnvironment, code, stderr)
+}
+
+func TestSynthRotates(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "s")
+	mustRun(t, "synth", "--events", "1000", "-e", "400", "-W", "2", out)
+	require.Contains(t, mustRun(t, "verify", out+"0", out+"1"), "s0: fine: 200 events\n")
+	mustRun(t, "synth", "--events", "1000", "-z", out)
+	require.Contains(t, mustRun(t, "verify", out), "fine: 1000 events\n")
+}
+
+func TestVerifyFindsWrongSizes(t *testing.T) {
+	bad := mustEvent(t, event.TypeCloseExit, start, 10, func(b *event.Builder) { b.AddUint32(0); b.AddInt64(3); b.AddInt64(3) }, 3)
+	var evs []*event.Event
+	for range 15 {
+		evs = append(evs, bad)
+	}
+	path := mustCapture(t, savefile.FileOptions{}, append(evs, mustEvent(t, 9999, start, 1, func(*event.Builder) {}, 0))...)
+	code, stdout, _ := runCommand(t, "verify", path)
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "event 1: close has 3 params, its type 2\n")
+	require.Contains(t, stdout, "event 1: close: res has 4 bytes, a errno has 8\n")
+	require.Contains(t, stdout, "11 more findings\n")
+	code, _, stderr := runCommand(t, "verify", path+".none")
+	require.Equal(t, exitEnvironment, code, stderr)
+	require.NoError(t, os.WriteFile(path, []byte("no capture at all"), 0o600))
+	code, stdout, _ = runCommand(t, "verify", path)
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "not a capture")
+}
+
+func TestEventsAreListed(t *testing.T) {
+	require.Contains(t, mustRun(t, "events"), "    5 < close(res errno, fd fd)\n")
+	require.NotContains(t, mustRun(t, "events"), "    4 > close")
+	require.Contains(t, mustRun(t, "events", "--old", "close"), "    4 > close(fd fd)\n")
+	var docs []eventDoc
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "events", "--json", "openat")), &docs))
+	require.Contains(t, docs[1].Params[3].Names, "O_CLOEXEC")
+	code, _, _ := runCommand(t, "events", "nosuch")
+	require.Equal(t, exitUsage, code)
+}
+
+func TestWrongUse(t *testing.T) {
+	for _, args := range [][]string{{"read"}, {"read", "-r", "x", "--nosuch"}, {"nosuch"}, {"read", "-r", "x", "nosuchevent"}, {"record", "--driver", "x"}} {
+		code, _, stderr := runCommand(t, args...)
+		require.Equal(t, exitUsage, code, args)
+		require.Contains(t, stderr, "--help", args)
+	}
+	code, _, stderr := runCommand(t, "read", "-r", filepath.Join(t.TempDir(), "none"))
+	require.Equal(t, exitEnvironment, code, stderr)
+}
+
+func TestEveryCommandHasAnExample(t *testing.T) {
+	for _, c := range newRoot().Commands() {
+		require.NotEmpty(t, c.Example, c.Name())
+		require.NotEmpty(t, c.Long, c.Name())
+	}
+}
+
+func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
+	for _, test := range []struct {
+		filter []string
+		want   uint64
+	}{{nil, 11}, {[]string{"prctl"}, 1}} {
+		src := scaptest.New()
+		src.Poison = true
+		for _, ev := range someEvents(t) {
+			src.Add(ev.Bytes(), ev.CPU())
+			src.AddError(scap.ErrTimeout)
+		}
+		src.AddDrops(scap.Drops{BufferFull: 2, NoRing: 1})
+		f, err := parseFilter(test.filter)
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "r.scap")
+		file, err := savefile.Create(path, savefile.FileOptions{})
+		require.NoError(t, err)
+		var talk bytes.Buffer
+		rec := &recorder{f: f, names: newThreads(nil), file: file, err: &talk, progress: true, start: time.Now().Add(-time.Hour)}
+		require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
+		require.NoError(t, rec.close())
+		rec.summary(src)
+		require.Equal(t, test.want, rec.events)
+		require.Contains(t, talk.String(), "3 lost (2 ring full, 1 CPU without ring)\n")
+		require.Contains(t, talk.String(), "events, ", "progress is shown")
+		r, err := savefile.Open(path, savefile.Options{})
+		require.NoError(t, err)
+		n := uint64(0)
+		for _, err := range scap.Events(r) {
+			require.NoError(t, err)
+			n++
+		}
+		require.Equal(t, test.want, n)
+	}
+}
+
+func TestRecorderEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	rec := &recorder{f: &filter{}, names: newThreads(nil), text: &printer{out: &out, names: newThreads(nil)}, err: io.Discard, start: time.Now()}
+	require.NoError(t, rec.run(ctx, scaptest.New()))
+	src := scaptest.New()
+	src.Add(someEvents(t)[0].Bytes(), 0)
+	rec.count = 1
+	require.NoError(t, rec.run(t.Context(), src))
+	require.NoError(t, rec.close())
+	require.Contains(t, out.String(), "< close res=0 fd=3\n")
+}
+
+func TestFullOutputEndsTheCommand(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	code := run(t.Context(), []string{"read", "-r", path}, failing{}, io.Discard)
+	require.NotZero(t, code)
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("no room") }
+
+func BenchmarkText(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "s.scap")
+	mustRun(b, "synth", "--events", "500000", path)
+	for _, mode := range []string{"text", "json"} {
+		b.Run(mode, func(b *testing.B) {
+			b.ReportAllocs()
+			events := 0
+			for b.Loop() {
+				require.Zero(b, run(b.Context(), []string{"read", "-r", path, "--json=" + map[string]string{"text": "false", "json": "true"}[mode]}, io.Discard, io.Discard))
+				events += 500_000
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+		})
+	}
+}

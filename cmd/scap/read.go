@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/savefile"
+)
+
+// textFlags say how events are printed.
+type textFlags struct {
+	json, all bool
+	time      string
+	count     uint64
+}
+
+func (t *textFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&t.json, "json", false, "one JSON object per event")
+	cmd.Flags().BoolVar(&t.all, "all", false, "also events that only serve the state")
+	cmd.Flags().StringVarP(&t.time, "time", "t", timeStyles[0], "time of an event: "+strings.Join(timeStyles, ", "))
+	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after so many events; 0: never")
+}
+
+func (t *textFlags) printer(out io.Writer, names *threads) (*printer, error) {
+	style := slices.IndexFunc(timeStyles, func(s string) bool { return s == t.time || s[:1] == t.time })
+	if style < 0 {
+		return nil, usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
+	}
+	return &printer{out: out, json: t.json, all: t.all, time: timeStyles[style], names: names}, nil
+}
+
+func newReadCmd() *cobra.Command {
+	var path string
+	var text textFlags
+	var raw bool
+	cmd := &cobra.Command{
+		Use:   "read -r FILE [FILTER...]",
+		Short: "Print the events of a capture",
+		Long: `Print the events of a capture, one line each: number, time, CPU, process, thread,
+direction, name, arguments. FILE may be - for standard input.
+
+` + filterHelp,
+		Example: "  scap read -r trace.scap openat 1234",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := parseFilter(args)
+			if err != nil {
+				return err
+			}
+			r, err := savefile.Open(path, savefile.Options{Raw: raw})
+			if err != nil {
+				return opened(err)
+			}
+			defer r.Close()
+			names := newThreads(r.State())
+			p, err := text.printer(cmd.OutOrStdout(), names)
+			if err != nil {
+				return err
+			}
+			err = printAll(cmd.Context(), r, path, f, p, text.count)
+			if ferr := p.flush(); err == nil {
+				err = ferr
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; -: standard input")
+	_ = cmd.MarkFlagRequired("read")
+	cmd.Flags().BoolVar(&raw, "raw", false, "events as they are in the file: older ones are not converted")
+	text.add(cmd)
+	return cmd
+}
+
+func printAll(ctx context.Context, r *savefile.Reader, path string, f *filter, p *printer, count uint64) error {
+	num, printed := uint64(0), uint64(0)
+	section := r.Section()
+	return readAll(ctx, r, path, func(evs []event.Event) error {
+		if r.Section() != section {
+			section = r.Section()
+			p.names.reset(r.State())
+		}
+		for i := range evs {
+			ev := &evs[i]
+			num++
+			p.names.apply(ev)
+			if p.shown(ev) && f.keep(ev, p.names) {
+				if err := p.print(num, ev); err != nil {
+					return err
+				}
+				if printed++; printed == count {
+					return errStop
+				}
+			}
+			p.names.gone(ev)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/ebpf"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/savefile"
+)
+
+type recordOptions struct {
+	path     string
+	driver   string
+	root     string
+	duration time.Duration
+	live     ebpf.Options
+	write    writeFlags
+	text     textFlags
+}
+
+func newRecordCmd() *cobra.Command {
+	var o recordOptions
+	cmd := &cobra.Command{
+		Use:   "record [-w FILE] [FILTER...]",
+		Short: "Capture the events of this machine",
+		Long: `Capture the events of this machine: into a file, which begins with the state of the
+machine, or as text. Ends with SIGINT, and with a summary.
+
+` + filterHelp,
+		Example: "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := parseFilter(args)
+			if err != nil {
+				return err
+			}
+			if o.driver != "ebpf" {
+				if o.driver == "kmod" {
+					return lacking(errors.New("--driver kmod: this build has no kernel module source"))
+				}
+				return usage(fmt.Errorf("--driver %s: ebpf or kmod", o.driver))
+			}
+			return o.run(cmd, f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&o.path, "write", "w", "", "the capture file; -: standard output")
+	fl.StringVar(&o.driver, "driver", "ebpf", "ebpf or kmod")
+	fl.StringVar(&o.root, "root", "", "where the machine's root is seen, as from a container; its state is taken there")
+	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after so long")
+	fl.IntVarP(&o.live.Snaplen, "snaplen", "s", 0, "bytes of payload an event has at most")
+	fl.IntVar(&o.live.RingSize, "ring-size", 0, "bytes of each ring, a power of two")
+	fl.BoolVar(&o.live.DropFailed, "drop-failed", false, "no events of system calls that fail")
+	fl.BoolVar(&o.live.Enter, "enter", false, "also the enter events that some system calls have")
+	o.write.add(cmd)
+	o.text.add(cmd)
+	return cmd
+}
+
+// selectEvents asks the driver for what the filter keeps; tracepoints whose
+// events change the state come along, so that names stay right.
+func selectEvents(opts *ebpf.Options, names []string) {
+	if len(names) == 0 {
+		opts.All = true
+		opts.Tracepoints = nil
+		for _, tp := range ebpf.Tracepoints() {
+			// Page faults alone would be most of the capture.
+			if !strings.HasPrefix(tp, "page_fault") {
+				opts.Tracepoints = append(opts.Tracepoints, tp)
+			}
+		}
+		return
+	}
+	for _, name := range names {
+		if slices.Contains(ebpf.Tracepoints(), name) {
+			opts.Tracepoints = append(opts.Tracepoints, name)
+		} else {
+			opts.Syscalls = append(opts.Syscalls, name)
+		}
+	}
+}
+
+func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
+	ctx := cmd.Context()
+	selectEvents(&o.live, f.names)
+	src, err := ebpf.Open(o.live)
+	if err != nil {
+		return lacking(err)
+	}
+	defer src.Close()
+	for _, r := range src.Refused() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "not captured:", r)
+	}
+	state, err := proc.Scan(proc.Options{Root: o.root})
+	if err != nil {
+		return lacking(err)
+	}
+	rec := &recorder{f: f, names: newThreads(state), err: cmd.ErrOrStderr(), progress: isTerminal(cmd.ErrOrStderr())}
+	if o.path != "" {
+		opts := o.write.options()
+		opts.State = state
+		opts.FlushInterval = time.Second
+		opts.NewState = func() (*proc.State, error) { return proc.Scan(proc.Options{Root: o.root}) }
+		if rec.file, err = savefile.Create(o.path, opts); err != nil {
+			return lacking(err)
+		}
+	} else if rec.text, err = o.text.printer(cmd.OutOrStdout(), rec.names); err != nil {
+		return err
+	}
+	if o.duration > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, o.duration)
+		defer stop()
+	}
+	rec.count = o.text.count
+	rec.start = time.Now()
+	err = rec.run(ctx, src)
+	if cerr := rec.close(); err == nil {
+		err = cerr
+	}
+	rec.summary(src)
+	if err != nil && !errors.Is(err, savefile.ErrLastFile) {
+		return lacking(err)
+	}
+	return nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// recorder takes events from a live source to a file or to text.
+type recorder struct {
+	f        *filter
+	names    *threads
+	file     *savefile.File
+	text     *printer
+	err      io.Writer
+	progress bool
+	start    time.Time
+	events   uint64 // kept
+	count    uint64
+
+	lastShown  time.Time
+	lastEvents uint64
+}
+
+func (r *recorder) run(ctx context.Context, src scap.Source) error {
+	evs := make([]event.Event, 256)
+	tick := r.start
+	for ctx.Err() == nil {
+		n, err := src.ReadBatch(evs)
+		if err != nil && !errors.Is(err, scap.ErrTimeout) {
+			return err
+		}
+		if err := r.keep(evs[:n]); errors.Is(err, errStop) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		// A full batch says there is more: the clock can wait.
+		if n < len(evs) || r.events&0xfff == 0 {
+			if now := time.Now(); now.Sub(tick) >= time.Second {
+				tick = now
+				if err := r.flush(); err != nil {
+					return err
+				}
+				r.showProgress(src, now)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recorder) keep(evs []event.Event) error {
+	if r.file != nil && r.f.types == nil && r.f.pids == nil && r.count == 0 {
+		r.events += uint64(len(evs))
+		return r.file.WriteBatch(evs)
+	}
+	for i := range evs {
+		ev := &evs[i]
+		r.names.apply(ev)
+		if r.f.keep(ev, r.names) {
+			r.events++
+			if err := r.put(ev); err != nil {
+				return err
+			}
+			if r.events == r.count {
+				return errStop
+			}
+		}
+		r.names.gone(ev)
+	}
+	return nil
+}
+
+func (r *recorder) put(ev *event.Event) error {
+	if r.file != nil {
+		return r.file.Write(ev)
+	}
+	if !r.text.shown(ev) {
+		return nil
+	}
+	return r.text.print(r.events, ev)
+}
+
+func (r *recorder) flush() error {
+	if r.file != nil {
+		return r.file.Flush()
+	}
+	return r.text.flush()
+}
+
+func (r *recorder) close() error {
+	if r.file != nil {
+		return r.file.Close()
+	}
+	return r.text.flush()
+}
+
+func (r *recorder) showProgress(src scap.Source, now time.Time) {
+	if !r.progress || r.file == nil {
+		return
+	}
+	st, _ := src.Stats()
+	since := now.Sub(r.lastShown)
+	if r.lastShown.IsZero() {
+		since = now.Sub(r.start)
+	}
+	rate := float64(r.events-r.lastEvents) / since.Seconds()
+	r.lastShown, r.lastEvents = now, r.events
+	fmt.Fprintf(r.err, "\r\x1b[K%d events, %.0f/s, %s, %s", r.events, rate, size(r.file.Written()), drops(st.Drops))
+}
+
+func (r *recorder) summary(src scap.Source) {
+	if r.progress && !r.lastShown.IsZero() {
+		fmt.Fprint(r.err, "\r\x1b[K")
+	}
+	st, err := src.Stats()
+	elapsed := time.Since(r.start)
+	fmt.Fprintf(r.err, "%d events in %s (%.0f/s)", r.events, elapsed.Round(time.Millisecond), float64(r.events)/elapsed.Seconds())
+	if r.file != nil {
+		fmt.Fprintf(r.err, ", %s in %d file(s)", size(r.file.Written()), max(r.file.Files(), 1))
+	}
+	if err != nil {
+		fmt.Fprintf(r.err, ", losses unknown: %v\n", err)
+		return
+	}
+	fmt.Fprintf(r.err, ", %s\n", drops(st.Drops))
+}
+
+func drops(d scap.Drops) string {
+	if d.Total() == 0 {
+		return "none lost"
+	}
+	var causes []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{d.BufferFull, "ring full"}, {d.TooLarge, "too large"}, {d.Scratch, "no scratch memory"},
+		{d.TailCall, "not callable"}, {d.NoRing, "CPU without ring"}, {d.Other, "other"},
+	} {
+		if c.n > 0 {
+			causes = append(causes, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return fmt.Sprintf("%d lost (%s)", d.Total(), strings.Join(causes, ", "))
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+}

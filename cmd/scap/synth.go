@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/savefile"
+)
+
+func newSynthCmd() *cobra.Command {
+	var write writeFlags
+	var events int
+	cmd := &cobra.Command{
+		Use:   "synth OUT",
+		Short: "Write a made-up capture of any size",
+		Long: `Write a made-up capture: the mix of events of a busy server, the same every time. For
+measurements, and to try what reads captures.`,
+		Example: "  scap synth --events 5000000 bench.scap",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) (err error) {
+			opts := write.options()
+			opts.State = &proc.State{Machine: proc.Machine{NumCPUs: 4, Memory: 1 << 34, Hostname: "synthetic"}}
+			w, err := savefile.Create(args[0], opts)
+			if err != nil {
+				return lacking(err)
+			}
+			err = savefile.Synthesize(w, events)
+			if cerr := w.Close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return lacking(err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntVar(&events, "events", 1_000_000, "how many, about 80 bytes each")
+	write.add(cmd)
+	return cmd
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/binary"
+	"io"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// printer writes events as lines, the default ones of sysdig or JSON:
+//
+//	12 14:03:59.000000700 1 nginx (1047) < openat fd=5 dirfd=-100(AT_FDCWD) name=/etc/hosts ...
+type printer struct {
+	out   io.Writer
+	buf   []byte
+	json  bool
+	time  string // absolute, relative, delta, epoch, full
+	all   bool   // also what only serves the state
+	names *threads
+	first uint64 // timestamp of the first event
+	last  uint64 // of the one before
+	begun bool
+
+	second  uint64 // of the text in clock
+	clock   []byte
+	scratch []byte
+}
+
+var timeStyles = []string{"absolute", "relative", "delta", "epoch", "full"}
+
+func (p *printer) shown(ev *event.Event) bool {
+	if p.all {
+		return true
+	}
+	if ev.Hidden() {
+		return false
+	}
+	switch ev.Type() {
+	case event.TypeProcinfoEnter, event.TypeOpenEnter, event.TypeCreatEnter, event.TypeOpenatEnter, event.TypeOpenat2Enter, event.TypeConnectEnter:
+		return false // what they carry, the exit event has as well
+	}
+	return true
+}
+
+// print appends the line of ev, which is number num of its capture.
+func (p *printer) print(num uint64, ev *event.Event) error {
+	if !p.begun {
+		p.begun, p.first, p.last = true, ev.Timestamp(), ev.Timestamp()
+	}
+	if p.json {
+		p.appendJSON(num, ev)
+	} else {
+		p.appendLine(num, ev)
+	}
+	p.last = ev.Timestamp()
+	if len(p.buf) >= 64<<10 {
+		return p.flush()
+	}
+	return nil
+}
+
+func (p *printer) flush() error {
+	_, err := p.out.Write(p.buf)
+	p.buf = p.buf[:0]
+	return err
+}
+
+func (p *printer) appendLine(num uint64, ev *event.Event) {
+	b := strconv.AppendUint(p.buf, num, 10)
+	b = append(b, ' ')
+	b = p.appendTime(b, ev.Timestamp())
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(ev.CPU()), 10)
+	b = append(b, ' ')
+	b = p.appendComm(b, ev.TID())
+	b = append(b, " ("...)
+	b = strconv.AppendInt(b, int64(ev.TID()), 10)
+	b = append(b, ") "...)
+	b = append(b, direction(ev.Type()), ' ')
+	if name := genericName(ev); name != "" {
+		b = append(b, name...) // which is all that its params say
+	} else if info := ev.Info(); info != nil {
+		b = append(b, info.Name...)
+		if ev.NumParams() > 0 {
+			b = append(b, ' ')
+			b = ev.AppendArgs(b)
+		}
+	} else {
+		b = append(b, "unknown("...)
+		b = strconv.AppendUint(b, uint64(ev.Type()), 10)
+		b = append(b, ')')
+	}
+	p.buf = append(b, '\n')
+}
+
+// genericName is the name of the call that a generic event stands for: by its
+// code, or without one by its number on this architecture; "" for other events.
+func genericName(ev *event.Event) string {
+	if ev.Type() > event.TypeGenericExit {
+		return ""
+	}
+	code, nr := ev.Param(0), ev.Param(1)
+	if len(code) == 2 {
+		if c := int(binary.NativeEndian.Uint16(code)); c > 0 && c < len(syscallNames()) {
+			return syscallNames()[c]
+		}
+	}
+	if len(nr) == 2 {
+		for i := range driver.IDs {
+			call := driver.Call{NR: driver.IDs[i].NR}
+			if n, ok := call.Number(runtime.GOARCH); ok && n == int(binary.NativeEndian.Uint16(nr)) {
+				return driver.IDs[i].Name
+			}
+		}
+	}
+	return ""
+}
+
+// syscallNames are the names of syscall codes.
+var syscallNames = sync.OnceValue(func() []string {
+	names := []string{}
+	for i := range driver.IDs {
+		for len(names) <= int(driver.IDs[i].Code) {
+			names = append(names, "")
+		}
+		names[driver.IDs[i].Code] = driver.IDs[i].Name
+	}
+	return names
+})
+
+func direction(t event.Type) byte {
+	if t.Enter() {
+		return '>'
+	}
+	return '<'
+}
+
+func (p *printer) appendComm(b []byte, tid uint64) []byte {
+	th, ok := p.names.byTID[tid]
+	if !ok || len(th.comm) == 0 {
+		return append(b, "<NA>"...)
+	}
+	return append(b, th.comm...)
+}
+
+func (p *printer) appendTime(b []byte, ts uint64) []byte {
+	switch p.time {
+	case "relative":
+		return appendSeconds(b, int64(ts-p.first))
+	case "delta":
+		return appendSeconds(b, int64(ts-p.last))
+	case "epoch":
+		return appendSeconds(b, int64(ts))
+	case "full":
+		return event.AppendTime(b, ts)
+	}
+	// The same second comes again and again.
+	if sec := ts / 1e9; sec != p.second || p.clock == nil {
+		p.second = sec
+		p.clock = time.Unix(int64(sec), 0).AppendFormat(p.clock[:0], "15:04:05.")
+	}
+	return appendPadded(append(b, p.clock...), ts%1e9)
+}
+
+func appendSeconds(b []byte, ns int64) []byte {
+	if ns < 0 {
+		b = append(b, '-')
+		ns = -ns
+	}
+	b = strconv.AppendInt(b, ns/1e9, 10)
+	return appendPadded(append(b, '.'), uint64(ns%1e9))
+}
+
+func appendPadded(b []byte, v uint64) []byte {
+	var digits [9]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = byte('0' + v%10)
+		v /= 10
+	}
+	return append(b, digits[:]...)
+}
+
+// appendJSON appends one object; numbers are numbers, all else is text as in the
+// lines.
+func (p *printer) appendJSON(num uint64, ev *event.Event) {
+	b := append(p.buf, `{"evt.num":`...)
+	b = strconv.AppendUint(b, num, 10)
+	b = append(b, `,"evt.rawtime":`...)
+	b = strconv.AppendUint(b, ev.Timestamp(), 10)
+	b = append(b, `,"evt.cpu":`...)
+	b = strconv.AppendInt(b, int64(ev.CPU()), 10)
+	b = append(b, `,"proc.name":`...)
+	at := len(b)
+	b = p.quoteFrom(p.appendComm(b, ev.TID()), at)
+	b = append(b, `,"thread.tid":`...)
+	b = strconv.AppendInt(b, int64(ev.TID()), 10)
+	b = append(b, `,"evt.dir":"`...)
+	b = append(b, direction(ev.Type()))
+	b = append(b, `","evt.type":`...)
+	at = len(b)
+	info := ev.Info()
+	if name := genericName(ev); name != "" {
+		b = p.quoteFrom(append(b, name...), at)
+	} else if info != nil {
+		b = p.quoteFrom(append(b, info.Name...), at)
+	} else {
+		b = strconv.AppendUint(append(b, `"unknown(`...), uint64(ev.Type()), 10)
+		b = append(b, `)"`...)
+	}
+	b = append(b, `,"evt.args":{`...)
+	n := 0
+	for i, v := range ev.Params() {
+		if info == nil || i == len(info.Params) {
+			break
+		}
+		if n++; n > 1 {
+			b = append(b, ',')
+		}
+		par := &info.Params[i]
+		b = append(b, '"')
+		b = append(b, par.Name...)
+		b = append(b, '"', ':')
+		b = p.appendJSONParam(b, par, v)
+	}
+	p.buf = append(b, "}}\n"...)
+}
+
+func (p *printer) appendJSONParam(b []byte, par *event.ParamInfo, v []byte) []byte {
+	if len(v) == 0 {
+		return append(b, "null"...)
+	}
+	if par.Flags == nil && (par.Format == event.FormatDec || par.Format == event.FormatID) {
+		switch par.Type {
+		case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno, event.ParamFD, event.ParamPID,
+			event.ParamUint8, event.ParamUint16, event.ParamUint32, event.ParamUint64, event.ParamUID, event.ParamGID,
+			event.ParamReltime, event.ParamAbstime, event.ParamPort:
+			if size, _ := par.Type.Size(); size == len(v) {
+				return par.AppendRaw(b, v)
+			}
+		}
+	}
+	at := len(b)
+	return p.quoteFrom(par.AppendText(b, v), at)
+}
+
+// quoteFrom makes what follows at a JSON string.
+func (p *printer) quoteFrom(b []byte, at int) []byte {
+	p.scratch = append(p.scratch[:0], b[at:]...)
+	b = append(b[:at], '"')
+	const hex = "0123456789abcdef"
+	for s := p.scratch; len(s) > 0; {
+		c := s[0]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+		default:
+			r, size := utf8.DecodeRune(s)
+			b = utf8.AppendRune(b, r) // what is no UTF-8 becomes U+FFFD
+			s = s[size:]
+			continue
+		}
+		s = s[1:]
+	}
+	return append(b, '"')
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/kmodbuild"
+	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Files in the output directory of a kernel.
+const (
+	moduleFile   = "scap.ko"
+	objectFile   = "probe.bpf.o"
+	manifestFile = "manifest.json"
+	loadTestFile = "load-test.log"
+)
+
+// loadTestCases are the syscalls whose cases a module must pass to count as
+// load-tested: one of each way into it.
+var loadTestCases = []string{"openat", "close", "read", "connect", "execve", "clone", "getppid"}
+
+func newBuildCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Build the drivers",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(newBuildKmodCmd())
+	return cmd
+}
+
+func newBuildKmodCmd() *cobra.Command {
+	var f runFlags
+	var out, headers string
+	var untested bool
+	cmd := &cobra.Command{
+		Use:   "kmod",
+		Short: "Build the kernel module for many kernels and load it on each",
+		Long: "Kmod builds the module against the header packages of each kernel, without privilege\n" +
+			"and without installing anything, and loads it in a virtual machine of exactly that\n" +
+			"kernel. The output has a directory for each kernel release: the module, the eBPF\n" +
+			"object, a manifest of what both were made of, and the log of the load test.\n\n" +
+			"The archive keeps headers of the kernels it maintains only: for others this is said,\n" +
+			"and the exit status is 1.",
+		Example: "  scaplab build kmod --out out\n" +
+			"  scaplab build kmod --kernel 6.1,newest --out out\n" +
+			"  scaplab build kmod --kernel ./bzImage --headers ./linux --out out",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.driver = "kmod"
+			o, done, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			defer done()
+			kernels, gone, err := f.kernels(cmd, o.Log)
+			if err != nil {
+				return err
+			}
+			if headers != "" && len(kernels) != 1 {
+				return usage(errors.New("--headers is for one kernel: name it with --kernel"))
+			}
+			builder, err := f.builder(headers, o.Log)
+			if err != nil {
+				return err
+			}
+			bad := len(gone)
+			for _, k := range kernels {
+				line, err := buildOne(cmd.Context(), builder, k, o, out, untested)
+				if cmd.Context().Err() != nil {
+					return environment(cmd.Context().Err())
+				}
+				if err != nil {
+					bad++
+					line = fmt.Sprintf("FAILED: %v", err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\n", k.Name, k.Release, line)
+			}
+			if bad > 0 {
+				return found(nil)
+			}
+			return nil
+		},
+	}
+	f.kernelFlags(cmd)
+	f.guestFlags(cmd)
+	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
+	cmd.Flags().StringVar(&headers, "headers", "", "build against this kernel tree or header directory instead of packages")
+	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is no error")
+	return cmd
+}
+
+func (f *runFlags) builder(tree string, log func(string, ...any)) (*kmodbuild.Builder, error) {
+	catalog, err := vmtest.LoadCatalog()
+	if err != nil {
+		return nil, err
+	}
+	return &kmodbuild.Builder{
+		Store: &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log},
+		Log:   log, Tree: tree,
+	}, nil
+}
+
+// manifest says what is in an output directory and what it was made of. It
+// holds no time and no path, so that the same inputs give the same bytes.
+type manifest struct {
+	Kernel    string           `json:"kernel"`
+	Release   string           `json:"release"`
+	Image     string           `json:"image"`
+	Version   string           `json:"version"`
+	API       []string         `json:"api"` // that the module can speak
+	Module    string           `json:"module_sha256"`
+	Object    string           `json:"object_sha256"`
+	Inputs    kmodbuild.Inputs `json:"inputs"`
+	KernelAPI map[string]bool  `json:"kernel_api"`
+	LoadTest  string           `json:"load_test"` // passed, failed, not done: why
+}
+
+// buildOne builds, tests and writes what belongs to one kernel, and says how it went.
+func buildOne(ctx context.Context, b *kmodbuild.Builder, k vmtest.Kernel, o vmtest.Options, out string, untested bool) (string, error) {
+	m, err := b.Build(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	object := sha256.Sum256(bpf.Object())
+	man := manifest{
+		Kernel: k.Name, Release: k.Release, Image: k.Source, Version: kmodbuild.Version,
+		API:    []string{"10.1.0 with schema 4.5.1", "8.0.4 with schema 4.1.0"},
+		Module: m.SHA256, Object: hex.EncodeToString(object[:]), Inputs: m.Inputs, KernelAPI: m.Probes,
+	}
+	log, testErr := loadTest(ctx, o, k, m)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	var env *vmtest.EnvError
+	switch {
+	case testErr == nil:
+		man.LoadTest = "passed"
+	case errors.As(testErr, &env):
+		man.LoadTest = "not done: " + testErr.Error()
+	default:
+		man.LoadTest = "failed"
+	}
+	dir := filepath.Join(out, k.Release)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	ko, err := os.ReadFile(m.File)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(man, "", "\t")
+	if err != nil {
+		return "", err
+	}
+	for name, data := range map[string][]byte{
+		moduleFile: ko, objectFile: bpf.Object(), manifestFile: append(text, '\n'), loadTestFile: log,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case testErr == nil:
+		return "built, load test passed", nil
+	case env != nil && untested:
+		return "built, NOT LOAD-TESTED: " + testErr.Error(), nil
+	}
+	return "", fmt.Errorf("load test: %w (see %s)", testErr, filepath.Join(dir, loadTestFile))
+}
+
+// loadTest loads the module in a machine of its kernel and runs some cases.
+// The log has the verdicts and what the kernel said.
+func loadTest(ctx context.Context, o vmtest.Options, k vmtest.Kernel, m *kmodbuild.Module) ([]byte, error) {
+	var console, log bytes.Buffer
+	k.Module = m.File
+	o.Kernels, o.Gone, o.Drivers = []vmtest.Kernel{k}, nil, []string{"kmod"}
+	o.Cases = guest.IDs(loadTestCases...)
+	o.Console, o.Jobs, o.NoSnapshots, o.Progress = &console, 1, true, nil
+	rep, err := vmtest.Run(ctx, o)
+	if err != nil {
+		return []byte(err.Error() + "\n"), err
+	}
+	if err := rep.WriteText(&log); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&log, "\nconsole:\n%s", console.Bytes())
+	if failures := rep.Failures(); len(failures) > 0 {
+		return log.Bytes(), fmt.Errorf("%d of %d cases failed", len(failures), len(rep.Results))
+	}
+	if line := vmtest.Complaint(console.String()); line != "" {
+		return log.Bytes(), fmt.Errorf("the kernel complained: %s", line)
+	}
+	return log.Bytes(), nil
+}
+
+// findModules gives the kernels their modules when the kmod driver is asked
+// for: from a directory, or built now.
+func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
+	if !slices.Contains(o.Drivers, "kmod") && !slices.Contains(o.Drivers, driverPair) {
+		return nil
+	}
+	builder, err := f.builder("", o.Log)
+	if err != nil {
+		return err
+	}
+	for i := range o.Kernels {
+		k := &o.Kernels[i]
+		if f.modules != "" {
+			file := filepath.Join(f.modules, k.Release, moduleFile)
+			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+				k.NoModule = "there is no " + file
+				continue
+			}
+			k.Module = file
+			continue
+		}
+		m, err := builder.Build(ctx, *k)
+		var broken *kmodbuild.Error
+		switch {
+		case ctx.Err() != nil:
+			return environment(ctx.Err())
+		case errors.As(err, &broken):
+			return found(err)
+		case err != nil: // no headers, or no way to get them
+			k.NoModule = err.Error()
+			o.Log("kernel %s: no module: %v", k.Name, err)
+		default:
+			k.Module = m.File
+		}
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+func newHostCmd() *cobra.Command {
+	f := runFlags{driver: "ebpf"}
+	cmd := &cobra.Command{
+		Use:   "host",
+		Short: "Run the same cases on the running kernel",
+		Long: "Host runs the cases on the kernel this program runs on, with the eBPF driver. Cases\n" +
+			"that would change the machine are left out. It needs the rights to load programs:\n" +
+			"root, or the capabilities BPF and PERFMON.",
+		Example: "  sudo scaplab host\n  sudo scaplab host --syscall openat,close",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, done, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			defer done()
+			rep, err := vmtest.RunHost(cmd.Context(), o)
+			return f.report(cmd, rep, err)
+		},
+	}
+	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	f.caseFlags(cmd)
+	return cmd
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// scaplab runs the program and returns what it wrote and its exit status.
+func scaplab(tb testing.TB, args ...string) (stdout, stderr string, code int) {
+	tb.Helper()
+	var out, errs bytes.Buffer
+	code = run(tb.Context(), args, &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+func TestWrongUseExits2(t *testing.T) {
+	for _, args := range [][]string{{"nonsense"}, {"gen", "--nonsense"}, {"gen", "file"}, {"table"}, {"table", "nonsense"}, {"table", "show"}, {"table", "show", "no_such_call"}} {
+		stdout, stderr, code := scaplab(t, args...)
+		require.Equal(t, exitUsage, code, args)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "--help", args)
+	}
+}
+
+func TestOutsideTheProjectExits3(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, args := range [][]string{{"gen"}, {"gen", "--check"}, {"table", "lint"}, {"table", "show", "openat"}} {
+		_, stderr, code := scaplab(t, args...)
+		require.Equal(t, exitEnvironment, code, args)
+		require.Contains(t, stderr, "tables/syscalls.yaml")
+	}
+}
+
+func TestHelpEndsWithAnExample(t *testing.T) {
+	for _, args := range [][]string{{"gen"}, {"table", "lint"}, {"table", "show"}} {
+		stdout, _, code := scaplab(t, append(args, "--help")...)
+		require.Equal(t, exitFine, code)
+		require.Contains(t, stdout, "Examples:\n  scaplab "+strings.Join(args, " "))
+	}
+}
+
+// project is a copy of a small table where the project root would be.
+func project(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	require.NoError(tb, os.CopyFS(filepath.Join(dir, "tables"), os.DirFS("../../gen/testdata/table")))
+	return dir
+}
+
+func TestGenWritesAndChecks(t *testing.T) {
+	dir := project(t)
+	t.Chdir(filepath.Join(dir, "tables")) // any directory of the project will do
+	_, stderr, code := scaplab(t, "gen", "--check")
+	require.Equal(t, exitFound, code, stderr)
+
+	stdout, stderr, code := scaplab(t, "gen")
+	require.Equal(t, exitFine, code, stderr)
+	require.Contains(t, stdout, "driver/fillers/file_gen.h\n")
+	require.FileExists(t, filepath.Join(dir, "driver/fillers/file_gen.h"))
+
+	stdout, stderr, code = scaplab(t, "gen")
+	require.Equal(t, exitFine, code, stderr)
+	require.Empty(t, stdout, "nothing changes the second time")
+
+	stdout, stderr, code = scaplab(t, "gen", "--check")
+	require.Equal(t, exitFine, code, stderr)
+	require.Empty(t, stdout)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "driver/fillers/file_gen.h"), []byte("old\n"), 0o644))
+	stdout, stderr, code = scaplab(t, "gen", "--check")
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "--- driver/fillers/file_gen.h")
+	require.Contains(t, stdout, "repair: go run ./cmd/scaplab gen")
+	require.Contains(t, stderr, "stale")
+}
+
+func TestLintPrintsEveryErrorWithItsPlace(t *testing.T) {
+	dir := project(t)
+	t.Chdir(dir)
+	_, stderr, code := scaplab(t, "table", "lint")
+	require.Equal(t, exitFine, code, stderr)
+	require.Contains(t, stderr, "4 syscalls")
+
+	path := filepath.Join(dir, "tables/syscalls.yaml")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	text = bytes.ReplaceAll(text, []byte("file_dev(ret)"), []byte("file_dv(ret)"))
+	text = bytes.ReplaceAll(text, []byte("class: net"), []byte("class: nett"))
+	require.NoError(t, os.WriteFile(path, text, 0o644))
+	stdout, stderr, code := scaplab(t, "table", "lint")
+	require.Equal(t, exitFound, code)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, lines, 2, stdout)
+	require.Regexp(t, `^tables/syscalls\.yaml:\d+:\d+: openat: dev: unknown helper file_dv \(did you mean file_dev\?\)$`, lines[0])
+	require.Regexp(t, `^tables/syscalls\.yaml:\d+:\d+: connect: `, lines[1])
+	require.Equal(t, "errors: 2\n", stderr)
+}
+
+func TestShow(t *testing.T) {
+	t.Chdir(project(t))
+	for _, name := range []string{"openat", "openat_exit", "307"} {
+		stdout, stderr, code := scaplab(t, "table", "show", name)
+		require.Equal(t, exitFine, code, stderr)
+		for _, want := range []string{
+			"openat(int dirfd, const char *path, int flags, umode_t mode)", "amd64 257", "exit event 307 openat (openat_exit), from sys_exit",
+			"open_flags(flags) | file_bits(ret)", "\tpush_u64(f, file_ino(f->ret));\n", "creates a file", "since    2.6.16",
+		} {
+			require.Contains(t, stdout, want)
+		}
+	}
+	_, stderr, code := scaplab(t, "table", "show", "opnat")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "did you mean openat?")
+
+	stdout, stderr, code := scaplab(t, "table", "show", "switch", "--json")
+	require.Equal(t, exitFine, code, stderr)
+	var shown []shownEntry
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	require.Len(t, shown, 1)
+	require.EqualValues(t, 152, shown[0].Events[0].Code)
+	require.Equal(t, "sched_switch", shown[0].Events[0].From)
+}

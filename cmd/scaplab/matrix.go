@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// driverPair is both drivers on the same calls, for what they say to be compared.
+const driverPair = "ebpf" + guest.DriverPair + "kmod"
+
+// drivers that captures can be made with; the guest says which work.
+var drivers = []string{"ebpf", "kmod", driverPair}
+
+// runFlags are the flags of commands that run cases.
+type runFlags struct {
+	kernel    string
+	driver    string
+	syscall   string
+	shard     string
+	json      string
+	junit     string
+	mirror    string
+	accel     string
+	console   string
+	jobs      int
+	memory    int
+	noSnaps   bool
+	caseLimit time.Duration
+	modules   string
+	bootLimit time.Duration
+	maxAge    time.Duration
+}
+
+// kernelFlags adds the flags that say which kernels and where from.
+func (f *runFlags) kernelFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default 5.10,6.1,6.12,newest")
+	f.mirrorFlags(cmd)
+}
+
+func (f *runFlags) mirrorFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.mirror, "mirror", "", "Debian archive to fetch from, URI[,SECURITY-URI]; default is the one apt is set up for")
+	cmd.Flags().DurationVar(&f.maxAge, "max-age", 24*time.Hour, "look for newer kernels when the last look is longer ago than this")
+}
+
+// guestFlags adds the flags that say how machines are run.
+func (f *runFlags) guestFlags(cmd *cobra.Command) {
+	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 2, "machines at a time")
+	cmd.Flags().IntVar(&f.memory, "memory", 768, "memory of a machine in MB")
+	cmd.Flags().StringVar(&f.accel, "accel", "auto", "auto, kvm or tcg; auto tries whether KVM really runs a guest")
+	cmd.Flags().BoolVar(&f.noSnaps, "no-snapshots", false, "boot every machine instead of restoring its saved state")
+	cmd.Flags().DurationVar(&f.bootLimit, "boot-limit", 0, "time a guest may take to become ready; 0 is 5m")
+	f.caseFlags(cmd)
+}
+
+func (f *runFlags) caseFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
+	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", 0, "time a single case may take; 0 leaves it to the guest (30s)")
+}
+
+func (f *runFlags) selectFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.driver, "driver", "ebpf", "drivers to capture with: "+strings.Join(drivers, ", "))
+	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod wrote; default is to build them")
+	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+}
+
+func newMatrixCmd() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "matrix",
+		Short: "Run every syscall's cases on many kernels",
+		Long: "Matrix boots each kernel in a virtual machine, makes the calls of every case while\n" +
+			"a driver captures, and compares each event with what really happened. It prints\n" +
+			"syscall x kernel with the number of cases that passed, what was skipped and why,\n" +
+			"and for each failure the command that replays it.\n\n" +
+			"Kernels are fetched from the Debian archive that apt is set up for, checked\n" +
+			"against its keys and kept. No privilege is needed.",
+		Example: "  scaplab matrix\n" +
+			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
+			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, closeConsole, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			defer closeConsole()
+			if o.Kernels, o.Gone, err = f.kernels(cmd, o.Log); err != nil {
+				return err
+			}
+			if err := f.findModules(cmd.Context(), &o); err != nil {
+				return err
+			}
+			rep, err := vmtest.Run(cmd.Context(), o)
+			return f.report(cmd, rep, err)
+		},
+	}
+	f.kernelFlags(cmd)
+	f.selectFlags(cmd)
+	f.guestFlags(cmd)
+	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
+	return cmd
+}
+
+// options turns flags into what vmtest wants. The function returned closes the console file.
+func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), err error) {
+	done = func() {}
+	if len(guest.Syscalls) == 0 {
+		return o, done, lacking(errors.New("this build has no cases (run scaplab gen, then build again)"))
+	}
+	if o.Shard, err = vmtest.ParseShard(f.shard); err != nil {
+		return o, done, usage(err)
+	}
+	if o.Drivers, err = parseDrivers(f.driver); err != nil {
+		return o, done, usage(err)
+	}
+	if o.Cases, err = parseCases(f.syscall); err != nil {
+		return o, done, usage(err)
+	}
+	if f.jobs < 0 || f.memory < 0 {
+		return o, done, usage(errors.New("--jobs and --memory must be positive"))
+	}
+	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
+		return o, done, usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+	}
+	talk := newTalk(cmd.ErrOrStderr())
+	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
+	o.BootLimit = f.bootLimit
+	o.Log, o.Progress = talk.say, talk.progress
+	switch f.console {
+	case "":
+	case "-":
+		o.Console = cmd.ErrOrStderr()
+	default:
+		file, err := os.Create(f.console)
+		if err != nil {
+			return o, done, usage(err)
+		}
+		o.Console = file
+		return o, func() { talk.end(); file.Close() }, nil
+	}
+	return o, talk.end, nil
+}
+
+func parseDrivers(s string) ([]string, error) {
+	var list []string
+	for d := range strings.SplitSeq(s, ",") {
+		d = strings.TrimSpace(d)
+		if !slices.Contains(drivers, d) {
+			return nil, fmt.Errorf("unknown driver %q (known: %s)", d, strings.Join(drivers, ", "))
+		}
+		if !slices.Contains(list, d) {
+			list = append(list, d)
+		}
+	}
+	if slices.Contains(list, "ebpf") && slices.Contains(list, "kmod") && !slices.Contains(list, driverPair) {
+		list = append(list, driverPair)
+	}
+	return list, nil
+}
+
+// parseCases returns the IDs of the cases named, in table order. A case may
+// have commas in its name; then it is the whole value, or the last in it.
+func parseCases(s string) ([]string, error) {
+	if strings.TrimSpace(s) == "" {
+		return guest.IDs(), nil
+	}
+	want := map[string]bool{}
+	for rest := s; rest != ""; {
+		name := rest
+		if sc, _ := guest.Find(rest); sc == nil {
+			name, rest, _ = strings.Cut(rest, ",")
+		} else {
+			rest = ""
+		}
+		name = strings.TrimSpace(name)
+		if strings.Contains(name, "/") {
+			if sc, _ := guest.Find(name); sc == nil {
+				return nil, fmt.Errorf("unknown case %q%s", name, casesOf(name))
+			}
+			want[name] = true
+			continue
+		}
+		if guest.FindSyscall(name) == nil {
+			return nil, fmt.Errorf("the table has no syscall %q", name)
+		}
+		for _, id := range guest.IDs(name) {
+			want[id] = true
+		}
+	}
+	return slices.DeleteFunc(guest.IDs(), func(id string) bool { return !want[id] }), nil
+}
+
+// casesOf lists the cases there are of an unknown one's syscall.
+func casesOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	sc := guest.FindSyscall(name)
+	if sc == nil {
+		return fmt.Sprintf(" (the table has no syscall %q)", name)
+	}
+	var ids []string
+	for i := range sc.Cases {
+		ids = append(ids, sc.ID(&sc.Cases[i]))
+	}
+	return " (cases: " + strings.Join(ids, ", ") + ")"
+}
+
+// splitList splits the value of a flag at commas.
+func splitList(s string) []string {
+	if strings.TrimSpace(s) == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// kernels fetches what --kernel names.
+func (f *runFlags) kernels(cmd *cobra.Command, log func(string, ...any)) ([]vmtest.Kernel, []vmtest.Gone, error) {
+	return f.namedKernels(cmd, splitList(f.kernel), log)
+}
+
+// namedKernels fetches those named (matrix's defaults when none is) and says what cannot be had.
+func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(string, ...any)) ([]vmtest.Kernel, []vmtest.Gone, error) {
+	catalog, err := vmtest.LoadCatalog()
+	if err != nil {
+		return nil, nil, err
+	}
+	wants, err := catalog.ParseWants(names...)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	store := &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	kernels, gone, err := store.Resolve(cmd.Context(), wants)
+	if err != nil {
+		return nil, nil, environment(err)
+	}
+	for _, g := range gone {
+		fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s SKIPPED: %v\n", g.Want, g.Reason)
+	}
+	if len(kernels) == 0 {
+		return nil, nil, lacking(errors.New("none of the kernels can be had"))
+	}
+	return kernels, gone, nil
+}
+
+// report writes a finished run where the flags say.
+func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) error {
+	if err != nil {
+		return environment(err)
+	}
+	if f.json == "-" {
+		err = rep.WriteJSON(cmd.OutOrStdout())
+	} else {
+		err = rep.WriteText(cmd.OutOrStdout())
+	}
+	if err == nil && f.json != "" && f.json != "-" {
+		err = writeTo(f.json, rep.WriteJSON)
+	}
+	if err == nil && f.junit != "" {
+		err = writeTo(f.junit, rep.WriteJUnit)
+	}
+	if err != nil {
+		return lacking(err)
+	}
+	if len(rep.Failures()) > 0 {
+		return found(nil)
+	}
+	return nil
+}
+
+func writeTo(file string, write func(io.Writer) error) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
+// environment gives errors of the harness their exit status: what is wrong
+// with kernels and drivers is in reports, so the rest is about this machine.
+func environment(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return lacking(errors.New("interrupted"))
+	}
+	return lacking(err)
+}
+
+// talk writes lines to stderr, and a progress line under them on a terminal.
+type talk struct {
+	w        io.Writer
+	terminal bool
+	shown    bool
+	last     time.Time
+	mu       chan struct{} // holds one token: whoever has it writes
+}
+
+func newTalk(w io.Writer) *talk {
+	t := &talk{w: w, mu: make(chan struct{}, 1)}
+	if f, ok := w.(*os.File); ok {
+		st, err := f.Stat()
+		t.terminal = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	}
+	return t
+}
+
+func (t *talk) say(format string, args ...any) {
+	t.mu <- struct{}{}
+	defer func() { <-t.mu }()
+	t.clear()
+	fmt.Fprintf(t.w, format+"\n", args...)
+}
+
+func (t *talk) progress(p vmtest.Progress) {
+	if !t.terminal {
+		return
+	}
+	t.mu <- struct{}{}
+	defer func() { <-t.mu }()
+	if now := time.Now(); now.Sub(t.last) > 100*time.Millisecond {
+		t.last = now
+		t.clear()
+		line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Driver, p.Case)
+		fmt.Fprint(t.w, line[:min(len(line), 78)])
+		t.shown = true
+	}
+}
+
+// clear takes the progress line away.
+func (t *talk) clear() {
+	if t.shown {
+		fmt.Fprint(t.w, "\r\x1b[K")
+		t.shown = false
+	}
+}
+
+func (t *talk) end() {
+	t.mu <- struct{}{}
+	defer func() { <-t.mu }()
+	t.clear()
+}

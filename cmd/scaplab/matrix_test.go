@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+// runHere runs the program with a cache of its own.
+func runHere(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestWrongUseOfRunCommands(t *testing.T) {
+	for args, want := range map[string]string{
+		"matrix --syscall nosuchcall":                    `the table has no syscall "nosuchcall"`,
+		"matrix --syscall openat/nosuchcase":             `unknown case "openat/nosuchcase" (cases: openat/`,
+		"matrix --syscall nosuchcall/x":                  `(the table has no syscall "nosuchcall")`,
+		"matrix --driver tty":                            `unknown driver "tty" (known: ebpf, kmod, ebpf=kmod)`,
+		"matrix --kernel 1.2":                            `unknown kernel "1.2" (known: `,
+		"matrix --shard 3/2":                             "want i/n",
+		"matrix --accel turbo":                           "want auto, kvm or tcg",
+		"matrix -j -1":                                   "must be positive",
+		"matrix extra":                                   "unknown command",
+		"repro openat":                                   "want SYSCALL/CASE@KERNEL/DRIVER",
+		"repro openat/nosuchcase@6.12/ebpf":              "unknown case",
+		"repro":                                          "accepts 1 arg",
+		"host --syscall nosuchcall":                      "no syscall",
+		"kernels fetch 1.2":                              "unknown kernel",
+		"report":                                         "requires at least 1 arg",
+		"report /no/such/file":                           "no such file",
+		"host --console /no/such/dir/x --syscall getpid": "no such file",
+	} {
+		code, stdout, stderr := runHere(t, strings.Fields(args)...)
+		require.Equal(t, exitUsage, code, "%s: %s", args, stderr)
+		require.Contains(t, stderr, want, args)
+		require.Empty(t, stdout, args)
+	}
+}
+
+func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
+	code, _, stderr := runHere(t, "matrix", "--kernel", "/no/such/kernel", "--syscall", "getppid")
+	require.Equal(t, exitEnvironment, code)
+	require.Contains(t, stderr, "KERNEL /no/such/kernel SKIPPED: open /no/such/kernel")
+	require.Contains(t, stderr, "none of the kernels can be had")
+
+	elf, err := os.Executable()
+	require.NoError(t, err)
+	t.Setenv("PATH", t.TempDir())
+	code, _, stderr = runHere(t, "matrix", "--kernel", elf, "--syscall", "getppid")
+	require.Equal(t, exitEnvironment, code)
+	require.Contains(t, stderr, "without a PVH entry", "a program is no kernel")
+
+	code, _, stderr = runHere(t, "kernels", "fetch", "6.1")
+	require.Equal(t, exitEnvironment, code)
+	require.Contains(t, stderr, "apt is not installed")
+
+	code, stdout, _ := runHere(t, "doctor")
+	require.Equal(t, exitEnvironment, code)
+	require.Regexp(t, `MISSING +qemu .* is not installed`, stdout)
+	require.Contains(t, stdout, "-> install qemu-system-x86")
+}
+
+func TestKernelsListNeedsNoNetwork(t *testing.T) {
+	code, stdout, stderr := runHere(t, "kernels", "list")
+	require.Equal(t, exitFine, code, stderr)
+	require.Regexp(t, `(?m)^5\.10 \*  bullseye-security +- `, stdout)
+
+	code, stdout, _ = runHere(t, "kernels", "list", "--json")
+	require.Equal(t, exitFine, code)
+	var list []vmtest.Listed
+	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
+	require.NotEmpty(t, list)
+	require.True(t, list[len(list)-1].Default, "the newest")
+}
+
+func TestReportsAreJoined(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	cell := func(kernel, status string) string {
+		return `{"kernel":"` + kernel + `","arch":"amd64","driver":"ebpf","syscall":"getppid","case":"works","status":"` + status +
+			`","class":"","reason":"","params":[],"repro":"scaplab repro getppid/works@` + kernel + `/ebpf"}`
+	}
+	good := write("1.json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`]}`)
+	bad := write("2.json", `{"kernels":["6.12"],"drivers":["ebpf"],"results":[`+cell("6.12", "fail")+`]}`)
+
+	code, stdout, _ := runHere(t, "report", good)
+	require.Equal(t, exitFine, code)
+	require.Contains(t, stdout, "total: 1 passed, 0 failed, 0 skipped\n")
+
+	junit, joined := filepath.Join(dir, "all.xml"), filepath.Join(dir, "all.json")
+	code, stdout, _ = runHere(t, "report", bad, good, "--junit", junit, "--json", joined)
+	require.Equal(t, exitFound, code)
+	require.Contains(t, stdout, "scaplab repro getppid/works@6.12/ebpf")
+	xml, err := os.ReadFile(junit)
+	require.NoError(t, err)
+	require.Equal(t, 2, strings.Count(string(xml), "<testsuite "))
+
+	code, stdout, stderr := runHere(t, "report", "--json", "-", joined)
+	require.Equal(t, exitFound, code)
+	text, err := os.ReadFile(joined)
+	require.NoError(t, err)
+	require.Equal(t, string(text), stdout, "joining one file changes nothing")
+	require.Empty(t, stderr, "what is wrong was already said")
+
+	code, _, stderr = runHere(t, "report", write("x.json", "{"))
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "read report 1")
+}

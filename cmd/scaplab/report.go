@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+func newReportCmd() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:     "report FILE...",
+		Short:   "Join the JSON results of several runs into one report",
+		Long:    "Report reads files written by `matrix --json`, such as the shards of one run, and\nprints what matrix would have printed for all of them. - is stdin. The exit status is 1\nwhen a case failed.",
+		Example: "  scaplab report shard-1.json shard-2.json --junit all.xml",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var files []io.Reader
+			for _, a := range args {
+				if a == "-" {
+					files = append(files, cmd.InOrStdin())
+					continue
+				}
+				file, err := os.Open(a)
+				if err != nil {
+					return usage(err)
+				}
+				defer file.Close()
+				files = append(files, file)
+			}
+			rep, err := vmtest.ReadJSON(files...)
+			if err != nil {
+				return usage(err)
+			}
+			return f.report(cmd, rep, nil)
+		},
+	}
+	cmd.Flags().StringVar(&f.json, "json", "", "write the joined results as JSON to this file (- is stdout, in place of the text)")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	return cmd
+}

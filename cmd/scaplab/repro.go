@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+func newReproCmd() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "repro CELL",
+		Short: "Replay one case on one kernel and show all of it",
+		Long: "Repro runs the single case that a line of a report names, SYSCALL/CASE@KERNEL/DRIVER,\n" +
+			"and prints the case, what the guest saw, every event with its bytes, and how each\n" +
+			"parameter compares. The kernel `host` is the running one.",
+		Example: "  scaplab repro openat/creates-a-file@6.12/ebpf\n" +
+			"  scaplab repro openat/missing-file@host/ebpf --console -",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, kernel, driver, err := vmtest.ParseCell(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			f.driver, f.jobs = driver, 1
+			o, done, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if id, err = caseToRun(id); err != nil {
+				return usage(err)
+			}
+			o.Cases = []string{id}
+			out := cmd.OutOrStdout()
+			printCase(out, id)
+			o.OnResult = func(_ vmtest.Kernel, _ string, r *guest.CaseResult) { printResult(out, r) }
+			var rep *vmtest.Report
+			if kernel == vmtest.HostKernel {
+				rep, err = vmtest.RunHost(cmd.Context(), o)
+			} else {
+				if o.Kernels, o.Gone, err = f.namedKernels(cmd, []string{kernel}, o.Log); err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "kernel: %s\n", o.Kernels[0].Source)
+				rep, err = vmtest.Run(cmd.Context(), o)
+			}
+			if err != nil {
+				return environment(err)
+			}
+			printVerdicts(out, rep)
+			if len(rep.Failures()) > 0 {
+				return found(nil)
+			}
+			return nil
+		},
+	}
+	f.mirrorFlags(cmd)
+	f.guestFlags(cmd)
+	return cmd
+}
+
+// caseToRun is the case that brings about what a cell names: a call that must
+// be absent is tried when any case of it is asked for.
+func caseToRun(id string) (string, error) {
+	name, rest, _ := strings.Cut(id, "/")
+	if sc := guest.FindSyscall(name); sc != nil && rest == "absent" && len(sc.Cases) > 0 {
+		return sc.ID(&sc.Cases[0]), nil
+	}
+	if sc, _ := guest.Find(id); sc == nil {
+		return "", fmt.Errorf("unknown case %q%s", id, casesOf(id))
+	}
+	return id, nil
+}
+
+func printCase(w io.Writer, id string) {
+	sc, c := guest.Find(id)
+	var params []string
+	for _, p := range sc.Params {
+		params = append(params, strings.TrimSpace(p.Type+" "+p.Name))
+	}
+	fmt.Fprintf(w, "case %s\nsyscall: %s(%s)\n", id, sc.Name, strings.Join(params, ", "))
+	if len(c.Needs) > 0 {
+		fmt.Fprintf(w, "needs: %s\n", strings.Join(c.Needs, ", "))
+	}
+	printBindings(w, "given", c.Given)
+	fmt.Fprintf(w, "call: %s\n", c.Call)
+	printBindings(w, "after", c.After)
+	printBindings(w, "want", c.Want)
+	printBindings(w, "child", c.Child)
+	if c.NoEvent != "" {
+		fmt.Fprintf(w, "no event: %s\n", c.NoEvent)
+	}
+}
+
+func printBindings(w io.Writer, title string, list []guest.Binding) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s:\n", title)
+	for _, b := range list {
+		fmt.Fprintf(w, "  %s: %s\n", b.Name, b.Expr)
+	}
+}
+
+// printResult shows everything the guest told of a case.
+func printResult(w io.Writer, r *guest.CaseResult) {
+	fmt.Fprintf(w, "guest: %s: %s", r.Case, r.Outcome)
+	if r.Reason != "" {
+		fmt.Fprintf(w, ": %s", r.Reason)
+	}
+	fmt.Fprintf(w, " in %v\n", r.Took)
+	if r.Return {
+		fmt.Fprintf(w, "ret: %d", r.Ret)
+		if name := event.ErrnoName(-r.Ret); r.Ret < 0 && name != "" {
+			fmt.Fprintf(w, " (%s)", name)
+		}
+		fmt.Fprintln(w)
+	}
+	if len(r.Args) > 0 {
+		fmt.Fprintf(w, "args: %#x\n", r.Args)
+	}
+	fmt.Fprintf(w, "tid: %d", r.TID)
+	if r.Child != 0 {
+		fmt.Fprintf(w, ", child: %d", r.Child)
+	}
+	if r.Signal != "" {
+		fmt.Fprintf(w, ", ended by %s", r.Signal)
+	}
+	fmt.Fprintf(w, ", events of others: %d, lost: %d\n", r.Others, r.Lost)
+	if r.Stderr != "" {
+		fmt.Fprintf(w, "stderr:\n  %s\n", strings.ReplaceAll(strings.TrimSpace(r.Stderr), "\n", "\n  "))
+	}
+	if len(r.Facts) > 0 {
+		fmt.Fprintln(w, "facts:")
+		for _, name := range slices.Sorted(maps.Keys(r.Facts)) {
+			fmt.Fprintf(w, "  $%s = %s\n", name, cut(r.Facts[name].String(), 200))
+		}
+	}
+	fmt.Fprintf(w, "events: %d\n", len(r.Events))
+	for i, b := range r.Events {
+		printEvent(w, i+1, b)
+	}
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return fmt.Sprintf("%s... (%d bytes)", s[:n], len(s))
+}
+
+// printEvent shows an event's parameters as text and as bytes.
+func printEvent(w io.Writer, n int, b []byte) {
+	var ev event.Event
+	if err := ev.Reset(b, 0); err != nil {
+		fmt.Fprintf(w, "  %d: %v: % x\n", n, err, b)
+		return
+	}
+	info := ev.Info()
+	if info == nil {
+		fmt.Fprintf(w, "  %d: unknown code %d: % x\n", n, ev.Type(), b)
+		return
+	}
+	direction := "<"
+	if info.Enter {
+		direction = ">"
+	}
+	fmt.Fprintf(w, "  %d: %s %s (code %d), tid %d, %d bytes\n", n, direction, info.Name, ev.Type(), ev.TID(), len(b))
+	for i := range ev.NumParams() {
+		value := ev.Param(i)
+		name, text := fmt.Sprintf("param %d", i), ""
+		if i < len(info.Params) {
+			name, text = info.Params[i].Name, string(info.Params[i].AppendText(nil, value))
+		}
+		fmt.Fprintf(w, "     %-12s %s  [%s]\n", name, cut(text, 200), cut(fmt.Sprintf("% x", value), 120))
+	}
+}
+
+func printVerdicts(w io.Writer, rep *vmtest.Report) {
+	for _, x := range rep.Results {
+		fmt.Fprintf(w, "verdict: %s: %s", x.Cell(), x.Status)
+		if x.Class != "" {
+			fmt.Fprintf(w, " (%s)", x.Class)
+		}
+		fmt.Fprintln(w)
+		for l := range strings.Lines(x.Reason) {
+			fmt.Fprintf(w, "  %s\n", strings.TrimRight(l, "\n"))
+		}
+		for _, p := range x.Params {
+			mark := "ok  "
+			if !p.OK {
+				mark = "FAIL"
+			}
+			fmt.Fprintf(w, "  %s %-12s want %s, got %s\n", mark, p.Name, cut(p.Want, 200), cut(p.Got, 200))
+		}
+	}
+	if rep.Accel.Name != "" {
+		fmt.Fprintf(w, "accelerator: %s\n", rep.Accel)
+	}
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Where an architecture keeps the syscall's number and arguments, and whether the caller is a 32-bit task. */
+#ifndef SCAP_BPF_ARCH_H
+#define SCAP_BPF_ARCH_H
+
+#if defined(SCAP_ARCH_AMD64)
+
+#define TS_COMPAT 2 /* thread_info.status during a 32-bit call */
+
+/* Consecutive registers of struct pt_regs, whose layout is part of the ABI. */
+struct call_regs {
+	u64 r10, r9, r8, ax, cx, dx, si, di, orig_ax;
+};
+
+static __always_inline u32 native_number(const struct pt_regs *regs)
+{
+	u64 nr;
+
+	if (btf_tp)
+		return regs->orig_ax;
+	bpf_probe_read_kernel(&nr, sizeof(nr), &regs->orig_ax);
+	return nr;
+}
+
+static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64 arg[6])
+{
+	struct call_regs r;
+
+	if (btf_tp) {
+		*nr = regs->orig_ax;
+		arg[0] = regs->di;
+		arg[1] = regs->si;
+		arg[2] = regs->dx;
+		arg[3] = regs->r10;
+		arg[4] = regs->r8;
+		arg[5] = regs->r9;
+		return;
+	}
+	bpf_probe_read_kernel(&r, sizeof(r), &regs->r10);
+	*nr = r.orig_ax;
+	arg[0] = r.di;
+	arg[1] = r.si;
+	arg[2] = r.dx;
+	arg[3] = r.r10;
+	arg[4] = r.r8;
+	arg[5] = r.r9;
+}
+
+struct ia32_regs {
+	u32 bx, cx, dx, si, di, bp;
+};
+
+static __always_inline struct ia32_regs ia32_args(const struct pt_regs *regs)
+{
+	struct ia32_regs a = {};
+	struct call_regs r;
+	u64 bp = 0, bx = 0;
+
+	bpf_probe_read_kernel(&r, sizeof(r), &regs->r10);
+	bpf_probe_read_kernel(&bp, sizeof(bp), &regs->bp);
+	bpf_probe_read_kernel(&bx, sizeof(bx), &regs->bx);
+	a.bx = bx;
+	a.cx = r.cx;
+	a.dx = r.dx;
+	a.si = r.si;
+	a.di = r.di;
+	a.bp = bp;
+	return a;
+}
+
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return READ(task, thread_info.status) & TS_COMPAT;
+}
+
+#elif defined(SCAP_ARCH_ARM64)
+
+#define TIF_32BIT 22
+
+static __always_inline u32 native_number(const struct pt_regs *regs)
+{
+	s32 nr;
+
+	if (btf_tp)
+		return regs->syscallno;
+	bpf_probe_read_kernel(&nr, sizeof(nr), &regs->syscallno);
+	return nr;
+}
+
+/* x0 holds the result by the time of sys_exit; orig_x0 what it was. */
+static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64 arg[6])
+{
+	u64 r[6], x0;
+	s32 n;
+
+	if (btf_tp) {
+		*nr = regs->syscallno;
+		arg[0] = regs->orig_x0;
+		arg[1] = regs->regs[1];
+		arg[2] = regs->regs[2];
+		arg[3] = regs->regs[3];
+		arg[4] = regs->regs[4];
+		arg[5] = regs->regs[5];
+		return;
+	}
+	bpf_probe_read_kernel(&n, sizeof(n), &regs->syscallno);
+	*nr = n;
+	bpf_probe_read_kernel(&r, sizeof(r), &regs->regs[0]);
+	bpf_probe_read_kernel(&x0, sizeof(x0), &regs->orig_x0);
+	arg[0] = x0;
+	arg[1] = r[1];
+	arg[2] = r[2];
+	arg[3] = r[3];
+	arg[4] = r[4];
+	arg[5] = r[5];
+}
+
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return READ(task, thread_info.flags) & (1UL << TIF_32BIT);
+}
+
+#endif
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the fillers ask of kernel structures whose layout or access depends on
+ * the kernel: the module answers the same questions in kmod/compat.h.
+ */
+#ifndef SCAP_BPF_KERNEL_H
+#define SCAP_BPF_KERNEL_H
+
+#define PAGE_SHIFT page_shift
+
+/* A bit field, or the whole field that it has become. */
+#define READ_BITS(p, field)                                                                      \
+	({                                                                                       \
+		u64 v_ = 0;                                                                      \
+		bpf_probe_read_kernel(&v_, __builtin_preserve_field_info((p)->field, 1),         \
+				      (u8 *)(p) + __builtin_preserve_field_info((p)->field, 0)); \
+		v_ <<= __builtin_preserve_field_info((p)->field, 4);                             \
+		v_ >>= __builtin_preserve_field_info((p)->field, 5);                             \
+		v_;                                                                              \
+	})
+
+#define NS_PER_S 1000000000ULL
+
+/* Since 6.13 the nanoseconds of ctime have a mark in the top bit: somebody asked for them. */
+#define CTIME_QUERIED (1U << 31)
+
+static __always_inline u64 inode_ctime(struct inode *inode)
+{
+	if (HAS(struct inode, i_ctime_sec))
+		return READ(inode, i_ctime_sec) * NS_PER_S + (READ(inode, i_ctime_nsec) & ~CTIME_QUERIED);
+	if (HAS(struct inode___timespec, __i_ctime)) {
+		struct inode___timespec *i = (void *)inode;
+
+		return READ(i, __i_ctime.tv_sec) * NS_PER_S + READ(i, __i_ctime.tv_nsec);
+	} else {
+		struct inode___ctime *i = (void *)inode;
+
+		return READ(i, i_ctime.tv_sec) * NS_PER_S + READ(i, i_ctime.tv_nsec);
+	}
+}
+
+static __always_inline u64 inode_mtime(struct inode *inode)
+{
+	if (HAS(struct inode, i_mtime_sec))
+		return READ(inode, i_mtime_sec) * NS_PER_S + READ(inode, i_mtime_nsec);
+	if (HAS(struct inode___timespec, __i_mtime)) {
+		struct inode___timespec *i = (void *)inode;
+
+		return READ(i, __i_mtime.tv_sec) * NS_PER_S + READ(i, __i_mtime.tv_nsec);
+	} else {
+		struct inode___mtime *i = (void *)inode;
+
+		return READ(i, i_mtime.tv_sec) * NS_PER_S + READ(i, i_mtime.tv_nsec);
+	}
+}
+
+/* On an overlay the pointer to the upper dentry follows the inode (struct ovl_inode, a module's own). */
+static __always_inline bool ovl_has_upper(struct inode *inode)
+{
+	return READ_AT((void **)((u8 *)inode + core_type_size(struct inode))) != NULL;
+}
+
+/* Pages of a kind in use, as /proc counts them. */
+enum mm_counter_kind { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
+
+#define mm_counter(mm, kind)                                         \
+	({                                                           \
+		s64 n_;                                              \
+		if (core_type_exists(struct mm_rss_stat)) {          \
+			struct mm_struct___rss *m_ = (void *)(mm);   \
+			n_ = READ(m_, rss_stat.count[kind].counter); \
+		} else {                                             \
+			n_ = READ((mm), rss_stat[kind].count);       \
+		}                                                    \
+		n_ > 0 ? (u64)n_ : 0;                                \
+	})
+
+static __always_inline struct kernfs_node *kernfs_parent_of(struct kernfs_node *kn)
+{
+	if (HAS(struct kernfs_node, __parent))
+		return READ(kn, __parent);
+	return READ((struct kernfs_node___parent *)kn, parent);
+}
+
+/* The number of pid in the namespace at that level. */
+static __always_inline struct upid *upid_at(struct pid *pid, u32 level)
+{
+	return (void *)((u8 *)&pid->numbers + (u64)level * core_type_size(struct upid));
+}
+
+/* The address of a controller's css, 0 when the kernel has not got it. */
+#define css_of(task, id)                                                                         \
+	({                                                                                       \
+		u64 css_ = 0;                                                                    \
+		if (core_enum_exists(enum cgroup_subsys_id, id)) {                               \
+			struct css_set *set_ = READ(task, cgroups);                              \
+			css_ = READ_AT((u64 *)((u8 *)&set_->subsys +                             \
+					       8 * core_enum_value(enum cgroup_subsys_id, id))); \
+		}                                                                                \
+		css_;                                                                            \
+	})
+
+static __always_inline u64 regs_ip_of(const struct pt_regs *regs)
+{
+#if defined(SCAP_ARCH_AMD64)
+	return READ((struct pt_regs *)regs, ip);
+#else
+	return READ((struct pt_regs *)regs, pc);
+#endif
+}
+
+static __always_inline u64 caps_of(kernel_cap_t caps)
+{
+	return caps.val;
+}
+
+/* The controlling terminal as a kernel dev_t, 0 without one. */
+static __always_inline u32 tty_device(struct filler *f)
+{
+	struct tty_struct *tty = READ(subject(f), signal, tty);
+
+	if (!tty)
+		return 0;
+	return READ(tty, driver, major) << 20 | (READ(tty, driver, minor_start) + READ(tty, index));
+}
+
+static __always_inline struct file *exe_file(struct filler *f)
+{
+	return READ(subject(f), mm, exe_file);
+}
+
+static __always_inline struct file *open_file(s64 fd)
+{
+	struct fdtable *table = READ(current_task(), files, fdt);
+
+	return fd < READ(table, max_fds) ? READ_AT(READ(table, fd) + fd) : NULL;
+}
+
+/* The verifier's reads need nothing held. */
+static __always_inline void close_file(struct filler *f)
+{
+}
+
+static __always_inline void unix_peer_lock(struct unix_sock *u)
+{
+}
+
+static __always_inline void unix_peer_unlock(struct unix_sock *u)
+{
+}
+
+static __always_inline u32 loginuid_of(struct task_struct *task)
+{
+	return HAS(struct task_struct, loginuid) ? READ(task, loginuid).val : (u32)-1;
+}
+
+#endif

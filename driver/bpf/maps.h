@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What user space and the programs share. Sizes marked 1 here are set when the object is loaded. */
+#ifndef SCAP_BPF_MAPS_H
+#define SCAP_BPF_MAPS_H
+
+#define SYSCALLS     512 /* size of the tables by native syscall number */
+#define SCRATCH_SIZE (2 * EVENT_MAX)
+
+/* Bits of interest[nr]; 0: the syscall is not selected. */
+#define INTEREST_EXIT	     1	 /* has an exit event */
+#define INTEREST_ENTER	     2	 /* has an enter event */
+#define INTEREST_NEVER	     4	 /* kept in dropping mode */
+#define INTEREST_ALWAYS	     8	 /* lost in dropping mode */
+#define INTEREST_FAILURE     16	 /* in dropping mode its failures are lost (close, bind) */
+#define INTEREST_FCNTL	     32	 /* in dropping mode only some of its commands are kept */
+#define INTEREST_SILENT_ZERO 64	 /* 0 is no event here: another tracepoint sends it (exec, new threads) */
+#define INTEREST_AFTER_EXEC  128 /* shares its number with the other ABI's exec, which returns here */
+
+/*
+ * Chosen before loading, constant for the verifier: what does not apply is
+ * removed from the programs.
+ */
+const volatile bool btf_tp = true;		/* tracepoint arguments are typed (tp_btf), else raw */
+const volatile bool guard = false;		/* turn preemption off while an event is built, see quiet() */
+const volatile u32 page_shift = 12;		/* of the running kernel */
+const volatile u16 syscall_code[SYSCALLS] = {}; /* code of a native number in generic events */
+const volatile u16 ia32_to_native[SYSCALLS] = {}; /* native number of an ia32 one; NO_SYSCALL: not an event */
+const volatile u16 socketcall_to_native[32] = {}; /* native number of a socketcall */
+#define NO_SYSCALL 0xffff
+
+/* What may change while programs run. */
+struct config {
+	u64 boot_offset;    /* ns to add to the boot clock to get time since the epoch */
+	u32 snaplen;	    /* bytes of payload, <= SNAPLEN_MAX */
+	u32 sampling_ratio; /* in dropping mode 1/ratio of each second is kept */
+	u32 wake_bytes;	    /* wake the readers of a ring each time that much came in; 0: never */
+	u16 full_port_first, full_port_last; /* dynamic snaplen: ports captured at length; 0, 0: none */
+	u16 statsd_port;
+	u8 slow;	/* any of the three below is on */
+	u8 dropping;	/* dropping mode */
+	u8 drop_failed; /* no exit events of failed syscalls */
+	u8 dynamic_snaplen;
+	u8 pad[6];
+};
+
+struct config settings;
+u8 in_gap;	 /* dropping mode: inside the part of the second that is lost */
+u32 always_zero; /* unknown to the verifier: what is made from it keeps no history worth a path of its own */
+u8 interest[SYSCALLS]; /* INTEREST_ bits by native number */
+
+/* Events of one CPU. seen is the sum of all the others. Written by that CPU only. */
+struct counters {
+	u64 seen;
+	u64 delivered;
+	u64 drop_buffer;     /* ring full */
+	u64 drop_too_large;  /* event above EVENT_MAX */
+	u64 drop_scratch;    /* scratch in use by an event this one interrupted */
+	u64 drop_no_program; /* no program for the event (refused by the kernel) */
+	u64 drop_no_ring;    /* no ring for the CPU */
+	u64 unused;
+};
+
+/* How the arguments of the syscall reach the program that is tail-called. */
+enum call_kind { CALL_NATIVE = 0, CALL_IA32 = 1, CALL_SOCKETCALL = 2 };
+
+struct cpu {
+	struct counters events;	     /* programs that cannot interrupt each other */
+	struct counters page_faults; /* these interrupt any other, also each other */
+	u64 arg[6];		     /* arguments of a call that is not CALL_NATIVE */
+	u64 call_pid_tgid;	     /* whose call it is */
+	u32 call_kind;
+	u32 call_nr; /* its native number */
+	u32 unwoken; /* bytes since the last wake-up */
+	u32 scratch_busy;
+	u64 pad[7];
+};
+
+#define TMP_SIZE 4096
+
+struct scratch {
+	u8 data[SCRATCH_SIZE]; /* twice the largest event: a write at any 16-bit offset stays inside */
+	u8 tmp[2 * TMP_SIZE];  /* the same for what is put together before it is sent, such as a path */
+	u32 forgotten;	       /* see forget() */
+};
+
+struct ring {
+	map_uint(type, BPF_MAP_TYPE_RINGBUF);
+	map_uint(max_entries, 4096);
+};
+
+struct {
+	map_uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	map_type(key, u32);
+	map_uint(max_entries, 1);
+	map_array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	map_uint(type, BPF_MAP_TYPE_ARRAY);
+	map_uint(max_entries, 1);
+	map_uint(map_flags, BPF_F_MMAPABLE);
+	map_type(key, u32);
+	map_type(value, struct cpu);
+} cpus SEC(".maps");
+
+struct {
+	map_uint(type, BPF_MAP_TYPE_ARRAY);
+	map_uint(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct scratch);
+} scratch SEC(".maps");
+
+struct {
+	map_uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	map_uint(max_entries, SYSCALLS);
+	map_type(key, u32);
+	map_type(value, u32);
+} exit_progs SEC(".maps"), enter_progs SEC(".maps");
+
+/* An index below SYSCALLS, in a form that the verifier sees to be bounded. */
+static __always_inline u32 table_index(u32 nr)
+{
+	opaque(nr);
+	return nr & (SYSCALLS - 1);
+}
+
+struct filler;
+
+static __always_inline u32 setting_snaplen(struct filler *f)
+{
+	return settings.snaplen;
+}
+
+static __always_inline u32 setting_ratio(struct filler *f)
+{
+	return settings.sampling_ratio;
+}
+
+static __always_inline bool setting_dynamic_snaplen(struct filler *f)
+{
+	return settings.dynamic_snaplen;
+}
+
+static __always_inline u16 setting_full_port_first(struct filler *f)
+{
+	return settings.full_port_first;
+}
+
+static __always_inline u16 setting_full_port_last(struct filler *f)
+{
+	return settings.full_port_last;
+}
+
+static __always_inline u16 setting_statsd_port(struct filler *f)
+{
+	return settings.statsd_port;
+}
+
+static __always_inline u64 boot_offset(void)
+{
+	return settings.boot_offset;
+}
+
+/* The code that a generic event has for a native number. */
+static __always_inline u16 syscall_id_of(u32 nr)
+{
+	return nr < SYSCALLS ? syscall_code[table_index(nr)] : 0;
+}
+
+static __always_inline u32 this_cpu(struct filler *f)
+{
+	return bpf_get_smp_processor_id();
+}
+
+#endif

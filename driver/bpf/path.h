@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Paths, walked from the innermost name up; the module asks the kernel. As in
+ * subprog.h these are functions of their own.
+ */
+#ifndef SCAP_BPF_PATH_H
+#define SCAP_BPF_PATH_H
+
+#define PATH_COMPONENTS	  96
+#define CGROUP_COMPONENTS 6
+#define NAME_MASK	  255 /* names are at most 255 bytes */
+
+static __always_inline struct scratch *this_scratch(void)
+{
+	u32 id = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&scratch, &id);
+}
+
+/*
+ * Writes the path of a struct file at offset off of the event as the current
+ * task's d_path would say it: from its root or that of its mount namespace, but
+ * without " (deleted)". A longer one keeps its last components. Returns where
+ * it ends. It is put together backwards at the end of tmp.
+ */
+__noinline u32 write_path(u64 file_address, u32 off)
+{
+	struct file *file = (void *)file_address;
+	struct fs_struct *fs = READ(current_task(), fs);
+	struct dentry *root_dentry = PROBE(fs, root.dentry);
+	struct vfsmount *root_mnt = PROBE(fs, root.mnt);
+	struct dentry *dentry = PROBE(file, f_path.dentry);
+	struct vfsmount *vfsmnt = PROBE(file, f_path.mnt);
+	struct scratch *s = this_scratch();
+	u32 pos = TMP_SIZE - 1 - always_zero, len;
+	long n;
+
+	if (!s)
+		return off;
+	s->tmp[TMP_SIZE - 1] = 0;
+	for (int i = 0; i < PATH_COMPONENTS; i++) {
+		struct dentry *parent;
+
+		if (dentry == root_dentry && vfsmnt == root_mnt)
+			break;
+		if (dentry == PROBE(vfsmnt, mnt_root)) {
+			struct mount *mnt = OUTER(vfsmnt, struct mount, mnt);
+			struct mount *up = PROBE(mnt, mnt_parent);
+
+			if (up == mnt || !up)
+				break;
+			dentry = PROBE(mnt, mnt_mountpoint);
+			vfsmnt = &up->mnt;
+			continue;
+		}
+		parent = PROBE(dentry, d_parent);
+		len = PROBE(dentry, d_name.len) & NAME_MASK;
+		if (!len || len + 1 > pos)
+			break;
+		pos -= len;
+		opaque(pos);
+		bpf_probe_read_kernel(&s->tmp[pos & (TMP_SIZE - 1)], len, PROBE(dentry, d_name.name));
+		pos--;
+		s->tmp[pos & (TMP_SIZE - 1)] = '/';
+		if (parent == dentry)
+			break; /* no part of a tree: memfd */
+		dentry = parent;
+	}
+	if (pos == TMP_SIZE - 1)
+		s->tmp[--pos] = '/';
+	opaque(pos);
+	n = bpf_probe_read_kernel_str(&s->data[off & EVENT_MASK], TMP_SIZE, &s->tmp[pos & (TMP_SIZE - 1)]);
+	return n > 0 ? off + n : off;
+}
+
+static __always_inline void append_path(struct filler *f, u64 file)
+{
+	f->off = write_path(file, f->off);
+}
+
+/* The path of a controller's cgroup likewise; of a deep one the innermost components. */
+__noinline u32 write_cgroup(u64 css, u32 off)
+{
+	struct kernfs_node *kn = READ((struct cgroup_subsys_state *)css, cgroup, kn);
+	const char *names[CGROUP_COMPONENTS] = {};
+	struct scratch *s = this_scratch();
+	int n = 0;
+
+	if (!s)
+		return off;
+	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+		struct kernfs_node *parent = kn ? kernfs_parent_of(kn) : NULL;
+
+		if (!parent)
+			break; /* the root has no name */
+		names[i] = READ(kn, name);
+		kn = parent;
+		n = i + 1;
+	}
+	if (!n)
+		s->data[off++ & EVENT_MASK] = '/';
+	for (int i = CGROUP_COMPONENTS - 1; i >= 0; i--) {
+		long len;
+
+		if (i >= n)
+			continue;
+		s->data[off++ & EVENT_MASK] = '/';
+		opaque(off);
+		len = bpf_probe_read_kernel_str(&s->data[off & EVENT_MASK], NAME_MASK + 1, names[i]);
+		if (len > 0)
+			off += len - 1;
+		opaque(off);
+	}
+	s->data[off++ & EVENT_MASK] = 0;
+	return off;
+}
+
+static __always_inline void append_cgroup_path(struct filler *f, u64 css)
+{
+	f->off = write_cgroup(css, f->off);
+}
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+//go:build ignore
+
+/*
+ * The eBPF driver. sys_exit and sys_enter look at every syscall and tail-call
+ * the program of its event; the other tracepoints have one program each. The
+ * lines of programs_gen.h become programs by the macros of program.h.
+ */
+#include "helpers.h"
+#include "flavors.h"
+#include "../abi/event.h"
+#include "../abi/events_gen.h"
+#include "maps.h"
+#include "read.h"
+#include "arch.h"
+#include "push.h"
+#include "kernel.h"
+#include "path.h"
+#include "program.h"
+#include "../fillers/all.h"
+#include "subprog.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Keeps the type in the object's BTF, where the Go side checks it. */
+const struct event_header *event_header_type __attribute__((unused));
+
+/* ---- tracepoints: what their arguments are, and whom the event is about */
+
+#define PF_KTHREAD 0x00200000
+
+static __always_inline bool pick_switch(struct filler *f, u64 *ctx, u32 *tid)
+{
+	if (settings.dropping)
+		return false;
+	f->task = (void *)ctx[1];
+	f->tp[2] = ctx[2];
+	return true;
+}
+#define TP_sched_switch(symbol, code, nparams, bytes) \
+	TRACEPOINT_PROG(x_##symbol, symbol, sched_switch, pick_switch, events, code, nparams, bytes)
+
+static __always_inline bool pick_exit(struct filler *f, u64 *ctx, u32 *tid)
+{
+	f->task = (void *)ctx[0];
+	return !(READ(f->task, flags) & PF_KTHREAD);
+}
+#define TP_sched_process_exit(symbol, code, nparams, bytes) \
+	TRACEPOINT_PROG(x_##symbol, symbol, sched_process_exit, pick_exit, events, code, nparams, bytes)
+
+static __always_inline bool pick_signal(struct filler *f, u64 *ctx, u32 *tid)
+{
+	if (settings.dropping)
+		return false;
+	f->tp[0] = (s32)ctx[0];
+	f->tp[1] = ctx[1];
+	return true;
+}
+#define TP_signal_deliver(symbol, code, nparams, bytes) \
+	TRACEPOINT_PROG(x_##symbol, symbol, signal_deliver, pick_signal, events, code, nparams, bytes)
+
+#if defined(SCAP_ARCH_AMD64)
+static __always_inline bool pick_fault(struct filler *f, u64 *ctx, u32 *tid)
+{
+	if (settings.dropping)
+		return false;
+	f->tp[0] = ctx[0];
+	f->tp[1] = ctx[1];
+	f->tp[2] = ctx[2];
+	return true;
+}
+#define TP_page_fault_user(symbol, code, nparams, bytes)                                                    \
+	TRACEPOINT_PROG(x_##symbol, symbol, page_fault_user, pick_fault, page_faults, code, nparams, bytes) \
+	TRACEPOINT_PROG(k_##symbol, symbol, page_fault_kernel, pick_fault, page_faults, code, nparams, bytes)
+#else
+#define TP_page_fault_user(symbol, code, nparams, bytes)
+#endif
+
+/* Sent by the dispatcher itself. */
+#define TP_dropping_mode(symbol, code, nparams, bytes)                         \
+	static __always_inline void send_##symbol(struct cpu *cpu, u32 id)     \
+	{                                                                      \
+		struct filler f = {.cpu = cpu, .count = &cpu->events};         \
+                                                                               \
+		if (!find_room(&f, id, nparams, bytes))                        \
+			return;                                                \
+		header(&f, bpf_get_current_pid_tgid(), code, nparams, f.size); \
+		fill_##symbol(&f);                                             \
+		event_end(&f);                                                 \
+	}
+
+/* Every possible CPU has a ring, so none can fire without one. */
+#define TP_cpu_hotplug(symbol, code, nparams, bytes)
+
+#include "programs_gen.h"
+
+/* A successful exec is seen here, with the new image in place. */
+static __always_inline bool pick_exec(struct filler *f, u64 *ctx, u32 *tid)
+{
+	f->tp[2] = ctx[2];
+	f->exec = true;
+	return true;
+}
+TRACEPOINT_PROG(t_execve, execve_exit, sched_process_exec, pick_exec, events, EVT_EXECVE_EXIT,
+		EXECVE_EXIT_NPARAMS, 0)
+
+#if !defined(SCAP_ARCH_AMD64)
+/* Where a new thread does not pass sys_exit its event is made from here. */
+static __always_inline bool pick_child(struct filler *f, u64 *ctx, u32 *tid)
+{
+	f->task = (void *)ctx[1];
+	f->child = true;
+	*tid = READ(f->task, pid);
+	return !(READ(f->task, flags) & PF_KTHREAD);
+}
+TRACEPOINT_PROG(t_clone, clone_exit, sched_process_fork, pick_child, events, EVT_CLONE_EXIT,
+		CLONE_EXIT_NPARAMS, 0)
+#endif
+
+/* ---- dispatchers */
+
+/* A call that has no program: refused by this kernel, and no stand-in was found. */
+static __always_inline void no_program(void)
+{
+	u32 id;
+	struct cpu *cpu = cpu_entry(&id);
+	struct filler f = {.cpu = cpu};
+
+	if (!cpu)
+		return;
+	f.count = &cpu->events;
+	cpu->call_kind = CALL_NATIVE;
+	COUNT(&f, seen);
+	COUNT(&f, drop_no_program);
+}
+
+/* Dropping mode: is this event lost? */
+static __always_inline bool sampled_out(u8 in)
+{
+	u32 ratio = settings.sampling_ratio, id;
+	struct cpu *cpu;
+	bool gap;
+
+	if (in & INTEREST_NEVER)
+		return false;
+	if (in & INTEREST_ALWAYS)
+		return true;
+	if (!ratio)
+		return false;
+	gap = (settings.boot_offset + bpf_ktime_get_boot_ns()) % NS_PER_S >= NS_PER_S / ratio;
+	if (gap != in_gap) {
+		/* One CPU crosses first; if two do at once the event comes twice. */
+		in_gap = gap;
+		cpu = cpu_entry(&id);
+		if (cpu && gap)
+			send_drop_enter(cpu, id);
+		else if (cpu)
+			send_drop_exit(cpu, id);
+	}
+	return gap;
+}
+
+#define F_DUPFD		0
+#define F_SETFD		2
+#define F_DUPFD_CLOEXEC 1030
+
+/* What only dropping mode and drop_failed take away. */
+static __always_inline bool filtered_out(u8 in, s64 ret, u64 arg1)
+{
+	if (settings.dropping) {
+		if ((in & INTEREST_FAILURE) && ret < 0)
+			return true;
+		if ((in & INTEREST_FCNTL) && arg1 != F_DUPFD && arg1 != F_DUPFD_CLOEXEC && arg1 != F_SETFD)
+			return true;
+		if (sampled_out(in))
+			return true;
+	}
+	return settings.drop_failed && ret < 0;
+}
+
+/* Returns that are no event: see INTEREST_SILENT_ZERO. */
+static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
+{
+	if (ret)
+		return false;
+	if (in & INTEREST_SILENT_ZERO)
+		return true;
+	/* exec clears the registers; no call with that number succeeds with none of them set */
+	return (in & INTEREST_AFTER_EXEC) && !(arg[0] | arg[1] | arg[2] | arg[3] | arg[4] | arg[5]);
+}
+
+#if defined(SCAP_ARCH_AMD64)
+
+/* Arguments of each socketcall, by its number. */
+static const u8 socketcall_args[32] = {0, 3, 3, 3, 2, 3, 3, 3, 4, 4, 4, 6, 6, 2, 5, 5, 3, 3, 4, 5, 4};
+
+#define IA32_SOCKETCALL 102
+#define NR_EXECVE	59
+#define NR_EXECVEAT	322
+
+/*
+ * A call of a 32-bit task: its native number, or NO_SYSCALL. The arguments are
+ * left in the CPU's entry for the event's program.
+ */
+static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret, struct cpu *cpu)
+{
+	struct ia32_regs r = ia32_args(regs);
+	u32 kind = CALL_IA32;
+	u32 vector[6] = {};
+
+	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
+	if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
+		return NO_SYSCALL;
+	if (nr >= SYSCALLS)
+		return NO_SYSCALL;
+	if (nr == IA32_SOCKETCALL) {
+		u32 size;
+
+		if (r.bx >= 32)
+			return NO_SYSCALL;
+		nr = socketcall_to_native[r.bx & 31];
+		size = 4 * socketcall_args[r.bx & 31];
+		if (size > sizeof(vector))
+			return NO_SYSCALL;
+		opaque(size);
+		if (size <= sizeof(vector))
+			bpf_probe_read_user(vector, size, (void *)(u64)r.cx);
+		kind |= CALL_SOCKETCALL;
+		for (int i = 0; i < 6; i++)
+			cpu->arg[i] = vector[i];
+	} else {
+		nr = ia32_to_native[table_index(nr)];
+		cpu->arg[0] = r.bx;
+		cpu->arg[1] = r.cx;
+		cpu->arg[2] = r.dx;
+		cpu->arg[3] = r.si;
+		cpu->arg[4] = r.di;
+		cpu->arg[5] = r.bp;
+	}
+	if (nr >= SYSCALLS)
+		return NO_SYSCALL;
+	cpu->call_nr = nr;
+	cpu->call_pid_tgid = bpf_get_current_pid_tgid();
+	cpu->call_kind = kind;
+	return nr;
+}
+
+#endif
+
+/*
+ * A tail call to a constant index is a plain jump, to a variable one an indirect
+ * jump that mitigations make cost some 15 ns: the commonest calls go the first
+ * way. Falls through when there is no program.
+ */
+#define HOT_CALL(number)                                            \
+	case number:                                                \
+		asm volatile("r1 = %[c]\n\t"                        \
+			     "r2 = %[m]\n\t"                        \
+			     "r3 = " #number "\n\t"                 \
+			     "call 12"                              \
+			     :                                      \
+			     : [c] "r"(ctx), [m] "r"(&exit_progs)   \
+			     : "r0", "r1", "r2", "r3", "r4", "r5"); \
+		break;
+
+static __always_inline void hot_call(u64 *ctx, u32 nr)
+{
+	switch (nr) {
+#if defined(SCAP_ARCH_AMD64)
+		HOT_CALL(0)   /* read */
+		HOT_CALL(1)   /* write */
+		HOT_CALL(3)   /* close */
+		HOT_CALL(5)   /* fstat */
+		HOT_CALL(7)   /* poll */
+		HOT_CALL(9)   /* mmap */
+		HOT_CALL(16)  /* ioctl */
+		HOT_CALL(17)  /* pread64 */
+		HOT_CALL(20)  /* writev */
+		HOT_CALL(44)  /* sendto */
+		HOT_CALL(45)  /* recvfrom */
+		HOT_CALL(47)  /* recvmsg */
+		HOT_CALL(202) /* futex */
+		HOT_CALL(232) /* epoll_wait */
+		HOT_CALL(257) /* openat */
+		HOT_CALL(262) /* newfstatat */
+#else
+		HOT_CALL(22)  /* epoll_pwait */
+		HOT_CALL(29)  /* ioctl */
+		HOT_CALL(56)  /* openat */
+		HOT_CALL(57)  /* close */
+		HOT_CALL(63)  /* read */
+		HOT_CALL(64)  /* write */
+		HOT_CALL(66)  /* writev */
+		HOT_CALL(79)  /* newfstatat */
+		HOT_CALL(98)  /* futex */
+		HOT_CALL(206) /* sendto */
+		HOT_CALL(207) /* recvfrom */
+		HOT_CALL(222) /* mmap */
+#endif
+	}
+}
+
+SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
+{
+	const struct pt_regs *regs = (void *)ctx[0];
+	u32 nr = native_number(regs);
+	u8 in;
+
+	if (unlikely(is_compat(current_task()))) {
+#if defined(SCAP_ARCH_AMD64)
+		u32 id;
+		struct cpu *cpu = cpu_entry(&id);
+
+		if (!cpu)
+			return 0;
+		nr = ia32_call(regs, nr, ctx[1], cpu);
+		if (nr >= SYSCALLS)
+			return 0;
+		in = interest[table_index(nr)];
+		if (!in || silent(in, ctx[1], cpu->arg) ||
+		    (settings.slow && filtered_out(in, ctx[1], cpu->arg[1]))) {
+			cpu->call_kind = CALL_NATIVE;
+			return 0;
+		}
+		goto call;
+#else
+		return 0;
+#endif
+	}
+	if (nr >= SYSCALLS)
+		return 0;
+	in = interest[table_index(nr)];
+	if (!in)
+		return 0;
+	if (unlikely(settings.slow || (in & (INTEREST_SILENT_ZERO | INTEREST_AFTER_EXEC)))) {
+		u64 arg[6];
+
+		native_call(regs, &nr, arg);
+		if (silent(in, ctx[1], arg) || (settings.slow && filtered_out(in, ctx[1], arg[1])))
+			return 0;
+	}
+	hot_call(ctx, nr);
+#if defined(SCAP_ARCH_AMD64)
+call:
+#endif
+	bpf_tail_call(ctx, &exit_progs, nr);
+	no_program();
+	return 0;
+}
+
+SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
+{
+	u32 nr = ctx[1];
+	u8 in;
+
+	if (unlikely(is_compat(current_task()))) {
+#if defined(SCAP_ARCH_AMD64)
+		u32 id;
+		struct cpu *cpu = cpu_entry(&id);
+
+		if (!cpu)
+			return 0;
+		nr = ia32_call((void *)ctx[0], nr, 1, cpu);
+		if (nr >= SYSCALLS)
+			return 0;
+		in = interest[table_index(nr)];
+		if (!(in & INTEREST_ENTER) || (settings.dropping && sampled_out(in))) {
+			cpu->call_kind = CALL_NATIVE;
+			return 0;
+		}
+		goto call;
+#else
+		return 0;
+#endif
+	}
+	if (nr >= SYSCALLS)
+		return 0;
+	in = interest[table_index(nr)];
+	if (!(in & INTEREST_ENTER))
+		return 0;
+	if (unlikely(settings.dropping) && sampled_out(in))
+		return 0;
+#if defined(SCAP_ARCH_AMD64)
+call:
+#endif
+	bpf_tail_call(ctx, &enter_progs, nr);
+	no_program();
+	return 0;
+}
+
+/* For the benchmark: what attaching anything costs. */
+SEC("tp_btf/sys_exit") int empty(u64 *ctx)
+{
+	return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The frame of an event's program: begin counts it and finds room, end hands it to the reader. */
+#ifndef SCAP_BPF_PROGRAM_H
+#define SCAP_BPF_PROGRAM_H
+
+/*
+ * Counters belong to their CPU. Tracepoint programs run with preemption off
+ * except on PREEMPT_RT, so that a plain addition loses nothing, except in
+ * the page fault programs, which interrupt the others: those have counters of
+ * their own and always add atomically.
+ */
+struct mutex {
+	struct rt_mutex_base *rtmutex;
+} __core;
+#define preemptible HAS(struct mutex, rtmutex)
+
+#define COUNT(f, what)                                                   \
+	do {                                                             \
+		if (preemptible || (f)->count == &(f)->cpu->page_faults) \
+			__sync_fetch_and_add(&(f)->count->what, 1);      \
+		else                                                     \
+			(f)->count->what++;                              \
+	} while (0)
+
+/*
+ * Kernels from 7.0 on run tracepoint programs with preemption on. Another task
+ * of the CPU that comes in between would find the scratch busy, and would not
+ * even run a program that is active: the kernel takes it for recursion. A tail
+ * call cannot be made with preemption off, so the dispatcher, some ten ns,
+ * remains open; what is lost there is in the program's count of misses.
+ */
+static __always_inline void quiet(void)
+{
+	if (guard)
+		bpf_preempt_disable();
+}
+
+static __always_inline void quiet_end(void)
+{
+	if (guard)
+		bpf_preempt_enable();
+}
+
+static __always_inline struct cpu *cpu_entry(u32 *id)
+{
+	*id = bpf_get_smp_processor_id();
+	return bpf_map_lookup_elem(&cpus, id);
+}
+
+static __always_inline void header(struct filler *f, u32 tid, u16 type, u32 nparams, u32 len)
+{
+	*(u64 *)(f->buf + 0) = settings.boot_offset + bpf_ktime_get_boot_ns();
+	*(u64 *)(f->buf + 8) = tid;
+	*(u32 *)(f->buf + 16) = len;
+	*(u16 *)(f->buf + 20) = type;
+	*(u32 *)(f->buf + 22) = nparams;
+	f->off = EVENT_PAYLOAD(nparams);
+	f->n = 0;
+}
+
+/* Finds where the event goes; size is that of its params when fixed, else 0. */
+static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32 size)
+{
+	COUNT(f, seen);
+	f->ring = bpf_map_lookup_elem(&rings, &id);
+	if (!f->ring) {
+		COUNT(f, drop_no_ring);
+		return false;
+	}
+	if (size) {
+		f->size = EVENT_PAYLOAD(nparams) + size;
+		f->buf = bpf_ringbuf_reserve(f->ring, EVENT_PAYLOAD(nparams) + size, 0);
+		if (!f->buf) {
+			COUNT(f, drop_buffer);
+			return false;
+		}
+		return true;
+	}
+	f->size = 0;
+	f->buf = bpf_map_lookup_elem(&scratch, &id);
+	if (!f->buf || f->cpu->scratch_busy) {
+		COUNT(f, drop_scratch);
+		return false;
+	}
+	f->cpu->scratch_busy = 1;
+	return true;
+}
+
+/* Programs wake nobody, except once per wake_bytes of a CPU. */
+static __always_inline u64 wake(struct filler *f, u32 len)
+{
+	u32 limit = settings.wake_bytes;
+
+	if (likely(!limit))
+		return BPF_RB_NO_WAKEUP;
+	f->cpu->unwoken += len;
+	if (f->cpu->unwoken < limit)
+		return BPF_RB_NO_WAKEUP;
+	f->cpu->unwoken = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Sends what is in scratch and keeps scratch for the next one. */
+static __always_inline void send_scratch(struct filler *f)
+{
+	u32 len = f->off;
+
+	opaque(len);
+	if (len > EVENT_MAX) {
+		COUNT(f, drop_too_large);
+		return;
+	}
+	*(u32 *)(f->buf + 16) = len;
+	if (bpf_ringbuf_output(f->ring, f->buf, len, wake(f, len)))
+		COUNT(f, drop_buffer);
+	else
+		COUNT(f, delivered);
+}
+
+static __always_inline int event_end(struct filler *f)
+{
+	if (f->size) {
+		bpf_ringbuf_submit(f->buf, wake(f, f->size));
+		COUNT(f, delivered);
+	} else {
+		send_scratch(f);
+		f->cpu->scratch_busy = 0;
+	}
+	return 0;
+}
+
+/* The arguments of the call; those the dispatcher had to look for are in the CPU's entry. */
+static __always_inline void load_call(struct filler *f, u64 *ctx)
+{
+	struct cpu *cpu = f->cpu;
+
+	f->regs = (void *)ctx[0];
+	native_call(f->regs, &f->nr, f->arg);
+	if (unlikely(cpu->call_kind)) {
+		if (cpu->call_pid_tgid == bpf_get_current_pid_tgid()) {
+			f->ia32 = cpu->call_kind & CALL_IA32;
+			f->nr = cpu->call_nr;
+			for (int i = 0; i < 6; i++)
+				f->arg[i] = cpu->arg[i];
+		}
+		cpu->call_kind = CALL_NATIVE;
+	}
+}
+
+static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32 nparams, u32 size)
+{
+	u32 id;
+
+	f->cpu = cpu_entry(&id);
+	if (!f->cpu)
+		return false;
+	f->count = &f->cpu->events;
+	load_call(f, ctx);
+	f->type = type;
+	f->nparams = nparams;
+	if (!find_room(f, id, nparams, size))
+		return false;
+	header(f, bpf_get_current_pid_tgid(), type, nparams, f->size);
+	return true;
+}
+
+#define EXIT_PROG_FIXED(symbol, code, nparams, bytes)            \
+	SEC("tp_btf/sys_exit") int x_##symbol(u64 *ctx)          \
+	{                                                        \
+		struct filler f = {};                            \
+                                                                 \
+		f.ret = ctx[1];                                  \
+		quiet();                                         \
+		if (call_begin(&f, ctx, code, nparams, bytes)) { \
+			fill_##symbol(&f);                       \
+			event_end(&f);                           \
+		}                                                \
+		quiet_end();                                     \
+		return 0;                                        \
+	}
+#define EXIT_PROG(symbol, code, nparams) EXIT_PROG_FIXED(symbol, code, nparams, 0)
+
+#define ENTER_PROG_FIXED(symbol, code, nparams, bytes)           \
+	SEC("tp_btf/sys_enter") int x_##symbol(u64 *ctx)         \
+	{                                                        \
+		struct filler f = {};                            \
+                                                                 \
+		quiet();                                         \
+		if (call_begin(&f, ctx, code, nparams, bytes)) { \
+			fill_##symbol(&f);                       \
+			event_end(&f);                           \
+		}                                                \
+		quiet_end();                                     \
+		return 0;                                        \
+	}
+#define ENTER_PROG(symbol, code, nparams) ENTER_PROG_FIXED(symbol, code, nparams, 0)
+
+/*
+ * A tracepoint's program. pick sets f->task when the event is not about the
+ * current task, and may refuse.
+ */
+#define TRACEPOINT_PROG(program, symbol, tracepoint, pick, counters, code, nparams, bytes) \
+	SEC("tp_btf/" #tracepoint) int program(u64 *ctx)                                   \
+	{                                                                                  \
+		struct filler f = {};                                                      \
+		u32 tid = bpf_get_current_pid_tgid();                                      \
+		u32 id;                                                                    \
+                                                                                           \
+		if (!pick(&f, ctx, &tid))                                                  \
+			return 0;                                                          \
+		quiet();                                                                   \
+		f.cpu = cpu_entry(&id);                                                    \
+		if (f.cpu) {                                                               \
+			f.count = &f.cpu->counters;                                        \
+			if (find_room(&f, id, nparams, bytes)) {                           \
+				header(&f, tid, code, nparams, f.size);                    \
+				fill_##symbol(&f);                                         \
+				event_end(&f);                                             \
+			}                                                                  \
+		}                                                                          \
+		quiet_end();                                                               \
+		return 0;                                                                  \
+	}
+
+#define TP_PROG_FIXED(symbol, tracepoint, code, nparams, bytes) TP_##tracepoint(symbol, code, nparams, bytes)
+#define TP_PROG(symbol, tracepoint, code, nparams)		TP_##tracepoint(symbol, code, nparams, 0)
+
+#endif

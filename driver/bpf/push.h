@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Writing params, for eBPF. f->buf is a ring record of the exact size or the CPU's scratch. */
+#ifndef SCAP_BPF_PUSH_H
+#define SCAP_BPF_PUSH_H
+
+#define EVENT_MASK (EVENT_MAX - 1)
+
+/* One event being built. Lives in registers: whatever takes it is inlined. */
+struct filler {
+	const struct pt_regs *regs;
+	s64 ret;
+	u64 arg[6];
+	u64 tp[4];	/* arguments of a tracepoint */
+	u8 *buf;	/* start of the event */
+	u32 off;	/* where the next param starts, from buf */
+	u16 n;		/* params pushed */
+	u16 type;	/* event code */
+	u32 nparams;	/* of the event */
+	bool ia32;	/* user structs have the 32-bit layout */
+	bool exec;	/* from sched_process_exec: the call succeeded */
+	bool child;	/* from sched_process_fork: task is the new thread */
+	bool have_file; /* file_fd and file are set */
+	u32 nr;		/* native number of the syscall */
+	s64 file_fd;
+	struct file *file;	  /* open file of file_fd, looked up last */
+	struct task_struct *task; /* whom the task_ helpers are about; NULL: the current one */
+	struct cpu *cpu;
+	struct counters *count;
+	void *ring;
+	u32 size;    /* of a fixed-size event, else 0 */
+	u32 exe_len; /* bytes of the exe param: it and args share a limit */
+};
+
+/*
+ * The mask is for the verifier, which does not follow the compiler's proof that
+ * it changes nothing. An event that outgrows it is dropped by its length in the
+ * end.
+ */
+static __always_inline u8 *here(struct filler *f)
+{
+	u32 off = f->off;
+
+	if (!__builtin_constant_p(off))
+		opaque(off);
+	return f->buf + (off & EVENT_MASK);
+}
+
+/*
+ * A param is appended piece by piece: start = f->off, append_..., end_param(f,
+ * start). The stores are unaligned; declaring them so would make each of them
+ * one store per byte.
+ */
+#define DEFINE_APPEND(type)                                                 \
+	static __always_inline void append_##type(struct filler *f, type v) \
+	{                                                                   \
+		*(type *)here(f) = v;                                       \
+		f->off += sizeof(type);                                     \
+	}
+DEFINE_APPEND(u8)
+DEFINE_APPEND(u16)
+DEFINE_APPEND(u32)
+DEFINE_APPEND(u64)
+DEFINE_APPEND(s8)
+DEFINE_APPEND(s16)
+DEFINE_APPEND(s32)
+DEFINE_APPEND(s64)
+#undef DEFINE_APPEND
+
+/* len bytes of the caller's; len is a constant. */
+static __always_inline void append_bytes(struct filler *f, const void *p, u32 len)
+{
+	memcpy(here(f), p, len);
+	f->off += len;
+}
+
+/* len user bytes, at most PARAM_MAX, all of them or none. */
+static __always_inline bool append_user(struct filler *f, u64 ptr, u64 len)
+{
+	if (len && !user_read(here(f), ptr, len))
+		return false;
+	f->off += len;
+	return true;
+}
+
+/* A user string of at most max bytes with its NUL, cut; its length, 0 when it cannot be read. */
+static __always_inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
+{
+	u32 n = user_read_str(here(f), ptr, max);
+
+	f->off += n;
+	return n;
+}
+
+/* The same for the kernel's; max below EVENT_MAX. */
+static __always_inline u32 append_kernel_str(struct filler *f, const void *str, u32 max)
+{
+	long n;
+
+	if (!__builtin_constant_p(max)) {
+		opaque(max);
+		max &= EVENT_MASK;
+	}
+	n = str ? bpf_probe_read_kernel_str(here(f), max, str) : 0;
+	if (n < 0)
+		n = 0;
+	f->off += n;
+	return n;
+}
+
+/* Writes a number again that was appended at off. */
+static __always_inline void rewrite_u16(struct filler *f, u32 off, u16 v)
+{
+	*(u16 *)(f->buf + (off & EVENT_MASK)) = v;
+}
+
+/* Overwrites the last byte with a NUL. */
+static __always_inline void terminate(struct filler *f)
+{
+	f->buf[(f->off - 1) & EVENT_MASK] = 0;
+}
+
+static __always_inline void end_param(struct filler *f, u32 start)
+{
+	*(u16 *)(f->buf + EVENT_PAYLOAD(f->n)) = f->off - start;
+	f->n++;
+}
+
+/* TMP_SIZE bytes, and as much again that a write may run into; for events that are built in scratch. */
+static __always_inline u8 *tmp_of(struct filler *f)
+{
+	return f->buf + SCRATCH_SIZE;
+}
+
+/*
+ * The same number, of which the verifier knows nothing any more: what it
+ * remembers of a loop's variables makes each turn a new case to it.
+ */
+static __always_inline u32 forget(struct filler *f, u32 v)
+{
+	volatile u32 *p = (volatile u32 *)(f->buf + offsetof(struct scratch, forgotten));
+
+	*p = v;
+	return *p;
+}
+
+static __always_inline struct task_struct *subject(struct filler *f)
+{
+	return f->task ? f->task : current_task();
+}
+
+#endif

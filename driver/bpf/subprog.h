@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What loops, as functions of their own with numbers for arguments: the
+ * verifier looks at each once instead of once per way that leads there.
+ */
+#ifndef SCAP_BPF_SUBPROG_H
+#define SCAP_BPF_SUBPROG_H
+
+static __always_inline bool scratch_filler(struct filler *f, u32 off, u32 ia32)
+{
+	struct scratch *s = this_scratch();
+
+	if (!s)
+		return false;
+	f->buf = s->data;
+	f->off = off;
+	f->ia32 = ia32;
+	return true;
+}
+
+__noinline u32 write_argv(u64 argv, u32 first, u32 room, u32 off, u32 ia32)
+{
+	struct filler f = {};
+
+	if (scratch_filler(&f, off, ia32))
+		gather_argv(&f, argv, first, room);
+	return f.off;
+}
+
+static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u32 room)
+{
+	f->off = write_argv(argv, first, room, f->off, f->ia32);
+}
+
+__noinline u32 write_iov(u64 iov, u64 cnt, u32 cap, u32 off, u32 ia32)
+{
+	struct filler f = {};
+
+	if (scratch_filler(&f, off, ia32))
+		gather_iov(&f, iov, cnt, cap);
+	return f.off;
+}
+
+static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 cap)
+{
+	f->off = write_iov(iov, cnt, cap, f->off, f->ia32);
+}
+
+__noinline u32 total_iov(u64 iov, u64 cnt, u32 ia32)
+{
+	struct filler f = {};
+
+	return scratch_filler(&f, 0, ia32) ? sum_iov(&f, iov, cnt) : 0;
+}
+
+static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt)
+{
+	return total_iov(iov, cnt, f->ia32);
+}
+
+#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT)
+
+/* One message of sendmmsg or recvmmsg. */
+__noinline u32 write_message(u64 ptr, s64 fd, u32 off, u32 ia32, u32 received)
+{
+	struct filler f = {};
+
+	if (!scratch_filler(&f, off, ia32))
+		return off;
+	/* user_peer() finds the address where sendmsg and recvmsg have it */
+	f.type = received ? EVT_RECVMSG_EXIT : EVT_SENDMSG_EXIT;
+	f.arg[1] = ptr;
+	fill_message(&f, ptr, fd, received);
+	return f.off;
+}
+
+static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received)
+{
+	f->off = write_message(ptr, fd, f->off, f->ia32, received);
+}
+
+static __always_inline void next_event(struct filler *f)
+{
+	send_scratch(f);
+	COUNT(f, seen);
+	header(f, bpf_get_current_pid_tgid(), f->type, f->nparams, 0);
+}
+
+#endif
+
+#endif

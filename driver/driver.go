@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/kver"
+)
+
+// Limits of the event format, see abi/event.h.
+const (
+	HeaderSize     = 26
+	EventMax       = 65536
+	SnaplenDefault = 80
+	SnaplenMax     = 65000
+	StatsdPort     = 8125 // default of Settings.StatsdPort
+
+	// RingSize is the size of a ring unless Options say otherwise.
+	RingSize = 8 << 20
+)
+
+// Options of Load. The zero value selects nothing.
+type Options struct {
+	Select      Selection
+	Settings    Settings
+	RingSize    int // bytes, a power of two and a multiple of the page; 0: RingSize
+	CPUsPerRing int // CPUs that share a ring; 0: all share one
+
+	// RawTracepoints attaches the programs as raw tracepoints, as on kernels
+	// whose BTF does not describe tracepoints.
+	RawTracepoints bool
+}
+
+// Selection is what to capture.
+type Selection struct {
+	All         bool     // every syscall
+	Syscalls    []string // by name
+	Tracepoints []string // see Tracepoints
+	Enter       bool     // also enter events, of the selected syscalls that have one
+}
+
+// Tracepoints are the names a Selection may use besides syscalls.
+func Tracepoints() []string {
+	names := []string{"sched_process_exit", "sched_switch", "signal_deliver"}
+	if runtime.GOARCH == "amd64" {
+		names = append(names, "page_fault_user", "page_fault_kernel")
+	}
+	return names
+}
+
+// Settings may change while programs run.
+type Settings struct {
+	Snaplen        int    // bytes of payload; 0: SnaplenDefault
+	SamplingRatio  uint32 // in dropping mode 1/ratio of each second is kept
+	Dropping       bool   // dropping mode
+	DropFailed     bool   // no exit events of failed syscalls
+	DynamicSnaplen bool   // longer payloads on some ports
+	FullPorts      [2]uint16
+	StatsdPort     uint16 // 0: StatsdPort
+	WakeBytes      uint32 // wake readers of a ring once per so many bytes of a CPU; 0: never
+}
+
+// Driver is the loaded programs.
+type Driver struct {
+	opts     Options
+	spec     *ebpf.CollectionSpec
+	coll     *ebpf.Collection // the maps
+	programs map[string]*ebpf.Program
+	refused  map[string]*Refusal
+	rings    []Ring
+	cpus     int
+	mapped   *ebpf.Memory // array of bpf.ProbeCpu
+	links    map[string]link.Link
+	selected Selection
+	wanted   map[string]string // program -> tracepoint
+	attached bool
+}
+
+// Ring is one ring buffer and the CPUs that write to it.
+type Ring struct {
+	Map  *ebpf.Map // BPF_MAP_TYPE_RINGBUF
+	Size int
+	CPUs []int
+}
+
+// Counters count events since Load: Seen is the sum of all the others once no
+// program is running.
+type Counters struct {
+	Seen          uint64
+	Delivered     uint64
+	DropBuffer    uint64 // the ring was full
+	DropTooLarge  uint64 // the event was longer than EventMax
+	DropScratch   uint64 // it interrupted another that was being built
+	DropNoProgram uint64 // the kernel refused its program
+	Missed        uint64 // the kernel ran no program; also hits that are no event
+	DropNoRing    uint64 // its CPU has no ring
+}
+
+// Refusal is a program that this kernel does not take.
+type Refusal struct {
+	Program string
+	Err     error // *ebpf.VerifierError or what stopped it earlier; the verifier's log with %+v
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("program %s: %s", r.Program, short(r.Err)) }
+
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Format prints the whole verifier log with %+v.
+func (r *Refusal) Format(s fmt.State, verb rune) {
+	var ve *ebpf.VerifierError
+	if verb == 'v' && s.Flag('+') && errors.As(r.Err, &ve) {
+		fmt.Fprintf(s, "program %s: %+v", r.Program, ve)
+		return
+	}
+	fmt.Fprint(s, r.Error())
+}
+
+// short is the reason without the log: the verifier's last words, which since
+// 7.3 stand before a report of several paragraphs.
+func short(err error) string {
+	var ve *ebpf.VerifierError
+	if !errors.As(err, &ve) {
+		return err.Error()
+	}
+	log := ve.Log
+	if i := slices.IndexFunc(log, func(line string) bool { return strings.Contains(line, "Verification failed: ") }); i > 0 {
+		log = log[:i]
+	}
+	for _, line := range slices.Backward(log) {
+		line = strings.TrimSpace(line)
+		if line != "" && !slices.ContainsFunc(afterwords, func(p string) bool { return strings.HasPrefix(line, p) }) {
+			return fmt.Sprintf("%v: %s", ve.Cause, line)
+		}
+	}
+	return ve.Cause.Error()
+}
+
+// afterwords start the lines that the verifier writes behind its reason.
+var afterwords = []string{"processed ", "verification time ", "stack depth ", "mark_precise: "}
+
+// Load makes the maps and loads the programs of what is selected. Nothing fires
+// before Attach. Programs the kernel refuses are listed by Refused; it is an
+// error only when the dispatcher itself is refused.
+func Load(opts Options) (*Driver, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("remove memlock limit: %w", err)
+	}
+	spec, err := bpf.LoadProbe()
+	if err != nil {
+		return nil, fmt.Errorf("read eBPF object: %w", err)
+	}
+	if opts.RingSize == 0 {
+		opts.RingSize = RingSize
+	}
+	if opts.RingSize&(opts.RingSize-1) != 0 || opts.RingSize%os.Getpagesize() != 0 {
+		return nil, fmt.Errorf("ring size %d is not a power of two and a multiple of the page size", opts.RingSize)
+	}
+	d := &Driver{
+		opts:     opts,
+		spec:     spec,
+		programs: make(map[string]*ebpf.Program),
+		refused:  make(map[string]*Refusal),
+		links:    make(map[string]link.Link),
+	}
+	if err := d.load(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Driver) load() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count CPUs: %w", err)
+	}
+	for _, name := range []string{"cpus", "scratch", "rings"} {
+		m := d.spec.Maps[name]
+		if m == nil {
+			return fmt.Errorf("eBPF object has no map %s", name)
+		}
+		m.MaxEntries = uint32(cpus)
+	}
+	d.spec.Maps["rings"].InnerMap.MaxEntries = uint32(d.opts.RingSize)
+	if err := d.constants(); err != nil {
+		return err
+	}
+	d.coll, err = ebpf.NewCollection(&ebpf.CollectionSpec{
+		Maps: d.spec.Maps, Variables: d.spec.Variables, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
+	})
+	if err != nil {
+		return fmt.Errorf("make maps: %w", err)
+	}
+	if err := d.makeRings(cpus); err != nil {
+		return err
+	}
+	d.mapped, err = d.coll.Maps["cpus"].Memory()
+	if err != nil {
+		return fmt.Errorf("map counters: %w", err)
+	}
+	d.cpus = cpus
+	if err := d.Set(d.opts.Settings); err != nil {
+		return err
+	}
+	return d.Select(d.opts.Select)
+}
+
+// constants sets what is fixed from here on.
+func (d *Driver) constants() error {
+	set := func(name string, value any) error {
+		v := d.spec.Variables[name]
+		if v == nil {
+			return fmt.Errorf("eBPF object has no variable %s", name)
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+		return nil
+	}
+	var socketcalls [32]uint16
+	for i := range socketcalls {
+		socketcalls[i] = noSyscall
+	}
+	for call, name := range socketcallNames {
+		if nr, ok := number(name); ok {
+			socketcalls[call] = uint16(nr)
+		}
+	}
+	var ia32 [Syscalls]uint16
+	for i, nr := range IA32() {
+		ia32[i] = uint16(nr) // -1 becomes noSyscall
+	}
+	var codes [Syscalls]uint16
+	for i := range IDs {
+		if nr := IDs[i].NR.on(runtime.GOARCH); nr >= 0 && int(nr) < Syscalls {
+			codes[nr] = IDs[i].Code
+		}
+	}
+	return errors.Join(
+		set("btf_tp", !d.opts.RawTracepoints),
+		set("guard", !d.opts.RawTracepoints && canGuard()),
+		set("page_shift", uint32(pageShift())),
+		set("syscall_code", codes),
+		set("ia32_to_native", ia32),
+		set("socketcall_to_native", socketcalls),
+	)
+}
+
+// canGuard tells whether programs of this kernel are to turn preemption off
+// around what they do: from 7.0 on tracepoints leave it on. (The kernel lets
+// them since 6.15, global functions included; it costs some 30 ns an event.)
+func canGuard() bool {
+	release, err := kver.Running()
+	if err != nil || release.Less(kver.MustParse("7.0")) {
+		return false
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false
+	}
+	var f *btf.Func
+	return spec.TypeByName("bpf_preempt_disable", &f) == nil
+}
+
+func (d *Driver) makeRings(cpus int) error {
+	per := d.opts.CPUsPerRing
+	if per <= 0 {
+		per = cpus
+	}
+	for first := 0; first < cpus; first += per {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(d.opts.RingSize)})
+		if err != nil {
+			return fmt.Errorf("make ring of %d bytes: %w", d.opts.RingSize, err)
+		}
+		r := Ring{Map: m, Size: d.opts.RingSize}
+		d.rings = append(d.rings, r)
+		for cpu := first; cpu < min(first+per, cpus); cpu++ {
+			if err := d.coll.Maps["rings"].Put(uint32(cpu), m); err != nil {
+				return fmt.Errorf("give CPU %d a ring: %w", cpu, err)
+			}
+			r.CPUs = append(r.CPUs, cpu)
+		}
+		d.rings[len(d.rings)-1] = r
+	}
+	return nil
+}
+
+// ensure loads those programs that are not loaded and were not refused. They are
+// loaded together, which decodes the kernel's BTF once; when the kernel refuses
+// one, halves are tried until the culprits stand alone.
+func (d *Driver) ensure(names []string) {
+	var missing []string
+	for _, name := range names {
+		switch {
+		case d.programs[name] != nil || d.refused[name] != nil:
+		case d.spec.Programs[name] == nil:
+			d.refused[name] = &Refusal{name, fmt.Errorf("not in the eBPF object of this architecture: %w", ebpf.ErrNotSupported)}
+		default:
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	slices.Sort(missing)
+	missing = slices.Compact(missing)
+	specs := make(map[string]*ebpf.ProgramSpec, len(missing))
+	for _, name := range missing {
+		specs[name] = d.spec.Programs[name].Copy()
+		if d.opts.RawTracepoints {
+			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
+		Maps: d.spec.Maps, Programs: specs, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
+	}, ebpf.CollectionOptions{MapReplacements: d.coll.Maps})
+	if err != nil {
+		if len(missing) == 1 {
+			d.refused[missing[0]] = &Refusal{missing[0], err}
+			return
+		}
+		d.ensure(missing[:len(missing)/2])
+		d.ensure(missing[len(missing)/2:])
+		return
+	}
+	maps.Copy(d.programs, coll.Programs)
+	coll.Programs = nil
+	coll.Close()
+}
+
+// Refused lists the programs this kernel did not take, by name. In place of a
+// syscall's own event the generic one is sent; the others are missing.
+func (d *Driver) Refused() []*Refusal {
+	var out []*Refusal
+	for _, name := range slices.Sorted(maps.Keys(d.refused)) {
+		out = append(out, d.refused[name])
+	}
+	return out
+}
+
+// Rings lists the ring buffers. They live until Close.
+func (d *Driver) Rings() []Ring { return d.rings }
+
+// Set changes the settings.
+func (d *Driver) Set(s Settings) error {
+	if s.Snaplen == 0 {
+		s.Snaplen = SnaplenDefault
+	}
+	if s.Snaplen < 0 || s.Snaplen > SnaplenMax {
+		return fmt.Errorf("snaplen %d is not within 0 and %d", s.Snaplen, SnaplenMax)
+	}
+	if s.StatsdPort == 0 {
+		s.StatsdPort = StatsdPort
+	}
+	offset, err := bootOffset()
+	if err != nil {
+		return fmt.Errorf("read clocks: %w", err)
+	}
+	if err := d.coll.Variables["settings"].Set(bpf.ProbeConfig{
+		BootOffset:     offset,
+		Snaplen:        uint32(s.Snaplen),
+		SamplingRatio:  s.SamplingRatio,
+		WakeBytes:      s.WakeBytes,
+		FullPortFirst:  s.FullPorts[0],
+		FullPortLast:   s.FullPorts[1],
+		StatsdPort:     s.StatsdPort,
+		Slow:           u8(s.Dropping || s.DropFailed),
+		Dropping:       u8(s.Dropping),
+		DropFailed:     u8(s.DropFailed),
+		DynamicSnaplen: u8(s.DynamicSnaplen),
+	}); err != nil {
+		return fmt.Errorf("set settings: %w", err)
+	}
+	d.opts.Settings = s
+	return nil
+}
+
+// Settings are those of the last Set.
+func (d *Driver) Settings() Settings { return d.opts.Settings }
+
+// Counters returns the sum over all CPUs.
+func (d *Driver) Counters() Counters {
+	sum := Counters{Missed: d.missed()}
+	sum.Seen = sum.Missed
+	for i := range d.cpus {
+		sum.add(d.CPUCounters(i))
+	}
+	return sum
+}
+
+// missed are the hits that the kernel did not run a dispatcher for, because it
+// was active on the CPU: another task had been preempted in it (see quiet in
+// bpf/program.h). The kernel counts them from 5.12 on.
+func (d *Driver) missed() uint64 {
+	var sum uint64
+	for _, name := range []string{dispatcherExit, dispatcherEnter} {
+		if p := d.programs[name]; p != nil {
+			if stats, err := p.Stats(); err == nil {
+				sum += stats.RecursionMisses
+			}
+		}
+	}
+	return sum
+}
+
+// CPUCounters returns the counters of one CPU, from 0 to the number of possible CPUs.
+func (d *Driver) CPUCounters(cpu int) Counters {
+	var c bpf.ProbeCpu
+	view := unsafe.Slice((*byte)(unsafe.Pointer(&c)), unsafe.Sizeof(c))
+	if _, err := d.mapped.ReadAt(view, int64(cpu)*int64(len(view))); err != nil {
+		return Counters{}
+	}
+	var sum Counters
+	for _, c := range []*bpf.ProbeCounters{&c.Events, &c.PageFaults} {
+		sum.add(Counters{
+			Seen:          c.Seen,
+			Delivered:     c.Delivered,
+			DropBuffer:    c.DropBuffer,
+			DropTooLarge:  c.DropTooLarge,
+			DropScratch:   c.DropScratch,
+			DropNoProgram: c.DropNoProgram,
+			DropNoRing:    c.DropNoRing,
+		})
+	}
+	return sum
+}
+
+// CPUs is the number of possible CPUs.
+func (d *Driver) CPUs() int { return d.cpus }
+
+func (c *Counters) add(o Counters) {
+	c.Seen += o.Seen
+	c.Delivered += o.Delivered
+	c.DropBuffer += o.DropBuffer
+	c.DropTooLarge += o.DropTooLarge
+	c.DropScratch += o.DropScratch
+	c.DropNoProgram += o.DropNoProgram
+	c.DropNoRing += o.DropNoRing
+}
+
+// Dropped is the sum of all losses.
+func (c *Counters) Dropped() uint64 {
+	return c.DropBuffer + c.DropTooLarge + c.DropScratch + c.DropNoProgram + c.DropNoRing + c.Missed
+}
+
+func u8(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Close detaches and unloads everything.
+func (d *Driver) Close() error {
+	err := d.Detach()
+	for _, p := range d.programs {
+		err = errors.Join(err, p.Close())
+	}
+	for _, r := range d.rings {
+		err = errors.Join(err, r.Map.Close())
+	}
+	if d.coll != nil {
+		d.coll.Close()
+	}
+	d.programs, d.rings, d.coll, d.mapped = nil, nil, nil, nil
+	return err
+}

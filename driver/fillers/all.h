@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * One text for both drivers. A driver defines, before it includes this:
+ *
+ *	struct filler	event.h's event being built: ret, arg, tp, off, n, nr, type, task, ia32, exec, child,
+ *			have_file, file_fd, file, exe_len
+ *	push.h		append_TYPE, append_user, ..., end_param, tmp_of, subject
+ *	read.h		READ, READ_AT, kernel_read, user_read, user_read_str, current_task
+ *	kernel.h	what depends on the kernel's version: inode_ctime, mm_counter, upid_at, css_of, ...
+ *			and what the module must hold while it looks at it: open_file, exe_file, tty_device,
+ *			unix_peer_lock
+ *	path.h		append_path
+ *	settings	setting_snaplen, setting_ratio, ... of the event's reader; boot_offset, syscall_id_of, this_cpu
+ */
+#ifndef SCAP_FILLERS_H
+#define SCAP_FILLERS_H
+
+#include "param.h"
+#include "args.h"
+#include "flags_gen.h"
+#include "user.h"
+#include "file.h"
+#include "sock.h"
+#include "task.h"
+#include "exec.h"
+#include "trace.h"
+#include "reaper.h"
+#include "manual.h"
+#include "all_gen.h"
+
+#endif

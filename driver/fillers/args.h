@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Arguments that need arithmetic, and the conversions that flags.yaml calls manual. */
+#ifndef SCAP_ARGS_H
+#define SCAP_ARGS_H
+
+static __always_inline s64 at_fdcwd(u64 fd)
+{
+	return (s32)fd == -100 ? AT_FDCWD_EVENT : (s32)fd;
+}
+
+static __always_inline u64 high_bits(u64 v, u64 n)
+{
+	return v >> n;
+}
+
+static __always_inline u64 io_len(s64 ret, u64 count)
+{
+	return ret > 0 ? (u64)ret : count;
+}
+
+static __always_inline u64 io_done(s64 ret)
+{
+	return ret > 0 ? ret : 0;
+}
+
+/* From 20 bits of minor, split, and 12 of major to the packing of old stat. */
+static __always_inline u32 new_encode_dev(u64 dev)
+{
+	u32 major = ((u32)dev & 0xfff00) >> 8;
+	u32 minor = ((u32)dev & 0xff) | (((u32)dev >> 12) & 0xfff00);
+
+	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
+}
+
+/* A kernel dev_t (20 bits of minor) likewise. */
+static __always_inline u32 encode_dev(u32 dev)
+{
+	u32 major = dev >> 20, minor = dev & 0xfffff;
+
+	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
+}
+
+static __always_inline u32 open_bits(u64 v);
+
+/* The access mode is a number: 0, 1, 2 become 1, 2, 3. */
+static __always_inline u32 open_flags(u64 v)
+{
+	u32 mode = v & 3;
+
+	return (mode == 3 ? 1 : mode + 1) | open_bits(v);
+}
+
+#define EVENT_O_CREAT	0x4
+#define EVENT_O_TMPFILE 0x2000
+
+static __always_inline u32 open_mode(u64 flags, u64 mode)
+{
+	return open_bits(flags) & (EVENT_O_CREAT | EVENT_O_TMPFILE) ? mode & 07777 : 0;
+}
+
+static __always_inline u32 mknod_mode(u64 v)
+{
+	u32 type = v & 0170000;
+
+	switch (type) {
+	case 0:
+		type = 0100000;
+		break;
+	case 0140000: /* socket */
+	case 0100000: /* regular file */
+	case 0060000: /* block device */
+	case 0020000: /* character device */
+	case 0010000: /* fifo */
+		break;
+	default:
+		type = 0;
+	}
+	return type | (v & 07777);
+}
+
+/* Callers of old put a magic number into the top half. */
+static __always_inline u32 mount_flags(u64 v)
+{
+	return (v & 0xffff0000) == 0xc0ed0000 ? v & 0xffff : v;
+}
+
+static __always_inline u32 futex_op(u64 v)
+{
+	u32 cmd = v & 127;
+
+	return (cmd <= 12 ? cmd : 0) | (v & (128 | 256));
+}
+
+/* Each of the low three bits of the x86 error code becomes one of two flags. */
+static __always_inline u32 pf_flags(u64 v)
+{
+	return (v & 1 ? 1 : 2) | (v & 2 ? 4 : 8) | (v & 4 ? 0x10 : 0x20) | (v & 8 ? 0x40 : 0) |
+	       (v & 16 ? 0x80 : 0);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Fillers too irregular for the table: `filler: manual`. */
+#ifndef SCAP_MANUAL_H
+#define SCAP_MANUAL_H
+
+/* ---- sendmmsg, recvmmsg: one event per message */
+
+#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT) /* once the table has them */
+
+#define MMSG_EVENTS 16 /* messages that get one */
+
+struct user_msghdr {
+	u64 name, iov, iovlen, control, controllen;
+	u32 len; /* bytes of the message, from struct mmsghdr */
+};
+
+#define MMSGHDR_SIZE   64
+#define MMSGHDR32_SIZE 32
+
+static __always_inline struct user_msghdr read_mmsghdr(struct filler *f, u64 ptr)
+{
+	struct user_msghdr m = {};
+	u32 w[8] = {};
+	u64 q[8] = {};
+
+	if (f->ia32) {
+		if (user_read(w, ptr, sizeof(w)))
+			m = (struct user_msghdr){w[0], w[2], w[3], w[4], w[5], w[7]};
+	} else if (user_read(q, ptr, sizeof(q))) {
+		m = (struct user_msghdr){q[0], q[2], q[3], q[4], q[5], q[7]};
+	}
+	return m;
+}
+
+static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool received)
+{
+	struct user_msghdr m = read_mmsghdr(f, ptr);
+
+	push_s64(f, m.len);
+	push_s64(f, fd);
+	if (received)
+		push_u32(f, m.len);
+	else
+		push_u32(f, iov_size(f, m.iov, m.iovlen));
+	push_iov_data(f, m.iov, m.iovlen, m.len, fd);
+	if (received) {
+		push_sock_tuple_in(f, fd, m.name);
+		push_user_buf(f, m.control, m.controllen);
+	} else {
+		push_sock_tuple(f, fd, m.name);
+	}
+}
+
+/*
+ * The driver's: fill_message, called in the way that suits it, and what sends
+ * the event built so far and begins another of its type.
+ */
+static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received);
+static __always_inline void next_event(struct filler *f);
+
+static __always_inline int fill_mmsg(struct filler *f, bool received)
+{
+	u64 ptr = f->arg[1];
+	s64 fd = (s32)f->arg[0];
+
+	if (f->ret <= 0) {
+		push_s64(f, f->ret);
+		push_s64(f, fd);
+		push_u32(f, 0);
+		push_empty(f);
+		push_empty(f);
+		if (received)
+			push_empty(f);
+		return 0;
+	}
+	for (int i = 0; i < MMSG_EVENTS; i++) {
+		if (i >= f->ret)
+			break;
+		if (i)
+			next_event(f);
+		append_message(f, ptr, fd, received);
+		ptr += f->ia32 ? MMSGHDR32_SIZE : MMSGHDR_SIZE;
+	}
+	return 0;
+}
+
+static __always_inline int fill_sendmmsg_exit(struct filler *f)
+{
+	return fill_mmsg(f, false);
+}
+
+static __always_inline int fill_recvmmsg_exit(struct filler *f)
+{
+	return fill_mmsg(f, true);
+}
+
+#endif
+
+#endif

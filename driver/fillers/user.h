@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* User memory: numbers, strings, vectors. What cannot be read is 0 or empty. */
+#ifndef SCAP_USER_H
+#define SCAP_USER_H
+
+#define DEFINE_USER(name, ret, type)                                       \
+	static __always_inline ret name(u64 ptr, u64 off)                  \
+	{                                                                  \
+		type v = 0;                                                \
+                                                                           \
+		return ptr && user_read(&v, ptr + off, sizeof(v)) ? v : 0; \
+	}
+DEFINE_USER(user_u8, u64, u8)
+DEFINE_USER(user_u16, u64, u16)
+DEFINE_USER(user_s16, s64, s16)
+DEFINE_USER(user_u32, u64, u32)
+DEFINE_USER(user_s32, s64, s32)
+DEFINE_USER(user_u64, u64, u64)
+#undef DEFINE_USER
+
+struct user_times {
+	s64 sec, frac;
+};
+
+struct user_times32 {
+	s32 sec, frac;
+};
+
+static __always_inline struct user_times user_times(struct filler *f, u64 ptr)
+{
+	struct user_times t = {};
+	struct user_times32 t32 = {};
+
+	if (!f->ia32) {
+		if (!user_read(&t, ptr, sizeof(t)))
+			t = (struct user_times){};
+	} else if (user_read(&t32, ptr, sizeof(t32))) {
+		t.sec = t32.sec;
+		t.frac = t32.frac;
+	}
+	return t;
+}
+
+static __always_inline u64 user_timespec(struct filler *f, u64 ptr)
+{
+	struct user_times t = user_times(f, ptr);
+
+	return t.sec * 1000000000LL + t.frac;
+}
+
+static __always_inline u64 user_timeval(struct filler *f, u64 ptr)
+{
+	struct user_times t = user_times(f, ptr);
+
+	return t.sec * 1000000000LL + t.frac * 1000;
+}
+
+/* ---- struct iovec */
+
+struct user_iovec {
+	u64 base, len;
+};
+
+struct user_iovec32 {
+	u32 base, len;
+};
+
+#define IOV_GATHER 32 /* vectors looked at */
+
+/* Reads the array into tmp; how many vectors, 0 when it cannot be read. */
+static __always_inline u32 read_iovecs(struct filler *f, u64 iov, u64 cnt)
+{
+	u32 n = cnt < IOV_GATHER ? cnt : IOV_GATHER;
+	u32 size = n * (f->ia32 ? sizeof(struct user_iovec32) : sizeof(struct user_iovec));
+
+	return n && user_read(tmp_of(f), iov, size) ? n : 0;
+}
+
+/* Vector i of those in tmp. */
+static __always_inline struct user_iovec iovec_at(struct filler *f, u32 i)
+{
+	struct user_iovec v;
+
+	i &= IOV_GATHER - 1;
+	if (f->ia32) {
+		struct user_iovec32 *v32 = (void *)tmp_of(f);
+
+		v.base = v32[i].base;
+		v.len = v32[i].len;
+	} else {
+		v = ((struct user_iovec *)tmp_of(f))[i];
+	}
+	return v;
+}
+
+static __always_inline u32 sum_iov(struct filler *f, u64 iov, u64 cnt)
+{
+	u32 n = read_iovecs(f, iov, cnt), sum = 0;
+
+	for (u32 i = 0; i < IOV_GATHER; i++) {
+		if (i >= n)
+			break;
+		sum += iovec_at(f, i).len;
+	}
+	return sum;
+}
+
+/* At most cap bytes; up to the first vector that cannot be read. */
+static __always_inline void gather_iov(struct filler *f, u64 iov, u64 cnt, u32 cap)
+{
+	u32 n = read_iovecs(f, iov, cnt);
+
+	for (u32 i = 0; i < IOV_GATHER; i++) {
+		struct user_iovec v;
+
+		if (i >= n || !cap)
+			break;
+		v = iovec_at(f, i);
+		if (v.len > cap)
+			v.len = cap;
+		if (!append_user(f, v.base, v.len))
+			break;
+		cap = forget(f, cap - (u32)v.len);
+		f->off = forget(f, f->off);
+	}
+}
+
+/* The driver's: gather_iov and sum_iov, called in the way that suits it. */
+static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 cap);
+static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt);
+
+static __always_inline u32 snaplen_for(struct filler *f, s64 fd);
+
+static __always_inline void push_iov_data(struct filler *f, u64 iov, u64 cnt, u64 cap, s64 fd)
+{
+	u32 start = f->off, snaplen = snaplen_for(f, fd);
+
+	append_iov(f, iov, cnt, cap < snaplen ? cap : snaplen);
+	end_param(f, start);
+}
+
+/* ---- struct pollfd */
+
+struct user_pollfd {
+	s32 fd;
+	u16 events, revents;
+};
+
+#define POLL_GATHER 16
+
+static __always_inline u32 poll_events(u64 v);
+
+static __always_inline void push_fdlist(struct filler *f, u64 fds, u64 n)
+{
+	struct user_pollfd *p = (void *)tmp_of(f);
+	u32 start = f->off;
+
+	n = (u32)n;
+	if (n > POLL_GATHER)
+		n = POLL_GATHER;
+	if (!n || !user_read(p, fds, n * sizeof(*p)))
+		n = 0;
+	append_u16(f, n);
+	for (u32 i = 0; i < POLL_GATHER; i++) {
+		if (i >= n)
+			break;
+		append_s64(f, p[i].fd);
+		append_u16(f, poll_events(p[i].revents));
+	}
+	end_param(f, start);
+}
+
+/* ---- vectors of strings */
+
+#define ARGV_GATHER 16
+
+static __always_inline u64 argv_at(struct filler *f, u64 argv, u32 i)
+{
+	return f->ia32 ? user_u32(argv, i * 4) : user_u64(argv, i * 8);
+}
+
+/* Strings first.. of the vector with their NULs, at most room bytes together. */
+static __always_inline void gather_argv(struct filler *f, u64 argv, u32 first, u32 room)
+{
+	u32 start = f->off;
+
+	for (u32 i = first; i < ARGV_GATHER; i++) {
+		u64 str = argv_at(f, argv, i);
+
+		if (!str || f->off - start >= room || !append_user_str(f, str, STRING_MAX))
+			break;
+	}
+	if (f->off - start > room) {
+		f->off = start + room;
+		terminate(f);
+	}
+}
+
+/* The driver's: gather_argv, called in the way that suits it. */
+static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u32 room);
+
+static __always_inline void push_user_argv0(struct filler *f, u64 argv)
+{
+	u64 str = argv_at(f, argv, 0);
+	u32 start = f->off;
+
+	if (!str || !append_user_str(f, str, STRING_MAX))
+		append_u8(f, 0);
+	end_param(f, start);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Kernel APIs that differ over 5.10 to today. Each HAVE_ macro comes from
+ * compiling driver/kmod/probe/<name>.c against the target's headers, never from
+ * a version number: distributions backport.
+ */
+#ifndef SCAP_KMOD_COMPAT_H
+#define SCAP_KMOD_COMPAT_H
+
+#include <linux/device.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+
+#include <probed.h>
+
+#ifndef SCAPLAB_VERSION
+#define SCAPLAB_VERSION "0.1.0"
+#endif
+
+static inline struct class *scap_class_create(const char *name)
+{
+#ifdef HAVE_CLASS_CREATE_NAME /* 1aaba11da9aa, 6.4 */
+	return class_create(name);
+#else
+	return class_create(THIS_MODULE, name);
+#endif
+}
+
+#ifdef HAVE_DEVNODE_CONST /* ff62b8e6588f, 6.2 */
+#define DEVNODE_ARG const struct device
+#else
+#define DEVNODE_ARG struct device
+#endif
+
+static inline void vma_no_write(struct vm_area_struct *vma)
+{
+#ifdef HAVE_VM_FLAGS_CLEAR /* bc292ab00f6c, 6.3 */
+	vm_flags_clear(vma, VM_MAYWRITE);
+#else
+	vma->vm_flags &= ~VM_MAYWRITE;
+#endif
+}
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the fillers ask of the kernel, for the module: the answers of
+ * ../bpf/kernel.h and ../bpf/path.h by the kernel's own functions. A hit runs
+ * in the context of the task it is about, with preemption off, under RCU.
+ */
+#ifndef SCAP_KMOD_KERNEL_H
+#define SCAP_KMOD_KERNEL_H
+
+#include <linux/audit.h>
+#include <linux/binfmts.h>
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs_struct.h>
+#include <linux/kernfs.h>
+#include <linux/mount.h>
+#include <linux/nsproxy.h>
+#include <linux/pid_namespace.h>
+#include <linux/ptrace.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
+#include <linux/tty.h>
+#include <linux/tty_driver.h>
+#include <net/af_unix.h>
+#include <net/inet_sock.h>
+#include <net/ipv6.h>
+
+#include "compat.h"
+#include "push.h"
+
+/* The open file of a descriptor, with a reference for close_file. */
+static inline struct file *open_file(s64 fd)
+{
+	return fd <= INT_MAX ? fget_raw(fd) : NULL;
+}
+
+static inline void close_file(struct filler *f)
+{
+	if (f->file)
+		fput(f->file);
+	f->file = NULL;
+	f->have_file = false;
+}
+
+/* A reference to a file that its owner may replace; NULL when there is none. */
+static inline struct file *hold_file(struct file __rcu **slot)
+{
+	struct file *file;
+
+	rcu_read_lock();
+#ifdef HAVE_GET_FILE_RCU_SLOT /* 0ede61d8589c, 6.7 */
+	file = get_file_rcu(slot);
+#else
+	do
+		file = rcu_dereference(*slot);
+	while (file && !get_file_rcu(file));
+#endif
+	rcu_read_unlock();
+	return file;
+}
+
+/* The executable of the subject; the reference is given back when the event is done. */
+static inline struct file *exe_file(struct filler *f)
+{
+	struct mm_struct *mm = subject(f)->mm;
+
+	if (!f->have_exe) {
+		f->exe = mm ? hold_file(&mm->exe_file) : NULL;
+		f->have_exe = true;
+	}
+	return f->exe;
+}
+
+static inline void close_exe(struct filler *f)
+{
+	if (f->exe)
+		fput(f->exe);
+	f->exe = NULL;
+	f->have_exe = false;
+}
+
+/* A datagram socket may change its peer, and thereby end it. */
+static inline void unix_peer_lock(struct unix_sock *u)
+{
+	spin_lock(&u->lock);
+}
+
+static inline void unix_peer_unlock(struct unix_sock *u)
+{
+	spin_unlock(&u->lock);
+}
+
+/* The controlling terminal as a dev_t, 0 without one. A new thread shares that of the current one. */
+static inline u32 tty_device(struct filler *f)
+{
+	struct tty_struct *tty = get_current_tty();
+	u32 dev;
+
+	if (!tty)
+		return 0;
+	dev = MKDEV(tty->driver->major, tty->driver->minor_start) + tty->index;
+	tty_kref_put(tty);
+	return dev;
+}
+
+static inline u64 inode_ctime(struct inode *inode)
+{
+	struct timespec64 t;
+
+	if (!inode)
+		return 0;
+#ifdef HAVE_INODE_GET_CTIME /* 0c476792a74b, 6.6 */
+	t = inode_get_ctime(inode);
+#else
+	t = inode->i_ctime;
+#endif
+	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+static inline u64 inode_mtime(struct inode *inode)
+{
+	struct timespec64 t;
+
+	if (!inode)
+		return 0;
+#ifdef HAVE_INODE_GET_MTIME /* 12cd44023651, 6.7 */
+	t = inode_get_mtime(inode);
+#else
+	t = inode->i_mtime;
+#endif
+	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+/* On an overlay the pointer to the upper dentry follows the inode (struct ovl_inode, a module's own). */
+static inline bool ovl_has_upper(struct inode *inode)
+{
+	return READ_ONCE(*(void **)(inode + 1)) != NULL;
+}
+
+/* Pages of a kind in use, as /proc counts them. */
+static inline u64 scap_mm_counter(struct mm_struct *mm, int kind)
+{
+	long n = get_mm_counter(mm, kind);
+
+	return n > 0 ? n : 0;
+}
+
+static inline struct upid *upid_at(struct pid *pid, u32 level)
+{
+	return pid ? &pid->numbers[level] : NULL;
+}
+
+/* The bits were two words until f122a08b197d, 6.3; their bytes are the same. */
+static inline u64 caps_of(kernel_cap_t caps)
+{
+	u64 bits;
+
+	BUILD_BUG_ON(sizeof(caps) != sizeof(bits));
+	memcpy(&bits, &caps, sizeof(bits));
+	return bits;
+}
+
+static inline u64 loginuid_of(struct task_struct *task)
+{
+	return from_kuid(&init_user_ns, audit_get_loginuid(task));
+}
+
+static inline u64 regs_ip_of(const struct pt_regs *regs)
+{
+	return instruction_pointer((struct pt_regs *)regs);
+}
+
+/* The address of a controller's css, 0 when the kernel has not got it. */
+#define CSS_OF(id)                                                               \
+	static inline u64 css_##id(struct task_struct *t)                        \
+	{                                                                        \
+		return number_of(rcu_dereference_raw(t->cgroups)->subsys[id]);   \
+	}
+#define NO_CSS(id)                                        \
+	static inline u64 css_##id(struct task_struct *t) \
+	{                                                 \
+		return 0;                                 \
+	}
+#if IS_ENABLED(CONFIG_CPUSETS)
+CSS_OF(cpuset_cgrp_id)
+#else
+NO_CSS(cpuset_cgrp_id)
+#endif
+#if IS_ENABLED(CONFIG_CGROUP_SCHED)
+CSS_OF(cpu_cgrp_id)
+#else
+NO_CSS(cpu_cgrp_id)
+#endif
+#if IS_ENABLED(CONFIG_CGROUP_CPUACCT)
+CSS_OF(cpuacct_cgrp_id)
+#else
+NO_CSS(cpuacct_cgrp_id)
+#endif
+#if IS_ENABLED(CONFIG_BLK_CGROUP)
+CSS_OF(io_cgrp_id)
+#else
+NO_CSS(io_cgrp_id)
+#endif
+#if IS_ENABLED(CONFIG_MEMCG)
+CSS_OF(memory_cgrp_id)
+#else
+NO_CSS(memory_cgrp_id)
+#endif
+#define css_of(task, id) css_##id(task)
+
+/*
+ * The path of a struct file from the root of the current task, as d_path says
+ * it but without " (deleted)": the eBPF driver cannot tell, and both say the same.
+ */
+static inline void append_path(struct filler *f, u64 address)
+{
+	static const char deleted[] = " (deleted)";
+	struct file *file = (struct file *)(unsigned long)address;
+	char *path = d_path(&file->f_path, (char *)f->tmp, TMP_SIZE);
+	size_t len;
+
+	if (IS_ERR(path))
+		return;
+	len = strlen(path);
+	if (d_unlinked(file->f_path.dentry) && len >= sizeof(deleted) &&
+	    !strcmp(path + len - (sizeof(deleted) - 1), deleted))
+		path[len - (sizeof(deleted) - 1)] = 0;
+	append_kernel_str(f, path, STRING_MAX);
+}
+
+#define CGROUP_COMPONENTS 6
+
+/* The path of a controller's cgroup; of a deep one the innermost components, as many as the eBPF driver has. */
+static inline void append_cgroup_path(struct filler *f, u64 address)
+{
+	struct cgroup_subsys_state *css = (struct cgroup_subsys_state *)(unsigned long)address;
+	char *path = (char *)f->tmp, *end;
+	int n = 0;
+
+	if (cgroup_path(css->cgroup, path, TMP_SIZE) < 0)
+		path[0] = 0;
+	for (end = path + strlen(path); end > path; end--) {
+		if (end[-1] == '/' && ++n == CGROUP_COMPONENTS) {
+			path = end - 1;
+			break;
+		}
+	}
+	append_kernel_str(f, path, STRING_MAX);
+}
+
+/* ns from the boot clock's start to the epoch's. */
+static inline u64 boot_offset(void)
+{
+	return ktime_get_real_ns() - ktime_get_boottime_ns();
+}
+
+/* The CPU that an event about CPUs is about. */
+static inline u32 this_cpu(struct filler *f)
+{
+	return f->tp[0];
+}
+
+/* ---- settings of the consumer that the event is for */
+
+#define DEFINE_SETTING(type, name, field)                              \
+	static __always_inline type setting_##name(struct filler *f)   \
+	{                                                              \
+		return READ_ONCE(f->set->field);                       \
+	}
+DEFINE_SETTING(u32, snaplen, snaplen)
+DEFINE_SETTING(u32, ratio, ratio)
+DEFINE_SETTING(bool, dynamic_snaplen, dynamic_snaplen)
+DEFINE_SETTING(u16, full_port_first, port_start)
+DEFINE_SETTING(u16, full_port_last, port_end)
+DEFINE_SETTING(u16, statsd_port, statsd_port)
+#undef DEFINE_SETTING
+
+#endif

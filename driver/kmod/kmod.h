@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What the parts of the module know of each other: consumers, rings, settings. */
+#ifndef SCAP_KMOD_H
+#define SCAP_KMOD_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/cpumask.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+
+#define SCAP_SYSCALLS	      512	/* size of the interest table, part of the ABI */
+#define SCAP_SNAPLEN	      80	/* bytes of I/O data an event carries unless told otherwise */
+#define SCAP_SNAPLEN_MAX      65000
+#define SCAP_STATSD_PORT      8125
+#define SCAP_RING_BYTES	      (8UL << 20)
+#define SCAP_CONSUMERS	      5
+#define SCAP_PROCLIST_MAX     1000000
+#define TMP_SIZE	      4096
+
+/* Tracepoints in the numbering of the ABI (ENABLE_TP). */
+enum scap_tp {
+	TP_SYS_ENTER,
+	TP_SYS_EXIT,
+	TP_SCHED_PROCESS_EXIT,
+	TP_SCHED_SWITCH,
+	TP_PAGE_FAULT_USER,
+	TP_PAGE_FAULT_KERNEL,
+	TP_SIGNAL_DELIVER,
+	TP_SCHED_PROCESS_FORK,
+	TP_SCHED_PROCESS_EXEC,
+	TP_COUNT,
+};
+
+/*
+ * The first bytes of the page that client and module share. head and tail are
+ * byte offsets in [0, size); the client owns tail, and may write anything into
+ * the rest: nothing here is read back except tail, which is checked.
+ */
+struct ring_info {
+	u32 head;
+	u32 tail;
+	u64 n_evts;
+	u64 n_drops_buffer;
+	u64 n_drops_buffer_clone_fork_exit;
+	u64 n_drops_buffer_execve_exit;
+	u64 n_drops_buffer_connect_enter;
+	u64 n_drops_buffer_connect_exit;
+	u64 n_drops_buffer_open_enter;
+	u64 n_drops_buffer_open_exit;
+	u64 n_drops_buffer_dir_file_exit;
+	u64 n_drops_buffer_other_interest_exit;
+	u64 n_drops_buffer_close_exit;
+	u64 n_drops_buffer_proc_exit;
+	u64 n_drops_pf;
+	u64 n_preemptions;
+	u64 n_context_switches;
+};
+
+/*
+ * The ring of one CPU for one consumer. Only that CPU writes, with preemption
+ * off; busy refuses a nested hit (a page fault inside a filler).
+ */
+struct ring {
+	struct ring_info *info; /* one page, shared with the client */
+	u8 *buf;		/* size bytes, mapped twice in a row */
+	struct page **pages;
+	u8 *tmp;		/* TMP_SIZE bytes for an event under construction */
+	u32 size;
+	u32 head;		/* ours: what info->head shows is a copy */
+	bool open;
+	atomic_t busy;
+};
+
+struct kmod_event;
+
+/* What one consumer asked for. Written under the consumer mutex, read with READ_ONCE. */
+struct settings {
+	u32 snaplen;
+	u32 ratio;
+	bool dropping;
+	bool dynamic_snaplen;
+	bool drop_failed;
+	bool own_events;	/* opted in to codes from 0x8000 on */
+	u16 port_start;
+	u16 port_end;
+	u16 statsd_port;
+};
+
+enum { HOTPLUG_NONE = -1, HOTPLUG_TOLD = -2 };
+
+struct consumer {
+	struct list_head list;	/* consumers: written under consumer_mutex, read under RCU */
+	struct task_struct *id; /* the opening thread, with a reference */
+	struct settings set;
+	DECLARE_BITMAP(syscalls, SCAP_SYSCALLS);
+	u32 tps;		/* bitmap of enum scap_tp */
+	unsigned int open;	/* rings open */
+	int in_gap;		/* dropping mode: inside the discarded part of the second */
+	const struct kmod_event *marker; /* of a gap's begin or end, not yet in a ring */
+	int hotplugged;		/* a CPU without a ring that produced an event, or HOTPLUG_... */
+	struct ring __percpu *rings;
+};
+
+extern struct list_head consumers;
+extern struct mutex consumer_mutex;
+
+/* main.c */
+extern bool verbose;
+extern bool persona_10; /* API 10.1.0 rather than 8.0.4 */
+
+/* ring.c */
+int ring_alloc(struct ring *r, u32 size);
+void ring_free(struct ring *r);
+void ring_reset(struct ring *r);
+int ring_mmap(struct ring *r, struct vm_area_struct *vma);
+bool ring_size_valid(unsigned long size);
+
+/* tp.c */
+int tp_init(void);
+void tp_exit(void);
+int tp_enable(struct consumer *c, unsigned int tp);
+void tp_disable(struct consumer *c, unsigned int tp);
+void tp_disable_all(struct consumer *c);
+void tp_hits(long *hits, unsigned int cpus);
+
+#endif

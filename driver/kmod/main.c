@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The module: devices /dev/scapN, consumers, ioctls. What the events carry is in ../fillers. */
+#include <linux/cdev.h>
+#include <linux/cpu.h>
+#include <linux/device.h>
+#include <linux/module.h>
+#include <linux/pid_namespace.h>
+#include <linux/rculist.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "compat.h"
+#include "kmod.h"
+
+#define DEVICE_NAME "scap"
+
+/* The numbers of the ABI: _IO('s', n). */
+#define IOC(n) _IO('s', n)
+
+enum {
+	IOC_DROPPING_OFF	= IOC(2),
+	IOC_DROPPING_ON		= IOC(3),
+	IOC_SNAPLEN		= IOC(4),
+	IOC_DYN_SNAPLEN_OFF	= IOC(8),
+	IOC_DYN_SNAPLEN_ON	= IOC(9),
+	IOC_VTID		= IOC(10),
+	IOC_VPID		= IOC(11),
+	IOC_CURRENT_TID		= IOC(12),
+	IOC_CURRENT_PID		= IOC(13),
+	IOC_PROCLIST		= IOC(16),
+	IOC_TP_HITS		= IOC(20),
+	IOC_DRIVER_VERSION	= IOC(21),
+	IOC_PORT_RANGE		= IOC(22),
+	IOC_STATSD_PORT		= IOC(23),
+	IOC_API_VERSION		= IOC(24),
+	IOC_SCHEMA_VERSION	= IOC(25),
+	IOC_SYSCALL_ON		= IOC(29),
+	IOC_SYSCALL_OFF		= IOC(30),
+	IOC_TP_ON		= IOC(31),
+	IOC_TP_OFF		= IOC(32),
+	IOC_DROPFAILED_ON	= IOC(33),
+	IOC_DROPFAILED_OFF	= IOC(34),
+	/* Ours: from here on this consumer understands event codes from 0x8000 on. */
+	IOC_OWN_EVENTS		= IOC(200),
+};
+
+#define VERSION_OF(major, minor, patch) \
+	(((u64)(major) << 44) | ((u64)(minor) << 24) | (u64)(patch))
+
+LIST_HEAD(consumers);
+DEFINE_MUTEX(consumer_mutex);
+
+bool verbose;
+module_param(verbose, bool, 0444);
+MODULE_PARM_DESC(verbose, "log opens, closes and attachments");
+
+bool persona_10 = true;
+static char *persona = "10.1.0";
+module_param(persona, charp, 0444);
+MODULE_PARM_DESC(persona, "API version to speak: 10.1.0 (schema 4.5.1) or 8.0.4 (schema 4.1.0)");
+
+static unsigned int max_consumers = SCAP_CONSUMERS;
+module_param(max_consumers, uint, 0444);
+MODULE_PARM_DESC(max_consumers, "how many programs may capture at once");
+
+static unsigned long g_buffer_bytes_dim = SCAP_RING_BYTES;
+
+static int set_buffer_bytes(const char *val, const struct kernel_param *kp)
+{
+	unsigned long size;
+	int err = kstrtoul(val, 0, &size);
+
+	if (err)
+		return err;
+	if (!ring_size_valid(size)) {
+		pr_err(DEVICE_NAME ": g_buffer_bytes_dim=%lu: must be a power of two, over two pages and at most 2 GiB\n",
+		       size);
+		return -EINVAL;
+	}
+	WRITE_ONCE(*(unsigned long *)kp->arg, size);
+	return 0;
+}
+
+static const struct kernel_param_ops buffer_bytes_ops = {
+	.set = set_buffer_bytes,
+	.get = param_get_ulong,
+};
+module_param_cb(g_buffer_bytes_dim, &buffer_bytes_ops, &g_buffer_bytes_dim, 0644);
+MODULE_PARM_DESC(g_buffer_bytes_dim, "bytes of one CPU's ring, for rings allocated from now on");
+
+static dev_t first_dev;
+static struct cdev cdev;
+static struct class *class;
+
+/* An open device: one CPU's ring of one consumer. */
+struct handle {
+	struct consumer *consumer;
+	unsigned int cpu;
+};
+
+static struct consumer *consumer_find(struct task_struct *id)
+{
+	struct consumer *c;
+
+	list_for_each_entry(c, &consumers, list)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
+static void consumer_free(struct consumer *c)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		ring_free(per_cpu_ptr(c->rings, cpu));
+	free_percpu(c->rings);
+	put_task_struct(c->id);
+	kfree(c);
+}
+
+/* A consumer with rings for the CPUs that are on-line now. Called with consumer_mutex and CPUs held. */
+static struct consumer *consumer_create(void)
+{
+	u32 size = READ_ONCE(g_buffer_bytes_dim);
+	unsigned int n = 0, cpu;
+	struct consumer *c;
+
+	list_for_each_entry(c, &consumers, list)
+		n++;
+	if (n >= max_consumers) {
+		pr_err(DEVICE_NAME ": max_consumers=%u reached\n", max_consumers);
+		return ERR_PTR(-EBUSY);
+	}
+	c = kzalloc(sizeof(*c), GFP_KERNEL);
+	if (!c)
+		return ERR_PTR(-ENOMEM);
+	c->rings = alloc_percpu(struct ring);
+	if (!c->rings) {
+		kfree(c);
+		return ERR_PTR(-ENOMEM);
+	}
+	c->hotplugged = HOTPLUG_NONE;
+	c->id = current;
+	get_task_struct(c->id);
+	for_each_online_cpu(cpu) {
+		if (ring_alloc(per_cpu_ptr(c->rings, cpu), size)) {
+			consumer_free(c);
+			return ERR_PTR(-ENOMEM);
+		}
+	}
+	list_add_tail_rcu(&c->list, &consumers);
+	if (verbose)
+		pr_info(DEVICE_NAME ": consumer %d: %u bytes a CPU\n", c->id->pid, size);
+	return c;
+}
+
+/* Every open starts the whole consumer afresh: this is what clients rely on. */
+static void consumer_reset(struct consumer *c)
+{
+	bitmap_zero(c->syscalls, SCAP_SYSCALLS);
+	c->set = (struct settings){
+		.snaplen = SCAP_SNAPLEN,
+		.ratio = 1,
+		.statsd_port = SCAP_STATSD_PORT,
+		.own_events = c->set.own_events,
+	};
+	WRITE_ONCE(c->in_gap, 0);
+	WRITE_ONCE(c->marker, NULL);
+}
+
+/* Takes the consumer out of use. Called with consumer_mutex held. */
+static void consumer_remove(struct consumer *c)
+{
+	tp_disable_all(c);
+	list_del_rcu(&c->list);
+	/* A probe that another consumer keeps attached may still look at this one. */
+	synchronize_rcu();
+	if (verbose)
+		pr_info(DEVICE_NAME ": consumer %d: closed\n", c->id->pid);
+	consumer_free(c);
+}
+
+static int scap_open(struct inode *inode, struct file *file)
+{
+	unsigned int cpu = iminor(inode);
+	struct consumer *c;
+	struct handle *h;
+	struct ring *r;
+	int err = 0;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (cpu >= nr_cpu_ids || !cpu_possible(cpu))
+		return -ENODEV;
+	h = kzalloc(sizeof(*h), GFP_KERNEL);
+	if (!h)
+		return -ENOMEM;
+
+	cpus_read_lock();
+	mutex_lock(&consumer_mutex);
+	c = consumer_find(current);
+	if (!c) {
+		c = consumer_create();
+		if (IS_ERR(c)) {
+			err = PTR_ERR(c);
+			goto out;
+		}
+	}
+	r = per_cpu_ptr(c->rings, cpu);
+	if (!cpu_online(cpu) || !r->buf)
+		err = -ENODEV;
+	else if (r->open)
+		err = -EBUSY;
+	if (err) {
+		/* A consumer that never got a device open would stay for ever. */
+		if (!c->open)
+			consumer_remove(c);
+		goto out;
+	}
+	/* The ring may have been open before, and a hit still be writing to it. */
+	if (c->tps)
+		synchronize_rcu();
+	consumer_reset(c);
+	ring_reset(r);
+	WRITE_ONCE(r->open, true);
+	c->open++;
+	h->consumer = c;
+	h->cpu = cpu;
+	file->private_data = h;
+	h = NULL;
+out:
+	mutex_unlock(&consumer_mutex);
+	cpus_read_unlock();
+	kfree(h);
+	return err;
+}
+
+static int scap_release(struct inode *inode, struct file *file)
+{
+	struct handle *h = file->private_data;
+	struct consumer *c = h->consumer;
+
+	mutex_lock(&consumer_mutex);
+	WRITE_ONCE(per_cpu_ptr(c->rings, h->cpu)->open, false);
+	if (--c->open == 0)
+		consumer_remove(c);
+	mutex_unlock(&consumer_mutex);
+	kfree(h);
+	return 0;
+}
+
+static int scap_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct handle *h = file->private_data;
+	int err;
+
+	mutex_lock(&consumer_mutex);
+	err = ring_mmap(per_cpu_ptr(h->consumer->rings, h->cpu), vma);
+	mutex_unlock(&consumer_mutex);
+	return err;
+}
+
+struct proc_entry {
+	u64 pid;
+	u64 utime;
+	u64 stime;
+};
+
+struct proc_list {
+	s64 n_entries;
+	s64 max_entries;
+};
+
+#define NS_PER_TICK 10000000ULL /* the ABI counts in 1/100 s */
+
+static long ioc_proclist(struct proc_list __user *user)
+{
+	struct proc_entry *entries = NULL;
+	struct task_struct *p, *t;
+	struct proc_list head;
+	s64 n = 0;
+	long err = 0;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EINVAL;
+	if (head.max_entries < 0 || head.max_entries > SCAP_PROCLIST_MAX)
+		return -EINVAL;
+	if (head.max_entries) {
+		entries = vzalloc(head.max_entries * sizeof(*entries));
+		if (!entries)
+			return -ENOMEM;
+	}
+	rcu_read_lock();
+	for_each_process_thread(p, t) {
+		if (n < head.max_entries) {
+			entries[n].pid = t->pid;
+			entries[n].utime = div_u64(t->utime, NS_PER_TICK);
+			entries[n].stime = div_u64(t->stime, NS_PER_TICK);
+		}
+		n++;
+	}
+	rcu_read_unlock();
+
+	head.n_entries = n;
+	if (n >= head.max_entries)
+		err = -ENOSPC;
+	else if (copy_to_user(user + 1, entries, n * sizeof(*entries)))
+		err = -EINVAL;
+	if (copy_to_user(user, &head, sizeof(head)))
+		err = -EINVAL;
+	vfree(entries);
+	return err;
+}
+
+static long ioc_tp_hits(long __user *user)
+{
+	long *hits = kcalloc(nr_cpu_ids, sizeof(*hits), GFP_KERNEL);
+	long err = 0;
+
+	if (!hits)
+		return -ENOMEM;
+	tp_hits(hits, nr_cpu_ids);
+	if (copy_to_user(user, hits, nr_cpu_ids * sizeof(*hits)))
+		err = -EINVAL;
+	kfree(hits);
+	return err;
+}
+
+/* The id that thread tid (of the initial pid namespace) has in its own namespace. */
+static long ioc_virtual_id(unsigned long tid, bool group)
+{
+	struct task_struct *t;
+	long id = -EINVAL;
+
+	if (tid > INT_MAX)
+		return -EINVAL;
+	rcu_read_lock();
+	t = pid_task(find_pid_ns(tid, &init_pid_ns), PIDTYPE_PID);
+	if (t) {
+		struct pid_namespace *ns = task_active_pid_ns(t);
+
+		if (ns)
+			id = group ? task_tgid_nr_ns(t, ns) : task_pid_nr_ns(t, ns);
+	}
+	rcu_read_unlock();
+	return id;
+}
+
+static long put_version(unsigned long arg, u64 v)
+{
+	return copy_to_user((void __user *)arg, &v, sizeof(v)) ? -EINVAL : 0;
+}
+
+static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long arg)
+{
+	struct settings *s = &c->set;
+
+	switch (cmd) {
+	case IOC_DROPPING_OFF:
+		WRITE_ONCE(s->dropping, false);
+		WRITE_ONCE(s->ratio, 1);
+		return 0;
+	case IOC_DROPPING_ON:
+		WRITE_ONCE(s->dropping, true);
+		if (arg < 1 || arg > 128 || (arg & (arg - 1)))
+			return -EINVAL;
+		WRITE_ONCE(s->ratio, arg);
+		return 0;
+	case IOC_SNAPLEN:
+		if (arg > SCAP_SNAPLEN_MAX)
+			return -EINVAL;
+		WRITE_ONCE(s->snaplen, arg);
+		return 0;
+	case IOC_DYN_SNAPLEN_OFF:
+	case IOC_DYN_SNAPLEN_ON:
+		WRITE_ONCE(s->dynamic_snaplen, cmd == IOC_DYN_SNAPLEN_ON);
+		return 0;
+	case IOC_PORT_RANGE:
+		WRITE_ONCE(s->port_start, arg & 0xffff);
+		WRITE_ONCE(s->port_end, arg >> 16 & 0xffff);
+		return 0;
+	case IOC_STATSD_PORT:
+		WRITE_ONCE(s->statsd_port, arg & 0xffff);
+		return 0;
+	case IOC_SYSCALL_ON:
+	case IOC_SYSCALL_OFF:
+		if (arg >= SCAP_SYSCALLS)
+			return -EINVAL;
+		if (cmd == IOC_SYSCALL_ON)
+			set_bit(arg, c->syscalls);
+		else
+			clear_bit(arg, c->syscalls);
+		return 0;
+	case IOC_TP_ON:
+		return arg < TP_COUNT ? tp_enable(c, arg) : -EINVAL;
+	case IOC_TP_OFF:
+		if (arg >= TP_COUNT)
+			return -EINVAL;
+		tp_disable(c, arg);
+		return 0;
+	case IOC_DROPFAILED_ON:
+	case IOC_DROPFAILED_OFF:
+		WRITE_ONCE(s->drop_failed, cmd == IOC_DROPFAILED_ON);
+		return 0;
+	case IOC_VTID:
+	case IOC_VPID:
+		return ioc_virtual_id(arg, cmd == IOC_VPID);
+	case IOC_CURRENT_TID:
+		return task_pid_nr(current);
+	case IOC_CURRENT_PID:
+		return task_tgid_nr(current);
+	case IOC_OWN_EVENTS:
+		WRITE_ONCE(s->own_events, !!arg);
+		return 0;
+	}
+	return -ENOTTY;
+}
+
+static long scap_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct handle *h = file->private_data;
+	long ret;
+
+	switch (cmd) {
+	case IOC_API_VERSION:
+		return put_version(arg, persona_10 ? VERSION_OF(10, 1, 0) : VERSION_OF(8, 0, 4));
+	case IOC_SCHEMA_VERSION:
+		return put_version(arg, persona_10 ? VERSION_OF(4, 5, 1) : VERSION_OF(4, 1, 0));
+	case IOC_DRIVER_VERSION:
+		return copy_to_user((void __user *)arg, SCAPLAB_VERSION, sizeof(SCAPLAB_VERSION)) ?
+			       -EINVAL : 0;
+	case IOC_PROCLIST:
+		return ioc_proclist((struct proc_list __user *)arg);
+	case IOC_TP_HITS:
+		return ioc_tp_hits((long __user *)arg);
+	}
+	mutex_lock(&consumer_mutex);
+	ret = consumer_ioctl(h->consumer, cmd, arg);
+	mutex_unlock(&consumer_mutex);
+	return ret;
+}
+
+static const struct file_operations scap_fops = {
+	.owner		= THIS_MODULE,
+	.open		= scap_open,
+	.release	= scap_release,
+	.mmap		= scap_mmap,
+	.unlocked_ioctl = scap_ioctl,
+};
+
+static char *scap_devnode(DEVNODE_ARG *dev, umode_t *mode)
+{
+	if (mode)
+		*mode = 0400;
+	return NULL;
+}
+
+static int __init scap_init(void)
+{
+	unsigned int n = nr_cpu_ids, cpu;
+	int err;
+
+	/* Probes run with preemption off and take spin locks, which sleep there. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err(DEVICE_NAME ": no support for PREEMPT_RT kernels\n");
+		return -EOPNOTSUPP;
+	}
+	if (!strcmp(persona, "8.0.4")) {
+		persona_10 = false;
+	} else if (strcmp(persona, "10.1.0")) {
+		pr_err(DEVICE_NAME ": persona=%s: unknown (10.1.0 or 8.0.4)\n", persona);
+		return -EINVAL;
+	}
+	err = tp_init();
+	if (err)
+		return err;
+	err = alloc_chrdev_region(&first_dev, 0, n + 1, DEVICE_NAME);
+	if (err)
+		goto no_region;
+	cdev_init(&cdev, &scap_fops);
+	cdev.owner = THIS_MODULE;
+	err = cdev_add(&cdev, first_dev, n);
+	if (err)
+		goto no_cdev;
+	class = scap_class_create(DEVICE_NAME);
+	if (IS_ERR(class)) {
+		err = PTR_ERR(class);
+		goto no_class;
+	}
+	class->devnode = scap_devnode;
+	for_each_possible_cpu(cpu) {
+		struct device *dev = device_create(class, NULL, first_dev + cpu, NULL, DEVICE_NAME "%u", cpu);
+
+		if (IS_ERR(dev)) {
+			err = PTR_ERR(dev);
+			goto no_devices;
+		}
+	}
+	pr_info(DEVICE_NAME ": %s, API %s\n", SCAPLAB_VERSION, persona);
+	return 0;
+
+no_devices:
+	for_each_possible_cpu(cpu)
+		device_destroy(class, first_dev + cpu);
+	class_destroy(class);
+no_class:
+	cdev_del(&cdev);
+no_cdev:
+	unregister_chrdev_region(first_dev, n + 1);
+no_region:
+	tp_exit();
+	return err;
+}
+
+static void __exit scap_exit(void)
+{
+	unsigned int cpu;
+
+	/* Open files hold a reference to the module: no consumer can be left here. */
+	for_each_possible_cpu(cpu)
+		device_destroy(class, first_dev + cpu);
+	class_destroy(class);
+	cdev_del(&cdev);
+	unregister_chrdev_region(first_dev, nr_cpu_ids + 1);
+	tp_exit();
+}
+
+module_init(scap_init);
+module_exit(scap_exit);
+MODULE_LICENSE("Dual MIT/GPL");
+MODULE_AUTHOR("the scaplab authors");
+MODULE_DESCRIPTION("system-call event capture");
+MODULE_VERSION(SCAPLAB_VERSION);
+MODULE_INFO(api_version, "10.1.0");
+MODULE_INFO(schema_version, "4.5.1");

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Reading kernel and user memory, for the module. A NULL on the way gives 0.
+ * User memory is read with page faults off: what is not resident cannot be read.
+ */
+#ifndef SCAP_KMOD_READ_H
+#define SCAP_KMOD_READ_H
+
+#include <linux/uaccess.h>
+
+#undef READ /* of the block layer */
+
+/* One load each: the compiler may not look twice at what another CPU can change. */
+#define READ1(p, a)                                                          \
+	({                                                                   \
+		__auto_type p_ = (p);                                        \
+		p_ ? *(const volatile typeof(p_->a) *)&p_->a : (typeof(p_->a)){ 0 }; \
+	})
+#define READ2(p, a, b)		READ1(READ1(p, a), b)
+#define READ3(p, a, b, c)	READ1(READ2(p, a, b), c)
+#define READ4(p, a, b, c, d)	READ1(READ3(p, a, b, c), d)
+#define READ5(p, a, b, c, d, e) READ1(READ4(p, a, b, c, d), e)
+#define READ_PICK(_1, _2, _3, _4, _5, _6, name, ...) name
+#define READ(p, ...) READ_PICK(p, __VA_ARGS__, READ5, READ4, READ3, READ2, READ1)(p, __VA_ARGS__)
+
+/* A bit field. */
+#define READ_BITS(p, field)             \
+	({                              \
+		__auto_type b_ = (p);   \
+		b_ ? b_->field : 0;     \
+	})
+
+#define READ_AT(p)                                                           \
+	({                                                                   \
+		__auto_type p_ = (p);                                        \
+		p_ ? *(const volatile typeof(*p_) *)p_ : (typeof(*p_)){ 0 }; \
+	})
+
+#define OUTER(p, type, field) container_of(p, type, field)
+
+/* size bytes of kernel memory; dst is left as it is when there are none. */
+static __always_inline void scap_kernel_read(void *dst, const void *src, u32 size)
+{
+	if (src)
+		memcpy(dst, src, size);
+}
+
+static __always_inline u64 number_of(const void *p)
+{
+	return (unsigned long)p;
+}
+
+#define SUBPROGRAM static noinline
+
+static __always_inline struct task_struct *scap_current_task(void)
+{
+	return current;
+}
+
+/* size user bytes; true when all of them were read. */
+static inline bool user_read(void *dst, u64 ptr, u64 size)
+{
+	const void __user *src = (const void __user *)(unsigned long)ptr;
+	bool ok;
+
+	if (!ptr || !access_ok(src, size))
+		return false;
+	pagefault_disable();
+	ok = !__copy_from_user_inatomic(dst, src, size);
+	pagefault_enable();
+	return ok;
+}
+
+/* A user string of at most max bytes, cut; its length with the NUL, 0 when it cannot be read. */
+static inline u32 user_read_str(void *dst, u64 ptr, u32 max)
+{
+	char *to = dst;
+	u32 n = 0;
+
+	if (!ptr || !max)
+		return 0;
+	/* In aligned runs, none of which crosses a page: a string may end where an unmapped page begins. */
+	while (n < max) {
+		u32 run = min_t(u32, max - n, 64 - ((ptr + n) & 63));
+		char *nul;
+
+		if (!user_read(to + n, ptr + n, run))
+			return 0;
+		nul = memchr(to + n, 0, run);
+		if (nul)
+			return nul - to + 1;
+		n += run;
+	}
+	to[max - 1] = 0;
+	return max;
+}
+
+#endif

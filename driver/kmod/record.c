@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * What a hit becomes: which event it is, who wants it, its bytes in the ring.
+ * The params come from the filler text that the eBPF driver compiles, too.
+ */
+#include <linux/binfmts.h>
+#include <linux/rculist.h>
+#include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
+#include <asm/syscall.h>
+
+#include "../abi/event.h"
+#include "../abi/events_gen.h"
+#include "kernel.h"
+#include "record.h"
+
+static u16 syscall_id_of(u32 nr);
+
+#include "names.h"
+#include "../fillers/all.h"
+#include "subprog.h"
+
+enum drop { DROP_SAMPLED, DROP_NEVER, DROP_ALWAYS };
+
+/* Which of the counters of struct ring_info an event's loss goes to, besides n_drops_buffer. */
+enum drop_category {
+	DROPS_NONE,
+	DROPS_CLONE_FORK,
+	DROPS_EXECVE,
+	DROPS_CONNECT_ENTER,
+	DROPS_CONNECT,
+	DROPS_OPEN_ENTER,
+	DROPS_OPEN,
+	DROPS_DIR_FILE,
+	DROPS_OTHER_INTEREST,
+	DROPS_CLOSE,
+	DROPS_PROC_EXIT,
+};
+
+struct kmod_event {
+	u16 code;
+	u16 nparams;
+	enum drop drop;
+	enum drop_category category;
+	bool drop_failed; /* in dropping mode its failures are lost */
+	int (*fill)(struct filler *f);
+};
+
+#include "table_gen.h"
+
+#define FIRST_OWN_CODE 0x8000
+#define PERSONA_8_CODES 430 /* event codes below it are known to a client of API 8 */
+#define PERSONA_8_IDS	450 /* the last syscall code it knows */
+#define NO_SYSCALL	-1
+
+/* The code that a generic event has for a native number. */
+static u16 syscall_id_of(u32 nr)
+{
+	u16 id = nr < SCAP_SYSCALLS ? syscall_ids[nr] : 0;
+
+	return persona_10 || id <= PERSONA_8_IDS ? id : 0;
+}
+
+/* How many params of an event a client of the persona expects. */
+static u16 params_sent(const struct kmod_event *ev)
+{
+	if (!persona_10) {
+		if (ev->code == EVT_SOCKET_EXIT)
+			return 4;
+		if (ev->code == EVT_FCNTL_EXIT)
+			return 3;
+	}
+	return ev->nparams;
+}
+
+/* A tracepoint hit, the same for all consumers. */
+struct hit {
+	enum scap_tp tp;
+	u64 ts;
+	u64 tid;
+	const struct kmod_event *ev;
+	long nr;	 /* native number, which the syscall masks are asked for; or NO_SYSCALL */
+	struct filler f; /* what the fillers read; the rest is set per consumer */
+};
+
+/* A category's counter of lost events, on top of n_drops_buffer. */
+static u64 *category_drops(struct ring_info *info, enum drop_category category)
+{
+	switch (category) {
+	case DROPS_CLONE_FORK:	   return &info->n_drops_buffer_clone_fork_exit;
+	case DROPS_EXECVE:	   return &info->n_drops_buffer_execve_exit;
+	case DROPS_CONNECT_ENTER:  return &info->n_drops_buffer_connect_enter;
+	case DROPS_CONNECT:	   return &info->n_drops_buffer_connect_exit;
+	case DROPS_OPEN_ENTER:	   return &info->n_drops_buffer_open_enter;
+	case DROPS_OPEN:	   return &info->n_drops_buffer_open_exit;
+	case DROPS_DIR_FILE:	   return &info->n_drops_buffer_dir_file_exit;
+	case DROPS_OTHER_INTEREST: return &info->n_drops_buffer_other_interest_exit;
+	case DROPS_CLOSE:	   return &info->n_drops_buffer_close_exit;
+	case DROPS_PROC_EXIT:	   return &info->n_drops_buffer_proc_exit;
+	case DROPS_NONE:	   break;
+	}
+	return NULL;
+}
+
+/* Finds room for an event behind head; without any, everything pushed goes nowhere. */
+static void event_begin(struct filler *f)
+{
+	const struct kmod_event *ev = f->event;
+	struct ring *r = f->ring;
+	struct ring_info *info = r->info;
+	u32 tail, space;
+
+	info->n_evts++;
+	if (ev->code == EVT_SWITCH_ENTER || ev->code == EVT_PROCEXIT_ENTER)
+		info->n_context_switches++;
+	/* The client's position, which it may have set to anything. What it has read is ours after this. */
+	tail = smp_load_acquire(&info->tail);
+	if (tail >= r->size)
+		tail = 0;
+	space = tail > r->head ? tail - r->head - 1 : r->size + tail - r->head - 1;
+	f->buf = r->buf + r->head;
+	f->cap = min_t(u32, space, EVENT_MAX - 1);
+	f->off = EVENT_PAYLOAD(f->limit);
+	f->n = 0;
+	f->no_header = f->full = space < EVENT_PAYLOAD(f->limit);
+	if (f->no_header)
+		info->n_drops_buffer++;
+}
+
+/* Publishes the event; false when it is lost. */
+static bool event_end(struct filler *f)
+{
+	const struct kmod_event *ev = f->event;
+	struct ring *r = f->ring;
+	struct event_header *head;
+	u64 *category;
+	u32 next;
+
+	if (f->no_header)
+		return false;
+	if (f->full || f->n != ev->nparams) {
+		r->info->n_drops_buffer++;
+		category = category_drops(r->info, ev->category);
+		if (category)
+			(*category)++;
+		return false;
+	}
+	head = (struct event_header *)f->buf;
+	head->ts = f->hit->ts;
+	head->tid = f->hit->tid;
+	head->len = f->off;
+	head->type = ev->code;
+	head->nparams = f->limit;
+	next = r->head + f->off;
+	if (next >= r->size)
+		next -= r->size;
+	r->head = next;
+	/* The event before the head that covers it; the client's load of head is the other half. */
+	smp_store_release(&r->info->head, next);
+	return true;
+}
+
+/* The fillers' way to send several events for one hit. */
+static __always_inline void next_event(struct filler *f)
+{
+	event_end(f);
+	event_begin(f);
+}
+
+/* Writes an event. The ring is ours: busy is held. False when it is lost. */
+static bool ring_write(struct consumer *c, struct ring *r, const struct hit *h,
+		       const struct kmod_event *ev)
+{
+	struct filler f = h->f;
+
+	f.type = ev->code;
+	f.limit = params_sent(ev);
+	f.tmp = r->tmp;
+	f.ring = r;
+	f.hit = h;
+	f.event = ev;
+	f.set = &c->set;
+	event_begin(&f);
+	if (f.no_header)
+		return false;
+	ev->fill(&f);
+	close_file(&f);
+	close_exe(&f);
+	return event_end(&f);
+}
+
+/* What is owed to the consumer before its next event. The ring is ours. */
+static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
+{
+	const struct kmod_event *marker;
+	int cpu;
+
+	if (unlikely(READ_ONCE(c->marker))) {
+		marker = xchg(&c->marker, NULL);
+		if (marker && !ring_write(c, r, h, marker))
+			cmpxchg(&c->marker, NULL, marker); /* again with the next event, unless there is a newer one */
+	}
+	if (unlikely(READ_ONCE(c->hotplugged) >= 0) && smp_processor_id() == 0) {
+		struct hit plug = *h;
+
+		cpu = READ_ONCE(c->hotplugged);
+		plug.f.tp[0] = cpu;
+		if (ring_write(c, r, &plug, &ev_cpu_hotplug_enter))
+			WRITE_ONCE(c->hotplugged, HOTPLUG_TOLD);
+	}
+}
+
+/* Writes ev, after what is owed; ev NULL: only that. */
+static void write_event(struct consumer *c, struct hit *h, const struct kmod_event *ev)
+{
+	struct ring *r = this_cpu_ptr(c->rings);
+
+	if (!r->buf) {
+		/* A CPU that came after the consumer, which hears of it once, on CPU 0's ring. */
+		cmpxchg(&c->hotplugged, HOTPLUG_NONE, (int)smp_processor_id());
+		return;
+	}
+	if (!READ_ONCE(r->open))
+		return;
+	if (atomic_xchg_acquire(&r->busy, 1)) {
+		r->info->n_preemptions++;
+		return;
+	}
+	write_owed(c, r, h);
+	if (ev)
+		ring_write(c, r, h, ev);
+	atomic_set_release(&r->busy, 0);
+}
+
+static bool in_dropping_gap(struct consumer *c, u64 ts)
+{
+	u32 ratio = READ_ONCE(c->set.ratio);
+	u32 ns = do_div(ts, NSEC_PER_SEC);
+
+	return ns >= NSEC_PER_SEC / ratio;
+}
+
+/* Dropping mode: false when the event is to be lost. Owes a marker where a gap begins or ends. */
+static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_event *ev)
+{
+	s64 cmd = (s32)h->f.arg[1];
+	int gap;
+
+	if (ev->drop_failed && h->f.ret < 0)
+		return false;
+	if (ev->code == EVT_FCNTL_EXIT && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_SETFD)
+		return false;
+	if (ev->drop == DROP_NEVER)
+		return true;
+	if (ev->drop == DROP_ALWAYS)
+		return false;
+	gap = in_dropping_gap(c, h->ts);
+	if (gap != READ_ONCE(c->in_gap) && cmpxchg(&c->in_gap, !gap, gap) == !gap)
+		WRITE_ONCE(c->marker, gap ? &ev_drop_enter : &ev_drop_exit);
+	return !gap;
+}
+
+/* The event that a consumer gets for ev; NULL: none. */
+static const struct kmod_event *event_for(struct consumer *c, struct hit *h)
+{
+	const struct kmod_event *ev = h->ev;
+	bool unknown = ev->code >= FIRST_OWN_CODE ? !READ_ONCE(c->set.own_events) :
+						    !persona_10 && ev->code >= PERSONA_8_CODES;
+
+	if (likely(!unknown))
+		return ev;
+	return h->tp == TP_SYS_EXIT ? &ev_generic_exit : NULL;
+}
+
+static bool wants(struct consumer *c, enum scap_tp tp, long nr)
+{
+	return READ_ONCE(c->tps) & BIT(tp) && (nr == NO_SYSCALL || test_bit(nr, c->syscalls));
+}
+
+/* Whether any consumer wants such an event: most hits end here. */
+static bool wanted(enum scap_tp tp, long nr)
+{
+	struct consumer *c;
+	bool any = false;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(c, &consumers, list) {
+		if (wants(c, tp, nr)) {
+			any = true;
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return any;
+}
+
+static void record(struct hit *h)
+{
+	const struct kmod_event *ev;
+	struct consumer *c;
+
+	h->ts = ktime_get_real_ns();
+	rcu_read_lock();
+	list_for_each_entry_rcu(c, &consumers, list) {
+		if (!wants(c, h->tp, h->nr))
+			continue;
+		if (READ_ONCE(c->set.drop_failed) && h->tp == TP_SYS_EXIT && h->f.ret < 0)
+			continue;
+		ev = event_for(c, h);
+		if (!ev)
+			continue;
+		if (READ_ONCE(c->set.dropping) && !dropping_keeps(c, h, ev)) {
+			if (READ_ONCE(c->marker))
+				write_event(c, h, NULL);
+			continue;
+		}
+		write_event(c, h, ev);
+	}
+	rcu_read_unlock();
+}
+
+static void hit_init(struct hit *h, enum scap_tp tp, const struct kmod_event *ev)
+{
+	memset(h, 0, sizeof(*h));
+	h->tp = tp;
+	h->ev = ev;
+	h->nr = NO_SYSCALL;
+	h->tid = task_pid_nr(current);
+}
+
+/* ---- system calls */
+
+/* A call as the kernel's tables know it. */
+struct call {
+	long nr; /* native number; NO_SYSCALL: it has none */
+	const struct kmod_event *exit, *enter;
+	bool ia32;
+	u64 arg[6];
+};
+
+#if defined(CONFIG_X86_64) && defined(CONFIG_IA32_EMULATION)
+
+#define IA32_NR_EXECVE	   11
+#define IA32_NR_SOCKETCALL 102
+#define IA32_NR_EXECVEAT   358
+
+enum { SYS_SEND_CALL = 9, SYS_RECV_CALL = 10 };
+
+static const struct {
+	u16 nr;
+	u8 args;
+} socketcalls[] = {
+	[1] = { __NR_socket, 3 },
+	[2] = { __NR_bind, 3 },
+	[3] = { __NR_connect, 3 },
+	[4] = { __NR_listen, 2 },
+	[5] = { __NR_accept, 3 },
+	[6] = { __NR_getsockname, 3 },
+	[7] = { __NR_getpeername, 3 },
+	[8] = { __NR_socketpair, 4 },
+	[SYS_SEND_CALL] = { 0, 4 },
+	[SYS_RECV_CALL] = { 0, 4 },
+	[11] = { __NR_sendto, 6 },
+	[12] = { __NR_recvfrom, 6 },
+	[13] = { __NR_shutdown, 2 },
+	[14] = { __NR_setsockopt, 5 },
+	[15] = { __NR_getsockopt, 5 },
+	[16] = { __NR_sendmsg, 3 },
+	[17] = { __NR_recvmsg, 3 },
+	[18] = { __NR_accept4, 4 },
+	[19] = { __NR_recvmmsg, 5 },
+	[20] = { __NR_sendmmsg, 4 },
+};
+
+/* A socketcall is the call that its first argument names, with the arguments that the second points to. */
+static bool read_socketcall(struct call *call, const unsigned long *regs)
+{
+	u32 which = regs[0], vector[6] = {}, i;
+
+	if (!which || which >= ARRAY_SIZE(socketcalls))
+		return false;
+	user_read(vector, (u32)regs[1], 4 * socketcalls[which].args);
+	for (i = 0; i < 6; i++)
+		call->arg[i] = vector[i];
+	call->nr = socketcalls[which].nr ?: NO_SYSCALL;
+	switch (which) {
+#ifdef EVT_SEND_EXIT
+	case SYS_SEND_CALL:
+		call->exit = &ev_send_exit;
+		break;
+#endif
+#ifdef EVT_RECV_EXIT
+	case SYS_RECV_CALL:
+		call->exit = &ev_recv_exit;
+		break;
+#endif
+	}
+	return call->nr != NO_SYSCALL || call->exit;
+}
+
+static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, long ret)
+{
+	unsigned long arg[6];
+	u32 any = 0, i;
+
+	if (nr < 0 || nr >= SCAP_SYSCALLS)
+		return false;
+	syscall_get_arguments(current, regs, arg);
+	for (i = 0; i < 6; i++)
+		any |= (u32)arg[i];
+	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
+	if ((nr == __NR_execve || nr == __NR_execveat) && !ret && !any)
+		return false;
+	call->ia32 = true;
+	if (nr == IA32_NR_SOCKETCALL)
+		return read_socketcall(call, arg);
+	if (!ia32_native[nr])
+		return false;
+	call->nr = ia32_native[nr] - 1;
+	for (i = 0; i < 6; i++)
+		call->arg[i] = (u32)arg[i];
+	return true;
+}
+
+static bool is_compat_call(void)
+{
+	return in_ia32_syscall();
+}
+
+/* A 32-bit task that became a 64-bit one likewise, with that number's registers cleared. */
+static bool after_compat_exec(const struct call *call, long ret)
+{
+	const u64 *arg = call->arg;
+
+	if ((call->nr != IA32_NR_EXECVE && call->nr != IA32_NR_EXECVEAT) || ret)
+		return false;
+	return !(arg[0] | arg[1] | arg[2] | arg[3] | arg[4] | arg[5]);
+}
+
+#else
+
+static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, long ret)
+{
+	return false;
+}
+
+static bool is_compat_call(void)
+{
+#ifdef CONFIG_COMPAT
+	return is_compat_task();
+#else
+	return false;
+#endif
+}
+
+static bool after_compat_exec(const struct call *call, long ret)
+{
+	return false;
+}
+
+#endif
+
+/* False when the call makes no event that anybody wants. ret is not 0 when the call has not been made yet. */
+static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, long nr, long ret)
+{
+	unsigned long arg[6];
+	unsigned int i;
+
+	call->exit = call->enter = NULL;
+	call->ia32 = false;
+	if (unlikely(is_compat_call())) {
+		if (!read_ia32_call(call, regs, nr, ret))
+			return false;
+	} else {
+		if (nr < 0 || nr >= SCAP_SYSCALLS || !wanted(tp, nr))
+			return false;
+		syscall_get_arguments(current, regs, arg);
+		for (i = 0; i < 6; i++)
+			call->arg[i] = arg[i];
+		call->nr = nr;
+		if (after_compat_exec(call, ret))
+			return false;
+	}
+	if (call->nr != NO_SYSCALL) {
+		call->exit = exit_events[call->nr] ?: &ev_generic_exit;
+		call->enter = enter_events[call->nr];
+	}
+	return true;
+}
+
+static void call_to_hit(struct hit *h, const struct call *call, struct pt_regs *regs)
+{
+	h->nr = call->nr;
+	h->f.regs = regs;
+	h->f.nr = call->nr;
+	h->f.ia32 = call->ia32;
+	memcpy(h->f.arg, call->arg, sizeof(h->f.arg));
+}
+
+void record_sys_enter(struct pt_regs *regs, long nr)
+{
+	struct call call;
+	struct hit h;
+
+	if (!read_call(&call, TP_SYS_ENTER, regs, nr, 1) || !call.enter)
+		return;
+	hit_init(&h, TP_SYS_ENTER, call.enter);
+	call_to_hit(&h, &call, regs);
+	record(&h);
+}
+
+/* Successes that another tracepoint reports: the new image, the new thread. */
+static bool reported_elsewhere(long nr, long ret)
+{
+	if (ret)
+		return false;
+	switch (nr) {
+	case __NR_execve:
+	case __NR_execveat:
+		return true;
+#ifndef CONFIG_X86
+	case __NR_clone:
+	case __NR_clone3:
+#ifdef __NR_fork
+	case __NR_fork:
+	case __NR_vfork:
+#endif
+		return true;
+#endif
+	}
+	return false;
+}
+
+void record_sys_exit(struct pt_regs *regs, long ret)
+{
+	struct call call;
+	struct hit h;
+
+	if (!read_call(&call, TP_SYS_EXIT, regs, syscall_get_nr(current, regs), ret) ||
+	    reported_elsewhere(call.nr, ret))
+		return;
+	hit_init(&h, TP_SYS_EXIT, call.exit);
+	call_to_hit(&h, &call, regs);
+	h.f.ret = ret;
+	record(&h);
+}
+
+/* ---- the other tracepoints */
+
+void record_process_exit(struct task_struct *task)
+{
+	struct hit h;
+
+	if (!wanted(TP_SCHED_PROCESS_EXIT, NO_SYSCALL))
+		return;
+	hit_init(&h, TP_SCHED_PROCESS_EXIT, &ev_procexit_enter);
+	h.f.task = task;
+	record(&h);
+}
+
+void record_process_fork(struct task_struct *parent, struct task_struct *child)
+{
+	struct hit h;
+
+	hit_init(&h, TP_SCHED_PROCESS_FORK, &ev_clone_exit);
+	h.tid = child->pid;
+	h.f.task = child;
+	h.f.child = true;
+	h.f.nr = __NR_clone;
+	record(&h);
+}
+
+void record_process_exec(struct task_struct *task, struct linux_binprm *bprm)
+{
+	struct hit h;
+
+	hit_init(&h, TP_SCHED_PROCESS_EXEC, &ev_execve_exit);
+	h.f.exec = true;
+	h.f.tp[2] = number_of(bprm);
+	h.f.nr = __NR_execve;
+	record(&h);
+}
+
+void record_sched_switch(struct task_struct *prev, struct task_struct *next)
+{
+	struct hit h;
+
+	if (!wanted(TP_SCHED_SWITCH, NO_SYSCALL))
+		return;
+	hit_init(&h, TP_SCHED_SWITCH, &ev_switch_enter);
+	h.f.task = prev;
+	h.f.tp[2] = number_of(next);
+	record(&h);
+}
+
+void record_page_fault(enum scap_tp tp, unsigned long address, struct pt_regs *regs,
+		       unsigned long error)
+{
+	struct hit h;
+
+	if (!wanted(tp, NO_SYSCALL))
+		return;
+	hit_init(&h, tp, &ev_page_fault_enter);
+	h.f.tp[0] = address;
+	h.f.tp[1] = number_of(regs);
+	h.f.tp[2] = error;
+	record(&h);
+}
+
+void record_signal_deliver(int sig, struct kernel_siginfo *info)
+{
+	struct hit h;
+
+	hit_init(&h, TP_SIGNAL_DELIVER, &ev_signaldeliver_enter);
+	h.f.tp[0] = sig;
+	h.f.tp[1] = number_of(info);
+	record(&h);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What the fillers leave to the driver to define, behind them: for the module, plain calls. */
+#ifndef SCAP_KMOD_SUBPROG_H
+#define SCAP_KMOD_SUBPROG_H
+
+static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u32 room)
+{
+	gather_argv(f, argv, first, room);
+}
+
+static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 cap)
+{
+	gather_iov(f, iov, cnt, cap);
+}
+
+static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt)
+{
+	return sum_iov(f, iov, cnt);
+}
+
+#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT)
+static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received)
+{
+	fill_message(f, ptr, fd, received);
+}
+#endif
+
+#endif

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package driver
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// capture runs f with the driver attached and returns the events of the calling
+// thread, and those of dropping mode. That nothing was lost unnoticed is checked each time.
+func capture(t *testing.T, o Options, f func()) []event.Event {
+	t.Helper()
+	d := mustLoad(t, o)
+	return captureWith(t, d, f)
+}
+
+func mustLoad(t *testing.T, o Options) *Driver {
+	t.Helper()
+	needRoot(t)
+	if o.RingSize == 0 {
+		o.RingSize = 32 << 20
+	}
+	d, err := Load(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	for _, r := range d.Refused() {
+		t.Errorf("%+v", r)
+	}
+	return d
+}
+
+func captureWith(t *testing.T, d *Driver, f func()) []event.Event {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	tid := uint64(unix.Gettid())
+	ring, err := mapRing(d.rings[0])
+	require.NoError(t, err)
+	defer ring.close()
+	before := d.Counters()
+	require.NoError(t, d.Attach())
+	f()
+	require.NoError(t, d.Detach())
+	var events []event.Event
+	var total uint64
+	ring.read(func(b []byte) {
+		total++
+		var e event.Event
+		require.NoError(t, e.Reset(bytes.Clone(b), 0), "% x", b[:min(len(b), 64)])
+		if e.TID() == tid || e.Type() == event.TypeDropEnter || e.Type() == event.TypeDropExit {
+			events = append(events, e)
+		}
+	})
+	after := d.Counters()
+	require.Equal(t, after.Seen, after.Delivered+after.Dropped(), "%+v", after)
+	require.Equal(t, total, after.Delivered-before.Delivered)
+	return events
+}
+
+func only(t *testing.T, events []event.Event, typ event.Type) event.Event {
+	t.Helper()
+	var found []event.Event
+	for _, e := range events {
+		if e.Type() == typ {
+			found = append(found, e)
+		}
+	}
+	require.Len(t, found, 1, "events of type %v", typ)
+	return found[0]
+}
+
+// pageEnd is n bytes that end where an unmapped page begins.
+func pageEnd(t *testing.T, content []byte) uintptr {
+	t.Helper()
+	page := os.Getpagesize()
+	size := (len(content) + page - 1) / page * page
+	m, err := unix.Mmap(-1, 0, size+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	require.NoError(t, err)
+	require.NoError(t, unix.Mprotect(m[size:], unix.PROT_NONE))
+	copy(m[size-len(content):], content)
+	t.Cleanup(func() { require.NoError(t, unix.Munmap(m)) })
+	return uintptr(unsafe.Pointer(&m[0])) + uintptr(size-len(content))
+}
+
+// fresh is a page that is mapped but not resident.
+func fresh(t *testing.T) uintptr {
+	t.Helper()
+	m, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, unix.Munmap(m)) })
+	return uintptr(unsafe.Pointer(&m[0]))
+}
+
+func TestStringsEndWhereTheyEnd(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	at := unix.AT_FDCWD
+	open := func(path uintptr) { unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), path, 0, 0, 0, 0) }
+	paths := map[string]uintptr{
+		"":              pageEnd(t, []byte{0}),
+		"/no":           pageEnd(t, []byte("/no\x00")),
+		"cut":           pageEnd(t, []byte(long+"\x00")),
+		"NULL":          0,
+		"no NUL":        pageEnd(t, []byte("/no/such")),
+		"not resident":  fresh(t),
+		"not canonical": 1 << 62,
+	}
+	want := map[string]string{
+		"": "\x00", "/no": "/no\x00", "cut": long[:4095] + "\x00", "NULL": "", "no NUL": "", "not canonical": "",
+		"not resident": "\x00", // the kernel looked at it first
+	}
+	for name, path := range paths {
+		e := only(t, capture(t, Options{Select: Selection{Syscalls: []string{"openat"}}}, func() { open(path) }), event.TypeOpenatExit)
+		require.Equal(t, want[name], string(e.Param(2)), "%q", name)
+	}
+}
+
+func TestPayloadIsCutAtSnaplen(t *testing.T) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR, 0)
+	require.NoError(t, err)
+	defer unix.Close(null)
+	content := bytes.Repeat([]byte("0123456789"), 7000)
+	buf := pageEnd(t, content)
+	for _, c := range []struct {
+		fd, snaplen, count, want int
+	}{
+		{null, 80, 70000, 80}, {null, 80, 79, 79}, {null, 80, 80, 80}, {null, 80, 81, 80}, {null, 1, 70000, 1},
+		{null, 65000, 70000, 65000}, {null, 65000, 64999, 64999}, {null, 80, 0, 0}, {-1, 80, 100, 80}, {-1, 200, 70001, 200},
+		{-1, 65000, 70001, 65000},
+	} {
+		d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"write"}}, Settings: Settings{Snaplen: c.snaplen}})
+		e := only(t, captureWith(t, d, func() { unix.RawSyscall(unix.SYS_WRITE, uintptr(c.fd), buf, uintptr(c.count)) }), event.TypeWriteExit)
+		require.Equal(t, string(content[:c.want]), string(e.Param(1)), "%+v", c)
+	}
+	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"write"}}})
+	e := only(t, captureWith(t, d, func() { unix.RawSyscall(unix.SYS_WRITE, ^uintptr(0), buf+70000-79, 80) }), event.TypeWriteExit)
+	require.Empty(t, e.Param(1), "one byte beyond the page")
+}
+
+// Page faults interrupt the building of other events, also by reading what is
+// not resident; no count may get lost by that.
+func TestCountersAreExactWithNestedPageFaults(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("page fault tracepoints are x86's")
+	}
+	const rounds = 3000
+	size := rounds * os.Getpagesize()
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	require.NoError(t, err)
+	defer unix.Munmap(m)
+	d := mustLoad(t, Options{Select: Selection{All: true, Tracepoints: []string{"page_fault_user", "page_fault_kernel", "sched_switch"}}})
+	events := captureWith(t, d, func() {
+		for i := range rounds {
+			unix.RawSyscall(unix.SYS_WRITE, ^uintptr(0), uintptr(unsafe.Pointer(&m[i*os.Getpagesize()])), 64)
+		}
+	})
+	var writes, faults int
+	for _, e := range events {
+		switch e.Type() {
+		case event.TypeWriteExit:
+			writes++
+			require.Empty(t, e.Param(1), "what is not resident cannot be read")
+		case event.TypePageFaultEnter:
+			faults++
+		}
+	}
+	require.Equal(t, rounds, writes)
+	require.GreaterOrEqual(t, faults, rounds, "each write made the program fault")
+	require.Zero(t, d.Counters().DropScratch)
+}
+
+// With the smallest ring most events are lost, each of them counted.
+func TestLossIsCounted(t *testing.T) {
+	d := mustLoad(t, Options{Select: Selection{All: true, Enter: true}, RingSize: os.Getpagesize()})
+	before := d.Counters()
+	events := captureWith(t, d, func() {
+		for range 1000 {
+			unix.Getppid()
+			_, _ = unix.Open("/no/such", 0, 0)
+		}
+	})
+	c := d.Counters()
+	require.Less(t, len(events), 200)
+	require.Greater(t, c.DropBuffer-before.DropBuffer, uint64(1500))
+	require.Equal(t, c.Seen, c.Delivered+c.DropBuffer)
+}
+
+func TestFailedCallsCanBeDropped(t *testing.T) {
+	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"openat", "close"}}, Settings: Settings{DropFailed: true}})
+	run := func() {
+		_, _ = unix.Open("/no/such", 0, 0)
+		fd, err := unix.Open("/dev/null", 0, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Close(fd))
+		require.Error(t, unix.Close(fd))
+	}
+	require.Equal(t, []event.Type{event.TypeOpenatExit, event.TypeCloseExit}, types(captureWith(t, d, run)))
+	require.NoError(t, d.Set(Settings{}))
+	require.Len(t, captureWith(t, d, run), 4)
+}
+
+func types(events []event.Event) (out []event.Type) {
+	for _, e := range events {
+		out = append(out, e.Type())
+	}
+	return out
+}
+
+// In dropping mode the events of the first 1/ratio of every second of the
+// clock are left, and events tell where the gaps are.
+func TestDroppingModeSamples(t *testing.T) {
+	const (
+		ratio  = 4
+		kept   = 1e9 / ratio
+		margin = 20e6 // of a write whose two sides are near the edge
+	)
+	d := mustLoad(t, Options{
+		Select:   Selection{Syscalls: []string{"openat", "close", "fcntl", "write", "getrlimit"}},
+		Settings: Settings{Dropping: true, SamplingRatio: ratio},
+	})
+	var inside, outside, unsure int // writes
+	events := captureWith(t, d, func() {
+		for start := time.Now(); time.Since(start) < 2300*time.Millisecond; {
+			fd, _ := unix.Open("/dev/null", unix.O_RDWR, 0)
+			_, _ = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+			from := time.Now().UnixNano()
+			_, _ = unix.Write(fd, []byte("x"))
+			to := time.Now().UnixNano()
+			switch in := from % 1e9; {
+			case in > margin && in+(to-from) < kept-margin:
+				inside++
+			case in > kept+margin && in+(to-from) < 1e9-margin:
+				outside++
+			default:
+				unsure++
+			}
+			_ = unix.Close(fd)
+			_ = unix.Close(fd)
+			time.Sleep(200 * time.Microsecond)
+		}
+	})
+	count := map[event.Type]int{}
+	for _, e := range events {
+		count[e.Type()]++
+		switch e.Type() {
+		case event.TypeCloseExit:
+			require.Zero(t, e.Param(0)[0], "failed ones are dropped")
+		case event.TypeWriteExit:
+			require.Less(t, e.Timestamp()%1e9, uint64(kept), "outside the part that is kept")
+		case event.TypeDropEnter, event.TypeDropExit:
+			require.Equal(t, []byte{ratio, 0, 0, 0}, e.Param(0))
+		}
+	}
+	require.Equal(t, inside+outside+unsure, count[event.TypeOpenatExit], "openat is never dropped")
+	require.Equal(t, count[event.TypeOpenatExit], count[event.TypeCloseExit])
+	require.Positive(t, inside)
+	require.Positive(t, outside)
+	require.GreaterOrEqual(t, count[event.TypeWriteExit], inside)
+	require.LessOrEqual(t, count[event.TypeWriteExit], inside+unsure)
+	require.InDelta(t, 2, count[event.TypeDropEnter], 1)
+	require.InDelta(t, 2, count[event.TypeDropExit], 1)
+}
+
+// The same calls give the same events when attached as raw tracepoints.
+func TestRawTracepointsGiveTheSame(t *testing.T) {
+	var got [2][]string
+	fd, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	names := []string{"openat", "pread64", "setresuid", "execve"}
+	runtime.LockOSThread() // the tid is in them
+	defer runtime.UnlockOSThread()
+	for i, raw := range []bool{false, true} {
+		events := capture(t, Options{Select: Selection{Syscalls: names, Enter: true}, RawTracepoints: raw}, func() {
+			buf := make([]byte, 10)
+			_, _ = unix.Pread(fd, buf, 0)
+			_, _ = unix.Open("/no/such", unix.O_RDWR|unix.O_CREAT, 0600)
+			unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), ^uintptr(0), ^uintptr(0))
+			_ = unix.Exec("/no/such", []string{"a", "b"}, nil)
+		})
+		for _, e := range events {
+			var s []byte
+			for j, p := range e.Info().Params {
+				if !strings.HasPrefix(p.Name, "pgft_") && !strings.HasPrefix(p.Name, "vm_") {
+					s = append(e.AppendParam(s, j), ' ')
+				}
+			}
+			got[i] = append(got[i], e.Type().String()+" "+string(s))
+		}
+		require.Len(t, got[i], 5)
+	}
+	require.Equal(t, got[0], got[1])
+}
+
+func TestUnknownNamesAreRefused(t *testing.T) {
+	needRoot(t)
+	_, err := Load(Options{Select: Selection{Syscalls: []string{"openat", "opnat"}, Tracepoints: []string{"sched"}}})
+	require.EqualError(t, err, "unknown syscall \"opnat\"\nunknown tracepoint \"sched\"")
+	_, err = Load(Options{RingSize: 5000})
+	require.ErrorContains(t, err, "ring size 5000 is not a power of two")
+}
+
+// Dynamic snap length: ports and first bytes choose how much of a socket's data
+// is sent, never less than the snap length.
+func TestDynamicSnaplen(t *testing.T) {
+	needRoot(t)
+	server := func(port int) (fd, actual int) {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { unix.Close(fd) })
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			t.Skipf("port %d is taken: %v", port, err)
+		}
+		sa, err := unix.Getsockname(fd)
+		require.NoError(t, err)
+		return fd, sa.(*unix.SockaddrInet4).Port
+	}
+	_, plain := server(0)
+	_, statsd := server(0)
+	_, full := server(0)
+	_, mysql := server(3306)
+	d := mustLoad(t, Options{
+		Select:   Selection{Syscalls: []string{"write", "sendto", "writev", "sendmsg"}},
+		Settings: Settings{DynamicSnaplen: true, StatsdPort: uint16(statsd), FullPorts: [2]uint16{uint16(full), uint16(full)}},
+	})
+	payload := func(start string) []byte { return append([]byte(start), bytes.Repeat([]byte{'x'}, 20000)...) }
+	for _, c := range []struct {
+		name string
+		port int
+		data []byte
+		want int
+	}{
+		{"nothing known", plain, payload("nothing known"), 80},
+		{"HTTP request", plain, payload("GET / "), 2000},
+		{"HTTP answer", plain, payload("HTTP/1.1"), 2000},
+		{"HTTP without its slash", plain, payload("HTTPS"), 80},
+		{"MongoDB", plain, payload("0123456789ab\x01\x00\x00\x00"), 2000},
+		{"statsd", statsd, payload("x"), 2000},
+		{"DNS, though nobody answers", 53, payload("x"), 512},
+		{"full capture", full, payload("x"), 16000},
+		{"MySQL", mysql, payload("\x00\x00\x00\x00\x03"), 2000},
+		{"MySQL's port, other bytes", mysql, payload("GET / "), 80},
+		{"as long as it is", full, []byte("short"), 5},
+	} {
+		for how, send := range map[string]func(fd int, to *unix.RawSockaddrInet4){
+			"connected": func(fd int, to *unix.RawSockaddrInet4) {
+				_ = unix.Connect(fd, &unix.SockaddrInet4{Port: c.port, Addr: to.Addr})
+				_, _ = unix.Write(fd, c.data)
+			},
+			"address given": func(fd int, to *unix.RawSockaddrInet4) {
+				unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&c.data[0])), uintptr(len(c.data)), 0,
+					uintptr(unsafe.Pointer(to)), unix.SizeofSockaddrInet4)
+			},
+		} {
+			fd, _ := server(0)
+			to := &unix.RawSockaddrInet4{Family: unix.AF_INET, Port: uint16(c.port)<<8 | uint16(c.port)>>8, Addr: [4]byte{127, 0, 0, 1}}
+			events := captureWith(t, d, func() { send(fd, to) })
+			require.NotEmpty(t, events, "%s, %s", c.name, how)
+			data := events[len(events)-1].Param(1)
+			require.Equal(t, string(c.data[:c.want]), string(data), "%s, %s", c.name, how)
+		}
+	}
+}
+
+// Readers are woken once per WakeBytes, else never.
+func TestWakeUps(t *testing.T) {
+	for _, wake := range []uint32{0, 4096} {
+		d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"getppid"}}, Settings: Settings{WakeBytes: wake}})
+		epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		require.NoError(t, err)
+		fd := d.rings[0].Map.FD()
+		require.NoError(t, unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}))
+		woken := make(chan int)
+		go func() {
+			n, _ := unix.EpollWait(epoll, make([]unix.EpollEvent, 1), 1000)
+			woken <- n
+		}()
+		time.Sleep(50 * time.Millisecond) // it waits now
+		require.NoError(t, d.Attach())
+		for range 200 {
+			unix.Getppid()
+		}
+		require.Equal(t, wake > 0, <-woken == 1, "WakeBytes %d", wake)
+		require.NoError(t, d.Detach())
+		require.NoError(t, unix.Close(epoll))
+	}
+}
+
+// An event above the limit is not cut but counted.
+func TestTooLargeEventsAreCounted(t *testing.T) {
+	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"recvmsg"}}, Settings: Settings{Snaplen: SnaplenMax}})
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	require.NoError(t, unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20))
+	rights := make([]int, 200)
+	for i := range rights {
+		rights[i] = pair[0]
+	}
+	receive := func(control []byte) {
+		require.NoError(t, unix.Sendmsg(pair[0], make([]byte, SnaplenMax), control, nil, 0))
+		_, n, _, _, err := unix.Recvmsg(pair[1], make([]byte, SnaplenMax), make([]byte, unix.CmsgSpace(4*len(rights))), 0)
+		require.NoError(t, err)
+		require.Equal(t, n > 0, len(control) > 0)
+	}
+	var got []event.Event
+	got = captureWith(t, d, func() { receive(nil) })
+	require.Len(t, got, 1)
+	require.Zero(t, d.Counters().DropTooLarge)
+	got = captureWith(t, d, func() { receive(unix.UnixRights(rights...)) })
+	require.Empty(t, got)
+	require.EqualValues(t, 1, d.Counters().DropTooLarge)
+	for fd := range 1024 { // those received, found by what they are
+		if target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && target == mustLink(t, pair[0]) && fd != pair[0] {
+			require.NoError(t, unix.Close(fd))
+		}
+	}
+}
+
+func mustLink(t *testing.T, fd int) string {
+	t.Helper()
+	target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	require.NoError(t, err)
+	return target
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Bits of interest, see bpf/maps.h.
+const (
+	interestExit = 1 << iota
+	interestEnter
+	interestNever
+	interestAlways
+	interestFailure
+	interestFcntl
+	interestSilentZero
+	interestAfterExec
+)
+
+const (
+	dispatcherExit  = "sys_exit"
+	dispatcherEnter = "sys_enter"
+	genericProgram  = "x_generic_exit"
+	noSyscall       = 0xffff
+)
+
+// socketcallNames are the sub-calls of socketcall, by their number.
+var socketcallNames = map[int]string{
+	1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername",
+	8: "socketpair", 9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt",
+	15: "getsockopt", 16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
+}
+
+// Calls that exist on amd64 only as socketcalls have numbers of their own in the tables.
+var socketcallOnly = map[string]int{"send": Syscalls - 1, "recv": Syscalls - 2}
+
+// nativeNumber is where the tables by number keep a call.
+func nativeNumber(c *Call) (int, bool) {
+	if nr, ok := c.Number(runtime.GOARCH); ok {
+		return nr, nr < Syscalls
+	}
+	if runtime.GOARCH == "amd64" {
+		nr, ok := socketcallOnly[c.Name]
+		return nr, ok
+	}
+	return 0, false
+}
+
+func number(name string) (int, bool) {
+	for i := range Events {
+		for j := range Events[i].Calls {
+			if c := &Events[i].Calls[j]; c.Name == name {
+				return nativeNumber(c)
+			}
+		}
+	}
+	return 0, false
+}
+
+// plan is what a selection means for the kernel.
+type plan struct {
+	interest [Syscalls]uint8
+	exit     map[int]string // native number -> program
+	enter    map[int]string
+	attach   map[string]string // program -> tracepoint, dispatchers included
+}
+
+// special are the calls with bits of their own.
+func special(name string) uint8 {
+	switch name {
+	case "execve", "execveat":
+		return interestSilentZero // sched_process_exec sends it
+	case "clone", "clone3", "fork", "vfork":
+		if runtime.GOARCH != "amd64" {
+			return interestSilentZero // sched_process_fork sends the child's
+		}
+	case "munmap":
+		if runtime.GOARCH == "amd64" {
+			return interestAfterExec // 11 is execve of 32-bit tasks
+		}
+	case "close", "bind":
+		return interestFailure
+	case "fcntl":
+		return interestFcntl
+	}
+	return 0
+}
+
+func (d *Driver) plan(s Selection) (*plan, error) {
+	p := &plan{exit: make(map[int]string), enter: make(map[int]string), attach: make(map[string]string)}
+	wanted := make(map[string]bool, len(s.Syscalls))
+	for _, name := range s.Syscalls {
+		wanted[name] = true
+	}
+	known := make(map[string]bool)
+	for i := range Events {
+		e := &Events[i]
+		if e.From != dispatcherExit && e.From != dispatcherEnter {
+			continue
+		}
+		for j := range e.Calls {
+			c := &e.Calls[j]
+			known[c.Name] = true
+			if !s.All && !wanted[c.Name] {
+				continue
+			}
+			nr, ok := nativeNumber(c)
+			if !ok {
+				continue
+			}
+			if e.From == dispatcherEnter {
+				if s.Enter {
+					p.enter[nr] = e.Program
+					p.interest[nr] |= interestEnter
+					p.attach[dispatcherEnter] = dispatcherEnter
+				}
+				continue
+			}
+			p.exit[nr] = e.Program
+			p.interest[nr] |= interestExit | special(c.Name)
+			switch e.Drop {
+			case DropNever:
+				p.interest[nr] |= interestNever
+			case DropAlways:
+				p.interest[nr] |= interestAlways
+			}
+			p.attach[dispatcherExit] = dispatcherExit
+			switch c.Name {
+			case "execve", "execveat":
+				p.attach["t_execve"] = "sched_process_exec"
+			case "clone", "clone3", "fork", "vfork":
+				if runtime.GOARCH != "amd64" {
+					p.attach["t_clone"] = "sched_process_fork"
+				}
+			}
+		}
+	}
+	// Calls without an event of their own: the generic one, with their code.
+	for i := range IDs {
+		id := &IDs[i]
+		nr := int(id.NR.on(runtime.GOARCH))
+		if known[id.Name] {
+			continue
+		}
+		known[id.Name] = true
+		if nr >= 0 && nr < Syscalls && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
+			p.exit[nr] = genericProgram
+			p.interest[nr] = interestExit | interestAlways
+			p.attach[dispatcherExit] = dispatcherExit
+		}
+	}
+	var errs []error
+	for _, name := range s.Syscalls {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("unknown syscall %q", name))
+		}
+	}
+	for _, name := range s.Tracepoints {
+		if !slices.Contains(Tracepoints(), name) {
+			errs = append(errs, fmt.Errorf("unknown tracepoint %q", name))
+			continue
+		}
+		if name == "page_fault_kernel" {
+			p.attach["k_page_fault_enter"] = name
+			continue
+		}
+		for i := range Events {
+			if Events[i].From == name {
+				p.attach[Events[i].Program] = name
+			}
+		}
+	}
+	return p, errors.Join(errs...)
+}
+
+// Select changes what is captured: missing programs are loaded, and attached
+// when the driver is. Programs no longer needed stay loaded but do not run.
+func (d *Driver) Select(s Selection) error {
+	p, err := d.plan(s)
+	if err != nil {
+		return err
+	}
+	names := slices.Collect(maps.Keys(p.attach))
+	names = slices.AppendSeq(names, maps.Values(p.exit))
+	names = slices.AppendSeq(names, maps.Values(p.enter))
+	d.ensure(names)
+	for _, name := range []string{dispatcherExit, dispatcherEnter} {
+		if r := d.refused[name]; r != nil && p.attach[name] != "" {
+			return r
+		}
+	}
+	if err := d.dispatch(p.exit, "exit_progs", genericProgram); err != nil {
+		return err
+	}
+	if err := d.dispatch(p.enter, "enter_progs", ""); err != nil {
+		return err
+	}
+	// Tables before interest: an interesting number without program is a loss.
+	if err := d.coll.Variables["interest"].Set(p.interest); err != nil {
+		return fmt.Errorf("set interest: %w", err)
+	}
+	d.selected, d.wanted = s, p.attach
+	if d.attached {
+		return d.Attach()
+	}
+	return nil
+}
+
+// dispatch fills a program array. A refused program is replaced by instead;
+// where there is none the number is left without, and its events are counted as
+// lost.
+func (d *Driver) dispatch(programs map[int]string, array, instead string) error {
+	m := d.coll.Maps[array]
+	for _, nr := range slices.Sorted(maps.Keys(programs)) {
+		prog := d.programs[programs[nr]]
+		if prog == nil && instead != "" {
+			d.ensure([]string{instead})
+			prog = d.programs[instead]
+		}
+		if prog == nil {
+			continue
+		}
+		if err := m.Put(uint32(nr), prog); err != nil {
+			return fmt.Errorf("put %s into %s: %w", programs[nr], array, err)
+		}
+	}
+	return nil
+}
+
+// Selected is the selection in force.
+func (d *Driver) Selected() Selection { return d.selected }
+
+// Attach starts the programs: events come from now on. Dispatchers come last,
+// so that a process seen to start is also seen to exec and to end.
+func (d *Driver) Attach() error {
+	var errs []error
+	for name, l := range d.links {
+		if d.wanted[name] == "" {
+			errs = append(errs, l.Close())
+			delete(d.links, name)
+		}
+	}
+	names := slices.Collect(maps.Keys(d.wanted))
+	slices.SortFunc(names, func(a, b string) int { return attachOrder(a) - attachOrder(b) })
+	for _, name := range names {
+		prog := d.programs[name]
+		if d.links[name] != nil || prog == nil {
+			continue
+		}
+		l, err := attach(prog, d.wanted[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("attach %s to %s: %w", name, d.wanted[name], err))
+			continue
+		}
+		d.links[name] = l
+	}
+	d.attached = true
+	return errors.Join(errs...)
+}
+
+func attachOrder(name string) int {
+	switch name {
+	case dispatcherExit:
+		return 1
+	case dispatcherEnter:
+		return 2
+	}
+	return 0
+}
+
+func attach(p *ebpf.Program, tracepoint string) (link.Link, error) {
+	if p.Type() == ebpf.RawTracepoint {
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: p})
+	}
+	return link.AttachTracing(link.TracingOptions{Program: p})
+}
+
+// Detach stops the programs; the rings keep what is in them.
+func (d *Driver) Detach() error {
+	var errs []error
+	for name, l := range d.links {
+		errs = append(errs, l.Close())
+		delete(d.links, name)
+	}
+	d.attached = false
+	return errors.Join(errs...)
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import "slices"
+
+// Syscalls is the size of the tables by native syscall number.
+const Syscalls = 512
+
+// Event is one event that the drivers make; table_gen.go lists them.
+type Event struct {
+	Code    uint16
+	Symbol  string // stem of the names made for it: fill_openat_exit, event.OpenatExit
+	Program string // its eBPF program
+	From    string // sys_exit, sys_enter or the tracepoint that fires it
+	Params  uint8
+	Fixed   uint16 // bytes of its params when they never vary, else 0
+	Drop    Drop
+	Calls   []Call // the syscalls that make it; none for a tracepoint's event
+}
+
+// Drop is what dropping mode does with an event.
+type Drop uint8
+
+const (
+	DropSampled Drop = iota // kept in a part of each second
+	DropAlways              // lost while the mode is on
+	DropNever               // always kept
+)
+
+// Call is a syscall by its name and its number on each architecture.
+type Call struct {
+	Name string
+	NR   NR
+}
+
+// NR is a call's number on each architecture, in the order of arches; -1 where
+// there is no such call.
+type NR [7]int16
+
+func (nr *NR) on(arch string) int16 {
+	i := slices.Index(arches[:], arch)
+	if i < 0 {
+		return -1
+	}
+	return nr[i]
+}
+
+// arches are the architectures of Call.NR, by GOARCH; 386 is the number a
+// 32-bit task uses on amd64.
+var arches = [len(NR{})]string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le", "386"}
+
+// Number is the call's number on arch (a GOARCH), and whether arch has it.
+func (c *Call) Number(arch string) (int, bool) {
+	nr := c.NR.on(arch)
+	return int(nr), nr >= 0
+}
+
+// IA32 is the amd64 number of each number a 32-bit task uses; -1 where there is
+// no such call, or one that makes no event.
+func IA32() *[Syscalls]int16 {
+	native := make(map[string]int16, len(IDs))
+	for i := range IDs {
+		native[IDs[i].Name] = IDs[i].NR.on("amd64")
+	}
+	table := new([Syscalls]int16)
+	for i := range table {
+		table[i] = -1
+	}
+	for i := range IDs {
+		id := &IDs[i]
+		name := id.Name
+		if id.IA32 != "" {
+			name = id.IA32
+		}
+		nr, ok := native[name]
+		if n := id.NR.on("386"); n >= 0 && int(n) < Syscalls && ok {
+			table[n] = nr
+		}
+	}
+	return table
+}
+
+// SyscallID is the code that generic events carry for a call; 0 when the file
+// format has none.
+func SyscallID(name string) uint16 {
+	i := slices.IndexFunc(IDs[:], func(id ID) bool { return id.Name == name })
+	if i < 0 {
+		return 0
+	}
+	return IDs[i].Code
+}

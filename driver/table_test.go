@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEventsStandInTheOrderOfTheirCodes(t *testing.T) {
+	for i := 1; i < len(Events); i++ {
+		require.Less(t, Events[i-1].Code, Events[i].Code)
+	}
+}
+
+func TestNumbersBelongToOneCall(t *testing.T) {
+	for _, arch := range arches {
+		for _, from := range []string{"sys_enter", "sys_exit"} {
+			owner := make(map[int]string)
+			for i := range Events {
+				if Events[i].From != from {
+					continue
+				}
+				for j := range Events[i].Calls {
+					c := &Events[i].Calls[j]
+					nr, ok := c.Number(arch)
+					if !ok {
+						continue
+					}
+					require.Less(t, nr, Syscalls, c.Name)
+					require.Empty(t, owner[nr], "%s: %d is %s and %s", arch, nr, owner[nr], c.Name)
+					owner[nr] = c.Name
+				}
+			}
+		}
+	}
+}
+
+func TestIA32CallsBecomeTheirAMD64Namesakes(t *testing.T) {
+	table := IA32()
+	for ia32, amd64 := range map[int]int16{1: 60, 3: 0, 5: 2, 11: 59, 295: 257, 322: 283} {
+		require.Equal(t, amd64, table[ia32], "%d", ia32)
+	}
+	require.EqualValues(t, -1, table[Syscalls-1])
+}
+
+func TestSyscallIDs(t *testing.T) {
+	require.EqualValues(t, 3, SyscallID("read"))
+	require.EqualValues(t, 5, SyscallID("open"))
+	require.Zero(t, SyscallID("no such call"))
+}

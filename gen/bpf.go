@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/scaplab/scaplab/tables"
+)
+
+//go:embed templates/*.tmpl
+var templateFS embed.FS
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"head":  func() string { return cHeader },
+	"upper": strings.ToUpper,
+}).ParseFS(templateFS, "templates/*.tmpl"))
+
+const cHeader = "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\n" +
+	"/* " + marker + " */"
+
+func execute(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+		return nil, fmt.Errorf("template %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// cEvent is what the templates need of an event.
+type cEvent struct {
+	*event
+	Fixed int
+	Names string // the calls, when they are not just the event's name
+	Body  string
+}
+
+// cFiles are the files that both drivers compile.
+func (m *model) cFiles(files map[string][]byte) error {
+	driven := m.driven()
+	var abi []cEvent
+	var lines []string
+	classes := make(map[string][]cEvent)
+	consts := make(map[string]bool)
+	for _, e := range driven {
+		ce := cEvent{event: e, Fixed: e.fixed, Names: e.callNames()}
+		abi = append(abi, ce)
+		lines = append(lines, e.programLine())
+		if e.Filler == "manual" {
+			continue
+		}
+		var err error
+		if ce.Body, err = m.fillerBody(e, consts); err != nil {
+			return err
+		}
+		classes[e.Class] = append(classes[e.Class], ce)
+	}
+	emit := func(path, tmpl string, data any) error {
+		text, err := execute(tmpl, data)
+		files[path] = text
+		return err
+	}
+	if err := emit("driver/abi/events_gen.h", "events.h.tmpl", map[string]any{"Schema": Schema, "Events": abi}); err != nil {
+		return err
+	}
+	if err := emit("driver/bpf/programs_gen.h", "programs.h.tmpl", lines); err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(classes))
+	for _, class := range names {
+		err := emit("driver/fillers/"+class+"_gen.h", "fillers.h.tmpl", map[string]any{"Class": class, "Events": classes[class]})
+		if err != nil {
+			return err
+		}
+	}
+	if err := emit("driver/fillers/all_gen.h", "all.h.tmpl", names); err != nil {
+		return err
+	}
+	flags, err := m.flagsData(consts)
+	if err != nil {
+		return err
+	}
+	return emit("driver/fillers/flags_gen.h", "flags.h.tmpl", flags)
+}
+
+type setData struct{ Name, Body string }
+
+func (m *model) flagsData(consts map[string]bool) (map[string]any, error) {
+	var defines []string
+	for _, name := range slices.Sorted(maps.Keys(consts)) {
+		n, _ := m.constant(name)
+		text, err := nativeText(name, n)
+		if err != nil {
+			return nil, err
+		}
+		defines = append(defines, text)
+	}
+	var sets []setData
+	for _, name := range slices.Sorted(maps.Keys(m.sets)) {
+		s := m.sets[name]
+		if s.Kind == "" || s.Kind == "manual" {
+			continue
+		}
+		body, err := flagBody(s)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, setData{name, body})
+	}
+	return map[string]any{"Consts": defines, "Sets": sets}, nil
+}
+
+// callNames lists the calls that make an event when its name does not say it.
+func (e *event) callNames() string {
+	var names []string
+	for _, s := range e.calls {
+		names = append(names, s.Name)
+	}
+	if len(names) == 1 && names[0] == e.Name {
+		return ""
+	}
+	return strings.Join(names, ", ")
+}
+
+// programLine is the event's line of programs_gen.h. Of several tracepoints the
+// first one names the macro.
+func (e *event) programLine() string {
+	up := strings.ToUpper(e.Symbol)
+	from, _, _ := strings.Cut(e.From, "|")
+	kind, tp := "TP", from+", "
+	switch from {
+	case "sys_exit":
+		kind, tp = "EXIT", ""
+	case "sys_enter":
+		kind, tp = "ENTER", ""
+	}
+	fixed, size := "", ""
+	if e.fixed > 0 {
+		fixed, size = "_FIXED", fmt.Sprintf(", %s_FIXED_SIZE", up)
+	}
+	return fmt.Sprintf("%s_PROG%s(%s, %sEVT_%s, %s_NPARAMS%s)", kind, fixed, e.Symbol, tp, up, up, size)
+}
+
+// Filler is the generated C function of the event with that symbol; "" when a
+// driver makes the event by hand, or none does.
+func Filler(t *tables.Table, symbol string) (string, error) {
+	m, err := newModel(t)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range m.driven() {
+		if e.Symbol != symbol || e.Filler == "manual" {
+			continue
+		}
+		body, err := m.fillerBody(e, make(map[string]bool))
+		return fmt.Sprintf("static __always_inline int fill_%s(struct filler *f)\n{\n%s}\n", symbol, body), err
+	}
+	return "", nil
+}

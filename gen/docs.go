@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/tables"
+)
+
+const mdHeader = "<!-- " + marker + " -->\n"
+
+// pages are docs/events.md and docs/differences.md.
+func (m *model) pages(files map[string][]byte) error {
+	files["docs/events.md"] = m.eventsPage()
+	files["docs/differences.md"] = m.differencesPage()
+	return nil
+}
+
+// eventsPage is the reference of every event that a driver makes.
+func (m *model) eventsPage() []byte {
+	var b strings.Builder
+	b.WriteString(mdHeader)
+	driven := m.driven()
+	fmt.Fprintf(&b, "# Events\n\n"+
+		"The %d events the drivers make, by class. Codes from 0x8000 on are this project's own. An even code is an enter\n"+
+		"event or a tracepoint's, an odd one an exit event.\n\n"+
+		"*Source* is where a value comes from: `ret` is what the call returned, a plain name is that argument, the rest are\n"+
+		"helpers of both drivers (`tables/helpers.yaml`) and conversions (`tables/flags.yaml`). A param whose condition does\n"+
+		"not hold is empty (length 0) unless the source says otherwise.\n", len(driven))
+	var classes []string
+	byClass := make(map[string][]*event)
+	for _, e := range driven {
+		if byClass[e.Class] == nil {
+			classes = append(classes, e.Class)
+		}
+		byClass[e.Class] = append(byClass[e.Class], e)
+	}
+	slices.Sort(classes)
+	for _, class := range classes {
+		fmt.Fprintf(&b, "\n## %s\n", class)
+		events := byClass[class]
+		slices.SortStableFunc(events, func(x, y *event) int {
+			return strings.Compare(x.Name, y.Name)
+		})
+		for _, e := range events {
+			fmt.Fprintf(&b, "\n### %s %s (%s)\n\n", e.Name, e.Dir, codeText(e.Code))
+			for _, s := range e.calls {
+				fmt.Fprintf(&b, "`%s`", signature(s))
+				if since := sinceText(s); since != "" {
+					b.WriteString(", " + since)
+				}
+				b.WriteString("\n\n")
+			}
+			if len(e.calls) == 0 {
+				fmt.Fprintf(&b, "From %s.\n\n", e.From)
+			}
+			if len(e.Flags) > 0 {
+				fmt.Fprintf(&b, "Flags: %s.\n\n", strings.Join(e.Flags, ", "))
+			}
+			if len(e.Params) == 0 {
+				b.WriteString("No params.\n")
+				continue
+			}
+			b.WriteString("| # | param | type | source |\n|---|---|---|---|\n")
+			for i, p := range e.Params {
+				typ := p.Type
+				if p.Names != "" {
+					typ += " (" + p.Names + ")"
+				}
+				fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", i, p.Name, typ, strings.ReplaceAll(sourceText(p), "|", "\\|"))
+			}
+		}
+	}
+	return []byte(b.String())
+}
+
+func codeText(code uint16) string {
+	if code >= 0x8000 {
+		return fmt.Sprintf("%#x", code)
+	}
+	return fmt.Sprint(code)
+}
+
+func signature(s *tables.Syscall) string {
+	var args []string
+	for _, p := range s.Params {
+		sep := " "
+		if strings.HasSuffix(p.Type, "*") {
+			sep = ""
+		}
+		args = append(args, p.Type+sep+p.Name)
+	}
+	return s.Name + "(" + strings.Join(args, ", ") + ")"
+}
+
+// sinceText says from which kernel on a call exists, when that is not always.
+func sinceText(s *tables.Syscall) string {
+	var order []string
+	arches := make(map[string][]string)
+	n := 0
+	for _, a := range Arches {
+		if _, ok := s.NR[a]; !ok {
+			continue
+		}
+		n++
+		if v := s.Since[a]; v != "" {
+			if arches[v] == nil {
+				order = append(order, v)
+			}
+			arches[v] = append(arches[v], a)
+		}
+	}
+	var parts []string
+	for _, v := range order {
+		if len(arches[v]) == n {
+			parts = append(parts, "since "+v)
+		} else {
+			parts = append(parts, fmt.Sprintf("since %s on %s", v, strings.Join(arches[v], ", ")))
+		}
+	}
+	if s.Until != "" {
+		parts = append(parts, "until "+s.Until)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// sourceText is where a param's value comes from, in words and expressions.
+func sourceText(p *tables.Param) string {
+	var text string
+	switch {
+	case p.Switch != nil:
+		var arms []string
+		for _, a := range p.Switch.Arms {
+			var values []string
+			for _, v := range a.Values {
+				values = append(values, v.String())
+			}
+			arm := "otherwise "
+			if len(values) > 0 {
+				arm = "for " + strings.Join(values, ", ") + " "
+			}
+			arm += code(a.From)
+			if a.Dyn != "" {
+				arm += " as " + a.Dyn
+			}
+			arms = append(arms, arm)
+		}
+		text = "by " + p.Switch.On + ": " + strings.Join(arms, "; ")
+	default:
+		text = code(p.From)
+	}
+	if p.Len != nil {
+		text += ", " + code(p.Len) + " bytes"
+	}
+	if p.Snaplen {
+		text += ", at most snaplen"
+	}
+	if p.Base != "" {
+		text += ", below " + p.Base
+	}
+	for i, c := range p.When {
+		text += []string{", and ", ", when "}[b2i(i == 0)]
+		var in []string
+		for _, n := range c.In {
+			in = append(in, n.String())
+		}
+		op := c.Op
+		if op == "in" || op == "" {
+			op = "is"
+		}
+		text += fmt.Sprintf("%s %s %s", c.Var, op, strings.Join(in, " or "))
+	}
+	if p.Else != nil {
+		text += ", else " + code(p.Else)
+	}
+	if p.Since != "" {
+		text += ", since " + p.Since
+	}
+	return text
+}
+
+func code(n *expr.Node) string {
+	if n == nil {
+		return "nothing"
+	}
+	return "`" + n.String() + "`"
+}
+
+// differencesPage lists where events deliberately differ from the reference.
+func (m *model) differencesPage() []byte {
+	var b strings.Builder
+	b.WriteString(mdHeader)
+	b.WriteString("# Differences\n\n" +
+		"Where what the drivers send deliberately differs from the reference drivers (API 10.1.0), from `differs:` of the\n" +
+		"table. Everything not listed here is meant to be the same, byte for byte.\n\n" +
+		"| event | param | difference |\n|---|---|---|\n")
+	row := func(name, param, text string) {
+		text = strings.Join(strings.Fields(text), " ")
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, param, strings.ReplaceAll(text, "|", "\\|"))
+	}
+	for _, e := range m.events {
+		name := fmt.Sprintf("%s %s (%s)", e.Name, e.Dir, codeText(e.Code))
+		var said []string
+		if e.Dir == "exit" {
+			for _, s := range e.calls {
+				if s.Differs != "" && !slices.Contains(said, s.Differs) {
+					said = append(said, s.Differs)
+				}
+			}
+		}
+		if e.Differs != "" && !slices.Contains(said, e.Differs) {
+			said = append(said, e.Differs)
+		}
+		for _, text := range said {
+			row(name, "", text)
+		}
+		for _, p := range e.Params {
+			if p.Differs != "" {
+				row(name, p.Name, p.Differs)
+			}
+			for _, driver := range []string{"ebpf", "kmod"} {
+				if why := p.Except[driver]; why != "" {
+					row(name, p.Name, "only "+driver+": "+why)
+				}
+			}
+		}
+	}
+	return []byte(b.String())
+}

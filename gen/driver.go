@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+)
+
+const driverPath = "github.com/scaplab/scaplab/driver"
+
+var drops = map[string]string{"": "DropSampled", "sampled": "DropSampled", "always": "DropAlways", "never": "DropNever"}
+
+// driverTable is driver/table_gen.go: what to load and where to dispatch it.
+func (m *model) driverTable(files map[string][]byte) error {
+	var err error
+	f := goFile(driverPath, "driver")
+	f.Comment("Events are what the drivers make, in the order of their codes.")
+	f.Var().Id("Events").Op("=").Index(jen.Op("...")).Id("Event").ValuesFunc(func(g *jen.Group) {
+		for _, e := range m.driven() {
+			g.Line().ValuesFunc(func(g *jen.Group) {
+				field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
+				code := fmt.Sprint(e.Code)
+				if e.Code >= 0x8000 {
+					code = fmt.Sprintf("%#x", e.Code)
+				}
+				field("Code").Op(code)
+				field("Symbol").Lit(e.Symbol)
+				field("Program").Lit("x_" + e.Symbol)
+				field("From").Lit(e.From)
+				field("Params").Lit(len(e.Params))
+				if e.fixed > 0 {
+					field("Fixed").Lit(e.fixed)
+				}
+				if len(e.calls) == 0 {
+					return
+				}
+				drop := e.calls[0].Drop
+				if drops[drop] == "" {
+					err = fmt.Errorf("%v: %s: unknown drop class %s", e.Pos, e.Symbol, drop)
+				} else if drops[drop] != "DropSampled" {
+					field("Drop").Id(drops[drop])
+				}
+				field("Calls").Index().Id("Call").ValuesFunc(func(g *jen.Group) {
+					for _, s := range e.calls {
+						g.Values(jen.Lit(s.Name), jen.Id("NR").Op("{"+numbers(s.NR)+"}"))
+					}
+				})
+			})
+		}
+		g.Line()
+	})
+	if err != nil {
+		return err
+	}
+	files["driver/table_gen.go"], err = render(f)
+	return err
+}
+
+// numbers are a call's native numbers in the order of nativeArches.
+func numbers(nr map[string]int) string {
+	list := make([]string, len(nativeArches))
+	for i, a := range nativeArches {
+		list[i] = "-1"
+		if n, ok := nr[a]; ok {
+			list[i] = fmt.Sprint(n)
+		}
+	}
+	return strings.Join(list, ", ")
+}

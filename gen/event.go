@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/scaplab/scaplab/tables"
+)
+
+const eventPath = "github.com/scaplab/scaplab/scap/event"
+
+// goFile opens a generated Go file.
+func goFile(path, name string) *jen.File {
+	f := jen.NewFilePathName(path, name)
+	f.HeaderComment("// " + marker)
+	f.HeaderComment("// SPDX-License-Identifier: Apache-2.0")
+	return f
+}
+
+func render(f *jen.File) ([]byte, error) {
+	var b bytes.Buffer
+	err := f.Render(&b)
+	return b.Bytes(), err
+}
+
+// pin refuses to compile beside hand-written code of another schema.
+func pin(f *jen.File) {
+	f.Comment("The hand-written part of this package must be of the same schema.")
+	f.Var().Id("_").Op("=").Index(jen.Lit(1)).Struct().Values().Index(jen.Id("schema").Op("-").Lit(Schema))
+	f.Line()
+}
+
+var categories = map[string]string{
+	"unknown": "CategoryUnknown", "other": "CategoryOther", "file": "CategoryFile", "net": "CategoryNet",
+	"ipc": "CategoryIPC", "memory": "CategoryMemory", "process": "CategoryProcess", "sleep": "CategorySleep",
+	"system": "CategorySystem", "signal": "CategorySignal", "user": "CategoryUser", "time": "CategoryTime",
+	"processing": "CategoryProcessing", "io_read": "CategoryIORead", "io_write": "CategoryIOWrite",
+	"io_other": "CategoryIOOther", "wait": "CategoryWait", "scheduler": "CategoryScheduler", "internal": "CategoryInternal",
+}
+
+var sources = map[string]string{
+	"": "SourceUnknown", "unknown": "SourceUnknown", "syscall": "SourceSyscall", "tracepoint": "SourceTracepoint",
+	"plugin": "SourcePlugin", "metaevent": "SourceMetaevent", "iter": "SourceIter",
+}
+
+var eventFlags = map[string]string{
+	"creates_fd": "CreatesFD", "destroys_fd": "DestroysFD", "uses_fd": "UsesFD", "reads_from_fd": "ReadsFromFD",
+	"writes_to_fd": "WritesToFD", "modifies_state": "ModifiesState", "unused": "Unused", "waits": "Waits",
+	"skip_parse_reset": "SkipParseReset", "old_version": "OldVersion", "large_payload": "LargePayload",
+	"converter_managed": "ConverterManaged",
+}
+
+// eventFlagOrder is the order of their bits.
+var eventFlagOrder = []string{"creates_fd", "destroys_fd", "uses_fd", "reads_from_fd", "writes_to_fd", "modifies_state",
+	"unused", "waits", "skip_parse_reset", "old_version", "large_payload", "converter_managed"}
+
+var formats = map[string]string{
+	"na": "FormatNA", "dec": "FormatDec", "hex": "FormatHex", "10_padded_dec": "FormatPaddedDec", "id": "FormatID",
+	"dir": "FormatDir", "oct": "FormatOct",
+}
+
+// paramTypes spells the types whose Go names camel case does not give.
+var paramTypes = map[string]string{
+	"fd": "FD", "pid": "PID", "uid": "UID", "gid": "GID", "fd32": "FD32", "pid32": "PID32", "fdlist": "FDList",
+	"fspath": "FSPath", "fsrelpath": "FSRelPath", "syscallid": "SyscallID", "l4proto": "L4Proto", "ipv4addr": "IPv4Addr",
+	"ipv4net": "IPv4Net", "ipv6addr": "IPv6Addr", "ipv6net": "IPv6Net", "ipaddr": "IPAddr", "ipnet": "IPNet",
+	"charbufarray": "CharbufArray", "enumflags8": "EnumFlags8", "enumflags16": "EnumFlags16", "enumflags32": "EnumFlags32",
+}
+
+func paramType(typ string) string {
+	if name, ok := paramTypes[typ]; ok {
+		return "Param" + name
+	}
+	return "Param" + camel(typ)
+}
+
+// format is how tools print a param that does not say so.
+func format(p *tables.Param) string {
+	if p.Show != "" {
+		return p.Show
+	}
+	switch {
+	case strings.HasPrefix(p.Type, "flags"):
+		return "hex"
+	case p.Type == "mode":
+		return "oct"
+	case wireTypes[p.Type].size == 0:
+		return "na"
+	}
+	return "dec"
+}
+
+// eventTable is scap/event/table_gen.go: flag sets and every known type.
+func (m *model) eventTable(files map[string][]byte) error {
+	f := goFile(eventPath, "event")
+	pin(f)
+	used := make(map[string]bool)
+	for _, e := range m.events {
+		for _, p := range e.Params {
+			if p.Names != "" {
+				used[p.Names] = true
+			}
+		}
+	}
+	for name := range used {
+		if m.sets[name] == nil {
+			return fmt.Errorf("unknown flag set %s", name)
+		}
+	}
+	for _, s := range m.table.Flags {
+		if !used[s.Name] {
+			continue
+		}
+		f.Var().Id("flags"+camel(s.Name)).Op("=").Id("FlagSet").Values(
+			jen.Lit(s.Name),
+			jen.Index().Id("FlagValue").ValuesFunc(func(g *jen.Group) {
+				for _, v := range s.Values {
+					g.Line().Values(jen.Lit(v.Name), jen.Op(number(s, v.Value)))
+				}
+				g.Line()
+			}),
+		)
+		f.Line()
+	}
+	var dyns []string
+	for _, e := range m.events {
+		for _, p := range e.Params {
+			if p.Dyn != "" && !slices.Contains(dyns, p.Dyn) {
+				dyns = append(dyns, p.Dyn)
+			}
+		}
+	}
+	slices.Sort(dyns)
+	for _, name := range dyns {
+		if dynTables[name] == nil {
+			return fmt.Errorf("unknown dyn table %s", name)
+		}
+		f.Var().Id("dyn" + camel(name)).Op("=").Index().Id("DynVariant").ValuesFunc(func(g *jen.Group) {
+			for _, v := range dynTables[name] {
+				g.Line().Values(jen.Id(paramType(v.Type)), jen.Id(formats[v.Show]))
+			}
+			g.Line()
+		})
+		f.Line()
+	}
+	var err error
+	f.Comment("infos stand in the order of their codes.")
+	f.Var().Id("infos").Op("=").Index().Id("Info").ValuesFunc(func(g *jen.Group) {
+		for _, e := range m.events {
+			g.Line().Add(m.infoLiteral(e, &err))
+		}
+		g.Line()
+	})
+	if err != nil {
+		return err
+	}
+	files["scap/event/table_gen.go"], err = render(f)
+	return err
+}
+
+func (m *model) infoLiteral(e *event, failed *error) jen.Code {
+	fail := func(format string, args ...any) {
+		if *failed == nil {
+			*failed = fmt.Errorf("%v: %s: %w", e.Pos, e.Symbol, fmt.Errorf(format, args...))
+		}
+	}
+	return jen.ValuesFunc(func(g *jen.Group) {
+		field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
+		field("Code").Id("Type" + camel(e.Symbol))
+		field("Name").Lit(e.Name)
+		field("Symbol").Lit(e.Symbol)
+		if e.Dir == "enter" {
+			field("Enter").True()
+		}
+		if c, ok := categories[e.Class]; !ok {
+			fail("unknown class %s", e.Class)
+		} else {
+			field("Category").Id(c)
+		}
+		if s, ok := sources[e.Source]; !ok {
+			fail("unknown source %s", e.Source)
+		} else {
+			field("Source").Id(s)
+		}
+		var flags []jen.Code
+		for _, name := range eventFlagOrder {
+			if e.has(name) {
+				flags = append(flags, jen.Id(eventFlags[name]))
+			}
+		}
+		for _, name := range e.Flags {
+			if eventFlags[name] == "" {
+				fail("unknown event flag %s", name)
+			}
+		}
+		if len(flags) > 0 {
+			or := field("Flags").Add(flags[0])
+			for _, fl := range flags[1:] {
+				or.Op("|").Add(fl)
+			}
+		}
+		field("FDParam").Lit(e.FDParam)
+		if len(e.Params) == 0 {
+			return
+		}
+		field("Params").Index().Id("ParamInfo").ValuesFunc(func(g *jen.Group) {
+			for _, p := range e.Params {
+				g.Line().ValuesFunc(func(g *jen.Group) {
+					field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
+					field("Name").Lit(p.Name)
+					if _, ok := wireTypes[p.Type]; !ok {
+						fail("%s: unknown type %s", p.Name, p.Type)
+					}
+					field("Type").Id(paramType(p.Type))
+					if show := format(p); formats[show] == "" {
+						fail("%s: unknown format %s", p.Name, show)
+					} else if show != "na" {
+						field("Format").Id(formats[show])
+					}
+					if p.Names != "" {
+						field("Flags").Op("&").Id("flags" + camel(p.Names))
+					}
+					dir := -1
+					if p.Base != "" {
+						if dir, _ = e.param(p.Base); dir < 0 {
+							fail("%s: unknown base %s", p.Name, p.Base)
+						}
+					}
+					field("DirFD").Lit(dir)
+					if p.Dyn != "" {
+						field("Dyn").Id("dyn" + camel(p.Dyn))
+					}
+				})
+			}
+			g.Line()
+		})
+	})
+}
+
+// number spells a flag value so that bits can be seen.
+func number(s *tables.FlagSet, v uint32) string {
+	if v < 10 || s.Kind == "enum" || s.Kind == "identity" {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("%#x", v)
+}
+
+// initialisms are words that Go names spell in capitals.
+var initialisms = map[string]bool{"fd": true, "pid": true, "tid": true, "uid": true, "gid": true, "id": true, "ip": true,
+	"cpu": true}
+
+// fieldName is the Go field of a param. Set and Decode are taken by the type itself.
+func fieldName(param string) string {
+	var b strings.Builder
+	for w := range strings.SplitSeq(param, "_") {
+		switch {
+		case w == "":
+		case initialisms[strings.TrimRight(w, "0123456789")]:
+			b.WriteString(strings.ToUpper(w))
+		default:
+			b.WriteString(strings.ToUpper(w[:1]) + w[1:])
+		}
+	}
+	name := b.String()
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = "P" + name
+	}
+	if name == "Set" || name == "Decode" {
+		name += "Param"
+	}
+	return name
+}
+
+// views are the Go types of variable params that are more than bytes.
+var views = map[string]string{
+	"sockaddr": "SockAddr", "socktuple": "SockTuple", "fdlist": "FDList", "dyn": "Dyn", "charbufarray": "Strings",
+	"charbuf_pair_array": "Strings",
+}
+
+// eventDecoders is scap/event/decode_gen.go: a constant for every type, and a
+// struct with a decoder for those that a driver makes.
+func (m *model) eventDecoders(files map[string][]byte) error {
+	f := goFile(eventPath, "event")
+	pin(f)
+	f.Comment("Every event type.")
+	f.Const().DefsFunc(func(g *jen.Group) {
+		for _, e := range m.events {
+			code := fmt.Sprint(e.Code)
+			if e.Code >= 0x8000 {
+				code = fmt.Sprintf("%#x", e.Code)
+			}
+			g.Id("Type" + camel(e.Symbol)).Id("Type").Op("=").Op(code)
+		}
+	})
+	for _, e := range m.driven() {
+		name := camel(e.Symbol)
+		f.Line()
+		f.Comment(fmt.Sprintf("%s is the %s event %d of %s.", name, e.Dir, e.Code, e.origin()))
+		f.Type().Id(name).StructFunc(func(g *jen.Group) {
+			for _, p := range e.Params {
+				g.Id(fieldName(p.Name)).Id(goType(p.Type)).Comment(fieldComment(p))
+			}
+			g.Id("Set").Id("ParamSet")
+		})
+		f.Line()
+		f.Comment("Decode reads the event from its bytes; byte fields are views of buf.")
+		f.Func().Params(jen.Id("d").Op("*").Id(name)).Id("Decode").Params(jen.Id("buf").Index().Byte()).Error().BlockFunc(func(g *jen.Group) {
+			g.Var().Id("r").Id("decoder")
+			g.If(jen.Err().Op(":=").Id("r").Dot("begin").Call(jen.Id("buf"), jen.Id("Type"+name)), jen.Err().Op("!=").Nil()).Block(
+				jen.Op("*").Id("d").Op("=").Id(name).Values(),
+				jen.Return(jen.Err()),
+			)
+			for _, p := range e.Params {
+				g.Id("d").Dot(fieldName(p.Name)).Op("=").Add(readCall(p.Type))
+			}
+			if len(e.Params) > 0 {
+				g.If(jen.Id("r").Dot("err").Op("!=").Nil()).Block(
+					jen.Op("*").Id("d").Op("=").Id(name).Values(),
+					jen.Return(jen.Id("r").Dot("err")),
+				)
+			}
+			g.Id("d").Dot("Set").Op("=").Id("r").Dot("set")
+			g.Return(jen.Nil())
+		})
+	}
+	var err error
+	if files["scap/event/decode_gen.go"], err = render(f); err != nil {
+		return err
+	}
+	return m.decoderList(files)
+}
+
+// decoderList is scap/event/decoders_gen_test.go: every decoder by its type,
+// for tests that try them all.
+func (m *model) decoderList(files map[string][]byte) error {
+	f := goFile(eventPath, "event")
+	f.Comment("decoders makes a decoder of each type that has one.")
+	f.Var().Id("decoders").Op("=").Map(jen.Id("Type")).Func().Params().Id("typedDecoder").ValuesFunc(func(g *jen.Group) {
+		for _, e := range m.driven() {
+			name := camel(e.Symbol)
+			g.Line().Id("Type" + name).Op(":").Func().Params().Id("typedDecoder").Block(jen.Return(jen.New(jen.Id(name))))
+		}
+		g.Line()
+	})
+	var err error
+	files["scap/event/decoders_gen_test.go"], err = render(f)
+	return err
+}
+
+// origin says what makes an event.
+func (e *event) origin() string {
+	var names []string
+	for _, s := range e.calls {
+		names = append(names, s.Name)
+	}
+	if len(names) == 0 {
+		if e.From == "sys_exit" || e.From == "sys_enter" {
+			return "system calls without one of their own"
+		}
+		return "tracepoint " + e.From
+	}
+	return strings.Join(names, ", ")
+}
+
+func goType(typ string) string {
+	if v, ok := views[typ]; ok {
+		return v
+	}
+	return wireTypes[typ].goT
+}
+
+// readCall is the runtime call that reads a param of a type.
+func readCall(typ string) jen.Code {
+	w := wireTypes[typ]
+	switch {
+	case isString(typ):
+		return jen.Id("r").Dot("str").Call()
+	case views[typ] != "":
+		return jen.Id(views[typ]).Call(jen.Id("r").Dot("bytes").Call())
+	case w.size == 0:
+		return jen.Id("r").Dot("bytes").Call()
+	}
+	return jen.Id("r").Dot(w.goT).Call()
+}
+
+// fieldComment tells what Go's type does not: the wire type and the names of values.
+func fieldComment(p *tables.Param) string {
+	text := p.Type
+	switch {
+	case p.Names != "":
+		text = p.Names
+	case p.Base != "":
+		text += ", below " + p.Base
+	case p.Show == "oct" || p.Show == "hex":
+		text += ", " + p.Show
+	}
+	return text
+}

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/tables"
+)
+
+// Every syscall gets cases made from its signature alone, so that none is
+// without a proof: arguments that make it fail, and what the event then must
+// say of them. The result itself is not predicted, only that the event has it.
+
+// unprobed are the syscalls that get no such cases, and why.
+var unprobed = map[string]string{
+	"exit": "ends the case", "exit_group": "ends the case",
+	"clone": "starts a process whatever it is given", "fork": "starts a process", "vfork": "starts a process",
+	"rt_sigreturn": "loads registers from the stack", "sigreturn": "loads registers from the stack",
+	"pause": "waits for a signal", "restart_syscall": "goes on with a call that was interrupted",
+	"seccomp":         "operation 0 forbids nearly every call",
+	"vhangup":         "hangs up the terminal",
+	"reboot":          "only magic numbers stand before it",
+	"set_tid_address": "the runtime's own thread would be told to clear it",
+	"arch_prctl":      "moves the runtime's thread pointer", "set_thread_area": "moves the runtime's thread pointer",
+	"spu_run": "exists on one machine only", "spu_create": "exists on one machine only",
+	"execve": "its cases are all by hand", "execveat": "its cases are all by hand",
+	"uretprobe": "only for a trampoline of the kernel's", "uprobe": "only for a trampoline of the kernel's",
+	"switch_endian": "turns the byte order of the process around", "swapcontext": "loads registers from memory",
+}
+
+// notZero are the syscalls that must not get zeros for everything, and why.
+var notZero = map[string]string{
+	"select": "waits for ever", "_newselect": "waits for ever", "pselect6": "waits for ever", "ppoll": "waits for ever",
+	"sigsuspend": "waits for ever", "wait4": "waits for a child", "waitpid": "waits for a child",
+	"ptrace":      "the case becomes traced by its parent",
+	"sethostname": "takes the machine's name away", "setdomainname": "takes the machine's domain away",
+}
+
+// untried is the argument of a syscall that must stay 0: poll of nothing waits
+// as long as it says.
+var untried = map[string]string{"poll": "timeout"}
+
+// unsafeProbes are the syscalls whose generated cases change the machine when
+// the caller is root.
+var unsafeProbes = map[string]bool{"acct": true, "sethostname": true, "setdomainname": true, "sync": true, "swapon": true,
+	"swapoff": true, "kexec_load": true, "kexec_file_load": true, "syslog": true, "settimeofday": true, "stime": true,
+	"adjtimex": true, "clock_adjtime": true, "clock_settime": true, "quotactl": true, "quotactl_fd": true,
+	"delete_module": true, "init_module": true, "finit_module": true, "iopl": true, "ioperm": true, "pivot_root": true,
+	"chroot": true, "setns": true, "unshare": true}
+
+// probe is one argument list and what is known of each argument.
+type probe struct {
+	name string
+	args []probeArg
+}
+
+type probeArg struct {
+	text    string            // as the call has it
+	num     int64             // what the register holds, unless it is an address
+	by      map[string]uint64 // where that differs, by GOARCH
+	badPtr  bool              // nothing can be read there
+	address bool              // an address the guest knows, by the name in text
+}
+
+func numArg(v int64) probeArg { return probeArg{text: fmt.Sprint(v), num: v} }
+
+var (
+	nullArg = probeArg{text: "NULL", badPtr: true}
+	badAddr = probeArg{text: "$bad", badPtr: true, address: true}
+)
+
+func (a probeArg) on(arch string) int64 {
+	if v, ok := a.by[arch]; ok {
+		return int64(v)
+	}
+	return a.num
+}
+
+// probes are the argument lists for a signature.
+func (m *model) probes(s *tables.Syscall) []probe {
+	if unprobed[s.Name] != "" {
+		return nil
+	}
+	var fds, ptrs, ints []int
+	for i, p := range s.Params {
+		bits, _ := cType(p.Type)
+		switch {
+		case isPointerType(p.Type):
+			ptrs = append(ptrs, i)
+		case bits == 32 && isFDName(p.Name):
+			fds = append(fds, i)
+		default:
+			ints = append(ints, i)
+		}
+	}
+	// The harmless floor every list starts from: no descriptor, no memory, zeros.
+	floor := func(ptr probeArg) []probeArg {
+		args := make([]probeArg, len(s.Params))
+		for i := range args {
+			args[i] = numArg(0)
+		}
+		for _, i := range fds {
+			args[i] = numArg(-1)
+		}
+		for _, i := range ptrs {
+			args[i] = ptr
+		}
+		return args
+	}
+	var out []probe
+	add := func(name string, args []probeArg) { out = append(out, probe{name, args}) }
+	guarded := len(fds) > 0 || len(ptrs) > 0 // something makes the call fail early
+	if len(s.Params) == 0 {
+		return nil // the table's own case is all there is to call
+	}
+	if notZero[s.Name] == "" {
+		switch {
+		case len(fds) > 0 && len(ptrs) > 0:
+			add("no descriptor and NULL", floor(nullArg))
+		case len(fds) > 0:
+			add("no descriptor", floor(nullArg))
+		case len(ptrs) > 0:
+			add("NULL", floor(nullArg))
+		default:
+			add("zeros", floor(nullArg))
+		}
+	}
+	if len(ptrs) > 0 {
+		add("unmapped memory", floor(badAddr))
+	}
+	if guarded && notZero[s.Name] == "" {
+		for _, i := range ints {
+			if s.Params[i].Name == untried[s.Name] {
+				continue
+			}
+			for _, v := range append(boundaries(s.Params[i].Type), m.converted(s, s.Params[i].Name)...) {
+				args := floor(badAddr)
+				args[i] = v.probeArg
+				add(s.Params[i].Name+" "+v.name, args)
+			}
+		}
+	}
+	return out
+}
+
+type namedArg struct {
+	name string
+	probeArg
+}
+
+// converted are the native values an argument's conversion knows, each alone.
+func (m *model) converted(s *tables.Syscall, arg string) []namedArg {
+	var out []namedArg
+	seen := make(map[string]bool)
+	for _, p := range s.Exit.Params {
+		expr.Walk(p.From, func(n *expr.Node) bool {
+			set := m.sets[n.Text]
+			if n.Kind != expr.Call || set == nil || len(n.Args) != 1 || !isName(n.Args[0], arg) || seen[set.Name] {
+				return true
+			}
+			seen[set.Name] = true
+			if set.Kind == "" || set.Kind == "manual" {
+				return true
+			}
+			for _, v := range set.Values {
+				nat, ok := nativeOf(v)
+				switch {
+				case !ok || !nat.all || nat.value == 0 && len(nat.by) == 0:
+				case len(nat.by) == 0:
+					out = append(out, namedArg{v.Name, probeArg{text: fmt.Sprintf("%#x", nat.value), num: int64(nat.value)}})
+				case !notInUnix[v.Name]:
+					out = append(out, namedArg{v.Name, probeArg{text: v.Name, num: int64(nat.value), by: nat.by}})
+				}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// boundaries are the ends of an integer type.
+func boundaries(ctype string) []namedArg {
+	bits, signed := cType(ctype)
+	switch {
+	case bits == 64:
+		return []namedArg{{"all ones", numArg(-1)}, {"top bit", probeArg{text: "0x8000000000000000", num: -1 << 63}}}
+	case signed:
+		return []namedArg{{"all ones", numArg(-1)}, {"lowest", numArg(-1 << (bits - 1))}, {"highest", numArg(1<<(bits-1) - 1)}}
+	}
+	return []namedArg{{"all ones", numArg(1<<bits - 1)}, {"top bit", numArg(1 << (bits - 1))}}
+}
+
+func isPointerType(t string) bool {
+	return strings.HasSuffix(t, "*") || strings.HasPrefix(t, "cap_user_") || strings.Contains(t, "sighandler")
+}
+
+func isFDName(name string) bool {
+	return strings.HasSuffix(name, "fd") || strings.HasPrefix(name, "fd_")
+}
+
+// probeCases are the generated cases of an entry.
+func (m *model) probeCases(s *tables.Syscall) []*tables.Case {
+	if s.Exit == nil {
+		return nil
+	}
+	var out []*tables.Case
+	for _, p := range m.probes(s) {
+		var args []string
+		for _, a := range p.args {
+			args = append(args, a.text)
+		}
+		call, err := expr.Parse(s.Name+"("+strings.Join(args, ", ")+")", s.Pos)
+		if err != nil {
+			continue // never: the text is ours
+		}
+		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: unsafeProbes[s.Name]}
+		k := knower{m: m, s: s, probe: p}
+		for _, param := range s.Exit.Params {
+			c.Want = append(c.Want, tables.Binding{Pos: param.Pos, Name: param.Name, Expr: mustExpr(k.want(param))})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func mustExpr(text string) *expr.Node {
+	n, err := expr.Parse(text, expr.Pos{})
+	if err != nil {
+		panic(fmt.Sprintf("gen: generated expression %q: %v", text, err))
+	}
+	return n
+}
+
+// knower tells what the params of an event must hold after a probe.
+type knower struct {
+	m    *model
+	s    *tables.Syscall
+	arch string
+	probe
+}
+
+// want is the wanted value of a param in the language of cases: any when it
+// does not follow from the arguments.
+func (k *knower) want(p *tables.Param) string {
+	if len(p.When) > 0 || p.Switch != nil || p.From == nil {
+		return "any"
+	}
+	from := p.From
+	switch {
+	case isName(from, "ret"):
+		if wireTypes[p.Type].size == 8 {
+			return "$ret"
+		}
+		return "any" // a result of 32 bits: an errno does not fit
+	case isName(from, "empty"):
+		return "empty"
+	case isString(p.Type), p.Type == "bytebuf", p.Type == "sockaddr":
+		// NULL and unmapped memory give no bytes, however many were asked for.
+		if a, ok := k.arg(from); ok && a.badPtr {
+			return "empty"
+		}
+		return "any"
+	}
+	w := wireTypes[p.Type]
+	if w.size == 0 {
+		return "any"
+	}
+	if a, ok := k.arg(from); ok && a.address {
+		if w.size == 8 {
+			return a.text
+		}
+		return "any"
+	}
+	text := ""
+	for _, k.arch = range Arches {
+		v, ok := k.value(from, w)
+		if !ok || text != "" && text != wireNumber(v, w) {
+			return "any" // unknown here, or not the same everywhere
+		}
+		text = wireNumber(v, w)
+	}
+	return text
+}
+
+// wireNumber is a register value as a param of the wire type shows it.
+func wireNumber(v int64, w wire) string {
+	switch w.c {
+	case "s8":
+		return fmt.Sprint(int8(v))
+	case "s16":
+		return fmt.Sprint(int16(v))
+	case "s32":
+		return fmt.Sprint(int32(v))
+	case "s64":
+		return fmt.Sprint(v)
+	case "u8":
+		return fmt.Sprint(uint8(v))
+	case "u16":
+		return fmt.Sprint(uint16(v))
+	case "u32":
+		return fmt.Sprint(uint32(v))
+	}
+	return fmt.Sprint(uint64(v))
+}
+
+// arg is what the probe gives an argument.
+func (k *knower) arg(n *expr.Node) (probeArg, bool) {
+	if n.Kind != expr.Name {
+		return probeArg{}, false
+	}
+	i := slices.IndexFunc(k.s.Params, func(p tables.CParam) bool { return p.Name == n.Text })
+	if i < 0 {
+		return probeArg{}, false
+	}
+	return k.args[i], true
+}
+
+// value computes a source, as the C that is generated from it would.
+func (k *knower) value(n *expr.Node, w wire) (int64, bool) {
+	switch n.Kind {
+	case expr.Int:
+		return n.Num, true
+	case expr.Name:
+		a, ok := k.arg(n)
+		if !ok || a.address {
+			return 0, false
+		}
+		i := slices.IndexFunc(k.s.Params, func(p tables.CParam) bool { return p.Name == n.Text })
+		bits, signed := cType(k.s.Params[i].Type)
+		if w.low {
+			bits, signed = 32, true
+		}
+		return cut(a.on(k.arch), bits, signed), true
+	case expr.Neg, expr.Not:
+		v, ok := k.value(n.Args[0], wire{})
+		if n.Kind == expr.Neg {
+			return -v, ok
+		}
+		return ^v, ok
+	case expr.Or, expr.Add, expr.Sub, expr.Mul, expr.Shl:
+		return k.binary(n)
+	case expr.Call:
+		return k.call(n)
+	}
+	return 0, false
+}
+
+func cut(v int64, bits int, signed bool) int64 {
+	if bits == 64 {
+		return v
+	}
+	shift := 64 - bits
+	if signed {
+		return v << shift >> shift
+	}
+	return int64(uint64(v) << shift >> shift)
+}
+
+func (k *knower) binary(n *expr.Node) (int64, bool) {
+	var sum int64
+	for i, a := range n.Args {
+		v, ok := k.value(a, wire{})
+		if !ok {
+			return 0, false
+		}
+		switch {
+		case i == 0:
+			sum = v
+		case n.Kind == expr.Or:
+			sum |= v
+		case n.Kind == expr.Add:
+			sum += v
+		case n.Kind == expr.Sub:
+			sum -= v
+		case n.Kind == expr.Mul:
+			sum *= v
+		case n.Kind == expr.Shl && v >= 0 && v < 64:
+			sum <<= v
+		default:
+			return 0, false
+		}
+	}
+	return sum, true
+}
+
+// call computes the conversions, and the helpers whose answer for a bad
+// descriptor or bad memory their declarations fix.
+func (k *knower) call(n *expr.Node) (int64, bool) {
+	if set := k.m.sets[n.Text]; set != nil && len(n.Args) == 1 {
+		v, ok := k.value(n.Args[0], wire{})
+		if !ok {
+			return 0, false
+		}
+		c, ok := convert(set, k.arch, uint64(v))
+		return int64(c), ok
+	}
+	if len(n.Args) == 0 {
+		return 0, false
+	}
+	first, known := k.arg(n.Args[0])
+	switch n.Text {
+	case "at_fdcwd":
+		v, ok := k.value(n.Args[0], wire{low: true})
+		return cut(v, 32, true), ok
+	case "user_u16", "user_u32", "user_s32", "user_u64", "user_timespec", "iov_size":
+		return 0, known && first.badPtr
+	case "file_dev", "file_ino", "file_bits", "file_layer", "sock_ptr", "sock_peer", "sock_backlog", "sock_max_backlog", "sock_queue_pct":
+		return 0, known && !first.address && int32(first.num) < 0
+	case "high_bits":
+		v, ok := k.value(n.Args[0], wire{})
+		by, ok2 := k.value(n.Args[1], wire{})
+		return int64(uint64(v) >> (by & 63)), ok && ok2
+	}
+	return 0, false
+}
+
+// convert is what the generated C function of a set returns.
+func convert(s *tables.FlagSet, arch string, v uint64) (uint32, bool) {
+	var out uint32
+	switch s.Kind {
+	case "identity", "enum":
+		width := s.Width
+		if width == 0 {
+			width = 32
+		}
+		v &= 1<<width - 1
+		if s.Kind == "identity" {
+			return uint32(v), true
+		}
+		for _, f := range s.Values {
+			if n, ok := nativeOf(f); ok {
+				if num, ok := n.on(arch); ok && num == v {
+					return f.Value, true
+				}
+			}
+		}
+		return s.Default, true
+	case "bits", "mask":
+		for _, f := range s.Values {
+			n, ok := nativeOf(f)
+			if !ok {
+				continue
+			}
+			num, ok := n.on(arch)
+			if ok && num != 0 && (s.Kind == "bits" && v&num != 0 || v&num == num) {
+				out |= f.Value
+			}
+		}
+		return out, true
+	}
+	return 0, false
+}

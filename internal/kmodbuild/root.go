@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmodbuild
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+// The compiler and its surroundings come from one release of Debian for all
+// kernels: its C library is new enough for the programs that header packages
+// bring along, and nothing of this machine goes into a module.
+const (
+	toolSuite = "trixie"
+	compiler  = "gcc-14"
+)
+
+// tools are what a kernel's build system calls.
+var tools = []string{compiler, "binutils", "make", "pahole", "dash", "bash", "coreutils", "findutils", "gawk", "grep", "sed",
+	"perl-base", "libelf1t64"}
+
+// unpack extracts packages into dir, over what is there. Links to directories
+// in dir are followed, as package managers do.
+func unpack(ctx context.Context, dir string, packages []vmtest.Package) error {
+	for _, p := range packages {
+		if err := unpackOne(ctx, dir, p.File); err != nil {
+			return fmt.Errorf("unpack %s %s: %w", p.Name, p.Version, err)
+		}
+	}
+	return nil
+}
+
+func unpackOne(ctx context.Context, dir, deb string) error {
+	var stderr bytes.Buffer
+	read := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+	write := exec.CommandContext(ctx, "tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", dir)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	read.Stdout, write.Stdin = w, r
+	read.Stderr, write.Stderr = &stderr, &stderr
+	if err := read.Start(); err != nil {
+		r.Close()
+		w.Close()
+		return err
+	}
+	w.Close()
+	err = write.Run()
+	r.Close()
+	if err := errors.Join(read.Wait(), err); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
+// rootInfo stands in a finished tree.
+type rootInfo struct {
+	Tools   []vmtest.Package `json:"tools"`
+	Version string           `json:"version"` // of the compiler
+}
+
+const rootInfoFile = "scaplab.json"
+
+// toolRoot returns the directory with the build tools, fetched and unpacked if
+// it is not there yet.
+func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{toolSuite}, tools...), " ")))
+	dir := filepath.Join(b.Store.Cache, "toolroot", toolSuite+"-"+hex.EncodeToString(sum[:6]))
+	info := new(rootInfo)
+	if text, err := os.ReadFile(filepath.Join(dir, rootInfoFile)); err == nil && json.Unmarshal(text, info) == nil {
+		return dir, info, nil
+	}
+	b.Log("fetching %s and what it needs from %s, once", compiler, toolSuite)
+	packages, err := b.Store.Closure(ctx, toolSuite, tools...)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", nil, err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".tmp-")
+	if err != nil {
+		return "", nil, err
+	}
+	defer os.RemoveAll(tmp)
+	// What the packages' scripts would have made.
+	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
+		if err := os.MkdirAll(filepath.Join(tmp, "usr", name), 0o755); err != nil {
+			return "", nil, err
+		}
+		if err := os.Symlink("usr/"+name, filepath.Join(tmp, name)); err != nil {
+			return "", nil, err
+		}
+	}
+	for _, name := range []string{"proc", "dev", "tmp", "build", "headers", "usr/src"} {
+		if err := os.MkdirAll(filepath.Join(tmp, name), 0o755); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := unpack(ctx, tmp, packages); err != nil {
+		return "", nil, err
+	}
+	for link, target := range map[string]string{"usr/bin/sh": "dash", "usr/bin/awk": "gawk"} {
+		link = filepath.Join(tmp, link)
+		if _, err := os.Lstat(link); errors.Is(err, fs.ErrNotExist) {
+			if err := os.Symlink(target, link); err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	info = &rootInfo{Tools: packages}
+	var out bytes.Buffer
+	if err := enter(ctx, tmp, mounts{}, &out, compiler, "--version"); err != nil {
+		return "", nil, fmt.Errorf("%s of the unpacked tree does not run: %w: %s", compiler, err, out.String())
+	}
+	info.Version, _, _ = strings.Cut(out.String(), "\n")
+	text, err := json.MarshalIndent(info, "", "\t")
+	if err != nil {
+		return "", nil, err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, rootInfoFile), text, 0o644); err != nil {
+		return "", nil, err
+	}
+	if err := os.Rename(tmp, dir); err != nil && !exists(filepath.Join(dir, rootInfoFile)) {
+		return "", nil, err
+	}
+	return dir, info, nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// mounts are directories of this machine that the tree sees at fixed places, so
+// that paths in the output are the same everywhere.
+type mounts struct {
+	build   string // at /build, writable
+	headers string // at /usr/src and /usr/lib: the unpacked header packages
+	tree    string // at /headers: somebody's own tree
+}
+
+// enter runs a program inside the tree. In a user namespace of its own: no
+// privilege, and nothing mounted outside.
+func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...string) error {
+	var script strings.Builder
+	script.WriteString("set -e\nmount --rbind /proc \"$ROOT/proc\"\nmount --rbind /dev \"$ROOT/dev\"\n")
+	if m.build != "" {
+		script.WriteString("mount --bind \"$BUILD\" \"$ROOT/build\"\n")
+	}
+	if m.headers != "" {
+		// The packages' links lead from /usr/src to /usr/lib.
+		script.WriteString("mount --bind \"$HEADERS/usr/src\" \"$ROOT/usr/src\"\n" +
+			"for d in \"$HEADERS\"/usr/lib/linux-kbuild-*; do\n" +
+			"mkdir -p \"$ROOT/usr/lib/${d##*/}\"\nmount --bind \"$d\" \"$ROOT/usr/lib/${d##*/}\"\ndone\n")
+	}
+	if m.tree != "" {
+		script.WriteString("mount --bind \"$TREE\" \"$ROOT/headers\"\n")
+	}
+	script.WriteString("exec chroot \"$ROOT\" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C HOME=/ \"$@\"\n")
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
+	cmd.Env = append(os.Environ(), "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers, "TREE="+m.tree)
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrNotFound) {
+		return &vmtest.EnvError{What: "unshare is not installed", Fix: "install util-linux"}
+	}
+	return err
+}

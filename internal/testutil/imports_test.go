@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package testutil
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/scaplab/scaplab/"
+
+// boundaries say which packages of the module must not depend on which others,
+// through any chain of imports. "x" is x alone, "x/..." it and all below it.
+var boundaries = []struct {
+	from, not []string
+	why       string
+}{
+	{
+		[]string{"driver/...", "scap/...", "sinsp/...", "vmtest/...", "cmd/scap/...", "internal/expr/...", "internal/kver"},
+		[]string{"gen/...", "tables/..."},
+		"nothing that runs reads the table: what it needs of it is generated",
+	},
+	{
+		[]string{"sinsp/..."},
+		[]string{"driver/...", "scap/ebpf", "scap/kmod", "scap/savefile"},
+		"sinsp knows scap.Source and no engine",
+	},
+	{
+		[]string{"scap", "scap/event", "scap/scaptest", "scap/proc", "scap/savefile"},
+		[]string{"driver/...", "scap/ebpf", "scap/kmod", "sinsp/..."},
+		"what needs no live kernel works on any system",
+	},
+	{
+		[]string{"driver/...", "scap/...", "tables/...", "internal/..."},
+		[]string{"gen/...", "cmd/...", "vmtest/..."},
+		"libraries do not know the workbench",
+	},
+	{
+		[]string{"vmtest/guest"},
+		[]string{"vmtest"},
+		"the guest does not carry the host's part",
+	},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func matches(pkg string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		dir, all := strings.CutSuffix(p, "/...")
+		return pkg == dir || all && strings.HasPrefix(pkg, dir+"/")
+	})
+}
+
+// chain is the shortest chain of imports from pkg to one of the patterns.
+func chain(graph map[string][]string, pkg string, patterns []string) []string {
+	from := map[string]string{pkg: ""}
+	for queue := []string{pkg}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		if at != pkg && matches(at, patterns) {
+			var path []string
+			for ; at != ""; at = from[at] {
+				path = append([]string{at}, path...)
+			}
+			return path
+		}
+		for _, next := range graph[at] {
+			if _, seen := from[next]; !seen {
+				from[next] = at
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
+}
+
+// goCommand runs the go command in the module's root.
+func goCommand(tb testing.TB, env []string, args ...string) []byte {
+	tb.Helper()
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		tb.Skip("needs the go command: " + err.Error())
+	}
+	cmd := exec.CommandContext(tb.Context(), goTool, args...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		tb.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, failed.Stderr)
+	}
+	require.NoError(tb, err)
+	return out
+}
+
+// imports is the module's own import graph, tests left out. The driver and the
+// guest are of interest on Linux, so it is Linux's.
+func imports(tb testing.TB) map[string][]string {
+	tb.Helper()
+	out := goCommand(tb, []string{"GOOS=linux"}, "list", "-e", "-deps", "-json=ImportPath,Imports,Standard", "./...")
+	graph := map[string][]string{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return graph
+		} else {
+			require.NoError(tb, err)
+		}
+		pkg, ours := strings.CutPrefix(p.ImportPath, module)
+		if !ours {
+			continue
+		}
+		graph[pkg] = nil
+		for _, i := range p.Imports {
+			if i, ours := strings.CutPrefix(i, module); ours {
+				graph[pkg] = append(graph[pkg], i)
+			}
+		}
+	}
+}
+
+func TestImportsKeepToTheirSide(t *testing.T) {
+	graph := imports(t)
+	require.Contains(t, graph["scap"], "scap/event", "the graph is read")
+	for pkg := range graph {
+		for _, b := range boundaries {
+			if !matches(pkg, b.from) {
+				continue
+			}
+			if path := chain(graph, pkg, b.not); path != nil {
+				t.Errorf("%s (%s)", strings.Join(path, " imports "), b.why)
+			}
+		}
+	}
+}
+
+func TestEventImportsTheStandardLibraryOnly(t *testing.T) {
+	out := goCommand(t, nil, "list", "-deps", "-json=ImportPath,Imports,Standard", "./scap/event")
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
+		var p listed
+		require.NoError(t, dec.Decode(&p))
+		require.True(t, p.Standard || p.ImportPath == module+"scap/event", p.ImportPath)
+	}
+}
+
+// portable are the packages that need no live kernel.
+var portable = []string{"scap", "scap/event", "scap/scaptest", "scap/savefile", "scap/proc", "internal/expr", "internal/kver", "tables"}
+
+// stubbed build on other systems too, to fail there when they are used, so that
+// the commands build.
+var stubbed = []string{"scap/ebpf"}
+
+func TestWhatNeedsNoKernelBuildsEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: builds packages for other systems")
+	}
+	graph := imports(t)
+	var pkgs []string
+	for _, pkg := range portable {
+		if _, ok := graph[pkg]; ok {
+			pkgs = append(pkgs, "./"+pkg)
+		}
+	}
+	for _, target := range []string{"windows/amd64", "darwin/arm64", "freebsd/amd64", "linux/s390x"} {
+		goos, goarch, _ := strings.Cut(target, "/")
+		t.Run(target, func(t *testing.T) {
+			args := append([]string{"build"}, pkgs...)
+			if goos != "linux" {
+				for _, pkg := range stubbed {
+					args = append(args, "./"+pkg)
+				}
+			}
+			goCommand(t, []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, args...)
+		})
+	}
+}
+
+func TestChainsAreFound(t *testing.T) {
+	graph := map[string][]string{"a": {"b", "c"}, "b": {"c/d"}, "c": {"b"}, "c/d": {"e"}, "e": {"a"}}
+	require.Equal(t, []string{"a", "b", "c/d"}, chain(graph, "a", []string{"c/d"}))
+	require.Equal(t, []string{"a", "c"}, chain(graph, "a", []string{"c/..."}))
+	require.Equal(t, []string{"b", "c/d", "e"}, chain(graph, "b", []string{"e", "a"}))
+	require.Nil(t, chain(graph, "b", []string{"x"}))
+	require.Nil(t, chain(map[string][]string{"a": {"b"}}, "a", []string{"a/..."}), "a package is on its own side")
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ebpf_test
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/ebpf"
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// Counts which files are opened, until there are a hundred. (It needs root and is
+// not run by the tests.)
+func Example() {
+	src, err := ebpf.Open(ebpf.Options{Syscalls: []string{"openat"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer src.Close()
+	opens := make(map[string]int)
+	var open event.OpenatExit
+	for ev, err := range scap.Events(src) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := open.Decode(ev.Bytes()); err != nil {
+			log.Fatal(err)
+		}
+		opens[string(open.Name)]++ // Name is a view, good until the next event
+		if len(opens) == 100 {
+			break
+		}
+	}
+	fmt.Println(opens)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package ebpf
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bits of the first word of a record in a BPF ring buffer; the rest of the word
+// is the record's length.
+const (
+	recordBusy    = 1 << 31 // reserved, not yet submitted
+	recordDiscard = 1 << 30
+	recordHeader  = 8 // length word and a page offset that is the kernel's own
+)
+
+// ring reads one BPF ring buffer where it is: the pages of the map itself.
+//
+// A ring buffer's memory is one page with the consumer's position, one with the
+// producer's, then the data, which is mapped twice in a row so that no record
+// is cut. Positions only grow. A producer reserves a record under a lock (busy),
+// then fills and submits it; a record is thus at its place in order, but may be
+// complete later than records behind it.
+type ring struct {
+	consumer *uint64 // ours; the kernel reads it to know what is free
+	producer *uint64
+	data     []byte // twice
+	mask     uint64
+
+	pos       uint64 // of the next record to look at
+	end       uint64 // what the producer had reserved when last looked
+	published uint64 // the value of *consumer
+
+	index    int
+	fd       int
+	mappings [2][]byte
+}
+
+// mapRing maps the ring buffer map fd, whose data is size bytes.
+func mapRing(fd, size, index int) (*ring, error) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		return nil, fmt.Errorf("ring %d: positions are 64 bits wide on 64-bit systems only", index)
+	}
+	page := os.Getpagesize()
+	if size < page || size&(size-1) != 0 {
+		return nil, fmt.Errorf("ring %d: size %d is not a power of two of at least a page (%d)", index, size, page)
+	}
+	own, err := unix.Mmap(fd, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("ring %d: map consumer page: %w", index, err)
+	}
+	theirs, err := unix.Mmap(fd, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		unix.Munmap(own)
+		return nil, fmt.Errorf("ring %d: map producer page and %d bytes of data: %w", index, size, err)
+	}
+	r := newRing(own, theirs[:page], theirs[page:], index)
+	r.fd = fd
+	r.mappings = [2][]byte{own, theirs}
+	return r, nil
+}
+
+// newRing is a ring over memory laid out as the kernel does.
+func newRing(consumer, producer, data []byte, index int) *ring {
+	r := &ring{
+		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
+		producer: (*uint64)(unsafe.Pointer(&producer[0])),
+		data:     data,
+		mask:     uint64(len(data)/2 - 1),
+		index:    index,
+	}
+	r.pos = atomic.LoadUint64(r.consumer)
+	r.end, r.published = r.pos, r.pos
+	return r
+}
+
+func (r *ring) close() error {
+	for i, m := range r.mappings {
+		if m == nil {
+			continue
+		}
+		if err := unix.Munmap(m); err != nil {
+			return fmt.Errorf("ring %d: unmap: %w", r.index, err)
+		}
+		r.mappings[i] = nil
+	}
+	r.data = nil
+	return nil
+}
+
+// look takes note of what the producer has reserved up to now.
+func (r *ring) look() { r.end = atomic.LoadUint64(r.producer) }
+
+// head is the record at the ring's position, among those seen by look. No
+// record: nil, and busy tells whether one is there but not yet complete.
+func (r *ring) head() (record []byte, busy bool) {
+	for r.pos < r.end {
+		at := r.pos & r.mask
+		// This load is what makes the record's bytes, written before the
+		// word was, visible.
+		word := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
+		if word&recordBusy != 0 {
+			return nil, true
+		}
+		n := uint64(word &^ (recordBusy | recordDiscard))
+		if word&recordDiscard == 0 {
+			return r.data[at+recordHeader : at+recordHeader+n : at+recordHeader+n], false
+		}
+		r.skip(n)
+	}
+	return nil, false
+}
+
+// skip steps over the head, a record of n bytes. Its memory stays as it is until
+// publish.
+func (r *ring) skip(n uint64) { r.pos += (n + recordHeader + 7) &^ 7 }
+
+// publish gives the memory of everything before the ring's position back to the
+// producer.
+func (r *ring) publish() {
+	if r.pos != r.published {
+		r.published = r.pos
+		atomic.StoreUint64(r.consumer, r.pos)
+	}
+}
+
+// owed is how many bytes publish would give back.
+func (r *ring) owed() uint64 { return r.pos - r.published }

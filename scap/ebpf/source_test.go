@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package ebpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/testutil"
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+func TestOptionsAreChecked(t *testing.T) {
+	page := os.Getpagesize()
+	tests := map[string]struct {
+		opts Options
+		want string // "" is fine
+	}{
+		"all":                  {Options{All: true}, ""},
+		"some":                 {Options{Syscalls: []string{"openat"}, Tracepoints: []string{"sched_switch"}}, ""},
+		"tracepoints and all":  {Options{All: true, Tracepoints: []string{"sched_switch"}}, ""},
+		"the smallest ring":    {Options{All: true, RingSize: page}, ""},
+		"one ring":             {Options{All: true, CPUsPerRing: -1}, ""},
+		"the longest payload":  {Options{All: true, Snaplen: 65000}, ""},
+		"nothing":              {Options{}, "options: nothing is selected (set All, Syscalls or Tracepoints)"},
+		"all and some":         {Options{All: true, Syscalls: []string{"openat"}}, "options: All and Syscalls exclude each other"},
+		"a small ring":         {Options{All: true, RingSize: 512}, fmt.Sprintf("options: RingSize 512 is not a power of two of at least a page (%d)", page)},
+		"an odd ring":          {Options{All: true, RingSize: 3 * page}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", 3*page, page)},
+		"a negative ring":      {Options{All: true, RingSize: -page}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", -page, page)},
+		"a huge ring":          {Options{All: true, RingSize: 1 << 31}, "options: RingSize 2147483648 is above 1 GiB"},
+		"a longer payload":     {Options{All: true, Snaplen: 65001}, "options: Snaplen 65001 is not within 0 and 65000"},
+		"a negative payload":   {Options{All: true, Snaplen: -1}, "options: Snaplen -1 is not within 0 and 65000"},
+		"ports the wrong way":  {Options{All: true, DynamicSnaplen: true, FullPorts: [2]uint16{9, 8}}, "options: FullPorts: the first port 9 is above the last 8"},
+		"ports without effect": {Options{All: true, FullPorts: [2]uint16{8, 9}}, "options: FullPorts needs DynamicSnaplen"},
+		"several mistakes": {Options{Snaplen: -1}, "options: nothing is selected (set All, Syscalls or Tracepoints)\n" +
+			"options: Snaplen -1 is not within 0 and 65000"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := test.opts.complete()
+			if test.want != "" {
+				require.EqualError(t, err, test.want)
+				_, err := Open(test.opts)
+				require.EqualError(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			require.NotZero(t, got.RingSize)
+			require.NotZero(t, got.Snaplen)
+			require.Positive(t, got.wakeBytes())
+		})
+	}
+	require.Equal(t, driver.RingSize, DefaultRingSize)
+	require.Equal(t, driver.SnaplenDefault, DefaultSnaplen)
+	require.Equal(t, driver.SnaplenMax, snaplenMax)
+	got, err := Options{All: true}.complete()
+	require.NoError(t, err)
+	require.Equal(t, Options{All: true, RingSize: 8 << 20, CPUsPerRing: 2, Snaplen: 80, Timeout: 100 * time.Millisecond}, got)
+}
+
+// The live tests count listen and umount2: calls that nothing else on a machine
+// makes all the time. What another process does make is told apart by its
+// thread id.
+const (
+	listenExit  = event.TypeListenExit  // of fixed size
+	umount2Exit = event.TypeUmount2Exit // with a string
+)
+
+func mustOpen(tb testing.TB, opts Options) *Source {
+	tb.Helper()
+	testutil.SkipUnlessRoot(tb)
+	testutil.SkipUnlessKernel(tb, "5.8", "BPF ring buffers")
+	testutil.SkipUnlessBTF(tb)
+	src, err := Open(opts)
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
+		if err := src.Close(); !errors.Is(err, os.ErrClosed) {
+			require.NoError(tb, err)
+		}
+	})
+	require.Empty(tb, src.Refused())
+	return src
+}
+
+// listen makes one event; the key is in it, as the backlog. There is no such fd.
+func listen(key int) {
+	unix.Syscall(unix.SYS_LISTEN, ^uintptr(0), uintptr(key), 0)
+}
+
+func umount(path string) {
+	p, err := unix.BytePtrFromString(path)
+	if err != nil {
+		panic(err)
+	}
+	unix.Syscall(unix.SYS_UMOUNT2, uintptr(unsafe.Pointer(p)), 0, 0)
+	runtime.KeepAlive(p)
+}
+
+// onThread runs f on a thread of its own, and returns the thread's id.
+func onThread(f func()) (tid int) {
+	done := make(chan int)
+	go func() {
+		runtime.LockOSThread()
+		f()
+		done <- unix.Gettid()
+	}()
+	return <-done
+}
+
+// keyOf is the key of a listen event.
+func keyOf(tb testing.TB, ev *event.Event) int {
+	tb.Helper()
+	var d event.ListenExit
+	require.NoError(tb, d.Decode(ev.Bytes()))
+	return int(d.Backlog)
+}
+
+func TestOurCallsAreCaptured(t *testing.T) {
+	for name, raw := range map[string]bool{"typed tracepoints": false, "raw tracepoints": true} {
+		t.Run(name, func(t *testing.T) {
+			captureOurCalls(t, Options{Syscalls: []string{"listen", "umount2"}, RawTracepoints: raw})
+		})
+	}
+}
+
+func captureOurCalls(t *testing.T, opts Options) {
+	src := mustOpen(t, opts)
+	before := time.Now()
+	tid := onThread(func() {
+		for i := range 1000 {
+			listen(1_000_000 + i)
+		}
+		umount("/no/such/mount")
+	})
+	after := time.Now()
+	next := 1_000_000
+	for ev, err := range scap.Events(src) {
+		require.NoError(t, err)
+		if ev.TID() != uint64(tid) {
+			continue
+		}
+		at := time.Unix(0, int64(ev.Timestamp()))
+		require.WithinRange(t, at, before.Add(-time.Second), after.Add(time.Second))
+		require.Less(t, ev.CPU(), src.Rings())
+		if ev.Type() == umount2Exit {
+			require.Equal(t, "res=-2(ENOENT) name=/no/such/mount flags=0", string(ev.AppendArgs(nil)))
+			break
+		}
+		require.Equal(t, next, keyOf(t, ev))
+		require.Equal(t, fmt.Sprintf("res=-9(EBADF) fd=-1(EPERM) backlog=%d", next), string(ev.AppendArgs(nil)))
+		next++
+	}
+	require.Equal(t, 1_001_000, next, "all calls came, in their order")
+	stats, err := src.Stats()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, stats.Delivered, uint64(1001))
+	require.Zero(t, stats.Drops)
+}
+
+func TestLossIsCountedExactly(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen", "umount2"}, RingSize: os.Getpagesize(), CPUsPerRing: -1})
+	const calls = 10_000
+	made := 0
+	for round := range 3 {
+		onThread(func() {
+			for i := range calls {
+				if i%2 == 0 {
+					listen(i)
+				} else {
+					umount("/no/such/mount")
+				}
+				made++
+			}
+		})
+		read := drain(t, src)
+		require.Positive(t, read, "round %d", round)
+	}
+	stats, err := src.Stats()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, stats.Seen, uint64(made), "every call was seen")
+	require.Equal(t, stats.Seen, stats.Delivered+stats.Drops.Total())
+	require.Equal(t, stats.Drops.BufferFull, stats.Drops.Total(), "%+v", stats)
+	require.Positive(t, stats.Drops.BufferFull)
+	require.Less(t, stats.Seen, uint64(made+100), "only these calls were seen")
+}
+
+// drain reads until nothing comes any more.
+func drain(tb testing.TB, src *Source) (n int) {
+	tb.Helper()
+	for {
+		_, err := src.Next()
+		if errors.Is(err, scap.ErrTimeout) {
+			return n
+		}
+		require.NoError(tb, err)
+		n++
+	}
+}
+
+func TestSelectionChangesAtRunTime(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}})
+	types := func() (got []event.Type) {
+		tid := onThread(func() {
+			listen(1)
+			umount("/no/such/mount")
+		})
+		for {
+			ev, err := src.Next()
+			if errors.Is(err, scap.ErrTimeout) {
+				return got
+			}
+			require.NoError(t, err)
+			if ev.TID() == uint64(tid) {
+				got = append(got, ev.Type())
+			}
+		}
+	}
+	require.Equal(t, []event.Type{listenExit}, types())
+	require.NoError(t, src.Select(Selection{Syscalls: []string{"umount2"}}))
+	require.Equal(t, []event.Type{umount2Exit}, types())
+	require.NoError(t, src.Select(Selection{}))
+	require.Empty(t, types())
+	require.NoError(t, src.Select(Selection{Syscalls: []string{"umount2", "listen"}}))
+	require.Equal(t, []event.Type{listenExit, umount2Exit}, types())
+	require.ErrorContains(t, src.Select(Selection{Syscalls: []string{"nosuch"}}), "nosuch")
+	require.Equal(t, []event.Type{listenExit, umount2Exit}, types(), "a wrong selection changes nothing")
+}
+
+func TestFailedCallsCanBeLeftOut(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}, DropFailed: true})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	tid := onThread(func() {
+		listen(1)
+		unix.Listen(fd, 2)
+	})
+	var ours []int
+	for {
+		ev, err := src.Next()
+		if errors.Is(err, scap.ErrTimeout) {
+			break
+		}
+		require.NoError(t, err)
+		if ev.TID() == uint64(tid) {
+			ours = append(ours, keyOf(t, ev))
+		}
+	}
+	require.Equal(t, []int{2}, ours)
+}
+
+func TestSnaplenCutsPayloads(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"pwrite64"}, Snaplen: 10})
+	file, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	defer file.Close()
+	payload := func() []byte {
+		tid := onThread(func() { file.WriteAt(slices.Repeat([]byte("payload "), 100), 3) })
+		for ev, err := range scap.Events(src) {
+			require.NoError(t, err)
+			if ev.TID() == uint64(tid) {
+				require.EqualValues(t, 115, ev.Type())
+				require.EqualValues(t, 800, binary.NativeEndian.Uint64(ev.Param(0)))
+				return slices.Clone(ev.Param(1))
+			}
+		}
+		return nil
+	}
+	require.Equal(t, "payload pa", string(payload()))
+	require.NoError(t, src.SetSnaplen(100))
+	require.Len(t, payload(), 100)
+	require.NoError(t, src.SetSnaplen(65000))
+	require.Len(t, payload(), 800)
+	require.ErrorContains(t, src.SetSnaplen(65001), "65001")
+}
+
+func TestABatchIsValidAsAWhole(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}, RingSize: os.Getpagesize(), CPUsPerRing: -1})
+	evs := make([]event.Event, 1000)
+	for round := range 20 {
+		onThread(func() {
+			for i := range 2000 {
+				listen(round<<16 | i)
+			}
+		})
+		n, err := src.ReadBatch(evs)
+		require.NoError(t, err)
+		require.Greater(t, n, 10)
+		// More of the same must not run over the batch.
+		onThread(func() {
+			for range 2000 {
+				listen(0xffff)
+			}
+		})
+		last := -1
+		for i := range evs[:n] {
+			key := keyOf(t, &evs[i])
+			if key>>16 == round && key != 0xffff {
+				require.Greater(t, key, last)
+				last = key
+			}
+		}
+		require.GreaterOrEqual(t, last, 0)
+		for err == nil {
+			_, err = src.ReadBatch(evs)
+		}
+		require.ErrorIs(t, err, scap.ErrTimeout)
+	}
+	stats, err := src.Stats()
+	require.NoError(t, err)
+	require.Equal(t, stats.Seen, stats.Delivered+stats.Drops.Total())
+	n, err := src.ReadBatch(nil)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}, CPUsPerRing: 1})
+	if src.Rings() == 1 {
+		t.Skip("needs two CPUs")
+	}
+	const calls = 5000
+	threads := src.Rings()
+	var wg sync.WaitGroup
+	tids := make([]int, threads)
+	for i := range threads {
+		wg.Go(func() {
+			tids[i] = onThread(func() {
+				var set unix.CPUSet
+				set.Set(i)
+				unix.SchedSetaffinity(0, &set)
+				for j := range calls {
+					listen(i<<20 | j)
+				}
+			})
+		})
+	}
+	wg.Wait()
+	next := make([]int, threads)
+	var last uint64
+	late, all := 0, 0
+	for all < threads*calls {
+		ev, err := src.Next()
+		require.NoError(t, err)
+		i := slices.Index(tids, int(ev.TID()))
+		if i < 0 {
+			continue
+		}
+		key := keyOf(t, ev)
+		require.Equal(t, i, key>>20)
+		require.Equal(t, next[i], key&(1<<20-1), "each thread's calls are in order")
+		next[i]++
+		all++
+		if ev.Timestamp() < last {
+			late++
+		}
+		last = max(last, ev.Timestamp())
+	}
+	// All were there before the first was read, so nothing can be late.
+	require.Zero(t, late)
+}
+
+func TestReadsTimeOut(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"at once": -1, "in time": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			src := mustOpen(t, Options{Syscalls: []string{"listen"}, Timeout: timeout})
+			start := time.Now()
+			ev, err := src.Next()
+			require.ErrorIs(t, err, scap.ErrTimeout)
+			require.Nil(t, ev)
+			n, err := src.ReadBatch(make([]event.Event, 1))
+			require.ErrorIs(t, err, scap.ErrTimeout)
+			require.Zero(t, n)
+			require.GreaterOrEqual(t, time.Since(start), 2*timeout)
+			require.Less(t, time.Since(start), 2*timeout+5*time.Second)
+		})
+	}
+}
+
+func TestClose(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}, Timeout: time.Minute})
+	onThread(func() { listen(1) })
+	_, err := src.Next()
+	require.NoError(t, err)
+	before, err := src.Stats()
+	require.NoError(t, err)
+
+	ended := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = src.Next()
+		}
+		ended <- err
+	}()
+	time.Sleep(10 * time.Millisecond)
+	require.NoError(t, src.Close())
+	require.ErrorIs(t, <-ended, os.ErrClosed, "a waiting read ends")
+
+	require.ErrorIs(t, src.Close(), os.ErrClosed)
+	require.ErrorIs(t, src.NextInto(new(event.Event)), os.ErrClosed)
+	_, err = src.ReadBatch(make([]event.Event, 1))
+	require.ErrorIs(t, err, os.ErrClosed)
+	require.ErrorIs(t, src.Select(Selection{All: true}), os.ErrClosed)
+	require.ErrorIs(t, src.SetSnaplen(80), os.ErrClosed)
+	after, err := src.Stats()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, after.Delivered, before.Delivered)
+}
+
+func TestEverythingLoadsAndEveryEventIsWhole(t *testing.T) {
+	src := mustOpen(t, Options{All: true, Enter: true, Tracepoints: Tracepoints(), Timeout: -1})
+	evs := make([]event.Event, 512)
+	seen := map[event.Type]int{}
+	var text []byte
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		onThread(func() { listen(1); umount("/no/such/mount") })
+		n, err := src.ReadBatch(evs)
+		if errors.Is(err, scap.ErrTimeout) {
+			continue
+		}
+		require.NoError(t, err)
+		for i := range evs[:n] {
+			ev := &evs[i]
+			info := ev.Info()
+			require.NotNil(t, info, "type %d", ev.Type())
+			require.Equal(t, len(info.Params), ev.NumParams(), info.Symbol)
+			for j, v := range ev.Params() {
+				if size, ok := info.Params[j].Type.Size(); ok && len(v) > 0 {
+					require.Len(t, v, size, "%s.%s", info.Symbol, info.Params[j].Name)
+				}
+			}
+			text = ev.AppendArgs(text[:0])
+			require.NotContains(t, string(text), "\x00")
+			seen[ev.Type()]++
+		}
+	}
+	require.Positive(t, seen[listenExit])
+	require.Positive(t, seen[umount2Exit])
+	require.Greater(t, len(seen), 5)
+	t.Logf("%d types of events", len(seen))
+}
+
+func TestReadingDoesNotAllocate(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}, CPUsPerRing: -1})
+	const events = 2000
+	onThread(func() {
+		for i := range 3 * events {
+			listen(i)
+		}
+	})
+	var ev event.Event
+	require.Zero(t, testing.AllocsPerRun(events-1, func() {
+		if _, err := src.Next(); err != nil {
+			t.Error(err)
+		}
+		if err := src.NextInto(&ev); err != nil {
+			t.Error(err)
+		}
+	}))
+	evs := make([]event.Event, 64)
+	require.Zero(t, testing.AllocsPerRun(10, func() {
+		if _, err := src.ReadBatch(evs); err != nil {
+			t.Error(err)
+		}
+	}))
+}
+
+// produce makes listen calls from n threads until stop.
+func produce(n int) (stop func()) {
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			for !over.Load() {
+				listen(1)
+			}
+		})
+	}
+	return func() {
+		over.Store(true)
+		wg.Wait()
+	}
+}
+
+// BenchmarkDrain reads rings that are full beforehand: the cost of reading alone.
+func BenchmarkDrain(b *testing.B) {
+	for _, batch := range []int{1, 256} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			src := mustOpen(b, Options{Syscalls: []string{"listen"}, CPUsPerRing: -1, Timeout: -1})
+			fill := func() {
+				b.StopTimer()
+				onThread(func() {
+					for range 100_000 {
+						listen(1)
+					}
+				})
+				b.StartTimer()
+			}
+			evs := make([]event.Event, batch)
+			var ev event.Event
+			var busy time.Duration
+			left := 0
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; i < b.N; {
+				if left <= 0 {
+					for _, err := src.ReadBatch(make([]event.Event, 1024)); err == nil; _, err = src.ReadBatch(evs) {
+					}
+					fill()
+					left = 100_000
+				}
+				start := time.Now()
+				n, err := 1, error(nil)
+				for range min(left, b.N-i, 1000) {
+					if batch == 1 {
+						err = src.NextInto(&ev)
+					} else {
+						n, err = src.ReadBatch(evs)
+					}
+					if err != nil {
+						break
+					}
+					i += n
+					left -= n
+					if left <= 0 || i >= b.N {
+						break
+					}
+				}
+				busy += time.Since(start)
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64(b.N)/busy.Seconds(), "events/s")
+		})
+	}
+}
+
+// BenchmarkLive reads beside a producer on each other CPU.
+func BenchmarkLive(b *testing.B) {
+	src := mustOpen(b, Options{Syscalls: []string{"listen"}})
+	stop := produce(max(runtime.NumCPU()-1, 1))
+	defer stop()
+	evs := make([]event.Event, 1024)
+	events := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n, err := src.ReadBatch(evs)
+		if !errors.Is(err, scap.ErrTimeout) {
+			require.NoError(b, err)
+		}
+		events += n
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	stats, err := src.Stats()
+	require.NoError(b, err)
+	b.ReportMetric(float64(stats.Drops.Total())/float64(stats.Seen), "lost/event")
+}

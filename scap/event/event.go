@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// Type is an event code. Codes up to 453 are those of the reference schema;
+// from [FirstOwn] on they are this project's. Even codes are enter events, odd
+// ones exit events.
+type Type uint16
+
+// FirstOwn is the first code the reference schema does not have.
+const FirstOwn Type = 0x8000
+
+// Enter tells whether t is the code of an enter event. Tracepoints and
+// metaevents have enter codes, too.
+func (t Type) Enter() bool { return t&1 == 0 }
+
+// String is the event's name, or its number when the type is not known.
+func (t Type) String() string {
+	if info := Lookup(t); info != nil {
+		return info.Name
+	}
+	return fmt.Sprintf("event(%d)", uint16(t))
+}
+
+const (
+	// HeaderSize is the number of bytes before the param lengths.
+	HeaderSize = 26
+	// MaxParams is the largest number of params an event may have.
+	MaxParams = 32
+	// MaxSize is the largest event, in bytes, that is not of a large-payload type.
+	MaxSize = 1 << 16
+)
+
+var (
+	// ErrTruncated: the buffer ends before the event does.
+	ErrTruncated = errors.New("event is truncated")
+	// ErrCorrupt: lengths contradict each other or the event's type.
+	ErrCorrupt = errors.New("event is corrupt")
+	// ErrType: a typed decoder was given an event of another type.
+	ErrType = errors.New("event is of another type")
+	// ErrTooLarge: a param or an event does not fit its length field.
+	ErrTooLarge = errors.New("event is too large")
+)
+
+// Event is a view of one event. The zero value is an event without params;
+// [Event.Reset] puts it on a buffer. It holds for as long as the buffer does:
+// an Event from a scap.Source until the source's next read.
+type Event struct {
+	buf    []byte // exactly the event
+	n      uint16 // params
+	cpu    uint16
+	wide   bool // 4-byte lengths
+	hidden bool
+}
+
+// Reset makes e a view of the event at the start of buf; bytes after it are
+// left alone. cpu is the CPU, or the index of the ring, that it came from.
+//
+// The header and all lengths are checked once, here. The error wraps
+// [ErrTruncated] when buf is too short and [ErrCorrupt] when no longer buffer
+// would help; e is then empty. More params than the table knows are accepted (a
+// newer producer), and so are bytes between the last param and the end.
+func (e *Event) Reset(buf []byte, cpu int) error {
+	*e = Event{}
+	if len(buf) < HeaderSize {
+		return ErrTruncated
+	}
+	size := binary.NativeEndian.Uint32(buf[16:])
+	n := binary.NativeEndian.Uint32(buf[22:])
+	wide := largePayload(Type(binary.NativeEndian.Uint16(buf[20:])))
+	if err := checkLengths(buf, size, n, wide); err != nil {
+		return err
+	}
+	e.buf = buf[:size:size]
+	e.n = uint16(n)
+	e.cpu = uint16(cpu)
+	e.wide = wide
+	return nil
+}
+
+// ResetUnchecked is [Event.Reset] for an event whose lengths were checked
+// before, or that comes from a trusted writer such as our own driver. buf is
+// exactly the event.
+func (e *Event) ResetUnchecked(buf []byte, cpu int) {
+	e.buf = buf
+	e.n = uint16(binary.NativeEndian.Uint32(buf[22:]))
+	e.cpu = uint16(cpu)
+	e.wide = largePayload(Type(binary.NativeEndian.Uint16(buf[20:])))
+	e.hidden = false
+}
+
+func checkLengths(buf []byte, size, n uint32, wide bool) error {
+	width := uint64(2)
+	if wide {
+		width = 4
+	}
+	head := HeaderSize + width*uint64(n)
+	if n > MaxParams || uint64(size) < head {
+		return ErrCorrupt
+	}
+	if uint64(len(buf)) < head {
+		return ErrTruncated
+	}
+	sum := head
+	for lens := buf[HeaderSize:head]; len(lens) > 0; lens = lens[width:] {
+		if wide {
+			sum += uint64(binary.NativeEndian.Uint32(lens))
+		} else {
+			sum += uint64(binary.NativeEndian.Uint16(lens))
+		}
+	}
+	if sum > uint64(size) {
+		return ErrCorrupt
+	}
+	if uint64(len(buf)) < uint64(size) {
+		return ErrTruncated
+	}
+	return nil
+}
+
+// Bytes is the whole event, header included.
+func (e *Event) Bytes() []byte { return e.buf }
+
+// Timestamp is in ns since the Unix epoch.
+func (e *Event) Timestamp() uint64 {
+	if len(e.buf) < HeaderSize {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(e.buf)
+}
+
+// TID is the thread id in the initial pid namespace; all ones for events that
+// no thread made.
+func (e *Event) TID() uint64 {
+	if len(e.buf) < HeaderSize {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(e.buf[8:])
+}
+
+// Type is the event code.
+func (e *Event) Type() Type {
+	if len(e.buf) < HeaderSize {
+		return 0
+	}
+	return Type(binary.NativeEndian.Uint16(e.buf[20:]))
+}
+
+// CPU is the CPU, or the index of the ring, the event came from.
+func (e *Event) CPU() int { return int(e.cpu) }
+
+// NumParams is the number of params the event has, which may be fewer than its
+// type has now (an older producer) or more (a newer one).
+func (e *Event) NumParams() int { return int(e.n) }
+
+// Param is the i-th param's bytes: nil when the event has no such param, not
+// nil but of length 0 when it is there and empty (there was no value to send).
+func (e *Event) Param(i int) []byte {
+	if uint(i) >= uint(e.n) {
+		return nil
+	}
+	if e.wide {
+		off := HeaderSize + 4*int(e.n)
+		lens := e.buf[HeaderSize:off]
+		for j := range i {
+			off += int(binary.NativeEndian.Uint32(lens[4*j:]))
+		}
+		end := off + int(binary.NativeEndian.Uint32(lens[4*i:]))
+		return e.buf[off:end:end]
+	}
+	off := HeaderSize + 2*int(e.n)
+	lens := e.buf[HeaderSize:off]
+	for j := range i {
+		off += int(binary.NativeEndian.Uint16(lens[2*j:]))
+	}
+	end := off + int(binary.NativeEndian.Uint16(lens[2*i:]))
+	return e.buf[off:end:end]
+}
+
+// Hidden tells that the event is for the state only, not to be shown: captures
+// can mark events so.
+func (e *Event) Hidden() bool { return e.hidden }
+
+// SetHidden marks the view, not the event's bytes; Reset clears the mark.
+func (e *Event) SetHidden(hidden bool) { e.hidden = hidden }
+
+// Params ranges over all params in order; for many of them it is quicker than
+// asking for each.
+func (e *Event) Params() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		width := 2
+		if e.wide {
+			width = 4
+		}
+		off := HeaderSize + width*int(e.n)
+		for i := range int(e.n) {
+			var size int
+			if e.wide {
+				size = int(binary.NativeEndian.Uint32(e.buf[HeaderSize+4*i:]))
+			} else {
+				size = int(binary.NativeEndian.Uint16(e.buf[HeaderSize+2*i:]))
+			}
+			if !yield(i, e.buf[off:off+size:off+size]) {
+				return
+			}
+			off += size
+		}
+	}
+}
+
+// Info describes the event's type; nil when the code is not known.
+func (e *Event) Info() *Info { return Lookup(e.Type()) }
+
+// Clone copies the event into memory of its own, which outlives the source's
+// next read.
+func (e *Event) Clone() Event {
+	c := *e
+	c.buf = append([]byte(nil), e.buf...)
+	return c
+}
+
+// CopyTo appends the event's bytes to arena and makes dst a view of the copy.
+// It returns the grown arena: one allocation serves many events.
+func (e *Event) CopyTo(dst *Event, arena []byte) []byte {
+	n := len(arena)
+	arena = append(arena, e.buf...)
+	*dst = *e
+	dst.buf = arena[n:len(arena):len(arena)]
+	return arena
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func mustBuild(tb testing.TB, t Type, ts, tid uint64, params ...[]byte) []byte {
+	tb.Helper()
+	var b Builder
+	b.Begin(t, ts, tid, len(params))
+	for _, p := range params {
+		b.Add(p)
+	}
+	raw, err := b.End()
+	require.NoError(tb, err)
+	return slices.Clone(raw)
+}
+
+func u16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
+func u32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+func u64(v uint64) []byte { return binary.NativeEndian.AppendUint64(nil, v) }
+func s64(v int64) []byte  { return u64(uint64(v)) }
+
+// The worked example of the capture file's description: unlink of "/x" that
+// failed with ENOENT.
+func unlinkEvent(tb testing.TB) []byte {
+	return mustBuild(tb, 301, 0x1122334455667788, 0x0102, s64(-2), []byte("/x\x00"))
+}
+
+func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
+	raw := unlinkEvent(t)
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		require.Equal(t, []byte{
+			0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x02, 0x01, 0, 0, 0, 0, 0, 0, 0x29, 0, 0, 0, 0x2d, 0x01, 2, 0, 0, 0,
+			8, 0, 3, 0, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, '/', 'x', 0,
+		}, raw)
+	}
+	var ev Event
+	require.NoError(t, ev.Reset(append(slices.Clone(raw), 0xaa, 0xbb), 3))
+	require.Equal(t, raw, ev.Bytes())
+	require.EqualValues(t, 0x1122334455667788, ev.Timestamp())
+	require.EqualValues(t, 0x0102, ev.TID())
+	require.EqualValues(t, 301, ev.Type())
+	require.Equal(t, 3, ev.CPU())
+	require.Equal(t, 2, ev.NumParams())
+	require.Equal(t, s64(-2), ev.Param(0))
+	require.Equal(t, "/x\x00", string(ev.Param(1)))
+	require.Nil(t, ev.Param(2))
+	require.Nil(t, ev.Param(-1))
+	require.Equal(t, "unlink", ev.Info().Name)
+	require.Equal(t, "res=-2(ENOENT) path=/x", string(ev.AppendArgs(nil)))
+
+	var fast Event
+	fast.ResetUnchecked(raw, 3)
+	require.Equal(t, ev.Bytes(), fast.Bytes())
+	require.Equal(t, ev.Param(1), fast.Param(1))
+}
+
+func TestAnEmptyParamIsNotAMissingOne(t *testing.T) {
+	var ev Event
+	require.NoError(t, ev.Reset(mustBuild(t, 301, 0, 1, nil, nil), 0))
+	require.NotNil(t, ev.Param(1))
+	require.Empty(t, ev.Param(1))
+	require.Nil(t, ev.Param(2))
+	require.Equal(t, "<NA>", string(ev.AppendParam(nil, 2)))
+}
+
+func TestTheZeroEventHasNothing(t *testing.T) {
+	var ev Event
+	require.Zero(t, ev.Timestamp())
+	require.Zero(t, ev.TID())
+	require.Zero(t, ev.Type())
+	require.Zero(t, ev.NumParams())
+	require.Nil(t, ev.Param(0))
+	for range ev.Params() {
+		t.Fatal("a param")
+	}
+	c := ev.Clone()
+	require.Empty(t, c.Bytes())
+}
+
+func TestLargePayloadTypesHaveWideLengths(t *testing.T) {
+	big := make([]byte, 100_000)
+	big[99_999] = 1
+	raw := mustBuild(t, 402, 1, 2, u32(7), []byte("n\x00"), big)
+	require.Len(t, raw, HeaderSize+3*4+4+2+len(big))
+	var ev Event
+	require.NoError(t, ev.Reset(raw, 0))
+	require.Equal(t, big, ev.Param(2))
+	for n := range 60 {
+		require.ErrorIs(t, ev.Reset(raw[:n], 0), ErrTruncated)
+		require.Zero(t, ev.NumParams())
+	}
+	require.ErrorIs(t, ev.Reset(raw[:len(raw)-1], 0), ErrTruncated)
+}
+
+func TestEveryProperPrefixIsTruncated(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for info := range All() {
+		full := sample(t, info, r)
+		var ev Event
+		require.NoError(t, ev.Reset(full, 0))
+		for n := range full {
+			require.ErrorIs(t, ev.Reset(full[:n], 0), ErrTruncated, "%s: %d of %d bytes", info.Symbol, n, len(full))
+		}
+		for i := range info.Params {
+			require.NotContains(t, string(ev.AppendParam(nil, i)), "\x00")
+		}
+	}
+}
+
+func TestLengthsThatContradictAreCorrupt(t *testing.T) {
+	tests := map[string]func(b []byte){
+		"the event is shorter than its header":        func(b []byte) { binary.NativeEndian.PutUint32(b[16:], 25) },
+		"the event is shorter than its lengths":       func(b []byte) { binary.NativeEndian.PutUint32(b[16:], 29) },
+		"a param reaches beyond the event":            func(b []byte) { binary.NativeEndian.PutUint16(b[28:], 4) },
+		"the first param leaves no room for the next": func(b []byte) { binary.NativeEndian.PutUint16(b[26:], 9) },
+		"there are more params than there may be":     func(b []byte) { binary.NativeEndian.PutUint32(b[22:], MaxParams+1) },
+		"the number of params is absurd":              func(b []byte) { binary.NativeEndian.PutUint32(b[22:], 0xffffffff) },
+	}
+	for name, harm := range tests {
+		t.Run(name, func(t *testing.T) {
+			raw := unlinkEvent(t)
+			harm(raw)
+			ev := Event{n: 9}
+			require.ErrorIs(t, ev.Reset(raw, 0), ErrCorrupt)
+			require.Zero(t, ev)
+		})
+	}
+}
+
+func TestBytesBehindTheLastParamAreLeftAlone(t *testing.T) {
+	raw := append(unlinkEvent(t), 1, 2, 3)
+	binary.NativeEndian.PutUint32(raw[16:], uint32(len(raw)))
+	var ev Event
+	require.NoError(t, ev.Reset(raw, 0))
+	require.Equal(t, "/x\x00", string(ev.Param(1)))
+	require.Len(t, ev.Bytes(), len(raw))
+}
+
+func TestParamsRangesOverAll(t *testing.T) {
+	for _, raw := range [][]byte{
+		unlinkEvent(t),
+		mustBuild(t, 402, 1, 2, u32(7), nil, []byte("data")),
+		mustBuild(t, 5, 1, 2),
+	} {
+		var ev Event
+		require.NoError(t, ev.Reset(raw, 0))
+		n := 0
+		for i, v := range ev.Params() {
+			require.Equal(t, n, i)
+			require.Equal(t, ev.Param(i), v)
+			n++
+		}
+		require.Equal(t, ev.NumParams(), n)
+		for range ev.Params() {
+			break
+		}
+	}
+}
+
+func TestCopiesOutliveTheBuffer(t *testing.T) {
+	raw := unlinkEvent(t)
+	var ev, second Event
+	require.NoError(t, ev.Reset(raw, 5))
+	first := ev.Clone()
+	arena := ev.CopyTo(&second, make([]byte, 0, 100))
+	require.Equal(t, raw, arena)
+	clear(raw)
+	for _, c := range []Event{first, second} {
+		require.Equal(t, "/x\x00", string(c.Param(1)))
+		require.EqualValues(t, 301, c.Type())
+		require.Equal(t, 5, c.CPU())
+	}
+}
+
+func TestBuilderRefusesWhatDoesNotFit(t *testing.T) {
+	tests := map[string]struct {
+		build func(b *Builder)
+		want  error
+	}{
+		"more params than announced":     {func(b *Builder) { b.Begin(5, 0, 0, 1); b.AddInt64(1); b.AddInt64(2) }, ErrCorrupt},
+		"more params than there may be":  {func(b *Builder) { b.Begin(5, 0, 0, MaxParams+1) }, ErrTooLarge},
+		"a negative number of params":    {func(b *Builder) { b.Begin(5, 0, 0, -1) }, ErrTooLarge},
+		"a param of 64 KiB":              {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, 1<<16)) }, ErrTooLarge},
+		"an event of 64 KiB and one":     {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-1)) }, ErrTooLarge},
+		"an event of exactly 64 KiB":     {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-2)) }, nil},
+		"fewer params than announced":    {func(b *Builder) { b.Begin(5, 0, 0, 2); b.AddInt64(1) }, nil},
+		"a large-payload type may be so": {func(b *Builder) { b.Begin(402, 0, 0, 1); b.Add(make([]byte, 1<<17)) }, nil},
+	}
+	var b Builder // one for all: an error does not stay
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.build(&b)
+			raw, err := b.End()
+			require.ErrorIs(t, err, test.want)
+			if err != nil {
+				require.Nil(t, raw)
+				return
+			}
+			require.NoError(t, new(Event).Reset(raw, 0))
+		})
+	}
+}
+
+func TestBuilderWritesEveryWidth(t *testing.T) {
+	var b Builder
+	b.Begin(5, 1, 2, 9)
+	b.AddUint8(1)
+	b.AddUint16(2)
+	b.AddUint32(3)
+	b.AddUint64(4)
+	b.AddInt32(-5)
+	b.AddInt64(-6)
+	b.AddString("seven")
+	b.AddEmpty()
+	b.Add([]byte{9})
+	raw, err := b.End()
+	require.NoError(t, err)
+	var ev Event
+	require.NoError(t, ev.Reset(raw, 0))
+	want := [][]byte{{1}, u16(2), u32(3), u64(4), u32(^uint32(4)), s64(-6), []byte("seven\x00"), {}, {9}}
+	for i, v := range ev.Params() {
+		require.Equal(t, want[i], v, "param %d", i)
+	}
+}
+
+func TestLookupKnowsExactlyTheTable(t *testing.T) {
+	seen := map[Type]bool{}
+	last := -1
+	for info := range All() {
+		require.Same(t, info, Lookup(info.Code))
+		require.Greater(t, int(info.Code), last, "codes ascend")
+		last = int(info.Code)
+		require.False(t, seen[info.Code])
+		seen[info.Code] = true
+		require.Equal(t, info.Enter, info.Code.Enter(), info.Symbol)
+		require.LessOrEqual(t, len(info.Params), MaxParams, info.Symbol)
+		require.Equal(t, largePayload(info.Code), info.Flags&LargePayload != 0, info.Symbol)
+		if info.FDParam >= 0 {
+			require.Contains(t, []ParamType{ParamFD, ParamFD32}, info.Params[info.FDParam].Type, info.Symbol)
+		}
+		for i := range info.Params {
+			p := &info.Params[i]
+			require.NotEqual(t, "unknown", p.Type.String(), info.Symbol)
+			// Old versions hold relative paths, too, with the directory in
+			// another event.
+			if p.DirFD >= 0 {
+				require.Equal(t, ParamFSRelPath, p.Type, "%s.%s", info.Symbol, p.Name)
+				require.Equal(t, ParamFD, info.Params[p.DirFD].Type, "%s.%s", info.Symbol, p.Name)
+			}
+			require.Equal(t, p.Type == ParamDyn, p.Dyn != nil, "%s.%s", info.Symbol, p.Name)
+			require.Equal(t, i, info.Param(p.Name), "%s.%s", info.Symbol, p.Name)
+		}
+	}
+	for _, code := range []Type{454, 1000, FirstOwn - 1, 0xffff} {
+		require.Nil(t, Lookup(code))
+	}
+	require.Equal(t, "unlink", Type(301).String())
+	require.Equal(t, "event(1000)", Type(1000).String())
+	require.Equal(t, -1, Lookup(301).Param("nosuch"))
+}
+
+func TestParamTypesHaveNamesAndSizes(t *testing.T) {
+	for i := range ParamType(paramTypes) {
+		got, ok := ParseParamType(i.String())
+		require.True(t, ok)
+		require.Equal(t, i, got)
+	}
+	_, ok := ParseParamType("nosuch")
+	require.False(t, ok)
+	require.Equal(t, "unknown", ParamType(paramTypes).String())
+	_, ok = ParamType(paramTypes).Size()
+	require.False(t, ok)
+	size, ok := ParamErrno.Size()
+	require.True(t, ok)
+	require.Equal(t, 8, size)
+	_, ok = ParamCharbuf.Size()
+	require.False(t, ok)
+}
+
+// sample is a valid event of the type with values of every shape.
+func sample(tb testing.TB, info *Info, r *rand.Rand) []byte {
+	params := make([][]byte, len(info.Params))
+	for i := range params {
+		params[i] = sampleValue(&info.Params[i], r)
+	}
+	return mustBuild(tb, info.Code, r.Uint64(), r.Uint64(), params...)
+}
+
+func sampleValue(p *ParamInfo, r *rand.Rand) []byte {
+	random := func(n int) []byte { return random(r, n) }
+	if r.IntN(8) == 0 {
+		return nil
+	}
+	if size, ok := p.Type.Size(); ok {
+		if r.IntN(2) == 0 { // a small number
+			v := s64(r.Int64N(300) - 150)
+			if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+				return append(v, s64(-1)...)[:size]
+			}
+		}
+		return random(size)
+	}
+	switch p.Type {
+	case ParamCharbuf, ParamFSPath, ParamFSRelPath, ParamCharbufArray:
+		return append(random(r.IntN(20)), 0)
+	case ParamSockaddr:
+		family := [][]byte{append([]byte{1}, "/run/x\x00"...), append([]byte{2}, random(6)...), append([]byte{10}, random(18)...)}
+		return family[r.IntN(3)]
+	case ParamSocktuple:
+		family := [][]byte{append([]byte{1}, append(random(16), "/run/x\x00"...)...), append([]byte{2}, random(12)...), append([]byte{10}, random(36)...)}
+		return family[r.IntN(3)]
+	case ParamFDList:
+		n := r.IntN(4)
+		return append(u16(uint16(n)), random(10*n)...)
+	case ParamDyn:
+		i := r.IntN(len(p.Dyn))
+		return append([]byte{byte(i)}, sampleValue(&ParamInfo{Type: p.Dyn[i].Type}, r)...)
+	}
+	return random(r.IntN(40))
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"net/netip"
+)
+
+// Address families as events carry them (Linux's numbers).
+const (
+	FamilyUnix = 1
+	FamilyIPv4 = 2
+	FamilyIPv6 = 10
+)
+
+// SockAddr is a ParamSockaddr value:
+//
+//	unix  1, path with its NUL (an abstract name without its leading NUL)
+//	IPv4  2, 4 bytes address, u16 port
+//	IPv6  10, 16 bytes address, u16 port
+//
+// Addresses stand in network order, ports in host order.
+type SockAddr []byte
+
+// Family is FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 when empty.
+func (a SockAddr) Family() uint8 {
+	if len(a) == 0 {
+		return 0
+	}
+	return a[0]
+}
+
+// AddrPort is the address of an IPv4 or IPv6 value.
+func (a SockAddr) AddrPort() (netip.AddrPort, bool) {
+	switch a.Family() {
+	case FamilyIPv4:
+		return addrPort4(a[1:])
+	case FamilyIPv6:
+		return addrPort6(a[1:])
+	}
+	return netip.AddrPort{}, false
+}
+
+// Path is the path of a unix value, without its NUL; nil for others.
+func (a SockAddr) Path() []byte {
+	if a.Family() != FamilyUnix {
+		return nil
+	}
+	return CString(a[1:])
+}
+
+// SockTuple is a ParamSocktuple value:
+//
+//	unix  1, u64 source pointer, u64 destination pointer, path with its NUL
+//	IPv4  2, 4 bytes source, u16 port, 4 bytes destination, u16 port
+//	IPv6  10, 16 bytes source, u16 port, 16 bytes destination, u16 port
+type SockTuple []byte
+
+// Family is FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 when empty.
+func (t SockTuple) Family() uint8 {
+	if len(t) == 0 {
+		return 0
+	}
+	return t[0]
+}
+
+// Source is the end the data comes from, of an IPv4 or IPv6 tuple.
+func (t SockTuple) Source() (netip.AddrPort, bool) {
+	switch t.Family() {
+	case FamilyIPv4:
+		return addrPort4(t[1:])
+	case FamilyIPv6:
+		return addrPort6(t[1:])
+	}
+	return netip.AddrPort{}, false
+}
+
+// Dest is the end the data goes to, of an IPv4 or IPv6 tuple.
+func (t SockTuple) Dest() (netip.AddrPort, bool) {
+	switch {
+	case t.Family() == FamilyIPv4 && len(t) >= 7:
+		return addrPort4(t[7:])
+	case t.Family() == FamilyIPv6 && len(t) >= 19:
+		return addrPort6(t[19:])
+	}
+	return netip.AddrPort{}, false
+}
+
+// Pointers are the kernel addresses of a unix tuple's sockets: identities, not
+// to be followed.
+func (t SockTuple) Pointers() (source, dest uint64, ok bool) {
+	if t.Family() != FamilyUnix || len(t) < 17 {
+		return 0, 0, false
+	}
+	return binary.NativeEndian.Uint64(t[1:]), binary.NativeEndian.Uint64(t[9:]), true
+}
+
+// Path is the path of a unix tuple, without its NUL; nil for others.
+func (t SockTuple) Path() []byte {
+	if t.Family() != FamilyUnix || len(t) < 17 {
+		return nil
+	}
+	return CString(t[17:])
+}
+
+func addrPort4(v []byte) (netip.AddrPort, bool) {
+	if len(v) < 6 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(v)), binary.NativeEndian.Uint16(v[4:])), true
+}
+
+func addrPort6(v []byte) (netip.AddrPort, bool) {
+	if len(v) < 18 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(v)), binary.NativeEndian.Uint16(v[16:])), true
+}
+
+// FDList is a ParamFDList value: u16 count, then count times i64 fd, u16 poll
+// flags.
+type FDList []byte
+
+// Len is the number of whole entries.
+func (l FDList) Len() int {
+	if len(l) < 2 {
+		return 0
+	}
+	return min(int(binary.NativeEndian.Uint16(l)), (len(l)-2)/10)
+}
+
+// At is the i-th entry; flags are those of the poll_flags set.
+func (l FDList) At(i int) (fd int64, flags uint16) {
+	v := l[2+10*i:]
+	return int64(binary.NativeEndian.Uint64(v)), binary.NativeEndian.Uint16(v[8:])
+}
+
+// Dyn is a ParamDyn value: which of ParamInfo.Dyn, then the value in that type.
+type Dyn []byte
+
+// Index selects from ParamInfo.Dyn; -1 when empty.
+func (d Dyn) Index() int {
+	if len(d) == 0 {
+		return -1
+	}
+	return int(d[0])
+}
+
+// Value is what follows the index.
+func (d Dyn) Value() []byte {
+	if len(d) == 0 {
+		return nil
+	}
+	return d[1:]
+}
+
+// Strings is a run of NUL-ended strings: arguments, environment, cgroups.
+type Strings []byte
+
+// All ranges over the strings, without their NULs; a last one that lacks its
+// NUL counts, too.
+func (s Strings) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for v := []byte(s); len(v) > 0; {
+			item, rest, _ := bytes.Cut(v, nul)
+			if !yield(item) {
+				return
+			}
+			v = rest
+		}
+	}
+}
+
+var nul = []byte{0}

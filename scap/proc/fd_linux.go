@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// anonTypes are the files that have no path, by what /proc calls them.
+var anonTypes = map[string]FDType{
+	"[eventfd]":     FDEvent,
+	"[eventpoll]":   FDEventPoll,
+	"[signalfd]":    FDSignal,
+	"[timerfd]":     FDTimer,
+	"inotify":       FDInotify,
+	"[userfaultfd]": FDUserfault,
+	"[io_uring]":    FDIOUring,
+	"[pidfd]":       FDPidfd,
+	"bpf-map":       FDBPF,
+	"bpf-prog":      FDBPF,
+	"bpf_link":      FDBPF,
+	"bpf_iter":      FDBPF,
+	"bpf-token":     FDBPF,
+	"btf":           FDBPF,
+}
+
+// fds reads what the process has open, by number.
+func (w *worker) fds(dir int) []FD {
+	open, err := unix.Openat(dir, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	f := os.NewFile(uintptr(open), "fd")
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	fds := make([]FD, 0, len(names))
+	p := &fdReader{worker: w, dir: dir, open: open, info: -1}
+	defer p.close()
+	for _, name := range names {
+		num, err := strconv.ParseInt(name, 10, 32)
+		if err != nil {
+			continue
+		}
+		if fd, ok := p.read(name); ok {
+			fd.Num = num
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// fdReader reads the fds of one process.
+type fdReader struct {
+	*worker
+	dir, open, info int
+	net             *netTable
+	mounts          *mountTable
+}
+
+func (p *fdReader) close() {
+	if p.info >= 0 {
+		unix.Close(p.info)
+	}
+}
+
+func (p *fdReader) read(name string) (FD, bool) {
+	link := p.readLink(p.open, name)
+	if link == nil {
+		return FD{}, false // closed meanwhile
+	}
+	if link[0] != '/' {
+		return p.unnamed(name, link), true
+	}
+	if label, ok := bytes.CutPrefix(link, []byte("/memfd:")); ok {
+		fd := FD{Type: FDMemfd, Name: strings.TrimSuffix(string(label), deleted)}
+		fd.Ino = p.inode(name)
+		return fd, true
+	}
+	fd := FD{Type: FDRegular, Name: strings.TrimSuffix(string(link), deleted)}
+	var st unix.Stat_t
+	if unix.Fstatat(p.open, name, &st, 0) == nil {
+		fd.Ino = st.Ino
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFDIR:
+			fd.Type = FDDirectory
+			return fd, true
+		case unix.S_IFIFO:
+			fd.Type = FDPipe
+			return fd, true
+		}
+		fd.Dev = encodeDev(unix.Major(st.Dev), unix.Minor(st.Dev))
+	}
+	flags, mount := p.fdinfo(name)
+	fd.OpenFlags = openFlags(flags)
+	if mount != 0 {
+		// stat has the device of a btrfs subvolume, events that of the mount.
+		if dev, ok := p.mountDev(mount); ok {
+			fd.Dev = dev
+		}
+	}
+	return fd, true
+}
+
+// unnamed is a file whose link is no path: "kind:[inode]" or "anon_inode:kind".
+func (p *fdReader) unnamed(name string, link []byte) FD {
+	kind, rest, _ := bytes.Cut(link, []byte(":"))
+	ino := number(bytes.TrimPrefix(rest, []byte("[")))
+	switch string(kind) {
+	case "socket":
+		fd, ok := p.sockets()[ino]
+		if !ok {
+			fd = FD{Ino: ino, Type: FDUnsupported}
+		}
+		if fd.Type == FDNetlink || fd.Type == FDUnsupported {
+			fd.Name = string(link)
+		}
+		return fd
+	case "pipe":
+		return FD{Ino: ino, Type: FDPipe, Name: string(link)}
+	case "pidfd":
+		return FD{Ino: ino, Type: FDPidfd, Name: p.pidfd(name)}
+	case "anon_inode":
+		fd := FD{Type: FDUnsupported, Name: string(link)}
+		if t, ok := anonTypes[string(rest)]; ok {
+			fd.Type = t
+		}
+		if fd.Type == FDPidfd {
+			fd.Name = p.pidfd(name)
+		}
+		fd.Ino = p.inode(name)
+		return fd
+	}
+	return FD{Ino: ino, Type: FDUnsupported, Name: string(link)}
+}
+
+func (p *fdReader) inode(name string) uint64 {
+	var st unix.Stat_t
+	if unix.Fstatat(p.open, name, &st, 0) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+func (p *fdReader) infoFile(name string) []byte {
+	if p.info < 0 {
+		var err error
+		if p.info, err = unix.Openat(p.dir, "fdinfo", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			p.info = -1
+			return nil
+		}
+	}
+	return p.worker.read(p.info, name)
+}
+
+func (p *fdReader) fdinfo(name string) (flags, mount uint64) {
+	for b := p.infoFile(name); len(b) > 0; {
+		var l []byte
+		l, b = line(b)
+		if v, ok := bytes.CutPrefix(l, []byte("flags:")); ok {
+			w, _ := word(v)
+			flags = octalNumber(w)
+		} else if v, ok := bytes.CutPrefix(l, []byte("mnt_id:")); ok {
+			w, _ := word(v)
+			return flags, number(w)
+		}
+	}
+	return flags, 0
+}
+
+// pidfd is the name of the process that a pidfd stands for.
+func (p *fdReader) pidfd(name string) string {
+	for b := p.infoFile(name); len(b) > 0; {
+		var l []byte
+		l, b = line(b)
+		if v, ok := bytes.CutPrefix(l, []byte("Pid:")); ok {
+			w, _ := word(v)
+			return "/proc/" + string(w)
+		}
+	}
+	return ""
+}
+
+func (p *fdReader) mountDev(id uint64) (uint32, bool) {
+	if p.mounts == nil {
+		ns := string(p.readLink(p.dir, "ns/mnt"))
+		p.s.mu.Lock()
+		m := p.s.mounts[ns]
+		if m == nil {
+			m = &mountTable{}
+			p.s.mounts[ns] = m
+		}
+		p.s.mu.Unlock()
+		m.once.Do(func() { m.devs = mounts(readAll(p.dir, "mountinfo")) })
+		p.mounts = m
+	}
+	dev, ok := p.mounts.devs[id]
+	return dev, ok
+}
+
+// sockets are those of the process's network namespace.
+func (p *fdReader) sockets() map[uint64]FD {
+	if p.net == nil {
+		ns := string(p.readLink(p.dir, "ns/net"))
+		p.s.mu.Lock()
+		n := p.s.nets[ns]
+		if n == nil {
+			n = &netTable{}
+			p.s.nets[ns] = n
+		}
+		p.s.mu.Unlock()
+		n.once.Do(func() { n.sockets = p.readSockets() })
+		p.net = n
+	}
+	return p.net.sockets
+}
+
+func (p *fdReader) readSockets() map[uint64]FD {
+	sockets := map[uint64]FD{}
+	file := func(name string) []byte {
+		if b := readAll(p.dir, "net/"+name); b != nil {
+			return b
+		}
+		return p.s.rootFile("proc/net/" + name)
+	}
+	for _, f := range []struct {
+		name string
+		l4   uint8
+	}{
+		{"raw", L4Raw}, {"raw6", L4Raw}, {"icmp", L4ICMP}, {"icmp6", L4ICMP}, {"udplite", L4UDP}, {"udplite6", L4UDP},
+		{"udp", L4UDP}, {"udp6", L4UDP}, {"tcp", L4TCP}, {"tcp6", L4TCP},
+	} {
+		parseInet(sockets, file(f.name), f.l4)
+	}
+	parseUnix(sockets, file("unix"))
+	parseNetlink(sockets, file("netlink"))
+	return sockets
+}
+
+// readAll reads a file of any size below dir.
+func readAll(dir int, name string) []byte {
+	b, err := os.ReadFile(filepath.Join("/proc/self/fd", strconv.Itoa(dir), name))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// openFlags turns the flags of fdinfo into those that events have.
+func openFlags(native uint64) (flags uint32) {
+	switch native & unix.O_ACCMODE {
+	case unix.O_RDONLY:
+		flags = 1
+	case unix.O_WRONLY:
+		flags = 2
+	case unix.O_RDWR:
+		flags = 3
+	}
+	for _, f := range []struct {
+		native uint64
+		value  uint32
+	}{
+		{unix.O_CREAT, 1 << 2}, {unix.O_APPEND, 1 << 3}, {unix.O_EXCL, 1 << 5}, {unix.O_NONBLOCK, 1 << 6},
+		{unix.O_SYNC, 1 << 7}, {unix.O_DSYNC, 1 << 4}, {unix.O_TRUNC, 1 << 8}, {unix.O_DIRECT, 1 << 9},
+		{unix.O_DIRECTORY, 1 << 10}, {largeFile, 1 << 11}, {unix.O_CLOEXEC, 1 << 12},
+	} {
+		if f.native != 0 && native&f.native == f.native {
+			flags |= f.value
+		}
+	}
+	return flags
+}
+
+// largeFile is the kernel's O_LARGEFILE, which package unix has as 0 on 64-bit
+// systems.
+var largeFile = func() uint64 {
+	switch runtime.GOARCH {
+	case "arm64", "arm":
+		return 0o400000
+	case "ppc64le", "ppc64":
+		return 0o200000
+	}
+	return 0o100000
+}()

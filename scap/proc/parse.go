@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+)
+
+// number is the unsigned decimal number that b begins with; 0 when none does.
+func number(b []byte) uint64 {
+	var v uint64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			break
+		}
+		v = v*10 + uint64(c-'0')
+	}
+	return v
+}
+
+func signedNumber(b []byte) int64 {
+	if len(b) > 0 && b[0] == '-' {
+		return -int64(number(b[1:]))
+	}
+	return int64(number(b))
+}
+
+// hexNumber is the hexadecimal number that b is; ok is false when it is none.
+func hexNumber(b []byte) (v uint64, ok bool) {
+	if len(b) == 0 || len(b) > 16 {
+		return 0, false
+	}
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		v = v<<4 | uint64(c)
+	}
+	return v, true
+}
+
+func octalNumber(b []byte) (v uint64) {
+	for _, c := range b {
+		if c < '0' || c > '7' {
+			break
+		}
+		v = v<<3 | uint64(c-'0')
+	}
+	return v
+}
+
+// word takes the first word of b, without allocating.
+func word(b []byte) (w, rest []byte) {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for i, c := range b {
+		if c == ' ' || c == '\t' || c == '\n' {
+			return b[:i], b[i:]
+		}
+	}
+	return b, nil
+}
+
+func lastWord(b []byte) []byte {
+	b = bytes.TrimRight(b, " \t\n")
+	return b[bytes.LastIndexAny(b, " \t")+1:]
+}
+
+// line takes the first line of b, without its end.
+func line(b []byte) (l, rest []byte) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}
+
+// stat is what is wanted of /proc/PID/stat.
+type stat struct {
+	comm            string
+	state           byte
+	ppid, pgrp, sid int64
+	tty             uint32
+	minflt, majflt  uint64
+	startTicks      uint64
+	kernel          bool
+}
+
+// The process is a kernel thread: PF_KTHREAD.
+const kernelThread = 0x00200000
+
+func parseStat(b []byte) (s stat, ok bool) {
+	// The name may hold anything, parentheses and blanks included.
+	from, to := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if from < 0 || to < from || to+2 >= len(b) {
+		return s, false
+	}
+	s.comm = string(b[from+1 : to])
+	b = b[to+2:]
+	for i := 3; i <= 22; i++ {
+		var w []byte
+		if w, b = word(b); len(w) == 0 {
+			return s, false
+		}
+		switch i {
+		case 3:
+			s.state = w[0]
+		case 4:
+			s.ppid = signedNumber(w)
+		case 5:
+			s.pgrp = signedNumber(w)
+		case 6:
+			s.sid = signedNumber(w)
+		case 7:
+			s.tty = uint32(signedNumber(w))
+		case 9:
+			s.kernel = number(w)&kernelThread != 0
+		case 10:
+			s.minflt = number(w)
+		case 12:
+			s.majflt = number(w)
+		case 22:
+			s.startTicks = number(w)
+		}
+	}
+	return s, true
+}
+
+// parseStatus fills in what /proc/PID/status has; threads is the number of the
+// process's threads.
+func parseStatus(b []byte, t *Thread) (threads uint64, nested bool) {
+	t.PGID = -1
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		key, v, ok := bytes.Cut(l, []byte(":"))
+		if !ok {
+			continue
+		}
+		switch string(key) {
+		case "Tgid":
+			w, _ := word(v)
+			t.PID = signedNumber(w)
+		case "PPid":
+			w, _ := word(v)
+			t.PTID = signedNumber(w)
+		case "Uid", "Gid":
+			_, rest := word(v)
+			w, _ := word(rest) // the effective one
+			if key[0] == 'U' {
+				t.UID = uint32(number(w))
+			} else {
+				t.GID = uint32(number(w))
+			}
+		case "NStgid":
+			t.VPID = signedNumber(lastWord(v))
+			w, rest := word(v)
+			other, _ := word(rest)
+			nested = len(w) > 0 && len(other) > 0
+		case "NSpid":
+			t.VTID = signedNumber(lastWord(v))
+		case "NSpgid":
+			w, _ := word(v)
+			t.PGID = signedNumber(w)
+			t.VPGID = signedNumber(lastWord(v))
+		case "VmSize":
+			w, _ := word(v)
+			t.VMSize = uint32(number(w))
+		case "VmRSS":
+			w, _ := word(v)
+			t.VMRSS = uint32(number(w))
+		case "VmSwap":
+			w, _ := word(v)
+			t.VMSwap = uint32(number(w))
+		case "CapInh":
+			t.CapInheritable = capabilities(v)
+		case "CapPrm":
+			t.CapPermitted = capabilities(v)
+		case "CapEff":
+			t.CapEffective = capabilities(v)
+		case "Threads":
+			w, _ := word(v)
+			threads = number(w)
+		}
+	}
+	return threads, nested
+}
+
+func capabilities(v []byte) uint64 {
+	w, _ := word(v)
+	n, _ := hexNumber(w)
+	return n
+}
+
+// maxList is the most that captures keep of a list of strings.
+const maxList = 4096
+
+// clipList keeps the items that fit.
+func clipList(b []byte) string {
+	if len(b) > maxList {
+		b = b[:maxList]
+		if i := bytes.LastIndexByte(b, 0); i >= 0 {
+			b = b[:i+1]
+		}
+	}
+	if len(b) > 0 && b[len(b)-1] != 0 && len(b) < maxList {
+		return string(b) + "\x00"
+	}
+	return string(b)
+}
+
+// openFiles is the soft limit in /proc/PID/limits; the largest number when there
+// is none.
+func openFiles(b []byte) int64 {
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		if rest, ok := bytes.CutPrefix(l, []byte("Max open files")); ok {
+			w, _ := word(rest)
+			if string(w) == "unlimited" {
+				return 1<<63 - 1
+			}
+			return signedNumber(w)
+		}
+	}
+	return 0
+}
+
+// cgroupList is /proc/PID/cgroup in the form that events have: subsys=path for
+// each controller. Hierarchies without controllers have a name only and are left
+// out; those of version 2 have the controllers of unified.
+func cgroupList(b []byte, unified []string) string {
+	var out strings.Builder
+	add := func(subsys, path []byte) {
+		out.Write(subsys)
+		out.WriteByte('=')
+		out.Write(path)
+		out.WriteByte(0)
+	}
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		_, rest, ok := bytes.Cut(l, []byte(":"))
+		if !ok {
+			continue
+		}
+		subsystems, path, ok := bytes.Cut(rest, []byte(":"))
+		if !ok || bytes.HasPrefix(subsystems, []byte("name=")) {
+			continue
+		}
+		if len(subsystems) == 0 {
+			for _, s := range unified {
+				// The unified hierarchy comes last; a controller is in one only.
+				if !strings.Contains("\x00"+out.String(), "\x00"+s+"=") {
+					add([]byte(s), path)
+				}
+			}
+			continue
+		}
+		for len(subsystems) > 0 {
+			var s []byte
+			s, subsystems, _ = bytes.Cut(subsystems, []byte(","))
+			add(s, path)
+		}
+	}
+	return out.String()
+}
+
+// hexAddr is an address and port as /proc/net has them: words of 32 bits in the
+// host's byte order, a colon, the port.
+func hexAddr(b []byte) (a netip.AddrPort, ok bool) {
+	host, p, ok := bytes.Cut(b, []byte(":"))
+	if !ok || len(host) != 8 && len(host) != 32 {
+		return a, false
+	}
+	port, ok := hexNumber(p)
+	if !ok || port > 0xffff {
+		return a, false
+	}
+	var raw [16]byte
+	for i := 0; i < len(host); i += 8 {
+		v, ok := hexNumber(host[i : i+8])
+		if !ok {
+			return a, false
+		}
+		binary.NativeEndian.PutUint32(raw[i/2:], uint32(v))
+	}
+	addr := netip.AddrFrom16(raw)
+	if len(host) == 8 {
+		addr = netip.AddrFrom4([4]byte(raw[:4]))
+	}
+	return netip.AddrPortFrom(addr, uint16(port)), true
+}
+
+// parseInet adds the sockets of /proc/net/tcp and its like. One that has no
+// remote end is a server.
+func parseInet(sockets map[uint64]FD, b []byte, l4 uint8) {
+	_, b = line(b)
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		var local, remote, inode []byte
+		for i := range 10 {
+			var w []byte
+			w, l = word(l)
+			switch i {
+			case 1:
+				local = w
+			case 2:
+				remote = w
+			case 9:
+				inode = w
+			}
+		}
+		src, ok1 := hexAddr(local)
+		dst, ok2 := hexAddr(remote)
+		ino := number(inode)
+		if !ok1 || !ok2 || ino == 0 {
+			continue
+		}
+		fd := FD{Ino: ino, Type: FDIPv4, L4: l4, Src: src, Dst: dst}
+		if dst.Addr().IsUnspecified() && dst.Port() == 0 {
+			fd.Type, fd.Dst = FDIPv4Server, netip.AddrPort{}
+		}
+		if src.Addr().Is6() {
+			fd.Type++ // FDIPv6, FDIPv6Server
+		}
+		sockets[ino] = fd
+	}
+}
+
+func parseUnix(sockets map[uint64]FD, b []byte) {
+	_, b = line(b)
+	for len(b) > 0 {
+		var l, w []byte
+		l, b = line(b)
+		w, l = word(l)
+		ptr, _ := hexNumber(bytes.TrimSuffix(w, []byte(":")))
+		for range 6 {
+			w, l = word(l)
+		}
+		ino := number(w)
+		if ino == 0 {
+			continue
+		}
+		path := strings.TrimPrefix(string(bytes.TrimPrefix(l, []byte(" "))), "@")
+		sockets[ino] = FD{Ino: ino, Type: FDUnix, UnixSrc: ptr, Name: path}
+	}
+}
+
+func parseNetlink(sockets map[uint64]FD, b []byte) {
+	_, b = line(b)
+	for len(b) > 0 {
+		var l, w []byte
+		l, b = line(b)
+		if ino := number(lastWord(l)); ino != 0 {
+			w, _ = word(l)
+			ptr, _ := hexNumber(w)
+			sockets[ino] = FD{Ino: ino, Type: FDNetlink, UnixSrc: ptr}
+		}
+	}
+}
+
+// parsePasswd reads a password file; lines that are not complete, and those of
+// NIS, are passed over.
+func parsePasswd(b []byte) (users []User) {
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		f := strings.Split(string(l), ":")
+		if len(f) < 7 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) || !isNumber(f[3]) {
+			continue
+		}
+		users = append(users, User{UID: uint32(number([]byte(f[2]))), GID: uint32(number([]byte(f[3]))), Name: f[0], Home: f[5], Shell: f[6]})
+	}
+	return users
+}
+
+func parseGroup(b []byte) (groups []Group) {
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		f := strings.Split(string(l), ":")
+		if len(f) < 3 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) {
+			continue
+		}
+		groups = append(groups, Group{GID: uint32(number([]byte(f[2]))), Name: f[0]})
+	}
+	return groups
+}
+
+func isNumber(s string) bool {
+	if s == "" || len(s) > 10 {
+		return false
+	}
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// mounts maps the mount ids of /proc/PID/mountinfo to devices in the kernel's
+// 32-bit form.
+func mounts(b []byte) map[uint64]uint32 {
+	m := map[uint64]uint32{}
+	for len(b) > 0 {
+		var l, id, dev []byte
+		l, b = line(b)
+		id, l = word(l)
+		_, l = word(l)
+		dev, _ = word(l)
+		major, minor, ok := bytes.Cut(dev, []byte(":"))
+		if ok {
+			m[number(id)] = encodeDev(uint32(number(major)), uint32(number(minor)))
+		}
+	}
+	return m
+}
+
+func encodeDev(major, minor uint32) uint32 {
+	return minor&0xff | major<<8 | minor&^0xff<<12
+}

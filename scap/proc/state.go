@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// State is an operating system at one moment.
+type State struct {
+	Machine    Machine
+	Interfaces []Interface
+	Users      []User
+	Groups     []Group
+	Threads    []Thread // process leaders before their other threads
+}
+
+// Machine is what does not change while a capture runs.
+type Machine struct {
+	NumCPUs  uint32
+	Memory   uint64 // bytes
+	MaxPID   uint64 // highest pid; captures mostly have 0
+	Hostname string
+	BootTime uint64 // ns since the Unix epoch
+	Flags    uint64
+}
+
+// Interface is one address of a network interface.
+type Interface struct {
+	Name      string
+	Addr      netip.Addr
+	Netmask   netip.Addr
+	Broadcast netip.Addr // all zeros when it has none
+	Speed     uint64     // of the link; 0 when not known
+}
+
+// User is an entry of the user list.
+type User struct {
+	UID, GID          uint32
+	Name, Home, Shell string
+}
+
+// Group is an entry of the group list.
+type Group struct {
+	GID  uint32
+	Name string
+}
+
+// NoID is the uid, gid or login uid "none".
+const NoID = 1<<32 - 1
+
+// Thread is one thread. A process is its main thread (TID == PID), which alone
+// has FDs.
+type Thread struct {
+	TID   int64
+	PID   int64
+	PTID  int64 // thread id of the parent
+	SID   int64 // session
+	VPGID int64 // process group, in the thread's own pid namespace
+	PGID  int64 // process group, in the initial pid namespace; -1: not known
+	VTID  int64 // in the thread's own pid namespace
+	VPID  int64
+
+	Comm    string
+	Exe     string // first word of the command line
+	ExePath string // the executable's path
+	Args    string // the other words, each ended by a NUL: see [Items]
+	Env     string // NAME=value, each ended by a NUL
+	Cgroups string // subsys=path, each ended by a NUL
+	CWD     string
+	Root    string
+
+	FDLimit   int64
+	Flags     uint32 // clone flags as events carry them
+	UID, GID  uint32
+	LoginUID  uint32 // NoID: none
+	TTY       uint32
+	VMSize    uint32 // kB
+	VMRSS     uint32 // kB
+	VMSwap    uint32 // kB
+	PFMajor   uint64
+	PFMinor   uint64
+	CloneTime uint64 // ns since the Unix epoch; captures do not keep it
+
+	PidnsInitStart uint64 // start of the init of its pid namespace, ns since the Unix epoch
+	CapInheritable uint64
+	CapPermitted   uint64
+	CapEffective   uint64
+	ExeIno         uint64
+	ExeCtime       uint64 // ns since the Unix epoch
+	ExeMtime       uint64 // ns since the Unix epoch
+	ExeWritable    bool   // the thread may write the file it runs
+	ExeUpperLayer  bool   // on the upper layer of an overlay
+	ExeLowerLayer  bool
+	ExeFromMemfd   bool
+
+	FDs []FD
+}
+
+// Leader tells whether the thread is its process's main thread.
+func (t *Thread) Leader() bool { return t.TID == t.PID }
+
+// Items splits a list whose items are ended by NULs each. A last item without
+// its NUL is an item, too.
+func Items(list string) []string {
+	list = strings.TrimSuffix(list, "\x00")
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, "\x00")
+}
+
+// FDType is the kind of an open file, with the numbers that captures have.
+type FDType uint8
+
+const (
+	FDUnknown     FDType = 0
+	FDFile        FDType = 1 // a file in old captures: no flags and device
+	FDDirectory   FDType = 2
+	FDIPv4        FDType = 3
+	FDIPv6        FDType = 4
+	FDIPv4Server  FDType = 5 // listening, or bound and not connected
+	FDIPv6Server  FDType = 6
+	FDPipe        FDType = 7
+	FDUnix        FDType = 8
+	FDEvent       FDType = 9
+	FDUnsupported FDType = 10
+	FDSignal      FDType = 11
+	FDEventPoll   FDType = 12
+	FDInotify     FDType = 13
+	FDTimer       FDType = 14
+	FDNetlink     FDType = 15
+	FDRegular     FDType = 16 // a file
+	FDBPF         FDType = 17
+	FDUserfault   FDType = 18
+	FDIOUring     FDType = 19
+	FDMemfd       FDType = 20
+	FDPidfd       FDType = 21
+)
+
+var fdTypeNames = [...]string{
+	"unknown", "file", "directory", "ipv4", "ipv6", "ipv4", "ipv6", "pipe", "unix", "event", "unsupported",
+	"signalfd", "eventpoll", "inotify", "timerfd", "netlink", "file", "bpf", "userfaultfd", "io_uring", "memfd", "pidfd",
+}
+
+// String is the word that filters and output have for the type.
+func (t FDType) String() string {
+	if int(t) < len(fdTypeNames) {
+		return fdTypeNames[t]
+	}
+	return "unknown"
+}
+
+// Transport protocols of IP sockets, with the numbers that captures have.
+const (
+	L4Unknown uint8 = 0
+	L4None    uint8 = 1
+	L4TCP     uint8 = 2
+	L4UDP     uint8 = 3
+	L4ICMP    uint8 = 4
+	L4Raw     uint8 = 5
+)
+
+// FD is one open file of a process.
+type FD struct {
+	Num  int64
+	Ino  uint64
+	Type FDType
+	L4   uint8 // IP sockets
+
+	OpenFlags uint32 // FDRegular: as events carry them
+	Dev       uint32 // FDRegular: device, the kernel's 32-bit form
+
+	Name string // path, or what /proc calls it; "" for IP sockets
+
+	Src, Dst         netip.AddrPort // IP sockets; a server has only Src
+	UnixSrc, UnixDst uint64         // FDUnix: kernel addresses, 0 when not known
+}

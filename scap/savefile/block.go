@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A block is type, length L, body, up to 3 zero bytes, L again: L is 12 + body
+// rounded up to a multiple of 4.
+const (
+	blockOverhead = 12
+
+	sectionHeader = 0x0a0d0d0a
+	byteOrder     = 0x1a2b3c4d
+	majorVersion  = 1
+	minorVersion  = 2
+
+	machineInfo   = 0x201
+	procListV1    = 0x202
+	fdListV1      = 0x203
+	eventV1       = 0x204
+	interfacesV1  = 0x205
+	usersV1       = 0x206
+	procListV2    = 0x207
+	eventFlagsV1  = 0x208
+	procListV3    = 0x209
+	procListV4    = 0x210
+	procListV5    = 0x211
+	procListV6    = 0x212
+	procListV7    = 0x213
+	procListV8    = 0x214
+	procListV9    = 0x215
+	eventV2       = 0x216
+	eventFlagsV2  = 0x217
+	fdListV2      = 0x218
+	interfacesV2  = 0x219
+	usersV2       = 0x220
+	eventLarge    = 0x221
+	eventFlgLarge = 0x222
+
+	// A block that is not of the large kind, without its type and length.
+	maxSmallBlock = 1 << 16
+	// Dump flag: the event is for the state only, not to be shown.
+	flagHidden = 1 << 0
+)
+
+// aliases are the codes that captures had before the first public release.
+var aliases = map[uint32]uint32{
+	0x8002abcd: machineInfo,
+	0x8000abcd: procListV1,
+	0x8001abcd: fdListV1,
+	0x8010abcd: eventV1,
+	0x8011abcd: interfacesV1,
+	0x8012abcd: usersV1,
+	0x8013abcd: procListV2,
+	0x8014abcd: procListV3,
+}
+
+func canonical(t uint32) uint32 {
+	if t>>31 != 0 {
+		if c, ok := aliases[t]; ok {
+			return c
+		}
+	}
+	return t
+}
+
+func isEvent(t uint32) bool {
+	switch t {
+	case eventV1, eventFlagsV1, eventV2, eventFlagsV2, eventLarge, eventFlgLarge:
+		return true
+	}
+	return false
+}
+
+var blockNames = map[uint32]string{
+	sectionHeader: "section header", machineInfo: "machine info",
+	interfacesV1: "interface list v1", interfacesV2: "interface list v2", usersV1: "user list v1", usersV2: "user list v2",
+	procListV1: "process list v1", procListV2: "process list v2", procListV3: "process list v3",
+	procListV4: "process list v4", procListV5: "process list v5", procListV6: "process list v6",
+	procListV7: "process list v7", procListV8: "process list v8", procListV9: "process list v9",
+	fdListV1: "fd list v1", fdListV2: "fd list v2",
+	eventV1: "event v1", eventFlagsV1: "event with flags v1", eventV2: "event v2", eventFlagsV2: "event with flags v2",
+	eventLarge: "large event v2", eventFlgLarge: "large event with flags v2",
+}
+
+// blockName is what a block is called in messages.
+func blockName(t uint32) string {
+	if name, ok := blockNames[canonical(t)]; ok {
+		return name + " block"
+	}
+	return fmt.Sprintf("block of unknown type %#x", t)
+}
+
+var (
+	// ErrTruncated: the capture ends inside a block, or its compressed stream
+	// does. All events before were delivered. The writer may have crashed,
+	// or may not be done yet: when the file has grown, reading goes on.
+	ErrTruncated = errors.New("capture is truncated")
+	// ErrCorrupt: what is there cannot be the next block; reading cannot go on.
+	ErrCorrupt = errors.New("capture is corrupt")
+	// ErrNotCapture: the first bytes are not those of a capture.
+	ErrNotCapture = errors.New("not a capture")
+	// ErrVersion: the capture is of a newer major version of the format.
+	ErrVersion = errors.New("capture is of a newer version of the format")
+)
+
+// Error is a failure at a place in the capture.
+type Error struct {
+	Offset int64  // of the block, in bytes; in a compressed capture of the uncompressed stream
+	Step   string // what was being done
+	Err    error  // wraps one of the sentinels above, or an error of the underlying reader
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("at byte %d: %s: %v", e.Offset, e.Step, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }

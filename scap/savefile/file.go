@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+)
+
+// ErrLastFile: Every and MaxFiles are set, and the last of the files is full.
+var ErrLastFile = errors.New("the last file of the capture is full")
+
+// FileOptions of [Create]. When one of the limits is set, a capture is several
+// files, each complete with its own state.
+type FileOptions struct {
+	WriterOptions
+	// NewState is asked for the state at the head of each file after the first;
+	// nil: they begin with WriterOptions.State, too.
+	NewState func() (*proc.State, error)
+
+	// MaxSize begins a new file when one has as many bytes on disk; 0: never.
+	MaxSize int64
+	// MaxEvents begins a new file when one has as many events; 0: never.
+	MaxEvents uint64
+	// Every begins a new file when so much time has passed, by the events'
+	// timestamps; 0: never.
+	Every time.Duration
+	// MaxFiles is how many files there may be, with MaxSize or MaxEvents as a
+	// ring: the oldest is overwritten. With Every, writing ends after the last
+	// with [ErrLastFile].
+	MaxFiles int
+}
+
+func (o *FileOptions) rotates() bool { return o.MaxSize > 0 || o.MaxEvents > 0 || o.Every > 0 }
+
+// File writes a capture to a file, or to several in turn. They are named like
+// the path given, with a counter from 0 appended, as wide as the last needs; where
+// Every is set and the path has %-directives of strftime, they stand for the
+// time of the file's first event instead.
+type File struct {
+	path    string
+	opts    FileOptions
+	f       *os.File
+	w       *Writer
+	name    string
+	files   int
+	begun   uint64 // timestamp of the file's first event
+	events  uint64 // in files before
+	written int64
+}
+
+// Create begins a capture file; "-" is standard output.
+func Create(path string, opts FileOptions) (*File, error) {
+	f := &File{path: path, opts: opts}
+	if path == "-" && opts.rotates() {
+		return nil, errors.New("standard output cannot be several files")
+	}
+	if f.timed() {
+		return f, nil // named after the first event
+	}
+	return f, f.open(opts.State)
+}
+
+func (f *File) timed() bool { return f.opts.Every > 0 && strings.Contains(f.path, "%") }
+
+func (f *File) open(state *proc.State) error {
+	f.name = f.fileName()
+	if f.path == "-" {
+		f.f = os.Stdout
+	} else {
+		out, err := os.Create(f.name)
+		if err != nil {
+			return err
+		}
+		f.f = out
+	}
+	opts := f.opts.WriterOptions
+	opts.State = state
+	w, err := NewWriter(f.f, opts)
+	if err != nil {
+		f.f.Close()
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	f.w = w
+	f.files++
+	return nil
+}
+
+func (f *File) fileName() string {
+	if !f.opts.rotates() {
+		return f.path
+	}
+	if f.timed() {
+		return strftime(f.path, time.Unix(0, int64(f.begun)))
+	}
+	num, width := f.files, 0
+	if n := f.opts.MaxFiles; n > 0 {
+		num %= n
+		width = len(strconv.Itoa(n - 1))
+	}
+	return fmt.Sprintf("%s%0*d", f.path, width, num)
+}
+
+// Name of the file that is being written.
+func (f *File) Name() string { return f.name }
+
+// Files counts the files begun.
+func (f *File) Files() int { return f.files }
+
+// Events counts the events written, in all files.
+func (f *File) Events() uint64 {
+	if f.w == nil {
+		return f.events
+	}
+	return f.events + f.w.Events()
+}
+
+// Written is the number of bytes that reached the files.
+func (f *File) Written() int64 {
+	if f.w == nil {
+		return f.written
+	}
+	return f.written + f.w.Written()
+}
+
+// Write writes one event, to a new file when the limits say so.
+func (f *File) Write(ev *event.Event) error {
+	if f.opts.rotates() {
+		if err := f.rotate(ev); err != nil {
+			return err
+		}
+	}
+	return f.failed(f.w.Write(ev))
+}
+
+// WriteBatch writes several events.
+func (f *File) WriteBatch(evs []event.Event) error {
+	if !f.opts.rotates() {
+		return f.failed(f.w.WriteBatch(evs))
+	}
+	for i := range evs {
+		if err := f.Write(&evs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Flush writes what has come together.
+func (f *File) Flush() error {
+	if f.w == nil {
+		return nil
+	}
+	return f.failed(f.w.Flush())
+}
+
+func (f *File) rotate(ev *event.Event) error {
+	ts := ev.Timestamp()
+	if f.w == nil {
+		f.begun = ts
+		return f.open(f.opts.State)
+	}
+	if f.begun == 0 {
+		f.begun = ts
+	}
+	size := f.w.Size()
+	if f.opts.Compress {
+		size = f.w.Written()
+	}
+	aged := f.opts.Every > 0 && ts >= f.begun && ts-f.begun >= uint64(f.opts.Every)
+	full := f.opts.MaxSize > 0 && size >= f.opts.MaxSize || f.opts.MaxEvents > 0 && f.w.Events() >= f.opts.MaxEvents
+	if !aged && !full {
+		return nil
+	}
+	if aged && !full && f.opts.MaxFiles > 0 && f.files >= f.opts.MaxFiles {
+		return ErrLastFile
+	}
+	if err := f.closeFile(); err != nil {
+		return err
+	}
+	f.begun = ts
+	state := f.opts.State
+	if f.opts.NewState != nil {
+		var err error
+		if state, err = f.opts.NewState(); err != nil {
+			return fmt.Errorf("state of %s: %w", f.path, err)
+		}
+	}
+	return f.open(state)
+}
+
+// failed names the file and takes away what was written of the last block.
+func (f *File) failed(err error) error {
+	if err == nil || errors.Is(err, event.ErrTooLarge) || errors.Is(err, event.ErrTruncated) {
+		return err
+	}
+	if f.w.gz == nil && f.path != "-" {
+		_ = f.f.Truncate(f.w.size) // what counts is the first failure
+	}
+	return fmt.Errorf("%s: %w", f.name, err)
+}
+
+func (f *File) closeFile() error {
+	err := f.failed(f.w.Close())
+	f.events += f.w.Events()
+	f.written += f.w.Written()
+	f.w = nil
+	if f.path != "-" {
+		if cerr := f.f.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+// Close completes the capture.
+func (f *File) Close() error {
+	if f.w == nil {
+		return nil
+	}
+	return f.closeFile()
+}
+
+// strftime formats the directives of the C function that make sense in names.
+func strftime(format string, t time.Time) string {
+	layouts := map[byte]string{
+		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'H': "15", 'M': "04", 'S': "05", 'j': "002",
+		'b': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'p': "PM", 'I': "03", 'Z': "MST", 'z': "-0700",
+		'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'D': "01/02/06", 'e': "_2",
+	}
+	var out strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			out.WriteByte(format[i])
+			continue
+		}
+		i++
+		switch layout, ok := layouts[format[i]]; {
+		case ok:
+			out.WriteString(t.Format(layout))
+		case format[i] == 's':
+			out.WriteString(strconv.FormatInt(t.Unix(), 10))
+		case format[i] == '%':
+			out.WriteByte('%')
+		default:
+			out.WriteString(format[i-1 : i+1])
+		}
+	}
+	return out.String()
+}

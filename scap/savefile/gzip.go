@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"bytes"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// Defaults of compression: large enough members that little is lost by beginning
+// anew with each, small enough that little is lost by a crash.
+const (
+	memberSize   = 1 << 20
+	defaultLevel = 3
+)
+
+// parallelGzip compresses members at the same time and writes them in order. A
+// gzip stream may consist of any number of members; each is complete in itself,
+// so a crash costs the last ones only.
+type parallelGzip struct {
+	out     io.Writer
+	level   int
+	pending []byte
+	queue   chan *member // in order; the writing goroutine takes from it
+	free    sync.Pool
+	done    chan struct{}
+	written atomic.Int64
+
+	mu  sync.Mutex
+	err error
+}
+
+// member is one gzip member in the making.
+type member struct {
+	in    []byte
+	out   bytes.Buffer
+	gz    *gzip.Writer
+	ready chan error
+}
+
+func newParallelGzip(out io.Writer, level int) (*parallelGzip, error) {
+	if level == 0 {
+		level = defaultLevel
+	}
+	if _, err := gzip.NewWriterLevel(io.Discard, level); err != nil {
+		return nil, err
+	}
+	z := &parallelGzip{out: out, level: level, queue: make(chan *member, runtime.GOMAXPROCS(0)), done: make(chan struct{})}
+	go z.drain()
+	return z, nil
+}
+
+func (z *parallelGzip) failure() error {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.err
+}
+
+// write takes p, whole blocks; what it returns may be the failure of an earlier
+// call.
+func (z *parallelGzip) write(p []byte) error {
+	z.pending = append(z.pending, p...)
+	if len(z.pending) >= memberSize {
+		z.compress()
+	}
+	return z.failure()
+}
+
+// compress hands over what is pending as one member.
+func (z *parallelGzip) compress() {
+	m, _ := z.free.Get().(*member)
+	if m == nil {
+		gz, _ := gzip.NewWriterLevel(nil, z.level) // the level was tried before
+		m = &member{gz: gz, ready: make(chan error, 1)}
+	}
+	m.in, z.pending = z.pending, m.in[:0]
+	z.queue <- m // waits while all processors are busy
+	go func() {
+		m.out.Reset()
+		m.gz.Reset(&m.out)
+		_, err := m.gz.Write(m.in)
+		if err == nil {
+			err = m.gz.Close()
+		}
+		m.ready <- err
+	}()
+}
+
+func (z *parallelGzip) drain() {
+	defer close(z.done)
+	for m := range z.queue {
+		err := <-m.ready
+		if err == nil && z.failure() == nil {
+			var n int
+			n, err = z.out.Write(m.out.Bytes())
+			z.written.Add(int64(n))
+		}
+		if err != nil {
+			z.mu.Lock()
+			if z.err == nil {
+				z.err = err
+			}
+			z.mu.Unlock()
+		}
+		z.free.Put(m)
+	}
+}
+
+// flush begins a member with what is pending, without waiting for it.
+func (z *parallelGzip) flush() error {
+	if len(z.pending) > 0 {
+		z.compress()
+	}
+	return z.failure()
+}
+
+func (z *parallelGzip) close() error {
+	err := z.flush()
+	close(z.queue)
+	<-z.done
+	if err == nil {
+		err = z.failure()
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"errors"
+	"io"
+)
+
+// readSize is how much is asked of the source at once, after a first read that
+// found as much. Large enough that the calls do not show, small enough to stay
+// in the processor's cache.
+const (
+	readSize      = 512 << 10
+	firstReadSize = 16 << 10
+)
+
+// input is the read buffer: buf[r:w] is what has been read and not yet used.
+type input struct {
+	src  io.Reader
+	buf  []byte
+	r, w int
+	base int64 // offset in the stream of buf[0]
+	full bool  // the last read filled the buffer
+}
+
+func newInput(src io.Reader) *input { return &input{src: src, buf: make([]byte, firstReadSize)} }
+
+// offset of the next byte in the stream.
+func (in *input) offset() int64 { return in.base + int64(in.r) }
+
+func (in *input) avail() int { return in.w - in.r }
+
+// fill makes at least n bytes available, or says why not: io.EOF when nothing
+// more is there, io.ErrUnexpectedEOF when something is but less than n. It moves
+// the buffer. A buffer grows only as bytes to fill it arrive, so a length that
+// promises too much costs at most twice what the source has.
+func (in *input) fill(n int) error {
+	if in.r > 0 {
+		copy(in.buf, in.buf[in.r:in.w])
+		in.base += int64(in.r)
+		in.w -= in.r
+		in.r = 0
+	}
+	for empty := 0; in.w < n; {
+		if in.w == len(in.buf) {
+			in.grow(min(2*len(in.buf), roundUp(n, readSize)))
+		} else if in.full && len(in.buf) < readSize {
+			in.grow(readSize)
+		}
+		m, err := in.src.Read(in.buf[in.w:])
+		in.w += m
+		in.full = in.w == len(in.buf)
+		if in.w >= n {
+			return nil
+		}
+		switch {
+		case err == nil && m == 0:
+			if empty++; empty == 100 {
+				return io.ErrNoProgress
+			}
+		case errors.Is(err, io.EOF):
+			if in.w > 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return io.EOF
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *input) grow(size int) {
+	grown := make([]byte, size)
+	copy(grown, in.buf[:in.w])
+	in.buf = grown
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// discard drops n bytes without holding them all.
+func (in *input) discard(n int64) error {
+	for n > 0 {
+		if in.avail() == 0 {
+			if err := in.fill(1); err != nil {
+				return err
+			}
+		}
+		m := min(n, int64(in.avail()))
+		in.r += int(m)
+		n -= m
+	}
+	return nil
+}

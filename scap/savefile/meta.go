@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/proc"
+)
+
+// Longest strings of records, in bytes. Readers refuse longer ones.
+const (
+	maxString = 1024 // comm, exe, exepath, cwd, root
+	maxPath   = 1023 // paths and names of fds, names of interfaces
+	maxList   = 4096 // args, environment, cgroups
+	maxUser   = 255  // names, homes and shells of users
+)
+
+const machineInfoSize = 180
+
+// cursor takes values from the front of b; once something does not fit, failed
+// is set and all further values are zero.
+type cursor struct {
+	b      []byte
+	order  binary.ByteOrder
+	failed bool
+}
+
+func (c *cursor) take(n int) []byte {
+	if c.failed || len(c.b) < n {
+		c.failed = true
+		return nil
+	}
+	v := c.b[:n:n]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) u8() uint8 {
+	if v := c.take(1); v != nil {
+		return v[0]
+	}
+	return 0
+}
+
+func (c *cursor) u16() uint16 {
+	if v := c.take(2); v != nil {
+		return c.order.Uint16(v)
+	}
+	return 0
+}
+
+func (c *cursor) u32() uint32 {
+	if v := c.take(4); v != nil {
+		return c.order.Uint32(v)
+	}
+	return 0
+}
+
+func (c *cursor) u64() uint64 {
+	if v := c.take(8); v != nil {
+		return c.order.Uint64(v)
+	}
+	return 0
+}
+
+func (c *cursor) i64() int64 { return int64(c.u64()) }
+
+// str is a string with its 2-byte length in front, at most limit bytes long.
+func (c *cursor) str(limit int) string {
+	n := int(c.u16())
+	if n > limit {
+		c.failed = true
+	}
+	return string(c.take(n))
+}
+
+// list is str of NUL-ended items; a missing last NUL is added.
+func (c *cursor) list() string {
+	s := c.str(maxList)
+	if s != "" && !strings.HasSuffix(s, "\x00") {
+		s += "\x00"
+	}
+	return s
+}
+
+// record takes the next record of a list: behind a u32 length that counts
+// itself when sized, else just what is left. more is false at the list's end,
+// which is where fewer than 4 bytes are left; ok is false when the length cannot
+// be.
+func (c *cursor) record(sized bool) (rec cursor, more, ok bool) {
+	if len(c.b) < 4 {
+		return cursor{}, false, true
+	}
+	if !sized {
+		return *c, true, true
+	}
+	n := c.u32()
+	if n < 4 || int64(n)-4 > int64(len(c.b)) {
+		return cursor{}, true, false
+	}
+	return cursor{b: c.take(int(n) - 4), order: c.order}, true, true
+}
+
+func decodeMachine(c *cursor) (m proc.Machine, ok bool) {
+	m.NumCPUs = c.u32()
+	m.Memory = c.u64()
+	m.MaxPID = c.u64()
+	host, _, _ := bytes.Cut(c.take(128), []byte{0})
+	m.Hostname = string(host)
+	m.BootTime = c.u64()
+	m.Flags = c.u64()
+	c.take(16)
+	return m, !c.failed
+}
+
+func appendMachine(b []byte, o binary.AppendByteOrder, m *proc.Machine) []byte {
+	b = o.AppendUint32(b, m.NumCPUs)
+	b = o.AppendUint64(b, m.Memory)
+	b = o.AppendUint64(b, m.MaxPID)
+	var host [128]byte
+	copy(host[:len(host)-1], m.Hostname)
+	b = append(b, host[:]...)
+	b = o.AppendUint64(b, m.BootTime)
+	b = o.AppendUint64(b, m.Flags)
+	return append(b, make([]byte, 16)...)
+}
+
+// decodeInterface reads one entry, without the length that v2 has before it.
+func decodeInterface(c *cursor) (in proc.Interface) {
+	kind := c.u16()
+	n := int(c.u16())
+	if n > maxPath || kind < 1 || kind > 4 {
+		c.failed = true
+	}
+	size := 4
+	if kind == 2 || kind == 4 {
+		size = 16
+	}
+	in.Addr, _ = netip.AddrFromSlice(c.take(size))
+	in.Netmask, _ = netip.AddrFromSlice(c.take(size))
+	in.Broadcast, _ = netip.AddrFromSlice(c.take(size))
+	if kind <= 2 {
+		in.Speed = c.u64()
+	}
+	in.Name = string(c.take(n))
+	return in
+}
+
+func appendInterface(b []byte, o binary.AppendByteOrder, in *proc.Interface) []byte {
+	kind, zero := uint16(1), netip.IPv4Unspecified()
+	if !in.Addr.Is4() {
+		kind, zero = 2, netip.IPv6Unspecified()
+	}
+	name := clip(in.Name, maxPath)
+	b = o.AppendUint16(b, kind)
+	b = o.AppendUint16(b, uint16(len(name)))
+	for _, a := range []netip.Addr{in.Addr, in.Netmask, in.Broadcast} {
+		if a.BitLen() != zero.BitLen() {
+			a = zero
+		}
+		b = append(b, a.AsSlice()...)
+	}
+	b = o.AppendUint64(b, in.Speed)
+	return append(b, name...)
+}
+
+func decodeUsers(c *cursor, sized bool) (users []proc.User, groups []proc.Group, bad int) {
+	for {
+		rec, more, ok := c.record(sized)
+		if !more {
+			return users, groups, bad
+		}
+		if !ok {
+			return users, groups, bad + 1
+		}
+		if rec.u8() == 0 {
+			u := proc.User{UID: rec.u32(), GID: rec.u32(), Name: rec.str(maxUser), Home: rec.str(maxUser), Shell: rec.str(maxUser)}
+			if !rec.failed {
+				users = append(users, u)
+			}
+		} else {
+			g := proc.Group{GID: rec.u32(), Name: rec.str(maxUser)}
+			if !rec.failed {
+				groups = append(groups, g)
+			}
+		}
+		if rec.failed {
+			bad++
+		}
+		if !sized {
+			if rec.failed {
+				return users, groups, bad
+			}
+			c.b = rec.b
+		}
+	}
+}
+
+func appendUsers(b []byte, o binary.AppendByteOrder, users []proc.User, groups []proc.Group) []byte {
+	for i := range users {
+		u := &users[i]
+		at := len(b)
+		b = append(b, 0, 0, 0, 0, 0)
+		b = o.AppendUint32(b, u.UID)
+		b = o.AppendUint32(b, u.GID)
+		b = appendString(b, o, u.Name, maxUser)
+		b = appendString(b, o, u.Home, maxUser)
+		b = appendString(b, o, u.Shell, maxUser)
+		putLength(b, o, at)
+	}
+	for i := range groups {
+		at := len(b)
+		b = append(b, 0, 0, 0, 0, 1)
+		b = o.AppendUint32(b, groups[i].GID)
+		b = appendString(b, o, groups[i].Name, maxUser)
+		putLength(b, o, at)
+	}
+	return b
+}
+
+// procVersion is the version of a process list block.
+func procVersion(block uint32) int {
+	switch block {
+	case procListV1:
+		return 1
+	case procListV2:
+		return 2
+	case procListV3:
+		return 3
+	}
+	return int(block-procListV4) + 4
+}
+
+// decodeThreads reads a process list of any version. The fields a version
+// brought stand where they were put in, so one walk serves all.
+func decodeThreads(c *cursor, version int) (threads []proc.Thread, bad int) {
+	for {
+		rec, more, ok := c.record(version >= 9)
+		if !more {
+			return threads, bad
+		}
+		if !ok {
+			return threads, bad + 1
+		}
+		t := decodeThread(&rec, version)
+		if rec.failed {
+			bad++
+			if version < 9 {
+				return threads, bad
+			}
+			continue
+		}
+		threads = append(threads, t)
+		if version < 9 {
+			c.b = rec.b
+		}
+	}
+}
+
+func decodeThread(c *cursor, version int) (t proc.Thread) {
+	t.SID, t.VPGID, t.PGID, t.VTID, t.VPID, t.LoginUID = -1, -1, -1, -1, -1, proc.NoID
+	t.TID, t.PID, t.PTID = c.i64(), c.i64(), c.i64()
+	if version >= 6 {
+		t.SID = c.i64()
+	}
+	if version >= 8 {
+		t.VPGID = c.i64()
+	}
+	t.Comm = c.str(maxString)
+	t.Exe = c.str(maxString)
+	if version >= 7 {
+		t.ExePath = c.str(maxString)
+	}
+	t.Args = c.list()
+	t.CWD = c.str(maxString)
+	t.FDLimit = c.i64()
+	t.Flags, t.UID, t.GID = c.u32(), c.u32(), c.u32()
+	if version >= 2 {
+		t.VMSize, t.VMRSS, t.VMSwap = c.u32(), c.u32(), c.u32()
+		t.PFMajor, t.PFMinor = c.u64(), c.u64()
+	}
+	if version >= 3 {
+		t.Env = c.list()
+	}
+	if version >= 4 {
+		t.VTID, t.VPID = c.i64(), c.i64()
+		t.Cgroups = c.str(maxList)
+	}
+	if version >= 5 {
+		t.Root = c.str(maxString)
+	}
+	if version >= 9 && !c.failed {
+		decodeThreadOptions(c, &t)
+	}
+	return t
+}
+
+// decodeThreadOptions reads the fields that were appended to version 9: each is
+// there when it fits. The first two were once put in before older ones, of
+// which there were at most 29 bytes.
+func decodeThreadOptions(c *cursor, t *proc.Thread) {
+	u64 := func(v *uint64) {
+		if len(c.b) >= 8 {
+			*v = c.u64()
+		} else {
+			c.b = nil
+		}
+	}
+	u32 := func(v *uint32) {
+		if len(c.b) >= 4 {
+			*v = c.u32()
+		} else {
+			c.b = nil
+		}
+	}
+	flag := func(v *bool) {
+		if len(c.b) >= 1 {
+			*v = c.u8() != 0
+		}
+	}
+	if len(c.b) > 29 {
+		u64(&t.PidnsInitStart)
+		u32(&t.TTY)
+	}
+	u32(&t.LoginUID)
+	flag(&t.ExeWritable)
+	u64(&t.CapInheritable)
+	u64(&t.CapPermitted)
+	u64(&t.CapEffective)
+	flag(&t.ExeUpperLayer)
+	u64(&t.ExeIno)
+	u64(&t.ExeCtime)
+	u64(&t.ExeMtime)
+	flag(&t.ExeFromMemfd)
+	flag(&t.ExeLowerLayer)
+	if len(c.b) >= 8 {
+		t.PGID = c.i64()
+	}
+}
+
+func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	for _, v := range []int64{t.TID, t.PID, t.PTID, t.SID, t.VPGID} {
+		b = o.AppendUint64(b, uint64(v))
+	}
+	b = appendString(b, o, t.Comm, maxString)
+	b = appendString(b, o, t.Exe, maxString)
+	b = appendString(b, o, t.ExePath, maxString)
+	b = appendList(b, o, t.Args)
+	b = appendString(b, o, t.CWD, maxString)
+	b = o.AppendUint64(b, uint64(t.FDLimit))
+	for _, v := range []uint32{t.Flags, t.UID, t.GID, t.VMSize, t.VMRSS, t.VMSwap} {
+		b = o.AppendUint32(b, v)
+	}
+	b = o.AppendUint64(b, t.PFMajor)
+	b = o.AppendUint64(b, t.PFMinor)
+	b = appendList(b, o, t.Env)
+	b = o.AppendUint64(b, uint64(t.VTID))
+	b = o.AppendUint64(b, uint64(t.VPID))
+	b = appendList(b, o, t.Cgroups)
+	b = appendString(b, o, t.Root, maxString)
+	b = o.AppendUint64(b, t.PidnsInitStart)
+	b = o.AppendUint32(b, t.TTY)
+	b = o.AppendUint32(b, t.LoginUID)
+	b = appendBool(b, t.ExeWritable)
+	b = o.AppendUint64(b, t.CapInheritable)
+	b = o.AppendUint64(b, t.CapPermitted)
+	b = o.AppendUint64(b, t.CapEffective)
+	b = appendBool(b, t.ExeUpperLayer)
+	b = o.AppendUint64(b, t.ExeIno)
+	b = o.AppendUint64(b, t.ExeCtime)
+	b = o.AppendUint64(b, t.ExeMtime)
+	b = appendBool(b, t.ExeFromMemfd)
+	b = appendBool(b, t.ExeLowerLayer)
+	b = o.AppendUint64(b, uint64(t.PGID))
+	putLength(b, o, at)
+	return b
+}
+
+// decodeFDs reads the records of an fd list, behind its tid.
+func decodeFDs(c *cursor, sized bool) (fds []proc.FD, bad int) {
+	for {
+		rec, more, ok := c.record(sized)
+		if !more {
+			return fds, bad
+		}
+		if !ok {
+			return fds, bad + 1
+		}
+		fd := decodeFD(&rec, sized)
+		if rec.failed {
+			bad++
+			if !sized {
+				return fds, bad
+			}
+			continue
+		}
+		fds = append(fds, fd)
+		if !sized {
+			c.b = rec.b
+		}
+	}
+}
+
+func decodeFD(c *cursor, sized bool) (fd proc.FD) {
+	fd.Num, fd.Ino, fd.Type = c.i64(), c.u64(), proc.FDType(c.u8())
+	switch fd.Type {
+	case proc.FDUnknown:
+	case proc.FDIPv4, proc.FDIPv6:
+		size := addrSize(fd.Type)
+		src, _ := netip.AddrFromSlice(c.take(size))
+		dst, _ := netip.AddrFromSlice(c.take(size))
+		fd.Src = netip.AddrPortFrom(src, c.u16())
+		fd.Dst = netip.AddrPortFrom(dst, c.u16())
+		fd.L4 = c.u8()
+	case proc.FDIPv4Server, proc.FDIPv6Server:
+		src, _ := netip.AddrFromSlice(c.take(addrSize(fd.Type)))
+		fd.Src = netip.AddrPortFrom(src, c.u16())
+		fd.L4 = c.u8()
+	case proc.FDUnix:
+		fd.UnixSrc, fd.UnixDst = c.u64(), c.u64()
+		fd.Name = c.str(maxPath)
+	case proc.FDRegular:
+		fd.OpenFlags = c.u32()
+		fd.Name = c.str(maxPath)
+		if sized && len(c.b) >= 4 { // v1 has no device
+			fd.Dev = c.u32()
+		}
+	default:
+		if fd.Type > proc.FDPidfd {
+			if !sized {
+				c.failed = true // nothing says where the record ends
+				return fd
+			}
+			fd.Name = fmt.Sprintf("unknown-type:[%d]", fd.Type)
+			fd.Type = proc.FDUnsupported
+			return fd
+		}
+		fd.Name = c.str(maxPath)
+	}
+	return fd
+}
+
+func addrSize(t proc.FDType) int {
+	if t == proc.FDIPv6 || t == proc.FDIPv6Server {
+		return 16
+	}
+	return 4
+}
+
+func appendFD(b []byte, o binary.AppendByteOrder, fd *proc.FD) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = o.AppendUint64(b, uint64(fd.Num))
+	b = o.AppendUint64(b, fd.Ino)
+	b = append(b, byte(fd.Type))
+	switch fd.Type {
+	case proc.FDIPv4, proc.FDIPv6:
+		b = appendAddr(b, fd.Src, addrSize(fd.Type))
+		b = appendAddr(b, fd.Dst, addrSize(fd.Type))
+		b = o.AppendUint16(b, fd.Src.Port())
+		b = o.AppendUint16(b, fd.Dst.Port())
+		b = append(b, fd.L4)
+	case proc.FDIPv4Server, proc.FDIPv6Server:
+		b = appendAddr(b, fd.Src, addrSize(fd.Type))
+		b = o.AppendUint16(b, fd.Src.Port())
+		b = append(b, fd.L4)
+	case proc.FDUnix:
+		b = o.AppendUint64(b, fd.UnixSrc)
+		b = o.AppendUint64(b, fd.UnixDst)
+		b = appendString(b, o, fd.Name, maxPath)
+	case proc.FDRegular:
+		b = o.AppendUint32(b, fd.OpenFlags)
+		b = appendString(b, o, fd.Name, maxPath)
+		b = o.AppendUint32(b, fd.Dev)
+	default:
+		b = appendString(b, o, fd.Name, maxPath)
+	}
+	putLength(b, o, at)
+	return b
+}
+
+func appendAddr(b []byte, a netip.AddrPort, size int) []byte {
+	if size == 4 {
+		v := [4]byte{}
+		if a.Addr().Unmap().Is4() {
+			v = a.Addr().Unmap().As4()
+		}
+		return append(b, v[:]...)
+	}
+	v := [16]byte{}
+	if a.Addr().IsValid() {
+		v = a.Addr().As16()
+	}
+	return append(b, v[:]...)
+}
+
+func appendString(b []byte, o binary.AppendByteOrder, s string, limit int) []byte {
+	s = clip(s, limit)
+	b = o.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+// appendList appends the items that fit: a list that is cut ends with a whole
+// item, unless its first is too long already.
+func appendList(b []byte, o binary.AppendByteOrder, s string) []byte {
+	if len(s) > maxList {
+		s = s[:maxList]
+		if i := strings.LastIndexByte(s, 0); i >= 0 {
+			s = s[:i+1]
+		}
+	}
+	b = o.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// putLength stores the length of the record that begins at at.
+func putLength(b []byte, o binary.AppendByteOrder, at int) {
+	o.(binary.ByteOrder).PutUint32(b[at:], uint32(len(b)-at))
+}
+
+func clip(s string, limit int) string {
+	if len(s) > limit {
+		return s[:limit]
+	}
+	return s
+}

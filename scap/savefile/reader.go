@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+)
+
+// Options of a [Reader]. The zero value is what most readers want.
+type Options struct {
+	// Raw delivers events as they are in the file: not converted, enter events
+	// and unused types included. Only their frame is made current (a count of
+	// params in the header, host byte order).
+	Raw bool
+}
+
+// Counts says what the reader met.
+type Counts struct {
+	Blocks    uint64 // of any kind
+	Sections  uint64 // captures in the file, one after the other
+	Events    uint64 // event blocks
+	Delivered uint64
+	Hidden    uint64 // delivered, for the state only
+	Unknown   uint64 // delivered, of a type that is not in the table
+	Converted uint64 // delivered in another shape than they have in the file
+	Merged    uint64 // enter events, whose params come with the exit event
+	Obsolete  uint64 // left out: unused types and enter events that carry nothing
+
+	Corrupt       uint64 // left out: events that contradict themselves
+	Unconverted   uint64 // no rule says how to convert it: exit events are delivered as they are, enter events left out
+	BadRecords    uint64 // left out: records of users, processes, fds, interfaces
+	SkippedBlocks uint64 // of unknown type
+	Compressed    bool
+	OtherOrder    bool // the capture has the other byte order
+	Minor         uint16
+}
+
+// Reader reads a capture. It is a scap.Source; events are valid until the next
+// reading call.
+type Reader struct {
+	in     *input
+	gz     *gzip.Reader
+	closer io.Closer
+	opts   Options
+
+	order   binary.ByteOrder
+	foreign bool // order is not the host's
+	state   *proc.State
+	byTID   map[int64]int // index in state.Threads; nil once events have begun
+	counts  Counts
+
+	conv  *converter
+	arena []byte // events that had to be rebuilt
+	ev    event.Event
+	fatal error
+}
+
+var _ scap.Source = (*Reader)(nil)
+
+// Open opens a capture file and reads up to its first event; "-" is standard
+// input.
+func Open(path string, opts Options) (*Reader, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		if f, err = os.Open(path); err != nil {
+			return nil, err
+		}
+	}
+	r, err := NewReader(f, opts)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	r.closer = f
+	return r, nil
+}
+
+// NewReader reads a capture from src up to its first event. src may be a pipe.
+func NewReader(src io.Reader, opts Options) (*Reader, error) {
+	r := &Reader{in: newInput(src), opts: opts, conv: newConverter()}
+	if err := r.in.fill(2); err == nil && r.in.buf[0] == 0x1f && r.in.buf[1] == 0x8b {
+		rest := r.in.buf[:r.in.w]
+		gz, err := gzip.NewReader(io.MultiReader(bytes.NewReader(rest), src))
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, &Error{0, "read gzip header", truncation(err)}
+		}
+		r.gz = gz
+		r.in = newInput(gz)
+		r.counts.Compressed = true
+	} else if errors.Is(err, io.EOF) {
+		return nil, &Error{0, "read section header block: the file is empty", ErrTruncated}
+	} else if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, &Error{0, "read section header block", err}
+	}
+	if err := r.readSection(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// truncation turns the errors of a source that ends too early, or whose
+// compression is damaged, into ours.
+func truncation(err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrTruncated
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// State is the machine as it was when the section began; the caller must not
+// change it. Where a file holds several captures, the state is another one after
+// [Reader.Section] changed.
+func (r *Reader) State() *proc.State { return r.state }
+
+// Section counts the captures in the file, from 1; events of one batch are all of
+// the same.
+func (r *Reader) Section() int { return int(r.counts.Sections) }
+
+// Counts says what the reader met so far.
+func (r *Reader) Counts() Counts { return r.counts }
+
+// Offset of the next block, in bytes; in a compressed capture of the
+// uncompressed stream.
+func (r *Reader) Offset() int64 { return r.in.offset() }
+
+// Stats counts events that could not be delivered as Drops.Other.
+func (r *Reader) Stats() (scap.Stats, error) {
+	return scap.Stats{
+		Seen:      r.counts.Delivered + r.counts.Corrupt,
+		Delivered: r.counts.Delivered,
+		Drops:     scap.Drops{Other: r.counts.Corrupt},
+	}, nil
+}
+
+// Close closes the file that [Open] opened.
+func (r *Reader) Close() error {
+	if errors.Is(r.fatal, os.ErrClosed) {
+		return nil
+	}
+	r.fatal = os.ErrClosed
+	r.in = newInput(bytes.NewReader(nil))
+	if r.closer != nil {
+		return r.closer.Close()
+	}
+	return nil
+}
+
+// Next is the next event.
+func (r *Reader) Next() (*event.Event, error) {
+	if err := r.NextInto(&r.ev); err != nil {
+		return nil, err
+	}
+	return &r.ev, nil
+}
+
+// NextInto is Next into the caller's Event.
+func (r *Reader) NextInto(ev *event.Event) error {
+	r.arena = r.arena[:0]
+	_, err := r.next(ev, true)
+	return err
+}
+
+// ReadBatch returns what the read buffer holds, so a batch may be shorter than
+// evs long before the end.
+func (r *Reader) ReadBatch(evs []event.Event) (int, error) {
+	if len(evs) == 0 {
+		return 0, nil
+	}
+	r.arena = r.arena[:0]
+	if _, err := r.next(&evs[0], true); err != nil {
+		return 0, err
+	}
+	for i := 1; i < len(evs); i++ {
+		if ok, err := r.next(&evs[i], false); !ok || err != nil {
+			return i, nil // an error comes again at the next call
+		}
+	}
+	return len(evs), nil
+}
+
+// next puts the next event into ev. Unless first, events were already given out
+// in this call: then ok is false where it would have to move the buffer or leave
+// the section.
+func (r *Reader) next(ev *event.Event, first bool) (ok bool, err error) {
+	if r.fatal != nil {
+		return false, r.fatal
+	}
+	in := r.in
+	for {
+		b := in.buf[in.r:in.w]
+		if len(b) < 8 {
+			if !first {
+				return false, nil
+			}
+			if err := r.fill(8, "read block header"); err != nil {
+				return false, err
+			}
+			b = in.buf[in.r:in.w]
+		}
+		if r.foreign || binary.NativeEndian.Uint32(b) != eventV2 {
+			// Everything but the block that nearly all are.
+			ok, again, err := r.nextUnusual(ev, first)
+			if !again {
+				return ok, err
+			}
+			continue
+		}
+		size := binary.NativeEndian.Uint32(b[4:])
+		if size < minEventBlock || size&3 != 0 || size > maxSmallBlock+8 {
+			if ok, err := r.badLength(eventV2, size, first); !ok {
+				return false, err
+			}
+			continue
+		}
+		if len(b) < int(size) {
+			if !first {
+				return false, nil
+			}
+			if err := r.fill(int(size), "read event block"); err != nil {
+				return false, err
+			}
+			b = in.buf[in.r:in.w]
+		}
+		in.r += int(size)
+		r.counts.Blocks++
+		r.counts.Events++
+		cpu := int(binary.NativeEndian.Uint16(b[8:]))
+		if ev.Reset(b[10:size-4], cpu) != nil {
+			r.counts.Corrupt++
+			continue
+		}
+		if r.deliver(ev) {
+			return true, nil
+		}
+	}
+}
+
+// deliver converts ev when it is not current; false when there is nothing to
+// deliver.
+func (r *Reader) deliver(ev *event.Event) bool {
+	t := ev.Type()
+	d := decisions[t]
+	if d.kind == pass || d.kind == exact && ev.NumParams() >= int(d.params) || r.opts.Raw {
+		r.counts.Delivered++
+		if d.unknown {
+			r.counts.Unknown++
+		}
+		return true
+	}
+	if d.kind == drop {
+		r.counts.Obsolete++
+		return false
+	}
+	hidden := ev.Hidden()
+	var out outcome
+	r.arena, out = r.conv.convert(ev, r.arena)
+	switch out {
+	case converted:
+		r.counts.Converted++
+	case merged:
+		r.counts.Merged++
+		return false
+	case obsolete:
+		r.counts.Obsolete++
+		return false
+	case corrupt:
+		r.counts.Corrupt++
+		return false
+	case unconverted:
+		r.counts.Unconverted++
+		if t.Enter() {
+			return false
+		}
+	}
+	ev.SetHidden(hidden)
+	r.counts.Delivered++
+	return true
+}
+
+// minEventBlock holds an event of version 1 without params.
+const minEventBlock = blockOverhead + 2 + event.HeaderSize - 4
+
+// nextUnusual treats the block at the front, whose header is there and is
+// anything but a plain event of this byte order. again: go on to the next block.
+func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err error) {
+	in := r.in
+	t := canonical(r.order.Uint32(in.buf[in.r:]))
+	size := r.order.Uint32(in.buf[in.r+4:])
+	if !isEvent(t) {
+		if !first {
+			return false, false, nil
+		}
+		if in.buf[in.r] == sectionHeader&0xff && r.isSectionHeader() {
+			err = r.readSection()
+		} else {
+			err = r.readMeta(t, size)
+		}
+		if err != nil {
+			return false, false, err
+		}
+		return false, true, nil
+	}
+	large := t == eventLarge || t == eventFlgLarge
+	if size < minEventBlock || size&3 != 0 || !large && size > maxSmallBlock+8 {
+		if ok, err := r.badLength(t, size, first); !ok {
+			return false, false, err
+		}
+		return false, true, nil
+	}
+	if in.avail() < int(size) {
+		if !first {
+			return false, false, nil
+		}
+		if err := r.fill(int(size), "read "+blockName(t)); err != nil {
+			return false, false, err
+		}
+	}
+	body := in.buf[in.r+8 : in.r+int(size)-4]
+	in.r += int(size)
+	r.counts.Blocks++
+	r.counts.Events++
+	cpu := int(r.order.Uint16(body))
+	body = body[2:]
+	flags := uint32(0)
+	if t == eventFlagsV1 || t == eventFlagsV2 || t == eventFlgLarge {
+		flags = r.order.Uint32(body)
+		body = body[4:]
+	}
+	valid := true
+	switch {
+	case t == eventV1 || t == eventFlagsV1:
+		body, valid = r.upgrade(body)
+	case r.foreign:
+		body, valid = r.swap(body)
+	}
+	if !valid || ev.Reset(body, cpu) != nil {
+		r.counts.Corrupt++
+		return false, true, nil
+	}
+	ev.SetHidden(flags&flagHidden != 0)
+	if !r.deliver(ev) {
+		return false, true, nil
+	}
+	if flags&flagHidden != 0 {
+		r.counts.Hidden++
+	}
+	return true, false, nil
+}
+
+// badLength passes over an event block whose length is possible as a frame but
+// not for such a block, when it is.
+func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
+	if !first {
+		return false, nil
+	}
+	if size < blockOverhead || size&3 != 0 {
+		return false, r.fail(fmt.Sprintf("%s of %d bytes", blockName(t), size), ErrCorrupt)
+	}
+	if err := r.skip(t, size); err != nil {
+		return false, err
+	}
+	r.counts.Events++
+	r.counts.Corrupt++
+	return true, nil
+}
+
+// skip passes over a whole block, which must end as it begins.
+func (r *Reader) skip(t, size uint32) error {
+	at := r.in.offset()
+	err := r.in.discard(int64(size) - 4)
+	if err == nil && r.in.avail() < 4 {
+		err = r.in.fill(4)
+	}
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		// What was skipped is gone: unlike elsewhere, there is no going on
+		// when the file has grown.
+		r.fatal = &Error{at, fmt.Sprintf("skip %s of %d bytes", blockName(t), size), truncation(err)}
+		return r.fatal
+	}
+	if end := r.order.Uint32(r.in.buf[r.in.r:]); end != size {
+		r.fatal = &Error{at, fmt.Sprintf("skip %s of %d bytes: it ends with %d", blockName(t), size, end), ErrCorrupt}
+		return r.fatal
+	}
+	r.in.r += 4
+	r.counts.Blocks++
+	return nil
+}
+
+// fill makes n bytes available. At the end of the input nothing is lost: the
+// same call may succeed later.
+func (r *Reader) fill(n int, step string) error {
+	err := r.in.fill(n)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) && r.in.avail() == 0 {
+		return io.EOF
+	}
+	// A compressed stream that is cut may end with whole blocks.
+	if errors.Is(err, io.ErrUnexpectedEOF) && (r.gz == nil || r.in.avail() > 0) {
+		step = fmt.Sprintf("%s: %d bytes expected, %d there", step, n, r.in.avail())
+	}
+	return &Error{r.in.offset(), step, truncation(err)}
+}
+
+func (r *Reader) fail(step string, err error) error {
+	r.fatal = &Error{r.in.offset(), step, err}
+	return r.fatal
+}
+
+func (r *Reader) isSectionHeader() bool {
+	return binary.LittleEndian.Uint32(r.in.buf[r.in.r:]) == sectionHeader // a palindrome
+}
+
+// readSection reads a section header and all blocks up to the first event.
+func (r *Reader) readSection() error {
+	if err := r.readHeader(); err != nil {
+		return err
+	}
+	r.state = &proc.State{}
+	r.byTID = map[int64]int{}
+	r.conv.reset()
+	for {
+		if err := r.fill(8, "read block header"); errors.Is(err, io.EOF) {
+			return nil // no events; the next read says so
+		} else if err != nil {
+			return err
+		}
+		b := r.in.buf[r.in.r:]
+		t := canonical(r.order.Uint32(b))
+		if isEvent(t) || r.isSectionHeader() {
+			return nil
+		}
+		if err := r.readMeta(t, r.order.Uint32(b[4:])); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Reader) readHeader() error {
+	const step = "read section header block"
+	if err := r.fill(12, step); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = &Error{r.in.offset(), step, ErrTruncated}
+		} else if r.in.avail() >= 4 && !r.isSectionHeader() {
+			err = &Error{r.in.offset(), step, ErrNotCapture}
+		}
+		return err
+	}
+	b := r.in.buf[r.in.r:]
+	if !r.isSectionHeader() {
+		return r.fail(fmt.Sprintf("it begins with % x", b[:4]), ErrNotCapture)
+	}
+	switch uint32(byteOrder) {
+	case binary.LittleEndian.Uint32(b[8:]):
+		r.order = binary.LittleEndian
+	case binary.BigEndian.Uint32(b[8:]):
+		r.order = binary.BigEndian
+	default:
+		return r.fail(fmt.Sprintf("read section header block: byte order is % x", b[8:12]), ErrNotCapture)
+	}
+	r.foreign = binary.NativeEndian.Uint32(b[8:]) != byteOrder
+	size := r.order.Uint32(b[4:])
+	if size < 28 || size&3 != 0 {
+		return r.fail(fmt.Sprintf("section header block of %d bytes", size), ErrCorrupt)
+	}
+	if err := r.fill(28, step); err != nil {
+		return err
+	}
+	b = r.in.buf[r.in.r:]
+	if major := r.order.Uint16(b[12:]); major > majorVersion {
+		return r.fail(fmt.Sprintf("read section header block: version %d.%d", major, r.order.Uint16(b[14:])), ErrVersion)
+	}
+	r.counts.Minor = r.order.Uint16(b[14:])
+	r.counts.OtherOrder = r.foreign
+	if err := r.skip(sectionHeader, size); err != nil {
+		return err
+	}
+	r.counts.Sections++
+	return nil
+}
+
+// readMeta reads a block that is not an event.
+func (r *Reader) readMeta(t, size uint32) error {
+	if size < blockOverhead || size&3 != 0 {
+		return r.fail(fmt.Sprintf("%s of %d bytes", blockName(t), size), ErrCorrupt)
+	}
+	if blockNames[t] == "" {
+		r.counts.SkippedBlocks++
+		return r.skip(t, size)
+	}
+	step := "read " + blockName(t)
+	if err := r.fill(int(size), step); err != nil {
+		return err
+	}
+	b := r.in.buf[r.in.r : r.in.r+int(size)]
+	if end := r.order.Uint32(b[size-4:]); end != size {
+		if t == interfacesV2 {
+			return r.readShortInterfaces(size)
+		}
+		return r.fail(fmt.Sprintf("%s: %d bytes long, but it ends with %d", step, size, end), ErrCorrupt)
+	}
+	c := cursor{b: b[8 : size-4], order: r.order}
+	switch t {
+	case machineInfo:
+		if m, ok := decodeMachine(&c); ok {
+			r.state.Machine = m
+		} else {
+			r.counts.BadRecords++
+		}
+	case interfacesV1, interfacesV2:
+		r.interfaces(&c, t == interfacesV2)
+	case usersV1, usersV2:
+		var bad int
+		r.state.Users, r.state.Groups, bad = decodeUsers(&c, t == usersV2)
+		r.counts.BadRecords += uint64(bad)
+	case fdListV1, fdListV2:
+		r.fds(&c, t == fdListV2)
+	default:
+		threads, bad := decodeThreads(&c, procVersion(t))
+		r.counts.BadRecords += uint64(bad)
+		for i := range threads {
+			r.thread(&threads[i])
+		}
+	}
+	r.in.r += int(size)
+	r.counts.Blocks++
+	return nil
+}
+
+func (r *Reader) thread(t *proc.Thread) {
+	if i, ok := r.byTID[t.TID]; ok {
+		t.FDs = r.state.Threads[i].FDs
+		r.state.Threads[i] = *t
+		return
+	}
+	r.byTID[t.TID] = len(r.state.Threads)
+	r.state.Threads = append(r.state.Threads, *t)
+}
+
+func (r *Reader) fds(c *cursor, sized bool) {
+	tid := c.i64()
+	fds, bad := decodeFDs(c, sized)
+	r.counts.BadRecords += uint64(bad)
+	if i, ok := r.byTID[tid]; ok && !c.failed {
+		r.state.Threads[i].FDs = fds
+	} else {
+		r.counts.BadRecords++
+	}
+}
+
+func (r *Reader) interfaces(c *cursor, sized bool) {
+	r.state.Interfaces = nil
+	for len(c.b) >= 4 {
+		rec := *c
+		if sized {
+			n := int64(c.u32())
+			if n > int64(len(c.b)) {
+				r.counts.BadRecords++
+				return
+			}
+			rec = cursor{b: c.take(int(n)), order: c.order}
+		}
+		in := decodeInterface(&rec)
+		if rec.failed {
+			r.counts.BadRecords++
+			if !sized {
+				return
+			}
+			continue
+		}
+		r.state.Interfaces = append(r.state.Interfaces, in)
+		if !sized {
+			c.b = rec.b
+		}
+	}
+}
+
+// readShortInterfaces reads a list whose length is too small by 4 for each
+// entry, which is what libs writes when it saves an old capture again: the block
+// is as long as its entries are.
+func (r *Reader) readShortInterfaces(size uint32) error {
+	end := 8 // of the entries so far
+	for n := 1; end < int(size)+4*n; n++ {
+		if r.in.fill(end+8) != nil {
+			break
+		}
+		b := r.in.buf[r.in.r:]
+		if entry := r.order.Uint32(b[end:]); entry > maxString+64 {
+			break
+		} else {
+			end += 4 + int(entry)
+		}
+		total := roundUp(end+4, 4)
+		if r.in.fill(total) != nil {
+			break
+		}
+		b = r.in.buf[r.in.r:]
+		if total == int(size)+4*n && r.order.Uint32(b[total-4:]) == size {
+			r.interfaces(&cursor{b: b[8:end], order: r.order}, true)
+			r.in.r += total
+			r.counts.Blocks++
+			return nil
+		}
+	}
+	return r.fail("read interface list v2 block: its end does not match its length", ErrCorrupt)
+}

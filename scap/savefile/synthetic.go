@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"fmt"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// EventWriter is where events go: a [Writer] or a [File].
+type EventWriter interface {
+	Write(ev *event.Event) error
+}
+
+// Synthesize writes n made-up events: the mix of a busy server, about 80 bytes
+// each in the file, always the same for the same n. Benchmarks read it.
+func Synthesize(w EventWriter, n int) error {
+	const (
+		start   = 1_700_000_000_000_000_000
+		threads = 64
+	)
+	var b event.Builder
+	data := make([]byte, 64)
+	for i := range n {
+		ts := uint64(start + 700*i)
+		// A linear congruential sequence: no package, same everywhere.
+		seed := uint32(i)*1664525 + 1013904223
+		seed ^= seed >> 15
+		tid := uint64(1000 + seed%threads)
+		fd := int64(3 + seed>>8%20)
+		for j := 0; j < len(data); j += 8 {
+			data[j] = byte(seed >> (j & 15))
+			copy(data[j+1:], " line\n ")
+		}
+		switch seed >> 13 % 8 {
+		case 0, 1, 2:
+			size := int64(seed >> 20 % 48)
+			b.Begin(event.TypeReadExit, ts, tid, 4)
+			b.AddInt64(size)
+			b.Add(data[:size])
+			b.AddInt64(fd)
+			b.AddUint32(4096)
+		case 3, 4:
+			size := int64(seed >> 20 % 48)
+			b.Begin(event.TypeWriteExit, ts, tid, 4)
+			b.AddInt64(size)
+			b.Add(data[:size])
+			b.AddInt64(fd)
+			b.AddUint32(uint32(size))
+		case 5:
+			b.Begin(event.TypeCloseExit, ts, tid, 2)
+			b.AddInt64(0)
+			b.AddInt64(fd)
+		case 6:
+			b.Begin(event.TypeOpenatExit, ts, tid, 7)
+			b.AddInt64(fd)
+			b.AddInt64(-100)
+			b.AddString(paths[seed>>20%uint32(len(paths))])
+			b.AddUint32(1 | 4096)
+			b.AddUint32(0)
+			b.AddUint32(0x801)
+			b.AddUint64(uint64(seed))
+		default:
+			b.Begin(event.TypeFcntlExit, ts, tid, 4)
+			b.AddInt64(0)
+			b.AddInt64(fd)
+			b.AddUint8(4)
+			b.AddUint64(0)
+		}
+		raw, err := b.End()
+		if err != nil {
+			return fmt.Errorf("make event %d: %w", i, err)
+		}
+		var ev event.Event
+		ev.ResetUnchecked(raw, int(tid&3))
+		if err := w.Write(&ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var paths = [...]string{"/etc/hosts", "/etc/passwd", "/usr/lib/libc.so.6", "/var/log/messages", "/srv/www/index.html", "/proc/self/stat", "/tmp/x"}

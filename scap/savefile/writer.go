@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package savefile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+)
+
+// flushSize is how many bytes of whole blocks are gathered for one write.
+const flushSize = 256 << 10
+
+// WriterOptions of [NewWriter] and [Create]. The zero value writes bare blocks
+// without any state.
+type WriterOptions struct {
+	// State is written before the first event; nil: none.
+	State *proc.State
+	// Compress writes gzip, of several members that are compressed at the same
+	// time.
+	Compress bool
+	// Level of compression, 1 to 9; 0: a good one for captures that are
+	// written as they happen.
+	Level int
+	// Compat writes nothing that released readers do not know: events that only
+	// this project has become the generic event, and socket and fcntl lose the
+	// last param, with which libs up to 0.23 refuses the whole file.
+	Compat bool
+	// Generic gives the syscall code and the native number that a lowered event
+	// carries (driver.IDs has them); nil: 0 for both.
+	Generic func(t event.Type) (code, nr uint16)
+	// FlushInterval is how old events may get before they are written, looked
+	// at when events are written; 0: only when enough have come together.
+	FlushInterval time.Duration
+}
+
+// Writer writes a capture. One goroutine at a time may use it.
+//
+// Only whole blocks reach the file, so whatever happens to the program, all that
+// was flushed can be read. After a failure, such as a full disk, every call
+// returns the same error.
+type Writer struct {
+	out   io.Writer
+	gz    *parallelGzip
+	opts  WriterOptions
+	buf   []byte // whole blocks
+	order binary.AppendByteOrder
+
+	events    uint64
+	size      int64 // of what was flushed, before compression
+	lastFlush time.Time
+	lower     event.Builder
+	err       error
+}
+
+// NewWriter begins a capture on w. Close it to complete the capture; w itself
+// stays open.
+func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
+	wr := &Writer{out: w, opts: opts, order: binary.LittleEndian, buf: make([]byte, 0, flushSize+maxSmallBlock)}
+	if hostIsBigEndian {
+		wr.order = binary.BigEndian
+	}
+	if opts.Compress {
+		gz, err := newParallelGzip(w, opts.Level)
+		if err != nil {
+			return nil, err
+		}
+		wr.gz = gz
+	}
+	wr.buf = appendSectionHeader(wr.buf, wr.order)
+	if opts.State != nil {
+		var err error
+		if wr.buf, err = appendState(wr.buf, wr.order, opts.State); err != nil {
+			return nil, err
+		}
+	}
+	if opts.FlushInterval > 0 {
+		wr.lastFlush = time.Now()
+	}
+	return wr, wr.Flush()
+}
+
+var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+
+func appendSectionHeader(b []byte, o binary.AppendByteOrder) []byte {
+	b, at := beginBlock(b, o, sectionHeader)
+	b = o.AppendUint32(b, byteOrder)
+	b = o.AppendUint16(b, majorVersion)
+	b = o.AppendUint16(b, minorVersion)
+	b = o.AppendUint64(b, math.MaxUint64) // length of the section: not known
+	return endBlock(b, o, at)
+}
+
+func beginBlock(b []byte, o binary.AppendByteOrder, t uint32) (out []byte, at int) {
+	at = len(b)
+	b = o.AppendUint32(b, t)
+	return o.AppendUint32(b, 0), at
+}
+
+func endBlock(b []byte, o binary.AppendByteOrder, at int) []byte {
+	for (len(b)-at)&3 != 0 {
+		b = append(b, 0)
+	}
+	size := uint32(len(b) - at + 4)
+	o.(binary.ByteOrder).PutUint32(b[at+4:], size)
+	return o.AppendUint32(b, size)
+}
+
+// appendState appends the blocks of s in the order that all writers have.
+func appendState(b []byte, o binary.AppendByteOrder, s *proc.State) ([]byte, error) {
+	b, at := beginBlock(b, o, machineInfo)
+	b = appendMachine(b, o, &s.Machine)
+	b = endBlock(b, o, at)
+	if len(s.Interfaces) > 0 {
+		b, at = beginBlock(b, o, interfacesV2)
+		for _, v4 := range []bool{true, false} {
+			for i := range s.Interfaces {
+				if in := &s.Interfaces[i]; in.Addr.Is4() == v4 && in.Addr.IsValid() {
+					entry := len(b)
+					b = appendInterface(append(b, 0, 0, 0, 0), o, in)
+					o.(binary.ByteOrder).PutUint32(b[entry:], uint32(len(b)-entry-4))
+				}
+			}
+		}
+		b = endBlock(b, o, at)
+	}
+	if len(s.Users)+len(s.Groups) > 0 {
+		b, at = beginBlock(b, o, usersV2)
+		b = appendUsers(b, o, s.Users, s.Groups)
+		b = endBlock(b, o, at)
+	}
+	if len(s.Threads) > 0 {
+		b, at = beginBlock(b, o, procListV9)
+		for i := range s.Threads {
+			b = appendThread(b, o, &s.Threads[i])
+		}
+		if int64(len(b)-at) > math.MaxUint32-8 {
+			return b, fmt.Errorf("write process list: %d threads do not fit a block", len(s.Threads))
+		}
+		b = endBlock(b, o, at)
+	}
+	for i := range s.Threads {
+		t := &s.Threads[i]
+		b, at = beginBlock(b, o, fdListV2)
+		b = o.AppendUint64(b, uint64(t.TID))
+		for j := range t.FDs {
+			if t.FDs[j].Type != proc.FDUnknown {
+				b = appendFD(b, o, &t.FDs[j])
+			}
+		}
+		b = endBlock(b, o, at)
+	}
+	return b, nil
+}
+
+// Write writes one event.
+func (w *Writer) Write(ev *event.Event) error {
+	if w.err != nil {
+		return w.err
+	}
+	raw := ev.Bytes()
+	if w.opts.Compat {
+		var err error
+		if raw, err = w.compatible(ev); err != nil || len(raw) == 0 {
+			return err
+		}
+	}
+	if len(raw) < event.HeaderSize {
+		return fmt.Errorf("write event: %w", event.ErrTruncated)
+	}
+	wide := wideLengths(event.Type(binary.NativeEndian.Uint16(raw[20:])))
+	head, t := 10, uint32(eventV2)
+	if wide {
+		t = eventLarge
+	}
+	if ev.Hidden() {
+		head, t = 14, t+1
+	}
+	body := head + len(raw)
+	size := (body + 4 + 3) &^ 3
+	if !wide && size-8 > maxSmallBlock || int64(size) > math.MaxUint32 {
+		return fmt.Errorf("write event of %d bytes: %w", len(raw), event.ErrTooLarge)
+	}
+	n := len(w.buf)
+	if n+size > cap(w.buf) {
+		w.buf = append(make([]byte, 0, n+size+flushSize), w.buf...)
+	}
+	b := w.buf[n : n+size]
+	o := binary.NativeEndian
+	o.PutUint32(b, t)
+	o.PutUint32(b[4:], uint32(size))
+	o.PutUint16(b[8:], uint16(ev.CPU()))
+	if head == 14 {
+		o.PutUint32(b[10:], flagHidden)
+	}
+	o.PutUint32(b[size-8:], 0) // padding; the event may write over it
+	copy(b[head:], raw)
+	o.PutUint32(b[size-4:], uint32(size))
+	w.buf = w.buf[:n+size]
+	w.events++
+	if len(w.buf) >= flushSize || w.opts.FlushInterval > 0 && w.events&63 == 0 && time.Since(w.lastFlush) >= w.opts.FlushInterval {
+		return w.Flush()
+	}
+	return nil
+}
+
+// WriteBatch writes several events.
+func (w *Writer) WriteBatch(evs []event.Event) error {
+	for i := range evs {
+		if err := w.Write(&evs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// genericExit is the exit event of system calls that have none of their own.
+const genericExit event.Type = 1
+
+// compatible is what Compat makes of ev; empty where no reader expects anything.
+func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
+	t, n := ev.Type(), ev.NumParams()
+	switch {
+	case t >= event.FirstOwn && t.Enter():
+		return nil, nil
+	case t >= event.FirstOwn:
+		var code, nr uint16
+		if w.opts.Generic != nil {
+			code, nr = w.opts.Generic(t)
+		}
+		w.lower.Begin(genericExit, ev.Timestamp(), ev.TID(), 2)
+		w.lower.AddUint16(code)
+		w.lower.AddUint16(nr)
+	case t == event.TypeSocketExit && n > 4, t == event.TypeFcntlExit && n > 3:
+		n = 4
+		if t == event.TypeFcntlExit {
+			n = 3
+		}
+		w.lower.Begin(t, ev.Timestamp(), ev.TID(), n)
+		for i := range n {
+			w.lower.Add(ev.Param(i))
+		}
+	default:
+		return ev.Bytes(), nil
+	}
+	return w.lower.End()
+}
+
+// Flush writes what has come together. Compressed data may still be under way
+// after it; Close waits.
+func (w *Writer) Flush() error {
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
+	}
+	if w.gz != nil {
+		w.err = w.gz.write(w.buf)
+	} else {
+		_, w.err = w.out.Write(w.buf)
+	}
+	if w.err != nil {
+		w.err = fmt.Errorf("write capture: %w", w.err)
+		return w.err
+	}
+	w.size += int64(len(w.buf))
+	w.buf = w.buf[:0]
+	if w.opts.FlushInterval > 0 {
+		w.lastFlush = time.Now()
+	}
+	return nil
+}
+
+// Events counts the events written.
+func (w *Writer) Events() uint64 { return w.events }
+
+// Size is the number of bytes of the capture so far, before compression, with
+// those not flushed.
+func (w *Writer) Size() int64 { return w.size + int64(len(w.buf)) }
+
+// Written is the number of bytes that reached the output.
+func (w *Writer) Written() int64 {
+	if w.gz != nil {
+		return w.gz.written.Load()
+	}
+	return w.size
+}
+
+// Close completes the capture.
+func (w *Writer) Close() error {
+	if errors.Is(w.err, os.ErrClosed) {
+		return nil
+	}
+	err := w.Flush()
+	if w.gz != nil {
+		if gzErr := w.gz.close(); err == nil && gzErr != nil {
+			err = fmt.Errorf("write capture: %w", gzErr)
+		}
+	}
+	w.err = os.ErrClosed
+	return err
+}

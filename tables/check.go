@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Arches are the architectures of the table, as GOARCH names them.
+var Arches = []string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le"}
+
+// expandArch turns a key of nr, since or native into GOARCH names.
+func expandArch(key string) []string {
+	switch key {
+	case "generic": // the numbers of asm-generic/unistd.h
+		return []string{"arm64", "riscv64", "loong64"}
+	case "all":
+		return Arches
+	}
+	return []string{key}
+}
+
+const (
+	referenceLast = 453    // last event code of the reference's schema 4.5.1
+	oursFrom      = 0x8000 // first code of events the reference does not have
+	maxParams     = 32     // bits of a consumer's param mask
+	maxNR         = 511    // the drivers' interest table has 512 entries
+	maxSnaplen    = 65000
+)
+
+var (
+	syscallClasses = []string{
+		"file", "net", "ipc", "memory", "process", "sleep", "system", "signal", "user", "time", "io_read", "io_write", "io_other", "wait", "other",
+	}
+	eventClasses = append(slices.Clone(syscallClasses), "internal", "scheduler", "unknown")
+	dropClasses  = []string{"never", "always", "sampled"}
+	eventSources = []string{"syscall", "tracepoint", "metaevent", "plugin", "iter", "unknown"}
+	eventFlags   = []string{
+		"creates_fd", "destroys_fd", "uses_fd", "reads_from_fd", "writes_to_fd", "modifies_state", "unused", "waits",
+		"skip_parse_reset", "old_version", "large_payload", "converter_managed",
+	}
+	tracepoints = []string{
+		"sys_enter", "sys_exit", "sched_switch", "sched_process_exit", "sched_process_exec", "sched_process_fork",
+		"page_fault_user", "page_fault_kernel", "signal_deliver", "iter_task", "iter_task_file", "dropping_mode", "cpu_hotplug",
+	}
+	shows     = []string{"na", "dec", "hex", "oct", "id", "dir", "10_padded_dec"}
+	dynTables = []string{"sockopt", "ptrace", "bpf", "keyctl"}
+	drivers   = []string{"ebpf", "kmod"}
+)
+
+// Needs are what a case may ask of the machine, with what each means; beside
+// them any CONFIG_ option of the kernel.
+var Needs = map[string]string{
+	"root":       "uid 0 with all capabilities",
+	"user":       "a second, unprivileged user id to become",
+	"ipv6":       "an IPv6 loopback address",
+	"smp":        "two processors",
+	"tty":        "a pseudo-terminal",
+	"module":     "a loadable module for this kernel",
+	"swap":       "a swap device or file",
+	"quota":      "a file system with quotas",
+	"disk":       "a block device that may be written",
+	"loop":       "loop devices",
+	"tmpfs":      "a tmpfs to mount",
+	"ext4":       "an ext4 file system to mount",
+	"overlayfs":  "overlayfs",
+	"hugetlb":    "huge pages",
+	"numa":       "NUMA policy calls",
+	"ia32":       "32-bit programs",
+	"userns":     "user namespaces",
+	"netns":      "network namespaces",
+	"pidns":      "pid namespaces",
+	"cgroup":     "a cgroup hierarchy",
+	"io_uring":   "io_uring, not forbidden by sysctl",
+	"bpf":        "the bpf call for this user",
+	"keys":       "kernel keyrings",
+	"landlock":   "the landlock security module",
+	"aio":        "kernel aio",
+	"fanotify":   "fanotify",
+	"perf":       "perf events",
+	"fuse":       "FUSE",
+	"pkey":       "memory protection keys of the processor",
+	"shstk":      "user shadow stacks of the processor",
+	"seccomp":    "seccomp filters",
+	"kexec":      "kexec",
+	"kvm":        "virtualization of the processor",
+	"userfault":  "userfaultfd for this user",
+	"secretmem":  "memfd_secret switched on",
+	"rseq":       "restartable sequences",
+	"lsm":        "a security module with attributes",
+	"mqueue":     "POSIX message queues",
+	"sysvipc":    "System V IPC",
+	"posixtimer": "POSIX timers",
+	"nfs":        "the NFS server",
+}
+
+// Errnos of asm-generic: what a case may expect and `when` may test.
+var errnoNames = strings.Fields(`EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK
+	EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM
+	ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP EWOULDBLOCK ENOMSG EIDRM ECHRNG EL2NSYNC EL3HLT EL3RST ELNRNG
+	EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL ENOANO EBADRQC EBADSLT EDEADLOCK EBFONT ENOSTR ENODATA ETIME ENOSR ENONET ENOPKG
+	EREMOTE ENOLINK EADV ESRMNT ECOMM EPROTO EMULTIHOP EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ EBADFD EREMCHG ELIBACC ELIBBAD
+	ELIBSCN ELIBMAX ELIBEXEC EILSEQ ERESTART ESTRPIPE EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT
+	EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP ENOTSUP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH
+	ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN
+	EHOSTUNREACH EALREADY EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM EREMOTEIO EDQUOT ENOMEDIUM EMEDIUMTYPE ECANCELED
+	ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE ERFKILL EHWPOISON
+	ERESTARTSYS ERESTARTNOINTR ERESTARTNOHAND ENOIOCTLCMD ERESTART_RESTARTBLOCK`)
+
+var errnos = func() map[string]bool {
+	m := make(map[string]bool, len(errnoNames))
+	for _, e := range errnoNames {
+		m[e] = true
+	}
+	return m
+}()
+
+// checkNatives looks at the native values of a conversion, on each architecture.
+func (l *loader) checkNatives(s *FlagSet) {
+	if len(s.Values) == 0 {
+		l.errs.add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
+		return
+	}
+	if s.Kind == "" || s.Kind == "manual" {
+		return
+	}
+	said := map[string]bool{} // once, not for each architecture
+	for _, arch := range Arches {
+		by := map[uint64]FlagValue{}
+		for _, v := range s.Values {
+			native, ok := v.NativeOn(arch)
+			if !ok || said[v.Name] {
+				continue
+			}
+			before := len(l.errs)
+			switch s.Kind {
+			case "bits", "mask":
+				if native == 0 {
+					l.errs.add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
+				}
+			case "identity":
+				if native != uint64(v.Value) {
+					l.errs.add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
+				}
+			case "enum":
+				if old, ok := by[native]; ok && old.Value != v.Value {
+					l.errs.add(v.Pos, s.Name, "%s has the native value of %s on %s (native: none leaves it out)", v.Name, old.Name, arch)
+				}
+				if s.Width != 0 && native>>s.Width != 0 {
+					l.errs.add(v.Pos, s.Name, "%s has a native value of more than %d bits on %s", v.Name, s.Width, arch)
+				}
+				by[native] = v
+			}
+			said[v.Name] = len(l.errs) > before
+		}
+	}
+}
+
+// NativeOn returns the native value on an architecture.
+func (v FlagValue) NativeOn(arch string) (uint64, bool) {
+	if n, ok := v.NativeBy[arch]; ok {
+		return n, true
+	}
+	return v.Native, v.HasNative
+}
+
+// check applies the rules that need the whole table.
+func (l *loader) check() {
+	for _, s := range l.table.Flags {
+		h := l.helpers["value"][s.Name]
+		if s.Kind != "manual" && s.Kind != "" && h != nil {
+			l.errs.add(h.Pos, s.Name, "value helper %s is a conversion of flags.yaml already (kind: manual leaves it to the helper)", s.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.groups)) {
+		if g := l.groups[name]; !g.used {
+			l.errs.add(g.group.Pos, name, "group %s is used nowhere", name)
+		}
+	}
+	l.checkIDs()
+	names := map[string]*Syscall{}
+	numbers := map[string]map[int]*Syscall{}
+	for _, s := range l.table.Syscalls {
+		if old := names[s.Name]; old != nil {
+			l.errs.add(s.Pos, s.Name, "%s is described twice (first on line %d)", s.Name, old.Pos.Line)
+			continue
+		}
+		names[s.Name] = s
+		for _, arch := range slices.Sorted(maps.Keys(s.NR)) {
+			nr := s.NR[arch]
+			if numbers[arch] == nil {
+				numbers[arch] = map[int]*Syscall{}
+			}
+			if old := numbers[arch][nr]; old != nil {
+				l.errs.add(s.Pos, s.Name, "number %d of %s belongs to %s (line %d)", nr, arch, old.Name, old.Pos.Line)
+				continue
+			}
+			numbers[arch][nr] = s
+		}
+	}
+}
+
+// checkIDs compares syscall codes with the entries of their names, and gives
+// those their numbers for 32-bit tasks.
+func (l *loader) checkIDs() {
+	ids := make(map[string]*ID, len(l.table.IDs))
+	for _, id := range l.table.IDs {
+		if old := ids[id.Name]; old != nil {
+			l.errs.add(id.Pos, id.Name, "%s has id %d already (line %d)", id.Name, old.Code, old.Pos.Line)
+			continue
+		}
+		ids[id.Name] = id
+	}
+	for _, id := range l.table.IDs {
+		if id.IA32 != "" && id.IA32 != "none" && ids[id.IA32] == nil {
+			l.errs.add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, didYouMean(id.IA32, slices.Sorted(maps.Keys(ids))))
+		}
+	}
+	for _, s := range l.table.Syscalls {
+		id := ids[s.Name]
+		if id == nil {
+			continue
+		}
+		for _, arch := range Arches {
+			have, ok := s.NR[arch]
+			want, wok := id.NR[arch]
+			if ok && wok && have != want {
+				l.errs.add(id.Pos, s.Name, "number on %s is %d, but %d in %s", arch, want, have, lineOf(s.Pos, id.Pos))
+			} else if ok != wok {
+				l.errs.add(id.Pos, s.Name, "number on %s is here or in %s, but not in both", arch, lineOf(s.Pos, id.Pos))
+			}
+		}
+		if s.Drop != "" && id.Drop != "" && s.Drop != id.Drop {
+			l.errs.add(id.Pos, s.Name, "drop is %s, but %s in %s", id.Drop, s.Drop, lineOf(s.Pos, id.Pos))
+		}
+		if nr, ok := id.NR["386"]; ok && s.NR != nil {
+			if _, own := s.NR["386"]; !own {
+				s.NR["386"] = nr
+			}
+		}
+	}
+}

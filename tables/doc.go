@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tables reads the description of every syscall, event, flag and case:
+// the YAML files beside it. Load gives a Table with everything resolved, or
+// all errors at once, each with its place. Nothing that runs imports it; gen
+// turns a Table into source text.
+//
+// # Files
+//
+// Each file is one mapping that starts with `schema: 1`:
+//
+//	flags.yaml     flags:            named values, and conversions from native ones
+//	helpers.yaml   helpers:          what expressions may call
+//	events.yaml    groups: events:   runs of params; events no syscall entry describes
+//	syscalls.yaml  syscalls:         one entry per syscall
+//	ids.yaml       ids:              syscall codes of the file format (may be left out)
+//
+// Unknown and repeated keys, anchors, aliases and tags are refused. Values are
+// text with a place, never what YAML makes of them: 0640 is octal, 0x10 hex.
+// Kernel versions are quoted, since 5.10 unquoted is 5.1 to other tools. Calls
+// with commas need quotes inside {}.
+//
+// # syscalls.yaml
+//
+//	syscall   the C signature, without return type: openat(int dirfd, const char *path, int flags, umode_t mode)
+//	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
+//	drop      what dropping mode does: never (kept), always (lost), sampled. Left out: always for events of ours, else sampled
+//	nr        a number for all architectures, or by amd64, arm64, riscv64, loong64, s390x, ppc64le, generic (the three
+//	          of asm-generic) and 386 (32-bit tasks on amd64); one that is not named lacks the call
+//	since     "5.6", or by architecture (all, generic, ...): first kernel that has it
+//	until     first kernel that no longer has it
+//	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
+//	name      of the event when it is not the syscall's
+//	flags     event flags, exactly these. Left out: none for a code of the reference; for ours creates_fd (ret is typed fd),
+//	          uses_fd (a later param is), modifies_state (there is a state)
+//	first     res, fd or pid: first param of an inferred exit list
+//	exit      params of the exit event. Left out: inferred, see below
+//	enter     params of the TOCTOU enter event. Left out: there is none
+//	filler    manual: the exit body is C by hand, fill_<name>_exit; params need no from then
+//	state     a reducer with exit params or constants as arguments, or manual
+//	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag speaks of descriptors
+//	differs   a deliberate difference from the reference, in words
+//	cases     the proofs: at least one that works and one that fails
+//	never_fails, never_succeeds   why there is no case of that kind
+//
+// Without exit the event has the return value as `first` says (res: errno, fd:
+// fd, pid: pid), then one param per argument, typed by C type and name:
+//
+//	const char *          fspath if the name has path, name, file, dir, old, new, target, link or root in it, else charbuf;
+//	                      fsrelpath right behind an int ...dfd or ...dirfd, which is its base
+//	other pointers        uint64, show: hex
+//	int fd, ...fd, fd_... fd
+//	pid_t uid_t gid_t     pid, uid, gid
+//	umode_t mode_t        uint32, show: oct
+//	integers              by width: int is int32, unsigned uint32, long int64, size_t and unsigned long uint64
+//
+// # Params
+//
+// A list of one-key mappings in wire order, or one mapping. `- use: task_common`
+// stands for a group. The value is a type, or a mapping:
+//
+//	type      wire type; may be left out when from is a plain argument or ret
+//	from      the source. Left out: the argument of the same name; ret for res
+//	base      fsrelpath: the param with the directory's descriptor
+//	names     flag set of the values; flagsN, enumflagsN and mode need one
+//	show      how tools print it: na dec hex oct id dir 10_padded_dec. Left out: the type's usual one
+//	len       bytebuf, sockaddr: bytes at from
+//	snaplen   true: cut at the snap length (bytebuf)
+//	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {ret: ">= 0"}; all must hold, else `else` is sent, or the empty param
+//	switch    {on: param, "A|B": source, default: source}: the source by the value of another param. Without a match the
+//	          param is empty. An arm of a dyn param is {from: source, dyn: type}
+//	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
+//	since     kernels the value can be had on
+//	except    {kmod: why}: a driver whose value differs
+//	differs   a deliberate difference from the reference
+//
+// Types: int8 to int64, uint8 to uint64, bool, errno, fd, fd32, pid, pid32, uid,
+// gid, sigtype, sigset, syscallid, flags8 flags16 flags32, enumflags8
+// enumflags16 enumflags32, mode, sockfamily, port, l4proto, reltime, abstime,
+// double, ipv4addr (numbers); charbuf, fspath, fsrelpath (text); bytebuf,
+// sockaddr (bytes, need len or a param helper); socktuple, fdlist, dyn,
+// charbufarray, charbuf_pair_array, ipaddr, ipnet, ipv6addr (need a param
+// helper or, dyn, a switch).
+//
+// A source is ret, an argument, a number, a constant of flags.yaml (its native
+// value) or AT_FDCWD, a conversion or value helper of sources, operators on
+// those; and as a whole: a param helper, empty (zero length), '""' (the empty
+// string, one NUL byte). Enter events have no ret.
+//
+// # Cases
+//
+//	name      unique in the entry; a single case may do without
+//	needs     words of Needs, or CONFIG_ options; what is lacking skips the case
+//	unsafe    true: changes the machine, run in guests only
+//	snaplen   instead of 80
+//	since, until   quoted kernel versions
+//	given     {variable: value} in order, before the call
+//	call      the syscall with a value per argument
+//	after     {variable: value} in order, after the call
+//	want      {param: value} for each exit param
+//	child     as want, for the event of the process the call made; only some params
+//	no_event  why no exit event is expected; no want then
+//	except    {kmod: why}
+//
+// Values are expressions of package internal/expr: numbers, constants, strings
+// "in $quotes", /paths, $variables with .field [index] [from:to], calls, [lists]
+// and {structs} (also as YAML collections). given and call use functions
+// declared given, after those and the ones declared after; bytes(...) everywhere.
+// Every case has the variables of expr.Vars; $ret and $child only after the call.
+//
+// In want a text param is taken as it stands, unless it is empty, any, a
+// variable with its accessors, a bytes(...) or starts with a double quote; a
+// variable in the middle of text is put in, $$ is a dollar sign. Names are those
+// of the param's flag set. Beside plain values: >= 1 and other comparisons,
+// between(low, high), $from -> $to (tuples), empty (zero length), any (not
+// looked at). A case whose first wanted value is a negative errno, or < 0, is a
+// failure case.
+//
+// # events.yaml
+//
+//	groups:
+//	- group: task_common
+//	  params: [...]
+//	events:
+//	- event: 152
+//	  name: switch
+//	  class: scheduler
+//	  from: sched_switch
+//	  params:
+//	    - next: {type: pid, from: next_pid()}
+//	- {event: 4, name: close, class: io_other, flags: [old_version], params: {fd: fd}}
+//
+// Keys: event (code), name, class (as above, and internal, scheduler, unknown),
+// source (syscall, tracepoint, metaevent, plugin, iter, unknown; left out:
+// tracepoint if from is one, else syscall), from (sys_exit, or tracepoints
+// joined by |; left out: no driver makes it, and params need no from), filler,
+// flags, fd, differs, params, symbol. The symbol is <name>_<dir>, and
+// <name>_<dir>_<code> for flags old_version and unused; `dir:` may be written
+// and must fit the code. Codes without use have flags: [unused].
+//
+// # flags.yaml
+//
+//   - set: mmap_flags
+//     header: sys/mman.h
+//     kind: bits
+//     values:
+//     MAP_SHARED: 1                                                 # events and kernel agree
+//     MAP_FIXED:  {value: 4, native: 0x10}
+//     MAP_RENAME: {value: 0x20, native: none}                       # no kernel has it
+//     MAP_32BIT:  {value: 0x10, native: {amd64: 0x40}}              # only there
+//     MAP_LOCKED: {value: 0x4000, native: {all: 0x2000, ppc64le: 0x80}}
+//
+// Order is the order of printing. kind makes a conversion of the set, a C
+// function of its name: bits (each bit tested alone), mask (all bits of a native
+// value must be set), enum (with default, 0 if left out), identity; or manual,
+// a C function by hand. enum and identity have a width in bits, 32 if left out.
+// Scalars are native values too, save in sets without kind and manual ones.
+//
+// # helpers.yaml
+//
+//   - value: file_bits(fd)            C function of both drivers: numbers in, number out
+//     filler: true                    it takes struct filler * first
+//     doc: one line
+//   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
+//   - reducer: open_file(fd, name)    Go method, for state
+//   - given: tempfile(bytes?)         guest function that makes an object
+//   - after: fstat(fd)                guest function that looks; after only
+//
+// An argument with ? may be left out, one with ... repeats. Conversions of
+// flags.yaml are value helpers of one argument; a manual one with more is
+// declared here too.
+//
+// # ids.yaml
+//
+//   - {id: 5, syscall: open, drop: never, nr: {amd64: 2, s390x: 5, ppc64le: 5, 386: 5}}
+//
+// Numbers and drop of an entry of the same name must agree. ia32 tells which
+// amd64 call a number only 32-bit tasks have stands for, or none.
+package tables

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Format puts a file of the table into its canonical layout: keys of entries
+// and cases in the order of the package comment, the columns of params and
+// cases in line, one empty line around entries of several lines, no blanks at
+// the ends of lines. Comments stay where they are. A file that does not parse
+// gives the ErrorList; a layout that Format cannot keep the meaning of, an error.
+func Format(src []byte) ([]byte, error) {
+	var errs ErrorList
+	f := parseFile("", src, &errs)
+	if f == nil {
+		return nil, errs.sorted()
+	}
+	text := strings.ReplaceAll(string(src), "\r\n", "\n")
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimRight(text, " \t\n"), "\n") {
+		lines = append(lines, strings.TrimRight(line, " \t"))
+	}
+	out := []byte(strings.Join(layoutRoot(lines, f.root), "\n") + "\n")
+
+	var again ErrorList
+	g := parseFile("", out, &again)
+	if g == nil || !sameMeaning(f.root, g.root) {
+		return nil, errors.New("format: this layout cannot be changed without changing what it means")
+	}
+	return out, nil
+}
+
+// sameMeaning compares nodes but for places, styles and the order of keys.
+func sameMeaning(a, b *yaml.Node) bool {
+	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.Style&quotedStyle != b.Style&quotedStyle {
+		return false
+	}
+	if a.Kind != yaml.MappingNode {
+		for i := range a.Content {
+			if !sameMeaning(a.Content[i], b.Content[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	used := make([]bool, len(b.Content))
+	for i := 0; i+1 < len(a.Content); i += 2 {
+		j := 0
+		for j+1 < len(b.Content) && (used[j] || !sameMeaning(a.Content[i], b.Content[j]) || !sameMeaning(a.Content[i+1], b.Content[j+1])) {
+			j += 2
+		}
+		if j+1 >= len(b.Content) {
+			return false
+		}
+		used[j] = true
+	}
+	return true
+}
+
+// layouts gives the key order of the items of each list that has one.
+var layouts = map[string][]string{
+	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "dir", "class", "source", "from", "filler", "flags", "fd", "differs", "params"},
+	"groups": {"group", "doc", "params"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
+	"helpers": {"value", "param", "reducer", "given", "after", "filler", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
+}
+
+func layoutRoot(lines []string, root *yaml.Node) []string {
+	if root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0 {
+		return lines
+	}
+	var out []string
+	at := 0
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, val := root.Content[i], root.Content[i+1]
+		end := len(lines)
+		if i+2 < len(root.Content) {
+			end = min(head(lines, root.Content[i+2].Line-1), len(lines))
+		}
+		if key.Line > end || key.Line-1 < at {
+			return lines
+		}
+		out = append(out, squeeze(lines[at:key.Line])...)
+		out = append(out, layoutList(lines, key.Line, end, key.Value, val)...)
+		at = end
+	}
+	return append(out, lines[at:]...)
+}
+
+func blank(line string) bool   { return strings.TrimSpace(line) == "" }
+func comment(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "#") }
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// head returns the first of the comment lines right above line i.
+func head(lines []string, i int) int {
+	for i > 0 && i <= len(lines) && comment(lines[i-1]) {
+		i--
+	}
+	return i
+}
+
+// layoutList lays out lines[start:end], which hold the items of a list that
+// stands under key.
+func layoutList(lines []string, start, end int, key string, n *yaml.Node) []string {
+	if key == "exit" || key == "enter" || key == "params" {
+		return alignParams(lines[start:end])
+	}
+	order := layouts[key]
+	if order == nil || n.Kind != yaml.SequenceNode || n.Style&yaml.FlowStyle != 0 || len(n.Content) == 0 {
+		return lines[start:end]
+	}
+	var out []string
+	at := start
+	long := false // the item before has several lines
+	for i, item := range n.Content {
+		first := item.Line - 1
+		stop := end
+		if i+1 < len(n.Content) {
+			stop = n.Content[i+1].Line - 1
+		}
+		if first < at || stop <= first || stop > end || !strings.HasPrefix(strings.TrimLeft(lines[first], " "), "- ") {
+			return lines[start:end]
+		}
+		last := stop // behind the item's last line that is no comment
+		for last > first+1 && (blank(lines[last-1]) || comment(lines[last-1])) {
+			last--
+		}
+		body := layoutItem(lines, first, last, order, item)
+		gap := squeeze(lines[at:first])
+		if i > 0 && key != "cases" && (long || len(body) > 1 && key != "helpers") && !slices.ContainsFunc(gap, blank) {
+			gap = append([]string{""}, gap...)
+		}
+		if key == "cases" {
+			gap = slices.DeleteFunc(gap, blank)
+		}
+		out = append(append(out, gap...), body...)
+		long = len(body) > 1 && key != "helpers"
+		at = last
+	}
+	return append(out, squeeze(lines[at:end])...)
+}
+
+// squeeze makes one empty line of several.
+func squeeze(lines []string) []string {
+	return slices.CompactFunc(slices.Clone(lines), func(a, b string) bool { return blank(a) && blank(b) })
+}
+
+// block is a key of an item with its lines and the comments above it.
+type block struct {
+	key   string
+	lines []string
+	line  int // index of the key's own line
+}
+
+// layoutItem puts the keys of one item in order.
+func layoutItem(lines []string, first, last int, order []string, n *yaml.Node) []string {
+	if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 {
+		return lines[first:last]
+	}
+	dash := indentOf(lines[first])
+	margin := strings.Repeat(" ", dash+2)
+	var blocks []block
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		from, to := head(lines, key.Line-1), last
+		if i == 0 {
+			from = first
+		}
+		if i+2 < len(n.Content) {
+			to = head(lines, n.Content[i+2].Line-1)
+		}
+		if from < first || to <= key.Line-1 || to > last || key.Column != dash+3 {
+			return lines[first:last] // not laid out by lines
+		}
+		b := block{key: key.Value, line: key.Line - 1 - from}
+		b.lines = append(b.lines, lines[from:key.Line]...)
+		b.lines = append(b.lines, layoutList(lines, key.Line, to, key.Value, val)...)
+		for len(b.lines) > b.line+1 && blank(b.lines[len(b.lines)-1]) {
+			b.lines = b.lines[:len(b.lines)-1]
+		}
+		if i == 0 {
+			b.lines[0] = margin + b.lines[0][dash+2:]
+		}
+		blocks = append(blocks, b)
+	}
+	rank := func(b block) int {
+		if i := slices.Index(order, b.key); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(blocks, func(a, b block) int { return cmp.Compare(rank(a), rank(b)) })
+	alignCase(blocks)
+	var out []string
+	for i, b := range blocks {
+		if i == 0 {
+			if b.line > 0 { // a comment would come between the dash and its key
+				return lines[first:last]
+			}
+			b.lines[0] = margin[:dash] + "- " + b.lines[0][dash+2:]
+		}
+		out = append(out, b.lines...)
+	}
+	return out
+}
+
+// alignCase puts the values of given, call, after and want in one column.
+func alignCase(blocks []block) {
+	if !slices.ContainsFunc(blocks, func(b block) bool { return b.key == "call" }) {
+		return
+	}
+	width := len("call:")
+	for _, b := range blocks {
+		if b.key == "name" || b.key == "given" || b.key == "after" {
+			width = len("given:")
+		}
+	}
+	for _, b := range blocks {
+		switch b.key {
+		case "given", "call", "after", "want", "child":
+			setColumn(b.lines, b.line, b.key+":", width)
+		}
+	}
+}
+
+// setColumn pads the key of lines[i], and moves the lines its value goes on with.
+func setColumn(lines []string, i int, key string, width int) {
+	line := lines[i]
+	at := strings.Index(line, key)
+	rest := strings.TrimLeft(line[at+len(key):], " ")
+	if rest == "" || comment(rest) {
+		return
+	}
+	old := len(line) - len(rest)
+	lines[i] = line[:at+len(key)] + strings.Repeat(" ", max(1, width+1-len(key))) + rest
+	shift(lines[i+1:], len(lines[i])-len(rest)-old)
+}
+
+// shift moves lines that continue a value.
+func shift(lines []string, by int) {
+	for i, line := range lines {
+		if n := indentOf(line) + by; !blank(line) && n > 0 {
+			lines[i] = strings.Repeat(" ", n) + line[indentOf(line):]
+		}
+	}
+}
+
+var (
+	paramLine = regexp.MustCompile(`^( *- \w+:) +(\{.*)$`)
+	typeFirst = regexp.MustCompile(`^(\{type: \w+,) +(.*)$`)
+)
+
+// alignParams puts braces of a list of params in one column, and what follows
+// the type in another.
+func alignParams(src []string) []string {
+	lines := slices.Clone(src)
+	names, types := 0, 0
+	var at []int
+	for i, line := range lines {
+		if m := paramLine.FindStringSubmatch(line); m != nil {
+			at = append(at, i)
+			names = max(names, utf8.RuneCountInString(m[1]))
+			if t := typeFirst.FindStringSubmatch(m[2]); t != nil {
+				types = max(types, len(t[1]))
+			}
+		}
+	}
+	for k, i := range at {
+		m := paramLine.FindStringSubmatch(lines[i])
+		body := m[2]
+		old := len(lines[i]) - len(body)
+		if t := typeFirst.FindStringSubmatch(body); t != nil {
+			body = fmt.Sprintf("%-*s %s", types, t[1], t[2])
+		}
+		next := len(lines)
+		if k+1 < len(at) {
+			next = at[k+1]
+		}
+		lines[i] = fmt.Sprintf("%-*s %s", names, m[1], body)
+		end := i + 1
+		for end < next && !strings.HasPrefix(strings.TrimLeft(lines[end], " "), "- ") && !comment(lines[end]) {
+			end++
+		}
+		shift(lines[i+1:end], len(lines[i])-len(body)-old)
+	}
+	return lines
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
+)
+
+// base is a small table without errors, to put bad files into.
+func base(tb testing.TB) fstest.MapFS {
+	tb.Helper()
+	out := fstest.MapFS{}
+	for _, name := range Files[:4] {
+		src, err := os.ReadFile(filepath.Join("testdata", "base", name))
+		require.NoError(tb, err)
+		out[name] = &fstest.MapFile{Data: src}
+	}
+	return out
+}
+
+func errorsOf(tb testing.TB, fsys fs.FS) ErrorList {
+	tb.Helper()
+	table, err := LoadFS(fsys)
+	if err == nil {
+		return nil
+	}
+	require.Nil(tb, table)
+	var list ErrorList
+	require.ErrorAs(tb, err, &list)
+	require.NotEmpty(tb, list)
+	return list
+}
+
+func TestBaseIsClean(t *testing.T) {
+	require.Empty(t, errorsOf(t, base(t)))
+}
+
+// Each file of testdata/bad replaces the one its name starts with.
+func badTables(tb testing.TB) map[string]string {
+	tb.Helper()
+	paths, err := filepath.Glob("testdata/bad/*.yaml")
+	require.NoError(tb, err)
+	require.NotEmpty(tb, paths)
+	out := map[string]string{}
+	for _, p := range paths {
+		src, err := os.ReadFile(p)
+		require.NoError(tb, err)
+		out[filepath.Base(p)] = string(src)
+	}
+	return out
+}
+
+func loadBad(tb testing.TB, name, src string) ErrorList {
+	tb.Helper()
+	kind, _, _ := strings.Cut(name, "-")
+	fsys := base(tb)
+	fsys[kind+".yaml"] = &fstest.MapFile{Data: []byte(src)}
+	list := errorsOf(tb, fsys)
+	for _, e := range list {
+		require.Equal(tb, kind+".yaml", e.Pos.File, e)
+	}
+	return list
+}
+
+func TestBadTables(t *testing.T) {
+	for name, src := range badTables(t) {
+		t.Run(name, func(t *testing.T) {
+			var got []testutil.LineError
+			for _, e := range loadBad(t, name, src) {
+				text := e.Msg
+				if e.Subject != "" {
+					text = e.Subject + ": " + e.Msg
+				}
+				got = append(got, testutil.LineError{Line: e.Pos.Line, Col: e.Pos.Col, Text: text})
+			}
+			testutil.Annotated(t, "testdata/bad/"+name, src, got)
+		})
+	}
+}
+
+// Where a message quotes a word, that word stands at the place it names.
+func TestColumnsPointAtTheWord(t *testing.T) {
+	quoted := regexp.MustCompile(`^(?:unknown (?:\w+ )*|fd names no param |switch value |want names no exit param |variable )(\$?[\w]+)(?: \(|,| is not|$)`)
+	checked := 0
+	for name, src := range badTables(t) {
+		lines := strings.Split(src, "\n")
+		for _, e := range loadBad(t, name, src) {
+			m := quoted.FindStringSubmatch(e.Msg)
+			if m == nil || strings.HasPrefix(e.Msg, "switch is on") {
+				continue
+			}
+			at := strings.TrimLeft(lines[e.Pos.Line-1][e.Pos.Col-1:], `"'-`)
+			require.True(t, strings.HasPrefix(at, m[1]), "%s: %s", e, at)
+			checked++
+		}
+	}
+	require.Greater(t, checked, 30)
+}
+
+// Every message in this package's source is given by some bad table, or is
+// shown here.
+func TestEveryRuleHasAFixture(t *testing.T) {
+	var given []string
+	for name, src := range badTables(t) {
+		for _, e := range loadBad(t, name, src) {
+			given = append(given, e.Msg)
+		}
+	}
+	for _, src := range []string{"", "a: \xff", "a: 1\rb: 2", strings.Repeat("[", 20000)} {
+		for _, e := range loadBad(t, "syscalls", src) {
+			given = append(given, e.Msg)
+		}
+	}
+	rules := messages(t)
+	require.GreaterOrEqual(t, len(rules), 40)
+	verb := regexp.MustCompile(`%[-+#0-9]*[a-z]`)
+	for _, format := range rules {
+		parts := verb.Split(format, -1)
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		re := regexp.MustCompile("^(?s:" + strings.Join(parts, ".*") + ")$")
+		found := false
+		for _, msg := range given {
+			found = found || re.MatchString(msg)
+		}
+		require.True(t, found, "no bad table gives %q", format)
+	}
+}
+
+// messages collects the formats that error functions are called with.
+func messages(tb testing.TB) []string {
+	tb.Helper()
+	paths, err := filepath.Glob("*.go")
+	require.NoError(tb, err)
+	var out []string
+	for _, p := range paths {
+		if strings.HasSuffix(p, "_test.go") || p == "format.go" {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), p, nil, 0)
+		require.NoError(tb, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			index := map[string]int{"add": 2, "errorf": 1, "sigErrorf": 1}
+			name := ""
+			switch f := call.Fun.(type) {
+			case *ast.SelectorExpr:
+				name = f.Sel.Name
+			case *ast.Ident:
+				name = f.Name
+			}
+			i, ok := index[name]
+			if !ok || len(call.Args) <= i {
+				return true
+			}
+			if lit, ok := call.Args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				format, err := strconv.Unquote(lit.Value)
+				require.NoError(tb, err)
+				if format != "%s" {
+					out = append(out, format)
+				}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	fsys := base(t)
+	delete(fsys, "flags.yaml")
+	list := errorsOf(t, fsys)
+	require.Len(t, list, 1)
+	require.EqualError(t, list[0], "flags.yaml:1:1: open flags.yaml: file does not exist")
+
+	_, err := Load("testdata/none")
+	require.ErrorContains(t, err, "testdata/none/flags.yaml:1:1: ")
+}
+
+func TestErrorsAreSortedAndSaidOnce(t *testing.T) {
+	fsys := base(t)
+	fsys["events.yaml"] = &fstest.MapFile{Data: []byte(`schema: 1
+groups:
+- group: g
+  params: [{a: {type: nosuch}}]
+events:
+- {event: 2, name: x, class: file, params: [{use: g}, {b: nosuch}]}
+- {event: 4, name: y, class: file, params: [{use: g}]}
+`)}
+	_, err := LoadFS(fsys)
+	require.Error(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 2)
+	require.Equal(t, "events.yaml:4:23: g: a: unknown type nosuch", lines[0])
+	require.Equal(t, "events.yaml:6:59: x: b: unknown type nosuch", lines[1])
+	var one *Error
+	require.True(t, errors.As(err, &one))
+	require.Equal(t, 4, one.Pos.Line)
+}
+
+func FuzzLoadTable(f *testing.F) {
+	for name, src := range badTables(f) {
+		kind, _, _ := strings.Cut(name, "-")
+		f.Add(kind+".yaml", src)
+	}
+	for _, dir := range []string{"base", "good"} {
+		for _, name := range Files {
+			if src, err := os.ReadFile(filepath.Join("testdata", dir, name)); err == nil {
+				f.Add(name, string(src))
+			}
+		}
+	}
+	for _, s := range []string{"schema: 1\nsyscalls:\n- syscall: \"a\\\n   (int b)\"\n", "schema: 1\nflags:\n- set: >\n   x\n", "- - -", "? a", "%YAML 1.1\n---\na"} {
+		f.Add("syscalls.yaml", s)
+	}
+	f.Fuzz(func(t *testing.T, name, src string) {
+		fsys := base(t)
+		if _, known := fsys[name]; !known && name != "ids.yaml" {
+			return
+		}
+		fsys[name] = &fstest.MapFile{Data: []byte(src)}
+		table, err := LoadFS(fsys)
+		if err == nil {
+			want := dump(table)
+			out, err := Format([]byte(src))
+			if err != nil {
+				return // laid out in a way Format leaves alone
+			}
+			fsys[name] = &fstest.MapFile{Data: out}
+			table, err = LoadFS(fsys)
+			require.NoError(t, err)
+			require.Equal(t, place.ReplaceAllString(want, ""), place.ReplaceAllString(dump(table), ""))
+			return
+		}
+		require.Nil(t, table, "an error means no result")
+		var list ErrorList
+		require.ErrorAs(t, err, &list)
+		for _, e := range list {
+			require.NotEmpty(t, e.Msg)
+			require.Positive(t, e.Pos.Line)
+			require.Positive(t, e.Pos.Col)
+			require.LessOrEqual(t, e.Pos.Line, strings.Count(src, "\n")+200)
+		}
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Load("."); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

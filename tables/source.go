@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// source checks the expressions fillers are made of.
+type source struct {
+	l       *loader
+	ctx     *context
+	subject string
+}
+
+func (s *source) errorf(n *expr.Node, format string, args ...any) {
+	s.l.errs.add(n.Pos, s.subject, format, args...)
+}
+
+// check walks a source; whole is where a param helper, empty or "" may stand.
+func (s *source) check(n *expr.Node, whole bool) {
+	if n == nil {
+		return
+	}
+	switch n.Kind {
+	case expr.Int:
+	case expr.Neg:
+		if a := n.Args[0]; a.Kind == expr.Name && errnos[a.Text] {
+			return
+		}
+		s.check(n.Args[0], false)
+	case expr.Name:
+		s.name(n, whole)
+	case expr.Str:
+		if n.Text != "" || !whole {
+			s.errorf(n, `text in a source (only the empty string "" can be sent)`)
+		}
+	case expr.Or, expr.Not, expr.Add, expr.Sub, expr.Mul, expr.Shl:
+		for _, a := range n.Args {
+			s.check(a, false)
+		}
+	case expr.Call:
+		s.call(n, whole)
+	default:
+		s.errorf(n, "a %s cannot be a source (ret, an argument, a number, a constant, a helper of those)", n.Kind)
+	}
+}
+
+func (s *source) name(n *expr.Node, whole bool) {
+	arg, _ := s.ctx.arg(n.Text)
+	switch {
+	case arg != nil:
+	case n.Text == "ret":
+		if s.ctx.enter {
+			s.errorf(n, "an enter event has no ret")
+		} else if s.ctx.sys == nil && s.ctx.group == "" {
+			s.errorf(n, "ret outside a syscall")
+		}
+	case n.Text == "empty":
+		if !whole {
+			s.errorf(n, "empty stands alone")
+		}
+	case s.l.isConstant(n.Text):
+	case s.ctx.group != "": // an argument of the entries that use it
+	default:
+		known := []string{"ret", "empty"}
+		for _, a := range s.ctx.args() {
+			known = append(known, a.Name)
+		}
+		hint := didYouMean(n.Text, known)
+		if !strings.Contains(hint, "did you mean") {
+			if h := didYouMean(n.Text, s.l.constants()); strings.Contains(h, "did you mean") {
+				hint = h
+			}
+		}
+		s.errorf(n, "unknown name %s%s", n.Text, hint)
+	}
+}
+
+// isConstant reports whether name has a native value in flags.yaml. AT_FDCWD
+// is a value of no set.
+func (l *loader) isConstant(name string) bool { return l.natives[name] || name == "AT_FDCWD" }
+
+// constants returns the names with a native value, sorted.
+func (l *loader) constants() []string {
+	if l.nativeNames == nil {
+		l.nativeNames = slices.Sorted(maps.Keys(l.natives))
+	}
+	return l.nativeNames
+}
+
+func (s *source) call(n *expr.Node, whole bool) {
+	for _, a := range n.Args {
+		s.check(a, false)
+	}
+	h := s.l.helpers["value"][n.Text]
+	if set := s.l.sets[n.Text]; set != nil && set.Kind != "" && h == nil {
+		if len(n.Args) != 1 {
+			s.errorf(n, "conversion %s has 1 argument, not %d", n.Text, len(n.Args))
+		}
+		return
+	}
+	if h == nil {
+		if h = s.l.helpers["param"][n.Text]; h != nil && !whole {
+			s.errorf(n, "param helper %s inside a source (it sends a whole param)", n.Text)
+			return
+		}
+	}
+	if h == nil {
+		s.errorf(n, "unknown helper %s%s", n.Text, didYouMean(n.Text, s.l.sourceNames()))
+		return
+	}
+	s.l.arity(n, h, s.subject)
+}
+
+// sourceNames lists what a source may call.
+func (l *loader) sourceNames() []string {
+	names := slices.Collect(maps.Keys(l.helpers["value"]))
+	names = slices.AppendSeq(names, maps.Keys(l.helpers["param"]))
+	for _, set := range l.sets {
+		if set.Kind != "" {
+			names = append(names, set.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// arity compares a call with the declaration.
+func (l *loader) arity(n *expr.Node, h *Helper, subject string) {
+	least, most := h.Arity()
+	if len(n.Args) < least || most >= 0 && len(n.Args) > most {
+		l.errs.add(n.Pos, subject, "%s has %d argument%s (%s is declared)", n.Text, len(n.Args), plural(len(n.Args)), h)
+	}
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+// constant reports whether n is a number, a constant or an errno, perhaps negative.
+func (l *loader) constant(n *expr.Node, subject string) bool {
+	x := n
+	if n.Kind == expr.Neg {
+		x = n.Args[0]
+	}
+	switch {
+	case x.Kind == expr.Int:
+		return true
+	case x.Kind == expr.Name && (errnos[x.Text] || l.isConstant(x.Text)):
+		return true
+	case x.Kind == expr.Name && n.Kind == expr.Neg:
+		l.errs.add(x.Pos, subject, "unknown errno %s%s", x.Text, didYouMean(x.Text, errnoNames))
+	case x.Kind == expr.Name:
+		l.errs.add(x.Pos, subject, "unknown constant %s%s", x.Text, didYouMean(x.Text, l.constants()))
+	default:
+		l.errs.add(x.Pos, subject, "a %s is no constant (a number or a name is expected)", x.Kind)
+	}
+	return false
+}
+
+// shape checks that what a param is made of fits its type.
+func (l *loader) shape(p *Param, m *mapping, ctx *context) {
+	t := wireTypes[p.Type]
+	if p.Len != nil && t.shape != "bytes" {
+		m.errorf(m.byKey["len"], "len on type %s (bytebuf and sockaddr have one)", p.Type)
+	}
+	if p.Snaplen && p.Type != "bytebuf" {
+		m.errorf(m.byKey["snaplen"], "snaplen on type %s (only bytebuf is cut)", p.Type)
+	}
+	if p.Dyn != "" && p.Type != "dyn" {
+		m.errorf(m.byKey["dyn"], "dyn on type %s (it names the variants of type dyn)", p.Type)
+	}
+	if p.Type == "dyn" && p.Dyn == "" {
+		m.errorf(m.node, "dyn is missing (%s)", strings.Join(dynTables, ", "))
+	}
+	if p.Base != "" && p.Type != "fsrelpath" {
+		m.errorf(m.byKey["base"], "base on type %s (only fsrelpath has one)", p.Type)
+	}
+	if strings.HasPrefix(p.Type, "flags") || strings.HasPrefix(p.Type, "enumflags") || p.Type == "mode" {
+		if p.Names == "" && !m.has("names") {
+			m.errorf(m.node, "names is missing (type %s needs its flag set)", p.Type)
+		}
+	} else if p.Names != "" && t.shape != "number" {
+		m.errorf(m.byKey["names"], "names on type %s (only numbers have named values)", p.Type)
+	}
+	l.fits(p, p.From, m)
+	if p.Switch != nil {
+		for _, arm := range p.Switch.Arms {
+			l.fits(p, arm.From, m)
+		}
+	}
+	if p.Else != nil {
+		l.fits(p, p.Else, m)
+	}
+}
+
+func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
+	if from == nil || isName(from, "empty") {
+		return
+	}
+	t := wireTypes[p.Type]
+	sends := from.Kind == expr.Call && l.helpers["param"][from.Text] != nil && l.helpers["value"][from.Text] == nil
+	switch {
+	case from.Kind == expr.Str:
+		if t.shape != "text" && from.Text == "" {
+			l.errs.add(from.Pos, m.subject, "text for type %s (charbuf and paths are text)", p.Type)
+		}
+	case p.Type == "dyn": // the variant's value; what does not fit is the variant's business
+	case sends && t.shape == "number":
+		l.errs.add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
+	case sends:
+	case t.shape == "bytes" && p.Len == nil && p.From == from:
+		l.errs.add(from.Pos, m.subject, "len is missing (how many bytes of type %s stand there)", p.Type)
+	case t.shape == "other":
+		l.errs.add(from.Pos, m.subject, "a number for type %s (a param helper is expected)", p.Type)
+	}
+}
+
+// checkParam looks at a param among those of its event.
+func (l *loader) checkParam(p *Param, at map[string]*Param, subject string) {
+	names := func() []string { return slices.Sorted(maps.Keys(at)) }
+	if p.Type == "fsrelpath" {
+		switch base := at[p.Base]; {
+		case p.Base == "":
+			l.errs.add(p.Pos, subject, "base is missing (fsrelpath starts from the directory in param base)")
+		case base == nil:
+			l.errs.add(p.Pos, subject, "base names no param %s%s", p.Base, didYouMean(p.Base, names()))
+		case base.Type != "fd":
+			l.errs.add(p.Pos, subject, "base names param %s of type %s (fd is expected)", p.Base, base.Type)
+		}
+	}
+	if p.Switch == nil {
+		return
+	}
+	on := at[p.Switch.On]
+	switch {
+	case on == nil:
+		l.errs.add(p.Pos, subject, "switch is on unknown param %s%s", p.Switch.On, didYouMean(p.Switch.On, names()))
+		return
+	case wireTypes[on.Type].shape != "number" || on == p:
+		l.errs.add(p.Pos, subject, "switch is on param %s of type %s (another param with a number is expected)", on.Name, on.Type)
+		return
+	}
+	set := l.sets[on.Names]
+	seen := map[string]bool{}
+	for _, arm := range p.Switch.Arms {
+		for _, v := range arm.Values {
+			switch {
+			case seen[v.String()]:
+				l.errs.add(v.Pos, subject, "switch value %s is repeated", v)
+			case v.Kind == expr.Int:
+			case v.Kind != expr.Name:
+				l.errs.add(v.Pos, subject, "switch value %s is a %s (names and numbers joined by | are expected)", v, v.Kind)
+			case set == nil:
+				l.errs.add(v.Pos, subject, "switch value %s, but param %s has no names", v, on.Name)
+			case !set.has(v.Text):
+				l.errs.add(v.Pos, subject, "switch value %s is not in flag set %s%s", v, set.Name, didYouMean(v.Text, set.names()))
+			}
+			seen[v.String()] = true
+		}
+	}
+}
+
+func (s *FlagSet) has(name string) bool {
+	return slices.ContainsFunc(s.Values, func(v FlagValue) bool { return v.Name == name })
+}
+
+func (s *FlagSet) names() []string {
+	names := make([]string, len(s.Values))
+	for i, v := range s.Values {
+		names[i] = v.Name
+	}
+	return names
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import "github.com/scaplab/scaplab/internal/expr"
+
+// Table is the whole description, resolved: every name looked up, every
+// inferred field filled in. Entries keep the order of their files.
+type Table struct {
+	Syscalls []*Syscall
+	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions
+	Flags    []*FlagSet // named sets and the conversions from native values
+	Helpers  []*Helper
+	Groups   []*Group // named runs of params that several events share (`- use: task_common`)
+	IDs      []*ID    // syscall codes of the file format; in order of code
+}
+
+// ID is a syscall code: what a generic event carries instead of a name.
+// Codes are append-only and part of the file format.
+type ID struct {
+	Pos  expr.Pos
+	Code uint16
+	Name string
+	Drop string         // never, always or sampled
+	NR   map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
+	IA32 string         // the amd64 call a 386-only number stands for; "none": such calls make no event; "" when it has an amd64 number
+}
+
+// Syscall is one entry of syscalls.yaml.
+type Syscall struct {
+	Pos     expr.Pos
+	Name    string // as in the kernel's unistd.h
+	Params  []CParam
+	Class   string            // category: file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait
+	Drop    string            // never, always or sampled: what dropping mode does with it
+	NR      map[string]int    // by GOARCH: amd64 arm64 riscv64 loong64 s390x ppc64le, and 386 for 32-bit tasks on amd64; absent: the arch lacks the call
+	Since   map[string]string // by GOARCH, resolved; "" when always there
+	Until   string            // first kernel without it
+	Exit    *Event
+	Enter   *Event // TOCTOU event, or nil
+	State   *expr.Node
+	Cases   []*Case
+	Differs string // a deliberate difference from the reference, in words
+
+	NeverFails    string // why no case of it fails; "" when one does
+	NeverSucceeds string // why no case of it succeeds
+}
+
+// CParam is one parameter of the C signature.
+type CParam struct {
+	Type string // as written, e.g. "const char *"
+	Name string
+}
+
+// Event is one event code with its params in wire order.
+type Event struct {
+	Pos     expr.Pos
+	Code    uint16
+	Name    string // the event name consumers see: "openat"
+	Symbol  string // Go and C identifier stem: openat_exit, connect_enter, switch_enter (old versions: open_exit_v1...)
+	Dir     string // enter or exit
+	Class   string
+	Source  string   // syscall, tracepoint, metaevent, plugin, unknown
+	Flags   []string // creates_fd destroys_fd uses_fd reads_from_fd writes_to_fd modifies_state waits old_version unused large_payload converter_managed skip_parse_reset
+	Params  []*Param
+	From    string // what fires it: "sys_exit", "sys_enter", or a tracepoint name such as sched_switch, several joined by "|"; "" when no driver makes it
+	Filler  string // "manual" when the body is hand-written C (fill_<symbol>); else generated
+	FDParam int    // index of the param that is "the fd", or -1
+	Differs string
+}
+
+// Param is one parameter of an event.
+type Param struct {
+	Pos     expr.Pos
+	Name    string
+	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
+	From    *expr.Node // ret, an argument, or a call over those; nil for events no driver makes
+	Base    string     // fsrelpath: the param that holds the directory fd
+	Names   string     // flag set of the event's values
+	Show    string     // dec, hex, oct, id, dir, 10_padded_dec, na: how tools print it
+	Len     *expr.Node // bytebuf and sockaddr: how many bytes stand at From
+	Snaplen bool       // cut at the snap length
+	When    []Cond     // all must hold, else Else is sent (or the empty param)
+	Else    *expr.Node
+	Switch  *Switch
+	Group   string            // the group it was spliced from, or ""
+	Dyn     string            // dynamic table (sockopt, ptrace, bpf, keyctl) for type dyn
+	Since   string            // kernels the value can be had on; before: skipped with a reason
+	Except  map[string]string // driver -> why its value differs
+	Differs string
+}
+
+// Cond compares one variable (ret or an argument) with values: any of In, or
+// Op ("<", "<=", ">", ">=", "!=") against In[0].
+type Cond struct {
+	Var string
+	Op  string // "in" or a comparison
+	In  []*expr.Node
+}
+
+// Switch picks a source by the value of another param of the same event.
+type Switch struct {
+	On   string // name of the param whose wire value selects
+	Arms []SwitchArm
+}
+
+// SwitchArm holds for any of Values (names of the On param's flag set, or
+// numbers); none: the default, which comes last. Dyn is the variant of a dyn param.
+type SwitchArm struct {
+	Values []*expr.Node
+	From   *expr.Node
+	Dyn    string // e.g. uint64, sigtype: the wire type of this variant
+}
+
+// Group is a named run of params.
+type Group struct {
+	Pos    expr.Pos
+	Name   string
+	Params []*Param
+}
+
+// FlagSet is a named set of event values and, when arguments are translated,
+// the conversion: a C function <Name>(value) made from Kind and Values.
+type FlagSet struct {
+	Pos     expr.Pos
+	Name    string
+	Header  string // the C header the native names come from
+	Kind    string // "" (names only), bits (each bit tested alone), mask (all bits of a native value must be set), enum, identity, manual (hand-written helper of that name)
+	Width   int    // enum and identity: bits of the argument that count (8, 16, 32)
+	Default uint32 // enum: event value of a native value not listed
+	Values  []FlagValue
+}
+
+// FlagValue is one named value.
+type FlagValue struct {
+	Pos       expr.Pos
+	Name      string
+	Value     uint32 // as events carry it
+	Native    uint64 // as the kernel's headers have it (when HasNative)
+	HasNative bool
+	NativeBy  map[string]uint64 // by GOARCH where it differs; without HasNative, the only arches that have it
+}
+
+// Helper declares a C function of both drivers that `from` may call, a reducer
+// that `state` may name, or a guest function of `given`, `after` and `call`.
+type Helper struct {
+	Pos    expr.Pos
+	Kind   string // value, param, reducer, given, after
+	Name   string
+	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
+	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
+	Doc    string
+}
+
+// Case is one proof of a syscall entry.
+type Case struct {
+	Pos          expr.Pos
+	Syscall      string
+	Name         string // "" when the entry has a single case; then "works"
+	Needs        []string
+	Unsafe       bool // changes the machine: never run by `scaplab host`
+	Snaplen      int  // 0: the default, 80
+	Since, Until string
+	Given        []Binding // in order; later ones may use earlier ones
+	Call         *expr.Node
+	After        []Binding
+	Want         []Binding // every exit param by name
+	Child        []Binding // clone family: params of the child's own event
+	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
+	Except       map[string]string
+}
+
+// Binding names an expression.
+type Binding struct {
+	Pos  expr.Pos
+	Name string
+	Expr *expr.Node
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// file is one YAML file as nodes. Values are node text: what YAML would make
+// of 5.10 or 0640 by itself does not matter.
+type file struct {
+	name  string
+	lines []string
+	root  *yaml.Node
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// parseFile reads src; what is wrong with the YAML itself goes to errs, and
+// the result is nil then.
+func parseFile(name string, src []byte, errs *ErrorList) *file {
+	at := expr.Pos{File: name, Line: 1, Col: 1}
+	if !utf8.Valid(src) {
+		errs.add(at, "", "text is not UTF-8")
+		return nil
+	}
+	text := strings.ReplaceAll(string(src), "\r\n", "\n")
+	f := &file{name: name, lines: strings.Split(text, "\n")}
+	for i, line := range f.lines {
+		if strings.ContainsAny(line, "\r\u0085\u2028\u2029") { // YAML counts these as lines, nothing else does
+			errs.add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break that is no newline")
+			return nil
+		}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	var doc, more yaml.Node
+	err := decode(dec, &doc)
+	if errors.Is(err, io.EOF) {
+		errs.add(at, "", "file is empty (it starts with schema: 1)")
+		return nil
+	}
+	if err != nil {
+		m := yamlLine.FindStringSubmatch(err.Error())
+		if m != nil {
+			if n, err := strconv.Atoi(m[1]); err == nil {
+				at.Line = n
+			}
+			errs.add(at, "", "bad YAML: %s", m[2])
+		} else {
+			errs.add(at, "", "bad YAML: %s", err)
+		}
+		return nil
+	}
+	if err := decode(dec, &more); !errors.Is(err, io.EOF) {
+		at.Line = max(1, more.Line)
+		errs.add(at, "", "second YAML document (a file has one)")
+		return nil
+	}
+	f.root = doc.Content[0]
+	before := len(*errs)
+	f.refuse(f.root, errs)
+	if len(*errs) > before {
+		return nil
+	}
+	return f
+}
+
+// decode turns a panic of the YAML package on hostile input into an error.
+func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("yaml: cannot be read")
+		}
+	}()
+	return dec.Decode(n)
+}
+
+// refuse reports what the table does without: it should read the same to
+// somebody who knows no YAML.
+func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		errs.add(f.pos(n), "", "alias *%s (write it out, or use a group)", n.Value)
+		return
+	case n.Anchor != "":
+		errs.add(f.pos(n), "", "anchor &%s (write it out, or use a group)", n.Anchor)
+	case n.Style&yaml.TaggedStyle != 0:
+		errs.add(f.pos(n), "", "tag %s (values have no YAML type)", n.Tag)
+	}
+	for _, c := range n.Content {
+		f.refuse(c, errs)
+	}
+}
+
+func (f *file) pos(n *yaml.Node) expr.Pos {
+	return expr.Pos{File: f.name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
+}
+
+const quotedStyle = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
+
+// start is where the text of a scalar begins: behind its quote.
+func (f *file) start(n *yaml.Node) expr.Pos {
+	p := f.pos(n)
+	if n.Style&quotedStyle != 0 {
+		p.Col++
+	}
+	return p
+}
+
+// rest returns the source from column col (in characters, from 1) of a line on.
+func (f *file) rest(line, col int) string {
+	if line < 1 || line > len(f.lines) {
+		return ""
+	}
+	s := f.lines[line-1]
+	for ; col > 1 && s != ""; col-- {
+		_, n := utf8.DecodeRuneInString(s)
+		s = s[n:]
+	}
+	return s
+}
+
+// find returns where $name or ${name} first stands from a place on, in the same line.
+func (f *file) find(at expr.Pos, name string) expr.Pos {
+	raw := f.rest(at.Line, at.Col)
+	for _, text := range []string{"$" + name, "${" + name} {
+		if i := strings.Index(raw, text); i >= 0 {
+			at.Col += utf8.RuneCountInString(raw[:i])
+			break
+		}
+	}
+	return at
+}
+
+// positions tells for each character of a scalar's value, and for its end,
+// where it stands in the file, in spite of escapes and folded lines.
+func (f *file) positions(n *yaml.Node) []expr.Pos {
+	at := f.start(n)
+	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	if block { // the text starts on the next line with something on it
+		for at.Line++; at.Line < len(f.lines) && strings.TrimSpace(f.lines[at.Line-1]) == ""; at.Line++ {
+		}
+		at.Col = 1
+	}
+	indent := func() { // skip the blanks a continuation line starts with
+		for s := f.rest(at.Line, at.Col); strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\t"); s = s[1:] {
+			at.Col++
+		}
+	}
+	margin := 1
+	if block {
+		indent()
+		margin = at.Col // further blanks are text
+	}
+	var out []expr.Pos
+	for _, r := range n.Value {
+		raw := f.rest(at.Line, at.Col)
+		for n.Style&yaml.DoubleQuotedStyle != 0 && raw == `\` { // escaped line break
+			at.Line, at.Col = at.Line+1, 1
+			indent()
+			raw = f.rest(at.Line, at.Col)
+		}
+		out = append(out, at)
+		switch {
+		case n.Style&yaml.DoubleQuotedStyle != 0 && strings.HasPrefix(raw, `\`):
+			switch raw[1] {
+			case 'x':
+				at.Col += 4
+			case 'u':
+				at.Col += 6
+			case 'U':
+				at.Col += 10
+			default:
+				at.Col += 2
+			}
+		case n.Style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(raw, "''"):
+			at.Col += 2
+		case strings.TrimSpace(raw) == "" && (r == ' ' || r == '\n') && at.Line < len(f.lines): // a line break, or what it folds to
+			at.Line, at.Col = at.Line+1, margin
+			if !block {
+				indent()
+			}
+		default:
+			at.Col++
+		}
+	}
+	return append(out, at)
+}
+
+// parse reads the expression a scalar holds. Errors have the file's own
+// columns; they are added to errs and the result is nil.
+func (f *file) parse(n *yaml.Node, subject string, errs *ErrorList) *expr.Node {
+	return f.parseText(n, n.Value, subject, errs)
+}
+
+func (f *file) parseText(n *yaml.Node, text, subject string, errs *ErrorList) *expr.Node {
+	at := f.start(n)
+	if strings.HasPrefix(f.rest(at.Line, at.Col), text) && text == n.Value {
+		e, err := expr.Parse(text, at)
+		addAll(errs, subject, err, func(p expr.Pos) expr.Pos { return p })
+		return e
+	}
+	pos := f.positions(n)
+	starts := []int{0} // index of each line's first character in the value
+	i := 0
+	for _, r := range text {
+		i++
+		if r == '\n' {
+			starts = append(starts, i)
+		}
+	}
+	move := func(p expr.Pos) expr.Pos {
+		i := starts[min(p.Line, len(starts))-1] + p.Col - 1
+		return pos[min(i, len(pos)-1)]
+	}
+	e, err := expr.Parse(text, expr.Pos{File: f.name, Line: 1, Col: 1})
+	addAll(errs, subject, err, move)
+	expr.Walk(e, func(n *expr.Node) bool {
+		n.Pos = move(n.Pos)
+		return true
+	})
+	return e
+}
+
+func addAll(errs *ErrorList, subject string, err error, move func(expr.Pos) expr.Pos) {
+	var list expr.ErrorList
+	if errors.As(err, &list) {
+		for _, e := range list {
+			errs.add(move(e.Pos), subject, "%s", e.Msg)
+		}
+	}
+}
+
+// field is one key of a mapping.
+type field struct {
+	key, val *yaml.Node
+}
+
+// mapping is a YAML mapping whose keys are known and stand once.
+type mapping struct {
+	f       *file
+	node    *yaml.Node
+	subject string
+	fields  []field
+	byKey   map[string]*yaml.Node
+	keys    map[string]*yaml.Node
+	errs    *ErrorList
+}
+
+// mapping reads n; known nil allows any key. Unknown and repeated keys are
+// reported and left out. It returns nil when n is no mapping.
+func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs *ErrorList) *mapping {
+	if n.Kind != yaml.MappingNode {
+		errs.add(f.pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
+		return nil
+	}
+	m := &mapping{f: f, node: n, subject: subject, errs: errs}
+	m.byKey = make(map[string]*yaml.Node, len(n.Content)/2)
+	m.keys = make(map[string]*yaml.Node, len(n.Content)/2)
+	seen := make(map[string]int, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode {
+			errs.add(f.pos(k), subject, "key is %s (a name is expected)", kindName(k))
+			continue
+		}
+		if line, ok := seen[k.Value]; ok {
+			errs.add(f.pos(k), subject, "key %s is repeated (first on line %d)", k.Value, line)
+			continue
+		}
+		seen[k.Value] = k.Line
+		if known != nil && !slices.Contains(known, k.Value) {
+			errs.add(f.pos(k), subject, "unknown key %s%s", k.Value, didYouMean(k.Value, known))
+			continue
+		}
+		m.fields = append(m.fields, field{k, v})
+		m.byKey[k.Value], m.keys[k.Value] = v, k
+	}
+	return m
+}
+
+func kindName(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Value == "" && n.Style&quotedStyle == 0:
+		return "missing"
+	}
+	return "text"
+}
+
+// peek returns the text of a key before the mapping is read, for the subject
+// of its errors: up to the bracket of a signature.
+func peek(n *yaml.Node, key string) string {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key && n.Content[i+1].Kind == yaml.ScalarNode {
+			name, _, _ := strings.Cut(n.Content[i+1].Value, "(")
+			return strings.TrimSpace(name)
+		}
+	}
+	return ""
+}
+
+func (m *mapping) has(key string) bool { return m.byKey[key] != nil }
+
+func (m *mapping) errorf(n *yaml.Node, format string, args ...any) {
+	m.errs.add(m.f.pos(n), m.subject, format, args...)
+}
+
+// scalar returns the node of a key whose value must be plain text that is not
+// empty, or nil.
+func (m *mapping) scalar(key string) *yaml.Node {
+	n := m.byKey[key]
+	if n == nil {
+		return nil
+	}
+	return m.asScalar(n, key)
+}
+
+func (m *mapping) asScalar(n *yaml.Node, what string) *yaml.Node {
+	if n.Kind != yaml.ScalarNode || strings.TrimSpace(n.Value) == "" {
+		m.errorf(n, "%s is %s (a value is expected)", what, kindName(n))
+		return nil
+	}
+	return n
+}
+
+// text returns the value of a key, "" when it is missing or bad.
+func (m *mapping) text(key string) string {
+	if n := m.scalar(key); n != nil {
+		return strings.TrimSpace(n.Value)
+	}
+	return ""
+}
+
+// required reports a missing key.
+func (m *mapping) required(key, example string) bool {
+	if !m.has(key) {
+		m.errorf(m.node, "%s is missing (%s)", key, example)
+		return false
+	}
+	return true
+}
+
+// oneOf returns the value of a key that must be one of known.
+func (m *mapping) oneOf(key string, known []string) string {
+	n := m.scalar(key)
+	if n == nil {
+		return ""
+	}
+	if !slices.Contains(known, n.Value) {
+		m.errorf(n, "unknown %s %s%s", key, n.Value, didYouMean(n.Value, known))
+		return ""
+	}
+	return n.Value
+}
+
+// uint returns a number in any C notation.
+func (m *mapping) uint(n *yaml.Node, what string, limit uint64) (uint64, bool) {
+	if n = m.asScalar(n, what); n == nil {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(n.Value, 0, 64)
+	if err != nil || strings.Contains(n.Value, "_") {
+		m.errorf(n, "bad %s %s (a number is expected)", what, n.Value)
+		return 0, false
+	}
+	if v > limit {
+		m.errorf(n, "%s %s is too large (at most %#x)", what, n.Value, limit)
+		return 0, false
+	}
+	return v, true
+}
+
+func (m *mapping) bool(key string) bool {
+	return m.oneOf(key, []string{"true", "false"}) == "true"
+}
+
+// list returns the items of a sequence, or the one scalar that stands for a list of one.
+func (m *mapping) list(key string) []*yaml.Node {
+	n := m.byKey[key]
+	switch {
+	case n == nil:
+		return nil
+	case n.Kind == yaml.SequenceNode:
+		return n.Content
+	case n.Kind == yaml.ScalarNode && n.Value != "":
+		return []*yaml.Node{n}
+	}
+	m.errorf(n, "%s is %s (a list is expected)", key, kindName(n))
+	return nil
+}
+
+// names returns a list of words, each one of known and there once.
+func (m *mapping) names(key, what string, known func(string) bool, all []string) []string {
+	var out []string
+	for _, n := range m.list(key) {
+		if n = m.asScalar(n, what); n == nil {
+			continue
+		}
+		switch {
+		case !known(n.Value):
+			m.errorf(n, "unknown %s %s%s", what, n.Value, didYouMean(n.Value, all))
+		case slices.Contains(out, n.Value):
+			m.errorf(n, "%s %s is repeated", what, n.Value)
+		default:
+			out = append(out, n.Value)
+		}
+	}
+	return out
+}
+
+// didYouMean suggests the known word nearest to a misspelt one, or lists few
+// known words, or says nothing.
+func didYouMean(word string, known []string) string {
+	best, dist := "", 3
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(k), dist); d < dist && 3*d <= len(word)+1 {
+			best, dist = k, d
+		}
+	}
+	if best != "" {
+		return " (did you mean " + best + "?)"
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return " (known: " + strings.Join(known, ", ") + ")"
+	}
+	return ""
+}
+
+// editDistance is the Levenshtein distance, with a swap of neighbours as one
+// step; it stops counting at limit.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	var prev, cur, old []int
+	prev = make([]int, len(b)+1)
+	cur = make([]int, len(b)+1)
+	old = make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], old[j-2]+1)
+			}
+		}
+		old, prev, cur = prev, cur, old
+	}
+	return min(prev[len(b)], limit)
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fakeApt puts an apt-get in PATH that serves dir: files named like packages,
+// and an index per suite. A package that is listed and has no file is a 404.
+func fakeApt(t *testing.T, dir string, packages map[string][]byte, listed ...string) {
+	t.Helper()
+	if _, err := archiveKeyring(); err != nil {
+		t.Skip(err)
+	}
+	var index strings.Builder
+	for _, nv := range listed {
+		name, version, ok := strings.Cut(nv, "=")
+		require.True(t, ok)
+		sum := strings.Repeat("0", 64)
+		if b, ok := packages[nv]; ok {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, nv), b, 0o600))
+			sum = sha256Hex(b)
+		}
+		fmt.Fprintf(&index, "Package: %s\nVersion: %s\nSHA256: %s\n\n", name, version, sum)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x_Packages"), []byte(index.String()), 0o600))
+	script := `#!/bin/sh
+dir='` + dir + `'
+for last; do :; done
+case "$*" in
+*" update") echo update >> "$dir/log"
+	[ -e "$APT_CONFIG" ] || { echo "E: no private configuration" >&2; exit 100; }
+	[ ! -e "$dir/broken" ] || { echo "E: The repository has no Release file" >&2; exit 100; } ;;
+*" indextargets "*) echo "$dir/x_Packages" ;;
+*" download "*) echo "download $last" >> "$dir/log"
+	[ -e "$dir/$last" ] || { echo "E: Failed to fetch $last 404 Not Found" >&2; exit 100; }
+	cp "$dir/$last" "./${last%%=*}_x.deb" ;;
+esac
+`
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "apt-get"), []byte(script), 0o700))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func aptLog(t *testing.T, dir string) []string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "log"))
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "log")))
+	return strings.Fields(string(b))
+}
+
+func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
+	dir := t.TempDir()
+	image := func(release string) []byte {
+		return deb(t, "xz", map[string]string{"./boot/vmlinuz-" + release: string(bzImage(t, "zst", tinyELF(t, "Xen", 18, ""), release))})
+	}
+	fakeApt(t, dir, map[string][]byte{
+		"linux-image-6.1.0-9-x=6.1.9-1":   image("6.1.0-9-x"),
+		"linux-image-6.1.0-20-x=6.1.20-1": deb(t, "xz", map[string]string{"./usr/share/doc/x/readme": "a package without a kernel"}),
+		"linux-image-6.1.0-8-x=6.1.8-1":   image("6.1.0-8-x"),
+		"linux-image-6.12.0-1-x=6.12.1-1": image("6.12.0-1-x"),
+	},
+		"linux-image-6.1.0-8-x=6.1.8-1", "linux-image-6.1.0-9-x=6.1.9-1",
+		"linux-image-6.1.0-20-x=6.1.20-1", // holds no kernel
+		"linux-image-6.1.0-30-x=6.1.30-1", // listed, but gone
+		"linux-image-6.12.0-1-x=6.12.1-1",
+		"linux-image-6.19.0-1-x=6.19.1-1", // the only one of its series, gone
+	)
+	var said strings.Builder
+	s := &Store{
+		Catalog: &Catalog{
+			Series:   []Series{{"6.1", []string{"s"}}, {"6.12", []string{"s", "t"}}, {"6.19", []string{"s"}}, {"7.0", []string{"s"}}},
+			Packages: map[string][]string{"amd64": {"linux-image-{release}-x"}},
+		},
+		Cache: t.TempDir(), Arch: "amd64", Mirror: "file:/nowhere", MaxAge: time.Hour,
+		Log: func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) },
+	}
+	kernels, gone, err := s.Resolve(t.Context(), []Want{{Series: "6.1"}})
+	require.NoError(t, err)
+	require.Empty(t, gone)
+	require.Equal(t, "6.1.0-9-x", kernels[0].Release)
+	require.Equal(t, "linux-image-6.1.0-9-x 6.1.9-1", kernels[0].Source)
+	require.True(t, kernels[0].PVH)
+	require.Contains(t, said.String(), "404 Not Found; trying the next older one")
+	require.Equal(t, strings.Fields("update download linux-image-6.1.0-30-x=6.1.30-1 download linux-image-6.1.0-20-x=6.1.20-1 download linux-image-6.1.0-9-x=6.1.9-1"), aptLog(t, dir))
+
+	// What is gone is told, and does not stop the rest.
+	kernels, gone, err = s.Resolve(t.Context(), []Want{{Series: "6.19"}, {Series: "7.0"}, {Newest: true}})
+	require.NoError(t, err)
+	require.Equal(t, "6.12", kernels[0].Name)
+	require.Len(t, gone, 2)
+	require.ErrorContains(t, gone[0].Reason, "404 Not Found")
+	require.ErrorContains(t, gone[1].Reason, "no package of series 7.0 in s")
+
+	// Kept by hash: a new store with the same cache fetches nothing anew, even when it looks again.
+	aptLog(t, dir)
+	again := &Store{Catalog: s.Catalog, Cache: s.Cache, Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
+	kernels, _, err = again.Resolve(t.Context(), []Want{{Series: "6.12"}})
+	require.NoError(t, err)
+	require.Equal(t, "6.12.0-1-x", kernels[0].Release)
+	require.Equal(t, []string{"update", "update"}, aptLog(t, dir))
+
+	// An archive that lost the suite: the last index, then, with a word.
+	said.Reset()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken"), nil, 0o600))
+	again = &Store{Catalog: s.Catalog, Cache: s.Cache, Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
+	kernels, _, err = again.Resolve(t.Context(), []Want{{Series: "6.1"}})
+	require.NoError(t, err)
+	require.Equal(t, "6.1.0-9-x", kernels[0].Release)
+	require.Contains(t, said.String(), "The repository has no Release file; using the index of")
+
+	again = &Store{Catalog: s.Catalog, Cache: t.TempDir(), Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
+	_, gone, err = again.Resolve(t.Context(), []Want{{Series: "6.1"}})
+	require.NoError(t, err)
+	require.ErrorContains(t, gone[0].Reason, "suite s: apt-get update: exit status 100: The repository has no Release file")
+}
+
+func TestAPackageWithAnotherHashIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	fakeApt(t, dir, map[string][]byte{"linux-a=1": []byte("what was signed")}, "linux-a=1")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "linux-a=1"), []byte("what came"), 0o600))
+	cache := t.TempDir()
+	suite, err := openSuite(cache, Mirror{Main: "file:/x", Keyring: "/k"}, "s", "amd64")
+	require.NoError(t, err)
+	require.NoError(t, suite.update(t.Context()))
+	list, err := suite.packages(t.Context(), func(string) bool { return true })
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	_, err = list[0].fetch(t.Context(), cache)
+	require.ErrorContains(t, err, "fetch linux-a 1: checksum is ")
+	require.NoFileExists(t, debPath(cache, list[0]))
+
+	// Nor is a damaged file in the cache taken for it.
+	require.NoError(t, writeFileAtomic(debPath(cache, list[0]), []byte("damaged")))
+	_, err = list[0].fetch(t.Context(), cache)
+	require.ErrorContains(t, err, "checksum is ")
+}
+
+func TestThePrivateAptIsPrivate(t *testing.T) {
+	cache := t.TempDir()
+	s, err := openSuite(cache, Mirror{Main: "file:/main", Security: "file:/sec", Keyring: "/keys.gpg"}, "bookworm-security", "amd64")
+	require.NoError(t, err)
+	conf, err := os.ReadFile(filepath.Join(s.dir, "apt.conf"))
+	require.NoError(t, err)
+	for _, want := range []string{
+		`Dir "` + s.dir + `";`, `Dir::State::status "` + s.dir + `/state/status";`, `Dir::Etc::parts "/etc/apt/apt.conf.d";`,
+		`Dir::Etc::sourceparts "-";`, `APT::Architectures { "amd64"; };`, `Acquire::Retries "3";`,
+	} {
+		require.Contains(t, string(conf), want)
+	}
+	sources, err := os.ReadFile(filepath.Join(s.dir, "suite.sources"))
+	require.NoError(t, err)
+	require.Equal(t, "Types: deb\nURIs: file:/sec\nSuites: bookworm-security\nComponents: main\nArchitectures: amd64\nSigned-By: /keys.gpg\n", string(sources))
+	require.NotContains(t, string(conf)+string(sources), "rusted: yes", "signatures are checked")
+
+	other, err := openSuite(cache, Mirror{Main: "file:/other", Security: "file:/other-sec"}, "bookworm-security", "amd64")
+	require.NoError(t, err)
+	require.NotEqual(t, s.dir, other.dir, "two mirrors do not share an index")
+}

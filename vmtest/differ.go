@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// ClassDiffer: the drivers say different things of the same call.
+const ClassDiffer = "drivers-differ"
+
+// CompareDrivers judges a case that two drivers captured at once: every param
+// must be the same, byte by byte, but for those that the table says differ.
+// In Verdict.Params the first driver's value is the wanted one.
+func CompareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
+	if why := m.SkipReason(sc, cs); why != "" {
+		return Verdict{Status: Skip, Reason: why}
+	}
+	if v, done := judgeOutcome(cs, res); done {
+		return v
+	}
+	for _, code := range []uint16{sc.Enter, sc.Exit, sc.Child} {
+		if why, refused := m.Refused[symbolOf(code)]; refused && code != 0 {
+			return Verdict{Status: Skip, Reason: fmt.Sprintf("the kernel refused the eBPF program of %s: %s", symbolOf(code), why)}
+		}
+	}
+	c := comparison{sc: sc, cs: cs, res: res, m: m}
+	c.compareDrivers()
+	return c.verdict()
+}
+
+func (c *comparison) compareDrivers() {
+	first, second, _ := strings.Cut(c.m.Driver, guest.DriverPair)
+	a, b := c.byThread(first, c.res.Events), c.byThread(second, c.res.Against)
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i >= len(a):
+			c.fault(ClassDiffer, "only %s has %s", second, describe(&b[i]))
+		case i >= len(b):
+			c.fault(ClassDiffer, "only %s has %s", first, describe(&a[i]))
+		case a[i].Type() != b[i].Type() || a[i].TID() != b[i].TID():
+			c.fault(ClassDiffer, "event %d: %s has %s, %s %s", i+1, first, describe(&a[i]), second, describe(&b[i]))
+			return // what follows is shifted
+		default:
+			c.compareParams(&a[i], &b[i], first, second)
+		}
+	}
+}
+
+// byThread are a driver's events, those of a thread together and in its order.
+func (c *comparison) byThread(driver string, raw [][]byte) []event.Event {
+	events := make([]event.Event, 0, len(raw))
+	for i, b := range raw {
+		var ev event.Event
+		if err := ev.Reset(b, 0); err != nil {
+			c.fault(ClassGarbled, "%s: event %d of %d: %v (%d bytes: % x)", driver, i+1, len(raw), err, len(b), b[:min(len(b), 64)])
+			continue
+		}
+		events = append(events, ev)
+	}
+	slices.SortStableFunc(events, func(x, y event.Event) int {
+		switch a, b := x.TID(), y.TID(); {
+		case a < b:
+			return -1
+		case a > b:
+			return 1
+		}
+		return 0
+	})
+	return events
+}
+
+func describe(ev *event.Event) string {
+	return fmt.Sprintf("%s of thread %d: %s", symbolOf(uint16(ev.Type())), ev.TID(), ev.AppendArgs(nil))
+}
+
+// convertedTime is a time since boot that each driver makes one since the epoch
+// with its own reading of the two clocks, the eBPF driver when its settings were last changed.
+const convertedTime = "pidns_init_start_ts"
+
+// nearly tells whether two times in ns differ by no more than setting a clock may have made them.
+func nearly(x, y []byte) bool {
+	if len(x) != 8 || len(y) != 8 {
+		return false
+	}
+	a, b := binary.NativeEndian.Uint64(x), binary.NativeEndian.Uint64(y)
+	return max(a, b)-min(a, b) < uint64(time.Second)
+}
+
+func (c *comparison) compareParams(a, b *event.Event, first, second string) {
+	if a.NumParams() != b.NumParams() {
+		c.fault(ClassDiffer, "%s: %s has %d params, %s %d", symbolOf(uint16(a.Type())), first, a.NumParams(), second, b.NumParams())
+		return
+	}
+	info := a.Info()
+	if info == nil {
+		c.fault(ClassGarbled, "event of unknown code %d", a.Type())
+		return
+	}
+	for i := range min(a.NumParams(), len(info.Params)) {
+		p := &info.Params[i]
+		if except := c.sc.ParamExcept[p.Name]; except[first] != "" || except[second] != "" {
+			continue
+		}
+		x, y := a.Param(i), b.Param(i)
+		name := p.Name
+		if uint16(a.Type()) == c.sc.Enter {
+			name = enterPrefix + name
+		}
+		same := bytes.Equal(x, y) || p.Name == convertedTime && nearly(x, y)
+		out := Param{Name: name, Want: string(p.AppendText(nil, x)), Got: string(p.AppendText(nil, y)), OK: same}
+		if !out.OK && out.Want == out.Got {
+			out.Want, out.Got = fmt.Sprintf("% x", x), fmt.Sprintf("% x", y)
+		}
+		c.params = append(c.params, out)
+		if !out.OK {
+			c.fault(ClassDiffer, "%s: %s: %s says %s, %s %s", info.Symbol, name, first, out.Want, second, out.Got)
+		}
+	}
+}

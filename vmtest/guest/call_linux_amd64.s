@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "textflag.h"
+
+// func cloneCall(nr uintptr, args *[6]uintptr) uintptr
+// The new task may share our stack and memory, so it touches neither.
+TEXT ·cloneCall(SB), NOSPLIT, $0-24
+	MOVQ nr+0(FP), AX
+	MOVQ args+8(FP), BX
+	MOVQ 0(BX), DI
+	MOVQ 8(BX), SI
+	MOVQ 16(BX), DX
+	MOVQ 24(BX), R10
+	MOVQ 32(BX), R8
+	MOVQ 40(BX), R9
+	SYSCALL
+	TESTQ AX, AX
+	JZ   child
+	MOVQ AX, ret+16(FP)
+	RET
+child:
+	MOVL $60, AX // exit
+	XORL DI, DI
+	SYSCALL
+	INT  $3
+
+// func cloneProgram(args *cloneArgs, size uintptr, program *op) uintptr
+TEXT ·cloneProgram(SB), NOSPLIT, $0-32
+	MOVQ args+0(FP), DI
+	MOVQ size+8(FP), SI
+	MOVQ program+16(FP), BX
+	MOVL $435, AX // clone3
+	SYSCALL
+	TESTQ AX, AX
+	JZ   next
+	MOVQ AX, ret+24(FP)
+	RET
+next:
+	MOVQ 0(BX), AX
+	CMPQ AX, $-1
+	JEQ  jump
+	MOVQ 8(BX), DI
+	MOVQ 16(BX), SI
+	MOVQ 24(BX), DX
+	MOVQ 32(BX), R10
+	MOVQ 40(BX), R8
+	MOVQ 48(BX), R9
+	SYSCALL
+	MOVQ AX, 56(BX)
+	ADDQ $64, BX
+	JMP  next
+jump:
+	MOVQ 8(BX), BX
+	JMP  next

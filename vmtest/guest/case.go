@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guest
+
+import (
+	"runtime"
+	"strings"
+)
+
+// Syscall is what the guest and the host must know of one entry of the table
+// to prove it. cases_gen.go fills Syscalls.
+type Syscall struct {
+	Name   string
+	NR     map[string]int // by GOARCH; absent: the arch lacks the call
+	Params []Param        // of the C signature
+	Exit   uint16         // event codes; 0: none
+	Enter  uint16
+	Child  uint16   // clone family: code of the child's own event
+	Extra  []uint16 // other codes the call may make, e.g. execveat's success arrives as execve
+	Fire   []string // tracepoints that must be selected too, e.g. sched_process_exec
+
+	Since map[string]string // by GOARCH: first kernel that has the call; "" when always there
+	Until string            // first kernel without it
+
+	// ParamSince and ParamExcept hold the event params whose value cannot be
+	// had before a kernel, or differs with a driver (driver -> why).
+	ParamSince  map[string]string
+	ParamExcept map[string]map[string]string
+
+	NeverFails    string // why no case can fail, or succeed
+	NeverSucceeds string
+
+	Cases []Case
+}
+
+// Param is one parameter of a C signature.
+type Param struct {
+	Type string
+	Name string
+}
+
+// Case is one proof of a syscall entry. Expressions are source text of
+// internal/expr, parsed once at start.
+type Case struct {
+	Name         string // "works" when the table gives none
+	Needs        []string
+	Unsafe       bool // never run by `scaplab host`
+	Snaplen      int  // 0: the default, 80
+	Since, Until string
+	Given        []Binding
+	Call         string
+	After        []Binding
+	Want         []Binding // every exit param by name
+	Child        []Binding // params of the child's own event
+	NoEvent      string    // why no exit event comes
+	Except       map[string]string
+	Generated    bool // made by gen from the signature, not written in the table
+}
+
+// Binding names an expression.
+type Binding struct {
+	Name string
+	Expr string
+}
+
+// ID names a case on command lines and in reports: "openat/creates-a-file".
+func (s *Syscall) ID(c *Case) string {
+	return s.Name + "/" + strings.ReplaceAll(c.Name, " ", "-")
+}
+
+// absentSuffix makes the pseudo case that tries a call this kernel should lack.
+const absentSuffix = "/absent"
+
+// AbsentID is the ID under which a call tried by RunRequest.Absent is reported.
+func AbsentID(syscall string) string { return syscall + absentSuffix }
+
+// Number is the call's number on arch, and whether the arch has the call.
+func (s *Syscall) Number(arch string) (int, bool) {
+	nr, ok := s.NR[arch]
+	return nr, ok
+}
+
+// Find looks up a case by its ID.
+func Find(id string) (*Syscall, *Case) {
+	name, _, _ := strings.Cut(id, "/")
+	for i := range Syscalls {
+		s := &Syscalls[i]
+		if s.Name != name {
+			continue
+		}
+		for j := range s.Cases {
+			if s.ID(&s.Cases[j]) == id {
+				return s, &s.Cases[j]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// FindSyscall looks up an entry by its name.
+func FindSyscall(name string) *Syscall {
+	for i := range Syscalls {
+		if Syscalls[i].Name == name {
+			return &Syscalls[i]
+		}
+	}
+	return nil
+}
+
+// IDs lists the cases of the named syscalls (all when none is named) that
+// this architecture has, in table order.
+func IDs(names ...string) []string {
+	want := map[string]bool{}
+	for _, n := range names {
+		want[n] = true
+	}
+	var ids []string
+	for i := range Syscalls {
+		s := &Syscalls[i]
+		if _, ok := s.NR[runtime.GOARCH]; !ok || len(want) > 0 && !want[s.Name] {
+			continue
+		}
+		for j := range s.Cases {
+			ids = append(ids, s.ID(&s.Cases[j]))
+		}
+	}
+	return ids
+}

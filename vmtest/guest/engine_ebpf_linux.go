@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/ebpf"
+)
+
+func init() { engines["ebpf"] = openEBPF }
+
+type ebpfEngine struct {
+	*ebpf.Source
+	snaplen int
+}
+
+// openEBPF loads every program once, to learn which the kernel refuses.
+func openEBPF() (engine, error) {
+	src, err := ebpf.Open(ebpf.Options{
+		All: true, Enter: true, Tracepoints: ebpf.Tracepoints(),
+		CPUsPerRing: -1, // one ring: events come in the order they were made
+		Timeout:     readTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &ebpfEngine{Source: src}
+	if err := e.selectCalls([]string{"close"}, defaultSnaplen); err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
+	return e, nil
+}
+
+func (e *ebpfEngine) selectCalls(names []string, snaplen int) error {
+	if snaplen != e.snaplen {
+		if err := e.SetSnaplen(snaplen); err != nil {
+			return err
+		}
+		e.snaplen = snaplen
+	}
+	return e.Select(ebpf.Selection{Syscalls: names, Enter: true})
+}
+
+func (e *ebpfEngine) pause() error {
+	e.snaplen = 0 // so that the settings are made anew afterwards, with the clock as it is by then
+	return e.Select(ebpf.Selection{})
+}
+
+// retime has the driver look at the clocks again, as it does with every setting.
+func (e *ebpfEngine) retime() error { return e.SetSnaplen(e.snaplen) }
+
+func (e *ebpfEngine) rings() int { return e.Rings() }
+
+func (e *ebpfEngine) state() DriverState {
+	s := DriverState{Name: "ebpf"}
+	for _, r := range e.Refused() {
+		s.Refused = append(s.Refused, Refusal{
+			Program: r.Program, Reason: strings.TrimPrefix(r.Error(), "program "+r.Program+": "),
+		})
+	}
+	return s
+}

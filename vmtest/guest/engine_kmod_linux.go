@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/kmod"
+)
+
+func init() { engines["kmod"] = openKmod }
+
+type kmodEngine struct {
+	*kmod.Source
+	snaplen int
+}
+
+// openKmod opens the kernel module, which it loads first when it was given.
+func openKmod() (engine, error) {
+	if err := loadModule(); err != nil {
+		return nil, err
+	}
+	src, err := kmod.Open(kmod.Options{Syscalls: []string{"close"}, Enter: true, Snaplen: defaultSnaplen, Timeout: readTimeout})
+	if err != nil {
+		return nil, err
+	}
+	return &kmodEngine{src, defaultSnaplen}, nil
+}
+
+// loadModule loads the module built for this kernel. Outside of the harness's
+// machines one must have been loaded already.
+func loadModule() error {
+	f, err := os.Open(ModuleFile)
+	if os.Getpid() != 1 || errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat("/sys/module/" + kmod.DefaultName); err == nil {
+			return nil
+		}
+		return errors.New("no module for this kernel")
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("load %s: %w", ModuleFile, err)
+	}
+	return nil
+}
+
+func (e *kmodEngine) selectCalls(names []string, snaplen int) error {
+	if snaplen != e.snaplen {
+		if err := e.SetSnaplen(snaplen); err != nil {
+			return err
+		}
+		e.snaplen = snaplen
+	}
+	return e.Select(kmod.Selection{Syscalls: names, Enter: true})
+}
+
+func (e *kmodEngine) pause() error { return e.Select(kmod.Selection{}) }
+
+func (e *kmodEngine) retime() error { return nil } // it reads the clock for each event
+
+func (e *kmodEngine) rings() int { return e.Rings() }
+
+func (e *kmodEngine) state() DriverState {
+	return DriverState{
+		Name: "kmod", Object: e.Module(),
+		Detail: fmt.Sprintf("API %v, schema %v", e.API(), e.Schema()),
+	}
+}

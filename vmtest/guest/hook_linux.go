@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a process learns which part of a guest it is.
+const (
+	envMode     = "SCAPLAB_GUEST"
+	envWarnings = "SCAPLAB_GUEST_WARNINGS"
+	envPort     = "scaplab_port" // kernel command line: scaplab_port=/dev/ttyS1
+
+	modeInit = "init"
+	modePipe = "pipe" // serves on standard input and output
+	modeCase = "case" // runs one case
+
+	defaultPort = "/dev/ttyS1"
+)
+
+func init() {
+	if os.Getenv(envMode) == modeCase {
+		// main stays on the first thread, whose id is the process's.
+		runtime.LockOSThread()
+	}
+}
+
+// Hook makes the process a guest, and never returns, when it was started as
+// one: as /init with pid 1, by another guest, or with [Environ].
+func Hook() {
+	switch {
+	case os.Getpid() == 1 && os.Args[0] == "/init":
+		runInit()
+	case os.Getenv(envMode) == modePipe:
+		os.Exit(servePipe())
+	case os.Getenv(envMode) == modeCase:
+		os.Exit(caseMain())
+	}
+}
+
+// Environ is the environment in which this program, started again, serves
+// requests on its standard input and output.
+func Environ() []string { return append(os.Environ(), envMode+"="+modePipe) }
+
+// pipe is standard input and output as one stream.
+type pipe struct{}
+
+func (pipe) Read(b []byte) (int, error)  { return os.Stdin.Read(b) }
+func (pipe) Write(b []byte) (int, error) { return os.Stdout.Write(b) }
+
+func servePipe() int {
+	ignoreSignals()
+	// The children of a case's children come to us when their parent ends.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fmt.Fprintf(os.Stderr, "guest: become reaper: %v\n", err)
+		return 3
+	}
+	if err := serve(pipe{}, false, nil); err != nil {
+		fmt.Fprintf(os.Stderr, "guest: %v\n", err)
+		return 3
+	}
+	return 0
+}

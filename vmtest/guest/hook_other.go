@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux || !(amd64 || arm64)
+
+package guest
+
+import "os"
+
+// Hook does nothing: this system cannot be a guest.
+func Hook() {}
+
+// Environ is the environment in which this program, started again, would serve requests.
+func Environ() []string { return os.Environ() }

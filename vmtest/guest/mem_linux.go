@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+var pageSize = os.Getpagesize()
+
+// region is a piece of memory that ends where an unmapped page begins, so
+// that reading past it faults. It lives as long as the process.
+type region struct {
+	b []byte
+}
+
+func (r region) addr() uint64 { return addrOf(r.b) }
+
+func addrOf(b []byte) uint64 {
+	if len(b) == 0 {
+		return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
+	}
+	return uint64(uintptr(unsafe.Pointer(&b[0])))
+}
+
+// newRegion maps n zero bytes, resident: a driver that cannot fault pages in
+// must still see them. For n = 0 the address is the unmapped page itself.
+func newRegion(n int) (region, error) {
+	size := (n + pageSize - 1) / pageSize * pageSize
+	all, err := unix.Mmap(-1, 0, size+pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
+	if err != nil {
+		return region{}, fmt.Errorf("map %d bytes: %w", size+pageSize, err)
+	}
+	// Taking the rights away keeps the hole: a later mmap could fill one made by munmap.
+	if err := unix.Mprotect(all[size:], unix.PROT_NONE); err != nil {
+		return region{}, fmt.Errorf("guard page: %w", err)
+	}
+	for i := 0; i < size; i += pageSize {
+		all[i] = 0
+	}
+	return region{all[size-n : size : size]}, nil
+}
+
+// newRegionOf maps a copy of b.
+func newRegionOf(b []byte) (region, error) {
+	r, err := newRegion(len(b))
+	if err == nil {
+		copy(r.b, b)
+	}
+	return r, err
+}
+
+// bytesAt views n bytes at an address of this process.
+func bytesAt(addr uint64, n int) []byte {
+	return unsafe.Slice((*byte)(pointer(addr)), n)
+}
+
+// pointer makes an address that some system call gave, or an object's, a
+// pointer. The memory is not the Go heap's, so nothing can move it.
+func pointer(addr uint64) unsafe.Pointer {
+	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
+}

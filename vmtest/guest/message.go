@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Messages between host and guest: a kind and a JSON value, framed by package
+// wire. The host sends KindPing, KindRun and KindQuit; the guest sends the rest.
+//
+// The guest opens with Hello. Run is answered by Started and Result for each
+// case, in the order asked for, then Done. When the guest dies between
+// Started and Result, the case named by Started killed it.
+const (
+	KindPing = "ping" // Ping
+	KindRun  = "run"  // RunRequest
+	KindQuit = "quit" // nothing: as init the guest powers the machine off, else it exits
+
+	KindHello   = "hello"   // Hello
+	KindPong    = "pong"    // Ping
+	KindStarted = "started" // Started
+	KindResult  = "result"  // CaseResult
+	KindDone    = "done"    // Done
+	KindError   = "error"   // Error
+)
+
+// ModuleFile is where a machine has the kernel module, when it has one.
+const ModuleFile = "/scap.ko"
+
+// Conn carries messages; *wire.Conn is one.
+type Conn interface {
+	Send(kind string, v any) error
+	Receive() (kind string, value json.RawMessage, err error) // io.EOF when the other side has gone
+}
+
+// Ping asks for a pong with the same number, e.g. after a restore. Clock, when
+// not zero, is the host's time in ns since the epoch: the guest sets its own.
+type Ping struct {
+	N     uint64 `json:"n"`
+	Clock int64  `json:"clock,omitempty"`
+}
+
+// Hello is what the host must know of the guest before it asks for cases.
+type Hello struct {
+	Release  string            `json:"release"` // uname -r
+	Version  string            `json:"version"` // uname -v
+	Arch     string            `json:"arch"`    // GOARCH
+	Init     bool              `json:"init"`    // the guest is pid 1: unsafe cases may run
+	CPUs     int               `json:"cpus"`
+	BTF      bool              `json:"btf"`
+	Present  []string          `json:"present,omitempty"` // syscalls the kernel has, by kernel symbol; nil when it cannot be told
+	From     string            `json:"from,omitempty"`    // where Present comes from: btf, kallsyms
+	Lacks    map[string]string `json:"lacks,omitempty"`   // `needs` word -> why it is not met here
+	Drivers  []DriverState     `json:"drivers"`
+	Warnings []string          `json:"warnings,omitempty"` // mounts and the like that failed
+}
+
+// DriverState is whether a driver works here, and what of it does not.
+type DriverState struct {
+	Name    string    `json:"name"`            // ebpf or kmod
+	Error   string    `json:"error,omitempty"` // why it does not work at all
+	Detail  string    `json:"detail,omitempty"`
+	Refused []Refusal `json:"refused,omitempty"`
+	Object  string    `json:"object,omitempty"` // build of it that was loaded
+}
+
+// Refusal is a program this kernel did not accept.
+type Refusal struct {
+	Program string `json:"program"`
+	Reason  string `json:"reason"`
+}
+
+// DriverPair stands between the names of two drivers that capture at once, to
+// be compared: "ebpf=kmod".
+const DriverPair = "="
+
+// RunRequest asks for cases, one after the other.
+type RunRequest struct {
+	Cases   []string      `json:"cases"`             // IDs
+	Driver  string        `json:"driver"`            // ebpf, kmod or a pair; "": no capture, facts only
+	Snaplen int           `json:"snaplen,omitempty"` // default for cases that name none
+	Timeout time.Duration `json:"timeout,omitempty"` // of one case, default 10 s
+	Unsafe  bool          `json:"unsafe,omitempty"`  // run cases that change the machine, too
+	// Absent lists syscalls that this kernel should lack: the call runs
+	// with zero arguments, its cases do not.
+	Absent []string `json:"absent,omitempty"`
+}
+
+// Started announces a case, before anything of it runs.
+type Started struct {
+	Case string `json:"case"`
+}
+
+// Outcome of a case as the guest sees it; whether it passes is for the host to say.
+type Outcome string
+
+const (
+	Ran     Outcome = "ran"     // the call was made (and returned, unless it never does)
+	Crashed Outcome = "crashed" // the child died before it could report
+	Timeout Outcome = "timeout" // the time limit killed the child
+	Skipped Outcome = "skipped" // a need is not met
+	Failed  Outcome = "failed"  // given or after did not work: Reason says which
+)
+
+// CaseResult is what a case really did and which events came of it.
+type CaseResult struct {
+	Case    string  `json:"case"`
+	Driver  string  `json:"driver,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"`
+
+	Facts  Facts    `json:"facts,omitempty"`  // variables, their fields flattened: "st.dev"; "ret", "tid"
+	Args   []uint64 `json:"args,omitempty"`   // the call's registers
+	Ret    int64    `json:"ret"`              // raw: -errno
+	Return bool     `json:"return"`           // false: the call never came back (exit, exec)
+	TID    uint64   `json:"tid,omitempty"`    // of the calling thread, initial pid namespace
+	Child  uint64   `json:"child,omitempty"`  // tid of the process a clone made
+	Signal string   `json:"signal,omitempty"` // that ended the child
+	Stderr string   `json:"stderr,omitempty"` // last lines of it
+
+	Events [][]byte `json:"events,omitempty"` // raw, of the calling thread and its child, in time order
+	// Against are those of the second driver of a pair.
+	Against [][]byte `json:"against,omitempty"`
+
+	Others int           `json:"others,omitempty"` // selected events of other threads, not sent
+	Lost   uint64        `json:"lost,omitempty"`   // events the driver dropped meanwhile
+	Took   time.Duration `json:"took"`
+
+	// Absent tells of a call made only to see whether the kernel has it.
+	Absent bool `json:"absent,omitempty"`
+}
+
+// Done ends a Run.
+type Done struct {
+	Cases int               `json:"cases"`
+	Took  time.Duration     `json:"took"`
+	Stats map[string]uint64 `json:"stats,omitempty"` // of the driver: seen, delivered, drops by cause
+	Error string            `json:"error,omitempty"` // why the run stopped early, or never began
+}
+
+// Error is a request the guest could not make sense of.
+type Error struct {
+	Text string `json:"text"`
+}
+
+// Facts are a case's variables by name, fields flattened with dots.
+type Facts map[string]Fact
+
+// Fact is an integer, or bytes. In JSON: a number, a string when the bytes
+// are text, else {"base64": "..."}.
+type Fact struct {
+	IsInt bool
+	Int   uint64 // two's complement when Neg
+	Neg   bool   // Int holds a negative number
+	Bytes []byte
+}
+
+// IntFact holds a signed number.
+func IntFact(v int64) Fact { return Fact{IsInt: true, Int: uint64(v), Neg: v < 0} }
+
+// UintFact holds an unsigned number.
+func UintFact(v uint64) Fact { return Fact{IsInt: true, Int: v} }
+
+// TextFact holds a string, BytesFact any bytes.
+func TextFact(s string) Fact { return Fact{Bytes: []byte(s)} }
+
+// BytesFact holds bytes.
+func BytesFact(b []byte) Fact { return Fact{Bytes: bytes.Clone(b)} }
+
+// String is the number in decimal, or the bytes quoted.
+func (f Fact) String() string {
+	switch {
+	case f.IsInt && f.Neg:
+		return strconv.FormatInt(int64(f.Int), 10)
+	case f.IsInt:
+		return strconv.FormatUint(f.Int, 10)
+	}
+	return strconv.Quote(string(f.Bytes))
+}
+
+type base64Fact struct {
+	Base64 []byte `json:"base64"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (f Fact) MarshalJSON() ([]byte, error) {
+	switch {
+	case f.IsInt:
+		return []byte(f.String()), nil
+	case utf8.Valid(f.Bytes):
+		return json.Marshal(string(f.Bytes))
+	}
+	return json.Marshal(base64Fact{f.Bytes})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Numbers keep all 64 bits.
+func (f *Fact) UnmarshalJSON(b []byte) error {
+	switch {
+	case len(b) > 0 && b[0] == '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*f = TextFact(s)
+		return nil
+	case len(b) > 0 && b[0] == '{':
+		var v base64Fact
+		if err := json.Unmarshal(b, &v); err != nil {
+			return err
+		}
+		*f = Fact{Bytes: v.Base64}
+		return nil
+	}
+	if v, err := strconv.ParseInt(string(b), 10, 64); err == nil {
+		*f = IntFact(v)
+		return nil
+	}
+	v, err := strconv.ParseUint(string(b), 10, 64)
+	if err != nil {
+		return fmt.Errorf("decode fact: %w", err)
+	}
+	*f = UintFact(v)
+	return nil
+}

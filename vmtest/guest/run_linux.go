@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultTimeout = 30 * time.Second
+	defaultSnaplen = 80
+	// endLimit is how long the event that ends a case may take to arrive.
+	endLimit = 20 * time.Second
+)
+
+// runner serves one connection.
+type runner struct {
+	conn     Conn
+	init     bool
+	warnings []string
+	engines  map[string]engine // that were opened; all but the one in use have nothing of interest
+	engine   engine            // in use, or nil
+	second   engine            // the second one of a pair, or nil
+	driver   string            // its name, or the pair's
+	lacks    map[string]string
+	number   int // of the case, for marks
+	work     string
+}
+
+// runCase runs one case and tells everything about it.
+func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
+	start := time.Now()
+	res = CaseResult{Case: id, Driver: req.Driver}
+	defer func() { res.Took = time.Since(start) }()
+	fail := func(o Outcome, format string, args ...any) CaseResult {
+		res.Outcome, res.Reason = o, fmt.Sprintf(format, args...)
+		return res
+	}
+
+	sc, cs := r.find(id)
+	if sc == nil {
+		return fail(Failed, "unknown case (the guest has another table)")
+	}
+	res.Absent = strings.HasSuffix(id, absentSuffix)
+	if _, ok := sc.Number(runtime.GOARCH); !ok {
+		return fail(Skipped, "%s is no system call of %s", sc.Name, runtime.GOARCH)
+	}
+	for _, need := range cs.Needs {
+		if why, lacking := r.lacks[need]; lacking {
+			return fail(Skipped, "needs %s: %s", need, why)
+		}
+	}
+	if cs.Unsafe && !r.init && !req.Unsafe {
+		return fail(Skipped, "unsafe: runs in a virtual machine only")
+	}
+	dir, err := os.MkdirTemp(r.work, "case")
+	if err != nil {
+		return fail(Failed, "directory: %v", err)
+	}
+	defer os.RemoveAll(dir)
+	// The child looks at its own paths through /proc, links resolved.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return fail(Failed, "directory: %v", err)
+	}
+
+	r.number++
+	mark := caseMark(r.number)
+	var col, against *collector
+	idle := func() {}
+	if r.engine != nil {
+		snaplen := cs.Snaplen
+		if snaplen == 0 {
+			snaplen = req.Snaplen
+		}
+		if snaplen == 0 {
+			snaplen = defaultSnaplen
+		}
+		if err := r.engine.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
+			return fail(Failed, "select %s: %v", sc.Name, err)
+		}
+		col = newCollector(r.engine, mark)
+		idle = col.drain
+		if r.second != nil {
+			if err := r.second.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
+				return fail(Failed, "select %s: %v", sc.Name, err)
+			}
+			against = newCollector(r.second, mark)
+			idle = func() { col.drain(); against.drain() }
+		}
+	}
+	timeout := req.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	end := runChild(id, mark, dir, timeout, idle)
+	r.judge(&res, end)
+	if col != nil {
+		r.collect(&res, r.engine, col)
+	}
+	if against != nil {
+		second := CaseResult{Outcome: res.Outcome, Reason: res.Reason, Return: res.Return, Child: res.Child}
+		r.collect(&second, r.second, against)
+		res.Against, res.Lost = second.Events, res.Lost+second.Lost
+		res.Outcome, res.Reason = second.Outcome, second.Reason
+	}
+	return res
+}
+
+func (r *runner) find(id string) (*Syscall, *Case) {
+	if name, ok := strings.CutSuffix(id, absentSuffix); ok {
+		return FindSyscall(name), new(Case)
+	}
+	return Find(id)
+}
+
+// judge says from the child's end and reports how far it came.
+func (r *runner) judge(res *CaseResult, end ended) {
+	res.Signal, res.Stderr = end.signal, end.stderr
+	ready := false
+	for _, rep := range end.reports {
+		if rep.Facts != nil {
+			res.Facts = rep.Facts
+		}
+		switch rep.Step {
+		case stepReady:
+			ready, res.Args = true, rep.Args
+			if v, ok := rep.Facts["tid"]; ok {
+				res.TID = v.Int
+			}
+		case stepReturned:
+			res.Outcome, res.Return, res.Ret, res.Child = Ran, true, rep.Ret, rep.Child
+		case stepFailed:
+			if ready { // the call came back, but not all can be told of it
+				res.Return, res.Ret, res.Child = true, rep.Ret, rep.Child
+			}
+			res.Outcome, res.Reason = Failed, rep.Reason
+		}
+	}
+	switch {
+	case end.timedOut:
+		res.Outcome, res.Reason = Timeout, "the time limit killed it"
+	case res.Outcome != "":
+	case end.err != nil:
+		res.Outcome, res.Reason = Failed, end.err.Error()
+	case end.signal != "":
+		res.Outcome, res.Reason = Crashed, "killed by "+end.signal
+		if !ready {
+			res.Reason += " before the call"
+		}
+	case !ready:
+		res.Outcome, res.Reason = Crashed, fmt.Sprintf("exit status %d before the call", end.exit)
+	default: // exit, or exec of something that ended well
+		res.Outcome = Ran
+	}
+}
+
+// collect adds the case's events.
+func (r *runner) collect(res *CaseResult, e engine, col *collector) {
+	before, beforeErr := e.Stats()
+	err := col.finish(endLimit)
+	res.Events, res.Others = col.ofCase(res.Child)
+	if col.tid != 0 {
+		res.TID = col.tid
+	}
+	if stats, statsErr := e.Stats(); statsErr == nil && beforeErr == nil {
+		res.Lost = stats.Drops.Total() - min(before.Drops.Total(), stats.Drops.Total())
+	}
+	switch {
+	case res.Outcome != Ran:
+	case err != nil:
+		res.Outcome, res.Reason = Failed, "capture: "+err.Error()
+	case !col.began:
+		res.Outcome, res.Reason = Failed, "capture: the driver did not deliver the event that begins the case"
+	case res.Return && !col.after:
+		res.Outcome, res.Reason = Failed, "capture: the driver did not deliver the event after the call"
+	}
+}
+
+// serve answers requests until the other side goes.
+func serve(rw io.ReadWriter, init bool, warnings []string) error {
+	r := &runner{conn: newConn(rw), init: init, warnings: warnings}
+	defer r.detach()
+	work, err := os.MkdirTemp("", "scaplab-guest")
+	if err != nil {
+		return fmt.Errorf("working directory: %w", err)
+	}
+	defer os.RemoveAll(work)
+	if err := os.Chmod(work, 0o755); err != nil { // cases may become another user
+		return fmt.Errorf("working directory: %w", err)
+	}
+	r.work = work
+	r.lacks = probeNeeds()
+	if err := r.conn.Send(KindHello, r.hello()); err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	for {
+		kind, value, err := r.conn.Receive()
+		if errors.Is(err, io.EOF) && !init {
+			return nil
+		}
+		if err != nil {
+			if isGarbled(err) {
+				err = r.conn.Send(KindError, Error{Text: err.Error()})
+			}
+			if err != nil {
+				return fmt.Errorf("receive: %w", err)
+			}
+			continue
+		}
+		done, err := r.answer(kind, value)
+		if err != nil {
+			return fmt.Errorf("answer %s: %w", kind, err)
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+func (r *runner) answer(kind string, value json.RawMessage) (done bool, err error) {
+	decode := func(v any) error {
+		dec := json.NewDecoder(bytes.NewReader(value))
+		dec.DisallowUnknownFields()
+		return dec.Decode(v)
+	}
+	switch kind {
+	case KindPing:
+		var p Ping
+		if err := decode(&p); err != nil {
+			return false, r.conn.Send(KindError, Error{Text: "ping: " + err.Error()})
+		}
+		if p.Clock != 0 && r.init {
+			err := setClock(p.Clock)
+			for _, e := range r.engines {
+				err = errors.Join(err, e.retime())
+			}
+			if err != nil {
+				return false, r.conn.Send(KindError, Error{Text: "ping: " + err.Error()})
+			}
+		}
+		return false, r.conn.Send(KindPong, p)
+	case KindRun:
+		var req RunRequest
+		if err := decode(&req); err != nil {
+			return false, r.conn.Send(KindError, Error{Text: "run: " + err.Error()})
+		}
+		return false, r.run(&req)
+	case KindQuit:
+		return true, nil
+	}
+	return false, r.conn.Send(KindError, Error{Text: "unknown request " + strconv.Quote(kind)})
+}
+
+func (r *runner) run(req *RunRequest) error {
+	start := time.Now()
+	done := Done{}
+	if err := r.attach(req.Driver); err != nil {
+		done.Error = err.Error()
+		return r.conn.Send(KindDone, done)
+	}
+	ids := req.Cases
+	for _, name := range req.Absent {
+		ids = append(ids[:len(ids):len(ids)], AbsentID(name))
+	}
+	for _, id := range ids {
+		if err := r.conn.Send(KindStarted, Started{Case: id}); err != nil {
+			return err
+		}
+		if err := r.conn.Send(KindResult, r.runCase(id, req)); err != nil {
+			return err
+		}
+		done.Cases++
+	}
+	done.Took = time.Since(start)
+	if r.engine != nil {
+		if s, err := r.engine.Stats(); err == nil {
+			done.Stats = map[string]uint64{
+				"seen": s.Seen, "delivered": s.Delivered, "drop_buffer_full": s.Drops.BufferFull,
+				"drop_too_large": s.Drops.TooLarge, "drop_scratch": s.Drops.Scratch,
+				"drop_tail_call": s.Drops.TailCall, "drop_no_ring": s.Drops.NoRing, "drop_other": s.Drops.Other,
+			}
+		}
+	}
+	return r.conn.Send(KindDone, done)
+}
+
+// attach makes the driver the one that captures. It stays open when another
+// takes its place: to load one again takes long.
+func (r *runner) attach(driver string) error {
+	if driver == r.driver && (r.engine != nil || driver == "") {
+		return nil
+	}
+	for _, e := range []engine{r.engine, r.second} {
+		if e == nil {
+			continue
+		}
+		if err := e.pause(); err != nil {
+			return fmt.Errorf("pause %s: %w", r.driver, err)
+		}
+	}
+	r.engine, r.second, r.driver = nil, nil, ""
+	if driver == "" {
+		return nil
+	}
+	first, second, pair := strings.Cut(driver, DriverPair)
+	e, err := r.open(first)
+	if err != nil {
+		return err
+	}
+	if pair {
+		if r.second, err = r.open(second); err != nil {
+			return err
+		}
+	}
+	r.engine, r.driver = e, driver
+	return nil
+}
+
+// open returns the driver, opened if it is not yet.
+func (r *runner) open(driver string) (engine, error) {
+	e, ok := r.engines[driver]
+	if !ok {
+		open, known := engines[driver]
+		if !known {
+			return nil, fmt.Errorf("unknown driver %q", driver)
+		}
+		var err error
+		if e, err = open(); err != nil {
+			return nil, fmt.Errorf("open %s: %w", driver, err)
+		}
+		if r.engines == nil {
+			r.engines = make(map[string]engine)
+		}
+		r.engines[driver] = e
+	}
+	return e, nil
+}
+
+// detach closes every driver.
+func (r *runner) detach() {
+	for _, e := range r.engines {
+		_ = e.Close()
+	}
+	r.engines, r.engine, r.second, r.driver = nil, nil, nil, ""
+}
+
+func parseReports(data []byte) ([]report, error) {
+	var reports []report
+	for line := range bytes.Lines(data) {
+		var rep report
+		if err := json.Unmarshal(line, &rep); err != nil {
+			return reports, fmt.Errorf("report of the child: %w", err)
+		}
+		reports = append(reports, rep)
+	}
+	return reports, nil
+}

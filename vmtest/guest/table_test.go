@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/tables"
+)
+
+// Every case of the table gets as far as its call, whatever comes of it.
+func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
+	r := newTestRunner(t)
+	for word, why := range probeNeeds() {
+		r.lacks[word] = why
+	}
+	n := 0
+	for i := range Syscalls {
+		sc := &Syscalls[i]
+		if _, ok := sc.Number(runtime.GOARCH); !ok || strings.HasPrefix(sc.Name, "t_") {
+			continue
+		}
+		for j := range sc.Cases {
+			cs := &sc.Cases[j]
+			if cs.Unsafe || cs.Generated { // generated ones take nothing that must be made
+				continue
+			}
+			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: 20 * time.Second})
+			switch res.Outcome {
+			case Ran, Skipped:
+			case Crashed:
+				require.NotEmpty(t, cs.NoEvent, "%s: %s\n%s", res.Case, res.Reason, res.Stderr)
+			default:
+				t.Errorf("%s: %s: %s\n%s", res.Case, res.Outcome, res.Reason, res.Stderr)
+			}
+			n++
+		}
+	}
+	require.Positive(t, n)
+}
+
+// What helpers.yaml declares for cases is what the guest has.
+func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
+	table, err := tables.Load("../../tables")
+	require.NoError(t, err)
+	declared := map[string]bool{}
+	for _, h := range table.Helpers {
+		if h.Kind == "given" || h.Kind == "after" {
+			declared[h.Name] = true
+			require.Contains(t, functions, h.Name, "declared at %v", h.Pos)
+		}
+	}
+	for name := range functions {
+		require.True(t, declared[name], "%s is not declared in helpers.yaml", name)
+	}
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// object is something a case made or found: a descriptor, memory, a process,
+// what a file says of itself.
+type object struct {
+	what   string
+	plain  any            // what it stands for: int64, string, or []byte (live memory)
+	addr   uint64         // of the memory it is, when hasAddr: what a register gets
+	fields map[string]any // numbers, strings, bytes, objects
+	elems  []any
+	keep   any // what must stay reachable
+
+	// update, when set, brings plain and fields up to date before they are
+	// reported the last time.
+	update  func(o *object) error
+	hasAddr bool
+}
+
+func (o *object) String() string { return o.what }
+
+// Plain implements expr.Plainer.
+func (o *object) Plain() any { return o.plain }
+
+// Address implements expr.Addresser.
+func (o *object) Address() (int64, bool) { return int64(o.addr), o.hasAddr }
+
+// Field implements expr.Fielder.
+func (o *object) Field(name string) (any, error) {
+	if v, ok := o.fields[name]; ok {
+		return v, nil
+	}
+	if name == "addr" && o.hasAddr {
+		return int64(o.addr), nil
+	}
+	return nil, fmt.Errorf("%s has no field %s (it has %v)", o.what, name, slices.Sorted(maps.Keys(o.fields)))
+}
+
+// Index implements expr.Indexer.
+func (o *object) Index(i int) (any, error) {
+	if i >= 0 && i < len(o.elems) {
+		return o.elems[i], nil
+	}
+	if b, ok := o.plain.([]byte); ok && len(o.elems) == 0 && i >= 0 && i < len(b) {
+		return int64(b[i]), nil
+	}
+	return nil, fmt.Errorf("element %d of %d of %s", i, len(o.elems), o.what)
+}
+
+// number is an object that stands for a number, with fields.
+func number(what string, n int64, fields map[string]any) *object {
+	return &object{what: what, plain: n, fields: fields}
+}
+
+// memory is an object that is the region.
+func memory(what string, r region, fields map[string]any) *object {
+	return &object{what: what, plain: r.b, addr: r.addr(), hasAddr: true, fields: fields}
+}
+
+// factKinds bound what flatten writes.
+const maxFactDepth = 6
+
+// flatten writes v and its fields as facts under name.
+func flatten(facts Facts, name string, v any, depth int) {
+	if depth > maxFactDepth {
+		return
+	}
+	switch v := v.(type) {
+	case nil:
+	case *object:
+		if v == nil {
+			return
+		}
+		flatten(facts, name, v.plain, depth+1)
+		if v.hasAddr {
+			facts[name+".addr"] = UintFact(v.addr)
+		}
+		for k, f := range v.fields {
+			flatten(facts, name+"."+k, f, depth+1)
+		}
+		for i, e := range v.elems {
+			flatten(facts, name+"."+strconv.Itoa(i), e, depth+1)
+		}
+	case string:
+		facts[name] = TextFact(v)
+	case []byte:
+		facts[name] = BytesFact(v)
+	case uint64:
+		facts[name] = UintFact(v)
+	case []any:
+		for i, e := range v {
+			flatten(facts, name+"."+strconv.Itoa(i), e, depth+1)
+		}
+	case *expr.StructValue:
+		for i, n := range v.Names {
+			flatten(facts, name+"."+n, v.Values[i], depth+1)
+		}
+	default:
+		if n, err := expr.ToInt(v); err == nil {
+			facts[name] = IntFact(n)
+		}
+	}
+}

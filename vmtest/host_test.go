@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package vmtest
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/kver"
+	"github.com/scaplab/scaplab/internal/testutil"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+func TestMain(m *testing.M) {
+	guest.Hook()
+	os.Exit(m.Run())
+}
+
+// hostSyscalls are some of each kind: files, sockets, enter events, calls that
+// do not return or return twice, payloads.
+var hostSyscalls = []string{"openat", "close", "write", "connect", "getppid", "clone", "execve", "poll", "recvmsg", "prctl"}
+
+type hostRun struct {
+	results []*guest.CaseResult
+	machine *Machine
+}
+
+func mustRunHost(t *testing.T) hostRun {
+	t.Helper()
+	testutil.SkipUnlessRoot(t)
+	testutil.SkipUnlessKernel(t, "5.8", "ring buffers")
+	testutil.SkipUnlessBTF(t)
+	var run hostRun
+	_, err := RunHost(t.Context(), Options{
+		Drivers: []string{"ebpf"}, Cases: guest.IDs(hostSyscalls...), Cache: t.TempDir(),
+		OnResult: func(_ Kernel, _ string, r *guest.CaseResult) { run.results = append(run.results, r) },
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, run.results, "no case came back")
+	release, err := kver.Running()
+	require.NoError(t, err)
+	run.machine = &Machine{Release: release, Arch: runtime.GOARCH, Driver: "ebpf"}
+	return run
+}
+
+// The comparison is worth nothing when it lets a wrong value pass: in each
+// event of a real kernel each param is changed, and each change must be found.
+func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
+	run := mustRunHost(t)
+	mutants := 0
+	for _, r := range run.results {
+		sc, cs := guest.Find(r.Case)
+		require.NotNil(t, sc, r.Case)
+		v := Compare(sc, cs, r, run.machine)
+		if v.Status == Skip {
+			continue
+		}
+		require.Equal(t, Pass, v.Status, "%s: %s", r.Case, v.Reason)
+		exact := exactParams(cs)
+		for i, raw := range r.Events {
+			var ev event.Event
+			require.NoError(t, ev.Reset(raw, 0))
+			if uint16(ev.Type()) != sc.Exit || ev.TID() != r.TID {
+				continue
+			}
+			info := ev.Info()
+			at := event.HeaderSize + 2*ev.NumParams()
+			for p, value := range ev.Params() {
+				if len(value) > 0 && slices.Contains(exact, info.Params[p].Name) {
+					changed := *r
+					changed.Events = slices.Clone(r.Events)
+					changed.Events[i] = bytes.Clone(raw)
+					changed.Events[i][at+len(value)-1] ^= 0x40
+					got := Compare(sc, cs, &changed, run.machine)
+					require.Equal(t, ClassParam, got.Class, "%s: a change of %s passes", r.Case, info.Params[p].Name)
+					mutants++
+				}
+				at += len(value)
+			}
+			gone := *r
+			gone.Events = slices.Delete(slices.Clone(r.Events), i, i+1)
+			require.Equal(t, ClassMissing, Compare(sc, cs, &gone, run.machine).Class, r.Case)
+			twice := *r
+			twice.Events = slices.Insert(slices.Clone(r.Events), i, raw)
+			require.Equal(t, ClassExtra, Compare(sc, cs, &twice, run.machine).Class, r.Case)
+		}
+	}
+	require.Greater(t, mutants, 200)
+}
+
+// exactParams are the params whose wanted value is one value. Of a unix tuple
+// the kernel's addresses may be anything.
+func exactParams(cs *guest.Case) []string {
+	var names []string
+	for _, w := range cs.Want {
+		if w.Expr != "any" && !strings.HasPrefix(w.Expr, "between(") && !strings.ContainsAny(w.Expr[:1], "<>!=") {
+			names = append(names, w.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Kernel is one kernel that can be booted.
+type Kernel struct {
+	Name    string `json:"name"`    // what users call it: "6.1", or the file given
+	Release string `json:"release"` // uname -r, "" when the image does not tell
+	Arch    string `json:"arch"`    // GOARCH
+	Image   string `json:"image"`   // file for QEMU's -kernel
+	PVH     bool   `json:"pvh"`     // Image is the unpacked ELF kernel, entered directly
+	Digest  string `json:"digest"`  // SHA-256 of Image, so snapshots of another are not taken for its own
+	Source  string `json:"source"`  // package and version, or file
+
+	// For the kmod driver: the module built for this kernel, or why there is none.
+	Module   string `json:"-"`
+	NoModule string `json:"-"`
+}
+
+// Series is one line of kernels.yaml.
+type Series struct {
+	Series string   `yaml:"series"`
+	Suites []string `yaml:"suites"`
+}
+
+// Catalog is kernels.yaml.
+type Catalog struct {
+	Schema   int                 `yaml:"schema"`
+	Default  []string            `yaml:"default"`
+	Packages map[string][]string `yaml:"packages"`
+	Series   []Series            `yaml:"series"`
+}
+
+//go:embed kernels.yaml
+var kernelsYAML []byte
+
+// LoadCatalog returns the kernels this build knows of, oldest first.
+func LoadCatalog() (*Catalog, error) { return parseCatalog(kernelsYAML) }
+
+func parseCatalog(b []byte) (*Catalog, error) {
+	c := new(Catalog)
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil {
+		return nil, fmt.Errorf("vmtest/kernels.yaml: %w", err)
+	}
+	if c.Schema != 1 {
+		return nil, fmt.Errorf("vmtest/kernels.yaml: schema %d (want 1)", c.Schema)
+	}
+	seen := map[string]bool{}
+	for _, s := range c.Series {
+		if _, ok := seriesNumbers(s.Series); !ok || seen[s.Series] || len(s.Suites) == 0 {
+			return nil, fmt.Errorf("vmtest/kernels.yaml: series %q: want a version such as 6.1, once, with suites", s.Series)
+		}
+		seen[s.Series] = true
+	}
+	for arch, patterns := range c.Packages {
+		for _, p := range patterns {
+			if strings.Count(p, "{release}") != 1 {
+				return nil, fmt.Errorf("vmtest/kernels.yaml: packages: %s: %q: want {release} once", arch, p)
+			}
+		}
+	}
+	slices.SortFunc(c.Series, func(a, b Series) int { return compareSeries(a.Series, b.Series) })
+	return c, nil
+}
+
+func seriesNumbers(s string) (n [2]int, ok bool) {
+	major, minor, ok := strings.Cut(s, ".")
+	var err1, err2 error
+	n[0], err1 = strconv.Atoi(major)
+	n[1], err2 = strconv.Atoi(minor)
+	return n, ok && err1 == nil && err2 == nil
+}
+
+func compareSeries(a, b string) int {
+	x, _ := seriesNumbers(a)
+	y, _ := seriesNumbers(b)
+	return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
+}
+
+// Want is one kernel asked for.
+type Want struct {
+	Series string // of the catalog, or ""
+	Newest bool   // the highest series that can be had
+	File   string // an image or package, or ""
+}
+
+func (w Want) String() string {
+	switch {
+	case w.Newest:
+		return "newest"
+	case w.File != "":
+		return w.File
+	}
+	return w.Series
+}
+
+// ParseWants reads the names of kernels: series, `all`, `newest` and files.
+// Without any they are the catalog's default.
+func (c *Catalog) ParseWants(names ...string) ([]Want, error) {
+	items := names
+	if len(items) == 0 {
+		items = c.Default
+	}
+	var wants []Want
+	add := func(w Want) {
+		if !slices.Contains(wants, w) {
+			wants = append(wants, w)
+		}
+	}
+	for _, item := range items {
+		item = strings.TrimSpace(item)
+		known := slices.ContainsFunc(c.Series, func(s Series) bool { return s.Series == item })
+		switch {
+		case item == "":
+		case item == "all":
+			for _, s := range c.Series {
+				add(Want{Series: s.Series})
+			}
+		case item == "newest":
+			add(Want{Newest: true})
+		case known:
+			add(Want{Series: item})
+		case strings.ContainsRune(item, filepath.Separator) || fileExists(item):
+			add(Want{File: item})
+		default:
+			var names []string
+			for _, s := range c.Series {
+				names = append(names, s.Series)
+			}
+			return nil, fmt.Errorf("unknown kernel %q (known: %s, newest, all, or a file)", item, strings.Join(names, ", "))
+		}
+	}
+	if len(wants) == 0 {
+		return nil, errors.New("no kernel is named")
+	}
+	return wants, nil
+}
+
+// Store fetches kernels and keeps them.
+type Store struct {
+	Catalog *Catalog
+	Arch    string        // GOARCH of the kernels; "" is this machine's
+	Mirror  string        // as in the --mirror flag; "" is the machine's own
+	MaxAge  time.Duration // of a package index before it is fetched again
+	Cache   string        // "" is CacheDir()
+	Log     func(format string, args ...any)
+
+	mu      sync.Mutex
+	mirror  *Mirror
+	fetched map[string]*suiteIndex
+}
+
+type suiteIndex struct {
+	once     sync.Once
+	packages []debPackage
+	err      error
+}
+
+// Listed is a series of the catalog and what is kept of it.
+type Listed struct {
+	Series  string    `json:"series"`
+	Suites  string    `json:"suites"`
+	Default bool      `json:"default"` // used when --kernel is not given
+	Kernel  *Kernel   `json:"kernel"`  // nil when none was fetched
+	Fetched time.Time `json:"fetched"`
+}
+
+// List returns the catalog's series, without looking at the network.
+func (s *Store) List() ([]Listed, error) {
+	if err := s.init(); err != nil {
+		return nil, err
+	}
+	var list []Listed
+	for i, line := range s.Catalog.Series {
+		l := Listed{Series: line.Series, Suites: strings.Join(line.Suites, ", ")}
+		l.Default = slices.Contains(s.Catalog.Default, line.Series) ||
+			i == len(s.Catalog.Series)-1 && slices.Contains(s.Catalog.Default, "newest")
+		record := s.record(line.Series)
+		if k, err := readKernel(record); err == nil {
+			l.Kernel = &k
+			if st, err := os.Stat(record); err == nil {
+				l.Fetched = st.ModTime()
+			}
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// record is the file that says which kernel was last got for a series.
+func (s *Store) record(series string) string {
+	return filepath.Join(s.Cache, "kernel", s.Arch+"-"+series+".json")
+}
+
+// Gone says that a kernel asked for cannot be had, and why.
+type Gone struct {
+	Want   Want
+	Reason error
+}
+
+// Resolve gets each kernel wanted. What cannot be had is returned as gone;
+// a want of `newest` that is another want's kernel is left out.
+func (s *Store) Resolve(ctx context.Context, wants []Want) (kernels []Kernel, gone []Gone, err error) {
+	if err := s.init(); err != nil {
+		return nil, nil, err
+	}
+	type answer struct {
+		k   Kernel
+		err error
+	}
+	answers := make([]answer, len(wants))
+	limit := make(chan struct{}, 4)
+	var wg sync.WaitGroup
+	for i, w := range wants {
+		wg.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			answers[i].k, answers[i].err = s.get(ctx, w)
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	for i, a := range answers {
+		switch {
+		case a.err != nil:
+			gone = append(gone, Gone{wants[i], a.err})
+		case slices.ContainsFunc(kernels, func(k Kernel) bool { return k.Name == a.k.Name }):
+		default:
+			kernels = append(kernels, a.k)
+		}
+	}
+	return kernels, gone, nil
+}
+
+func (s *Store) init() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Arch == "" {
+		s.Arch = runtime.GOARCH
+	}
+	if s.Log == nil {
+		s.Log = func(string, ...any) {}
+	}
+	if s.fetched == nil {
+		s.fetched = map[string]*suiteIndex{}
+	}
+	var err error
+	if s.Cache == "" {
+		s.Cache, err = CacheDir()
+	}
+	return err
+}
+
+func (s *Store) get(ctx context.Context, w Want) (Kernel, error) {
+	switch {
+	case w.File != "":
+		return s.local(w.File)
+	case w.Newest:
+		var errs []error
+		for i := len(s.Catalog.Series) - 1; i >= 0; i-- {
+			k, err := s.series(ctx, s.Catalog.Series[i])
+			if err == nil {
+				return k, nil
+			}
+			s.Log("kernel %s cannot be had: %v", s.Catalog.Series[i].Series, err)
+			errs = append(errs, fmt.Errorf("%s: %w", s.Catalog.Series[i].Series, err))
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return Kernel{}, errors.Join(errs...)
+	default:
+		for _, line := range s.Catalog.Series {
+			if line.Series == w.Series {
+				return s.series(ctx, line)
+			}
+		}
+		return Kernel{}, fmt.Errorf("unknown series %q", w.Series)
+	}
+}
+
+// series gets the newest kernel of a series that the mirror really has.
+func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
+	record := s.record(line.Series)
+	kept, keptErr := readKernel(record)
+	if keptErr == nil && s.fresh(record) {
+		return kept, nil
+	}
+	k, err := s.fetchSeries(ctx, line)
+	if err == nil {
+		return k, writeKernel(record, k)
+	}
+	if keptErr == nil && ctx.Err() == nil {
+		s.Log("kernel %s: using %s from the cache: %v", line.Series, kept.Release, err)
+		return kept, nil
+	}
+	return Kernel{}, err
+}
+
+func (s *Store) fresh(record string) bool {
+	st, err := os.Stat(record)
+	return err == nil && time.Since(st.ModTime()) < s.MaxAge
+}
+
+func readKernel(record string) (Kernel, error) {
+	var k Kernel
+	b, err := os.ReadFile(record)
+	if err != nil {
+		return k, err
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		return k, err
+	}
+	if !fileExists(k.Image) {
+		return k, fmt.Errorf("%s is gone", k.Image)
+	}
+	return k, nil
+}
+
+// candidate is a package that may hold a series' kernel.
+type candidate struct {
+	debPackage
+	rank int // position of its pattern; lower is preferred
+}
+
+func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
+	patterns := s.Catalog.Packages[s.Arch]
+	if len(patterns) == 0 {
+		return Kernel{}, &EnvError{"no kernel packages are known for " + s.Arch, "give one by file: --kernel FILE"}
+	}
+	var found []candidate
+	var errs []error
+	for _, suite := range line.Suites {
+		packages, err := s.index(ctx, suite)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for rank, p := range patterns {
+			re := packagePattern(p, line.Series)
+			for _, d := range packages {
+				if re.MatchString(d.Name) {
+					found = append(found, candidate{d, rank})
+				}
+			}
+		}
+	}
+	if len(found) == 0 {
+		errs = append(errs, fmt.Errorf("no package of series %s in %s", line.Series, strings.Join(line.Suites, ", ")))
+		return Kernel{}, errors.Join(errs...)
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Or(compareDebVersions(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
+	})
+	// A mirror may list packages it no longer has.
+	const tries = 6
+	for _, c := range found[:min(tries, len(found))] {
+		k, err := s.fromPackage(ctx, c.debPackage, line.Series)
+		if err == nil {
+			return k, nil
+		}
+		if ctx.Err() != nil {
+			return Kernel{}, ctx.Err()
+		}
+		if !errors.Is(err, errNoKernel) {
+			s.Log("kernel %s: %v; trying the next older one", line.Series, err)
+			errs = append(errs, err)
+		}
+	}
+	return Kernel{}, errors.Join(append(errs, fmt.Errorf("none of the newest %d packages of series %s could be used", min(tries, len(found)), line.Series))...)
+}
+
+// packagePattern matches the package names of a series: 6.1 is not 6.12, and
+// what follows the flavour (-dbg, -unsigned) is another package.
+func packagePattern(pattern, series string) *regexp.Regexp {
+	before, after, _ := strings.Cut(pattern, "{release}")
+	return regexp.MustCompile("^" + regexp.QuoteMeta(before) + regexp.QuoteMeta(series) + `\.[0-9][A-Za-z0-9.+~-]*?` + regexp.QuoteMeta(after) + "$")
+}
+
+// index returns the packages of a suite, fetched at most once a run.
+func (s *Store) index(ctx context.Context, suite string) ([]debPackage, error) {
+	s.mu.Lock()
+	if s.mirror == nil {
+		m, err := s.findMirror(ctx)
+		if err != nil {
+			s.mu.Unlock()
+			return nil, err
+		}
+		s.mirror = &m
+	}
+	mirror := *s.mirror
+	x := s.fetched[suite]
+	if x == nil {
+		x = new(suiteIndex)
+		s.fetched[suite] = x
+	}
+	s.mu.Unlock()
+	x.once.Do(func() { x.packages, x.err = s.loadIndex(ctx, mirror, suite) })
+	return x.packages, x.err
+}
+
+func (s *Store) findMirror(ctx context.Context) (Mirror, error) {
+	if s.Mirror != "" {
+		return ParseMirror(s.Mirror)
+	}
+	return MachineMirror(ctx)
+}
+
+func (s *Store) loadIndex(ctx context.Context, m Mirror, suite string) ([]debPackage, error) {
+	dir, err := openSuite(s.Cache, m, suite, debArch(s.Arch))
+	if err != nil {
+		return nil, err
+	}
+	if dir.indexAge() > s.MaxAge {
+		if err := dir.update(ctx); err != nil {
+			if dir.indexAge() == neverUpdated || ctx.Err() != nil {
+				return nil, err
+			}
+			s.Log("%v; using the index of %s ago", err, dir.indexAge().Round(time.Minute))
+		}
+	}
+	return dir.packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
+}
+
+// debArch is Debian's name for a GOARCH.
+func debArch(arch string) string {
+	switch arch {
+	case "ppc64le":
+		return "ppc64el"
+	case "386":
+		return "i386"
+	default:
+		return arch
+	}
+}
+
+func (s *Store) fromPackage(ctx context.Context, p debPackage, series string) (Kernel, error) {
+	source := p.Name + " " + p.Version
+	meta := filepath.Join(s.Cache, "kernel", p.SHA256, "kernel.json")
+	if k, err := readKernel(meta); err == nil {
+		k.Name = series
+		return k, nil
+	}
+	file, err := p.fetch(ctx, s.Cache)
+	if err != nil {
+		return Kernel{}, err
+	}
+	s.Log("kernel %s: fetched %s", series, source)
+	f, err := os.Open(file)
+	if err != nil {
+		return Kernel{}, err
+	}
+	defer f.Close()
+	image, err := kernelFromDeb(f)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("%s: %w", source, err)
+	}
+	k, err := s.unpack(image.Data, filepath.Dir(meta))
+	if err != nil {
+		return Kernel{}, fmt.Errorf("%s: %w", source, err)
+	}
+	k.Name, k.Source, k.Release = series, source, cmp.Or(releaseOf(image.Name), k.Release)
+	return k, writeKernel(meta, k)
+}
+
+func writeKernel(meta string, k Kernel) error {
+	b, err := json.MarshalIndent(k, "", "\t")
+	if err != nil {
+		return err
+	}
+	return writeFileAtomic(meta, append(b, '\n'))
+}
+
+// local is a kernel given by file: an image, an unpacked kernel or a package.
+func (s *Store) local(file string) (Kernel, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return Kernel{}, err
+	}
+	sum := sha256Hex(b)
+	meta := filepath.Join(s.Cache, "kernel", sum, "kernel.json")
+	k, err := readKernel(meta)
+	if err != nil {
+		image := &debFile{Name: file, Data: b}
+		if bytes.HasPrefix(b, []byte("!<arch>\n")) {
+			if image, err = kernelFromDeb(bytes.NewReader(b)); err != nil {
+				return Kernel{}, fmt.Errorf("%s: %w", file, err)
+			}
+		}
+		if k, err = s.unpack(image.Data, filepath.Dir(meta)); err != nil {
+			return Kernel{}, fmt.Errorf("%s: %w", file, err)
+		}
+		k.Release = cmp.Or(k.Release, releaseOf(image.Name))
+		if err := writeKernel(meta, k); err != nil {
+			return Kernel{}, err
+		}
+	}
+	k.Name, k.Source = file, file
+	return k, nil
+}
+
+// unpack writes the image in the form that boots fastest: the ELF kernel when
+// QEMU can enter it, else as it is.
+func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
+	k := Kernel{Arch: s.Arch, Release: bzImageRelease(image)}
+	name := "vmlinuz"
+	switch {
+	case bytes.HasPrefix(image, []byte("\x7fELF")):
+		if k.PVH = hasPVHEntry(image); !k.PVH && s.Arch == "amd64" {
+			return Kernel{}, errors.New("ELF kernel without a PVH entry (CONFIG_PVH) cannot be booted; give the bzImage")
+		}
+		name = "vmlinux"
+	case isBzImage(image):
+		if vmlinux, err := extractVmlinux(image); err != nil {
+			s.Log("%v; booting the packed image, which takes longer", err)
+		} else if hasPVHEntry(vmlinux) {
+			image, name, k.PVH = vmlinux, "vmlinux", true
+		}
+	case s.Arch == "amd64":
+		return Kernel{}, errors.New("not a kernel: neither bzImage nor ELF")
+	}
+	k.Image, k.Digest = filepath.Join(dir, name), sha256Hex(image)
+	return k, writeFileAtomic(k.Image, image)
+}

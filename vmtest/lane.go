@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/wire"
+)
+
+// batchSize is how many cases are asked for at once. Their names must fit in
+// what a kernel buffers for a terminal nobody reads, 64 kB.
+const batchSize = 400
+
+const (
+	// bootTries is how often in a row a guest may end without having got anywhere.
+	bootTries = 2
+	// blameLimit is how many cases in a row may be held to have ended their
+	// guests though none of them was seen to begin. Then it is not the cases.
+	blameLimit = 3
+	// tryLimit is how often a case may lose an event or be late.
+	tryLimit = 3
+)
+
+// lane runs cases of one kernel under one driver, one after the other, over as
+// many guests as it takes.
+type lane struct {
+	driver   string
+	launcher launcher
+	// plan splits what was asked for by what this guest can do: cases to run,
+	// cases to skip with the reason, and syscalls that must be absent.
+	plan func(ids []string) (run []string, skip map[string]string, absent []string)
+	// judge compares a case's result with what was wanted.
+	judge func(r *guest.CaseResult) Verdict
+
+	caseLimit time.Duration // of one case, kept by the guest
+	silence   time.Duration // without any word from the guest before it counts as hung
+	grace     time.Duration // for a machine to end once its kernel panicked
+	unsafe    bool
+
+	log     func(format string, args ...any)
+	emit    func(id string, r *guest.CaseResult, v Verdict) // r is nil when none came
+	started func(id string)
+	note    func(text string)                      // something to tell that is no verdict
+	onHello func(h *guest.Hello, how string) error // before plan and judge; an error is about the guest
+
+	pending []string
+	absent  []string
+	again   []string             // cases for another try, once the others are done
+	tries   map[string][]Verdict // what their earlier tries said
+	hello   *guest.Hello
+}
+
+// run works through ids. Every one of them is emitted exactly once, unless ctx ends.
+func (l *lane) run(ctx context.Context, ids []string) error {
+	l.pending = ids
+	for stuck, blamed := 0, 0; len(l.pending)+len(l.absent) > 0 || l.hello == nil; {
+		s, err := l.launcher.launch(ctx)
+		if err := ctx.Err(); err != nil {
+			if s != nil {
+				s.finish()
+			}
+			return err
+		}
+		if err != nil {
+			var boot *bootError
+			if stuck++; stuck < bootTries && errors.As(err, &boot) {
+				l.log("guest did not become ready, trying again: %s", boot.reason)
+				continue
+			}
+			l.failAll(ClassBoot, "guest did not become ready: "+err.Error())
+			return nil
+		}
+		before := len(l.pending) + len(l.absent)
+		if l.hello == nil {
+			l.welcome(s)
+			if len(l.pending)+len(l.absent) == 0 {
+				s.finish()
+				return nil
+			}
+		}
+		end := l.drive(ctx, s)
+		l.takeAgain()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(l.pending)+len(l.absent) == 0 {
+			return nil
+		}
+		if len(l.pending)+len(l.absent) < before {
+			stuck, blamed = 0, 0
+			continue
+		}
+		if stuck++; stuck >= bootTries {
+			// What a dying kernel had still to send is lost, even that the case began.
+			if stuck, blamed = 0, blamed+1; blamed > blameLimit || end.class != ClassCrash {
+				l.failAll(end.class, end.reason)
+				return nil
+			}
+			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, Verdict{Status: Fail, Class: end.class, Reason: end.reason})
+			continue
+		}
+		l.log("%s; starting it again", firstLine(end.reason))
+	}
+	return nil
+}
+
+// welcome looks at what the first guest says of itself.
+func (l *lane) welcome(s *session) {
+	hello := s.hello
+	l.hello = &hello
+	if err := l.onHello(l.hello, s.how); err != nil {
+		l.failAll(ClassBoot, err.Error())
+		return
+	}
+	run, skip, absent := l.plan(l.pending)
+	for _, id := range l.pending {
+		if reason, ok := skip[id]; ok {
+			l.emit(id, nil, Verdict{Status: Skip, Reason: reason})
+		}
+	}
+	l.pending, l.absent = run, absent
+	for _, d := range l.hello.Drivers {
+		if slices.Contains(strings.Split(l.driver, guest.DriverPair), d.Name) && d.Error != "" {
+			l.failAll(ClassDriver, fmt.Sprintf("driver %s: %s", d.Name, d.Error))
+		}
+	}
+}
+
+func (l *lane) failAll(class, reason string) {
+	for _, id := range slices.Concat(l.pending, l.again, absentIDs(l.absent)) {
+		l.emit(id, nil, Verdict{Status: Fail, Class: class, Reason: reason})
+	}
+	l.pending, l.again, l.absent = nil, nil, nil
+}
+
+func absentIDs(syscalls []string) []string {
+	var ids []string
+	for _, s := range syscalls {
+		ids = append(ids, guest.AbsentID(s))
+	}
+	return ids
+}
+
+// settle takes a case off the list and emits its verdict; a case that is not
+// on the list is ignored.
+func (l *lane) settle(id string, r *guest.CaseResult, v Verdict) {
+	if i := slices.Index(l.pending, id); i >= 0 {
+		l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
+	} else if i := slices.Index(absentIDs(l.absent), id); i >= 0 {
+		l.absent = slices.Delete(slices.Clone(l.absent), i, i+1)
+	} else {
+		l.log("the guest reported %s, which was not asked for", id)
+		return
+	}
+	n := len(l.tries[id])
+	if r != nil && v.Status == Fail && (v.Class == ClassMissing || v.Class == ClassTimeout) && n+1 < tryLimit {
+		if l.tries == nil {
+			l.tries = make(map[string][]Verdict)
+		}
+		l.tries[id] = append(l.tries[id], v)
+		l.again = append(l.again, id)
+		return
+	}
+	for _, try := range l.tries[id] {
+		l.note(fmt.Sprintf("%s: %s at try %d; an earlier one: %s: %s", id, v.Status, n+1, try.Class, firstLine(try.Reason)))
+	}
+	l.emit(id, r, v)
+}
+
+// takeAgain puts the cases that deserve another try on the list when nothing
+// else is left. A lost event or a late answer may be the doing of a loaded
+// machine; a wrong value never is, and has no other try. Each try is told.
+func (l *lane) takeAgain() {
+	if len(l.pending) == 0 {
+		l.pending, l.again = l.again, nil
+	}
+}
+
+// ending is why a guest ended before it was done.
+type ending struct{ class, reason string }
+
+// drive asks one guest for everything that is left, until it is done or the
+// guest ends.
+func (l *lane) drive(ctx context.Context, s *session) (end ending) {
+	defer s.finish()
+	for len(l.pending)+len(l.absent) > 0 {
+		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Driver: l.driver, Timeout: l.caseLimit, Unsafe: l.unsafe}
+		if len(req.Cases) == len(l.pending) {
+			req.Absent = l.absent[:min(batchSize, len(l.absent))]
+		}
+		end, ok := l.batch(ctx, s, req)
+		if !ok {
+			return end
+		}
+		l.takeAgain()
+	}
+	// A guest that does not go by itself is ended by finish.
+	_ = s.send(guest.KindQuit, struct{}{})
+	return ending{}
+}
+
+// batch runs one request. With ok the guest can be asked again.
+func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end ending, ok bool) {
+	sent := make(chan error, 1)
+	go func() { sent <- s.send(guest.KindRun, req) }() // blocks when the guest does not read
+	asked := append(slices.Clone(req.Cases), absentIDs(req.Absent)...)
+
+	var (
+		inFlight string   // the case that the guest is at
+		damage   []string // garbled data since it began
+		began    bool     // a case has begun
+		died     = s.died
+		dead     bool
+	)
+	limit := time.NewTimer(l.silence)
+	defer limit.Stop()
+	fail := func(class, reason string) (ending, bool) {
+		culprit := inFlight
+		if culprit == "" && began {
+			// Cases run in the order asked for, and what a dying kernel had
+			// still to send is lost: it was at the next one, or between the two.
+			if culprit = l.nextOf(asked); culprit != "" {
+				reason = "before it began, or as it did: " + reason
+			}
+		}
+		if culprit != "" {
+			l.settle(culprit, nil, Verdict{Status: Fail, Class: class, Reason: reason})
+		}
+		return ending{class, reason}, false
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ending{ClassHarness, ctx.Err().Error()}, false
+		case err := <-sent:
+			if err != nil {
+				l.log("ask the guest: %v", err) // its end comes by the channel
+			}
+			sent = nil
+		case <-died:
+			// What it sent before may still be on the way.
+			died, dead = nil, true
+			limit.Reset(l.grace)
+		case <-limit.C:
+			if dead {
+				return fail(ClassCrash, l.obituary(s, "guest kernel died"))
+			}
+			return fail(ClassHang, l.silenceReport(s))
+		case m, open := <-s.messages:
+			if !dead {
+				limit.Reset(l.silence)
+			}
+			var garbled *wire.GarbledError
+			switch {
+			case !open || m.err != nil && !errors.As(m.err, &garbled):
+				return fail(ClassCrash, l.obituary(s, "guest ended"))
+			case m.err != nil:
+				damage = append(damage, m.err.Error())
+				continue
+			}
+			switch m.kind {
+			case guest.KindStarted:
+				var st guest.Started
+				if err := m.decode(&st); err != nil {
+					damage = append(damage, err.Error())
+					continue
+				}
+				if inFlight != "" { // its result never came
+					l.settle(inFlight, nil, Verdict{Status: Fail, Class: ClassChannel, Reason: lost(damage)})
+					damage = nil
+				}
+				inFlight, began = st.Case, true
+				l.started(inFlight)
+			case guest.KindResult:
+				var r guest.CaseResult
+				if err := m.decode(&r); err != nil {
+					damage = append(damage, err.Error())
+					continue
+				}
+				v := l.judge(&r)
+				if len(damage) > 0 {
+					v = Verdict{Status: Fail, Class: ClassChannel, Reason: strings.Join(damage, "; ")}
+				}
+				l.settle(r.Case, &r, v)
+				l.noteWarnings(s, r.Case)
+				inFlight, damage = "", nil
+			case guest.KindError:
+				var e guest.Error
+				if err := m.decode(&e); err != nil {
+					e.Text = err.Error()
+				}
+				return fail(ClassChannel, "the guest could not read the request: "+e.Text)
+			case guest.KindDone:
+				var d guest.Done
+				if err := m.decode(&d); err != nil {
+					damage = append(damage, err.Error())
+				}
+				l.leftOut(asked, inFlight, d, damage)
+				return ending{}, true
+			}
+		}
+	}
+}
+
+// nextOf returns the first of ids that has no verdict yet.
+func (l *lane) nextOf(ids []string) string {
+	absent := absentIDs(l.absent)
+	for _, id := range ids {
+		if slices.Contains(l.pending, id) || slices.Contains(absent, id) {
+			return id
+		}
+	}
+	return ""
+}
+
+// noteWarnings tells what the kernel complained of without dying. Its console
+// and the channel are two ports, so the case is the likely one, not a sure one.
+func (l *lane) noteWarnings(s *session, id string) {
+	if s.warnings == nil {
+		return
+	}
+	for _, w := range s.warnings() {
+		l.note(fmt.Sprintf("kernel complained at about %s: %s", id, w))
+	}
+}
+
+// leftOut gives a verdict to what a finished request did not report.
+func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []string) {
+	for _, id := range asked {
+		if !slices.Contains(l.pending, id) && !slices.Contains(absentIDs(l.absent), id) {
+			continue
+		}
+		v := Verdict{Status: Fail, Class: ClassHarness, Reason: "the guest finished without reporting it"}
+		switch {
+		case d.Error != "":
+			v.Class, v.Reason = ClassDriver, d.Error
+		case id == inFlight || len(damage) > 0:
+			v.Class, v.Reason = ClassChannel, lost(damage)
+		}
+		l.settle(id, nil, v)
+	}
+}
+
+func lost(damage []string) string {
+	if len(damage) == 0 {
+		return "its result did not arrive"
+	}
+	return "its result did not arrive: " + strings.Join(damage, "; ")
+}
+
+// obituary ends the guest and says how it died.
+func (l *lane) obituary(s *session, what string) string {
+	how := s.finish()
+	text := s.console()
+	reason := what
+	if head := crashHeadline(text); head != "" {
+		reason += ": " + head
+	} else if how != "" {
+		reason += ": " + firstLine(how)
+	}
+	if excerpt := crashExcerpt(text, excerptLines); excerpt != "" {
+		reason += "\n" + excerpt
+	}
+	return reason
+}
+
+func (l *lane) silenceReport(s *session) string {
+	said := s.console()
+	if s.provoke != nil {
+		s.provoke()
+	}
+	s.finish()
+	reason := fmt.Sprintf("no word from the guest for %v", l.silence)
+	if excerpt := crashExcerpt(said, excerptLines); excerpt != "" {
+		reason += "; its console ends with\n" + excerpt
+	}
+	if more, ok := strings.CutPrefix(s.console(), said); ok && strings.TrimSpace(more) != "" {
+		reason += "\nand after a non-maskable interrupt\n" + crashExcerpt(more, excerptLines)
+	}
+	return reason
+}

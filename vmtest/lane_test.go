@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/wire"
+)
+
+// fakeGuest is the guest's end of a session: it gets its channel and its
+// console, and the guest ends when it returns.
+type fakeGuest func(c *fakeConn, console io.Writer)
+
+type fakeConn struct {
+	*wire.Conn
+	raw io.Writer // under the records
+	req guest.RunRequest
+}
+
+// nextRun waits for a request, answering nothing else.
+func (c *fakeConn) nextRun() bool {
+	kind, body, err := c.Receive()
+	return err == nil && kind == guest.KindRun && json.Unmarshal(body, &c.req) == nil
+}
+
+func (c *fakeConn) start(id string) { _ = c.Send(guest.KindStarted, guest.Started{Case: id}) }
+
+func (c *fakeConn) result(id string, events ...[]byte) {
+	_ = c.Send(guest.KindResult, guest.CaseResult{Case: id, Outcome: guest.Ran, Return: true, TID: testTID, Events: events})
+}
+
+func (c *fakeConn) done() { _ = c.Send(guest.KindDone, guest.Done{}) }
+
+// obedient runs each case, with extra done before a case's result.
+func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool)) fakeGuest {
+	return func(c *fakeConn, console io.Writer) {
+		for c.nextRun() {
+			for _, id := range append(c.req.Cases, absentIDs(c.req.Absent)...) {
+				c.start(id)
+				if f := extra[id]; f != nil && f(c, console) {
+					return
+				}
+				c.result(id)
+			}
+			c.done()
+		}
+	}
+}
+
+// fakeLauncher brings up its guests one after the other.
+type fakeLauncher struct {
+	t       *testing.T
+	guests  []fakeGuest
+	hello   guest.Hello
+	errs    []error // of launches, before any guest
+	started int
+}
+
+func (l *fakeLauncher) launch(context.Context) (*session, error) {
+	if len(l.errs) > 0 {
+		err := l.errs[0]
+		l.errs = l.errs[1:]
+		return nil, err
+	}
+	require.Less(l.t, l.started, len(l.guests), "more guests started than expected")
+	g := l.guests[l.started]
+	l.started++
+	hostEnd, guestEnd := net.Pipe()
+	consoleR, consoleW := io.Pipe()
+	con := readConsole(consoleR, nil)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer guestEnd.Close()
+		defer consoleW.Close()
+		g(&fakeConn{Conn: wire.NewConn(guestEnd), raw: guestEnd}, consoleW)
+	}()
+	conn := wire.NewConn(hostEnd)
+	stop := make(chan struct{})
+	var once sync.Once
+	return &session{
+		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.died, console: con.text, warnings: con.takeWarnings,
+		finish: func() string {
+			once.Do(func() {
+				close(stop)
+				hostEnd.Close()
+				waitFor(gone, 5*time.Second)
+				waitFor(con.finished, time.Second)
+			})
+			return ""
+		},
+	}, nil
+}
+
+// verdicts collects what a lane emits.
+type verdicts map[string]Verdict
+
+// runLane runs ids over the guests; every result is a pass for the judge.
+func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane)) verdicts {
+	t.Helper()
+	got := verdicts{}
+	l.t = t
+	ln := &lane{
+		driver: "ebpf", launcher: l, silence: 10 * time.Second, grace: 200 * time.Millisecond,
+		log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
+		onHello: func(*guest.Hello, string) error { return nil },
+		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
+		judge:   func(*guest.CaseResult) Verdict { return Verdict{Status: Pass} },
+		emit: func(id string, _ *guest.CaseResult, v Verdict) {
+			require.NotContains(t, got, id, "a case has one verdict")
+			got[id] = v
+		},
+	}
+	for _, f := range change {
+		f(ln)
+	}
+	require.NoError(t, ln.run(t.Context(), ids))
+	require.Equal(t, len(l.guests), l.started, "guests started")
+	return got
+}
+
+// requireVerdicts compares statuses and classes, and that a reason contains its text.
+func requireVerdicts(t *testing.T, want map[string][2]string, got verdicts) {
+	t.Helper()
+	for id, w := range want {
+		v, ok := got[id]
+		require.True(t, ok, "%s has no verdict", id)
+		require.Equal(t, w[0], strings.TrimSpace(string(v.Status)+" "+v.Class), "%s: %s", id, v.Reason)
+		require.Contains(t, v.Reason, w[1], id)
+	}
+	require.Len(t, got, len(want))
+}
+
+func TestGoodCasesPass(t *testing.T) {
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{obedient(nil)}}, []string{"a/x", "b/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}, got)
+}
+
+func TestAPanicNamesItsCaseAndTheRestGoesOn(t *testing.T) {
+	panics := obedient(map[string]func(*fakeConn, io.Writer) bool{"b/x": func(_ *fakeConn, console io.Writer) bool {
+		fmt.Fprint(console, "[    3.1] sysrq: Trigger a crash\r\n[    3.2] Kernel panic - not syncing: sysrq triggered crash\r\n[    3.2] CPU: 0 PID: 77\r\n")
+		return true
+	}})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{panics, obedient(nil)}}, []string{"a/x", "b/x", "c/x"})
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"pass"},
+		"b/x": {"fail crash", "Kernel panic - not syncing: sysrq triggered crash\n[    3.2] Kernel panic"},
+		"c/x": {"pass"},
+	}, got)
+	require.Contains(t, got["b/x"].Reason, "CPU: 0 PID: 77", "the console goes with it")
+}
+
+func TestAPanicThatLeavesTheMachineUp(t *testing.T) {
+	stay := make(chan struct{})
+	time.AfterFunc(time.Second, func() { close(stay) })
+	wedged := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
+		fmt.Fprint(console, "Kernel panic - not syncing: Fatal exception\r\n")
+		<-stay
+		return true
+	}})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{wedged, obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) { l.silence = time.Minute })
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"fail crash", "guest kernel died: Kernel panic - not syncing: Fatal exception"}, "b/x": {"pass"},
+	}, got)
+}
+
+func TestAHangNamesItsCaseAndTheRestGoesOn(t *testing.T) {
+	release := make(chan struct{})
+	hangs := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
+		fmt.Fprint(console, "rcu: INFO: rcu_sched detected stalls on CPUs/tasks\r\n")
+		<-release
+		return true
+	}})
+	time.AfterFunc(time.Second, func() { close(release) })
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{hangs, obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) { l.silence = 300 * time.Millisecond })
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"fail hang", "no word from the guest for 300ms; its console ends with\nrcu: INFO: rcu_sched detected stalls"},
+		"b/x": {"pass"},
+	}, got)
+}
+
+func TestGarbledDataIsReportedForItsCase(t *testing.T) {
+	noise := obedient(map[string]func(*fakeConn, io.Writer) bool{"b/x": func(c *fakeConn, _ io.Writer) bool {
+		_, _ = c.raw.Write([]byte("[   12.3] printk on the wrong port\n"))
+		return false
+	}})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{noise}}, []string{"a/x", "b/x", "c/x"})
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"pass"},
+		"b/x": {"fail channel", `garbled data: no record header, 35 bytes skipped: "[   12.3] printk on the wrong port\n"`},
+		"c/x": {"pass"},
+	}, got)
+}
+
+func TestALostResultIsReportedForItsCase(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		ids  []string
+	}{{"and another case follows", []string{"a/x", "b/x"}}, {"of the last case", []string{"a/x"}}} {
+		t.Run(row.name, func(t *testing.T) {
+			damaged := func(c *fakeConn, _ io.Writer) {
+				if !c.nextRun() {
+					return
+				}
+				c.start("a/x")
+				// The result with one byte of it flipped on the way.
+				var b bytes.Buffer
+				w := wire.NewWriter(&b)
+				_ = w.Write([]byte("skipped: the sequence number of Started"))
+				b.Reset()
+				_ = w.Write([]byte("\x06result{}"))
+				r := b.Bytes()
+				r[len(r)-1] ^= 1
+				_, _ = c.raw.Write(r)
+				if len(row.ids) > 1 {
+					c.start("b/x")
+					c.result("b/x")
+				}
+				c.done()
+				c.nextRun()
+			}
+			got := runLane(t, &fakeLauncher{guests: []fakeGuest{damaged}}, row.ids)
+			want := map[string][2]string{"a/x": {"fail channel", "its result did not arrive: garbled data: wrong checksum of record 2"}}
+			if len(row.ids) > 1 {
+				want["b/x"] = [2]string{"pass"}
+			}
+			requireVerdicts(t, want, got)
+		})
+	}
+}
+
+func TestWhatTheGuestLeavesOutIsAFailure(t *testing.T) {
+	lazy := func(c *fakeConn, _ io.Writer) {
+		for c.nextRun() {
+			c.start(c.req.Cases[0])
+			c.result(c.req.Cases[0])
+			c.result("z/unknown")
+			c.done()
+		}
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{lazy}}, []string{"a/x", "b/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail harness", "finished without reporting it"}}, got)
+}
+
+func TestADriverThatDoesNotWorkFailsEveryCase(t *testing.T) {
+	ids := []string{"a/x", "b/x"}
+	want := map[string][2]string{"a/x": {"fail driver", "no BTF"}, "b/x": {"fail driver", "no BTF"}}
+
+	l := &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) { c.nextRun() }}}
+	l.hello.Drivers = []guest.DriverState{{Name: "ebpf", Error: "no BTF"}, {Name: "kmod"}}
+	requireVerdicts(t, want, runLane(t, l, ids))
+
+	refuses := func(c *fakeConn, _ io.Writer) {
+		if c.nextRun() {
+			_ = c.Send(guest.KindDone, guest.Done{Error: "open ebpf: no BTF"})
+			c.nextRun()
+		}
+	}
+	requireVerdicts(t, want, runLane(t, &fakeLauncher{guests: []fakeGuest{refuses}}, ids))
+}
+
+func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
+	dies := func(c *fakeConn, console io.Writer) {
+		c.nextRun()
+		fmt.Fprint(console, "guest: open port: no such device\n")
+	}
+	ids := []string{"a/x", "b/x"}
+	many := []string{"a/x", "b/x", "c/x", "d/x", "e/x", "f/x"}
+	var guests []fakeGuest
+	for range bootTries * (blameLimit + 1) {
+		guests = append(guests, dies)
+	}
+	want := map[string][2]string{}
+	for _, id := range many {
+		want[id] = [2]string{"fail crash", "guest ended\nguest: open port: no such device"}
+	}
+	got := runLane(t, &fakeLauncher{guests: guests}, many)
+	requireVerdicts(t, want, got)
+
+	// Two cases one after the other that leave no time to say that they began.
+	got = runLane(t, &fakeLauncher{guests: []fakeGuest{dies, dies, dies, dies, obedient(nil)}}, many[:3])
+	requireVerdicts(t, map[string][2]string{"a/x": want["a/x"], "b/x": want["b/x"], "c/x": {"pass"}}, got)
+
+	failing := &bootError{"no hello from the guest within 90s", "VFS: Unable to mount root fs"}
+	got = runLane(t, &fakeLauncher{errs: []error{failing, failing}}, ids)
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"fail boot", "guest did not become ready: no hello from the guest within 90s\nVFS: Unable"}, "b/x": {"fail boot", "no hello"},
+	}, got)
+
+	got = runLane(t, &fakeLauncher{errs: []error{failing}, guests: []fakeGuest{obedient(nil)}}, ids)
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}, got)
+
+	got = runLane(t, &fakeLauncher{errs: []error{errors.New("qemu: exec format error")}}, ids[:1])
+	requireVerdicts(t, map[string][2]string{"a/x": {"fail boot", "exec format error"}}, got)
+}
+
+func TestACrashBetweenCasesIsTheNextOnes(t *testing.T) {
+	late := func(c *fakeConn, console io.Writer) {
+		if c.nextRun() {
+			c.start("a/x")
+			c.result("a/x")
+			fmt.Fprint(console, "BUG: unable to handle page fault for address: ffff\n")
+		}
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{late, obedient(nil)}}, []string{"a/x", "b/x", "c/x"})
+	requireVerdicts(t, map[string][2]string{
+		"a/x": {"pass"}, "b/x": {"fail crash", "before it began, or as it did: guest ended: BUG: unable to handle page fault"}, "c/x": {"pass"},
+	}, got)
+}
+
+func TestARequestTheGuestCannotReadIsGivenUp(t *testing.T) {
+	deaf := func(c *fakeConn, _ io.Writer) {
+		if c.nextRun() {
+			_ = c.Send(guest.KindError, guest.Error{Text: "garbled data: wrong checksum of record 1"})
+			c.nextRun()
+		}
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{deaf, deaf}}, []string{"a/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"fail channel", "could not read the request: garbled data: wrong checksum of record 1"}}, got)
+}
+
+func TestAKernelsComplaintsAreNoted(t *testing.T) {
+	var notes []string
+	warns := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
+		fmt.Fprint(console, "[    9.9] WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2\r\n")
+		return false
+	}})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{warns}}, []string{"a/x", "b/x"}, func(l *lane) {
+		l.note = func(s string) { notes = append(notes, s) }
+	})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}, got)
+	require.Equal(t, []string{"kernel complained at about a/x: WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2"}, notes)
+}
+
+func TestSkipsAndAbsentCallsAreEmitted(t *testing.T) {
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) {
+		l.plan = func(ids []string) ([]string, map[string]string, []string) {
+			return ids[:1], map[string]string{"b/x": "b since 6.1"}, []string{"b"}
+		}
+	})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"skip", "b since 6.1"}, "b/absent": {"pass"}}, got)
+}
+
+func TestManyCasesAreAskedForInBatches(t *testing.T) {
+	var ids []string
+	for i := range 2*batchSize + 1 {
+		ids = append(ids, fmt.Sprintf("s%d/x", i))
+	}
+	largest := 0
+	g := func(c *fakeConn, _ io.Writer) {
+		for c.nextRun() {
+			largest = max(largest, len(c.req.Cases))
+			for _, id := range c.req.Cases {
+				c.start(id)
+				c.result(id)
+			}
+			c.done()
+		}
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{g}}, ids)
+	require.Len(t, got, len(ids))
+	require.Equal(t, batchSize, largest)
+}
+
+func TestCancellingEndsTheGuest(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	l := &fakeLauncher{t: t, guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
+		defer close(ended)
+		c.nextRun()
+		cancel()
+		c.nextRun() // fails when the host hangs up
+	}}}
+	ln := &lane{
+		launcher: l, silence: time.Minute, log: t.Logf, started: func(string) {},
+		onHello: func(*guest.Hello, string) error { return nil },
+		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
+		emit:    func(id string, _ *guest.CaseResult, _ Verdict) { t.Errorf("%s has a verdict", id) },
+	}
+	require.ErrorIs(t, ln.run(ctx, []string{"a/x"}), context.Canceled)
+	<-ended
+}
+
+// The whole way from a guest's bytes to a verdict, for the ways in which a
+// driver can be wrong.
+func TestADriversFaultsAreToldApart(t *testing.T) {
+	getppid := func(res int64) []byte {
+		var b event.Builder
+		b.Begin(event.TypeGetppidExit, 1, testTID, 1)
+		b.AddInt64(res)
+		raw, err := b.End()
+		require.NoError(t, err)
+		return bytes.Clone(raw)
+	}
+	const id = "getppid/works"
+	sc, _ := guest.Find(id)
+	require.NotNil(t, sc, "the table has lost %s", id)
+	good := getppid(42)
+	for _, row := range []struct {
+		name   string
+		events [][]byte
+		want   [2]string
+	}{
+		{"right event", [][]byte{good}, [2]string{"pass"}},
+		{"wrong value", [][]byte{getppid(43)}, [2]string{"fail param", "res: want 42, got 43"}},
+		{"missing event", nil, [2]string{"fail missing-event", "no getppid_exit event"}},
+		{"extra event", [][]byte{good, good}, [2]string{"fail extra-event", "extra event getppid_exit"}},
+		{"cut event", [][]byte{good[:len(good)-3]}, [2]string{"fail garbled", "event 1 of 1"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var m *Machine
+			l := &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
+				for c.nextRun() {
+					c.start(id)
+					_ = c.Send(guest.KindResult, guest.CaseResult{
+						Case: id, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID,
+						Facts: guest.Facts{"ppid": guest.IntFact(42)}, Events: row.events,
+					})
+					c.done()
+				}
+			}}}
+			l.hello = guest.Hello{Release: "6.12.1", Arch: "amd64"}
+			got := runLane(t, l, []string{id}, func(ln *lane) {
+				ln.onHello = func(h *guest.Hello, _ string) (err error) {
+					m, err = NewMachine(h, "ebpf")
+					return err
+				}
+				ln.plan = func(ids []string) ([]string, map[string]string, []string) { return planCases(m, ids) }
+				ln.judge = func(r *guest.CaseResult) Verdict { return judge(m, r) }
+			})
+			requireVerdicts(t, map[string][2]string{id: row.want}, got)
+		})
+	}
+}

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Result is one cell of the report: a case on a kernel under a driver.
+type Result struct {
+	Kernel  string  `json:"kernel"`
+	Arch    string  `json:"arch"`
+	Driver  string  `json:"driver"`
+	Syscall string  `json:"syscall"`
+	Case    string  `json:"case"`
+	Status  Status  `json:"status"`
+	Class   string  `json:"class"`
+	Reason  string  `json:"reason"`
+	Params  []Param `json:"params"`
+	Repro   string  `json:"repro"`
+}
+
+// Cell is the result's name on command lines.
+func (r *Result) Cell() string {
+	return r.Syscall + "/" + r.Case + "@" + r.Kernel + "/" + r.Driver
+}
+
+// ParseCell splits SYSCALL/CASE@KERNEL/DRIVER. A kernel may be a file.
+func ParseCell(s string) (id, kernel, driver string, err error) {
+	id, rest, ok := strings.Cut(s, "@")
+	i := strings.LastIndexByte(rest, '/')
+	if !ok || i <= 0 || i == len(rest)-1 || !strings.Contains(id, "/") {
+		return "", "", "", fmt.Errorf("cell %q: want SYSCALL/CASE@KERNEL/DRIVER, e.g. openat/creates-a-file@6.12/ebpf", s)
+	}
+	return id, rest[:i], rest[i+1:], nil
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Kernels []string
+	Drivers []string
+	Results []Result
+	Accel   Accel
+
+	mu       sync.Mutex
+	opts     Options
+	begun    time.Time
+	coverage Coverage
+	guests   map[string]string // kernel and driver -> how it ran
+	notes    []string
+	order    map[string]int // of cells
+	total    int
+	failed   int
+}
+
+func newReport(o Options) *Report {
+	r := &Report{Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[string]string{}}
+	for _, k := range o.Kernels {
+		r.Kernels = append(r.Kernels, k.Name)
+	}
+	for _, g := range o.Gone {
+		r.Kernels = append(r.Kernels, g.Want.String())
+	}
+	return r
+}
+
+// expect notes how many results there will be, and skips the cases of kernels
+// that cannot be had.
+func (r *Report) expect(pieces []piece) {
+	for _, p := range pieces {
+		r.total += len(p.ids)
+	}
+	if r.opts.Shard.Index > 1 {
+		return // the first shard tells of them
+	}
+	r.total += len(r.opts.Gone) * len(r.opts.Drivers) * len(r.opts.Cases)
+	for _, g := range r.opts.Gone {
+		for _, d := range r.opts.Drivers {
+			for _, id := range r.opts.Cases {
+				r.add(Kernel{Name: g.Want.String()}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+			}
+		}
+	}
+}
+
+func (r *Report) welcome(k Kernel, driver string, h *guest.Hello, how string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := k.Name + " " + driver
+	if old, ok := r.guests[key]; ok {
+		r.guests[key] = old + ", " + how
+		return
+	}
+	r.guests[key] = h.Release + ", " + how
+	for _, w := range h.Warnings {
+		r.notes = append(r.notes, fmt.Sprintf("%s: guest: %s", k.Name, w))
+	}
+	for _, d := range h.Drivers {
+		if d.Name != driver {
+			continue
+		}
+		for _, x := range d.Refused {
+			r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s refused: %s", k.Name, driver, x.Program, firstLine(x.Reason)))
+		}
+	}
+}
+
+func (r *Report) note(k Kernel, driver, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s", k.Name, driver, text))
+}
+
+func (r *Report) started(k Kernel, driver, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opts.Progress != nil {
+		r.opts.Progress(Progress{Done: len(r.Results), Total: r.total, Failed: r.failed, Kernel: k.Name, Driver: driver, Case: id})
+	}
+}
+
+func (r *Report) add(k Kernel, driver, id string, raw *guest.CaseResult, v Verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name, c, _ := strings.Cut(id, "/")
+	res := Result{Kernel: k.Name, Arch: k.Arch, Driver: driver, Syscall: name, Case: c,
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
+	if res.Params == nil {
+		res.Params = []Param{}
+	}
+	res.Repro = "scaplab repro " + shellWord(res.Cell())
+	r.Results = append(r.Results, res)
+	if v.Status == Fail {
+		r.failed++
+	}
+	if sc, _ := findCase(id); sc != nil {
+		r.coverage.Add(k.Name+" "+driver, sc, raw, v)
+	}
+	if r.total < len(r.Results) {
+		r.total = len(r.Results) // calls that must be absent come on top
+	}
+}
+
+// shellWord quotes a word for a shell when it needs it.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// finish puts the results in the order of kernels, drivers and cases.
+func (r *Report) finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cases := map[string]int{}
+	for i, id := range r.opts.Cases {
+		cases[id] = i + 1
+		if _, ok := cases[syscallOf(id)]; !ok {
+			cases[syscallOf(id)] = i
+		}
+	}
+	place := func(x *Result) [3]int {
+		c, ok := cases[x.Syscall+"/"+x.Case]
+		if !ok { // absent: before the syscall's cases
+			c = cases[x.Syscall]
+		}
+		return [3]int{slices.Index(r.Kernels, x.Kernel), slices.Index(r.Drivers, x.Driver), c}
+	}
+	slices.SortStableFunc(r.Results, func(a, b Result) int {
+		x, y := place(&a), place(&b)
+		return slices.Compare(x[:], y[:])
+	})
+	slices.Sort(r.notes)
+	r.notes = slices.Compact(r.notes)
+}
+
+// Failures are the failed cells.
+func (r *Report) Failures() []Result {
+	var f []Result
+	for _, x := range r.Results {
+		if x.Status == Fail {
+			f = append(f, x)
+		}
+	}
+	return f
+}
+
+// jsonReport is the form other programs read.
+type jsonReport struct {
+	Kernels []string `json:"kernels"`
+	Drivers []string `json:"drivers"`
+	Results []Result `json:"results"`
+}
+
+// WriteJSON writes all results.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results)})
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// ReadJSON reads reports written by WriteJSON and joins them, e.g. the shards of one run.
+func ReadJSON(files ...io.Reader) (*Report, error) {
+	r := &Report{guests: map[string]string{}}
+	for i, f := range files {
+		d := json.NewDecoder(f)
+		d.DisallowUnknownFields()
+		var j jsonReport
+		if err := d.Decode(&j); err != nil {
+			return nil, fmt.Errorf("read report %d: %w", i+1, err)
+		}
+		for _, k := range j.Kernels {
+			if !slices.Contains(r.Kernels, k) {
+				r.Kernels = append(r.Kernels, k)
+			}
+		}
+		for _, d := range j.Drivers {
+			if !slices.Contains(r.Drivers, d) {
+				r.Drivers = append(r.Drivers, d)
+			}
+		}
+		for _, x := range j.Results {
+			if x.Status != Pass && x.Status != Fail && x.Status != Skip {
+				return nil, fmt.Errorf("read report %d: %s: unknown status %q", i+1, x.Cell(), x.Status)
+			}
+			r.Results = append(r.Results, x)
+			id := x.Syscall + "/" + x.Case
+			sc, _ := findCase(id)
+			if sc == nil {
+				r.notes = append(r.notes, "the table has no case "+id+" any more")
+				continue
+			}
+			r.coverage.Add(x.Kernel+" "+x.Driver, sc, returned(x.Params), Verdict{x.Status, x.Class, x.Reason, x.Params})
+			if !slices.Contains(r.opts.Cases, id) {
+				r.opts.Cases = append(r.opts.Cases, id)
+			}
+		}
+	}
+	r.opts.Cases = slices.DeleteFunc(r.opts.Cases, func(id string) bool { _, c := guest.Find(id); return c == nil })
+	r.finish()
+	return r, nil
+}
+
+// returned tells from a result's params whether its call failed: the first of
+// an exit event is what the call returned.
+func returned(params []Param) *guest.CaseResult {
+	r := &guest.CaseResult{Outcome: guest.Ran, Return: true}
+	for _, p := range params {
+		if !strings.HasPrefix(p.Name, enterPrefix) {
+			if strings.HasPrefix(p.Got, "-") {
+				r.Ret = -1
+			}
+			break
+		}
+	}
+	return r
+}
+
+type (
+	junitSuites struct {
+		XMLName xml.Name     `xml:"testsuites"`
+		Suites  []junitSuite `xml:"testsuite"`
+	}
+	junitSuite struct {
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Skipped  int         `xml:"skipped,attr"`
+		Cases    []junitCase `xml:"testcase"`
+	}
+	junitCase struct {
+		Class   string        `xml:"classname,attr"`
+		Name    string        `xml:"name,attr"`
+		Failure *junitFailure `xml:"failure"`
+		Skipped *junitSkipped `xml:"skipped"`
+	}
+	junitFailure struct {
+		Type    string `xml:"type,attr"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	junitSkipped struct {
+		Message string `xml:"message,attr"`
+	}
+)
+
+// WriteJUnit writes the results for CI systems: a suite for each kernel and driver.
+func (r *Report) WriteJUnit(w io.Writer) error {
+	var all junitSuites
+	for _, x := range r.Results {
+		name := x.Kernel + " " + x.Driver
+		i := slices.IndexFunc(all.Suites, func(s junitSuite) bool { return s.Name == name })
+		if i < 0 {
+			i = len(all.Suites)
+			all.Suites = append(all.Suites, junitSuite{Name: name})
+		}
+		s := &all.Suites[i]
+		c := junitCase{Class: x.Syscall, Name: x.Case}
+		s.Tests++
+		switch x.Status {
+		case Fail:
+			s.Failures++
+			c.Failure = &junitFailure{x.Class, firstLine(x.Reason), x.Reason + "\n" + x.Repro + "\n"}
+		case Skip:
+			s.Skipped++
+			c.Skipped = &junitSkipped{x.Reason}
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", " ")
+	return errors.Join(e.Encode(all), e.Close())
+}
+
+// WriteText prints the matrix, what was skipped and why, and each failure with
+// the command that replays it.
+func (r *Report) WriteText(w io.Writer) error {
+	if err := r.coverage.WriteTable(w); err != nil {
+		return err
+	}
+	var b strings.Builder
+	r.writeSkips(&b)
+	if len(r.notes) > 0 {
+		b.WriteString("\nNotes:\n")
+		for _, n := range r.notes {
+			fmt.Fprintf(&b, "  %s\n", n)
+		}
+	}
+	if f := r.Failures(); len(f) > 0 {
+		b.WriteString("\nFailures:\n")
+		told := map[string]string{} // long reasons, and the cell they stand with
+		for _, x := range f {
+			lines := strings.Split(strings.TrimRight(x.Reason, "\n"), "\n")
+			fmt.Fprintf(&b, "  %s: %s: %s\n", x.Cell(), x.Class, lines[0])
+			if same, ok := told[x.Reason]; ok && len(lines) > 3 {
+				fmt.Fprintf(&b, "      (the rest as for %s)\n", same)
+				lines = lines[:1]
+			}
+			if _, ok := told[x.Reason]; !ok {
+				told[x.Reason] = x.Cell()
+			}
+			for _, l := range lines[1:] {
+				fmt.Fprintf(&b, "      %s\n", l)
+			}
+			fmt.Fprintf(&b, "    %s\n", x.Repro)
+		}
+	}
+	r.writeTotals(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeSkips lists each reason once, with how often and an example.
+func (r *Report) writeSkips(b *strings.Builder) {
+	type group struct{ cells []string }
+	groups := map[string]*group{}
+	for i := range r.Results {
+		x := &r.Results[i]
+		if x.Status != Skip {
+			continue
+		}
+		key := x.Kernel + " " + x.Driver + ": " + firstLine(x.Reason)
+		g := groups[key]
+		if g == nil {
+			g = new(group)
+			groups[key] = g
+		}
+		g.cells = append(g.cells, x.Syscall+"/"+x.Case)
+	}
+	if len(groups) == 0 {
+		return
+	}
+	b.WriteString("\nSkipped:\n")
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		c := groups[key].cells
+		if len(c) > 3 {
+			fmt.Fprintf(b, "  %s (%d cases: %s, ...)\n", key, len(c), strings.Join(c[:2], ", "))
+			continue
+		}
+		fmt.Fprintf(b, "  %s (%s)\n", key, strings.Join(c, ", "))
+	}
+}
+
+func (r *Report) writeTotals(b *strings.Builder) {
+	b.WriteByte('\n')
+	var all [3]int
+	for _, k := range r.Kernels {
+		for _, d := range r.Drivers {
+			var n [3]int
+			for _, x := range r.Results {
+				if x.Kernel == k && x.Driver == d {
+					n[slices.Index([]Status{Pass, Fail, Skip}, x.Status)]++
+				}
+			}
+			if n == [3]int{} {
+				continue
+			}
+			for i := range n {
+				all[i] += n[i]
+			}
+			fmt.Fprintf(b, "%s %s: %d passed, %d failed, %d skipped", k, d, n[0], n[1], n[2])
+			if how := r.guests[k+" "+d]; how != "" {
+				fmt.Fprintf(b, " (%s)", how)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	fmt.Fprintf(b, "total: %d passed, %d failed, %d skipped", all[0], all[1], all[2])
+	if !r.begun.IsZero() {
+		fmt.Fprintf(b, " in %s", time.Since(r.begun).Round(100*time.Millisecond))
+	}
+	b.WriteByte('\n')
+	if r.Accel.Name != "" {
+		fmt.Fprintf(b, "accelerator: %s\n", r.Accel)
+	}
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// testKernel is a kernel fetched earlier; tests do not use the network.
+func testKernel(t *testing.T) Kernel {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("machines of " + runtime.GOARCH + " are not supported yet")
+	}
+	if _, err := FindQEMU(runtime.GOARCH); err != nil {
+		t.Skip(err)
+	}
+	c, err := LoadCatalog()
+	require.NoError(t, err)
+	list, err := (&Store{Catalog: c}).List()
+	if err != nil {
+		t.Skip(err)
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Kernel != nil && list[i].Series == "6.12" || list[i].Kernel != nil && i == 0 {
+			return *list[i].Kernel
+		}
+	}
+	t.Skip("no kernel was fetched yet (scaplab kernels fetch 6.12)")
+	panic("not reached")
+}
+
+// testLauncher brings up machines with testdata/guest as init.
+func testLauncher(t *testing.T, snapshots string) *vmLauncher {
+	t.Helper()
+	k := testKernel(t)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "guest")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, "./testdata/guest")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	b, err := os.ReadFile(program)
+	require.NoError(t, err)
+	archive, err := newInitramfs(b)
+	require.NoError(t, err)
+	initrd := filepath.Join(dir, "initramfs")
+	require.NoError(t, os.WriteFile(initrd, archive, 0o600))
+	qemu, err := FindQEMU(k.Arch)
+	require.NoError(t, err)
+	return &vmLauncher{
+		config: machineConfig{arch: k.Arch, qemu: qemu, accel: accelTCG, kernel: k.Image, initrd: initrd, memoryMB: 256, cpus: 1},
+		kernel: k, initrdSum: sha256Hex(archive), snapshots: snapshots, bootLimit: defaultBootLimit, log: t.Logf,
+	}
+}
+
+// noProcessLeft fails when a QEMU of this test is still there.
+func noProcessLeft(t *testing.T, initrd string) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, l := range lines {
+		b, err := os.ReadFile(l)
+		if err == nil && strings.Contains(string(b), initrd) {
+			t.Errorf("still running: %s", strings.ReplaceAll(string(b), "\x00", " "))
+		}
+	}
+}
+
+func TestRealMachineMisbehaves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel: not in short mode")
+	}
+	l := testLauncher(t, t.TempDir())
+	got := verdicts{}
+	var hows []string
+	ln := &lane{
+		launcher: l, silence: 15 * time.Second, grace: 5 * time.Second, log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
+		onHello: func(h *guest.Hello, how string) error {
+			require.True(t, strings.HasPrefix(h.Release, l.kernel.Name+"."), h.Release)
+			hows = append(hows, how)
+			return nil
+		},
+		plan:  func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
+		judge: func(r *guest.CaseResult) Verdict { return Verdict{Status: Pass} },
+		emit: func(id string, r *guest.CaseResult, v Verdict) {
+			got[id] = v
+			if id == "test/big" {
+				require.Len(t, r.Events[0], 100<<10)
+			}
+		},
+	}
+	require.NoError(t, ln.run(t.Context(), []string{"test/big", "test/panic", "test/garble", "test/exit", "test/gopanic", "test/hang", "test/last"}))
+	requireVerdicts(t, map[string][2]string{
+		"test/big":     {"pass"},
+		"test/panic":   {"fail crash", "Kernel panic - not syncing: sysrq triggered crash"},
+		"test/garble":  {"fail channel", `26 bytes skipped: "text where records belong\n"`},
+		"test/exit":    {"fail crash", "Attempted to kill init! exitcode=0x00000300"},
+		"test/gopanic": {"fail crash", "panic: a bug in the guest"},
+		"test/hang":    {"fail hang", "no word from the guest for 15s"},
+		"test/last":    {"pass"},
+	}, got)
+	require.Contains(t, got["test/hang"].Reason, "\nand after a non-maskable interrupt\n")
+	require.Contains(t, got["test/hang"].Reason, "RIP: ")
+	require.Len(t, hows, 1)
+	require.Contains(t, hows[0], "cold boot")
+	require.False(t, l.unusable, "the machines after the first were restored")
+	noProcessLeft(t, l.config.initrd)
+}
+
+func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel: not in short mode")
+	}
+	dir := t.TempDir()
+	l := testLauncher(t, dir)
+	up := func() string {
+		t.Helper()
+		s, err := l.launch(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, ping(t.Context(), s, restoreLimit))
+		require.True(t, strings.HasPrefix(s.hello.Release, l.kernel.Name+"."))
+		s.finish()
+		return strings.Fields(s.how)[0]
+	}
+	require.Equal(t, "cold", up())
+	require.Equal(t, "restored", up())
+
+	files, err := filepath.Glob(filepath.Join(dir, "*.state"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	st, err := os.Stat(files[0])
+	require.NoError(t, err)
+	junk, err := os.OpenFile(files[0], os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = junk.WriteAt([]byte("no state of any machine"), 0)
+	require.NoError(t, err)
+	require.NoError(t, junk.Close())
+	require.Equal(t, "cold", up(), "a damaged state")
+	require.True(t, l.unusable)
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, left, "it is removed")
+
+	l.unusable = false
+	require.Equal(t, "cold", up())
+	require.NoError(t, os.Truncate(files[0], st.Size()/2))
+	require.Equal(t, "cold", up(), "a cut state")
+
+	l.unusable = false
+	require.Equal(t, "cold", up())
+	l.initrdSum = "another guest program"
+	require.Equal(t, "cold", up(), "a state of another guest program")
+	for i := range 2 * keptSnapshots {
+		base := fmt.Sprintf("%s%016d", l.stem(), i)
+		require.NoError(t, os.WriteFile(base+".json", nil, 0o600))
+		require.NoError(t, os.WriteFile(base+".state", nil, 0o600))
+		old := time.Now().Add(-time.Hour)
+		require.NoError(t, os.Chtimes(base+".state", old, old))
+	}
+	unused := filepath.Join(dir, "of-a-kernel-that-is-gone.state")
+	require.NoError(t, os.WriteFile(unused, nil, 0o600))
+	old := time.Now().Add(-2 * snapshotAge)
+	require.NoError(t, os.Chtimes(unused, old, old))
+	l.prune()
+	left, err = filepath.Glob(filepath.Join(dir, "*.state"))
+	require.NoError(t, err)
+	require.Len(t, left, keptSnapshots)
+	require.Contains(t, left, l.base()+".state", "those used last are kept")
+	left, err = filepath.Glob(filepath.Join(dir, "*.json"))
+	require.NoError(t, err)
+	require.Len(t, left, keptSnapshots)
+	noProcessLeft(t, l.config.initrd)
+}
+
+func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel: not in short mode")
+	}
+	l := testLauncher(t, "")
+	bad := filepath.Join(t.TempDir(), "initramfs")
+	require.NoError(t, os.WriteFile(bad, []byte("no archive"), 0o600))
+	l.config.initrd = bad
+	_, err := l.launch(t.Context())
+	var boot *bootError
+	require.ErrorAs(t, err, &boot)
+	require.Contains(t, boot.reason, "before hello: ")
+	require.Contains(t, boot.reason, "VFS: Unable to mount root fs")
+
+	l.config.kernel = bad
+	_, err = l.launch(t.Context())
+	require.ErrorAs(t, err, &boot)
+	require.Contains(t, boot.reason, "qemu")
+	noProcessLeft(t, bad)
+}

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vmtest proves the table's entries on real kernels: it boots each in
+// a virtual machine with this program as init, has the guest make every call
+// while a driver captures, and judges what came.
+//
+// No privilege, server or disk image is needed: QEMU runs as the current user,
+// kernels come from packages, results over a serial port.
+package vmtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Options says what to run and how.
+type Options struct {
+	Kernels []Kernel
+	Gone    []Gone   // kernels asked for that cannot be had: their cases are skipped
+	Drivers []string // "ebpf", "kmod", or a pair to be compared, "ebpf=kmod"
+	Cases   []string // IDs
+	Shard   Shard
+
+	Guest    string // static program to be init; "" is this one
+	Jobs     int    // machines at a time; 0 is 2
+	MemoryMB int    // of a machine; 0 is 768
+	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
+
+	NoSnapshots bool
+	Cache       string        // "" is CacheDir()
+	CaseLimit   time.Duration // of one case; 0 leaves it to the guest
+	BootLimit   time.Duration // until a guest is ready; 0 is 5 minutes, ten times and more what it takes
+	Silence     time.Duration // without a word from the guest; 0 is 3 minutes
+
+	Console  io.Writer // where to copy what kernels say; nil for nowhere
+	Log      func(format string, args ...any)
+	Progress func(Progress)                                     // nil, or called after each case, one at a time
+	OnResult func(k Kernel, driver string, r *guest.CaseResult) // nil, or called with each raw result
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Done, Total, Failed int
+	Kernel, Driver      string // of the case that was finished last
+	Case                string
+}
+
+// Shard is part Index (from 1) of Count equal parts of a run.
+type Shard struct{ Index, Count int }
+
+// ParseShard reads "i/n".
+func ParseShard(s string) (Shard, error) {
+	var sh Shard
+	if s == "" {
+		return Shard{1, 1}, nil
+	}
+	if n, err := fmt.Sscanf(s, "%d/%d", &sh.Index, &sh.Count); err != nil || n != 2 || sh.String() != s ||
+		sh.Index < 1 || sh.Index > sh.Count {
+		return Shard{}, fmt.Errorf("shard %q: want i/n with 1 <= i <= n", s)
+	}
+	return sh, nil
+}
+
+func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
+
+// part returns this shard's part of n things, as a half-open range.
+func (s Shard) part(n int) (from, to int) {
+	if s.Count == 0 {
+		return 0, n
+	}
+	return n * (s.Index - 1) / s.Count, n * s.Index / s.Count
+}
+
+const (
+	defaultJobs      = 2 // each is bound by the processor, and host and guests share it
+	defaultMemoryMB  = 768
+	defaultBootLimit = 5 * time.Minute
+	defaultSilence   = 3 * time.Minute
+)
+
+func (o *Options) setDefaults() error {
+	o.Jobs = cmp.Or(o.Jobs, defaultJobs)
+	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
+	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
+	o.Silence = cmp.Or(o.Silence, defaultSilence)
+	if o.Shard.Count == 0 {
+		o.Shard = Shard{1, 1}
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	var err error
+	if o.Cache == "" {
+		o.Cache, err = CacheDir()
+	}
+	if o.Guest == "" && err == nil {
+		o.Guest, err = os.Executable()
+	}
+	return err
+}
+
+// FindQEMU returns the QEMU for guests of an architecture.
+func FindQEMU(arch string) (string, error) {
+	t, ok := targets[arch]
+	if !ok {
+		return "", &EnvError{"guests of " + arch + " are not supported", "supported: " + strings.Join(slices.Sorted(maps.Keys(targets)), ", ")}
+	}
+	p, err := exec.LookPath(t.qemu)
+	if err != nil {
+		return "", &EnvError{t.qemu + " is not installed", "install " + t.pkg + ", e.g. apt-get install --no-install-recommends " + t.pkg}
+	}
+	return p, nil
+}
+
+// piece is what one lane runs.
+type piece struct {
+	kernel int // index in Options.Kernels
+	driver string
+	cpus   int
+	ids    []string
+}
+
+// Run boots the kernels and runs the cases. The error is about the machine
+// that runs it; what is wrong with kernels and drivers is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	if len(o.Kernels) == 0 {
+		return nil, &EnvError{"no kernel to run on", goneText(o.Gone)}
+	}
+	program, err := os.ReadFile(o.Guest)
+	if err != nil {
+		return nil, fmt.Errorf("guest program: %w", err)
+	}
+	if err := checkStatic(program); err != nil {
+		return nil, &EnvError{"this program cannot be a guest's init: " + err.Error(), ""}
+	}
+	tmp, err := os.MkdirTemp("", "scaplab-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	initrds, err := writeInitramfs(tmp, program, o.Kernels)
+	if err != nil {
+		return nil, err
+	}
+
+	rep := newReport(o)
+	pieces := plan(o)
+	rep.expect(pieces)
+	pieces = skipWithoutModule(rep, o.Kernels, pieces)
+	if len(pieces) > 0 {
+		first := o.Kernels[pieces[0].kernel]
+		qemu, err := FindQEMU(first.Arch)
+		if err != nil {
+			return nil, err
+		}
+		config := func(kernel, cpus int) machineConfig {
+			k := o.Kernels[kernel]
+			return machineConfig{arch: k.Arch, qemu: qemu, accel: accelerator(rep.Accel.Name), kernel: k.Image, initrd: initrds[kernel].file, memoryMB: o.MemoryMB, cpus: cpus}
+		}
+		if rep.Accel, err = o.accel(ctx, config(pieces[0].kernel, 1)); err != nil {
+			return nil, err
+		}
+		snapshots := filepath.Join(o.Cache, "snapshot")
+		if o.NoSnapshots {
+			snapshots = ""
+		}
+		launchers := map[string]*vmLauncher{}
+		run := func(p piece) error {
+			k := o.Kernels[p.kernel]
+			key := fmt.Sprint(p.kernel, " ", p.cpus)
+			rep.mu.Lock()
+			l := launchers[key]
+			if l == nil {
+				l = &vmLauncher{config: config(p.kernel, p.cpus), kernel: k, initrdSum: initrds[p.kernel].sum, snapshots: snapshots, bootLimit: o.BootLimit, log: o.Log, console: o.Console}
+				launchers[key] = l
+			}
+			rep.mu.Unlock()
+			lane := o.lane(rep, k, p.driver, l)
+			lane.unsafe = true
+			return lane.run(ctx, p.ids)
+		}
+		if err := parallel(o.Jobs, pieces, run); err != nil {
+			return nil, err
+		}
+	}
+	rep.finish()
+	return rep, nil
+}
+
+// initramfs is what a kernel's machines start with.
+type initramfs struct{ file, sum string }
+
+// writeInitramfs writes one for each kernel, the same for those without a module.
+func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, error) {
+	all := make([]initramfs, len(kernels))
+	byModule := map[string]initramfs{}
+	for i, k := range kernels {
+		if have, ok := byModule[k.Module]; ok {
+			all[i] = have
+			continue
+		}
+		var files []guestFile
+		if k.Module != "" {
+			module, err := os.ReadFile(k.Module)
+			if err != nil {
+				return nil, fmt.Errorf("module of kernel %s: %w", k.Name, err)
+			}
+			files = append(files, guestFile{strings.TrimPrefix(guest.ModuleFile, "/"), module})
+		}
+		archive, err := newInitramfs(program, files...)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = initramfs{filepath.Join(dir, fmt.Sprintf("initramfs-%d", i)), sha256Hex(archive)}
+		if err := os.WriteFile(all[i].file, archive, 0o600); err != nil {
+			return nil, err
+		}
+		byModule[k.Module] = all[i]
+	}
+	return all, nil
+}
+
+// skipWithoutModule takes out what the kernel module would run where there is none.
+func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
+	return slices.DeleteFunc(pieces, func(p piece) bool {
+		k := kernels[p.kernel]
+		if !slices.Contains(strings.Split(p.driver, guest.DriverPair), "kmod") || k.Module != "" {
+			return false
+		}
+		for _, id := range p.ids {
+			rep.add(k, p.driver, id, nil, Verdict{Status: Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")})
+		}
+		return true
+	})
+}
+
+// parallel runs f on each item, at most n at a time, and returns the first error.
+func parallel[T any](n int, items []T, f func(T) error) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	next := 0
+	for range min(n, len(items)) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				if next == len(items) || first != nil {
+					mu.Unlock()
+					return
+				}
+				item := items[next]
+				next++
+				mu.Unlock()
+				if err := f(item); err != nil {
+					mu.Lock()
+					if first == nil {
+						first = err
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+func (o *Options) accel(ctx context.Context, m machineConfig) (Accel, error) {
+	switch o.Accel {
+	case "", "auto":
+		return chooseAccel(ctx, o.Cache, m)
+	case string(accelKVM), string(accelTCG):
+		return Accel{o.Accel, "asked for"}, nil
+	}
+	return Accel{}, fmt.Errorf("accelerator %q: want auto, kvm or tcg", o.Accel)
+}
+
+// plan cuts the run into pieces: one for each kernel and driver, cases that
+// need two processors apart, and more when there are machines to spare.
+func plan(o Options) []piece {
+	total := len(o.Kernels) * len(o.Drivers) * len(o.Cases)
+	from, to := o.Shard.part(total)
+	var pieces []piece
+	n := 0
+	for k := range o.Kernels {
+		for _, d := range o.Drivers {
+			one, two := piece{k, d, 1, nil}, piece{k, d, 2, nil}
+			for _, id := range o.Cases {
+				if n >= from && n < to {
+					if needsSMP(id) {
+						two.ids = append(two.ids, id)
+					} else {
+						one.ids = append(one.ids, id)
+					}
+				}
+				n++
+			}
+			for _, p := range []piece{one, two} {
+				if len(p.ids) > 0 {
+					pieces = append(pieces, p)
+				}
+			}
+		}
+	}
+	// A machine more costs a fraction of a second, restored; worth it for many cases.
+	const worthSplitting = 60
+	for len(pieces) < o.Jobs {
+		i := largest(pieces)
+		if i < 0 || len(pieces[i].ids) < worthSplitting {
+			break
+		}
+		rest := pieces[i]
+		half := len(rest.ids) / 2
+		for half < len(rest.ids) && syscallOf(rest.ids[half]) == syscallOf(rest.ids[half-1]) {
+			half++ // a syscall's cases stay together
+		}
+		if half == len(rest.ids) {
+			break
+		}
+		pieces[i].ids, rest.ids = rest.ids[:half], rest.ids[half:]
+		pieces = slices.Insert(pieces, i+1, rest)
+	}
+	return pieces
+}
+
+func syscallOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
+}
+
+func largest(pieces []piece) int {
+	best := -1
+	for i, p := range pieces {
+		if best < 0 || len(p.ids) > len(pieces[best].ids) {
+			best = i
+		}
+	}
+	return best
+}
+
+func needsSMP(id string) bool {
+	_, c := guest.Find(id)
+	return c != nil && slices.Contains(c.Needs, "smp")
+}
+
+// lane wires one lane to the report.
+func (o *Options) lane(rep *Report, k Kernel, driver string, l launcher) *lane {
+	var m *Machine
+	return &lane{
+		driver: driver, launcher: l, caseLimit: o.CaseLimit, silence: o.Silence, grace: 5 * time.Second,
+		log: func(f string, a ...any) { o.Log("kernel %s, %s: %s", k.Name, driver, fmt.Sprintf(f, a...)) },
+		onHello: func(h *guest.Hello, how string) (err error) {
+			rep.welcome(k, driver, h, how)
+			m, err = NewMachine(h, driver)
+			return err
+		},
+		plan:    func(ids []string) ([]string, map[string]string, []string) { return planCases(m, ids) },
+		judge:   func(r *guest.CaseResult) Verdict { return judge(m, r) },
+		note:    func(text string) { rep.note(k, driver, text) },
+		started: func(id string) { rep.started(k, driver, id) },
+		emit: func(id string, r *guest.CaseResult, v Verdict) {
+			rep.add(k, driver, id, r, v)
+			if o.OnResult != nil && r != nil {
+				o.OnResult(k, driver, r)
+			}
+		},
+	}
+}
+
+// findCase looks up a case, or the syscall alone when id is that of a call
+// that should be absent.
+func findCase(id string) (*guest.Syscall, *guest.Case) {
+	if sc, c := guest.Find(id); sc != nil {
+		return sc, c
+	}
+	name, rest, _ := strings.Cut(id, "/")
+	if sc := guest.FindSyscall(name); sc != nil && guest.AbsentID(name) == name+"/"+rest {
+		return sc, nil
+	}
+	return nil, nil
+}
+
+// judge compares a result with what the table wants.
+func judge(m *Machine, r *guest.CaseResult) Verdict {
+	sc, c := findCase(r.Case)
+	switch {
+	case sc == nil:
+		return failure(ClassHarness, "the table has no case %s", r.Case)
+	case c == nil:
+		return CompareAbsent(sc, r, m)
+	case strings.Contains(m.Driver, guest.DriverPair):
+		return CompareDrivers(sc, c, r, m)
+	default:
+		return Compare(sc, c, r, m)
+	}
+}
+
+// planCases splits cases by what a guest's kernel has. Of a syscall it should
+// not have, the cases are skipped and the call itself must fail with ENOSYS.
+func planCases(m *Machine, ids []string) (run []string, skip map[string]string, absent []string) {
+	skip = map[string]string{}
+	for _, id := range ids {
+		sc, c := findCase(id)
+		if c == nil {
+			skip[id] = "the table has no such case"
+			continue
+		}
+		reason := m.SkipReason(sc, c)
+		if reason == "" {
+			run = append(run, id)
+			continue
+		}
+		skip[id] = reason
+		_, onArch := sc.Number(m.Arch)
+		if ok, _ := m.Available(sc); !ok && onArch && !slices.Contains(absent, sc.Name) {
+			absent = append(absent, sc.Name)
+		}
+	}
+	return run, skip, absent
+}
+
+// HostKernel is the name under which the running kernel stands in reports.
+const HostKernel = "host"
+
+// RunHost runs the cases on the running kernel, in a child process. Cases that
+// would change the machine are skipped.
+func RunHost(ctx context.Context, o Options) (*Report, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "linux" {
+		return nil, &EnvError{"this is no Linux kernel: " + runtime.GOOS, "use scaplab matrix"}
+	}
+	k := Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
+	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
+	rep := newReport(o)
+	rep.Accel = Accel{"none", "the running kernel"}
+	pieces := plan(o)
+	rep.expect(pieces)
+	for _, p := range pieces {
+		l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
+		if err := o.lane(rep, k, p.driver, l).run(ctx, p.ids); err != nil {
+			return nil, err
+		}
+	}
+	rep.finish()
+	return rep, nil
+}
+
+func goneText(gone []Gone) string {
+	var s []string
+	for _, g := range gone {
+		s = append(s, fmt.Sprintf("%s: %v", g.Want, g.Reason))
+	}
+	return strings.Join(s, "; ")
+}

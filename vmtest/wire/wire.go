@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package wire frames messages between the harness and a guest on a byte
+// stream that may carry garbage: a serial port shows firmware output, a dying
+// kernel writes over it, and bytes get lost when nobody reads.
+//
+// A record is a 20-byte little-endian header and a payload:
+//
+//	u32 magic, u32 sequence, u32 length, u32 payload CRC, u32 CRC of the first 16 bytes
+//
+// Both checksums are CRC-32C. The header has its own, so a damaged length is
+// never believed. Sequence numbers start at 1 and show records that vanished.
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+)
+
+const (
+	// MaxPayload is the largest payload a record may have, in bytes.
+	MaxPayload = 16 << 20
+
+	magic      = 0xfac1e5b9 // no byte of it is ASCII text, so console output cannot look like a header
+	headerSize = 20
+	// excerptSize limits how much garbage a [GarbledError] keeps for the report.
+	excerptSize = 64
+)
+
+var (
+	crcTable   = crc32.MakeTable(crc32.Castagnoli)
+	magicBytes = binary.LittleEndian.AppendUint32(nil, magic)
+)
+
+// ErrTooLarge is returned for a payload over [MaxPayload] bytes.
+var ErrTooLarge = errors.New("record too large")
+
+// GarbledError says that bytes arrived which form no valid record, or that
+// records are missing. The stream stays usable: the next call to [Reader.Next]
+// goes on behind the damage.
+type GarbledError struct {
+	Reason  string // what was wrong with the first damaged record
+	Skipped int    // bytes thrown away
+	Lost    uint32 // records missing, by sequence number; 0 when not known
+	Excerpt []byte // the first bytes thrown away
+}
+
+func (e *GarbledError) Error() string {
+	s := "garbled data: " + e.Reason
+	if e.Skipped > 0 {
+		s += fmt.Sprintf(", %d bytes skipped: %q", e.Skipped, e.Excerpt)
+	}
+	if e.Lost > 0 {
+		s += fmt.Sprintf(", %d records lost", e.Lost)
+	}
+	return s
+}
+
+// Append appends the record with the given sequence number and payload to dst.
+func Append(dst []byte, seq uint32, payload []byte) []byte {
+	start := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, magic)
+	dst = binary.LittleEndian.AppendUint32(dst, seq)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(payload, crcTable))
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], crcTable))
+	return append(dst, payload...)
+}
+
+// Writer writes records. It is safe for concurrent use.
+type Writer struct {
+	mu  sync.Mutex
+	w   io.Writer
+	seq uint32
+	buf []byte
+}
+
+// NewWriter returns a Writer that writes to w.
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+
+// Write writes one record with one call to the underlying writer.
+func (w *Writer) Write(payload []byte) error {
+	if len(payload) > MaxPayload {
+		return fmt.Errorf("%w: %d bytes (at most %d)", ErrTooLarge, len(payload), MaxPayload)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seq++
+	w.buf = Append(w.buf[:0], w.seq, payload)
+	if _, err := w.w.Write(w.buf); err != nil {
+		return fmt.Errorf("write record %d: %w", w.seq, err)
+	}
+	return nil
+}
+
+// Reader reads records and finds the next valid one after garbage.
+type Reader struct {
+	r       io.Reader
+	buf     []byte // read and not yet used
+	used    int    // bytes of buf that belong to the record returned last
+	next    uint32 // sequence number expected; 0 before the first record
+	err     error  // why reading ended
+	skipped int
+	reason  string
+	excerpt []byte
+	held    []byte // payload to return after its GarbledError
+}
+
+// NewReader returns a Reader that reads from r. The first record may have any
+// sequence number, so a Reader can join a running stream.
+func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
+
+// Next returns the payload of the next valid record; it stays valid until the
+// following call. Damage before that record is reported once as a
+// [*GarbledError], and the call after it returns the record. At the end of the
+// stream the error is io.EOF.
+func (r *Reader) Next() ([]byte, error) {
+	if held := r.held; held != nil {
+		r.held = nil
+		return held, nil
+	}
+	r.buf, r.used = r.buf[r.used:], 0
+	for {
+		if !r.fill(headerSize) {
+			return nil, r.end("stream ends inside a record header")
+		}
+		if at := bytes.Index(r.buf, magicBytes); at != 0 {
+			if at < 0 { // the last bytes may be the start of a header
+				at = len(r.buf) - (len(magicBytes) - 1)
+			}
+			r.skip(at, "no record header")
+			continue
+		}
+		seq := binary.LittleEndian.Uint32(r.buf[4:])
+		length := binary.LittleEndian.Uint32(r.buf[8:])
+		sum := binary.LittleEndian.Uint32(r.buf[12:])
+		switch {
+		case crc32.Checksum(r.buf[:16], crcTable) != binary.LittleEndian.Uint32(r.buf[16:]):
+			r.skip(1, "wrong header checksum")
+			continue
+		case length > MaxPayload:
+			r.skip(1, fmt.Sprintf("record of %d bytes (at most %d)", length, MaxPayload))
+			continue
+		case !r.fill(headerSize + int(length)):
+			if !errors.Is(r.err, io.EOF) {
+				return nil, r.end("")
+			}
+			r.skip(1, fmt.Sprintf("record %d cut short by the end of the stream", seq))
+			continue
+		}
+		payload := r.buf[headerSize : headerSize+int(length) : headerSize+int(length)]
+		if crc32.Checksum(payload, crcTable) != sum {
+			r.skip(1, fmt.Sprintf("wrong checksum of record %d", seq))
+			continue
+		}
+		var lost uint32
+		if r.next != 0 && seq != r.next {
+			if r.reason == "" {
+				r.reason = fmt.Sprintf("record %d where %d was expected", seq, r.next)
+			}
+			if lost = seq - r.next; lost > 1<<31 { // the sender started again
+				lost = 0
+			}
+		}
+		r.next = seq + 1
+		r.used = headerSize + int(length)
+		if err := r.takeGarbled(lost); err != nil {
+			r.held = payload
+			return nil, err
+		}
+		return payload, nil
+	}
+}
+
+// fill reads until n bytes are there.
+func (r *Reader) fill(n int) bool {
+	for len(r.buf) < n && r.err == nil {
+		if cap(r.buf)-len(r.buf) < 4<<10 { // in steps: a length alone is no reason to allocate
+			r.buf = append(make([]byte, 0, 2*len(r.buf)+64<<10), r.buf...)
+		}
+		var k int
+		k, r.err = r.r.Read(r.buf[len(r.buf):cap(r.buf)])
+		r.buf = r.buf[:len(r.buf)+k]
+	}
+	return len(r.buf) >= n
+}
+
+// skip throws n bytes away.
+func (r *Reader) skip(n int, reason string) {
+	if r.reason == "" {
+		r.reason = reason
+	}
+	r.skipped += n
+	r.excerpt = append(r.excerpt, r.buf[:min(n, excerptSize-len(r.excerpt))]...)
+	r.buf = r.buf[n:]
+}
+
+// end handles a stream that ends, or fails, with a rest unread.
+func (r *Reader) end(reason string) error {
+	if !errors.Is(r.err, io.EOF) {
+		return fmt.Errorf("read record: %w", r.err)
+	}
+	if len(r.buf) > 0 {
+		r.skip(len(r.buf), reason)
+	}
+	if err := r.takeGarbled(0); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+func (r *Reader) takeGarbled(lost uint32) error {
+	if r.reason == "" {
+		return nil
+	}
+	e := &GarbledError{Reason: r.reason, Skipped: r.skipped, Lost: lost, Excerpt: r.excerpt}
+	r.reason, r.skipped, r.excerpt = "", 0, nil
+	return e
+}
+
+// Conn carries JSON messages, each a kind and a value, as records.
+type Conn struct {
+	*Reader
+	*Writer
+}
+
+// NewConn returns a Conn over a byte stream in both directions.
+func NewConn(rw io.ReadWriter) *Conn { return &Conn{NewReader(rw), NewWriter(rw)} }
+
+// Send writes v as one message of the given kind. It is safe for concurrent use.
+func (c *Conn) Send(kind string, v any) error {
+	if len(kind) == 0 || len(kind) > 255 {
+		return fmt.Errorf("send message: kind %q must have 1 to 255 bytes", kind)
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	payload := make([]byte, 0, 1+len(kind)+len(body))
+	payload = append(payload, byte(len(kind)))
+	payload = append(payload, kind...)
+	return c.Write(append(payload, body...))
+}
+
+// Receive returns the next message's kind and its JSON value, valid until the
+// following call. Errors are those of [Reader.Next]; a record that is no
+// message gives a [*GarbledError].
+func (c *Conn) Receive() (kind string, body json.RawMessage, err error) {
+	payload, err := c.Next()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(payload) == 0 || payload[0] == 0 || len(payload) < 1+int(payload[0]) {
+		return "", nil, &GarbledError{Reason: fmt.Sprintf("record of %d bytes holds no message", len(payload))}
+	}
+	n := 1 + int(payload[0])
+	return string(payload[1:n]), payload[n:], nil
+}
