@@ -255,6 +255,9 @@ func TestDroppingModeSamples(t *testing.T) {
 	})
 	count := map[event.Type]int{}
 	for _, e := range events {
+		if e.Type() == event.TypeWriteExit && string(e.Param(1)) != "x" {
+			continue // the Go runtime's, to wake a thread
+		}
 		count[e.Type()]++
 		switch e.Type() {
 		case event.TypeCloseExit:
@@ -271,8 +274,11 @@ func TestDroppingModeSamples(t *testing.T) {
 	require.Positive(t, outside)
 	require.GreaterOrEqual(t, count[event.TypeWriteExit], inside)
 	require.LessOrEqual(t, count[event.TypeWriteExit], inside+unsure)
-	require.InDelta(t, 2, count[event.TypeDropEnter], 1)
-	require.InDelta(t, 2, count[event.TypeDropExit], 1)
+	// Each CPU tells of its own gaps: two or three begin in such a time, as many end but for the one at the edge.
+	cpus := runtime.NumCPU()
+	require.Positive(t, count[event.TypeDropEnter])
+	require.LessOrEqual(t, count[event.TypeDropEnter], 3*cpus)
+	require.InDelta(t, count[event.TypeDropEnter], count[event.TypeDropExit], float64(cpus))
 }
 
 // The same calls give the same events when attached as raw tracepoints.
