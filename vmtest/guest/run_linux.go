@@ -104,14 +104,16 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
+	// What was lost is asked for before the case begins: after it, its losses are in the count.
+	before, beforeSecond := dropped(r.engine), dropped(r.second)
 	end := runChild(id, mark, dir, timeout, idle)
 	r.judge(&res, end)
 	if col != nil {
-		r.collect(&res, r.engine, col)
+		r.collect(&res, r.engine, col, before)
 	}
 	if against != nil {
 		second := CaseResult{Outcome: res.Outcome, Reason: res.Reason, Return: res.Return, Child: res.Child}
-		r.collect(&second, r.second, against)
+		r.collect(&second, r.second, against, beforeSecond)
 		res.Against, res.Lost = second.Events, res.Lost+second.Lost
 		res.Outcome, res.Reason = second.Outcome, second.Reason
 	}
@@ -166,17 +168,27 @@ func (r *runner) judge(res *CaseResult, end ended) {
 	}
 }
 
-// collect adds the case's events.
-func (r *runner) collect(res *CaseResult, e engine, col *collector) {
-	before, beforeErr := e.Stats()
+// dropped is how many events the engine has lost so far.
+func dropped(e engine) uint64 {
+	if e == nil {
+		return 0
+	}
+	s, err := e.Stats()
+	if err != nil {
+		return 0
+	}
+	return s.Drops.Total()
+}
+
+// collect adds the case's events; before is what the engine had lost when it began.
+func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) {
 	err := col.finish(endLimit)
 	res.Events, res.Others = col.ofCase(res.Child)
 	if col.tid != 0 {
 		res.TID = col.tid
 	}
-	if stats, statsErr := e.Stats(); statsErr == nil && beforeErr == nil {
-		res.Lost = stats.Drops.Total() - min(before.Drops.Total(), stats.Drops.Total())
-	}
+	after := dropped(e)
+	res.Lost = after - min(before, after)
 	switch {
 	case res.Outcome != Ran:
 	case err != nil:
