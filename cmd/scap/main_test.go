@@ -418,12 +418,13 @@ func BenchmarkText(b *testing.B) {
 	for _, mode := range []string{"text", "json"} {
 		b.Run(mode, func(b *testing.B) {
 			b.ReportAllocs()
-			events := 0
+			events := uint64(0)
+			meter := scaptest.Measure(b)
 			for b.Loop() {
 				require.Zero(b, run(b.Context(), []string{"read", "-r", path, "--json=" + map[string]string{"text": "false", "json": "true"}[mode]}, io.Discard, io.Discard))
 				events += 500_000
 			}
-			b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+			meter.Report(events, 0)
 		})
 	}
 }

@@ -114,12 +114,13 @@ func (p *fdReader) unnamed(name string, link []byte) FD {
 	ino := number(bytes.TrimPrefix(rest, []byte("[")))
 	switch string(kind) {
 	case "socket":
+		// Not link: looking for the namespace's sockets reads other links.
 		fd, ok := p.sockets()[ino]
 		if !ok {
 			fd = FD{Ino: ino, Type: FDUnsupported}
 		}
 		if fd.Type == FDNetlink || fd.Type == FDUnsupported {
-			fd.Name = string(link)
+			fd.Name = "socket:[" + strconv.FormatUint(ino, 10) + "]"
 		}
 		return fd
 	case "pipe":

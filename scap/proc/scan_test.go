@@ -15,11 +15,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
 func mustWrite(tb testing.TB, root, name, text string) {
@@ -305,6 +308,16 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+func TestASocketThatNoTableHasKeepsItsName(t *testing.T) {
+	root := mustMachine(t)
+	mustProcess(t, root, 42, "socket:[999]", "socket:[999]")
+	s, err := Scan(Options{Root: root})
+	require.NoError(t, err)
+	for _, fd := range s.Threads[0].FDs {
+		require.Equal(t, FD{Num: fd.Num, Ino: 999, Type: FDUnsupported, Name: "socket:[999]"}, fd)
+	}
+}
+
 func TestThreadsFollowTheirProcesses(t *testing.T) {
 	release := make(chan struct{})
 	tid := make(chan int)
@@ -399,12 +412,17 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+const (
+	benchProcesses = 1000
+	benchFDs       = 20
+)
+
+// BenchmarkScan reads a tree of files that look like /proc.
 func BenchmarkScan(b *testing.B) {
 	root := mustMachine(b)
-	const processes, fds = 1000, 20
-	for pid := range processes {
+	for pid := range benchProcesses {
 		var links []string
-		for i := range fds {
+		for i := range benchFDs {
 			switch i % 4 {
 			case 0, 1:
 				links = append(links, fmt.Sprintf("/var/lib/file%d", i))
@@ -419,12 +437,65 @@ func BenchmarkScan(b *testing.B) {
 			mustWrite(b, root, dir+"/net/tcp", tcpText)
 		}
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		s, err := Scan(Options{Root: root})
+	benchScan(b, Options{Root: root})
+}
+
+// BenchmarkScanLive reads /proc of this machine with as many more processes on
+// it, which have files, sockets and pipes open.
+func BenchmarkScanLive(b *testing.B) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		b.Skip(err)
+	}
+	var files []*os.File
+	for i := 3; i < benchFDs; i++ {
+		var f *os.File
+		switch i % 4 {
+		case 0, 1:
+			f, err = os.Create(filepath.Join(b.TempDir(), "f"))
+		case 2:
+			var fd int
+			fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			f = os.NewFile(uintptr(fd), "socket")
+		default:
+			var w *os.File
+			f, w, err = os.Pipe()
+			defer w.Close()
+		}
 		require.NoError(b, err)
-		require.Len(b, s.Threads, processes)
-		require.Len(b, s.Threads[0].FDs, fds)
+		defer f.Close()
+		files = append(files, f)
+	}
+	// The shell says when all have begun.
+	cmd := exec.Command(shell, "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 600 & i=$((i+1)); done; echo; wait", benchProcesses))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.ExtraFiles = files
+	out, err := cmd.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
+	defer func() {
+		require.NoError(b, unix.Kill(-cmd.Process.Pid, unix.SIGKILL))
+		_ = cmd.Wait() // it was killed
+	}()
+	_, err = out.Read(make([]byte, 1))
+	require.NoError(b, err)
+	benchScan(b, Options{})
+}
+
+func benchScan(b *testing.B, opts Options) {
+	b.ReportAllocs()
+	meter := scaptest.Measure(b)
+	for b.Loop() {
+		s, err := Scan(opts)
+		require.NoError(b, err)
+		n := 0
+		for i := range s.Threads {
+			if len(s.Threads[i].FDs) >= benchFDs {
+				n++
+			}
+		}
+		require.GreaterOrEqual(b, n, benchProcesses)
 	}
 	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/scan")
+	b.ReportMetric(meter.CPU().Seconds()*1000/float64(b.N), "cpu-ms/scan")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
 // benchCapture writes a capture of n events, about 80 bytes each in the file, of
@@ -36,17 +37,12 @@ func benchEvents(tb testing.TB) int {
 	return 2_000_000
 }
 
-func rate(b *testing.B, events uint64, bytes int64) {
-	b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
-	b.SetBytes(bytes / int64(b.N))
-	b.ReportMetric(float64(events)/float64(b.N), "events/op")
-}
-
 func BenchmarkRead(b *testing.B) {
 	path := benchCapture(b, benchEvents(b))
 	for _, mode := range []string{"Next", "ReadBatch"} {
 		b.Run(mode, func(b *testing.B) {
 			b.ReportAllocs()
+			meter := scaptest.Measure(b)
 			var events uint64
 			var size int64
 			for b.Loop() {
@@ -68,7 +64,7 @@ func BenchmarkRead(b *testing.B) {
 				size += r.Offset()
 				r.Close()
 			}
-			rate(b, events, size)
+			meter.Report(events, size)
 		})
 	}
 }
@@ -78,6 +74,7 @@ func BenchmarkRewrite(b *testing.B) {
 	for _, compress := range []bool{false, true} {
 		b.Run(map[bool]string{false: "bare", true: "gzip"}[compress], func(b *testing.B) {
 			b.ReportAllocs()
+			meter := scaptest.Measure(b)
 			var events uint64
 			var size int64
 			for b.Loop() {
@@ -101,7 +98,7 @@ func BenchmarkRewrite(b *testing.B) {
 				f.Close()
 				r.Close()
 			}
-			rate(b, events, size)
+			meter.Report(events, size)
 		})
 	}
 }
@@ -120,6 +117,7 @@ func BenchmarkReadGzip(b *testing.B) {
 	}
 	require.NoError(b, w.Close())
 	b.ReportAllocs()
+	meter := scaptest.Measure(b)
 	var events uint64
 	for b.Loop() {
 		r, err := NewReader(bytes.NewReader(zip.Bytes()), Options{})
@@ -130,12 +128,13 @@ func BenchmarkReadGzip(b *testing.B) {
 		}
 		require.ErrorIs(b, err, io.EOF)
 	}
-	rate(b, events, int64(b.N)*w.Size())
+	meter.Report(events, int64(b.N)*w.Size())
 }
 
 func BenchmarkText(b *testing.B) {
 	path := benchCapture(b, benchEvents(b)/4)
 	b.ReportAllocs()
+	meter := scaptest.Measure(b)
 	var events uint64
 	var line []byte
 	for b.Loop() {
@@ -148,5 +147,5 @@ func BenchmarkText(b *testing.B) {
 		}
 		r.Close()
 	}
-	rate(b, events, 0)
+	meter.Report(events, 0)
 }
