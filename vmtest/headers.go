@@ -93,6 +93,34 @@ func newest(index []debPackage, name string) (best debPackage, found bool) {
 	return best, found
 }
 
+// Package fetches the newest version of a package that a suite has, without what
+// it depends on.
+func (s *Store) Package(ctx context.Context, suite, name string) (Package, error) {
+	if err := s.init(); err != nil {
+		return Package{}, err
+	}
+	if _, err := s.index(ctx, suite); err != nil { // fetches the index
+		return Package{}, err
+	}
+	dir, err := openSuite(s.Cache, *s.mirror, suite, debArch(s.Arch))
+	if err != nil {
+		return Package{}, err
+	}
+	found, err := dir.packages(ctx, func(n string) bool { return n == name })
+	if err != nil {
+		return Package{}, err
+	}
+	p, ok := newest(found, name)
+	if !ok {
+		return Package{}, fmt.Errorf("suite %s has no package %s", suite, name)
+	}
+	file, err := p.fetch(ctx, s.Cache)
+	if err != nil {
+		return Package{}, err
+	}
+	return Package{p.Name, p.Version, p.SHA256, file}, nil
+}
+
 // Closure fetches packages of a suite with everything that they depend on.
 func (s *Store) Closure(ctx context.Context, suite string, names ...string) ([]Package, error) {
 	if err := s.init(); err != nil {

@@ -82,7 +82,11 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("module for kernel %s: %s\nkernel API: %s", e.Kernel, e.firstErrors(), probeText(e.Probes))
+	text := fmt.Sprintf("module for kernel %s: %s", e.Kernel, e.firstErrors())
+	if len(e.Probes) > 0 { // none were tried for a module of others
+		text += "\nkernel API: " + probeText(e.Probes)
+	}
+	return text
 }
 
 // Format gives the whole output of the compiler with %+v.

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmodbuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+// BuildOther builds somebody else's module for a kernel, with the headers and the
+// compiler that this project's gets: dir has its sources with their Kbuild file
+// or Makefile, name is that of the module, without .ko. Nothing is written to dir
+// and nothing is kept. The error is as Build's.
+func (b *Builder) BuildOther(ctx context.Context, k vmtest.Kernel, dir, name string) ([]byte, error) {
+	if k.Arch != "" && k.Arch != "amd64" {
+		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
+	}
+	packages, err := b.Store.Headers(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	root, _, err := b.toolRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := b.unpackHeaders(ctx, packages)
+	if err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(headers), ".tmp-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.CopyFS(filepath.Join(tmp, "src"), os.DirFS(dir)); err != nil {
+		return nil, err
+	}
+	in := mounts{build: tmp, headers: headers}
+	var out bytes.Buffer
+	if err := enter(ctx, root, in, &out, "make", "-C", "/usr/src/linux-headers-"+k.Release, "ARCH=x86", "CC="+compiler, "HOSTCC="+compiler,
+		"M=/build/src", "modules"); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+			return nil, err
+		}
+		return nil, &Error{Kernel: k.Name + " (" + k.Release + ")", Output: out.String()}
+	}
+	out.Reset()
+	if err := enter(ctx, root, in, &out, "objcopy", "--strip-debug", "/build/src/"+name+".ko", "/build/"+name+".ko"); err != nil {
+		return nil, fmt.Errorf("strip %s.ko: %w\n%s", name, err, out.String())
+	}
+	return os.ReadFile(filepath.Join(tmp, name+".ko"))
+}
