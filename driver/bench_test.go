@@ -14,7 +14,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -104,7 +103,7 @@ func benchmark(b *testing.B, events []string, run func()) {
 	}
 	for range rounds {
 		measure(0)
-		l, err := link.AttachTracing(link.TracingOptions{Program: d.programs["empty"]})
+		l, err := attach(d.programs["empty"], dispatcherExit)
 		require.NoError(b, err)
 		measure(1)
 		require.NoError(b, l.Close())

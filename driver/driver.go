@@ -43,6 +43,9 @@ type Options struct {
 	// RawTracepoints attaches the programs as raw tracepoints, as on kernels
 	// whose BTF does not describe tracepoints.
 	RawTracepoints bool
+	// PerfTracepoints attaches the dispatchers through perf, as on kernels from
+	// 7.0 on. Needs tracefs.
+	PerfTracepoints bool
 }
 
 // Selection is what to capture.
@@ -85,6 +88,7 @@ type Driver struct {
 	cpus     int
 	mapped   *ebpf.Memory // array of bpf.ProbeCpu
 	links    map[string]link.Link
+	perf     bool // dispatchers are called by perf, see call_regs in bpf/arch.h
 	selected Selection
 	wanted   map[string]string // program -> tracepoint
 	attached bool
@@ -176,6 +180,7 @@ func Load(opts Options) (*Driver, error) {
 		programs: make(map[string]*ebpf.Program),
 		refused:  make(map[string]*Refusal),
 		links:    make(map[string]link.Link),
+		perf:     opts.PerfTracepoints || !opts.RawTracepoints && preemptible() && haveTracefs(),
 	}
 	if err := d.load(); err != nil {
 		d.Close()
@@ -253,7 +258,8 @@ func (d *Driver) constants() error {
 	}
 	return errors.Join(
 		set("btf_tp", !d.opts.RawTracepoints),
-		set("guard", !d.opts.RawTracepoints && canGuard()),
+		set("perf_tp", d.perf),
+		set("guard", !d.opts.RawTracepoints && preemptible() && canGuard()),
 		set("page_shift", uint32(pageShift())),
 		set("syscall_code", codes),
 		set("ia32_to_native", ia32),
@@ -261,14 +267,27 @@ func (d *Driver) constants() error {
 	)
 }
 
-// canGuard tells whether programs of this kernel are to turn preemption off
-// around what they do: from 7.0 on tracepoints leave it on. (The kernel lets
-// them since 6.15, global functions included; it costs some 30 ns an event.)
-func canGuard() bool {
+// preemptible tells whether tracepoints of this kernel call their programs with
+// preemption on, as they do from 7.0 on (kernel commit a46023d5616e).
+func preemptible() bool {
 	release, err := kver.Running()
-	if err != nil || release.Less(kver.MustParse("7.0")) {
-		return false
+	return err == nil && !release.Less(kver.MustParse("7.0"))
+}
+
+// haveTracefs tells whether the ids are there by which perf knows the dispatchers' tracepoints.
+func haveTracefs() bool {
+	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		if _, err := os.Stat(dir + "/events/raw_syscalls/sys_exit/id"); err == nil {
+			return true
+		}
 	}
+	return false
+}
+
+// canGuard tells whether programs may turn preemption off around what they do.
+// (The kernel lets them since 6.15, global functions included; it costs some 30
+// ns an event.)
+func canGuard() bool {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
 		return false
@@ -322,8 +341,11 @@ func (d *Driver) ensure(names []string) {
 	specs := make(map[string]*ebpf.ProgramSpec, len(missing))
 	for _, name := range missing {
 		specs[name] = d.spec.Programs[name].Copy()
-		if d.opts.RawTracepoints {
+		switch {
+		case d.opts.RawTracepoints:
 			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
+		case d.perf && (specs[name].AttachTo == dispatcherExit || specs[name].AttachTo == dispatcherEnter):
+			specs[name].Type, specs[name].AttachType, specs[name].AttachTo = ebpf.TracePoint, ebpf.AttachNone, ""
 		}
 	}
 	coll, err := ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
@@ -405,7 +427,7 @@ func (d *Driver) Counters() Counters {
 
 // missed are the hits that the kernel did not run a dispatcher for, because it
 // was active on the CPU: another task had been preempted in it (see quiet in
-// bpf/program.h). The kernel counts them from 5.12 on.
+// bpf/program.h). The kernel counts them from 5.12 on, those of perf as well.
 func (d *Driver) missed() uint64 {
 	var sum uint64
 	for _, name := range []string{dispatcherExit, dispatcherEnter} {

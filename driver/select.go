@@ -277,7 +277,10 @@ func attachOrder(name string) int {
 }
 
 func attach(p *ebpf.Program, tracepoint string) (link.Link, error) {
-	if p.Type() == ebpf.RawTracepoint {
+	switch p.Type() {
+	case ebpf.TracePoint:
+		return link.Tracepoint("raw_syscalls", tracepoint, p, nil)
+	case ebpf.RawTracepoint:
 		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: p})
 	}
 	return link.AttachTracing(link.TracingOptions{Program: p})

@@ -3,6 +3,29 @@
 #ifndef SCAP_BPF_ARCH_H
 #define SCAP_BPF_ARCH_H
 
+/*
+ * What sys_exit and sys_enter are given. A tracing program has the tracepoint's
+ * arguments, one called by perf the record: 8 bytes of perf's, the number, then
+ * the result (sys_exit) or the arguments (sys_enter).
+ */
+static __always_inline const struct pt_regs *call_regs(u64 *ctx)
+{
+	if (perf_tp)
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)ctx[0];
+}
+
+static __always_inline s64 call_ret(u64 *ctx)
+{
+	u64 ret;
+
+	if (!perf_tp)
+		return ctx[1];
+	ret = ctx[2];
+	opaque(ret); /* keeps them two loads: the verifier takes none at an offset that was chosen */
+	return ret;
+}
+
 #if defined(SCAP_ARCH_AMD64)
 
 #define TS_COMPAT 2 /* thread_info.status during a 32-bit call */

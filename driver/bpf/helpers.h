@@ -72,6 +72,7 @@ static void (*const bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
 static void (*const bpf_ringbuf_discard)(void *data, u64 flags) = (void *)133;
 static void *(*const bpf_this_cpu_ptr)(const void *percpu) = (void *)154;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158; /* 5.11 */
+static u64 (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;	    /* 5.15 */
 
 /* 6.2: the pointer as one to a kernel type that loads may follow; the verifier turns the call into a move. */
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;

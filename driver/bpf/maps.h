@@ -21,6 +21,7 @@
  * removed from the programs.
  */
 const volatile bool btf_tp = true;		/* tracepoint arguments are typed (tp_btf), else raw */
+const volatile bool perf_tp = false;		/* the dispatchers are called by perf, see call_regs() */
 const volatile bool guard = false;		/* turn preemption off while an event is built, see quiet() */
 const volatile u32 page_shift = 12;		/* of the running kernel */
 const volatile u16 syscall_code[SYSCALLS] = {}; /* code of a native number in generic events */

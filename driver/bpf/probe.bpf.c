@@ -302,8 +302,9 @@ static __always_inline void hot_call(u64 *ctx, u32 nr)
 
 SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 {
-	const struct pt_regs *regs = (void *)ctx[0];
+	const struct pt_regs *regs = call_regs(ctx);
 	u32 nr = native_number(regs);
+	s64 ret = call_ret(ctx);
 	u8 in;
 
 	if (unlikely(is_compat(current_task()))) {
@@ -313,12 +314,12 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 
 		if (!cpu)
 			return 0;
-		nr = ia32_call(regs, nr, ctx[1], cpu);
+		nr = ia32_call(regs, nr, ret, cpu);
 		if (nr >= SYSCALLS)
 			return 0;
 		in = interest[table_index(nr)];
-		if (!in || silent(in, ctx[1], cpu->arg) ||
-		    (settings.slow && filtered_out(in, ctx[1], cpu->arg[1]))) {
+		if (!in || silent(in, ret, cpu->arg) ||
+		    (settings.slow && filtered_out(in, ret, cpu->arg[1]))) {
 			cpu->call_kind = CALL_NATIVE;
 			return 0;
 		}
@@ -336,7 +337,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 		u64 arg[6];
 
 		native_call(regs, &nr, arg);
-		if (silent(in, ctx[1], arg) || (settings.slow && filtered_out(in, ctx[1], arg[1])))
+		if (silent(in, ret, arg) || (settings.slow && filtered_out(in, ret, arg[1])))
 			return 0;
 	}
 	hot_call(ctx, nr);
@@ -360,7 +361,7 @@ SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
 
 		if (!cpu)
 			return 0;
-		nr = ia32_call((void *)ctx[0], nr, 1, cpu);
+		nr = ia32_call(call_regs(ctx), nr, 1, cpu);
 		if (nr >= SYSCALLS)
 			return 0;
 		in = interest[table_index(nr)];

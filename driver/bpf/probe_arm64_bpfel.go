@@ -194,6 +194,7 @@ const (
 	ProbeVarInGap                 = "in_gap"
 	ProbeVarInterest              = "interest"
 	ProbeVarPageShift             = "page_shift"
+	ProbeVarPerfTp                = "perf_tp"
 	ProbeVarSettings              = "settings"
 	ProbeVarSocketcallToNative    = "socketcall_to_native"
 	ProbeVarSyscallCode           = "syscall_code"
@@ -379,6 +380,7 @@ type ProbeVariableSpecs struct {
 	InGap              *ebpf.VariableSpec `ebpf:"in_gap"`
 	Interest           *ebpf.VariableSpec `ebpf:"interest"`
 	PageShift          *ebpf.VariableSpec `ebpf:"page_shift"`
+	PerfTp             *ebpf.VariableSpec `ebpf:"perf_tp"`
 	Settings           *ebpf.VariableSpec `ebpf:"settings"`
 	SocketcallToNative *ebpf.VariableSpec `ebpf:"socketcall_to_native"`
 	SyscallCode        *ebpf.VariableSpec `ebpf:"syscall_code"`
@@ -433,6 +435,7 @@ type ProbeVariables struct {
 	InGap              *ebpf.Variable `ebpf:"in_gap"`
 	Interest           *ebpf.Variable `ebpf:"interest"`
 	PageShift          *ebpf.Variable `ebpf:"page_shift"`
+	PerfTp             *ebpf.Variable `ebpf:"perf_tp"`
 	Settings           *ebpf.Variable `ebpf:"settings"`
 	SocketcallToNative *ebpf.Variable `ebpf:"socketcall_to_native"`
 	SyscallCode        *ebpf.Variable `ebpf:"syscall_code"`

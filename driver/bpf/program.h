@@ -25,19 +25,21 @@ struct mutex {
 /*
  * Kernels from 7.0 on run tracepoint programs with preemption on. Another task
  * of the CPU that comes in between would find the scratch busy, and would not
- * even run a program that is active: the kernel takes it for recursion. A tail
- * call cannot be made with preemption off, so the dispatcher, some ten ns,
- * remains open; what is lost there is in the program's count of misses.
+ * even run a program that is active: the kernel takes it for recursion, until
+ * the preempted task goes on. So the dispatchers are attached through perf
+ * there (see call_regs()), whose side of the tracepoints keeps preemption off;
+ * the other programs turn it off themselves. What is lost at their edges is in
+ * the program's count of misses.
  */
-static __always_inline void quiet(void)
+static __always_inline void quiet(bool already)
 {
-	if (guard)
+	if (guard && !already)
 		bpf_preempt_disable();
 }
 
-static __always_inline void quiet_end(void)
+static __always_inline void quiet_end(bool already)
 {
-	if (guard)
+	if (guard && !already)
 		bpf_preempt_enable();
 }
 
@@ -134,7 +136,7 @@ static __always_inline void load_call(struct filler *f, u64 *ctx)
 {
 	struct cpu *cpu = f->cpu;
 
-	f->regs = (void *)ctx[0];
+	f->regs = call_regs(ctx);
 	native_call(f->regs, &f->nr, f->arg);
 	if (unlikely(cpu->call_kind)) {
 		if (cpu->call_pid_tgid == bpf_get_current_pid_tgid()) {
@@ -169,13 +171,13 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 	{                                                        \
 		struct filler f = {};                            \
                                                                  \
-		f.ret = ctx[1];                                  \
-		quiet();                                         \
+		f.ret = call_ret(ctx);                           \
+		quiet(perf_tp);                                  \
 		if (call_begin(&f, ctx, code, nparams, bytes)) { \
 			fill_##symbol(&f);                       \
 			event_end(&f);                           \
 		}                                                \
-		quiet_end();                                     \
+		quiet_end(perf_tp);                              \
 		return 0;                                        \
 	}
 #define EXIT_PROG(symbol, code, nparams) EXIT_PROG_FIXED(symbol, code, nparams, 0)
@@ -185,12 +187,12 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 	{                                                        \
 		struct filler f = {};                            \
                                                                  \
-		quiet();                                         \
+		quiet(perf_tp);                                  \
 		if (call_begin(&f, ctx, code, nparams, bytes)) { \
 			fill_##symbol(&f);                       \
 			event_end(&f);                           \
 		}                                                \
-		quiet_end();                                     \
+		quiet_end(perf_tp);                              \
 		return 0;                                        \
 	}
 #define ENTER_PROG(symbol, code, nparams) ENTER_PROG_FIXED(symbol, code, nparams, 0)
@@ -208,7 +210,7 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
                                                                                            \
 		if (!pick(&f, ctx, &tid))                                                  \
 			return 0;                                                          \
-		quiet();                                                                   \
+		quiet(false);                                                              \
 		f.cpu = cpu_entry(&id);                                                    \
 		if (f.cpu) {                                                               \
 			f.count = &f.cpu->counters;                                        \
@@ -218,7 +220,7 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 				event_end(&f);                                             \
 			}                                                                  \
 		}                                                                          \
-		quiet_end();                                                               \
+		quiet_end(false);                                                          \
 		return 0;                                                                  \
 	}
 
