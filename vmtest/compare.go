@@ -44,7 +44,7 @@ func NewMachine(h *guest.Hello, driver string) (*Machine, error) {
 	}
 	m := &Machine{Release: release, Arch: h.Arch, Driver: driver, Refused: make(map[string]string)}
 	for _, d := range h.Drivers {
-		if !slices.Contains(strings.Split(driver, guest.DriverPair), d.Name) {
+		if !slices.Contains(guest.Drivers(driver), d.Name) {
 			continue
 		}
 		for _, r := range d.Refused {
@@ -79,7 +79,7 @@ func (m *Machine) SkipReason(sc *guest.Syscall, cs *guest.Case) string {
 	if cs.Until != "" && !m.before(cs.Until) {
 		return "until " + cs.Until
 	}
-	for d := range strings.SplitSeq(m.Driver, guest.DriverPair) {
+	for _, d := range guest.Drivers(m.Driver) {
 		if why, ok := cs.Except[d]; ok {
 			return d + ": " + why
 		}
@@ -127,23 +127,35 @@ func failure(class, format string, args ...any) Verdict {
 func judgeOutcome(cs *guest.Case, res *guest.CaseResult) (v Verdict, done bool) {
 	switch res.Outcome {
 	case guest.Ran:
-		return v, false
+		return judgeCapture(&res.Capture)
 	case guest.Skipped:
 		return Verdict{Status: Skip, Reason: res.Reason}, true
 	case guest.Crashed:
 		if cs.NoEvent != "" && res.Args != nil && !res.Return && res.Signal != "" {
-			return v, false // the call is one that kills its caller
+			return judgeCapture(&res.Capture) // the call is one that kills its caller
 		}
 		return failure(ClassCrash, "%s", withStderr(res)), true
 	case guest.Timeout:
 		return failure(ClassTimeout, "%s", withStderr(res)), true
 	case guest.Failed:
-		if strings.HasPrefix(res.Reason, "capture: ") {
-			return failure(ClassMissing, "%s", res.Reason), true
-		}
 		return failure(ClassSetup, "%s", withStderr(res)), true
 	}
 	return failure(ClassSetup, "the guest reports a strange outcome %q", res.Outcome), true
+}
+
+// judgeCapture handles what a driver did not deliver around the case's own events.
+func judgeCapture(c *guest.Capture) (v Verdict, done bool) {
+	if c.Incomplete == "" {
+		return v, false
+	}
+	return failure(ClassMissing, "%s%s", c.Incomplete, lostText(c)), true
+}
+
+func lostText(c *guest.Capture) string {
+	if c.Lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; the driver dropped %d events", c.Lost)
 }
 
 func withStderr(res *guest.CaseResult) string {
@@ -184,7 +196,7 @@ func (c *comparison) verdict() Verdict {
 	if len(c.faults) == 0 {
 		return v
 	}
-	order := []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, ClassMissing, ClassExtra, ClassParam}
+	order := []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, ClassMissing, ClassExtra, ClassParam, ClassDiffer}
 	slices.SortStableFunc(c.faults, func(a, b Verdict) int {
 		return slices.Index(order, a.Class) - slices.Index(order, b.Class)
 	})
@@ -265,15 +277,11 @@ func (c *comparison) missing(code uint16) {
 		c.fault(ClassRefused, "%s: the kernel refused its program: %s", symbol, why)
 		return
 	}
-	lost := ""
-	if c.res.Lost > 0 {
-		lost = fmt.Sprintf("; the driver dropped %d events", c.res.Lost)
-	}
 	outcome := "the call did not return"
 	if c.res.Return {
 		outcome = "the call returned " + errnoText(c.res.Ret)
 	}
-	c.fault(ClassMissing, "no %s event (%s%s)", symbol, outcome, lost)
+	c.fault(ClassMissing, "no %s event (%s%s)", symbol, outcome, lostText(&c.res.Capture))
 }
 
 // bindings are wanted values by the param's name.

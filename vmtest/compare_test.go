@@ -88,7 +88,7 @@ func openResult(events ...[]byte) *guest.CaseResult {
 		Facts: guest.Facts{
 			"ret": guest.IntFact(5), "dir": guest.TextFact("/tmp/d"), "st.dev": guest.IntFact(0x11), "st.ino": guest.UintFact(1 << 63),
 		},
-		Events: events,
+		Capture: guest.Capture{Driver: "ebpf", Events: events},
 	}
 }
 
@@ -130,7 +130,7 @@ func TestCompareSaysWhatIsWrong(t *testing.T) {
 		{name: "it took too long", result: func(r *guest.CaseResult) { r.Outcome, r.Reason = guest.Timeout, "the time limit killed it" }, status: Fail, class: ClassTimeout, reason: "time limit"},
 		{name: "an object could not be made", result: func(r *guest.CaseResult) { r.Outcome, r.Reason = guest.Failed, "given dir: x" }, status: Fail, class: ClassSetup, reason: "given dir"},
 		{name: "the driver is dead", result: func(r *guest.CaseResult) {
-			r.Outcome, r.Reason = guest.Failed, "capture: the driver did not deliver the event that begins the case"
+			r.Incomplete = "the driver did not deliver the event that begins the case"
 		}, status: Fail, class: ClassMissing, reason: "begins the case"},
 		{name: "a need is not met", result: func(r *guest.CaseResult) { r.Outcome, r.Reason = guest.Skipped, "needs root: no" }, status: Skip, reason: "needs root"},
 		{name: "a fact is missing", result: func(r *guest.CaseResult) { delete(r.Facts, "st.ino") }, events: [][]byte{enter, good}, status: Fail, class: ClassTable, reason: "$st.ino"},
@@ -362,4 +362,13 @@ func TestCoverageShowsWhatIsNotProven(t *testing.T) {
 	require.Equal(t, `syscall  6.1 ebpf  5.10 ebpf  unproven
 openat   FAIL 1/3  skip       at all: dirfd name flags dev ino; on success: mode
 `, out.String())
+
+	cov.Add("5.10 kmod", sc, nil, Verdict{Status: Skip, Reason: "since 5.11"})
+	cov.Add("6.1 ebpf=kmod", sc, &guest.CaseResult{Return: true, Ret: 3}, Verdict{Status: Pass, Params: []Param{{Name: "name", OK: true}}})
+	cov.sortColumns([]string{"5.10", "6.1"}, []string{"ebpf", "kmod", "ebpf=kmod"})
+	out.Reset()
+	require.NoError(t, cov.WriteTable(&out))
+	require.Equal(t, `syscall  5.10 ebpf  kmod  6.1 ebpf  equal  unproven
+openat   skip       skip  FAIL 1/3  1      at all: dirfd name flags dev ino; on success: mode
+`, out.String(), "that drivers agree proves no value")
 }

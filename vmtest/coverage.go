@@ -89,8 +89,8 @@ func (c *Coverage) Add(column string, sc *guest.Syscall, res *guest.CaseResult, 
 	case Skip:
 		cell.Skip++
 	}
-	if v.Status == Skip || res == nil {
-		return
+	if v.Status == Skip || res == nil || guest.IsPair(driverOf(column)) {
+		return // that two drivers agree proves no value
 	}
 	failed := res.Return && res.Ret < 0 && res.Ret > -4096
 	for _, p := range v.Params {
@@ -109,6 +109,18 @@ func (c *Coverage) Add(column string, sc *guest.Syscall, res *guest.CaseResult, 
 
 // Columns are the columns in the order of their first case.
 func (c *Coverage) Columns() []string { return slices.Clone(c.columns) }
+
+// sortColumns puts the columns in the order of kernels, and of drivers in each.
+func (c *Coverage) sortColumns(kernels, drivers []string) {
+	place := func(column string) [2]int {
+		d := driverOf(column)
+		return [2]int{slices.Index(kernels, strings.TrimSuffix(column, " "+d)), slices.Index(drivers, d)}
+	}
+	slices.SortStableFunc(c.columns, func(a, b string) int {
+		x, y := place(a), place(b)
+		return slices.Compare(x[:], y[:])
+	})
+}
 
 // Rows are the syscalls in order of their names.
 func (c *Coverage) Rows() []CoverageRow {
@@ -149,7 +161,7 @@ func (r *coverageRow) gaps() []CoverageGap {
 // the params nobody proved.
 func (c *Coverage) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(c.columns, "\t"))
+	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(c.heads(), "\t"))
 	for _, row := range c.Rows() {
 		fmt.Fprint(t, row.Syscall)
 		for _, col := range c.columns {
@@ -158,6 +170,28 @@ func (c *Coverage) WriteTable(w io.Writer) error {
 		fmt.Fprintf(t, "\t%s\n", gapText(row.Gaps))
 	}
 	return t.Flush()
+}
+
+// driverOf is the driver of a column named "KERNEL DRIVER".
+func driverOf(column string) string { return column[strings.LastIndexByte(column, ' ')+1:] }
+
+// heads are the columns' titles: a kernel is named once, over the first of its
+// columns, and the comparison of two drivers is called "equal".
+func (c *Coverage) heads() []string {
+	var heads []string
+	last := ""
+	for _, col := range c.columns {
+		head := driverOf(col)
+		kernel := strings.TrimSuffix(col, " "+head)
+		if guest.IsPair(head) {
+			head = "equal"
+		}
+		if kernel != last {
+			head, last = kernel+" "+head, kernel
+		}
+		heads = append(heads, head)
+	}
+	return heads
 }
 
 func gapText(gaps []CoverageGap) string {

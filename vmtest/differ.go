@@ -27,6 +27,9 @@ func CompareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m 
 	if v, done := judgeOutcome(cs, res); done {
 		return v
 	}
+	if v, done := judgeCapture(res.Second); done {
+		return v
+	}
 	for _, code := range []uint16{sc.Enter, sc.Exit, sc.Child} {
 		if why, refused := m.Refused[symbolOf(code)]; refused && code != 0 {
 			return Verdict{Status: Skip, Reason: fmt.Sprintf("the kernel refused the eBPF program of %s: %s", symbolOf(code), why)}
@@ -39,7 +42,7 @@ func CompareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m 
 
 func (c *comparison) compareDrivers() {
 	first, second, _ := strings.Cut(c.m.Driver, guest.DriverPair)
-	a, b := c.byThread(first, c.res.Events), c.byThread(second, c.res.Against)
+	a, b := c.byThread(first, c.res.Events), c.byThread(second, c.res.Second.Events)
 	for i := range max(len(a), len(b)) {
 		switch {
 		case i >= len(a):

@@ -127,7 +127,7 @@ func (l *lane) welcome(s *session) {
 	}
 	l.pending, l.absent = run, absent
 	for _, d := range l.hello.Drivers {
-		if slices.Contains(strings.Split(l.driver, guest.DriverPair), d.Name) && d.Error != "" {
+		if slices.Contains(guest.Drivers(l.driver), d.Name) && d.Error != "" {
 			l.failAll(ClassDriver, fmt.Sprintf("driver %s: %s", d.Name, d.Error))
 		}
 	}
@@ -160,7 +160,7 @@ func (l *lane) settle(id string, r *guest.CaseResult, v Verdict) {
 		return
 	}
 	n := len(l.tries[id])
-	if r != nil && v.Status == Fail && (v.Class == ClassMissing || v.Class == ClassTimeout) && n+1 < tryLimit {
+	if r != nil && v.Status == Fail && mayPass(v) && n+1 < tryLimit {
 		if l.tries == nil {
 			l.tries = make(map[string][]Verdict)
 		}

@@ -41,7 +41,7 @@ func (c *fakeConn) nextRun() bool {
 func (c *fakeConn) start(id string) { _ = c.Send(guest.KindStarted, guest.Started{Case: id}) }
 
 func (c *fakeConn) result(id string, events ...[]byte) {
-	_ = c.Send(guest.KindResult, guest.CaseResult{Case: id, Outcome: guest.Ran, Return: true, TID: testTID, Events: events})
+	_ = c.Send(guest.KindResult, guest.CaseResult{Case: id, Outcome: guest.Ran, Return: true, TID: testTID, Capture: guest.Capture{Events: events}})
 }
 
 func (c *fakeConn) done() { _ = c.Send(guest.KindDone, guest.Done{}) }
@@ -396,28 +396,30 @@ func TestCancellingEndsTheGuest(t *testing.T) {
 	<-ended
 }
 
+func getppidExit(t *testing.T, res int64) []byte {
+	t.Helper()
+	var b event.Builder
+	b.Begin(event.TypeGetppidExit, 1, testTID, 1)
+	b.AddInt64(res)
+	raw, err := b.End()
+	require.NoError(t, err)
+	return bytes.Clone(raw)
+}
+
 // The whole way from a guest's bytes to a verdict, for the ways in which a
 // driver can be wrong.
 func TestADriversFaultsAreToldApart(t *testing.T) {
-	getppid := func(res int64) []byte {
-		var b event.Builder
-		b.Begin(event.TypeGetppidExit, 1, testTID, 1)
-		b.AddInt64(res)
-		raw, err := b.End()
-		require.NoError(t, err)
-		return bytes.Clone(raw)
-	}
 	const id = "getppid/works"
 	sc, _ := guest.Find(id)
 	require.NotNil(t, sc, "the table has lost %s", id)
-	good := getppid(42)
+	good := getppidExit(t, 42)
 	for _, row := range []struct {
 		name   string
 		events [][]byte
 		want   [2]string
 	}{
 		{"right event", [][]byte{good}, [2]string{"pass"}},
-		{"wrong value", [][]byte{getppid(43)}, [2]string{"fail param", "res: want 42, got 43"}},
+		{"wrong value", [][]byte{getppidExit(t, 43)}, [2]string{"fail param", "res: want 42, got 43"}},
 		{"missing event", nil, [2]string{"fail missing-event", "no getppid_exit event"}},
 		{"extra event", [][]byte{good, good}, [2]string{"fail extra-event", "extra event getppid_exit"}},
 		{"cut event", [][]byte{good[:len(good)-3]}, [2]string{"fail garbled", "event 1 of 1"}},
@@ -429,7 +431,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 					c.start(id)
 					_ = c.Send(guest.KindResult, guest.CaseResult{
 						Case: id, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID,
-						Facts: guest.Facts{"ppid": guest.IntFact(42)}, Events: row.events,
+						Facts: guest.Facts{"ppid": guest.IntFact(42)}, Capture: guest.Capture{Driver: "ebpf", Events: row.events},
 					})
 					c.done()
 				}
@@ -440,7 +442,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 					m, err = NewMachine(h, "ebpf")
 					return err
 				}
-				ln.plan = func(ids []string) ([]string, map[string]string, []string) { return planCases(m, ids) }
+				ln.plan = func(ids []string) ([]string, map[string]string, []string) { return planCases([]*Machine{m}, ids) }
 				ln.judge = func(r *guest.CaseResult) Verdict { return judge(m, r) }
 			})
 			requireVerdicts(t, map[string][2]string{id: row.want}, got)

@@ -51,7 +51,10 @@ type Report struct {
 	Kernels []string
 	Drivers []string
 	Results []Result
+	Costs   []Cost // when asked for
 	Accel   Accel
+
+	captures *captures // nil when none are wanted
 
 	mu       sync.Mutex
 	opts     Options
@@ -79,7 +82,7 @@ func newReport(o Options) *Report {
 // that cannot be had.
 func (r *Report) expect(pieces []piece) {
 	for _, p := range pieces {
-		r.total += len(p.ids)
+		r.total += len(p.ids) * len(p.drivers)
 	}
 	if r.opts.Shard.Index > 1 {
 		return // the first shard tells of them
@@ -182,6 +185,8 @@ func (r *Report) finish() {
 		x, y := place(&a), place(&b)
 		return slices.Compare(x[:], y[:])
 	})
+	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
+	r.coverage.sortColumns(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
 }
@@ -202,6 +207,7 @@ type jsonReport struct {
 	Kernels []string `json:"kernels"`
 	Drivers []string `json:"drivers"`
 	Results []Result `json:"results"`
+	Costs   []Cost   `json:"costs,omitempty"`
 }
 
 // WriteJSON writes all results.
@@ -209,7 +215,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results)})
+	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Costs})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -239,6 +245,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				r.Drivers = append(r.Drivers, d)
 			}
 		}
+		r.Costs = append(r.Costs, j.Costs...)
 		for _, x := range j.Results {
 			if x.Status != Pass && x.Status != Fail && x.Status != Skip {
 				return nil, fmt.Errorf("read report %d: %s: unknown status %q", i+1, x.Cell(), x.Status)
@@ -368,6 +375,7 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "    %s\n", x.Repro)
 		}
 	}
+	r.writeCosts(&b)
 	r.writeTotals(&b)
 	_, err := io.WriteString(w, b.String())
 	return err

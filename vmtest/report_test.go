@@ -45,7 +45,7 @@ func TestShards(t *testing.T) {
 			require.NoError(t, err)
 			for _, p := range plan(o) {
 				for _, id := range p.ids {
-					seen[fmt.Sprint(p.kernel, p.driver, id)]++
+					seen[fmt.Sprint(p.kernel, p.drivers, id)]++
 				}
 			}
 		}
@@ -197,7 +197,7 @@ func TestMachineArguments(t *testing.T) {
 	m := &machineConfig{arch: "amd64", qemu: "/q", accel: accelTCG, kernel: "/k", initrd: "/i", memoryMB: 512, cpus: 1}
 	got := strings.Join(argv(append(m.devices(), serialPort{"console", 3}, serialPort{"channel", 4}, monitor{5}, incoming{6})...), " ")
 	for _, want := range []string{
-		"-no-reboot", "-nodefaults", "-machine pc -accel tcg -cpu max -m 512 -smp 1", "-kernel /k -initrd /i -append console=ttyS0 ",
+		"-no-reboot", "-nodefaults", "-machine pc -accel tcg -cpu max,-cx16 -m 512 -smp 1", "-kernel /k -initrd /i -append console=ttyS0 ",
 		"panic=-1 oops=panic unknown_nmi_panic scaplab_port=/dev/ttyS1", "-chardev socket,id=channel,fd=4 -serial chardev:channel", "-mon chardev=qmp,mode=control", "-incoming fd:6",
 	} {
 		require.Contains(t, got, want)

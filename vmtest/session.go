@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,12 @@ func pump(conn *wire.Conn, stop <-chan struct{}) <-chan message {
 // await returns the next message of a kind, skipping others. It gives up when
 // the guest dies, the channel ends or the limit is over.
 func (s *session) await(ctx context.Context, kind string, limit time.Duration) (message, error) {
+	return s.awaitAny(ctx, limit, kind)
+}
+
+// awaitAny is await for one of several kinds.
+func (s *session) awaitAny(ctx context.Context, limit time.Duration, kinds ...string) (message, error) {
+	kind := kinds[0]
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	died := s.died
@@ -104,7 +111,7 @@ func (s *session) await(ctx context.Context, kind string, limit time.Duration) (
 					return message{}, fmt.Errorf("guest ended before %s", kind)
 				}
 				return message{}, m.err
-			case m.kind == kind:
+			case slices.Contains(kinds, m.kind):
 				return m, nil
 			}
 		case <-died:

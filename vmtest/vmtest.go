@@ -30,7 +30,7 @@ import (
 type Options struct {
 	Kernels []Kernel
 	Gone    []Gone   // kernels asked for that cannot be had: their cases are skipped
-	Drivers []string // "ebpf", "kmod", or a pair to be compared, "ebpf=kmod"
+	Drivers []string // verdicts wanted: of "ebpf", of "kmod", of a pair compared, "ebpf=kmod"
 	Cases   []string // IDs
 	Shard   Shard
 
@@ -45,10 +45,13 @@ type Options struct {
 	BootLimit   time.Duration // until a guest is ready; 0 is 5 minutes, ten times and more what it takes
 	Silence     time.Duration // without a word from the guest; 0 is 3 minutes
 
+	Costs    bool   // measure what drivers add to calls, too
+	Captures string // directory to write what each driver delivered on each kernel to; "" for none
+
 	Console  io.Writer // where to copy what kernels say; nil for nowhere
 	Log      func(format string, args ...any)
 	Progress func(Progress)                                     // nil, or called after each case, one at a time
-	OnResult func(k Kernel, driver string, r *guest.CaseResult) // nil, or called with each raw result
+	OnResult func(k Kernel, driver string, r *guest.CaseResult) // nil, or called with each raw result, of a driver or a pair
 }
 
 // Progress is how far a run has come.
@@ -130,10 +133,42 @@ func FindQEMU(arch string) (string, error) {
 
 // piece is what one lane runs.
 type piece struct {
-	kernel int // index in Options.Kernels
-	driver string
-	cpus   int
-	ids    []string
+	kernel  int      // index in Options.Kernels
+	drivers []string // whose verdicts come of it: a pair and its two come of one run
+	cpus    int
+	ids     []string
+}
+
+// lanes groups verdicts by the runs they come of.
+func lanes(drivers []string) [][]string {
+	var all [][]string
+	rest := slices.Clone(drivers)
+	for _, pair := range drivers {
+		if !guest.IsPair(pair) {
+			continue
+		}
+		var group []string
+		rest = slices.DeleteFunc(rest, func(d string) bool {
+			of := d == pair || slices.Contains(guest.Drivers(pair), d)
+			if of {
+				group = append(group, d)
+			}
+			return of
+		})
+		all = append(all, group)
+	}
+	for _, d := range rest {
+		all = append(all, []string{d})
+	}
+	return all
+}
+
+// captureOf is what captures for a group of verdicts: the pair when it is among them.
+func captureOf(group []string) string {
+	if i := slices.IndexFunc(group, guest.IsPair); i >= 0 {
+		return group[i]
+	}
+	return group[0]
 }
 
 // Run boots the kernels and runs the cases. The error is about the machine
@@ -163,6 +198,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 
 	rep := newReport(o)
+	if o.Captures != "" {
+		rep.captures = newCaptures(o.Captures)
+	}
 	pieces := plan(o)
 	rep.expect(pieces)
 	pieces = skipWithoutModule(rep, o.Kernels, pieces)
@@ -194,15 +232,30 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 				launchers[key] = l
 			}
 			rep.mu.Unlock()
-			lane := o.lane(rep, k, p.driver, l)
-			lane.unsafe = true
-			return lane.run(ctx, p.ids)
+			if rep.captures != nil {
+				return o.runPiece(ctx, rep, k, p, stateLauncher{l, k, rep.captures}, true)
+			}
+			return o.runPiece(ctx, rep, k, p, l, true)
 		}
 		if err := parallel(o.Jobs, pieces, run); err != nil {
 			return nil, err
 		}
+		if o.Costs && o.Shard.Index == 1 {
+			kernels := make([]int, len(o.Kernels))
+			for i := range kernels {
+				kernels[i] = i
+			}
+			if err := parallel(o.Jobs, kernels, func(i int) error {
+				return rep.addCosts(ctx, o.Kernels[i], config(i, 1), o.Console)
+			}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	rep.finish()
+	if rep.captures != nil {
+		return rep, rep.captures.write()
+	}
 	return rep, nil
 }
 
@@ -239,18 +292,29 @@ func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, 
 	return all, nil
 }
 
-// skipWithoutModule takes out what the kernel module would run where there is none.
+// skipWithoutModule takes out what needs the kernel module where there is none.
 func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
-	return slices.DeleteFunc(pieces, func(p piece) bool {
+	var kept []piece
+	for _, p := range pieces {
 		k := kernels[p.kernel]
-		if !slices.Contains(strings.Split(p.driver, guest.DriverPair), "kmod") || k.Module != "" {
-			return false
+		if k.Module != "" {
+			kept = append(kept, p)
+			continue
 		}
-		for _, id := range p.ids {
-			rep.add(k, p.driver, id, nil, Verdict{Status: Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")})
+		rest := slices.DeleteFunc(slices.Clone(p.drivers), func(d string) bool { return slices.Contains(guest.Drivers(d), "kmod") })
+		for _, d := range p.drivers {
+			if slices.Contains(rest, d) {
+				continue
+			}
+			for _, id := range p.ids {
+				rep.add(k, d, id, nil, Verdict{Status: Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")})
+			}
 		}
-		return true
-	})
+		if p.drivers = rest; len(rest) > 0 {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 // parallel runs f on each item, at most n at a time, and returns the first error.
@@ -294,16 +358,17 @@ func (o *Options) accel(ctx context.Context, m machineConfig) (Accel, error) {
 	return Accel{}, fmt.Errorf("accelerator %q: want auto, kvm or tcg", o.Accel)
 }
 
-// plan cuts the run into pieces: one for each kernel and driver, cases that
-// need two processors apart, and more when there are machines to spare.
+// plan cuts the run into pieces: one for each kernel and run of drivers, cases
+// that need two processors apart, and more when there are machines to spare.
 func plan(o Options) []piece {
-	total := len(o.Kernels) * len(o.Drivers) * len(o.Cases)
+	groups := lanes(o.Drivers)
+	total := len(o.Kernels) * len(groups) * len(o.Cases)
 	from, to := o.Shard.part(total)
 	var pieces []piece
 	n := 0
 	for k := range o.Kernels {
-		for _, d := range o.Drivers {
-			one, two := piece{k, d, 1, nil}, piece{k, d, 2, nil}
+		for _, g := range groups {
+			one, two := piece{k, g, 1, nil}, piece{k, g, 2, nil}
 			for _, id := range o.Cases {
 				if n >= from && n < to {
 					if needsSMP(id) {
@@ -362,27 +427,154 @@ func needsSMP(id string) bool {
 	return c != nil && slices.Contains(c.Needs, "smp")
 }
 
-// lane wires one lane to the report.
-func (o *Options) lane(rep *Report, k Kernel, driver string, l launcher) *lane {
-	var m *Machine
-	return &lane{
-		driver: driver, launcher: l, caseLimit: o.CaseLimit, silence: o.Silence, grace: 5 * time.Second,
-		log: func(f string, a ...any) { o.Log("kernel %s, %s: %s", k.Name, driver, fmt.Sprintf(f, a...)) },
-		onHello: func(h *guest.Hello, how string) (err error) {
-			rep.welcome(k, driver, h, how)
-			m, err = NewMachine(h, driver)
-			return err
-		},
-		plan:    func(ids []string) ([]string, map[string]string, []string) { return planCases(m, ids) },
-		judge:   func(r *guest.CaseResult) Verdict { return judge(m, r) },
-		note:    func(text string) { rep.note(k, driver, text) },
-		started: func(id string) { rep.started(k, driver, id) },
-		emit: func(id string, r *guest.CaseResult, v Verdict) {
-			rep.add(k, driver, id, r, v)
-			if o.OnResult != nil && r != nil {
-				o.OnResult(k, driver, r)
+// runPiece runs a piece's cases and, one driver at a time, those with which a
+// guest ended that had both: whose doing that was cannot be told else.
+func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, l launcher, unsafe bool) error {
+	w := &wiring{o: o, rep: rep, kernel: k, drivers: p.drivers, judges: map[string]*Machine{}, broken: map[string]string{}}
+	if err := w.lane(l, unsafe).run(ctx, p.ids); err != nil {
+		return err
+	}
+	if len(w.fatal) == 0 {
+		return nil
+	}
+	for _, d := range p.drivers {
+		if guest.IsPair(d) {
+			for _, f := range w.fatal {
+				rep.add(k, d, f.id, nil, f.verdict)
 			}
-		},
+			continue
+		}
+		alone := &wiring{o: o, rep: rep, kernel: k, drivers: []string{d}, judges: map[string]*Machine{}, broken: map[string]string{}}
+		var ids []string
+		for _, f := range w.fatal {
+			ids = append(ids, f.id)
+		}
+		if err := alone.lane(l, unsafe).run(ctx, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wiring connects a lane to the report: each of its results is a verdict for
+// every driver, and one for their comparison.
+type wiring struct {
+	o       *Options
+	rep     *Report
+	kernel  Kernel
+	drivers []string            // verdicts wanted
+	judges  map[string]*Machine // by driver or pair
+	broken  map[string]string   // driver -> why it does not work on this kernel
+	fatal   []fatality
+}
+
+// fatality is a case with which the guest ended while two drivers captured.
+type fatality struct {
+	id      string
+	verdict Verdict
+}
+
+func (w *wiring) lane(l launcher, unsafe bool) *lane {
+	o, capture := w.o, captureOf(w.drivers)
+	ln := &lane{
+		driver: capture, launcher: l, caseLimit: o.CaseLimit, silence: o.Silence, grace: 5 * time.Second, unsafe: unsafe,
+		log:     func(f string, a ...any) { o.Log("kernel %s, %s: %s", w.kernel.Name, capture, fmt.Sprintf(f, a...)) },
+		plan:    w.plan,
+		judge:   w.judge,
+		note:    func(text string) { w.rep.note(w.kernel, capture, text) },
+		started: func(id string) { w.rep.started(w.kernel, capture, id) },
+		emit:    w.emit,
+	}
+	ln.onHello = func(h *guest.Hello, how string) error {
+		if err := w.welcome(h, how); err != nil {
+			return err
+		}
+		// A driver that does not work leaves the other to be proven alone.
+		if left := slices.DeleteFunc(guest.Drivers(capture), func(d string) bool { return w.broken[d] != "" }); len(left) == 1 {
+			ln.driver = left[0]
+		}
+		return nil
+	}
+	return ln
+}
+
+func (w *wiring) welcome(h *guest.Hello, how string) error {
+	for _, s := range h.Drivers {
+		if s.Error != "" {
+			w.broken[s.Name] = s.Error
+		}
+	}
+	for _, d := range w.drivers {
+		m, err := NewMachine(h, d)
+		if err != nil {
+			return err
+		}
+		w.judges[d] = m
+		w.rep.welcome(w.kernel, d, h, how)
+	}
+	return nil
+}
+
+// plan asks for what any of the verdicts needs.
+func (w *wiring) plan(ids []string) (run []string, skip map[string]string, absent []string) {
+	var all []*Machine
+	for _, d := range w.drivers {
+		all = append(all, w.judges[d])
+	}
+	return planCases(all, ids)
+}
+
+// verdict is what one driver's events, or the comparison of two, say of a case.
+func (w *wiring) verdict(driver string, r *guest.CaseResult) Verdict {
+	for _, d := range guest.Drivers(driver) {
+		if why := w.broken[d]; why != "" {
+			return failure(ClassDriver, "driver %s: %s", d, why)
+		}
+	}
+	return judge(w.judges[driver], r)
+}
+
+// judge gives the verdict that decides whether the case gets another try: one
+// that a loaded machine cannot explain before one that it can, and that of the
+// comparison only when each driver is right, for else it differs because of that.
+func (w *wiring) judge(r *guest.CaseResult) Verdict {
+	var worst Verdict
+	for _, d := range w.drivers {
+		if guest.IsPair(d) {
+			continue
+		}
+		if v := w.verdict(d, r); worst.Status != Fail || v.Status == Fail && mayPass(worst) && !mayPass(v) {
+			worst = v
+		}
+	}
+	if i := slices.IndexFunc(w.drivers, guest.IsPair); i >= 0 && worst.Status != Fail {
+		return w.verdict(w.drivers[i], r)
+	}
+	return worst
+}
+
+// mayPass tells whether a failed case deserves another try: a lost event or a late answer may be the
+// doing of a loaded machine, a wrong value never is.
+func mayPass(v Verdict) bool { return v.Class == ClassMissing || v.Class == ClassTimeout }
+
+// emit reports a case for each of the drivers.
+func (w *wiring) emit(id string, r *guest.CaseResult, v Verdict) {
+	if r == nil && (v.Class == ClassCrash || v.Class == ClassHang) && len(w.drivers) > 1 {
+		w.fatal = append(w.fatal, fatality{id, v})
+		return
+	}
+	for _, d := range w.drivers {
+		own := v
+		if r != nil && v.Class != ClassChannel {
+			own = w.verdict(d, r)
+		}
+		w.rep.add(w.kernel, d, id, r, own)
+		if w.rep.captures != nil && r != nil && !guest.IsPair(d) {
+			w.rep.captures.add(w.kernel, d, r)
+		}
+	}
+	if r != nil && w.o.OnResult != nil {
+		w.o.OnResult(w.kernel, captureOf(w.drivers), r)
 	}
 }
 
@@ -407,16 +599,20 @@ func judge(m *Machine, r *guest.CaseResult) Verdict {
 		return failure(ClassHarness, "the table has no case %s", r.Case)
 	case c == nil:
 		return CompareAbsent(sc, r, m)
-	case strings.Contains(m.Driver, guest.DriverPair):
+	case guest.IsPair(m.Driver):
 		return CompareDrivers(sc, c, r, m)
-	default:
-		return Compare(sc, c, r, m)
 	}
+	own := r.By(m.Driver)
+	if own == nil {
+		return failure(ClassHarness, "the guest did not capture with %s", m.Driver)
+	}
+	return Compare(sc, c, own, m)
 }
 
-// planCases splits cases by what a guest's kernel has. Of a syscall it should
-// not have, the cases are skipped and the call itself must fail with ENOSYS.
-func planCases(m *Machine, ids []string) (run []string, skip map[string]string, absent []string) {
+// planCases splits cases by what a guest's kernel has, for several verdicts of
+// it. Of a syscall it should not have, the cases are skipped and the call
+// itself must fail with ENOSYS.
+func planCases(machines []*Machine, ids []string) (run []string, skip map[string]string, absent []string) {
 	skip = map[string]string{}
 	for _, id := range ids {
 		sc, c := findCase(id)
@@ -424,12 +620,18 @@ func planCases(m *Machine, ids []string) (run []string, skip map[string]string, 
 			skip[id] = "the table has no such case"
 			continue
 		}
-		reason := m.SkipReason(sc, c)
+		reason := ""
+		for _, m := range machines {
+			if reason = m.SkipReason(sc, c); reason == "" {
+				break
+			}
+		}
 		if reason == "" {
 			run = append(run, id)
 			continue
 		}
 		skip[id] = reason
+		m := machines[0]
 		_, onArch := sc.Number(m.Arch)
 		if ok, _ := m.Available(sc); !ok && onArch && !slices.Contains(absent, sc.Name) {
 			absent = append(absent, sc.Name)
@@ -458,7 +660,7 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 	rep.expect(pieces)
 	for _, p := range pieces {
 		l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
-		if err := o.lane(rep, k, p.driver, l).run(ctx, p.ids); err != nil {
+		if err := o.runPiece(ctx, rep, k, p, l, false); err != nil {
 			return nil, err
 		}
 	}

@@ -53,6 +53,9 @@ func newReproCmd() *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(out, "kernel: %s\n", o.Kernels[0].Source)
+				if err := f.findModules(cmd.Context(), &o); err != nil {
+					return err
+				}
 				rep, err = vmtest.Run(cmd.Context(), o)
 			}
 			if err != nil {
@@ -137,7 +140,7 @@ func printResult(w io.Writer, r *guest.CaseResult) {
 	if r.Signal != "" {
 		fmt.Fprintf(w, ", ended by %s", r.Signal)
 	}
-	fmt.Fprintf(w, ", events of others: %d, lost: %d\n", r.Others, r.Lost)
+	fmt.Fprintln(w)
 	if r.Stderr != "" {
 		fmt.Fprintf(w, "stderr:\n  %s\n", strings.ReplaceAll(strings.TrimSpace(r.Stderr), "\n", "\n  "))
 	}
@@ -147,8 +150,18 @@ func printResult(w io.Writer, r *guest.CaseResult) {
 			fmt.Fprintf(w, "  $%s = %s\n", name, cut(r.Facts[name].String(), 200))
 		}
 	}
-	fmt.Fprintf(w, "events: %d\n", len(r.Events))
-	for i, b := range r.Events {
+	printCapture(w, &r.Capture)
+	if r.Second != nil {
+		printCapture(w, r.Second)
+	}
+}
+
+func printCapture(w io.Writer, c *guest.Capture) {
+	fmt.Fprintf(w, "%s: events: %d, of others: %d, lost: %d\n", c.Driver, len(c.Events), c.Others, c.Lost)
+	if c.Incomplete != "" {
+		fmt.Fprintf(w, "  incomplete: %s\n", c.Incomplete)
+	}
+	for i, b := range c.Events {
 		printEvent(w, i+1, b)
 	}
 }

@@ -93,7 +93,6 @@ func (c *collector) drain() {
 
 // finish reads until the end mark has come.
 func (c *collector) finish(limit time.Duration) error {
-	mark(c.mark | markEnd)
 	for deadline := time.Now().Add(limit); !c.end && c.err == nil; {
 		if time.Now().After(deadline) {
 			return errors.New("the driver did not deliver the event that ends the case")

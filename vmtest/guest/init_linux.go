@@ -110,6 +110,12 @@ func runInit() {
 		fmt.Fprintf(os.Stderr, "guest: open port: %v\n", err)
 		powerOff()
 	}
+	if wantsCosts() {
+		if err := sendCosts(f); err != nil {
+			fmt.Fprintf(os.Stderr, "guest: %v\n", err)
+		}
+		powerOff()
+	}
 	var warnings []string
 	if w := os.Getenv(envWarnings); w != "" {
 		warnings = strings.Split(w, "\n")

@@ -7,26 +7,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/scaplab/scaplab/scap/proc"
 )
 
 // Messages between host and guest: a kind and a JSON value, framed by package
-// wire. The host sends KindPing, KindRun and KindQuit; the guest sends the rest.
+// wire. The host sends KindPing, KindState, KindRun and KindQuit; the guest sends the rest.
 //
 // The guest opens with Hello. Run is answered by Started and Result for each
 // case, in the order asked for, then Done. When the guest dies between
 // Started and Result, the case named by Started killed it.
 const (
-	KindPing = "ping" // Ping
-	KindRun  = "run"  // RunRequest
-	KindQuit = "quit" // nothing: as init the guest powers the machine off, else it exits
+	KindPing  = "ping"  // Ping
+	KindRun   = "run"   // RunRequest
+	KindState = "state" // nothing; the answer is State
+	KindQuit  = "quit"  // nothing: as init the guest powers the machine off, else it exits
 
 	KindHello   = "hello"   // Hello
 	KindPong    = "pong"    // Ping
 	KindStarted = "started" // Started
 	KindResult  = "result"  // CaseResult
 	KindDone    = "done"    // Done
+	KindCost    = "cost"    // Cost
 	KindError   = "error"   // Error
 )
 
@@ -80,6 +85,12 @@ type Refusal struct {
 // be compared: "ebpf=kmod".
 const DriverPair = "="
 
+// Drivers are the drivers that a name stands for, two for a pair.
+func Drivers(name string) []string { return strings.Split(name, DriverPair) }
+
+// IsPair tells whether a name stands for two drivers.
+func IsPair(name string) bool { return strings.Contains(name, DriverPair) }
+
 // RunRequest asks for cases, one after the other.
 type RunRequest struct {
 	Cases   []string      `json:"cases"`             // IDs
@@ -90,6 +101,12 @@ type RunRequest struct {
 	// Absent lists syscalls that this kernel should lack: the call runs
 	// with zero arguments, its cases do not.
 	Absent []string `json:"absent,omitempty"`
+}
+
+// State is what /proc of the guest says.
+type State struct {
+	State *proc.State `json:"state,omitempty"`
+	Error string      `json:"error,omitempty"`
 }
 
 // Started announces a case, before anything of it runs.
@@ -108,10 +125,18 @@ const (
 	Failed  Outcome = "failed"  // given or after did not work: Reason says which
 )
 
+// Capture is what one driver delivered of a case.
+type Capture struct {
+	Driver     string   `json:"driver,omitempty"`
+	Incomplete string   `json:"incomplete,omitempty"` // why it may not be all: an event around the case's own did not come
+	Events     [][]byte `json:"events,omitempty"`     // raw, of the calling thread and its child, in time order
+	Others     int      `json:"others,omitempty"`     // selected events of other threads, not sent
+	Lost       uint64   `json:"lost,omitempty"`       // events the driver dropped meanwhile
+}
+
 // CaseResult is what a case really did and which events came of it.
 type CaseResult struct {
 	Case    string  `json:"case"`
-	Driver  string  `json:"driver,omitempty"`
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason,omitempty"`
 
@@ -124,16 +149,25 @@ type CaseResult struct {
 	Signal string   `json:"signal,omitempty"` // that ended the child
 	Stderr string   `json:"stderr,omitempty"` // last lines of it
 
-	Events [][]byte `json:"events,omitempty"` // raw, of the calling thread and its child, in time order
-	// Against are those of the second driver of a pair.
-	Against [][]byte `json:"against,omitempty"`
+	Capture          // of the driver asked for, of a pair's first one
+	Second  *Capture `json:"second,omitempty"` // of a pair's second one
 
-	Others int           `json:"others,omitempty"` // selected events of other threads, not sent
-	Lost   uint64        `json:"lost,omitempty"`   // events the driver dropped meanwhile
-	Took   time.Duration `json:"took"`
+	Took time.Duration `json:"took"`
 
 	// Absent tells of a call made only to see whether the kernel has it.
 	Absent bool `json:"absent,omitempty"`
+}
+
+// By is the result as one driver has it: nil when that one did not capture.
+func (r *CaseResult) By(driver string) *CaseResult {
+	own := *r
+	own.Second = nil
+	if r.Second != nil && r.Second.Driver == driver {
+		own.Capture = *r.Second
+	} else if r.Driver != driver {
+		return nil
+	}
+	return &own
 }
 
 // Done ends a Run.

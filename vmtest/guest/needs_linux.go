@@ -134,7 +134,7 @@ func (r *runner) hello() Hello {
 		if err := r.attach(name); err != nil {
 			state.Error = err.Error()
 		} else {
-			state = r.engine.state()
+			state = r.inUse[0].state()
 		}
 		h.Drivers = append(h.Drivers, state)
 	}

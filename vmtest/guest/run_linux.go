@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/scaplab/scaplab/scap/proc"
 )
 
 const (
@@ -30,9 +32,8 @@ type runner struct {
 	conn     Conn
 	init     bool
 	warnings []string
-	engines  map[string]engine // that were opened; all but the one in use have nothing of interest
-	engine   engine            // in use, or nil
-	second   engine            // the second one of a pair, or nil
+	engines  map[string]engine // that were opened; all but those in use have nothing of interest
+	inUse    []engine          // of a pair both
 	driver   string            // its name, or the pair's
 	lacks    map[string]string
 	number   int // of the case, for marks
@@ -42,7 +43,7 @@ type runner struct {
 // runCase runs one case and tells everything about it.
 func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	start := time.Now()
-	res = CaseResult{Case: id, Driver: req.Driver}
+	res = CaseResult{Case: id}
 	defer func() { res.Took = time.Since(start) }()
 	fail := func(o Outcome, format string, args ...any) CaseResult {
 		res.Outcome, res.Reason = o, fmt.Sprintf(format, args...)
@@ -76,28 +77,24 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	}
 
 	r.number++
-	mark := caseMark(r.number)
-	var col, against *collector
-	idle := func() {}
-	if r.engine != nil {
-		snaplen := cs.Snaplen
-		if snaplen == 0 {
-			snaplen = req.Snaplen
-		}
-		if snaplen == 0 {
-			snaplen = defaultSnaplen
-		}
-		if err := r.engine.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
+	own := caseMark(r.number)
+	snaplen := cs.Snaplen
+	if snaplen == 0 {
+		snaplen = req.Snaplen
+	}
+	if snaplen == 0 {
+		snaplen = defaultSnaplen
+	}
+	collectors := make([]*collector, len(r.inUse))
+	for i, e := range r.inUse {
+		if err := e.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
 			return fail(Failed, "select %s: %v", sc.Name, err)
 		}
-		col = newCollector(r.engine, mark)
-		idle = col.drain
-		if r.second != nil {
-			if err := r.second.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
-				return fail(Failed, "select %s: %v", sc.Name, err)
-			}
-			against = newCollector(r.second, mark)
-			idle = func() { col.drain(); against.drain() }
+		collectors[i] = newCollector(e, own)
+	}
+	idle := func() {
+		for _, c := range collectors {
+			c.drain()
 		}
 	}
 	timeout := req.Timeout
@@ -105,17 +102,22 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		timeout = defaultTimeout
 	}
 	// What was lost is asked for before the case begins: after it, its losses are in the count.
-	before, beforeSecond := dropped(r.engine), dropped(r.second)
-	end := runChild(id, mark, dir, timeout, idle)
-	r.judge(&res, end)
-	if col != nil {
-		r.collect(&res, r.engine, col, before)
+	before := make([]uint64, len(r.inUse))
+	for i, e := range r.inUse {
+		before[i] = dropped(e)
 	}
-	if against != nil {
-		second := CaseResult{Outcome: res.Outcome, Reason: res.Reason, Return: res.Return, Child: res.Child}
-		r.collect(&second, r.second, against, beforeSecond)
-		res.Against, res.Lost = second.Events, res.Lost+second.Lost
-		res.Outcome, res.Reason = second.Outcome, second.Reason
+	end := runChild(id, own, dir, timeout, idle)
+	r.judge(&res, end)
+	mark(own | markEnd)
+	drivers := Drivers(req.Driver)
+	for i, e := range r.inUse {
+		c := r.collect(&res, e, collectors[i], before[i])
+		c.Driver = drivers[i]
+		if i == 0 {
+			res.Capture = c
+		} else {
+			res.Second = &c
+		}
 	}
 	return res
 }
@@ -170,9 +172,6 @@ func (r *runner) judge(res *CaseResult, end ended) {
 
 // dropped is how many events the engine has lost so far.
 func dropped(e engine) uint64 {
-	if e == nil {
-		return 0
-	}
 	s, err := e.Stats()
 	if err != nil {
 		return 0
@@ -180,24 +179,24 @@ func dropped(e engine) uint64 {
 	return s.Drops.Total()
 }
 
-// collect adds the case's events; before is what the engine had lost when it began.
-func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) {
+// collect gives what the engine delivered; before is what it had lost when the case began.
+func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) (c Capture) {
 	err := col.finish(endLimit)
-	res.Events, res.Others = col.ofCase(res.Child)
+	c.Events, c.Others = col.ofCase(res.Child)
 	if col.tid != 0 {
 		res.TID = col.tid
 	}
 	after := dropped(e)
-	res.Lost = after - min(before, after)
+	c.Lost = after - min(before, after)
 	switch {
-	case res.Outcome != Ran:
 	case err != nil:
-		res.Outcome, res.Reason = Failed, "capture: "+err.Error()
+		c.Incomplete = err.Error()
 	case !col.began:
-		res.Outcome, res.Reason = Failed, "capture: the driver did not deliver the event that begins the case"
+		c.Incomplete = "the driver did not deliver the event that begins the case"
 	case res.Return && !col.after:
-		res.Outcome, res.Reason = Failed, "capture: the driver did not deliver the event after the call"
+		c.Incomplete = "the driver did not deliver the event after the call"
 	}
+	return c
 }
 
 // serve answers requests until the other side goes.
@@ -269,6 +268,13 @@ func (r *runner) answer(kind string, value json.RawMessage) (done bool, err erro
 			return false, r.conn.Send(KindError, Error{Text: "run: " + err.Error()})
 		}
 		return false, r.run(&req)
+	case KindState:
+		var s State
+		state, err := proc.Scan(proc.Options{})
+		if s.State = state; err != nil {
+			s.Error = err.Error()
+		}
+		return false, r.conn.Send(KindState, s)
 	case KindQuit:
 		return true, nil
 	}
@@ -296,8 +302,8 @@ func (r *runner) run(req *RunRequest) error {
 		done.Cases++
 	}
 	done.Took = time.Since(start)
-	if r.engine != nil {
-		if s, err := r.engine.Stats(); err == nil {
+	if len(r.inUse) > 0 {
+		if s, err := r.inUse[0].Stats(); err == nil {
 			done.Stats = map[string]uint64{
 				"seen": s.Seen, "delivered": s.Delivered, "drop_buffer_full": s.Drops.BufferFull,
 				"drop_too_large": s.Drops.TooLarge, "drop_scratch": s.Drops.Scratch,
@@ -311,32 +317,27 @@ func (r *runner) run(req *RunRequest) error {
 // attach makes the driver the one that captures. It stays open when another
 // takes its place: to load one again takes long.
 func (r *runner) attach(driver string) error {
-	if driver == r.driver && (r.engine != nil || driver == "") {
+	if driver == r.driver {
 		return nil
 	}
-	for _, e := range []engine{r.engine, r.second} {
-		if e == nil {
-			continue
-		}
+	for _, e := range r.inUse {
 		if err := e.pause(); err != nil {
 			return fmt.Errorf("pause %s: %w", r.driver, err)
 		}
 	}
-	r.engine, r.second, r.driver = nil, nil, ""
+	r.inUse, r.driver = nil, ""
 	if driver == "" {
 		return nil
 	}
-	first, second, pair := strings.Cut(driver, DriverPair)
-	e, err := r.open(first)
-	if err != nil {
-		return err
-	}
-	if pair {
-		if r.second, err = r.open(second); err != nil {
+	var all []engine
+	for _, name := range Drivers(driver) {
+		e, err := r.open(name)
+		if err != nil {
 			return err
 		}
+		all = append(all, e)
 	}
-	r.engine, r.driver = e, driver
+	r.inUse, r.driver = all, driver
 	return nil
 }
 
@@ -365,7 +366,7 @@ func (r *runner) detach() {
 	for _, e := range r.engines {
 		_ = e.Close()
 	}
-	r.engines, r.engine, r.second, r.driver = nil, nil, nil, ""
+	r.engines, r.inUse, r.driver = nil, nil, ""
 }
 
 func parseReports(data []byte) ([]report, error) {

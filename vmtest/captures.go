@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// CaptureInfo stands beside a capture file and says what its driver delivered,
+// for a reader of the file to be checked against.
+type CaptureInfo struct {
+	Kernel  string         `json:"kernel"`
+	Release string         `json:"release"`
+	Arch    string         `json:"arch"`
+	Driver  string         `json:"driver"`
+	Cases   int            `json:"cases"`
+	Events  int            `json:"events"`
+	SHA256  string         `json:"sha256"` // of the bytes of all events, as delivered, one after the other
+	Types   map[string]int `json:"types"`  // events by symbol
+}
+
+// captures gathers what each driver delivered on each kernel.
+type captures struct {
+	dir string
+
+	mu     sync.Mutex
+	states map[string]*proc.State // by kernel; of its first guest
+	files  map[string]*captureFile
+}
+
+type captureFile struct {
+	info   CaptureInfo
+	events []recorded
+}
+
+// recorded is one event; Reset has accepted it.
+type recorded struct {
+	ev    event.Event
+	order int // of arrival, for events of the same time
+}
+
+func newCaptures(dir string) *captures {
+	return &captures{dir: dir, states: make(map[string]*proc.State), files: make(map[string]*captureFile)}
+}
+
+// add notes a case's events. Those whose bytes are no event are a failure of the case already.
+func (c *captures) add(k Kernel, driver string, r *guest.CaseResult) {
+	own := r.By(driver)
+	if own == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := k.Name + " " + driver
+	f := c.files[key]
+	if f == nil {
+		f = &captureFile{info: CaptureInfo{Kernel: k.Name, Release: k.Release, Arch: k.Arch, Driver: driver, Types: make(map[string]int)}}
+		c.files[key] = f
+	}
+	f.info.Cases++
+	for _, b := range own.Events {
+		var ev event.Event
+		if ev.Reset(bytes.Clone(b), 0) != nil {
+			continue
+		}
+		f.events = append(f.events, recorded{ev, len(f.events)})
+	}
+}
+
+func (c *captures) setState(k Kernel, s *proc.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.states[k.Name] == nil {
+		c.states[k.Name] = s
+	}
+}
+
+// write writes DIR/KERNEL-DRIVER.scap for each, compressed, and a .json beside it.
+func (c *captures) write() error {
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
+	}
+	for _, f := range c.files {
+		slices.SortFunc(f.events, func(a, b recorded) int {
+			return cmp.Or(cmp.Compare(a.ev.Timestamp(), b.ev.Timestamp()), a.order-b.order)
+		})
+		sum := sha256.New()
+		for i := range f.events {
+			ev := &f.events[i].ev
+			sum.Write(ev.Bytes())
+			f.info.Types[symbolOf(uint16(ev.Type()))]++
+		}
+		f.info.Events, f.info.SHA256 = len(f.events), hex.EncodeToString(sum.Sum(nil))
+		// A kernel may be a file.
+		base := filepath.Join(c.dir, strings.ReplaceAll(strings.Trim(f.info.Kernel, "/"), "/", "_")+"-"+f.info.Driver)
+		if err := f.write(base+".scap", c.states[f.info.Kernel]); err != nil {
+			return fmt.Errorf("write capture: %w", err)
+		}
+		text, err := json.MarshalIndent(f.info, "", "\t")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(base+".json", append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *captureFile) write(path string, state *proc.State) error {
+	w, err := savefile.Create(path, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state, Compress: true, Level: 9}})
+	if err != nil {
+		return err
+	}
+	for i := range f.events {
+		if err := w.Write(&f.events[i].ev); err != nil {
+			w.Close()
+			return err
+		}
+	}
+	return w.Close()
+}
+
+// stateLauncher asks each guest for the state of its system, which captures begin with.
+type stateLauncher struct {
+	launcher
+	kernel   Kernel
+	captures *captures
+}
+
+func (l stateLauncher) launch(ctx context.Context) (*session, error) {
+	s, err := l.launcher.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := askState(ctx, s)
+	if err != nil {
+		s.finish()
+		return nil, &bootError{"state of the system: " + err.Error(), crashExcerpt(s.console(), excerptLines)}
+	}
+	l.captures.setState(l.kernel, state)
+	return s, nil
+}
+
+// stateLimit is for a look at /proc, which takes a few ms.
+const stateLimit = time.Minute
+
+func askState(ctx context.Context, s *session) (*proc.State, error) {
+	if err := s.send(guest.KindState, struct{}{}); err != nil {
+		return nil, err
+	}
+	m, err := s.await(ctx, guest.KindState, stateLimit)
+	if err != nil {
+		return nil, err
+	}
+	var answer guest.State
+	if err := m.decode(&answer); err != nil {
+		return nil, err
+	}
+	if answer.Error != "" {
+		return nil, fmt.Errorf("%s", answer.Error)
+	}
+	return answer.State, nil
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+const pair = "ebpf=kmod"
+
+// ofBoth is what two drivers delivered of one open.
+func ofBoth(first, second [][]byte) *guest.CaseResult {
+	r := openResult(first...)
+	r.Second = &guest.Capture{Driver: "kmod", Events: second}
+	return r
+}
+
+func TestDriversAreCompared(t *testing.T) {
+	good, enter := openExit(t, goodOpen), openEnter(t, openFlags)
+	other := goodOpen
+	other.name += "x"
+	longer := openExit(t, other)
+	foreign := func() []byte { b := append([]byte{}, good...); b[8]++; return b }()
+	for _, tc := range []struct {
+		name          string
+		first, second [][]byte
+		change        func(*guest.CaseResult, *guest.Syscall, *Machine)
+		status        Status
+		class, reason string
+	}{
+		{name: "they agree", first: [][]byte{enter, good}, second: [][]byte{enter, good}, status: Pass},
+		{name: "the events of threads come in another order", first: [][]byte{enter, good, foreign}, second: [][]byte{foreign, enter, good}, status: Pass},
+		{name: "a value differs", first: [][]byte{enter, good}, second: [][]byte{enter, longer}, status: Fail, class: ClassDiffer, reason: "openat_exit: name: ebpf says /tmp/d/new, kmod /tmp/d/newx"},
+		{name: "a value that may differ", first: [][]byte{enter, good}, second: [][]byte{enter, longer}, status: Pass, change: func(_ *guest.CaseResult, sc *guest.Syscall, _ *Machine) {
+			sc.ParamExcept = map[string]map[string]string{"name": {"kmod": "why"}}
+		}},
+		{name: "the second lacks an event", first: [][]byte{enter, good}, second: [][]byte{enter}, status: Fail, class: ClassDiffer, reason: "only ebpf has openat_exit of thread 1234"},
+		{name: "the first lacks an event", first: [][]byte{enter}, second: [][]byte{enter, good}, status: Fail, class: ClassDiffer, reason: "only kmod has openat_exit"},
+		{name: "events are of other kinds", first: [][]byte{enter}, second: [][]byte{good}, status: Fail, class: ClassDiffer, reason: "event 1: ebpf has openat_enter"},
+		{name: "the second's is cut", first: [][]byte{good}, second: [][]byte{good[:len(good)-1]}, status: Fail, class: ClassGarbled, reason: "kmod: event 1 of 1"},
+		{name: "the second lost its marks", first: [][]byte{good}, second: nil, status: Fail, class: ClassMissing, reason: "the driver did not deliver x; the driver dropped 2 events",
+			change: func(r *guest.CaseResult, _ *guest.Syscall, _ *Machine) {
+				r.Second.Incomplete, r.Second.Lost = "the driver did not deliver x", 2
+			}},
+		{name: "the kernel refused a program", first: nil, second: [][]byte{good}, status: Skip, reason: "too complex",
+			change: func(_ *guest.CaseResult, _ *guest.Syscall, m *Machine) { m.Refused["openat_exit"] = "too complex" }},
+	} {
+		sc, m, r := openSyscall(t), testMachine("6.1"), ofBoth(tc.first, tc.second)
+		m.Driver = pair
+		if tc.change != nil {
+			tc.change(r, sc, m)
+		}
+		v := CompareDrivers(sc, &openCase, r, m)
+		require.Equal(t, tc.status, v.Status, "%s: %s", tc.name, v.Reason)
+		require.Equal(t, tc.class, v.Class, "%s: %s", tc.name, v.Reason)
+		require.Contains(t, v.Reason, tc.reason, tc.name)
+	}
+}
+
+func TestVerdictsThatComeOfOneRun(t *testing.T) {
+	require.Equal(t, [][]string{{"ebpf", "kmod", pair}}, lanes([]string{"ebpf", "kmod", pair}))
+	require.Equal(t, [][]string{{"ebpf"}, {"kmod"}}, lanes([]string{"ebpf", "kmod"}))
+	require.Equal(t, [][]string{{pair}}, lanes([]string{pair}))
+	require.Equal(t, pair, captureOf([]string{"ebpf", "kmod", pair}))
+	require.Equal(t, "kmod", captureOf([]string{"kmod"}))
+}
+
+// One run of a case gives a verdict for each driver and one for their comparison.
+func TestEachDriverHasItsVerdict(t *testing.T) {
+	const works = "getppid/works"
+	good, bad := getppidExit(t, 42), getppidExit(t, 43)
+	result := func(first, second [][]byte) guest.CaseResult {
+		return guest.CaseResult{
+			Case: works, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID, Facts: guest.Facts{"ppid": guest.IntFact(42)},
+			Capture: guest.Capture{Driver: "ebpf", Events: first}, Second: &guest.Capture{Driver: "kmod", Events: second},
+		}
+	}
+	// answer runs the case as the guest would with the driver asked for.
+	answer := func(first, second [][]byte) fakeGuest {
+		return func(c *fakeConn, _ io.Writer) {
+			for c.nextRun() {
+				for _, id := range c.req.Cases {
+					c.start(id)
+					r := result(first, second)
+					if !guest.IsPair(c.req.Driver) {
+						own := r.By(c.req.Driver)
+						r = *own
+					}
+					_ = c.Send(guest.KindResult, r)
+				}
+				c.done()
+			}
+		}
+	}
+	dies := func(c *fakeConn, console io.Writer) {
+		if c.nextRun() {
+			c.start(c.req.Cases[0])
+			fmt.Fprintln(console, "[    1.0] BUG: kernel NULL pointer dereference")
+		}
+	}
+	fine := [][]byte{good}
+	for _, row := range []struct {
+		name   string
+		guests []fakeGuest
+		kmod   string // why it does not work
+		want   map[string]string
+	}{
+		{name: "all is well", guests: []fakeGuest{answer(fine, fine)}, want: map[string]string{"ebpf": "pass", "kmod": "pass", pair: "pass"}},
+		{name: "one driver is wrong", guests: []fakeGuest{answer(fine, [][]byte{bad})},
+			want: map[string]string{"ebpf": "pass", "kmod": "fail param", pair: "fail drivers-differ"}},
+		{name: "both are wrong in the same way", guests: []fakeGuest{answer([][]byte{bad}, [][]byte{bad})},
+			want: map[string]string{"ebpf": "fail param", "kmod": "fail param", pair: "pass"}},
+		{name: "one driver loses an event, thrice", guests: []fakeGuest{answer(nil, fine)},
+			want: map[string]string{"ebpf": "fail missing-event", "kmod": "pass", pair: "fail drivers-differ"}},
+		{name: "one driver does not load", guests: []fakeGuest{answer(fine, nil)}, kmod: "no such module",
+			want: map[string]string{"ebpf": "pass", "kmod": "fail driver", pair: "fail driver"}},
+		{name: "one driver kills the kernel", guests: []fakeGuest{dies, answer(fine, nil), dies},
+			want: map[string]string{"ebpf": "pass", "kmod": "fail crash", pair: "fail crash"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{works}, Kernels: []Kernel{{Name: "6.12", Arch: "amd64"}}}
+			require.NoError(t, o.setDefaults())
+			o.Log = t.Logf
+			raw := 0
+			o.OnResult = func(_ Kernel, driver string, r *guest.CaseResult) {
+				raw++
+				require.NotNil(t, r)
+			}
+			rep := newReport(o)
+			l := &fakeLauncher{t: t, guests: row.guests, hello: guest.Hello{Release: "6.12.1", Arch: "amd64",
+				Drivers: []guest.DriverState{{Name: "ebpf"}, {Name: "kmod", Error: row.kmod}}}}
+			p := piece{0, o.Drivers, 1, o.Cases}
+			require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], p, l, true))
+			rep.finish()
+			got := map[string]string{}
+			for _, r := range rep.Results {
+				text := string(r.Status)
+				if r.Class != "" {
+					text += " " + r.Class
+				}
+				require.NotContains(t, got, r.Driver, "one verdict each")
+				got[r.Driver] = text
+			}
+			require.Equal(t, row.want, got)
+			require.Equal(t, len(row.guests), l.started)
+			require.Equal(t, 1, raw, "each result is told of once")
+		})
+	}
+}
+
+func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
+	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"},
+		Kernels: []Kernel{{Name: "6.12", Module: "scap.ko"}, {Name: "7.0", NoModule: "no headers"}}}
+	rep := newReport(o)
+	pieces := plan(o)
+	rep.expect(pieces)
+	require.Equal(t, 6, rep.total)
+	require.Equal(t, []piece{{0, o.Drivers, 1, o.Cases}, {1, []string{"ebpf"}, 1, o.Cases}}, skipWithoutModule(rep, o.Kernels, pieces))
+	require.Len(t, rep.Results, 2)
+	for _, r := range rep.Results {
+		require.Equal(t, "7.0", r.Kernel)
+		require.Equal(t, Skip, r.Status)
+		require.Equal(t, "no module: no headers", r.Reason)
+	}
+	o.Drivers = []string{"kmod"}
+	require.Len(t, skipWithoutModule(rep, o.Kernels, plan(o)), 1)
+}
+
+var _ launcher = failingLauncher{}
+
+// failingLauncher never brings up a guest.
+type failingLauncher struct{}
+
+func (failingLauncher) launch(context.Context) (*session, error) {
+	return nil, errors.New("no machine")
+}
+
+func TestWithoutAGuestEveryDriverFails(t *testing.T) {
+	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"}, Kernels: []Kernel{{Name: "6.12"}}}
+	require.NoError(t, o.setDefaults())
+	rep := newReport(o)
+	require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], piece{0, o.Drivers, 1, o.Cases}, failingLauncher{}, true))
+	require.Len(t, rep.Results, 3)
+	for _, r := range rep.Results {
+		require.Equal(t, ClassBoot, r.Class)
+	}
+}
