@@ -170,6 +170,10 @@ func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 		require.Equal(t, Skip, r.Status)
 		require.Equal(t, "no module: no headers", r.Reason)
 	}
+	o.Kernels[1].ModuleError = "error: no such member"
+	skipWithoutModule(rep, o.Kernels, pieces)
+	require.Equal(t, Fail, rep.Results[3].Status, "a module that does not compile is no excuse")
+	require.Equal(t, ClassBuild, rep.Results[3].Class)
 	o.Drivers = []string{"kmod"}
 	require.Len(t, skipWithoutModule(rep, o.Kernels, plan(o)), 1)
 }

@@ -36,6 +36,8 @@ type Kernel struct {
 	// For the kmod driver: the module built for this kernel, or why there is none.
 	Module   string `json:"-"`
 	NoModule string `json:"-"`
+	// ModuleError says why a module that could be there is not: it did not compile.
+	ModuleError string `json:"-"`
 }
 
 // Series is one line of kernels.yaml.

@@ -15,6 +15,7 @@ const (
 // with what came has its own.
 const (
 	ClassBoot    = "boot"    // the guest did not become ready
+	ClassBuild   = "build"   // the kernel module did not compile
 	ClassDriver  = "driver"  // the driver did not load or attach
 	ClassCrash   = "crash"   // the guest died while the case ran
 	ClassHang    = "hang"    // the guest stopped answering while the case ran

@@ -292,7 +292,8 @@ func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, 
 	return all, nil
 }
 
-// skipWithoutModule takes out what needs the kernel module where there is none.
+// skipWithoutModule takes out what needs the kernel module where there is none,
+// which is a failure when there could be one.
 func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
 	var kept []piece
 	for _, p := range pieces {
@@ -306,8 +307,12 @@ func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
 			if slices.Contains(rest, d) {
 				continue
 			}
+			v := Verdict{Status: Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")}
+			if k.ModuleError != "" {
+				v = Verdict{Status: Fail, Class: ClassBuild, Reason: k.ModuleError}
+			}
 			for _, id := range p.ids {
-				rep.add(k, d, id, nil, Verdict{Status: Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")})
+				rep.add(k, d, id, nil, v)
 			}
 		}
 		if p.drivers = rest; len(rest) > 0 {

@@ -237,7 +237,7 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		case ctx.Err() != nil:
 			return environment(ctx.Err())
 		case errors.As(err, &broken):
-			return found(err)
+			k.ModuleError = err.Error()
 		case err != nil: // no headers, or no way to get them
 			k.NoModule = err.Error()
 			o.Log("kernel %s: no module: %v", k.Name, err)
