@@ -37,7 +37,8 @@ func newEventsCmd() *cobra.Command {
 		Short: "List the event types with their params",
 		Long: `List the event types with their params: code, direction, name, and name and type of
 each param. Codes from 32768 on are those that only this project has.`,
-		Example: "  scap events openat connect",
+		Example:           "  scap events openat connect",
+		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			docs := []eventDoc{}
 			for info := range event.All() {

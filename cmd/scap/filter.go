@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -15,7 +17,6 @@ const filterHelp = "FILTER is any number of event names and of pids: events of o
 
 // filter keeps events by name and by pid.
 type filter struct {
-	names []string
 	types []bool // by event code; nil: all
 	pids  []uint64
 }
@@ -37,6 +38,18 @@ func parseFilter(args []string) (*filter, error) {
 	return f, nil
 }
 
+// completeEvents completes the names of events.
+func completeEvents(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	for info := range event.All() {
+		if info.Flags&(event.Unused|event.OldVersion) == 0 {
+			names = append(names, info.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+}
+
 func (f *filter) addName(name string) error {
 	known := false
 	for info := range event.All() {
@@ -51,7 +64,6 @@ func (f *filter) addName(name string) error {
 	if !known {
 		return usage(fmt.Errorf("unknown event %q (scap events lists them all)", name))
 	}
-	f.names = append(f.names, name)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -352,11 +353,101 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
+func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
+	all := selection(&filter{}, true)
+	require.True(t, all.All)
+	require.True(t, all.Enter)
+	require.Empty(t, all.Syscalls)
+	require.Contains(t, all.Tracepoints, "sched_switch")
+	require.NotContains(t, all.Tracepoints, "page_fault_user")
+
+	f, err := parseFilter([]string{"pread"})
+	require.NoError(t, err)
+	some := selection(f, false)
+	require.False(t, some.All)
+	require.Contains(t, some.Syscalls, "pread64", "the call behind the event")
+	require.Subset(t, some.Syscalls, []string{"clone", "clone3", "execve", "openat", "close", "dup2"})
+	require.NotContains(t, some.Syscalls, "pwrite64")
+	require.Equal(t, []string{"sched_process_exit"}, some.Tracepoints)
+
+	f, err = parseFilter([]string{"switch,page_fault"})
+	require.NoError(t, err)
+	traced := selection(f, false).Tracepoints
+	require.Contains(t, traced, "sched_switch")
+	if runtime.GOARCH == "amd64" {
+		require.Subset(t, traced, []string{"page_fault_user", "page_fault_kernel"})
+	}
+
+	f, err = parseFilter([]string{"syscall"})
+	require.NoError(t, err)
+	require.True(t, selection(f, false).All, "generic events are of any call")
+}
+
+func TestRecordWithoutTheKernelModuleSaysSo(t *testing.T) {
+	code, stdout, stderr := runCommand(t, "record", "--driver", "kmod", "--module", "nosuchmodule")
+	require.Equal(t, exitEnvironment, code)
+	require.Empty(t, stdout)
+	if runtime.GOOS == "linux" {
+		require.Contains(t, stderr, "the kernel module nosuchmodule is not loaded")
+	}
+}
+
+func TestEventsTooLargeForAFileAreCounted(t *testing.T) {
+	src := scaptest.New()
+	for _, size := range []int{1<<16 - 54, 3} {
+		src.Add(mustEvent(t, event.TypeReadExit, start, 10, func(b *event.Builder) {
+			b.AddInt64(int64(size))
+			b.Add(make([]byte, size))
+			b.AddInt64(3)
+			b.AddUint32(uint32(size))
+		}, 4).Bytes(), 0)
+	}
+	file, err := savefile.Create(filepath.Join(t.TempDir(), "r.scap"), savefile.FileOptions{})
+	require.NoError(t, err)
+	var talk bytes.Buffer
+	rec := &recorder{f: &filter{}, names: newThreads(nil), file: file, err: &talk, start: time.Now()}
+	require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
+	require.NoError(t, rec.close())
+	rec.summary(src)
+	require.Contains(t, talk.String(), "1 lost (1 too large)\n")
+	require.Equal(t, uint64(1), file.Events())
+}
+
+func TestLongBuffersAreCut(t *testing.T) {
+	long := strings.Repeat("x", 81)
+	path := mustCapture(t, savefile.FileOptions{}, mustEvent(t, event.TypeReadExit, start, 10, func(b *event.Builder) {
+		b.AddInt64(81)
+		b.Add([]byte(long))
+		b.AddInt64(3)
+		b.AddUint32(81)
+	}, 4), mustEvent(t, event.TypeReadExit, start, 10, func(b *event.Builder) {
+		b.AddInt64(80)
+		b.Add([]byte(long[:80]))
+		b.AddInt64(3)
+		b.AddUint32(80)
+	}, 4))
+	out := mustRun(t, "read", "-r", path)
+	require.Contains(t, out, " data="+long[:77]+"... fd=")
+	require.Contains(t, out, " data="+long[:80]+" fd=")
+	require.Contains(t, mustRun(t, "read", "-v", "-r", path), " data="+long+" fd=")
+	require.Contains(t, mustRun(t, "read", "--json", "-r", path), `"data":"`+long+`"`)
+}
+
+func TestAThreadKeepsItsNameWhereAnEventHasNone(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, cloneEvent(t, start, 10, 11, 10, "", 0))
+	require.Contains(t, mustRun(t, "read", "-r", path), " first (10) < clone ")
+}
+
 func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 	for _, test := range []struct {
-		filter []string
-		want   uint64
-	}{{nil, 11}, {[]string{"prctl"}, 1}} {
+		filter       []string
+		self         uint64
+		kept, hidden uint64
+	}{
+		{kept: 11},
+		{filter: []string{"prctl"}, kept: 1, hidden: 8}, // all but read, the unknown one change the state
+		{self: 11, kept: 9},
+	} {
 		src := scaptest.New()
 		src.Poison = true
 		for _, ev := range someEvents(t) {
@@ -370,21 +461,26 @@ func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 		file, err := savefile.Create(path, savefile.FileOptions{})
 		require.NoError(t, err)
 		var talk bytes.Buffer
-		rec := &recorder{f: f, names: newThreads(nil), file: file, err: &talk, progress: true, start: time.Now().Add(-time.Hour)}
+		rec := &recorder{f: f, names: newThreads(nil), file: file, err: &talk, progress: true, self: test.self, start: time.Now().Add(-time.Hour)}
 		require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
 		require.NoError(t, rec.close())
 		rec.summary(src)
-		require.Equal(t, test.want, rec.events)
+		require.Equal(t, test.kept, rec.events)
 		require.Contains(t, talk.String(), "3 lost (2 ring full, 1 CPU without ring)\n")
 		require.Contains(t, talk.String(), "events, ", "progress is shown")
 		r, err := savefile.Open(path, savefile.Options{})
 		require.NoError(t, err)
-		n := uint64(0)
-		for _, err := range scap.Events(r) {
+		kept, hidden := uint64(0), uint64(0)
+		for ev, err := range scap.Events(r) {
 			require.NoError(t, err)
-			n++
+			if ev.Hidden() {
+				hidden++
+			} else {
+				kept++
+			}
 		}
-		require.Equal(t, test.want, n)
+		require.Equal(t, test.kept, kept)
+		require.Equal(t, test.hidden, hidden)
 	}
 }
 

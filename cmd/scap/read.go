@@ -17,15 +17,18 @@ import (
 
 // textFlags say how events are printed.
 type textFlags struct {
-	json, all bool
-	time      string
-	count     uint64
+	json, all, whole bool
+
+	time  string
+	count uint64
 }
 
 func (t *textFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&t.json, "json", false, "one JSON object per event")
 	cmd.Flags().BoolVar(&t.all, "all", false, "also events that only serve the state")
+	cmd.Flags().BoolVarP(&t.whole, "verbose", "v", false, "buffers in full; a line shows their first 80 bytes")
 	cmd.Flags().StringVarP(&t.time, "time", "t", timeStyles[0], "time of an event: "+strings.Join(timeStyles, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("time", cobra.FixedCompletions(timeStyles, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after so many events; 0: never")
 }
 
@@ -34,7 +37,7 @@ func (t *textFlags) printer(out io.Writer, names *threads) (*printer, error) {
 	if style < 0 {
 		return nil, usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
 	}
-	return &printer{out: out, json: t.json, all: t.all, time: timeStyles[style], names: names}, nil
+	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: timeStyles[style], names: names}, nil
 }
 
 func newReadCmd() *cobra.Command {
@@ -48,7 +51,8 @@ func newReadCmd() *cobra.Command {
 direction, name, arguments. FILE may be - for standard input.
 
 ` + filterHelp,
-		Example: "  scap read -r trace.scap openat 1234",
+		Example:           "  scap read -r trace.scap openat 1234",
+		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := parseFilter(args)
 			if err != nil {

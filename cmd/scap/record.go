@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/scap"
-	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -23,10 +21,10 @@ import (
 
 type recordOptions struct {
 	path     string
-	driver   string
 	root     string
 	duration time.Duration
-	live     ebpf.Options
+	self     bool
+	source   sourceFlags
 	write    writeFlags
 	text     textFlags
 }
@@ -37,72 +35,42 @@ func newRecordCmd() *cobra.Command {
 		Use:   "record [-w FILE] [FILTER...]",
 		Short: "Capture the events of this machine",
 		Long: `Capture the events of this machine: into a file, which begins with the state of the
-machine, or as text. Ends with SIGINT, and with a summary.
+machine, or as text. Ends with SIGINT, and with a summary. A file also gets the events
+that the filter leaves out but that change the state, marked as such: scap read shows
+them with --all.
 
 ` + filterHelp,
-		Example: "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5",
+		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",
+		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := parseFilter(args)
 			if err != nil {
 				return err
 			}
-			if o.driver != "ebpf" {
-				if o.driver == "kmod" {
-					return lacking(errors.New("--driver kmod: this build has no kernel module source"))
-				}
-				return usage(fmt.Errorf("--driver %s: ebpf or kmod", o.driver))
+			if err := o.source.check(); err != nil {
+				return err
 			}
 			return o.run(cmd, f)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&o.path, "write", "w", "", "the capture file; -: standard output")
-	fl.StringVar(&o.driver, "driver", "ebpf", "ebpf or kmod")
 	fl.StringVar(&o.root, "root", "", "where the machine's root is seen, as from a container; its state is taken there")
 	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after so long")
-	fl.IntVarP(&o.live.Snaplen, "snaplen", "s", 0, "bytes of payload an event has at most")
-	fl.IntVar(&o.live.RingSize, "ring-size", 0, "bytes of each ring, a power of two")
-	fl.BoolVar(&o.live.DropFailed, "drop-failed", false, "no events of system calls that fail")
-	fl.BoolVar(&o.live.Enter, "enter", false, "also the enter events that some system calls have")
+	fl.BoolVar(&o.self, "self", false, "also the events of this command itself")
+	o.source.add(cmd)
 	o.write.add(cmd)
 	o.text.add(cmd)
 	return cmd
 }
 
-// selectEvents asks the driver for what the filter keeps; tracepoints whose
-// events change the state come along, so that names stay right.
-func selectEvents(opts *ebpf.Options, names []string) {
-	if len(names) == 0 {
-		opts.All = true
-		opts.Tracepoints = nil
-		for _, tp := range ebpf.Tracepoints() {
-			// Page faults alone would be most of the capture.
-			if !strings.HasPrefix(tp, "page_fault") {
-				opts.Tracepoints = append(opts.Tracepoints, tp)
-			}
-		}
-		return
-	}
-	for _, name := range names {
-		if slices.Contains(ebpf.Tracepoints(), name) {
-			opts.Tracepoints = append(opts.Tracepoints, name)
-		} else {
-			opts.Syscalls = append(opts.Syscalls, name)
-		}
-	}
-}
-
 func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 	ctx := cmd.Context()
-	selectEvents(&o.live, f.names)
-	src, err := ebpf.Open(o.live)
+	src, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
 	if err != nil {
 		return lacking(err)
 	}
 	defer src.Close()
-	for _, r := range src.Refused() {
-		fmt.Fprintln(cmd.ErrOrStderr(), "not captured:", r)
-	}
 	state, err := proc.Scan(proc.Options{Root: o.root})
 	if err != nil {
 		return lacking(err)
@@ -123,6 +91,9 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, o.duration)
 		defer stop()
+	}
+	if !o.self {
+		rec.self = uint64(os.Getpid())
 	}
 	rec.count = o.text.count
 	rec.start = time.Now()
@@ -155,7 +126,9 @@ type recorder struct {
 	err      io.Writer
 	progress bool
 	start    time.Time
+	self     uint64 // process whose events are left out; 0: none
 	events   uint64 // kept
+	tooLarge uint64 // of them, for the file
 	count    uint64
 
 	lastShown  time.Time
@@ -165,7 +138,7 @@ type recorder struct {
 func (r *recorder) run(ctx context.Context, src scap.Source) error {
 	evs := make([]event.Event, 256)
 	tick := r.start
-	for ctx.Err() == nil {
+	for batch := 0; ctx.Err() == nil; batch++ {
 		n, err := src.ReadBatch(evs)
 		if err != nil && !errors.Is(err, scap.ErrTimeout) {
 			return err
@@ -176,7 +149,7 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 			return err
 		}
 		// A full batch says there is more: the clock can wait.
-		if n < len(evs) || r.events&0xfff == 0 {
+		if n < len(evs) || batch&15 == 0 {
 			if now := time.Now(); now.Sub(tick) >= time.Second {
 				tick = now
 				if err := r.flush(); err != nil {
@@ -190,20 +163,23 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 }
 
 func (r *recorder) keep(evs []event.Event) error {
-	if r.file != nil && r.f.types == nil && r.f.pids == nil && r.count == 0 {
-		r.events += uint64(len(evs))
-		return r.file.WriteBatch(evs)
-	}
 	for i := range evs {
 		ev := &evs[i]
 		r.names.apply(ev)
-		if r.f.keep(ev, r.names) {
+		switch {
+		case r.self != 0 && r.names.get(ev.TID()).pid == r.self:
+			// What writing an event makes would make the next one.
+		case r.f.keep(ev, r.names):
 			r.events++
 			if err := r.put(ev); err != nil {
 				return err
 			}
 			if r.events == r.count {
 				return errStop
+			}
+		default:
+			if err := r.leaveOut(ev); err != nil {
+				return err
 			}
 		}
 		r.names.gone(ev)
@@ -213,12 +189,29 @@ func (r *recorder) keep(evs []event.Event) error {
 
 func (r *recorder) put(ev *event.Event) error {
 	if r.file != nil {
-		return r.file.Write(ev)
+		err := r.file.Write(ev)
+		if errors.Is(err, event.ErrTooLarge) {
+			// A driver's limit is a little above that of files.
+			r.tooLarge++
+			err = nil
+		}
+		return err
 	}
 	if !r.text.shown(ev) {
 		return nil
 	}
 	return r.text.print(r.events, ev)
+}
+
+// leaveOut does with ev what the filter wants: a file has it for the state when it
+// changes that.
+func (r *recorder) leaveOut(ev *event.Event) error {
+	info := ev.Info()
+	if r.file == nil || info == nil || info.Flags&event.ModifiesState == 0 {
+		return nil
+	}
+	ev.SetHidden(true)
+	return r.put(ev)
 }
 
 func (r *recorder) flush() error {
@@ -239,7 +232,7 @@ func (r *recorder) showProgress(src scap.Source, now time.Time) {
 	if !r.progress || r.file == nil {
 		return
 	}
-	st, _ := src.Stats()
+	st, _ := r.stats(src)
 	since := now.Sub(r.lastShown)
 	if r.lastShown.IsZero() {
 		since = now.Sub(r.start)
@@ -253,7 +246,7 @@ func (r *recorder) summary(src scap.Source) {
 	if r.progress && !r.lastShown.IsZero() {
 		fmt.Fprint(r.err, "\r\x1b[K")
 	}
-	st, err := src.Stats()
+	st, err := r.stats(src)
 	elapsed := time.Since(r.start)
 	fmt.Fprintf(r.err, "%d events in %s (%.0f/s)", r.events, elapsed.Round(time.Millisecond), float64(r.events)/elapsed.Seconds())
 	if r.file != nil {
@@ -264,6 +257,13 @@ func (r *recorder) summary(src scap.Source) {
 		return
 	}
 	fmt.Fprintf(r.err, ", %s\n", drops(st.Drops))
+}
+
+// stats are those of src, with what the file did not take.
+func (r *recorder) stats(src scap.Source) (scap.Stats, error) {
+	st, err := src.Stats()
+	st.Drops.TooLarge += r.tooLarge
+	return st, err
 }
 
 func drops(d scap.Drops) string {

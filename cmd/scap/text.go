@@ -24,6 +24,7 @@ type printer struct {
 	json  bool
 	time  string // absolute, relative, delta, epoch, full
 	all   bool   // also what only serves the state
+	whole bool   // buffers, however long
 	names *threads
 	first uint64 // timestamp of the first event
 	last  uint64 // of the one before
@@ -91,7 +92,7 @@ func (p *printer) appendLine(num uint64, ev *event.Event) {
 		b = append(b, info.Name...)
 		if ev.NumParams() > 0 {
 			b = append(b, ' ')
-			b = ev.AppendArgs(b)
+			b = p.appendArgs(b, ev, info)
 		}
 	} else {
 		b = append(b, "unknown("...)
@@ -99,6 +100,34 @@ func (p *printer) appendLine(num uint64, ev *event.Event) {
 		b = append(b, ')')
 	}
 	p.buf = append(b, '\n')
+}
+
+// maxBuffer is how much of a buffer a line shows.
+const maxBuffer = 80
+
+// appendArgs is [event.Event.AppendArgs] with long buffers cut.
+func (p *printer) appendArgs(b []byte, ev *event.Event, info *event.Info) []byte {
+	if p.whole {
+		return ev.AppendArgs(b)
+	}
+	for i, v := range ev.Params() {
+		if i == len(info.Params) {
+			break
+		}
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		par := &info.Params[i]
+		b = append(b, par.Name...)
+		b = append(b, '=')
+		if par.Type == event.ParamBytebuf && len(v) > maxBuffer {
+			const dots = "..."
+			b = append(par.AppendArg(b, v[:maxBuffer-len(dots)]), dots...)
+			continue
+		}
+		b = par.AppendArg(b, v)
+	}
+	return b
 }
 
 // genericName is the name of the call that a generic event stands for: by its

@@ -98,6 +98,9 @@ func (t *threads) apply(ev *event.Event) {
 
 func (t *threads) set(tid uint64, comm []byte, pid uint64) {
 	old := t.byTID[tid]
+	if len(comm) == 0 { // it could not be read
+		comm = old.comm
+	}
 	t.byTID[tid] = thread{append(old.comm[:0:cap(old.comm)], comm...), pid}
 }
 

@@ -10,16 +10,20 @@ import (
 	"github.com/scaplab/scaplab/scap/savefile"
 )
 
-// noValues is the round in which all params whose size varies are empty. sysdig
-// and tshark do not accept all numbers without a value, drivers send none.
-const noValues = 3
+// Rounds that are not like the others: all params whose size varies are empty
+// (sysdig and tshark do not accept all numbers without a value, drivers send none);
+// plain numbers have their highest bit set.
+const (
+	noValues = 3
+	highest  = 4
+)
 
 // makeCapture writes events of every type that libs 0.23 shows, several of each,
 // which differ in their values.
 func makeCapture(path string) error {
 	state := &proc.State{
 		Machine: proc.Machine{NumCPUs: 4, Memory: 1 << 33, Hostname: "made", BootTime: 1_699_999_000e9},
-		Threads: []proc.Thread{{TID: 100, PID: 100, PTID: 1, SID: 100, VPGID: 100, PGID: 100, VTID: 100, VPID: 100, Comm: "made", Exe: "made", CWD: "/", FDLimit: 1024}},
+		Threads: []proc.Thread{{TID: 100, PID: 100, SID: 100, VPGID: 100, PGID: 100, VTID: 100, VPID: 100, Comm: "made", Exe: "made", CWD: "/", FDLimit: 1024}},
 	}
 	w, err := savefile.Create(path, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state}})
 	if err != nil {
@@ -31,7 +35,7 @@ func makeCapture(path string) error {
 		if info.Flags&(event.Unused|event.OldVersion) != 0 || info.Code >= sysdigTypes || info.Source&(event.SourceSyscall|event.SourceTracepoint) == 0 {
 			continue
 		}
-		for round := range noValues + 1 {
+		for round := range highest + 1 {
 			ts += 1001
 			b.Begin(info.Code, ts, 100, len(info.Params))
 			for i := range info.Params {
@@ -61,6 +65,9 @@ func value(p *event.ParamInfo, i, round int) []byte {
 		n = uint64(p.Flags.Values[(i+round*3)%len(p.Flags.Values)].Value)
 	}
 	if size, fixed := p.Type.Size(); fixed {
+		if round == highest && p.Type <= event.ParamUint64 {
+			n |= 1 << (8*size - 1)
+		}
 		if round == 1 && i == 0 && (p.Type == event.ParamErrno || p.Type == event.ParamFD || p.Type == event.ParamPID) {
 			n = ^uint64(1) // -2: ENOENT
 		}
@@ -70,9 +77,13 @@ func value(p *event.ParamInfo, i, round int) []byte {
 		v := binary.LittleEndian.AppendUint64(nil, n)
 		return append(v, make([]byte, 8)...)[:size]
 	}
+	if p.Name == "comm" {
+		return []byte("made\x00") // no process is without a name
+	}
 	if round == noValues {
 		return nil
 	}
+	round %= noValues
 	switch p.Type {
 	case event.ParamSockaddr:
 		return [][]byte{

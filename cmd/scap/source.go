@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/ebpf"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/kmod"
+)
+
+// sourceFlags say what captures, and what of it.
+type sourceFlags struct {
+	driver     string
+	module     string
+	snaplen    int
+	ringSize   int
+	dropFailed bool
+	enter      bool
+}
+
+var drivers = []string{"ebpf", "kmod"}
+
+func (s *sourceFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.driver, "driver", drivers[0], "ebpf: programs loaded for the capture; kmod: the kernel module, which must be loaded")
+	f.StringVar(&s.module, "module", kmod.DefaultName, "with --driver kmod: the module's name")
+	f.IntVarP(&s.snaplen, "snaplen", "s", 0, fmt.Sprintf("bytes of payload an event has at most; 0: %d", driver.SnaplenDefault))
+	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two; 0: as the driver has it")
+	f.BoolVar(&s.dropFailed, "drop-failed", false, "no events of system calls that fail")
+	f.BoolVar(&s.enter, "enter", false, "also the enter events that some system calls have")
+	_ = cmd.RegisterFlagCompletionFunc("driver", cobra.FixedCompletions(drivers, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// check tells whether the flags can be meant.
+func (s *sourceFlags) check() error {
+	if !slices.Contains(drivers, s.driver) {
+		return usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))
+	}
+	return nil
+}
+
+// open starts the capture of what sel has. compat: no events that only this
+// project has, where the driver can do without. What is not captured is told.
+func (s *sourceFlags) open(sel driver.Selection, compat bool, talk io.Writer) (scap.Source, error) {
+	if s.driver == "kmod" {
+		src, err := kmod.Open(kmod.Options{
+			Name: s.module, All: sel.All, Syscalls: sel.Syscalls, Tracepoints: sel.Tracepoints, Enter: sel.Enter,
+			Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed, Reference: compat,
+		})
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("the kernel module %s is not loaded (scaplab build kmod makes it, insmod loads it): %w", s.module, err)
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("the kernel module's devices are for root: %w", err)
+		case err != nil:
+			return nil, err
+		}
+		return src, nil
+	}
+	src, err := ebpf.Open(ebpf.Options{
+		All: sel.All, Syscalls: sel.Syscalls, Tracepoints: sel.Tracepoints, Enter: sel.Enter,
+		Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range src.Refused() {
+		fmt.Fprintln(talk, "not captured:", r)
+	}
+	return src, nil
+}
+
+// selection is what the driver is asked for: the events that f keeps, and those
+// that change the state, without which names would soon be wrong.
+func selection(f *filter, enter bool) driver.Selection {
+	sel := driver.Selection{Enter: enter, All: f.types == nil || f.types[event.TypeGenericExit]}
+	wanted := func(t event.Type) bool {
+		if f.types != nil && f.types[t] {
+			return true
+		}
+		info := event.Lookup(t)
+		return info != nil && info.Flags&event.ModifiesState != 0
+	}
+	if sel.All {
+		for _, tp := range driver.Tracepoints() {
+			// Page faults alone would be most of the capture.
+			if !strings.HasPrefix(tp, "page_fault") {
+				sel.Tracepoints = append(sel.Tracepoints, tp)
+			}
+		}
+	}
+	for i := range driver.Events {
+		e := &driver.Events[i]
+		if !wanted(event.Type(e.Code)) {
+			continue
+		}
+		for _, call := range e.Calls {
+			if !sel.All && !slices.Contains(sel.Syscalls, call.Name) {
+				sel.Syscalls = append(sel.Syscalls, call.Name)
+			}
+		}
+		// One event for the page faults of both modes.
+		for _, tp := range []string{e.From, strings.Replace(e.From, "_user", "_kernel", 1)} {
+			if slices.Contains(driver.Tracepoints(), tp) && !slices.Contains(sel.Tracepoints, tp) {
+				sel.Tracepoints = append(sel.Tracepoints, tp)
+			}
+		}
+	}
+	return sel
+}
