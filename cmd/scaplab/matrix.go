@@ -305,7 +305,13 @@ func environment(err error) error {
 	return lacking(err)
 }
 
-// talk writes lines to stderr, and a progress line under them on a terminal.
+// Progress is a line that is written anew on a terminal, and one now and then in a log.
+const (
+	terminalPace = 100 * time.Millisecond
+	logPace      = 30 * time.Second
+)
+
+// talk writes lines to stderr, and how far a run has come.
 type talk struct {
 	w        io.Writer
 	terminal bool
@@ -315,7 +321,7 @@ type talk struct {
 }
 
 func newTalk(w io.Writer) *talk {
-	t := &talk{w: w, mu: make(chan struct{}, 1)}
+	t := &talk{w: w, last: time.Now(), mu: make(chan struct{}, 1)}
 	if f, ok := w.(*os.File); ok {
 		st, err := f.Stat()
 		t.terminal = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
@@ -331,18 +337,25 @@ func (t *talk) say(format string, args ...any) {
 }
 
 func (t *talk) progress(p vmtest.Progress) {
-	if !t.terminal {
-		return
-	}
 	t.mu <- struct{}{}
 	defer func() { <-t.mu }()
-	if now := time.Now(); now.Sub(t.last) > 100*time.Millisecond {
-		t.last = now
-		t.clear()
-		line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Driver, p.Case)
-		fmt.Fprint(t.w, line[:min(len(line), 78)])
-		t.shown = true
+	pace := logPace
+	if t.terminal {
+		pace = terminalPace
 	}
+	now := time.Now()
+	if now.Sub(t.last) < pace {
+		return
+	}
+	t.last = now
+	line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Driver, p.Case)
+	if !t.terminal {
+		fmt.Fprintln(t.w, line)
+		return
+	}
+	t.clear()
+	fmt.Fprint(t.w, line[:min(len(line), 78)])
+	t.shown = true
 }
 
 // clear takes the progress line away.
