@@ -24,8 +24,6 @@ const (
 	// blameLimit is how many cases in a row may be held to have ended their
 	// guests though none of them was seen to begin. Then it is not the cases.
 	blameLimit = 3
-	// tryLimit is how often a case may lose an event or be late.
-	tryLimit = 3
 )
 
 // lane runs cases of one kernel under one driver, one after the other, over as
@@ -52,8 +50,6 @@ type lane struct {
 
 	pending []string
 	absent  []string
-	again   []string             // cases for another try, once the others are done
-	tries   map[string][]Verdict // what their earlier tries said
 	hello   *guest.Hello
 }
 
@@ -86,7 +82,6 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 			}
 		}
 		end := l.drive(ctx, s)
-		l.takeAgain()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -134,10 +129,10 @@ func (l *lane) welcome(s *session) {
 }
 
 func (l *lane) failAll(class, reason string) {
-	for _, id := range slices.Concat(l.pending, l.again, absentIDs(l.absent)) {
+	for _, id := range slices.Concat(l.pending, absentIDs(l.absent)) {
 		l.emit(id, nil, Verdict{Status: Fail, Class: class, Reason: reason})
 	}
-	l.pending, l.again, l.absent = nil, nil, nil
+	l.pending, l.absent = nil, nil
 }
 
 func absentIDs(syscalls []string) []string {
@@ -159,28 +154,7 @@ func (l *lane) settle(id string, r *guest.CaseResult, v Verdict) {
 		l.log("the guest reported %s, which was not asked for", id)
 		return
 	}
-	n := len(l.tries[id])
-	if r != nil && v.Status == Fail && mayPass(v) && n+1 < tryLimit {
-		if l.tries == nil {
-			l.tries = make(map[string][]Verdict)
-		}
-		l.tries[id] = append(l.tries[id], v)
-		l.again = append(l.again, id)
-		return
-	}
-	for _, try := range l.tries[id] {
-		l.note(fmt.Sprintf("%s: %s at try %d; an earlier one: %s: %s", id, v.Status, n+1, try.Class, firstLine(try.Reason)))
-	}
 	l.emit(id, r, v)
-}
-
-// takeAgain puts the cases that deserve another try on the list when nothing
-// else is left. A lost event or a late answer may be the doing of a loaded
-// machine; a wrong value never is, and has no other try. Each try is told.
-func (l *lane) takeAgain() {
-	if len(l.pending) == 0 {
-		l.pending, l.again = l.again, nil
-	}
 }
 
 // ending is why a guest ended before it was done.
@@ -199,7 +173,6 @@ func (l *lane) drive(ctx context.Context, s *session) (end ending) {
 		if !ok {
 			return end
 		}
-		l.takeAgain()
 	}
 	// A guest that does not go by itself is ended by finish.
 	_ = s.send(guest.KindQuit, struct{}{})

@@ -40,11 +40,7 @@ var targets = map[string]target{
 		// Each only leaves out waiting for hardware that is not there or a
 		// self-test; together a quarter of the boot. What would change the
 		// tested kernel (mitigations=off, nokaslr) measured as no gain at all.
-		// A guest that idles depends on one timer interrupt to wake it, and an
-		// emulated timer set for the next microsecond now and then misses its
-		// time on a loaded host: the guest then sleeps for ever. A periodic tick
-		// comes again.
-		args: []string{"nohz=off", "highres=off", "no_timer_check", "i8042.noaux", "i8042.nokbd", "cryptomgr.notests", "random.trust_cpu=on",
+		args: []string{"no_timer_check", "i8042.noaux", "i8042.nokbd", "cryptomgr.notests", "random.trust_cpu=on",
 			"raid=noautodetect", "8250.nr_uarts=2"},
 	},
 }

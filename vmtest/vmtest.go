@@ -539,28 +539,22 @@ func (w *wiring) verdict(driver string, r *guest.CaseResult) Verdict {
 	return judge(w.judges[driver], r)
 }
 
-// judge gives the verdict that decides whether the case gets another try: one
-// that a loaded machine cannot explain before one that it can, and that of the
-// comparison only when each driver is right, for else it differs because of that.
+// judge gives the first of the drivers' verdicts that is no pass, that of the
+// comparison last: when a driver is wrong they differ because of that.
 func (w *wiring) judge(r *guest.CaseResult) Verdict {
-	var worst Verdict
+	var v Verdict
 	for _, d := range w.drivers {
-		if guest.IsPair(d) {
-			continue
-		}
-		if v := w.verdict(d, r); worst.Status != Fail || v.Status == Fail && mayPass(worst) && !mayPass(v) {
-			worst = v
+		if !guest.IsPair(d) {
+			if v = w.verdict(d, r); v.Status == Fail {
+				return v
+			}
 		}
 	}
-	if i := slices.IndexFunc(w.drivers, guest.IsPair); i >= 0 && worst.Status != Fail {
+	if i := slices.IndexFunc(w.drivers, guest.IsPair); i >= 0 {
 		return w.verdict(w.drivers[i], r)
 	}
-	return worst
+	return v
 }
-
-// mayPass tells whether a failed case deserves another try: a lost event or a late answer may be the
-// doing of a loaded machine, a wrong value never is.
-func mayPass(v Verdict) bool { return v.Class == ClassMissing || v.Class == ClassTimeout }
 
 // emit reports a case for each of the drivers.
 func (w *wiring) emit(id string, r *guest.CaseResult, v Verdict) {

@@ -73,9 +73,13 @@ func newCollector(e engine, mark uint32) *collector {
 // keepLimit is the number of events kept of one case.
 const keepLimit = 20000
 
+// drainLimit is how long drain may go on: the reader waits with the very calls
+// that some cases capture, and each of its waits is then an event that ends the next.
+const drainLimit = 50 * time.Millisecond
+
 // drain reads what is there and returns when the source has nothing for now.
 func (c *collector) drain() {
-	for c.err == nil {
+	for start := time.Now(); c.err == nil && time.Since(start) < drainLimit; {
 		n, err := c.src.ReadBatch(c.batch)
 		for i := range c.batch[:n] {
 			c.take(&c.batch[i])
