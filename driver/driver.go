@@ -389,7 +389,7 @@ func (d *Driver) Set(s Settings) error {
 	if s.StatsdPort == 0 {
 		s.StatsdPort = StatsdPort
 	}
-	offset, err := bootOffset()
+	offset, err := BootOffset()
 	if err != nil {
 		return fmt.Errorf("read clocks: %w", err)
 	}

@@ -5,14 +5,44 @@ package driver
 import (
 	"math/bits"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// bootOffset is the time of boot, ns since the epoch: of several readings that
-// whose two clocks were read closest together.
-func bootOffset() (uint64, error) {
-	var best, offset int64 = 1 << 62, 0
+// bootReading is a reading of the time of boot, in ns since the epoch, and by how much it may be off.
+type bootReading struct{ ns, margin int64 }
+
+// or is this reading as long as the later one may be one of the same time, else the later one.
+func (r bootReading) or(later bootReading) bootReading {
+	if d := later.ns - r.ns; -r.margin-later.margin <= d && d <= r.margin+later.margin {
+		return r
+	}
+	return later
+}
+
+var boot struct {
+	sync.Mutex
+	last bootReading
+}
+
+// BootOffset is the time of boot in ns since the epoch, which drivers add to
+// times since boot. No reading of it is exact, but until somebody sets the clock each
+// call gives the same, so that all captures of a process agree.
+func BootOffset() (uint64, error) {
+	now, err := readBoot()
+	if err != nil {
+		return 0, err
+	}
+	boot.Lock()
+	defer boot.Unlock()
+	boot.last = boot.last.or(now)
+	return uint64(boot.last.ns), nil
+}
+
+// readBoot takes of several readings that whose two clocks were read closest together.
+func readBoot() (bootReading, error) {
+	best := bootReading{margin: 1 << 62}
 	for range 16 {
 		var before, wall, after unix.Timespec
 		for _, r := range []struct {
@@ -20,14 +50,14 @@ func bootOffset() (uint64, error) {
 			ts    *unix.Timespec
 		}{{unix.CLOCK_BOOTTIME, &before}, {unix.CLOCK_REALTIME, &wall}, {unix.CLOCK_BOOTTIME, &after}} {
 			if err := unix.ClockGettime(r.clock, r.ts); err != nil {
-				return 0, err
+				return bootReading{}, err
 			}
 		}
-		if gap := after.Nano() - before.Nano(); gap < best {
-			best, offset = gap, wall.Nano()-before.Nano()-gap/2
+		if half := (after.Nano() - before.Nano() + 1) / 2; half < best.margin {
+			best = bootReading{wall.Nano() - before.Nano() - half, half}
 		}
 	}
-	return uint64(offset), nil
+	return best, nil
 }
 
 func pageShift() int { return bits.TrailingZeros(uint(os.Getpagesize())) }

@@ -6,6 +6,7 @@ package driver
 
 import "errors"
 
-func bootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
+// BootOffset fails: there is no Linux kernel here.
+func BootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
 
 func pageShift() int { return 12 }

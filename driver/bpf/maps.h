@@ -157,7 +157,7 @@ static __always_inline u16 setting_statsd_port(struct filler *f)
 	return settings.statsd_port;
 }
 
-static __always_inline u64 boot_offset(void)
+static __always_inline u64 boot_offset(struct filler *f)
 {
 	return settings.boot_offset;
 }

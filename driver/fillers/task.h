@@ -193,7 +193,7 @@ static __always_inline u64 task_pidns_start(struct filler *f)
 	struct pid *pid = READ(task, thread_pid);
 	struct upid *own = upid_at(pid, READ(pid, level));
 
-	return boot_offset() + READ(own, ns, child_reaper, start_boottime);
+	return boot_offset(f) + READ(own, ns, child_reaper, start_boottime);
 }
 
 /* ---- cgroups */

@@ -32,12 +32,24 @@ static inline struct class *scap_class_create(const char *name)
 #define DEVNODE_ARG struct device
 #endif
 
-static inline void vma_no_write(struct vm_area_struct *vma)
-{
-#ifdef HAVE_VM_FLAGS_CLEAR /* bc292ab00f6c, 6.3 */
-	vm_flags_clear(vma, VM_MAYWRITE);
+#ifdef HAVE_TP_SWITCH_PREV_STATE /* 9c2136be0878, 5.18 */
+#define SWITCH_PREV_STATE , unsigned int prev_state
 #else
-	vma->vm_flags &= ~VM_MAYWRITE;
+#define SWITCH_PREV_STATE
+#endif
+
+#ifdef HAVE_TP_EXIT_GROUP_DEAD /* 7.2 has it, 6.12 not */
+#define EXIT_GROUP_DEAD , bool group_dead
+#else
+#define EXIT_GROUP_DEAD
+#endif
+
+static inline void vma_change_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
+{
+#ifdef HAVE_VM_FLAGS_MOD /* bc292ab00f6c, 6.3 */
+	vm_flags_mod(vma, set, clear);
+#else
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 #endif
 }
 

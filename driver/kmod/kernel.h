@@ -252,10 +252,12 @@ static inline void append_cgroup_path(struct filler *f, u64 address)
 	append_kernel_str(f, path, STRING_MAX);
 }
 
-/* ns from the boot clock's start to the epoch's. */
-static inline u64 boot_offset(void)
+/* ns from the boot clock's start to the epoch's: what the client has said, or what the kernel itself converts with. */
+static inline u64 boot_offset(struct filler *f)
 {
-	return ktime_get_real_ns() - ktime_get_boottime_ns();
+	u64 offset = READ_ONCE(f->set->boot_offset);
+
+	return offset ?: ktime_mono_to_any(0, TK_OFFS_REAL) - ktime_mono_to_any(0, TK_OFFS_BOOT);
 }
 
 /* The CPU that an event about CPUs is about. */

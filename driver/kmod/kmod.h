@@ -13,6 +13,7 @@
 #include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/types.h>
+#include <linux/build_bug.h>
 
 #define SCAP_SYSCALLS	      512	/* size of the interest table, part of the ABI */
 #define SCAP_SNAPLEN	      80	/* bytes of I/O data an event carries unless told otherwise */
@@ -61,6 +62,7 @@ struct ring_info {
 	u64 n_preemptions;
 	u64 n_context_switches;
 };
+static_assert(sizeof(struct ring_info) == 128);
 
 /*
  * The ring of one CPU for one consumer. Only that CPU writes, with preemption
@@ -74,6 +76,7 @@ struct ring {
 	u32 size;
 	u32 head;		/* ours: what info->head shows is a copy */
 	bool open;
+	bool used;		/* has been open before */
 	atomic_t busy;
 };
 
@@ -90,6 +93,7 @@ struct settings {
 	u16 port_start;
 	u16 port_end;
 	u16 statsd_port;
+	u64 boot_offset;	/* ns from the boot clock's start to the epoch's; 0: the kernel's own figure */
 };
 
 enum { HOTPLUG_NONE = -1, HOTPLUG_TOLD = -2 };
@@ -126,7 +130,8 @@ int tp_init(void);
 void tp_exit(void);
 int tp_enable(struct consumer *c, unsigned int tp);
 void tp_disable(struct consumer *c, unsigned int tp);
-void tp_disable_all(struct consumer *c);
+bool tp_put_all(struct consumer *c);
+void tp_wait(void);
 void tp_hits(long *hits, unsigned int cpus);
 
 #endif

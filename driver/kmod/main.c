@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The module: devices /dev/scapN, consumers, ioctls. What the events carry is in ../fillers. */
 #include <linux/cdev.h>
-#include <linux/cpu.h>
 #include <linux/device.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
@@ -45,6 +44,8 @@ enum {
 	IOC_DROPFAILED_OFF	= IOC(34),
 	/* Ours: from here on this consumer understands event codes from 0x8000 on. */
 	IOC_OWN_EVENTS		= IOC(200),
+	/* Ours: what to add to times since boot, so that several drivers say the same. 0: the kernel's own figure. */
+	IOC_BOOT_OFFSET		= IOC(201),
 };
 
 #define VERSION_OF(major, minor, patch) \
@@ -122,7 +123,11 @@ static void consumer_free(struct consumer *c)
 	kfree(c);
 }
 
-/* A consumer with rings for the CPUs that are on-line now. Called with consumer_mutex and CPUs held. */
+/*
+ * A consumer with rings for the CPUs that are on-line now. Called with
+ * consumer_mutex held. CPUs may come and go meanwhile: one without a ring is
+ * told to the consumer, one that has a ring and goes cannot be opened.
+ */
 static struct consumer *consumer_create(void)
 {
 	u32 size = READ_ONCE(g_buffer_bytes_dim);
@@ -161,13 +166,18 @@ static struct consumer *consumer_create(void)
 /* Every open starts the whole consumer afresh: this is what clients rely on. */
 static void consumer_reset(struct consumer *c)
 {
+	struct settings *s = &c->set;
+
 	bitmap_zero(c->syscalls, SCAP_SYSCALLS);
-	c->set = (struct settings){
-		.snaplen = SCAP_SNAPLEN,
-		.ratio = 1,
-		.statsd_port = SCAP_STATSD_PORT,
-		.own_events = c->set.own_events,
-	};
+	/* One by one: hits on the consumer's other CPUs are reading them, and divide by the ratio. */
+	WRITE_ONCE(s->dropping, false);
+	WRITE_ONCE(s->ratio, 1);
+	WRITE_ONCE(s->snaplen, SCAP_SNAPLEN);
+	WRITE_ONCE(s->dynamic_snaplen, false);
+	WRITE_ONCE(s->drop_failed, false);
+	WRITE_ONCE(s->port_start, 0);
+	WRITE_ONCE(s->port_end, 0);
+	WRITE_ONCE(s->statsd_port, SCAP_STATSD_PORT);
 	WRITE_ONCE(c->in_gap, 0);
 	WRITE_ONCE(c->marker, NULL);
 }
@@ -175,9 +185,10 @@ static void consumer_reset(struct consumer *c)
 /* Takes the consumer out of use. Called with consumer_mutex held. */
 static void consumer_remove(struct consumer *c)
 {
-	tp_disable_all(c);
 	list_del_rcu(&c->list);
-	/* A probe that another consumer keeps attached may still look at this one. */
+	if (tp_put_all(c))
+		tp_wait();
+	/* A probe that another consumer keeps attached may still look at this one; the wait above need not be for RCU. */
 	synchronize_rcu();
 	if (verbose)
 		pr_info(DEVICE_NAME ": consumer %d: closed\n", c->id->pid);
@@ -200,7 +211,6 @@ static int scap_open(struct inode *inode, struct file *file)
 	if (!h)
 		return -ENOMEM;
 
-	cpus_read_lock();
 	mutex_lock(&consumer_mutex);
 	c = consumer_find(current);
 	if (!c) {
@@ -221,9 +231,10 @@ static int scap_open(struct inode *inode, struct file *file)
 			consumer_remove(c);
 		goto out;
 	}
-	/* The ring may have been open before, and a hit still be writing to it. */
-	if (c->tps)
+	/* A hit from before its last close may still be writing to it. */
+	if (r->used)
 		synchronize_rcu();
+	r->used = true;
 	consumer_reset(c);
 	ring_reset(r);
 	WRITE_ONCE(r->open, true);
@@ -234,7 +245,6 @@ static int scap_open(struct inode *inode, struct file *file)
 	h = NULL;
 out:
 	mutex_unlock(&consumer_mutex);
-	cpus_read_unlock();
 	kfree(h);
 	return err;
 }
@@ -256,12 +266,9 @@ static int scap_release(struct inode *inode, struct file *file)
 static int scap_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct handle *h = file->private_data;
-	int err;
 
-	mutex_lock(&consumer_mutex);
-	err = ring_mmap(per_cpu_ptr(h->consumer->rings, h->cpu), vma);
-	mutex_unlock(&consumer_mutex);
-	return err;
+	/* No lock: memory of a ring stays what it is as long as a file is open, and the caller holds mmap_lock. */
+	return ring_mmap(per_cpu_ptr(h->consumer->rings, h->cpu), vma);
 }
 
 struct proc_entry {
@@ -416,6 +423,9 @@ static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long a
 	case IOC_OWN_EVENTS:
 		WRITE_ONCE(s->own_events, !!arg);
 		return 0;
+	case IOC_BOOT_OFFSET:
+		WRITE_ONCE(s->boot_offset, arg);
+		return 0;
 	}
 	return -ENOTTY;
 }
@@ -481,11 +491,6 @@ static int __init scap_init(void)
 	err = alloc_chrdev_region(&first_dev, 0, n + 1, DEVICE_NAME);
 	if (err)
 		goto no_region;
-	cdev_init(&cdev, &scap_fops);
-	cdev.owner = THIS_MODULE;
-	err = cdev_add(&cdev, first_dev, n);
-	if (err)
-		goto no_cdev;
 	class = scap_class_create(DEVICE_NAME);
 	if (IS_ERR(class)) {
 		err = PTR_ERR(class);
@@ -500,6 +505,12 @@ static int __init scap_init(void)
 			goto no_devices;
 		}
 	}
+	/* Last: from here on files can be opened, and a failure would leave them behind. */
+	cdev_init(&cdev, &scap_fops);
+	cdev.owner = THIS_MODULE;
+	err = cdev_add(&cdev, first_dev, n);
+	if (err)
+		goto no_devices;
 	pr_info(DEVICE_NAME ": %s, API %s\n", SCAPLAB_VERSION, persona);
 	return 0;
 
@@ -508,8 +519,6 @@ no_devices:
 		device_destroy(class, first_dev + cpu);
 	class_destroy(class);
 no_class:
-	cdev_del(&cdev);
-no_cdev:
 	unregister_chrdev_region(first_dev, n + 1);
 no_region:
 	tp_exit();
@@ -521,10 +530,10 @@ static void __exit scap_exit(void)
 	unsigned int cpu;
 
 	/* Open files hold a reference to the module: no consumer can be left here. */
+	cdev_del(&cdev);
 	for_each_possible_cpu(cpu)
 		device_destroy(class, first_dev + cpu);
 	class_destroy(class);
-	cdev_del(&cdev);
 	unregister_chrdev_region(first_dev, nr_cpu_ids + 1);
 	tp_exit();
 }

@@ -44,7 +44,7 @@ struct filler {
 };
 
 /* Where len more bytes go; NULL, and the event lost, when they do not fit. */
-static __always_inline u8 *room(struct filler *f, u32 len)
+static __always_inline u8 *room(struct filler *f, u64 len)
 {
 	if (f->full || len > f->cap - f->off) {
 		f->full = true;
@@ -92,8 +92,11 @@ static inline bool append_user(struct filler *f, u64 ptr, u64 len)
 /* A user string of at most max bytes with its NUL, cut; its length, 0 when it cannot be read. */
 static inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 {
-	u32 left = f->full ? 0 : f->cap - f->off;
-	u32 n = user_read_str(f->buf + f->off, ptr, min(max, left));
+	u32 left = f->full ? 0 : f->cap - f->off, n;
+
+	if (!left && max)
+		f->full = true; /* it may have been a string or none: who knows */
+	n = user_read_str(f->buf + f->off, ptr, min(max, left));
 
 	/* cut by the ring, not by the limit */
 	if (n && n == left && left < max)

@@ -4,6 +4,7 @@
  * The params come from the filler text that the eBPF driver compiles, too.
  */
 #include <linux/binfmts.h>
+#include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
@@ -56,7 +57,7 @@ struct kmod_event {
 /* The code that a generic event has for a native number. */
 static u16 syscall_id_of(u32 nr)
 {
-	u16 id = nr < SCAP_SYSCALLS ? syscall_ids[nr] : 0;
+	u16 id = nr < SCAP_SYSCALLS ? syscall_ids[array_index_nospec(nr, SCAP_SYSCALLS)] : 0;
 
 	return persona_10 || id <= PERSONA_8_IDS ? id : 0;
 }
@@ -299,7 +300,8 @@ static void record(struct hit *h)
 	const struct kmod_event *ev;
 	struct consumer *c;
 
-	h->ts = ktime_get_real_ns();
+	/* A fault in an NMI may have hit in the middle of the clock's update: the other reading would wait for its end. */
+	h->ts = unlikely(in_nmi()) ? ktime_get_real_fast_ns() : ktime_get_real_ns();
 	rcu_read_lock();
 	list_for_each_entry_rcu(c, &consumers, list) {
 		if (!wants(c, h->tp, h->nr))
@@ -379,6 +381,7 @@ static bool read_socketcall(struct call *call, const unsigned long *regs)
 
 	if (!which || which >= ARRAY_SIZE(socketcalls))
 		return false;
+	which = array_index_nospec(which, ARRAY_SIZE(socketcalls));
 	user_read(vector, (u32)regs[1], 4 * socketcalls[which].args);
 	for (i = 0; i < 6; i++)
 		call->arg[i] = vector[i];
@@ -405,6 +408,7 @@ static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, lon
 
 	if (nr < 0 || nr >= SCAP_SYSCALLS)
 		return false;
+	nr = array_index_nospec(nr, SCAP_SYSCALLS);
 	syscall_get_arguments(current, regs, arg);
 	for (i = 0; i < 6; i++)
 		any |= (u32)arg[i];
@@ -472,7 +476,10 @@ static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, 
 		if (!read_ia32_call(call, regs, nr, ret))
 			return false;
 	} else {
-		if (nr < 0 || nr >= SCAP_SYSCALLS || !wanted(tp, nr))
+		if (nr < 0 || nr >= SCAP_SYSCALLS)
+			return false;
+		nr = array_index_nospec(nr, SCAP_SYSCALLS);
+		if (!wanted(tp, nr))
 			return false;
 		syscall_get_arguments(current, regs, arg);
 		for (i = 0; i < 6; i++)

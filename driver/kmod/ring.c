@@ -29,6 +29,7 @@ int ring_alloc(struct ring *r, u32 size)
 	if (!r->tmp)
 		goto fail;
 	for (i = 0; i < n; i++) {
+		/* With __GFP_NORETRY a size that is too much fails, and nobody is killed for it. */
 		struct page *p = alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY);
 
 		if (!p)
@@ -53,9 +54,12 @@ void ring_free(struct ring *r)
 	if (r->buf)
 		vunmap(r->buf);
 	if (r->pages) {
-		for (i = 0; i < r->size / PAGE_SIZE; i++)
+		for (i = 0; i < r->size / PAGE_SIZE; i++) {
 			if (r->pages[i])
-				__free_page(r->pages[i]);
+				__free_page(r->pages[i]); /* or drop it: a client may have it mapped */
+			if (i % 1024 == 0)
+				cond_resched();
+		}
 		kvfree(r->pages);
 	}
 	kfree(r->tmp);
@@ -72,22 +76,16 @@ void ring_reset(struct ring *r)
 
 int ring_mmap(struct ring *r, struct vm_area_struct *vma)
 {
-	unsigned long len = vma->vm_end - vma->vm_start, addr = vma->vm_start;
-	unsigned long i;
-	int err;
+	unsigned long len = vma->vm_end - vma->vm_start;
+	unsigned long pages = len / PAGE_SIZE;
 
 	if (vma->vm_pgoff)
 		return -EIO;
 	if (len <= PAGE_SIZE)
-		return vm_insert_page(vma, addr, virt_to_page(r->info));
+		return vm_insert_page(vma, vma->vm_start, virt_to_page(r->info));
 	if (len != 2UL * r->size || (vma->vm_flags & VM_WRITE))
 		return -EIO;
 	/* A later mprotect must not make the events writable either. */
-	vma_no_write(vma);
-	for (i = 0; i < len / PAGE_SIZE; i++, addr += PAGE_SIZE) {
-		err = vm_insert_page(vma, addr, r->pages[i]);
-		if (err)
-			return err;
-	}
-	return 0;
+	vma_change_flags(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYWRITE);
+	return vm_insert_pages(vma, vma->vm_start, r->pages, &pages);
 }

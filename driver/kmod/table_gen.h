@@ -4,7 +4,7 @@
 #ifndef SCAP_KMOD_TABLE_GEN_H
 #define SCAP_KMOD_TABLE_GEN_H
 
-static const struct kmod_event ev_generic_exit = {
+static const struct kmod_event ev_generic_exit __maybe_unused = {
 	.code = EVT_GENERIC_EXIT,
 	.nparams = GENERIC_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -12,7 +12,7 @@ static const struct kmod_event ev_generic_exit = {
 	.fill = fill_generic_exit,
 };
 
-static const struct kmod_event ev_open_enter = {
+static const struct kmod_event ev_open_enter __maybe_unused = {
 	.code = EVT_OPEN_ENTER,
 	.nparams = OPEN_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -20,7 +20,7 @@ static const struct kmod_event ev_open_enter = {
 	.fill = fill_open_enter,
 };
 
-static const struct kmod_event ev_open_exit = {
+static const struct kmod_event ev_open_exit __maybe_unused = {
 	.code = EVT_OPEN_EXIT,
 	.nparams = OPEN_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -28,7 +28,7 @@ static const struct kmod_event ev_open_exit = {
 	.fill = fill_open_exit,
 };
 
-static const struct kmod_event ev_close_exit = {
+static const struct kmod_event ev_close_exit __maybe_unused = {
 	.code = EVT_CLOSE_EXIT,
 	.nparams = CLOSE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -37,7 +37,7 @@ static const struct kmod_event ev_close_exit = {
 	.fill = fill_close_exit,
 };
 
-static const struct kmod_event ev_read_exit = {
+static const struct kmod_event ev_read_exit __maybe_unused = {
 	.code = EVT_READ_EXIT,
 	.nparams = READ_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -45,7 +45,7 @@ static const struct kmod_event ev_read_exit = {
 	.fill = fill_read_exit,
 };
 
-static const struct kmod_event ev_write_exit = {
+static const struct kmod_event ev_write_exit __maybe_unused = {
 	.code = EVT_WRITE_EXIT,
 	.nparams = WRITE_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -53,7 +53,7 @@ static const struct kmod_event ev_write_exit = {
 	.fill = fill_write_exit,
 };
 
-static const struct kmod_event ev_socket_exit = {
+static const struct kmod_event ev_socket_exit __maybe_unused = {
 	.code = EVT_SOCKET_EXIT,
 	.nparams = SOCKET_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -61,7 +61,7 @@ static const struct kmod_event ev_socket_exit = {
 	.fill = fill_socket_exit,
 };
 
-static const struct kmod_event ev_bind_exit = {
+static const struct kmod_event ev_bind_exit __maybe_unused = {
 	.code = EVT_BIND_EXIT,
 	.nparams = BIND_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -70,7 +70,7 @@ static const struct kmod_event ev_bind_exit = {
 	.fill = fill_bind_exit,
 };
 
-static const struct kmod_event ev_connect_enter = {
+static const struct kmod_event ev_connect_enter __maybe_unused = {
 	.code = EVT_CONNECT_ENTER,
 	.nparams = CONNECT_ENTER_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -78,7 +78,7 @@ static const struct kmod_event ev_connect_enter = {
 	.fill = fill_connect_enter,
 };
 
-static const struct kmod_event ev_connect_exit = {
+static const struct kmod_event ev_connect_exit __maybe_unused = {
 	.code = EVT_CONNECT_EXIT,
 	.nparams = CONNECT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -86,7 +86,7 @@ static const struct kmod_event ev_connect_exit = {
 	.fill = fill_connect_exit,
 };
 
-static const struct kmod_event ev_listen_exit = {
+static const struct kmod_event ev_listen_exit __maybe_unused = {
 	.code = EVT_LISTEN_EXIT,
 	.nparams = LISTEN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -94,7 +94,7 @@ static const struct kmod_event ev_listen_exit = {
 	.fill = fill_listen_exit,
 };
 
-static const struct kmod_event ev_sendto_exit = {
+static const struct kmod_event ev_sendto_exit __maybe_unused = {
 	.code = EVT_SENDTO_EXIT,
 	.nparams = SENDTO_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -102,7 +102,7 @@ static const struct kmod_event ev_sendto_exit = {
 	.fill = fill_sendto_exit,
 };
 
-static const struct kmod_event ev_recvfrom_exit = {
+static const struct kmod_event ev_recvfrom_exit __maybe_unused = {
 	.code = EVT_RECVFROM_EXIT,
 	.nparams = RECVFROM_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -110,7 +110,7 @@ static const struct kmod_event ev_recvfrom_exit = {
 	.fill = fill_recvfrom_exit,
 };
 
-static const struct kmod_event ev_shutdown_exit = {
+static const struct kmod_event ev_shutdown_exit __maybe_unused = {
 	.code = EVT_SHUTDOWN_EXIT,
 	.nparams = SHUTDOWN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -118,7 +118,7 @@ static const struct kmod_event ev_shutdown_exit = {
 	.fill = fill_shutdown_exit,
 };
 
-static const struct kmod_event ev_socketpair_exit = {
+static const struct kmod_event ev_socketpair_exit __maybe_unused = {
 	.code = EVT_SOCKETPAIR_EXIT,
 	.nparams = SOCKETPAIR_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -126,7 +126,7 @@ static const struct kmod_event ev_socketpair_exit = {
 	.fill = fill_socketpair_exit,
 };
 
-static const struct kmod_event ev_setsockopt_exit = {
+static const struct kmod_event ev_setsockopt_exit __maybe_unused = {
 	.code = EVT_SETSOCKOPT_EXIT,
 	.nparams = SETSOCKOPT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -134,7 +134,7 @@ static const struct kmod_event ev_setsockopt_exit = {
 	.fill = fill_setsockopt_exit,
 };
 
-static const struct kmod_event ev_getsockopt_exit = {
+static const struct kmod_event ev_getsockopt_exit __maybe_unused = {
 	.code = EVT_GETSOCKOPT_EXIT,
 	.nparams = GETSOCKOPT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -142,7 +142,7 @@ static const struct kmod_event ev_getsockopt_exit = {
 	.fill = fill_getsockopt_exit,
 };
 
-static const struct kmod_event ev_sendmsg_exit = {
+static const struct kmod_event ev_sendmsg_exit __maybe_unused = {
 	.code = EVT_SENDMSG_EXIT,
 	.nparams = SENDMSG_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -150,7 +150,7 @@ static const struct kmod_event ev_sendmsg_exit = {
 	.fill = fill_sendmsg_exit,
 };
 
-static const struct kmod_event ev_recvmsg_exit = {
+static const struct kmod_event ev_recvmsg_exit __maybe_unused = {
 	.code = EVT_RECVMSG_EXIT,
 	.nparams = RECVMSG_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -158,7 +158,7 @@ static const struct kmod_event ev_recvmsg_exit = {
 	.fill = fill_recvmsg_exit,
 };
 
-static const struct kmod_event ev_creat_enter = {
+static const struct kmod_event ev_creat_enter __maybe_unused = {
 	.code = EVT_CREAT_ENTER,
 	.nparams = CREAT_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -166,7 +166,7 @@ static const struct kmod_event ev_creat_enter = {
 	.fill = fill_creat_enter,
 };
 
-static const struct kmod_event ev_creat_exit = {
+static const struct kmod_event ev_creat_exit __maybe_unused = {
 	.code = EVT_CREAT_EXIT,
 	.nparams = CREAT_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -174,7 +174,7 @@ static const struct kmod_event ev_creat_exit = {
 	.fill = fill_creat_exit,
 };
 
-static const struct kmod_event ev_pipe_exit = {
+static const struct kmod_event ev_pipe_exit __maybe_unused = {
 	.code = EVT_PIPE_EXIT,
 	.nparams = PIPE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -182,7 +182,7 @@ static const struct kmod_event ev_pipe_exit = {
 	.fill = fill_pipe_exit,
 };
 
-static const struct kmod_event ev_eventfd_exit = {
+static const struct kmod_event ev_eventfd_exit __maybe_unused = {
 	.code = EVT_EVENTFD_EXIT,
 	.nparams = EVENTFD_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -190,7 +190,7 @@ static const struct kmod_event ev_eventfd_exit = {
 	.fill = fill_eventfd_exit,
 };
 
-static const struct kmod_event ev_poll_exit = {
+static const struct kmod_event ev_poll_exit __maybe_unused = {
 	.code = EVT_POLL_EXIT,
 	.nparams = POLL_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -198,7 +198,7 @@ static const struct kmod_event ev_poll_exit = {
 	.fill = fill_poll_exit,
 };
 
-static const struct kmod_event ev_lseek_exit = {
+static const struct kmod_event ev_lseek_exit __maybe_unused = {
 	.code = EVT_LSEEK_EXIT,
 	.nparams = LSEEK_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -206,7 +206,7 @@ static const struct kmod_event ev_lseek_exit = {
 	.fill = fill_lseek_exit,
 };
 
-static const struct kmod_event ev_chdir_exit = {
+static const struct kmod_event ev_chdir_exit __maybe_unused = {
 	.code = EVT_CHDIR_EXIT,
 	.nparams = CHDIR_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -214,7 +214,7 @@ static const struct kmod_event ev_chdir_exit = {
 	.fill = fill_chdir_exit,
 };
 
-static const struct kmod_event ev_fchdir_exit = {
+static const struct kmod_event ev_fchdir_exit __maybe_unused = {
 	.code = EVT_FCHDIR_EXIT,
 	.nparams = FCHDIR_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -222,7 +222,7 @@ static const struct kmod_event ev_fchdir_exit = {
 	.fill = fill_fchdir_exit,
 };
 
-static const struct kmod_event ev_pread_exit = {
+static const struct kmod_event ev_pread_exit __maybe_unused = {
 	.code = EVT_PREAD_EXIT,
 	.nparams = PREAD_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -230,7 +230,7 @@ static const struct kmod_event ev_pread_exit = {
 	.fill = fill_pread_exit,
 };
 
-static const struct kmod_event ev_pwrite_exit = {
+static const struct kmod_event ev_pwrite_exit __maybe_unused = {
 	.code = EVT_PWRITE_EXIT,
 	.nparams = PWRITE_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -238,7 +238,7 @@ static const struct kmod_event ev_pwrite_exit = {
 	.fill = fill_pwrite_exit,
 };
 
-static const struct kmod_event ev_readv_exit = {
+static const struct kmod_event ev_readv_exit __maybe_unused = {
 	.code = EVT_READV_EXIT,
 	.nparams = READV_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -246,7 +246,7 @@ static const struct kmod_event ev_readv_exit = {
 	.fill = fill_readv_exit,
 };
 
-static const struct kmod_event ev_writev_exit = {
+static const struct kmod_event ev_writev_exit __maybe_unused = {
 	.code = EVT_WRITEV_EXIT,
 	.nparams = WRITEV_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -254,7 +254,7 @@ static const struct kmod_event ev_writev_exit = {
 	.fill = fill_writev_exit,
 };
 
-static const struct kmod_event ev_preadv_exit = {
+static const struct kmod_event ev_preadv_exit __maybe_unused = {
 	.code = EVT_PREADV_EXIT,
 	.nparams = PREADV_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -262,7 +262,7 @@ static const struct kmod_event ev_preadv_exit = {
 	.fill = fill_preadv_exit,
 };
 
-static const struct kmod_event ev_pwritev_exit = {
+static const struct kmod_event ev_pwritev_exit __maybe_unused = {
 	.code = EVT_PWRITEV_EXIT,
 	.nparams = PWRITEV_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -270,7 +270,7 @@ static const struct kmod_event ev_pwritev_exit = {
 	.fill = fill_pwritev_exit,
 };
 
-static const struct kmod_event ev_kill_exit = {
+static const struct kmod_event ev_kill_exit __maybe_unused = {
 	.code = EVT_KILL_EXIT,
 	.nparams = KILL_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -278,7 +278,7 @@ static const struct kmod_event ev_kill_exit = {
 	.fill = fill_kill_exit,
 };
 
-static const struct kmod_event ev_tkill_exit = {
+static const struct kmod_event ev_tkill_exit __maybe_unused = {
 	.code = EVT_TKILL_EXIT,
 	.nparams = TKILL_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -286,7 +286,7 @@ static const struct kmod_event ev_tkill_exit = {
 	.fill = fill_tkill_exit,
 };
 
-static const struct kmod_event ev_tgkill_exit = {
+static const struct kmod_event ev_tgkill_exit __maybe_unused = {
 	.code = EVT_TGKILL_EXIT,
 	.nparams = TGKILL_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -294,7 +294,7 @@ static const struct kmod_event ev_tgkill_exit = {
 	.fill = fill_tgkill_exit,
 };
 
-static const struct kmod_event ev_nanosleep_exit = {
+static const struct kmod_event ev_nanosleep_exit __maybe_unused = {
 	.code = EVT_NANOSLEEP_EXIT,
 	.nparams = NANOSLEEP_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -302,7 +302,7 @@ static const struct kmod_event ev_nanosleep_exit = {
 	.fill = fill_nanosleep_exit,
 };
 
-static const struct kmod_event ev_timerfd_create_exit = {
+static const struct kmod_event ev_timerfd_create_exit __maybe_unused = {
 	.code = EVT_TIMERFD_CREATE_EXIT,
 	.nparams = TIMERFD_CREATE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -310,7 +310,7 @@ static const struct kmod_event ev_timerfd_create_exit = {
 	.fill = fill_timerfd_create_exit,
 };
 
-static const struct kmod_event ev_getrlimit_exit = {
+static const struct kmod_event ev_getrlimit_exit __maybe_unused = {
 	.code = EVT_GETRLIMIT_EXIT,
 	.nparams = GETRLIMIT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -318,7 +318,7 @@ static const struct kmod_event ev_getrlimit_exit = {
 	.fill = fill_getrlimit_exit,
 };
 
-static const struct kmod_event ev_setrlimit_exit = {
+static const struct kmod_event ev_setrlimit_exit __maybe_unused = {
 	.code = EVT_SETRLIMIT_EXIT,
 	.nparams = SETRLIMIT_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -326,7 +326,7 @@ static const struct kmod_event ev_setrlimit_exit = {
 	.fill = fill_setrlimit_exit,
 };
 
-static const struct kmod_event ev_prlimit_exit = {
+static const struct kmod_event ev_prlimit_exit __maybe_unused = {
 	.code = EVT_PRLIMIT_EXIT,
 	.nparams = PRLIMIT_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -334,7 +334,7 @@ static const struct kmod_event ev_prlimit_exit = {
 	.fill = fill_prlimit_exit,
 };
 
-static const struct kmod_event ev_drop_enter = {
+static const struct kmod_event ev_drop_enter __maybe_unused = {
 	.code = EVT_DROP_ENTER,
 	.nparams = DROP_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -342,7 +342,7 @@ static const struct kmod_event ev_drop_enter = {
 	.fill = fill_drop_enter,
 };
 
-static const struct kmod_event ev_drop_exit = {
+static const struct kmod_event ev_drop_exit __maybe_unused = {
 	.code = EVT_DROP_EXIT,
 	.nparams = DROP_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -350,7 +350,7 @@ static const struct kmod_event ev_drop_exit = {
 	.fill = fill_drop_exit,
 };
 
-static const struct kmod_event ev_fcntl_exit = {
+static const struct kmod_event ev_fcntl_exit __maybe_unused = {
 	.code = EVT_FCNTL_EXIT,
 	.nparams = FCNTL_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -358,7 +358,7 @@ static const struct kmod_event ev_fcntl_exit = {
 	.fill = fill_fcntl_exit,
 };
 
-static const struct kmod_event ev_switch_enter = {
+static const struct kmod_event ev_switch_enter __maybe_unused = {
 	.code = EVT_SWITCH_ENTER,
 	.nparams = SWITCH_ENTER_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -366,7 +366,7 @@ static const struct kmod_event ev_switch_enter = {
 	.fill = fill_switch_enter,
 };
 
-static const struct kmod_event ev_brk_exit = {
+static const struct kmod_event ev_brk_exit __maybe_unused = {
 	.code = EVT_BRK_EXIT,
 	.nparams = BRK_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -374,7 +374,7 @@ static const struct kmod_event ev_brk_exit = {
 	.fill = fill_brk_exit,
 };
 
-static const struct kmod_event ev_mmap_exit = {
+static const struct kmod_event ev_mmap_exit __maybe_unused = {
 	.code = EVT_MMAP_EXIT,
 	.nparams = MMAP_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -382,7 +382,7 @@ static const struct kmod_event ev_mmap_exit = {
 	.fill = fill_mmap_exit,
 };
 
-static const struct kmod_event ev_munmap_exit = {
+static const struct kmod_event ev_munmap_exit __maybe_unused = {
 	.code = EVT_MUNMAP_EXIT,
 	.nparams = MUNMAP_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -390,7 +390,7 @@ static const struct kmod_event ev_munmap_exit = {
 	.fill = fill_munmap_exit,
 };
 
-static const struct kmod_event ev_ptrace_exit = {
+static const struct kmod_event ev_ptrace_exit __maybe_unused = {
 	.code = EVT_PTRACE_EXIT,
 	.nparams = PTRACE_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -398,7 +398,7 @@ static const struct kmod_event ev_ptrace_exit = {
 	.fill = fill_ptrace_exit,
 };
 
-static const struct kmod_event ev_rename_exit = {
+static const struct kmod_event ev_rename_exit __maybe_unused = {
 	.code = EVT_RENAME_EXIT,
 	.nparams = RENAME_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -406,7 +406,7 @@ static const struct kmod_event ev_rename_exit = {
 	.fill = fill_rename_exit,
 };
 
-static const struct kmod_event ev_symlinkat_exit = {
+static const struct kmod_event ev_symlinkat_exit __maybe_unused = {
 	.code = EVT_SYMLINKAT_EXIT,
 	.nparams = SYMLINKAT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -414,7 +414,7 @@ static const struct kmod_event ev_symlinkat_exit = {
 	.fill = fill_symlinkat_exit,
 };
 
-static const struct kmod_event ev_procexit_enter = {
+static const struct kmod_event ev_procexit_enter __maybe_unused = {
 	.code = EVT_PROCEXIT_ENTER,
 	.nparams = PROCEXIT_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -422,7 +422,7 @@ static const struct kmod_event ev_procexit_enter = {
 	.fill = fill_procexit_enter,
 };
 
-static const struct kmod_event ev_setresuid_exit = {
+static const struct kmod_event ev_setresuid_exit __maybe_unused = {
 	.code = EVT_SETRESUID_EXIT,
 	.nparams = SETRESUID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -430,7 +430,7 @@ static const struct kmod_event ev_setresuid_exit = {
 	.fill = fill_setresuid_exit,
 };
 
-static const struct kmod_event ev_setresgid_exit = {
+static const struct kmod_event ev_setresgid_exit __maybe_unused = {
 	.code = EVT_SETRESGID_EXIT,
 	.nparams = SETRESGID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -438,7 +438,7 @@ static const struct kmod_event ev_setresgid_exit = {
 	.fill = fill_setresgid_exit,
 };
 
-static const struct kmod_event ev_setuid_exit = {
+static const struct kmod_event ev_setuid_exit __maybe_unused = {
 	.code = EVT_SETUID_EXIT,
 	.nparams = SETUID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -446,7 +446,7 @@ static const struct kmod_event ev_setuid_exit = {
 	.fill = fill_setuid_exit,
 };
 
-static const struct kmod_event ev_setgid_exit = {
+static const struct kmod_event ev_setgid_exit __maybe_unused = {
 	.code = EVT_SETGID_EXIT,
 	.nparams = SETGID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -454,7 +454,7 @@ static const struct kmod_event ev_setgid_exit = {
 	.fill = fill_setgid_exit,
 };
 
-static const struct kmod_event ev_getuid_exit = {
+static const struct kmod_event ev_getuid_exit __maybe_unused = {
 	.code = EVT_GETUID_EXIT,
 	.nparams = GETUID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -462,7 +462,7 @@ static const struct kmod_event ev_getuid_exit = {
 	.fill = fill_getuid_exit,
 };
 
-static const struct kmod_event ev_geteuid_exit = {
+static const struct kmod_event ev_geteuid_exit __maybe_unused = {
 	.code = EVT_GETEUID_EXIT,
 	.nparams = GETEUID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -470,7 +470,7 @@ static const struct kmod_event ev_geteuid_exit = {
 	.fill = fill_geteuid_exit,
 };
 
-static const struct kmod_event ev_getgid_exit = {
+static const struct kmod_event ev_getgid_exit __maybe_unused = {
 	.code = EVT_GETGID_EXIT,
 	.nparams = GETGID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -478,7 +478,7 @@ static const struct kmod_event ev_getgid_exit = {
 	.fill = fill_getgid_exit,
 };
 
-static const struct kmod_event ev_getegid_exit = {
+static const struct kmod_event ev_getegid_exit __maybe_unused = {
 	.code = EVT_GETEGID_EXIT,
 	.nparams = GETEGID_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -486,7 +486,7 @@ static const struct kmod_event ev_getegid_exit = {
 	.fill = fill_getegid_exit,
 };
 
-static const struct kmod_event ev_clone_exit = {
+static const struct kmod_event ev_clone_exit __maybe_unused = {
 	.code = EVT_CLONE_EXIT,
 	.nparams = CLONE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -494,7 +494,7 @@ static const struct kmod_event ev_clone_exit = {
 	.fill = fill_clone_exit,
 };
 
-static const struct kmod_event ev_fork_exit = {
+static const struct kmod_event ev_fork_exit __maybe_unused = {
 	.code = EVT_FORK_EXIT,
 	.nparams = FORK_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -502,7 +502,7 @@ static const struct kmod_event ev_fork_exit = {
 	.fill = fill_fork_exit,
 };
 
-static const struct kmod_event ev_vfork_exit = {
+static const struct kmod_event ev_vfork_exit __maybe_unused = {
 	.code = EVT_VFORK_EXIT,
 	.nparams = VFORK_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -510,7 +510,7 @@ static const struct kmod_event ev_vfork_exit = {
 	.fill = fill_vfork_exit,
 };
 
-static const struct kmod_event ev_signaldeliver_enter = {
+static const struct kmod_event ev_signaldeliver_enter __maybe_unused = {
 	.code = EVT_SIGNALDELIVER_ENTER,
 	.nparams = SIGNALDELIVER_ENTER_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -518,7 +518,7 @@ static const struct kmod_event ev_signaldeliver_enter = {
 	.fill = fill_signaldeliver_enter,
 };
 
-static const struct kmod_event ev_flock_exit = {
+static const struct kmod_event ev_flock_exit __maybe_unused = {
 	.code = EVT_FLOCK_EXIT,
 	.nparams = FLOCK_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -526,7 +526,7 @@ static const struct kmod_event ev_flock_exit = {
 	.fill = fill_flock_exit,
 };
 
-static const struct kmod_event ev_cpu_hotplug_enter = {
+static const struct kmod_event ev_cpu_hotplug_enter __maybe_unused = {
 	.code = EVT_CPU_HOTPLUG_ENTER,
 	.nparams = CPU_HOTPLUG_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -534,7 +534,7 @@ static const struct kmod_event ev_cpu_hotplug_enter = {
 	.fill = fill_cpu_hotplug_enter,
 };
 
-static const struct kmod_event ev_accept_exit = {
+static const struct kmod_event ev_accept_exit __maybe_unused = {
 	.code = EVT_ACCEPT_EXIT,
 	.nparams = ACCEPT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -542,7 +542,7 @@ static const struct kmod_event ev_accept_exit = {
 	.fill = fill_accept_exit,
 };
 
-static const struct kmod_event ev_ppoll_exit = {
+static const struct kmod_event ev_ppoll_exit __maybe_unused = {
 	.code = EVT_PPOLL_EXIT,
 	.nparams = PPOLL_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -550,7 +550,7 @@ static const struct kmod_event ev_ppoll_exit = {
 	.fill = fill_ppoll_exit,
 };
 
-static const struct kmod_event ev_mount_exit = {
+static const struct kmod_event ev_mount_exit __maybe_unused = {
 	.code = EVT_MOUNT_EXIT,
 	.nparams = MOUNT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -558,7 +558,7 @@ static const struct kmod_event ev_mount_exit = {
 	.fill = fill_mount_exit,
 };
 
-static const struct kmod_event ev_mkdir_exit = {
+static const struct kmod_event ev_mkdir_exit __maybe_unused = {
 	.code = EVT_MKDIR_EXIT,
 	.nparams = MKDIR_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -566,7 +566,7 @@ static const struct kmod_event ev_mkdir_exit = {
 	.fill = fill_mkdir_exit,
 };
 
-static const struct kmod_event ev_rmdir_exit = {
+static const struct kmod_event ev_rmdir_exit __maybe_unused = {
 	.code = EVT_RMDIR_EXIT,
 	.nparams = RMDIR_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -574,7 +574,7 @@ static const struct kmod_event ev_rmdir_exit = {
 	.fill = fill_rmdir_exit,
 };
 
-static const struct kmod_event ev_page_fault_enter = {
+static const struct kmod_event ev_page_fault_enter __maybe_unused = {
 	.code = EVT_PAGE_FAULT_ENTER,
 	.nparams = PAGE_FAULT_ENTER_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -582,7 +582,7 @@ static const struct kmod_event ev_page_fault_enter = {
 	.fill = fill_page_fault_enter,
 };
 
-static const struct kmod_event ev_execve_exit = {
+static const struct kmod_event ev_execve_exit __maybe_unused = {
 	.code = EVT_EXECVE_EXIT,
 	.nparams = EXECVE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -590,7 +590,7 @@ static const struct kmod_event ev_execve_exit = {
 	.fill = fill_execve_exit,
 };
 
-static const struct kmod_event ev_unlink_exit = {
+static const struct kmod_event ev_unlink_exit __maybe_unused = {
 	.code = EVT_UNLINK_EXIT,
 	.nparams = UNLINK_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -598,7 +598,7 @@ static const struct kmod_event ev_unlink_exit = {
 	.fill = fill_unlink_exit,
 };
 
-static const struct kmod_event ev_unlinkat_exit = {
+static const struct kmod_event ev_unlinkat_exit __maybe_unused = {
 	.code = EVT_UNLINKAT_EXIT,
 	.nparams = UNLINKAT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -606,7 +606,7 @@ static const struct kmod_event ev_unlinkat_exit = {
 	.fill = fill_unlinkat_exit,
 };
 
-static const struct kmod_event ev_mkdirat_exit = {
+static const struct kmod_event ev_mkdirat_exit __maybe_unused = {
 	.code = EVT_MKDIRAT_EXIT,
 	.nparams = MKDIRAT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -614,7 +614,7 @@ static const struct kmod_event ev_mkdirat_exit = {
 	.fill = fill_mkdirat_exit,
 };
 
-static const struct kmod_event ev_openat_enter = {
+static const struct kmod_event ev_openat_enter __maybe_unused = {
 	.code = EVT_OPENAT_ENTER,
 	.nparams = OPENAT_ENTER_NPARAMS,
 	.drop = DROP_NEVER,
@@ -622,7 +622,7 @@ static const struct kmod_event ev_openat_enter = {
 	.fill = fill_openat_enter,
 };
 
-static const struct kmod_event ev_openat_exit = {
+static const struct kmod_event ev_openat_exit __maybe_unused = {
 	.code = EVT_OPENAT_EXIT,
 	.nparams = OPENAT_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -630,7 +630,7 @@ static const struct kmod_event ev_openat_exit = {
 	.fill = fill_openat_exit,
 };
 
-static const struct kmod_event ev_linkat_exit = {
+static const struct kmod_event ev_linkat_exit __maybe_unused = {
 	.code = EVT_LINKAT_EXIT,
 	.nparams = LINKAT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -638,7 +638,7 @@ static const struct kmod_event ev_linkat_exit = {
 	.fill = fill_linkat_exit,
 };
 
-static const struct kmod_event ev_fchmodat_exit = {
+static const struct kmod_event ev_fchmodat_exit __maybe_unused = {
 	.code = EVT_FCHMODAT_EXIT,
 	.nparams = FCHMODAT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -646,7 +646,7 @@ static const struct kmod_event ev_fchmodat_exit = {
 	.fill = fill_fchmodat_exit,
 };
 
-static const struct kmod_event ev_chmod_exit = {
+static const struct kmod_event ev_chmod_exit __maybe_unused = {
 	.code = EVT_CHMOD_EXIT,
 	.nparams = CHMOD_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -654,7 +654,7 @@ static const struct kmod_event ev_chmod_exit = {
 	.fill = fill_chmod_exit,
 };
 
-static const struct kmod_event ev_fchmod_exit = {
+static const struct kmod_event ev_fchmod_exit __maybe_unused = {
 	.code = EVT_FCHMOD_EXIT,
 	.nparams = FCHMOD_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -662,7 +662,7 @@ static const struct kmod_event ev_fchmod_exit = {
 	.fill = fill_fchmod_exit,
 };
 
-static const struct kmod_event ev_renameat2_exit = {
+static const struct kmod_event ev_renameat2_exit __maybe_unused = {
 	.code = EVT_RENAMEAT2_EXIT,
 	.nparams = RENAMEAT2_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -670,7 +670,7 @@ static const struct kmod_event ev_renameat2_exit = {
 	.fill = fill_renameat2_exit,
 };
 
-static const struct kmod_event ev_openat2_enter = {
+static const struct kmod_event ev_openat2_enter __maybe_unused = {
 	.code = EVT_OPENAT2_ENTER,
 	.nparams = OPENAT2_ENTER_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -678,7 +678,7 @@ static const struct kmod_event ev_openat2_enter = {
 	.fill = fill_openat2_enter,
 };
 
-static const struct kmod_event ev_openat2_exit = {
+static const struct kmod_event ev_openat2_exit __maybe_unused = {
 	.code = EVT_OPENAT2_EXIT,
 	.nparams = OPENAT2_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -686,7 +686,7 @@ static const struct kmod_event ev_openat2_exit = {
 	.fill = fill_openat2_exit,
 };
 
-static const struct kmod_event ev_mprotect_exit = {
+static const struct kmod_event ev_mprotect_exit __maybe_unused = {
 	.code = EVT_MPROTECT_EXIT,
 	.nparams = MPROTECT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -694,7 +694,7 @@ static const struct kmod_event ev_mprotect_exit = {
 	.fill = fill_mprotect_exit,
 };
 
-static const struct kmod_event ev_execveat_exit = {
+static const struct kmod_event ev_execveat_exit __maybe_unused = {
 	.code = EVT_EXECVEAT_EXIT,
 	.nparams = EXECVEAT_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -702,7 +702,7 @@ static const struct kmod_event ev_execveat_exit = {
 	.fill = fill_execveat_exit,
 };
 
-static const struct kmod_event ev_clone3_exit = {
+static const struct kmod_event ev_clone3_exit __maybe_unused = {
 	.code = EVT_CLONE3_EXIT,
 	.nparams = CLONE3_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -710,7 +710,7 @@ static const struct kmod_event ev_clone3_exit = {
 	.fill = fill_clone3_exit,
 };
 
-static const struct kmod_event ev_capset_exit = {
+static const struct kmod_event ev_capset_exit __maybe_unused = {
 	.code = EVT_CAPSET_EXIT,
 	.nparams = CAPSET_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -718,7 +718,7 @@ static const struct kmod_event ev_capset_exit = {
 	.fill = fill_capset_exit,
 };
 
-static const struct kmod_event ev_dup2_exit = {
+static const struct kmod_event ev_dup2_exit __maybe_unused = {
 	.code = EVT_DUP2_EXIT,
 	.nparams = DUP2_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -726,7 +726,7 @@ static const struct kmod_event ev_dup2_exit = {
 	.fill = fill_dup2_exit,
 };
 
-static const struct kmod_event ev_dup3_exit = {
+static const struct kmod_event ev_dup3_exit __maybe_unused = {
 	.code = EVT_DUP3_EXIT,
 	.nparams = DUP3_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -734,7 +734,7 @@ static const struct kmod_event ev_dup3_exit = {
 	.fill = fill_dup3_exit,
 };
 
-static const struct kmod_event ev_dup_exit = {
+static const struct kmod_event ev_dup_exit __maybe_unused = {
 	.code = EVT_DUP_EXIT,
 	.nparams = DUP_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -742,7 +742,7 @@ static const struct kmod_event ev_dup_exit = {
 	.fill = fill_dup_exit,
 };
 
-static const struct kmod_event ev_bpf_exit = {
+static const struct kmod_event ev_bpf_exit __maybe_unused = {
 	.code = EVT_BPF_EXIT,
 	.nparams = BPF_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -750,7 +750,7 @@ static const struct kmod_event ev_bpf_exit = {
 	.fill = fill_bpf_exit,
 };
 
-static const struct kmod_event ev_epoll_create_exit = {
+static const struct kmod_event ev_epoll_create_exit __maybe_unused = {
 	.code = EVT_EPOLL_CREATE_EXIT,
 	.nparams = EPOLL_CREATE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -758,7 +758,7 @@ static const struct kmod_event ev_epoll_create_exit = {
 	.fill = fill_epoll_create_exit,
 };
 
-static const struct kmod_event ev_epoll_create1_exit = {
+static const struct kmod_event ev_epoll_create1_exit __maybe_unused = {
 	.code = EVT_EPOLL_CREATE1_EXIT,
 	.nparams = EPOLL_CREATE1_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -766,7 +766,7 @@ static const struct kmod_event ev_epoll_create1_exit = {
 	.fill = fill_epoll_create1_exit,
 };
 
-static const struct kmod_event ev_fchown_exit = {
+static const struct kmod_event ev_fchown_exit __maybe_unused = {
 	.code = EVT_FCHOWN_EXIT,
 	.nparams = FCHOWN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -774,7 +774,7 @@ static const struct kmod_event ev_fchown_exit = {
 	.fill = fill_fchown_exit,
 };
 
-static const struct kmod_event ev_umount_exit = {
+static const struct kmod_event ev_umount_exit __maybe_unused = {
 	.code = EVT_UMOUNT_EXIT,
 	.nparams = UMOUNT_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -782,7 +782,7 @@ static const struct kmod_event ev_umount_exit = {
 	.fill = fill_umount_exit,
 };
 
-static const struct kmod_event ev_accept4_exit = {
+static const struct kmod_event ev_accept4_exit __maybe_unused = {
 	.code = EVT_ACCEPT4_EXIT,
 	.nparams = ACCEPT4_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -790,7 +790,7 @@ static const struct kmod_event ev_accept4_exit = {
 	.fill = fill_accept4_exit,
 };
 
-static const struct kmod_event ev_umount2_exit = {
+static const struct kmod_event ev_umount2_exit __maybe_unused = {
 	.code = EVT_UMOUNT2_EXIT,
 	.nparams = UMOUNT2_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -798,7 +798,7 @@ static const struct kmod_event ev_umount2_exit = {
 	.fill = fill_umount2_exit,
 };
 
-static const struct kmod_event ev_pipe2_exit = {
+static const struct kmod_event ev_pipe2_exit __maybe_unused = {
 	.code = EVT_PIPE2_EXIT,
 	.nparams = PIPE2_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -806,7 +806,7 @@ static const struct kmod_event ev_pipe2_exit = {
 	.fill = fill_pipe2_exit,
 };
 
-static const struct kmod_event ev_inotify_init1_exit = {
+static const struct kmod_event ev_inotify_init1_exit __maybe_unused = {
 	.code = EVT_INOTIFY_INIT1_EXIT,
 	.nparams = INOTIFY_INIT1_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -814,7 +814,7 @@ static const struct kmod_event ev_inotify_init1_exit = {
 	.fill = fill_inotify_init1_exit,
 };
 
-static const struct kmod_event ev_eventfd2_exit = {
+static const struct kmod_event ev_eventfd2_exit __maybe_unused = {
 	.code = EVT_EVENTFD2_EXIT,
 	.nparams = EVENTFD2_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -822,7 +822,7 @@ static const struct kmod_event ev_eventfd2_exit = {
 	.fill = fill_eventfd2_exit,
 };
 
-static const struct kmod_event ev_signalfd4_exit = {
+static const struct kmod_event ev_signalfd4_exit __maybe_unused = {
 	.code = EVT_SIGNALFD4_EXIT,
 	.nparams = SIGNALFD4_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -830,7 +830,7 @@ static const struct kmod_event ev_signalfd4_exit = {
 	.fill = fill_signalfd4_exit,
 };
 
-static const struct kmod_event ev_prctl_exit = {
+static const struct kmod_event ev_prctl_exit __maybe_unused = {
 	.code = EVT_PRCTL_EXIT,
 	.nparams = PRCTL_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
@@ -838,7 +838,7 @@ static const struct kmod_event ev_prctl_exit = {
 	.fill = fill_prctl_exit,
 };
 
-static const struct kmod_event ev_memfd_create_exit = {
+static const struct kmod_event ev_memfd_create_exit __maybe_unused = {
 	.code = EVT_MEMFD_CREATE_EXIT,
 	.nparams = MEMFD_CREATE_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -846,7 +846,7 @@ static const struct kmod_event ev_memfd_create_exit = {
 	.fill = fill_memfd_create_exit,
 };
 
-static const struct kmod_event ev_pidfd_open_exit = {
+static const struct kmod_event ev_pidfd_open_exit __maybe_unused = {
 	.code = EVT_PIDFD_OPEN_EXIT,
 	.nparams = PIDFD_OPEN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
@@ -854,7 +854,7 @@ static const struct kmod_event ev_pidfd_open_exit = {
 	.fill = fill_pidfd_open_exit,
 };
 
-static const struct kmod_event ev_getppid_exit = {
+static const struct kmod_event ev_getppid_exit __maybe_unused = {
 	.code = EVT_GETPPID_EXIT,
 	.nparams = GETPPID_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -862,7 +862,7 @@ static const struct kmod_event ev_getppid_exit = {
 	.fill = fill_getppid_exit,
 };
 
-static const struct kmod_event ev_getpid_exit = {
+static const struct kmod_event ev_getpid_exit __maybe_unused = {
 	.code = EVT_GETPID_EXIT,
 	.nparams = GETPID_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -870,7 +870,7 @@ static const struct kmod_event ev_getpid_exit = {
 	.fill = fill_getpid_exit,
 };
 
-static const struct kmod_event ev_gettid_exit = {
+static const struct kmod_event ev_gettid_exit __maybe_unused = {
 	.code = EVT_GETTID_EXIT,
 	.nparams = GETTID_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -878,7 +878,7 @@ static const struct kmod_event ev_gettid_exit = {
 	.fill = fill_gettid_exit,
 };
 
-static const struct kmod_event ev_sched_yield_exit = {
+static const struct kmod_event ev_sched_yield_exit __maybe_unused = {
 	.code = EVT_SCHED_YIELD_EXIT,
 	.nparams = SCHED_YIELD_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -886,7 +886,7 @@ static const struct kmod_event ev_sched_yield_exit = {
 	.fill = fill_sched_yield_exit,
 };
 
-static const struct kmod_event ev_umask_exit = {
+static const struct kmod_event ev_umask_exit __maybe_unused = {
 	.code = EVT_UMASK_EXIT,
 	.nparams = UMASK_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
@@ -894,7 +894,7 @@ static const struct kmod_event ev_umask_exit = {
 	.fill = fill_umask_exit,
 };
 
-static const struct kmod_event ev_ftruncate_exit = {
+static const struct kmod_event ev_ftruncate_exit __maybe_unused = {
 	.code = EVT_FTRUNCATE_EXIT,
 	.nparams = FTRUNCATE_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,

@@ -4,10 +4,22 @@
  * probes behind them. A probe decides which event a hit is; record.c asks each
  * consumer whether it wants it and writes it.
  */
+#include <linux/delay.h>
 #include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/tracepoint.h>
+#include <trace/events/sched.h>
+#include <trace/events/signal.h>
+#include <trace/events/syscalls.h>
+#ifdef CONFIG_X86
+#if __has_include(<trace/events/exceptions.h>)
+#include <trace/events/exceptions.h>
+#else
+#include <asm/trace/exceptions.h>
+#endif
+#endif
 
+#include "compat.h"
 #include "kmod.h"
 #include "record.h"
 
@@ -31,7 +43,7 @@ static void probe_sys_exit(void *data, struct pt_regs *regs, long ret)
 	preempt_enable_notrace();
 }
 
-static void probe_process_exit(void *data, struct task_struct *p)
+static void probe_process_exit(void *data, struct task_struct *p EXIT_GROUP_DEAD)
 {
 	preempt_disable_notrace();
 	this_cpu_inc(hits);
@@ -41,7 +53,7 @@ static void probe_process_exit(void *data, struct task_struct *p)
 }
 
 static void probe_sched_switch(void *data, bool preempt, struct task_struct *prev,
-			       struct task_struct *next)
+			       struct task_struct *next SWITCH_PREV_STATE)
 {
 	preempt_disable_notrace();
 	this_cpu_inc(hits);
@@ -132,6 +144,20 @@ static void find_tp(struct tracepoint *tp, void *data)
 
 int tp_init(void)
 {
+	/* They are called through a pointer without a type: the compiler is to see any difference. */
+	check_trace_callback_type_sys_enter(probe_sys_enter);
+	check_trace_callback_type_sys_exit(probe_sys_exit);
+	check_trace_callback_type_sched_process_exit(probe_process_exit);
+	check_trace_callback_type_sched_switch(probe_sched_switch);
+	check_trace_callback_type_signal_deliver(probe_signal_deliver);
+	check_trace_callback_type_sched_process_exec(probe_process_exec);
+#ifdef CONFIG_X86
+	check_trace_callback_type_page_fault_user(probe_page_fault_user);
+	check_trace_callback_type_page_fault_kernel(probe_page_fault_kernel);
+#else
+	check_trace_callback_type_sched_process_fork(probe_process_fork);
+#endif
+
 	for_each_kernel_tracepoint(find_tp, NULL);
 	if (!tps[TP_SYS_EXIT].tp || !tps[TP_SYS_ENTER].tp) {
 		pr_err("scap: this kernel has no system-call tracepoints\n");
@@ -142,7 +168,7 @@ int tp_init(void)
 
 void tp_exit(void)
 {
-	tracepoint_synchronize_unregister();
+	tp_wait();
 }
 
 /* Succeeds without effect for a hit that this architecture or kernel does not have. */
@@ -174,7 +200,9 @@ static bool tp_put(struct consumer *c, unsigned int tp)
 	WRITE_ONCE(c->tps, c->tps & ~BIT(tp));
 	if (--tps[tp].users)
 		return false;
-	tracepoint_probe_unregister(tps[tp].tp, tps[tp].probe, NULL);
+	/* It can want memory; a probe that stays attached would be called when the module is gone. */
+	while (tracepoint_probe_unregister(tps[tp].tp, tps[tp].probe, NULL) == -ENOMEM)
+		msleep(10);
 	for (i = 0; i < TP_COUNT; i++)
 		users += tps[i].users;
 	if (!users)
@@ -187,19 +215,24 @@ static bool tp_put(struct consumer *c, unsigned int tp)
 void tp_disable(struct consumer *c, unsigned int tp)
 {
 	if (tp_put(c, tp))
-		tracepoint_synchronize_unregister();
+		tp_wait();
 }
 
-/* The same for all of a consumer's, with a single wait. */
-void tp_disable_all(struct consumer *c)
+/* All of a consumer's; true when tp_wait is still to be called. */
+bool tp_put_all(struct consumer *c)
 {
 	bool wait = false;
 	unsigned int tp;
 
 	for (tp = 0; tp < TP_COUNT; tp++)
 		wait |= tp_put(c, tp);
-	if (wait)
-		tracepoint_synchronize_unregister();
+	return wait;
+}
+
+/* Until no probe runs that was detached before. */
+void tp_wait(void)
+{
+	tracepoint_synchronize_unregister();
 }
 
 void tp_hits(long *out, unsigned int cpus)

@@ -46,7 +46,8 @@ const (
 	iocTracepointOff  = iocBase + 32
 	iocDropFailedOn   = iocBase + 33
 	iocDropFailedOff  = iocBase + 34
-	iocOwnEvents      = iocBase + 200 // this project's module only
+	iocOwnEvents      = iocBase + 200 // this project's module only, as the next
+	iocBootOffset     = iocBase + 201
 )
 
 // Tracepoints as the interface numbers them.
@@ -299,7 +300,19 @@ func (s *Source) configure() error {
 		// Another module refuses, and has no events of ours.
 		s.own = unix.IoctlSetInt(s.rings[0].fd, iocOwnEvents, 1) == nil
 	}
-	return err
+	return errors.Join(err, s.setBootOffset())
+}
+
+// setBootOffset has our module convert times since boot with the same number as other captures of this process do.
+func (s *Source) setBootOffset() error {
+	if !s.own {
+		return nil
+	}
+	offset, err := driver.BootOffset()
+	if err != nil {
+		return fmt.Errorf("read clocks: %w", err)
+	}
+	return s.set("set time of boot", iocBootOffset, int(offset))
 }
 
 // plan is what a selection means. A name must be known on some architecture.
@@ -491,7 +504,7 @@ func (s *Source) Select(sel Selection) error {
 	return s.setInterest(sel)
 }
 
-// SetSnaplen changes the bytes of payload that events have at most.
+// SetSnaplen changes the bytes of payload that events have at most. Like Open, it takes note of how the clock is set.
 func (s *Source) SetSnaplen(n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -502,7 +515,7 @@ func (s *Source) SetSnaplen(n int) error {
 		return err
 	}
 	s.opts.Snaplen = n
-	return nil
+	return s.setBootOffset()
 }
 
 // Rings is the number of rings: one for each CPU that was on-line at Open.

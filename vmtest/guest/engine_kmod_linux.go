@@ -65,7 +65,7 @@ func (e *kmodEngine) selectCalls(names []string, snaplen int) error {
 
 func (e *kmodEngine) pause() error { return e.Select(kmod.Selection{}) }
 
-func (e *kmodEngine) retime() error { return nil } // it reads the clock for each event
+func (e *kmodEngine) retime() error { return e.SetSnaplen(e.snaplen) }
 
 func (e *kmodEngine) rings() int { return e.Rings() }
 

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBootOffsetStaysUntilTheClockIsSet(t *testing.T) {
+	first := bootReading{1000, 5}
+	require.Equal(t, first, first.or(bootReading{1008, 3}), "both may be readings of 1005")
+	require.Equal(t, first, first.or(bootReading{990, 5}), "both may be readings of 995")
+	require.Equal(t, bootReading{1009, 3}, first.or(bootReading{1009, 3}), "no time fits both")
+	require.Equal(t, bootReading{989, 5}, first.or(bootReading{989, 5}))
+
+	a, err := BootOffset()
+	require.NoError(t, err)
+	require.WithinRange(t, time.Unix(0, int64(a)), time.Unix(1, 0), time.Now())
+	for range 100 {
+		b, err := BootOffset()
+		require.NoError(t, err)
+		require.Equal(t, a, b)
+	}
+}
