@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
@@ -181,7 +182,7 @@ func TestGuestIoctls(t *testing.T) {
 			{33, 0, nil}, {34, 0, nil},
 			{0, 0, notty}, {1, 0, notty}, {5, 0, notty}, {6, 0, notty}, {7, 0, notty}, {14, 0, notty}, {15, 0, notty},
 			{17, 0, notty}, {18, 0, notty}, {19, 0, notty}, {26, 0, notty}, {27, 0, notty}, {28, 0, notty}, {35, 0, notty}, {199, 0, notty},
-			{200, 1, nil}, {200, 0, nil},
+			{200, 1, nil}, {200, 0, nil}, {201, 1 << 60, nil}, {201, 0, nil}, {202, 0, notty},
 		} {
 			_, err := d.ioctl(c.n, c.arg)
 			if c.want == nil {
@@ -548,7 +549,7 @@ func TestGuestDropFailed(t *testing.T) {
 
 func TestGuestTwoConsumers(t *testing.T) {
 	mustLoad(t, "")
-	a := mustSource(t, kmod.Options{Syscalls: []string{"kill"}})
+	a := mustSource(t, kmod.Options{Syscalls: []string{"kill", "umask"}})
 	defer a.Close()
 	b := mustSource(t, kmod.Options{Syscalls: []string{"dup", "getppid"}, Reference: true})
 	defer b.Close()
@@ -556,11 +557,18 @@ func TestGuestTwoConsumers(t *testing.T) {
 		_ = unix.Kill(1<<22-1, 0)
 		_, _ = unix.Dup(-1)
 		unix.Getppid()
+		unix.Umask(0o22)
 	}
-	kills, dups, generic := 0, 0, 0
+	kills, own, dups, generic := 0, 0, 0, 0
 	drain(t, a, func(ev *event.Event) {
-		require.Equal(t, event.TypeKillExit, ev.Type())
-		kills++
+		switch ev.Type() {
+		case event.TypeKillExit:
+			kills++
+		case event.TypeUmaskExit:
+			own++
+		default:
+			t.Errorf("%v, which was not selected", ev.Type())
+		}
 	})
 	drain(t, b, func(ev *event.Event) {
 		switch ev.Type() {
@@ -573,6 +581,7 @@ func TestGuestTwoConsumers(t *testing.T) {
 		}
 	})
 	require.Equal(t, 100, kills)
+	require.Equal(t, 100, own, "an own event for one that opted in")
 	require.Equal(t, 100, dups)
 	require.Equal(t, 100, generic, "an own event for one that did not opt in")
 	require.True(t, a.OwnEvents())
@@ -583,6 +592,109 @@ func TestGuestTwoConsumers(t *testing.T) {
 	_, _ = unix.Dup(-1)
 	n := drain(t, b, nil)
 	require.Equal(t, 1, n)
+}
+
+// Events with codes of our own are for clients that opted in, and only as long as they stay so.
+func TestGuestOwnEvents(t *testing.T) {
+	for _, persona := range []string{"10.1.0", "8.0.4"} {
+		t.Run(persona, func(t *testing.T) {
+			mustLoad(t, "g_buffer_bytes_dim=65536 persona="+persona)
+			onThread(func() { ownEvents(t) })
+		})
+	}
+}
+
+func ownEvents(t *testing.T) {
+	runtime.LockOSThread() // the devices know their client by its thread
+	defer runtime.UnlockOSThread()
+	d := mustOpen(t, 0)
+	defer d.close()
+	ring, err := unix.Mmap(int(d), 0, 2*65536, unix.PROT_READ, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer unix.Munmap(ring)
+	info, err := unix.Mmap(int(d), 0, 128, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer unix.Munmap(info)
+	request := func(n int, arg uintptr) {
+		_, err := d.ioctl(n, arg)
+		require.NoError(t, err, "request %d", n)
+	}
+	request(29, unix.SYS_GETPPID)
+	request(31, 1)
+	head := (*uint32)(unsafe.Pointer(&info[0]))
+	// one makes a call and returns its event, on CPU 0, whose ring it is.
+	one := func() []byte {
+		var ev []byte
+		pinned(t, 0, func() {
+			before := atomic.LoadUint32(head)
+			_, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+			after := atomic.LoadUint32(head)
+			require.NotEqual(t, before, after, "an event")
+			ev = ring[before:after]
+		})
+		return ev
+	}
+	code := func(ev []byte) event.Type { return event.Type(binary.NativeEndian.Uint16(ev[20:])) }
+	require.GreaterOrEqual(t, event.TypeGetppidExit, event.Type(0x8000), "the test needs a call with an event of our own")
+	for range 2 {
+		ev := one()
+		require.Equal(t, event.TypeGenericExit, code(ev))
+		var generic event.Event
+		require.NoError(t, generic.Reset(ev, 0))
+		require.Equal(t, 2, generic.NumParams())
+		require.Equal(t, uint16(unix.SYS_GETPPID), binary.NativeEndian.Uint16(generic.Param(1)), "the native number")
+		request(200, 1)
+		require.Equal(t, event.TypeGetppidExit, code(one()))
+		// The consumer's settings start afresh with each device opened, this one does not.
+		if other, err := openDevice(1); err == nil {
+			request(29, unix.SYS_GETPPID)
+			require.Equal(t, event.TypeGetppidExit, code(one()))
+			other.close()
+		}
+		request(200, 0)
+	}
+}
+
+// Times since boot become times since the epoch with what the client says, else with the kernel's own figure.
+func TestGuestBootOffset(t *testing.T) {
+	mustLoad(t, "")
+	start := func(o kmod.Options) uint64 {
+		t.Helper()
+		o.Syscalls = []string{"clone", "clone3", "vfork", "fork"}
+		src := mustSource(t, o)
+		defer src.Close()
+		p, err := os.StartProcess("/init", []string{"child"}, &os.ProcAttr{Env: []string{"MODTEST_CHILD=1"}})
+		require.NoError(t, err)
+		_, err = p.Wait()
+		require.NoError(t, err)
+		var ns uint64
+		drain(t, src, func(ev *event.Event) {
+			for i, p := range ev.Info().Params {
+				if p.Name == "pidns_init_start_ts" && i < ev.NumParams() && len(ev.Param(i)) == 8 {
+					ns = max(ns, binary.NativeEndian.Uint64(ev.Param(i)))
+				}
+			}
+		})
+		require.NotZero(t, ns, "no event of the new process")
+		return ns
+	}
+	ours, kernels := start(kmod.Options{}), start(kmod.Options{Reference: true})
+	require.InDelta(t, kernels, ours, float64(100*time.Millisecond), "two readings of the clocks")
+	offset, err := driver.BootOffset()
+	require.NoError(t, err)
+	boottime := ours - offset
+	require.Less(t, boottime, uint64(time.Minute), "init is the first thread of all")
+	require.Equal(t, ours, start(kmod.Options{}), "nobody has set the clock")
+
+	var now unix.Timeval
+	require.NoError(t, unix.Gettimeofday(&now))
+	now.Sec += 3600
+	require.NoError(t, unix.Settimeofday(&now))
+	later := start(kmod.Options{})
+	offset, err = driver.BootOffset()
+	require.NoError(t, err)
+	require.Equal(t, boottime, later-offset, "a new offset, the same moment")
+	require.InDelta(t, float64(time.Hour), later-ours, float64(10*time.Second))
 }
 
 func TestGuestPersona8(t *testing.T) {
@@ -672,8 +784,14 @@ func drainSome(tb testing.TB, src *kmod.Source) int {
 	return n
 }
 
-// stressRounds is how often a capture is started and ended.
-var stressRounds = flag.Int("rounds", 100, "captures that the stress test starts and ends")
+// stressRounds is how often a capture is started and ended. The default is
+// enough to see that it works; to look for rare things,
+//
+//	SCAPLAB_MODTEST=Stress SCAPLAB_MODTEST_ROUNDS=3000 go test -v -timeout 2h -run TestModule ./vmtest/modtest
+var stressRounds = flag.Int("rounds", 20, "captures that the stress test starts and ends")
+
+// reloadRounds is how many captures a load of the module lives for.
+const reloadRounds = 5
 
 // Opens, maps, captures, closes, unloads and moves CPUs under load.
 func TestGuestStress(t *testing.T) {
@@ -694,8 +812,10 @@ func TestGuestStress(t *testing.T) {
 	}
 	events := 0
 	start := time.Now()
+	plugged, loads := 0, 0
 	for round := range *stressRounds {
-		if round%20 == 0 {
+		if round%reloadRounds == 0 {
+			loads++
 			f, err := os.Open(guest.ModuleFile)
 			require.NoError(t, err)
 			require.NoError(t, unix.FinitModule(int(f.Fd()), "g_buffer_bytes_dim=65536", 0))
@@ -704,7 +824,8 @@ func TestGuestStress(t *testing.T) {
 		src := mustSource(t, kmod.Options{All: true, Enter: true, Tracepoints: kmod.Tracepoints(), Snaplen: 1 + round%65000,
 			DynamicSnaplen: round%2 == 0, DropFailed: round%3 == 0, SamplingRatio: uint32(1) << (round % 3), Timeout: time.Millisecond})
 		events += drainSome(t, src)
-		if round%10 == 0 {
+		if round%reloadRounds == 0 {
+			plugged++
 			setOnline(t, 1, false)
 			events += drainSome(t, src)
 			setOnline(t, 1, true)
@@ -716,7 +837,7 @@ func TestGuestStress(t *testing.T) {
 		if round%100 == 99 {
 			t.Logf("round %d, %v", round+1, time.Since(start).Round(time.Second))
 		}
-		if round%20 == 19 {
+		if round%reloadRounds == reloadRounds-1 || round == *stressRounds-1 {
 			// A process that the load is starting has the devices open until it execs.
 			require.Eventually(t, func() bool { return unix.DeleteModule("scap", unix.O_NONBLOCK) == nil }, 10*time.Second, 20*time.Millisecond)
 		}
@@ -725,7 +846,8 @@ func TestGuestStress(t *testing.T) {
 	close(stop)
 	load.Wait()
 	requireQuiet(t)
-	t.Logf("%d captures, %d loads of the module, %d events read in %v", *stressRounds, *stressRounds/20, events, took.Round(time.Second))
+	t.Logf("%d captures, %d loads of the module, CPU 1 off and on %d times, %d events read in %v",
+		*stressRounds, loads, plugged, events, took.Round(time.Second))
 }
 
 // work makes calls of many kinds: files, sockets, memory, threads, processes.
@@ -779,6 +901,8 @@ func TestGuestControl(t *testing.T) {
 			}
 		})
 	}
+	// Otherwise each switch of an event switches three more tracepoints, to know the names of threads.
+	require.NoError(t, os.WriteFile("/sys/kernel/tracing/options/record-cmd", []byte("0"), 0))
 	for range *stressRounds {
 		for _, event := range []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_switch"} {
 			for _, v := range []string{"1", "0"} {

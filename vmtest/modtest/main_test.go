@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		fmt.Println(err)
 	}
-	os.Args = append([]string{"modtest", "-test.v", "-test.timeout=30m"}, strings.Fields(string(args))...)
+	os.Args = append([]string{"modtest", "-test.v", "-test.timeout=3h"}, strings.Fields(string(args))...)
 	code := m.Run()
 	fmt.Printf("\n%s%d\n", exitMark, code)
 	time.Sleep(100 * time.Millisecond) // for the serial port
@@ -69,6 +69,10 @@ func TestModule(t *testing.T) {
 	if series == "" {
 		series = "6.1"
 	}
+	args := os.Getenv("SCAPLAB_MODTEST_ARGS")
+	if rounds := os.Getenv("SCAPLAB_MODTEST_ROUNDS"); rounds != "" {
+		args += " -rounds=" + rounds
+	}
 	run := os.Getenv("SCAPLAB_MODTEST") // a pattern, to run only some
 	if run == "" {
 		run = "."
@@ -77,7 +81,7 @@ func TestModule(t *testing.T) {
 	require.NoError(t, err)
 	store := &vmtest.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}
 	builder := &kmodbuild.Builder{Store: store, Log: t.Logf}
-	wants, err := catalog.ParseWants(series)
+	wants, err := catalog.ParseWants(strings.Split(series, ",")...)
 	require.NoError(t, err)
 	kernels, gone, err := store.Resolve(t.Context(), wants)
 	require.NoError(t, err)
@@ -97,8 +101,8 @@ func TestModule(t *testing.T) {
 			}
 			console, err := vmtest.Boot{
 				Console: live,
-				Kernel:  k, Program: self, CPUs: 2, OneThread: os.Getenv("SCAPLAB_MTTCG") == "", Limit: 30 * time.Minute,
-				Files: map[string][]byte{argsFile: []byte("-test.run=^TestGuest.*" + run + " " + os.Getenv("SCAPLAB_MODTEST_ARGS"))},
+				Kernel:  k, Program: self, CPUs: 2, OneThread: os.Getenv("SCAPLAB_MTTCG") == "", Limit: 3 * time.Hour,
+				Files: map[string][]byte{argsFile: []byte("-test.run=^TestGuest.*" + run + " " + args)},
 			}.Run(t.Context())
 			require.NoError(t, err, "%s", console)
 			if !strings.Contains(console, exitMark+"0") || strings.Contains(console, "--- FAIL") {
