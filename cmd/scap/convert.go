@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,8 @@ func newConvertCmd() *cobra.Command {
 		Short: "Write captures anew: current, compressed, cut, merged",
 		Long: `Write captures anew. Events of older schemas become current ones; several captures
 are merged by time, and the state is that of the first. A time is seconds after the
-first event (1.5), or a date as in 2006-01-02T15:04:05Z.`,
+first event (1.5), or a date as in 2006-01-02T15:04:05Z. A part also has the events
+before it that change the state, marked as such: scap read shows them with --all.`,
 		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,8 +106,17 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 			err = lacking(cerr)
 		}
 	}()
+	tooLarge := 0
+	err = copyEvents(cmd.Context(), src, w, cut, &tooLarge)
+	if tooLarge > 0 && err == nil {
+		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
+	}
+	return err
+}
+
+func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut, tooLarge *int) error {
 	evs := make([]event.Event, 256)
-	for cmd.Context().Err() == nil {
+	for ctx.Err() == nil {
 		n, err := src.ReadBatch(evs)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -114,10 +125,15 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 			return found(err)
 		}
 		kept, done := cut.apply(evs[:n])
-		if err := w.WriteBatch(kept); errors.Is(err, savefile.ErrLastFile) {
-			return nil
-		} else if err != nil {
-			return lacking(err)
+		for i := range kept {
+			switch err := w.Write(&kept[i]); {
+			case errors.Is(err, event.ErrTooLarge):
+				*tooLarge++ // it grew when it was made current
+			case errors.Is(err, savefile.ErrLastFile):
+				return nil
+			case err != nil:
+				return lacking(err)
+			}
 		}
 		if done {
 			return nil
@@ -168,19 +184,28 @@ func parseCut(from, until, numbers string) (*cut, error) {
 		}
 	}
 	if numbers != "" {
-		a, b, ok := strings.Cut(numbers, "-")
-		if c.first, err = strconv.ParseUint(a, 10, 64); err != nil {
+		if c.first, c.last, err = parseNumbers(numbers); err != nil {
 			return nil, usage(fmt.Errorf("--events: %w", err))
-		}
-		if !ok {
-			c.last = c.first
-		} else if b != "" {
-			if c.last, err = strconv.ParseUint(b, 10, 64); err != nil {
-				return nil, usage(fmt.Errorf("--events: %w", err))
-			}
 		}
 	}
 	return c, nil
+}
+
+// parseNumbers reads "10", "10-19" and "10-".
+func parseNumbers(s string) (first, last uint64, err error) {
+	from, to, ok := strings.Cut(s, "-")
+	first, err1 := strconv.ParseUint(from, 10, 64)
+	last, err2 := first, error(nil)
+	switch {
+	case ok && to == "":
+		last = math.MaxUint64
+	case ok:
+		last, err2 = strconv.ParseUint(to, 10, 64)
+	}
+	if err1 != nil || err2 != nil || first > last {
+		return 0, 0, fmt.Errorf("%q is no range of numbers (as 1000-1999)", s)
+	}
+	return first, last, nil
 }
 
 func parseTime(s string) (ns uint64, relative bool, err error) {
@@ -194,7 +219,9 @@ func parseTime(s string) (ns uint64, relative bool, err error) {
 	return uint64(t.UnixNano()), false, nil
 }
 
-// apply keeps what is wanted of evs, in place; done when nothing more can be.
+// apply keeps what is wanted of evs, in place; done when nothing more can be. What
+// is not wanted but changes the state stays, for the state only, so that the names
+// in the part are those of the whole.
 func (c *cut) apply(evs []event.Event) (kept []event.Event, done bool) {
 	kept = evs[:0]
 	for i := range evs {
@@ -212,7 +239,14 @@ func (c *cut) apply(evs []event.Event) (kept []event.Event, done bool) {
 			return kept, true
 		}
 		// Events may be a little out of order, so a late one does not end it.
-		if c.num >= c.first && ts >= c.from && ts < c.until {
+		wanted := c.num >= c.first && ts >= c.from && ts < c.until
+		if !wanted && ts < c.until {
+			if info := evs[i].Info(); info != nil && info.Flags&event.ModifiesState != 0 {
+				evs[i].SetHidden(true)
+				wanted = true
+			}
+		}
+		if wanted {
 			kept = append(kept, evs[i])
 		}
 	}

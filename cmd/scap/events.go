@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,19 +42,22 @@ each param. Codes from 32768 on are those that only this project has.`,
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			docs := []eventDoc{}
+			unknown := slices.Clone(args)
 			for info := range event.All() {
 				if info.Flags&event.Unused != 0 || info.Flags&event.OldVersion != 0 && !old || len(args) > 0 && !slices.Contains(args, info.Name) {
 					continue
 				}
 				docs = append(docs, documentEvent(info))
+				unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == info.Name })
 			}
-			if len(docs) == 0 {
-				return usage(fmt.Errorf("no event type is called %q", args))
+			if len(unknown) > 0 {
+				return usage(fmt.Errorf("no event is called %s (--old has more)", strings.Join(unknown, ", ")))
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			if asJSON {
 				enc := json.NewEncoder(out)
 				enc.SetIndent("", " ")
+				enc.SetEscapeHTML(false)
 				if err := enc.Encode(docs); err != nil {
 					return err
 				}

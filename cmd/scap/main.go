@@ -94,8 +94,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	code := exitUsage // cobra's own errors: unknown commands, wrong arguments
 	var ce *codeError
+	var output *fs.PathError
 	if errors.As(err, &ce) {
 		code = ce.code
+	} else if errors.As(err, &output) {
+		code = exitEnvironment
 	}
 	if errors.Is(err, syscall.EPIPE) {
 		return exitFine // whoever reads our output has enough

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,15 @@ func smallCapture(tb testing.TB) []byte {
 	state := someState()
 	state.Threads[0].FDs = state.Threads[0].FDs[:5]
 	return mustCapture(tb, WriterOptions{State: state}, someEvents(tb)...)
+}
+
+// oldCapture has events in blocks of all versions, in either byte order.
+func oldCapture(tb testing.TB, o binary.AppendByteOrder) []byte {
+	b := appendSectionHeader(nil, o)
+	for _, code := range []uint32{eventV1, eventFlagsV1, eventV2, eventLarge} {
+		b = appendRawEvent(b, o, code, 1, foreign(tb, o, mustEvent(tb, event.TypeUnlinkExit, 1, 1, 0, "/x"), code == eventV1 || code == eventFlagsV1))
+	}
+	return b
 }
 
 func TestEveryPrefixGivesAllCompleteEvents(t *testing.T) {
@@ -101,20 +111,27 @@ func readable(tb testing.TB, capture []byte, opts Options) (events int) {
 }
 
 func TestEveryFieldSetToLimits(t *testing.T) {
-	capture := smallCapture(t)
+	captures := [][]byte{smallCapture(t)}
+	for _, o := range bothOrders {
+		captures = append(captures, oldCapture(t, o))
+	}
 	limits := [][]byte{
 		{0}, {1}, {0xff}, {0x7f},
 		{0, 0}, {1, 0}, {0xff, 0xff},
 		{0, 0, 0, 0}, {1, 0, 0, 0}, {4, 0, 0, 0}, {12, 0, 0, 0}, {0xff, 0xff, 0xff, 0xff}, {0xfc, 0xff, 0xff, 0xff}, {0xff, 0xff, 0xff, 0x7f},
 	}
-	for at := range capture {
-		for _, v := range limits {
-			if at+len(v) > len(capture) {
-				continue
+	for _, capture := range captures {
+		for at := range capture {
+			for _, v := range limits {
+				if at+len(v) > len(capture) {
+					continue
+				}
+				bad := bytes.Clone(capture)
+				copy(bad[at:], v)
+				readable(t, bad, Options{})
+				slices.Reverse(bad[at : at+len(v)])
+				readable(t, bad, Options{Raw: true})
 			}
-			bad := bytes.Clone(capture)
-			copy(bad[at:], v)
-			readable(t, bad, Options{})
 		}
 	}
 }
@@ -157,11 +174,7 @@ func FuzzReadFile(f *testing.F) {
 	f.Add(smallCapture(f))
 	f.Add(mustCapture(f, WriterOptions{Compress: true}, someEvents(f)...))
 	for _, o := range bothOrders {
-		b := appendSectionHeader(nil, o)
-		for _, code := range []uint32{eventV1, eventFlagsV1, eventV2, eventLarge} {
-			b = appendRawEvent(b, o, code, 1, foreign(f, o, mustEvent(f, event.TypeUnlinkExit, 1, 1, 0, "/x"), code == eventV1 || code == eventFlagsV1))
-		}
-		f.Add(b)
+		f.Add(oldCapture(f, o))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		raw := readable(t, in, Options{Raw: true})

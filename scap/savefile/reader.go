@@ -28,23 +28,23 @@ type Options struct {
 
 // Counts says what the reader met.
 type Counts struct {
-	Blocks    uint64 // of any kind
-	Sections  uint64 // captures in the file, one after the other
-	Events    uint64 // event blocks
-	Delivered uint64
-	Hidden    uint64 // delivered, for the state only
-	Unknown   uint64 // delivered, of a type that is not in the table
-	Converted uint64 // delivered in another shape than they have in the file
-	Merged    uint64 // enter events, whose params come with the exit event
-	Obsolete  uint64 // left out: unused types and enter events that carry nothing
+	Blocks    uint64 `json:"blocks"`   // of any kind
+	Sections  uint64 `json:"sections"` // captures in the file, one after the other
+	Events    uint64 `json:"events"`   // event blocks
+	Delivered uint64 `json:"delivered"`
+	Hidden    uint64 `json:"hidden"`    // delivered, for the state only
+	Unknown   uint64 `json:"unknown"`   // delivered, of a type that is not in the table
+	Converted uint64 `json:"converted"` // delivered in another shape than they have in the file
+	Merged    uint64 `json:"merged"`    // enter events, whose params come with the exit event
+	Obsolete  uint64 `json:"obsolete"`  // left out: unused types and enter events that carry nothing
 
-	Corrupt       uint64 // left out: events that contradict themselves
-	Unconverted   uint64 // no rule says how to convert it: exit events are delivered as they are, enter events left out
-	BadRecords    uint64 // left out: records of users, processes, fds, interfaces
-	SkippedBlocks uint64 // of unknown type
-	Compressed    bool
-	OtherOrder    bool // the capture has the other byte order
-	Minor         uint16
+	Corrupt       uint64 `json:"corrupt"`        // left out: events that contradict themselves
+	Unconverted   uint64 `json:"unconverted"`    // no rule says how to convert it: exit events are delivered as they are, enter events left out
+	BadRecords    uint64 `json:"bad_records"`    // left out: records of users, processes, fds, interfaces
+	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type
+	Compressed    bool   `json:"compressed"`
+	OtherOrder    bool   `json:"other_order"` // the capture has the other byte order
+	Minor         uint16 `json:"minor"`
 }
 
 // Reader reads a capture. It is a scap.Source; events are valid until the next

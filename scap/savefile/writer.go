@@ -84,7 +84,7 @@ func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
 	if opts.FlushInterval > 0 {
 		wr.lastFlush = time.Now()
 	}
-	return wr, wr.Flush()
+	return wr, wr.write()
 }
 
 var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
@@ -205,8 +205,11 @@ func (w *Writer) Write(ev *event.Event) error {
 	o.PutUint32(b[size-4:], uint32(size))
 	w.buf = w.buf[:n+size]
 	w.events++
-	if len(w.buf) >= flushSize || w.opts.FlushInterval > 0 && w.events&63 == 0 && time.Since(w.lastFlush) >= w.opts.FlushInterval {
+	if w.opts.FlushInterval > 0 && w.events&63 == 0 && time.Since(w.lastFlush) >= w.opts.FlushInterval {
 		return w.Flush()
+	}
+	if len(w.buf) >= flushSize {
+		return w.write()
 	}
 	return nil
 }
@@ -253,9 +256,8 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 	return w.lower.End()
 }
 
-// Flush writes what has come together. Compressed data may still be under way
-// after it; Close waits.
-func (w *Writer) Flush() error {
+// write hands on the blocks that have come together.
+func (w *Writer) write() error {
 	if w.err != nil || len(w.buf) == 0 {
 		return w.err
 	}
@@ -270,6 +272,21 @@ func (w *Writer) Flush() error {
 	}
 	w.size += int64(len(w.buf))
 	w.buf = w.buf[:0]
+	return nil
+}
+
+// Flush writes what has come together. Compressed data may still be under way
+// after it; Close waits.
+func (w *Writer) Flush() error {
+	if err := w.write(); err != nil {
+		return err
+	}
+	if w.gz != nil {
+		if err := w.gz.flush(); err != nil {
+			w.err = fmt.Errorf("write capture: %w", err)
+			return w.err
+		}
+	}
 	if w.opts.FlushInterval > 0 {
 		w.lastFlush = time.Now()
 	}
@@ -296,7 +313,7 @@ func (w *Writer) Close() error {
 	if errors.Is(w.err, os.ErrClosed) {
 		return nil
 	}
-	err := w.Flush()
+	err := w.write()
 	if w.gz != nil {
 		if gzErr := w.gz.close(); err == nil && gzErr != nil {
 			err = fmt.Errorf("write capture: %w", gzErr)
