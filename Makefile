@@ -14,7 +14,7 @@ export GOFLAGS += -trimpath
 
 matrix_flags = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
-.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf matrix setup setup-c help clean
+.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf kmod matrix setup setup-c help clean
 
 all: build
 
@@ -43,6 +43,9 @@ test: setup setup-c check ## all tests, and the harness on one real kernel
 
 matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat
 	bin/scaplab matrix $(matrix_flags)
+
+kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
+	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
 
 bpf: setup-c ## compile the eBPF objects and their Go bindings
 	$(GO) generate ./driver

@@ -61,6 +61,42 @@ func (s *Store) Headers(ctx context.Context, k Kernel) ([]Package, error) {
 	return nil, fmt.Errorf("%w (linux-headers-%s in %s)", ErrNoHeaders, k.Release, strings.Join(s.Catalog.Series[i].Suites, ", "))
 }
 
+// HeaderSeries divides the catalog's series into those that the archive has
+// headers of and those that it has images of only. It looks at lists of packages, and fetches none.
+func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err error) {
+	if err := s.init(); err != nil {
+		return nil, nil, err
+	}
+	for _, line := range s.Catalog.Series {
+		var packages []debPackage
+		for _, suite := range line.Suites {
+			index, err := s.index(ctx, suite)
+			if err != nil {
+				return nil, nil, err
+			}
+			packages = append(packages, index...)
+		}
+		if hasHeaders(packages, s.Catalog.Packages[s.Arch], line.Series) {
+			with = append(with, line.Series)
+		} else {
+			without = append(without, line.Series)
+		}
+	}
+	return with, without, nil
+}
+
+// hasHeaders tells whether there is a package linux-headers-X where one of the patterns, linux-image-{release} or the like, names X.
+func hasHeaders(packages []debPackage, patterns []string, series string) bool {
+	for _, p := range patterns {
+		_, after, _ := strings.Cut(p, "{release}")
+		re := packagePattern("linux-headers-{release}"+after, series)
+		if slices.ContainsFunc(packages, func(d debPackage) bool { return re.MatchString(d.Name) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // headerPackages is the package of that name with the header and build system
 // packages that it depends on; its compiler and its kernel are not needed here.
 func headerPackages(index []debPackage, name string) ([]debPackage, bool) {

@@ -56,8 +56,9 @@ func newBuildKmodCmd() *cobra.Command {
 			"and without installing anything, and loads it in a virtual machine of exactly that\n" +
 			"kernel. The output has a directory for each kernel release: the module, the eBPF\n" +
 			"object, a manifest of what both were made of, and the log of the load test.\n\n" +
-			"The archive keeps headers of the kernels it maintains only: for others this is said,\n" +
-			"and the exit status is 1.",
+			"Without --kernel these are all kernels that the archive has headers of, which are\n" +
+			"those it maintains; the others are named. One that is asked for and cannot be built\n" +
+			"or loaded makes the exit status 1.",
 		Example: "  scaplab build kmod --out out\n" +
 			"  scaplab build kmod --kernel 6.1,newest --out out\n" +
 			"  scaplab build kmod --kernel ./bzImage --headers ./linux --out out",
@@ -69,12 +70,18 @@ func newBuildKmodCmd() *cobra.Command {
 				return err
 			}
 			defer done()
-			kernels, gone, err := f.kernels(cmd, o.Log)
+			names := splitList(f.kernel)
+			if headers != "" && len(names) != 1 {
+				return usage(errors.New("--headers is for one kernel: name it with --kernel"))
+			}
+			if len(names) == 0 {
+				if names, err = f.withHeaders(cmd, o.Log); err != nil {
+					return err
+				}
+			}
+			kernels, gone, err := f.namedKernels(cmd, names, o.Log)
 			if err != nil {
 				return err
-			}
-			if headers != "" && len(kernels) != 1 {
-				return usage(errors.New("--headers is for one kernel: name it with --kernel"))
 			}
 			builder, err := f.builder(headers, o.Log)
 			if err != nil {
@@ -99,11 +106,32 @@ func newBuildKmodCmd() *cobra.Command {
 		},
 	}
 	f.kernelFlags(cmd)
+	cmd.Flags().Lookup("kernel").Usage = "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default all with headers"
 	f.guestFlags(cmd)
 	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
 	cmd.Flags().StringVar(&headers, "headers", "", "build against this kernel tree or header directory instead of packages")
 	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is no error")
 	return cmd
+}
+
+// withHeaders are the series that modules can be built for; it names the others.
+func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]string, error) {
+	catalog, err := vmtest.LoadCatalog()
+	if err != nil {
+		return nil, err
+	}
+	store := &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	with, without, err := store.HeaderSeries(cmd.Context())
+	if err != nil {
+		return nil, environment(err)
+	}
+	for _, series := range without {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\t-\tno headers in the archive, so no module\n", series)
+	}
+	if len(with) == 0 {
+		return nil, lacking(errors.New("the archive has no headers of any kernel"))
+	}
+	return with, nil
 }
 
 func (f *runFlags) builder(tree string, log func(string, ...any)) (*kmodbuild.Builder, error) {

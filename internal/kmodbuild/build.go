@@ -12,6 +12,7 @@ package kmodbuild
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,9 +21,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/scaplab/scaplab/driver"
@@ -39,6 +44,16 @@ type Builder struct {
 	// Tree is a prepared kernel tree or header directory to build against, in
 	// place of the kernel's packages.
 	Tree string
+
+	source fs.FS // the C text; nil: driver.ModuleSource
+}
+
+// text is the C text.
+func (b *Builder) text() fs.FS {
+	if b.source != nil {
+		return b.source
+	}
+	return driver.ModuleSource
 }
 
 // Module is a built module.
@@ -56,14 +71,17 @@ type Inputs struct {
 	Release  string           `json:"release"`
 	Source   string           `json:"source_sha256"` // of the C text
 	Headers  []vmtest.Package `json:"headers"`
-	Tree     string           `json:"tree,omitempty"` // given in place of packages, whose content is not known
+	Tree     string           `json:"tree_sha256,omitempty"` // of what tells a tree given in place of packages from others
 	Compiler string           `json:"compiler"`
 	Tools    string           `json:"tools_sha256"` // of the list of the tool packages
 	Recipe   int              `json:"recipe"`       // of this package
 }
 
+// buildDir is where the compiler sees the sources.
+const buildDir = "/build/src/"
+
 // recipe changes when the way of building does.
-const recipe = 1
+const recipe = 2
 
 func (in *Inputs) key() (string, error) {
 	b, err := json.Marshal(in)
@@ -97,19 +115,25 @@ func (e *Error) Format(f fmt.State, verb rune) {
 	}
 }
 
-// firstErrors are the compiler's lines that say error, a few of them.
+// What compilers and the kernel's build system begin an error with; that of make only says that there was one.
+var errorRE = regexp.MustCompile(`(?m)^.*(?:: (?:fatal )?error: |^ERROR: ).*$`)
+
+// firstErrors are the lines of the compiler that say what is wrong, a few of them.
 func (e *Error) firstErrors() string {
-	var lines []string
-	for line := range strings.Lines(e.Output) {
-		lower := strings.ToLower(line)
-		if strings.Contains(lower, "error") && len(lines) < 10 {
-			lines = append(lines, strings.TrimSpace(strings.TrimPrefix(line, "/build/src/")))
-		}
-	}
+	const few = 10
+	lines := errorRE.FindAllString(e.Output, -1)
 	if len(lines) == 0 {
 		return strings.TrimSpace(e.Output)
 	}
-	return strings.Join(lines, "\n")
+	more := ""
+	if len(lines) > few {
+		more = fmt.Sprintf("\n(%d more)", len(lines)-few)
+		lines = lines[:few]
+	}
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], buildDir)
+	}
+	return strings.Join(lines, "\n") + more
 }
 
 func probeText(probes map[string]bool) string {
@@ -140,17 +164,20 @@ func (b *Builder) Build(ctx context.Context, k vmtest.Kernel) (*Module, error) {
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
-	in := Inputs{Release: k.Release, Source: sourceSum(), Recipe: recipe}
+	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Recipe: recipe}
 	var err error
 	if b.Tree == "" {
 		if in.Headers, err = b.Store.Headers(ctx, k); err != nil {
 			return nil, err
 		}
-	} else if in.Tree, err = filepath.Abs(b.Tree); err != nil {
-		return nil, err
-	} else if b.Store.Cache == "" {
-		if b.Store.Cache, err = vmtest.CacheDir(); err != nil {
+	} else {
+		if in.Tree, err = b.checkTree(k); err != nil {
 			return nil, err
+		}
+		if b.Store.Cache == "" {
+			if b.Store.Cache, err = vmtest.CacheDir(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	root, info, err := b.toolRoot(ctx)
@@ -208,9 +235,9 @@ func packageSum(packages []vmtest.Package) string {
 }
 
 // sources are the files of the module's C text, by path from driver/.
-func sources() []string {
+func sources(text fs.FS) []string {
 	var files []string
-	_ = fs.WalkDir(driver.ModuleSource, ".", func(name string, d fs.DirEntry, err error) error { // embedded: cannot fail
+	_ = fs.WalkDir(text, ".", func(name string, d fs.DirEntry, err error) error { // in memory: cannot fail
 		if err == nil && !d.IsDir() {
 			files = append(files, name)
 		}
@@ -219,19 +246,19 @@ func sources() []string {
 	return files
 }
 
-func sourceSum() string {
+func sourceSum(text fs.FS) string {
 	h := sha256.New()
-	for _, name := range sources() {
-		b, _ := driver.ModuleSource.ReadFile(name)
+	for _, name := range sources(text) {
+		b, _ := fs.ReadFile(text, name)
 		fmt.Fprintln(h, name, len(b))
 		h.Write(b)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func writeSources(dir string) error {
-	for _, name := range sources() {
-		b, err := driver.ModuleSource.ReadFile(name)
+func writeSources(dir string, text fs.FS) error {
+	for _, name := range sources(text) {
+		b, err := fs.ReadFile(text, name)
 		if err != nil {
 			return err
 		}
@@ -257,32 +284,37 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	}
 	defer os.RemoveAll(tmp)
 	src := filepath.Join(tmp, "src")
-	if err := writeSources(src); err != nil {
+	if err := writeSources(src, b.text()); err != nil {
 		return err
 	}
 	in := mounts{build: tmp}
-	kernel := "/headers"
+	kernel := "linux-headers-" + m.Release
 	if m.Inputs.Tree != "" {
-		in.tree = m.Inputs.Tree
+		in.headers, kernel = filepath.Split(b.Tree)
 	} else {
-		if in.headers, err = b.unpackHeaders(ctx, m.Inputs.Headers); err != nil {
+		unpacked, err := b.unpackHeaders(ctx, m.Inputs.Headers)
+		if err != nil {
 			return err
 		}
-		kernel = "/usr/src/linux-headers-" + m.Release
+		in.headers = filepath.Join(unpacked, "usr/src")
 	}
 	b.Log("kernel %s: building the module", m.Release)
 	var out bytes.Buffer
 	run := func(args ...string) error {
-		return enter(ctx, root, in, &out, append([]string{"make", "-C", kernel, "ARCH=x86", "CC=" + compiler, "HOSTCC=" + compiler,
+		return enter(ctx, root, in, &out, append([]string{"make", "-C", "/usr/src/" + kernel, "-Otarget", "-j" + strconv.Itoa(runtime.NumCPU()),
+			"ARCH=x86", "CC=" + compiler, "HOSTCC=" + compiler,
 			"KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=scaplab", "KBUILD_BUILD_HOST=scaplab"}, args...)...)
 	}
-	if m.Probes, err = probe(src, run); err != nil {
-		return fmt.Errorf("%w\n%s", err, out.String())
+	if m.Probes, err = probe(src, sources(b.text()), run); err != nil {
+		return cmp.Or(ctx.Err(), fmt.Errorf("%w\n%s", err, out.String()))
 	}
 	out.Reset()
-	if err := run("M=/build/src/kmod", "modules"); err != nil {
+	if err := run("M="+buildDir+"kmod", "modules"); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+			return err
 		}
 		return &Error{Kernel: m.Release, Probes: m.Probes, Output: out.String()}
 	}
@@ -310,14 +342,53 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	return os.Rename(tmp, dir)
+	if err := os.Rename(tmp, dir); err != nil {
+		// Another process may have been faster: it has built the same.
+		if other, _ := readModule(dir); other == nil || other.SHA256 != m.SHA256 {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseFile is where a kernel's headers say what modules must give as their release: #define UTS_RELEASE "6.1.0".
+const releaseFile = "include/generated/utsrelease.h"
+
+// checkTree makes Tree absolute and returns what tells it from other trees: the
+// configuration, and the symbols that modules may use.
+func (b *Builder) checkTree(k vmtest.Kernel) (string, error) {
+	dir, err := filepath.EvalSymlinks(b.Tree)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, releaseFile))
+	if err != nil {
+		return "", fmt.Errorf("%s is not what modules can be built against (a kernel's headers, or its tree after make modules_prepare): %w", b.Tree, err)
+	}
+	if _, release, _ := strings.Cut(strings.TrimSpace(string(text)), " UTS_RELEASE "); k.Release != "" && release != strconv.Quote(k.Release) {
+		return "", fmt.Errorf("%s is of kernel %s (want %q)", b.Tree, release, k.Release)
+	}
+	h := sha256.New()
+	for _, name := range []string{releaseFile, "include/generated/autoconf.h", "Module.symvers"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		fmt.Fprintln(h, name, len(text))
+		h.Write(text)
+	}
+	b.Tree = dir
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // probe compiles the probe files, each by itself, and writes probed.h.
-func probe(src string, run func(args ...string) error) (map[string]bool, error) {
+func probe(src string, files []string, run func(args ...string) error) (map[string]bool, error) {
 	found := map[string]bool{}
 	var objects []string
-	for _, name := range sources() {
+	for _, name := range files {
 		if path.Dir(name) == "kmod/probe" {
 			stem := strings.TrimSuffix(path.Base(name), ".c")
 			found[stem] = false
@@ -330,17 +401,15 @@ func probe(src string, run func(args ...string) error) (map[string]bool, error) 
 		return nil, err
 	}
 	// It fails as soon as one does; what counts is which objects there are.
-	_ = run(append([]string{"-k", "M=/build/src/kmod/probe"}, objects...)...)
+	_ = run(append([]string{"-k", "M=" + buildDir + "kmod/probe"}, objects...)...)
 	var header strings.Builder
 	header.WriteString("/* What this kernel's API has: which of probe/ compile. */\n")
-	any := false
 	for _, stem := range sortedKeys(found) {
 		if found[stem] = exists(filepath.Join(dir, stem+".o")); found[stem] {
-			any = true
 			fmt.Fprintf(&header, "#define HAVE_%s 1\n", strings.ToUpper(stem))
 		}
 	}
-	if !any && !exists(filepath.Join(dir, "always.o")) {
+	if !found["always"] {
 		return nil, errors.New("not even the probe that always compiles did: these headers or this compiler do not work")
 	}
 	fmt.Fprintf(&header, "#define SCAPLAB_VERSION %q\n", Version)

@@ -42,7 +42,7 @@ func (b *Builder) BuildOther(ctx context.Context, k vmtest.Kernel, dir, name str
 	if err := os.CopyFS(filepath.Join(tmp, "src"), os.DirFS(dir)); err != nil {
 		return nil, err
 	}
-	in := mounts{build: tmp, headers: headers}
+	in := mounts{build: tmp, headers: filepath.Join(headers, "usr/src")}
 	var out bytes.Buffer
 	if err := enter(ctx, root, in, &out, "make", "-C", "/usr/src/linux-headers-"+k.Release, "ARCH=x86", "CC="+compiler, "HOSTCC="+compiler,
 		"M=/build/src", "modules"); err != nil {

@@ -16,6 +16,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/scaplab/scaplab/vmtest"
 )
@@ -106,7 +108,7 @@ func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
 			return "", nil, err
 		}
 	}
-	for _, name := range []string{"proc", "dev", "tmp", "build", "headers", "usr/src"} {
+	for _, name := range []string{"proc", "dev", "tmp", "build", "usr/src"} {
 		if err := os.MkdirAll(filepath.Join(tmp, name), 0o755); err != nil {
 			return "", nil, err
 		}
@@ -150,8 +152,7 @@ func exists(name string) bool {
 // that paths in the output are the same everywhere.
 type mounts struct {
 	build   string // at /build, writable
-	headers string // at /usr/src and /usr/lib: the unpacked header packages
-	tree    string // at /headers: somebody's own tree
+	headers string // at /usr/src: a directory of header directories, which may use each other
 }
 
 // enter runs a program inside the tree. In a user namespace of its own: no
@@ -163,21 +164,38 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 		script.WriteString("mount --bind \"$BUILD\" \"$ROOT/build\"\n")
 	}
 	if m.headers != "" {
-		// The packages' links lead from /usr/src to /usr/lib.
-		script.WriteString("mount --bind \"$HEADERS/usr/src\" \"$ROOT/usr/src\"\n" +
-			"for d in \"$HEADERS\"/usr/lib/linux-kbuild-*; do\n" +
+		// Debian's have links to beside /usr/src.
+		script.WriteString("mount --bind \"$HEADERS\" \"$ROOT/usr/src\"\n" +
+			"for d in \"$HEADERS\"/../lib/linux-kbuild-*; do\n[ -d \"$d\" ] || continue\n" +
 			"mkdir -p \"$ROOT/usr/lib/${d##*/}\"\nmount --bind \"$d\" \"$ROOT/usr/lib/${d##*/}\"\ndone\n")
-	}
-	if m.tree != "" {
-		script.WriteString("mount --bind \"$TREE\" \"$ROOT/headers\"\n")
 	}
 	script.WriteString("exec chroot \"$ROOT\" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C HOME=/ \"$@\"\n")
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
-	cmd.Env = append(os.Environ(), "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers, "TREE="+m.tree)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers)
+	var said opening
+	both := io.MultiWriter(out, &said)
+	cmd.Stdout, cmd.Stderr = both, both
+	// make ends its compilers when it is told to end; killed, it would leave them behind.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) {
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
 		return &vmtest.EnvError{What: "unshare is not installed", Fix: "install util-linux"}
+	case err != nil && strings.Contains(said.String(), "unshare: "):
+		return &vmtest.EnvError{What: "this machine gives users no namespaces of their own: " + strings.TrimSpace(said.String()),
+			Fix: "allow it: sysctl kernel.unprivileged_userns_clone=1, or kernel.apparmor_restrict_unprivileged_userns=0"}
 	}
 	return err
+}
+
+// opening keeps the first bytes written to it.
+type opening struct{ bytes.Buffer }
+
+func (o *opening) Write(p []byte) (int, error) {
+	const enough = 512
+	if left := enough - o.Len(); left > 0 {
+		o.Buffer.Write(p[:min(len(p), left)])
+	}
+	return len(p), nil
 }

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmodbuild
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/vmtest"
+)
+
+func TestEveryInputIsInTheKey(t *testing.T) {
+	full := Inputs{Release: "r", Source: "s", Headers: []vmtest.Package{{Name: "n", Version: "v", SHA256: "h"}}, Tree: "t", Compiler: "c", Tools: "o", Recipe: 1}
+	want, err := full.key()
+	require.NoError(t, err)
+	again, err := full.key()
+	require.NoError(t, err)
+	require.Equal(t, want, again)
+	for i := range reflect.TypeFor[Inputs]().NumField() {
+		other := full
+		reflect.ValueOf(&other).Elem().Field(i).SetZero()
+		got, err := other.key()
+		require.NoError(t, err)
+		require.NotEqual(t, want, got, reflect.TypeFor[Inputs]().Field(i).Name)
+	}
+	other := full
+	other.Headers = []vmtest.Package{{Name: "n", Version: "v", SHA256: "other"}}
+	got, err := other.key()
+	require.NoError(t, err)
+	require.NotEqual(t, want, got, "the same version with other bytes")
+}
+
+func TestSourceSumSeesNamesAndBytes(t *testing.T) {
+	text := func(files ...string) fs.FS {
+		m := fstest.MapFS{}
+		for i := 0; i < len(files); i += 2 {
+			m[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
+		}
+		return m
+	}
+	want := sourceSum(text("a", "1", "b", "2"))
+	require.Equal(t, want, sourceSum(text("b", "2", "a", "1")))
+	for _, other := range []fs.FS{text("a", "1", "b", "3"), text("a", "1", "c", "2"), text("a", "1"), text("a", "12", "b", ""), text("a", "", "b", "12")} {
+		require.NotEqual(t, want, sourceSum(other))
+	}
+	require.Contains(t, sources(driver.ModuleSource), "kmod/main.c")
+	require.Contains(t, sources(driver.ModuleSource), "fillers/task.h")
+}
+
+// A probe that nobody asks for is dead; a question that no probe answers is always no.
+func TestProbesAreAskedForAndExist(t *testing.T) {
+	probes, asked := map[string]bool{}, map[string]bool{}
+	for _, name := range sources(driver.ModuleSource) {
+		if path.Dir(name) == "kmod/probe" {
+			probes["HAVE_"+strings.ToUpper(strings.TrimSuffix(path.Base(name), ".c"))] = true
+			continue
+		}
+		if path.Dir(name) != "kmod" {
+			continue
+		}
+		text, err := driver.ModuleSource.ReadFile(name)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`(?m)^#\s*(?:el)?if.*?\b(HAVE_[A-Z0-9_]+)`).FindAllSubmatch(text, -1) {
+			asked[string(m[1])] = true
+		}
+	}
+	require.NotEmpty(t, asked)
+	asked["HAVE_ALWAYS"] = true // by probe itself
+	require.Equal(t, asked, probes)
+}
+
+func TestErrorShowsLinesAndProbes(t *testing.T) {
+	e := &Error{
+		Kernel: "6.1 (6.1.0-56-cloud-amd64)",
+		Probes: map[string]bool{"vm_flags_mod": false, "always": true},
+		Output: "make: Entering directory '/usr/src/linux-headers-6.1.0-56-cloud-amd64'\n" +
+			"  CC [M]  /build/src/kmod/main.o\n" +
+			"/build/src/kmod/main.c: In function 'scap_open':\n" +
+			"/build/src/kmod/main.c:7:9: error: implicit declaration of function 'nothing' [-Wimplicit-function-declaration]\n" +
+			"    7 |  return nothing();\n" +
+			"/build/src/kmod/tp.c:3:10: fatal error: linux/gone.h: No such file or directory\n" +
+			"ERROR: modpost: \"missing\" [/build/src/kmod/scap.ko] undefined!\n" +
+			"make[2]: *** [/usr/src/scripts/Makefile.build:250: /build/src/kmod/main.o] Error 1\n",
+	}
+	require.Equal(t, "module for kernel 6.1 (6.1.0-56-cloud-amd64): "+
+		"kmod/main.c:7:9: error: implicit declaration of function 'nothing' [-Wimplicit-function-declaration]\n"+
+		"kmod/tp.c:3:10: fatal error: linux/gone.h: No such file or directory\n"+
+		"ERROR: modpost: \"missing\" [/build/src/kmod/scap.ko] undefined!\n"+
+		"kernel API: HAVE_ALWAYS, no vm_flags_mod", e.Error())
+	require.Equal(t, e.Error()+"\n"+e.Output, fmt.Sprintf("%+v", e))
+	require.Equal(t, e.Error(), fmt.Sprintf("%v", e))
+
+	e.Output = strings.Repeat("a.c:1:1: error: no\n", 14)
+	require.Equal(t, 10, strings.Count(e.Error(), "error: no"))
+	require.Contains(t, e.Error(), "(4 more)")
+
+	e.Output, e.Probes = "make: gcc-14: not found\n", nil
+	require.Equal(t, "module for kernel 6.1 (6.1.0-56-cloud-amd64): make: gcc-14: not found", e.Error(), "what it is when nothing looks like an error")
+}
+
+func TestModuleChangedInTheCacheIsNotUsed(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	write("scap.ko", "code")
+	write("module.json", `{"SHA256": "5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b", "Release": "r"}`)
+	m, err := readModule(dir)
+	require.NoError(t, err)
+	require.Equal(t, "r", m.Release)
+	require.Equal(t, filepath.Join(dir, "scap.ko"), m.File)
+	write("scap.ko", "cod2")
+	_, err = readModule(dir)
+	require.ErrorContains(t, err, "was changed")
+}
+
+func TestTreeMustBeOfTheKernel(t *testing.T) {
+	b := &Builder{Tree: t.TempDir()}
+	_, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	require.ErrorContains(t, err, "is not what modules can be built against")
+	require.NoError(t, os.MkdirAll(filepath.Join(b.Tree, "include/generated"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, releaseFile), []byte("#define UTS_RELEASE \"6.1.0\"\n"), 0o644))
+	one, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	require.NoError(t, err)
+	_, err = b.checkTree(vmtest.Kernel{Release: "6.2.0"})
+	require.ErrorContains(t, err, `is of kernel "6.1.0" (want "6.2.0")`)
+	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, "include/generated/autoconf.h"), []byte("#define CONFIG_SMP 1\n"), 0o644))
+	two, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	require.NoError(t, err)
+	require.NotEqual(t, one, two, "another configuration is another input")
+
+	link := filepath.Join(t.TempDir(), "build")
+	require.NoError(t, os.Symlink(b.Tree, link))
+	real, err := filepath.EvalSymlinks(b.Tree)
+	require.NoError(t, err)
+	b.Tree = link
+	_, err = b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	require.NoError(t, err)
+	require.Equal(t, real, b.Tree)
+}
+
+// mustKernel is a kernel with headers, fetched when it was not before, and a builder for it.
+func mustKernel(t *testing.T) (*Builder, vmtest.Kernel) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("fetches packages and compiles: not in short mode")
+	}
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("modules are built on linux/amd64 only")
+	}
+	catalog, err := vmtest.LoadCatalog()
+	require.NoError(t, err)
+	b := &Builder{Store: &vmtest.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}, Log: t.Logf}
+	wants, err := catalog.ParseWants("6.1")
+	require.NoError(t, err)
+	kernels, gone, err := b.Store.Resolve(t.Context(), wants)
+	var env *vmtest.EnvError
+	if errors.As(err, &env) {
+		t.Skip(env)
+	}
+	require.NoError(t, err)
+	if len(gone) > 0 {
+		t.Skipf("kernel %s cannot be had: %v", gone[0].Want, gone[0].Reason)
+	}
+	if _, _, err := b.toolRoot(t.Context()); errors.As(err, &env) {
+		t.Skip(env)
+	}
+	return b, kernels[0]
+}
+
+func TestSameInputsGiveTheSameBytes(t *testing.T) {
+	b, k := mustKernel(t)
+	first, err := b.Build(t.Context(), k) // of this run or of an earlier one
+	require.NoError(t, err)
+	root, _, err := b.toolRoot(t.Context())
+	require.NoError(t, err)
+	second := &Module{Release: k.Release, Inputs: first.Inputs}
+	require.NoError(t, b.build(t.Context(), root, filepath.Join(t.TempDir(), "module"), second))
+	require.NotEqual(t, first.File, second.File)
+	require.Equal(t, first.SHA256, second.SHA256)
+	require.Equal(t, first.Probes, second.Probes)
+	want, err := os.ReadFile(first.File)
+	require.NoError(t, err)
+	got, err := os.ReadFile(second.File)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// small is a module of a few lines, which compiles in little time.
+func small(main string) fstest.MapFS {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	return fstest.MapFS{
+		"kmod/Kbuild":         file("obj-m := scap.o\nscap-y := main.o\nccflags-y := -I$(src)/probed\n"),
+		"kmod/main.c":         file("#include <linux/module.h>\n#include <probed.h>\n" + main + "\nMODULE_LICENSE(\"GPL\");\nMODULE_DESCRIPTION(\"test\");\n"),
+		"kmod/probe/always.c": file("int probe(void);\nint probe(void) { return 0; }\n"),
+		"kmod/probe/never.c":  file("int probe(void);\nint probe(void) { return no_kernel_has_this(); }\n"),
+	}
+}
+
+func TestCompileErrorsAndProbes(t *testing.T) {
+	b, k := mustKernel(t)
+	packages, err := b.Store.Headers(t.Context(), k)
+	require.NoError(t, err)
+	headers, err := b.unpackHeaders(t.Context(), packages)
+	require.NoError(t, err)
+	// As somebody would give it with --headers, which always compiles anew.
+	b.Tree = filepath.Join(headers, "usr/src/linux-headers-"+k.Release)
+
+	b.source = small("#if !defined(HAVE_ALWAYS) || defined(HAVE_NEVER)\n#error the probes\n#endif")
+	m, err := b.Build(t.Context(), k)
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(m.File)) })
+	require.Equal(t, map[string]bool{"always": true, "never": false}, m.Probes)
+	require.FileExists(t, m.File)
+	require.Empty(t, m.Inputs.Headers)
+	require.NotEmpty(t, m.Inputs.Tree)
+
+	b.source = small("int wrong(void);\nint wrong(void)\n{\n\treturn nothing_like_it();\n}")
+	_, err = b.Build(t.Context(), k)
+	var failed *Error
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, err.Error(), "module for kernel 6.1 ("+k.Release+"): kmod/main.c:6:16: error: ")
+	require.Contains(t, err.Error(), "nothing_like_it")
+	require.Contains(t, err.Error(), "kernel API: HAVE_ALWAYS, no never")
+
+	broken := small("")
+	broken["kmod/probe/always.c"] = broken["kmod/probe/never.c"]
+	b.source = broken
+	_, err = b.Build(t.Context(), k)
+	require.ErrorContains(t, err, "not even the probe that always compiles did")
+	require.ErrorContains(t, err, "no_kernel_has_this", "and why")
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestHeaderPackages(t *testing.T) {
+	index := []debPackage{
+		{Name: "linux-headers-6.1.0-5-cloud-amd64", Version: "6.1.5-1", Depends: "linux-compiler-gcc-12-x86, linux-headers-6.1.0-5-common (= 6.1.5-1), linux-kbuild-6.1 (>= 6.1.5-1), linux-image-6.1.0-5-cloud-amd64 (= 6.1.5-1)"},
+		{Name: "linux-headers-6.1.0-5-common", Version: "6.1.5-1"},
+		{Name: "linux-kbuild-6.1", Version: "6.1.4-1"},
+		{Name: "linux-kbuild-6.1", Version: "6.1.5-1"},
+		{Name: "linux-headers-6.12.0-1-cloud-amd64", Version: "6.12.1-1", Depends: "linux-kbuild-6.12"},
+		{Name: "linux-headers-6.16.1-rt-amd64", Version: "6.16.1-1"},
+	}
+	got, ok := headerPackages(index, "linux-headers-6.1.0-5-cloud-amd64")
+	require.True(t, ok)
+	var names []string
+	for _, p := range got {
+		names = append(names, p.Name+" "+p.Version)
+	}
+	require.Equal(t, []string{"linux-headers-6.1.0-5-cloud-amd64 6.1.5-1", "linux-headers-6.1.0-5-common 6.1.5-1", "linux-kbuild-6.1 6.1.5-1"}, names)
+	_, ok = headerPackages(index, "linux-headers-6.12.0-1-cloud-amd64")
+	require.False(t, ok, "its build system is not there")
+	_, ok = headerPackages(index, "linux-headers-6.1.0-6-cloud-amd64")
+	require.False(t, ok)
+
+	patterns := []string{"linux-binary-{release}-cloud-amd64", "linux-image-{release}-cloud-amd64"}
+	require.True(t, hasHeaders(index, patterns, "6.1"))
+	require.True(t, hasHeaders(index, patterns, "6.12"))
+	require.False(t, hasHeaders(index, patterns, "6.16"), "another flavour's")
+}
