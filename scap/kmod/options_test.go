@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOptionsReportAllErrors(t *testing.T) {
+	_, err := Options{Name: "a/b", RingSize: 12345, Snaplen: 65001, FullPorts: [2]uint16{9, 3}, SamplingRatio: 3}.complete()
+	for _, want := range []string{"nothing is selected", `"a/b" is not the name`, "RingSize 12345", "Snaplen 65001", "first port 9 is above", "FullPorts needs DynamicSnaplen", "SamplingRatio 3"} {
+		require.ErrorContains(t, err, want)
+	}
+	_, err = Options{All: true, Syscalls: []string{"openat"}, SamplingRatio: 256}.complete()
+	require.ErrorContains(t, err, "All and Syscalls exclude each other")
+	require.ErrorContains(t, err, "SamplingRatio 256")
+	o, err := Options{All: true, RingSize: 1 << 20, Snaplen: 65000, SamplingRatio: 128}.complete()
+	require.NoError(t, err)
+	require.Equal(t, DefaultName, o.Name)
+	require.Equal(t, DefaultTimeout, o.Timeout)
+	for _, size := range []int{4096, 8192, 1<<31 + 1, 1 << 32, -16384} {
+		_, err := Options{All: true, RingSize: size}.complete()
+		require.Error(t, err, size)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	require.Equal(t, Version{8, 0, 4}, parseVersion(0x0000800000000004))
+	require.Equal(t, Version{10, 0, 0}, parseVersion(0x0000A00000000000))
+	require.Equal(t, "4.5.1", parseVersion(4<<44|5<<24|1).String())
+	for _, good := range []Version{{8, 0, 0}, {8, 0, 4}, {10, 0, 0}, {10, 1, 0}} {
+		require.NoError(t, checkVersions(good, Version{4, 1, 0}))
+	}
+	for _, bad := range []Version{{7, 9, 9}, {9, 0, 0}, {11, 0, 0}} {
+		require.ErrorContains(t, checkVersions(bad, Version{4, 1, 0}), bad.String())
+	}
+	require.ErrorContains(t, checkVersions(Version{8, 0, 4}, Version{3, 9, 0}), "3.9.0")
+	require.ErrorContains(t, checkVersions(Version{8, 0, 4}, Version{5, 0, 0}), "5.0.0")
+}

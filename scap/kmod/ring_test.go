@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kmod
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const testSize = 256
+
+// producer writes a ring as the module does.
+type producer struct {
+	*ring
+	memory []byte // twice the ring
+	at     uint32
+}
+
+func newProducer(tb testing.TB, index int, start uint32) *producer {
+	tb.Helper()
+	info, data := make([]byte, infoSize), make([]byte, 2*testSize)
+	binary.NativeEndian.PutUint32(info[infoHead:], start)
+	binary.NativeEndian.PutUint32(info[infoTail:], start)
+	return &producer{newRing(info, data, index), data, start}
+}
+
+// put writes n bytes that begin like an event, at both places where they are seen.
+func (p *producer) put(ts uint64, n, length uint32) {
+	record := make([]byte, n)
+	binary.NativeEndian.PutUint64(record, ts)
+	binary.NativeEndian.PutUint32(record[eventLen:], length)
+	for i, b := range record {
+		at := (p.at + uint32(i)) % testSize
+		p.memory[at], p.memory[at+testSize] = b, b
+	}
+	p.at = (p.at + n) % testSize
+	*p.head = p.at
+}
+
+func (p *producer) event(ts uint64, n uint32) { p.put(ts, n, n) }
+
+func TestRingGoesRoundWithoutCuttingEvents(t *testing.T) {
+	p := newProducer(t, 0, 0)
+	ts := uint64(0)
+	for range 100 { // 100 * (30 + 50) bytes go round 31 times, each time cut elsewhere
+		p.event(ts+1, 30)
+		p.event(ts+2, 50)
+		p.look()
+		for _, want := range []int{30, 50} {
+			ev, err := p.first()
+			require.NoError(t, err)
+			require.Len(t, ev, want)
+			ts++
+			require.Equal(t, ts, timestamp(ev))
+			p.skip(uint32(want))
+		}
+		ev, err := p.first()
+		require.NoError(t, err)
+		require.Nil(t, ev)
+		require.NotEqual(t, p.at, *p.tail, "the memory is ours until it is given back")
+		p.publish()
+		require.Equal(t, p.at, *p.tail)
+	}
+}
+
+func TestRingStartsWhereItsTailIs(t *testing.T) {
+	p := newProducer(t, 0, 200)
+	p.event(7, 100)
+	p.look()
+	ev, err := p.first()
+	require.NoError(t, err)
+	require.Equal(t, uint64(7), timestamp(ev))
+	require.Len(t, ev, 100)
+}
+
+func TestRingWithLengthsThatCannotBe(t *testing.T) {
+	for _, length := range []uint32{0, eventHeader - 1, 61, 1 << 31, ^uint32(0)} {
+		p := newProducer(t, 3, 0)
+		p.put(1, 60, length)
+		p.look()
+		_, err := p.first()
+		require.ErrorContains(t, err, "ring 3: position 0: ", "%d", length)
+		ev, err := p.first()
+		require.NoError(t, err, "what cannot be understood is given up once")
+		require.Nil(t, ev)
+		p.event(2, 40)
+		p.look()
+		ev, err = p.first()
+		require.NoError(t, err)
+		require.Equal(t, uint64(2), timestamp(ev), "what comes later can be read")
+	}
+	p := newProducer(t, 3, 0)
+	*p.head = eventHeader - 1
+	p.look()
+	_, err := p.first()
+	require.ErrorContains(t, err, "25 bytes are left")
+}
+
+// testReader reads rings of which the clock says that everything up to *now is old.
+func testReader(now *int64, ps ...*producer) *reader {
+	var rings []*ring
+	for _, p := range ps {
+		rings = append(rings, p.ring)
+	}
+	r := newReader(rings)
+	r.now = func() time.Time { return time.Unix(0, *now) }
+	return r
+}
+
+func steps(t *testing.T, r *reader, keep bool) (got []uint64) {
+	t.Helper()
+	for {
+		ev, _, err := r.step(keep)
+		require.NoError(t, err)
+		if ev == nil {
+			return got
+		}
+		got = append(got, timestamp(ev))
+	}
+}
+
+func TestReaderMergesByTime(t *testing.T) {
+	now := int64(100)
+	a, b, c := newProducer(t, 0, 0), newProducer(t, 1, 250), newProducer(t, 2, 0)
+	for _, ts := range []uint64{1, 4, 5, 9} {
+		a.event(ts, 30)
+	}
+	for _, ts := range []uint64{2, 3, 8} {
+		b.event(ts, 40)
+	}
+	r := testReader(&now, a, b, c)
+	require.Equal(t, []uint64{1, 2, 3, 4, 5, 8, 9}, steps(t, r, false))
+	require.Equal(t, a.at, *a.tail)
+	require.Equal(t, b.at, *b.tail)
+
+	// What is younger than the look at the rings waits: another ring may get something older.
+	a.event(150, 30)
+	require.Empty(t, steps(t, r, false))
+	b.event(120, 30)
+	c.event(130, 30)
+	now = 140
+	require.Equal(t, []uint64{120, 130}, steps(t, r, false))
+	now = 160
+	require.Equal(t, []uint64{150}, steps(t, r, false))
+
+	// But not for ever, when the clock was set back by much.
+	a.event(uint64(10*time.Second), 30)
+	require.Equal(t, []uint64{uint64(10 * time.Second)}, steps(t, r, false))
+}
+
+func TestReaderKeepsWhatABatchHolds(t *testing.T) {
+	now := int64(100)
+	p := newProducer(t, 0, 0)
+	for ts := range uint64(6) {
+		p.event(ts+1, 40)
+	}
+	r := testReader(&now, p)
+	ev, _, err := r.step(false)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), timestamp(ev))
+	require.Equal(t, []uint64{2, 3, 4, 5, 6}, steps(t, r, true))
+	require.Zero(t, *p.tail, "all of the batch is still in use")
+	require.Equal(t, uint64(1), timestamp(ev))
+	require.NoError(t, r.release())
+	require.Equal(t, p.at, *p.tail)
+
+	// One by one, memory is given back from time to time.
+	for ts := range uint64(6) {
+		p.event(ts+10, 40)
+	}
+	tail := *p.tail
+	for range 3 {
+		_, _, err := r.step(false)
+		require.NoError(t, err)
+	}
+	require.NotEqual(t, tail, *p.tail)
+}
+
+func TestReaderGoesOnBehindACorruptRing(t *testing.T) {
+	now := int64(100)
+	a, b := newProducer(t, 0, 0), newProducer(t, 1, 0)
+	a.put(1, 40, 5)
+	b.event(2, 40)
+	r := testReader(&now, a, b)
+	_, _, err := r.step(false)
+	require.ErrorContains(t, err, "ring 0")
+	require.Equal(t, []uint64{2}, steps(t, r, false))
+}

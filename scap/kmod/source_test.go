@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kmod
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestPlan(t *testing.T) {
+	s := new(Source)
+	count := func(in *interest) (n int) {
+		for _, on := range in.syscalls {
+			if on {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		what        string
+		sel         Selection
+		syscalls    []int
+		tracepoints []int
+	}{
+		{"nothing", Selection{}, nil, nil},
+		{"a call", Selection{Syscalls: []string{"close"}}, []int{unix.SYS_CLOSE}, []int{tpSysExit}},
+		{"its enter events too", Selection{Syscalls: []string{"openat"}, Enter: true}, []int{unix.SYS_OPENAT}, []int{tpSysEnter, tpSysExit}},
+		{"successes of exec come from elsewhere", Selection{Syscalls: []string{"execve"}}, []int{unix.SYS_EXECVE}, []int{tpSysExit, tpExec}},
+		{"new threads likewise", Selection{Syscalls: []string{"clone"}}, []int{unix.SYS_CLONE}, []int{tpSysExit, tpFork}},
+		{"only switches", Selection{Tracepoints: []string{"sched_switch"}}, nil, []int{tpSwitch}},
+	} {
+		in, err := s.plan(c.sel)
+		require.NoError(t, err, c.what)
+		require.Equal(t, len(c.syscalls), count(in), c.what)
+		for _, nr := range c.syscalls {
+			require.True(t, in.syscalls[nr], c.what)
+		}
+		want := [tpCount]bool{}
+		for _, tp := range c.tracepoints {
+			want[tp] = true
+		}
+		require.Equal(t, want, in.tracepoints, c.what)
+	}
+	in, err := s.plan(Selection{All: true})
+	require.NoError(t, err)
+	require.Equal(t, len(in.syscalls), count(in), "numbers that the table does not know included")
+	require.True(t, in.tracepoints[tpExec])
+
+	_, err = s.plan(Selection{Syscalls: []string{"close", "opneat"}, Tracepoints: []string{"sched_swich"}})
+	require.ErrorContains(t, err, `unknown syscall "opneat"`)
+	require.ErrorContains(t, err, `unknown tracepoint "sched_swich"`)
+}
+
+func TestOpenWithoutTheModule(t *testing.T) {
+	_, err := Open(Options{All: true, Name: "no-such_module"})
+	require.ErrorContains(t, err, "open module no-such_module: is it loaded?")
+	require.ErrorContains(t, err, "/sys/module/no_such_module/")
+	_, err = Open(Options{Syscalls: []string{"opneat"}})
+	require.ErrorContains(t, err, `unknown syscall "opneat"`)
+}
