@@ -105,7 +105,8 @@ func TestAnotherRootIsRead(t *testing.T) {
 		"/etc/nothere", "socket:[501]", "socket:[502]", "socket:[503]", "socket:[504]", "socket:[505]", "socket:[506]", "socket:[507]", "socket:[508]", "socket:[999]",
 		"pipe:[11]", "anon_inode:[eventfd]", "anon_inode:[eventpoll]", "anon_inode:inotify", "anon_inode:[timerfd]", "anon_inode:[signalfd]",
 		"anon_inode:bpf-map", "anon_inode:[userfaultfd]", "anon_inode:[io_uring]", "anon_inode:[pidfd]", "pidfd:[12]", "/memfd:label (deleted)",
-		"anon_inode:[perf_event]", "net:[4026531840]", root, "/gone (deleted)")
+		"anon_inode:[perf_event]", "net:[4026531840]", root, "/gone (deleted)", filepath.Join(root, "fifo"))
+	require.NoError(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o600))
 	mustWrite(t, root, dir+"/net/tcp", tcpText)
 	mustWrite(t, root, dir+"/net/udp6", udp6Text)
 	mustWrite(t, root, dir+"/net/unix", unixText)
@@ -160,6 +161,9 @@ func TestAnotherRootIsRead(t *testing.T) {
 	require.NotZero(t, mapped)
 	require.Equal(t, FDDirectory, rootIno)
 	delete(fds, 24)
+	require.NotZero(t, fds[26].Ino)
+	require.Equal(t, FD{Ino: fds[26].Ino, Type: FDPipe, Name: filepath.Join(root, "fifo")}, fds[26])
+	delete(fds, 26)
 	require.Equal(t, map[int64]FD{
 		0:  {Type: FDRegular, Name: "/etc/nothere", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20},
 		1:  {Ino: 501, Type: FDIPv4Server, L4: L4TCP, Src: ap("127.0.0.1:80")},

@@ -156,7 +156,7 @@ func TestPromisedLengthsDoNotCostMemory(t *testing.T) {
 	o := binary.LittleEndian
 	for _, code := range []uint32{eventLarge, procListV9, 0x999, sectionHeader} {
 		capture := appendSectionHeader(nil, o)
-		capture = append(capture, block(o, code, make([]byte, 64))...)
+		capture = append(capture, block(o, code, make([]byte, 2*readSize))...) // so that the buffer grows
 		at := 28
 		if code == sectionHeader {
 			at = 0

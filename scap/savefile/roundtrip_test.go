@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
@@ -424,6 +425,23 @@ func TestCompressedCapturesAreManyMembers(t *testing.T) {
 
 	_, err = NewWriter(io.Discard, WriterOptions{Compress: true, Level: 99})
 	require.Error(t, err)
+}
+
+func TestFlushedCompressedEventsReachTheOutput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.scap.gz")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	defer f.Close()
+	w, err := NewWriter(f, WriterOptions{Compress: true})
+	require.NoError(t, err)
+	require.NoError(t, w.Write(someEvents(t)[0]))
+	require.NoError(t, w.Flush())
+	require.Eventually(t, func() bool { return w.Written() > 0 }, 10*time.Second, time.Millisecond)
+	raw, err := os.ReadFile(path) // as after a crash: no Close
+	require.NoError(t, err)
+	_, evs := mustRead(t, raw, Options{})
+	require.Equal(t, someEvents(t)[:1], evs)
+	require.NoError(t, w.Close())
 }
 
 func TestCompatWritesOnlyWhatAllReadersKnow(t *testing.T) {

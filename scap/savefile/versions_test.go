@@ -263,6 +263,22 @@ func TestInterfaceListsOfBothVersions(t *testing.T) {
 
 // What sysdig writes when it saves a capture with the old list again: a block
 // that is longer than it says.
+func TestABadInterfaceCostsOnlyItself(t *testing.T) {
+	o := binary.LittleEndian
+	in := someState().Interfaces
+	var body []byte
+	for i := range in {
+		rec := appendInterface(nil, o, &in[i])
+		if i == 0 {
+			o.PutUint16(rec, 5) // no such kind
+		}
+		body = append(o.AppendUint32(body, uint32(len(rec))), rec...)
+	}
+	r, state := mustState(t, append(appendSectionHeader(nil, o), block(o, interfacesV2, body)...))
+	require.Equal(t, in[1:], state.Interfaces)
+	require.Equal(t, uint64(1), r.Counts().BadRecords)
+}
+
 func TestInterfaceListThatIsTooShortIsRepaired(t *testing.T) {
 	o := binary.LittleEndian
 	good := mustCapture(t, WriterOptions{State: someState()}, someEvents(t)...)
