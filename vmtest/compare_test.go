@@ -372,3 +372,18 @@ openat   FAIL 1/3  skip       at all: dirfd name flags dev ino; on success: mode
 openat   skip       skip  FAIL 1/3  1      at all: dirfd name flags dev ino; on success: mode
 `, out.String(), "that drivers agree proves no value")
 }
+
+// A case that the guest skips or cannot set up has nothing captured: its own
+// reason is told, not that.
+func TestNothingIsCapturedOfACaseThatDoesNotRun(t *testing.T) {
+	m := &Machine{Driver: "ebpf"}
+	result := func(o guest.Outcome, reason string) *guest.CaseResult {
+		return &guest.CaseResult{Case: "openat/creates-a-file", Outcome: o, Reason: reason}
+	}
+	require.Equal(t, Verdict{Status: Skip, Reason: "unsafe"}, judge(m, result(guest.Skipped, "unsafe")))
+	v := judge(m, result(guest.Failed, "directory: full"))
+	require.Equal(t, Fail, v.Status)
+	require.Contains(t, v.Reason, "directory: full")
+	v = judge(m, result(guest.Ran, ""))
+	require.Contains(t, v.Reason, "did not capture with ebpf")
+}

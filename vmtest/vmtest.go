@@ -603,6 +603,9 @@ func judge(m *Machine, r *guest.CaseResult) Verdict {
 	}
 	own := r.By(m.Driver)
 	if own == nil {
+		if v, done := judgeOutcome(c, r); done {
+			return v // it ended before anything was captured
+		}
 		return failure(ClassHarness, "the guest did not capture with %s", m.Driver)
 	}
 	return Compare(sc, c, own, m)
