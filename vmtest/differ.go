@@ -4,11 +4,9 @@ package vmtest
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -85,19 +83,6 @@ func describe(ev *event.Event) string {
 	return fmt.Sprintf("%s of thread %d: %s", symbolOf(uint16(ev.Type())), ev.TID(), ev.AppendArgs(nil))
 }
 
-// convertedTime is a time since boot that each driver makes one since the epoch
-// with its own reading of the two clocks, the eBPF driver when its settings were last changed.
-const convertedTime = "pidns_init_start_ts"
-
-// nearly tells whether two times in ns differ by no more than setting a clock may have made them.
-func nearly(x, y []byte) bool {
-	if len(x) != 8 || len(y) != 8 {
-		return false
-	}
-	a, b := binary.NativeEndian.Uint64(x), binary.NativeEndian.Uint64(y)
-	return max(a, b)-min(a, b) < uint64(time.Second)
-}
-
 func (c *comparison) compareParams(a, b *event.Event, first, second string) {
 	if a.NumParams() != b.NumParams() {
 		c.fault(ClassDiffer, "%s: %s has %d params, %s %d", symbolOf(uint16(a.Type())), first, a.NumParams(), second, b.NumParams())
@@ -118,8 +103,7 @@ func (c *comparison) compareParams(a, b *event.Event, first, second string) {
 		if uint16(a.Type()) == c.sc.Enter {
 			name = enterPrefix + name
 		}
-		same := bytes.Equal(x, y) || p.Name == convertedTime && nearly(x, y)
-		out := Param{Name: name, Want: string(p.AppendText(nil, x)), Got: string(p.AppendText(nil, y)), OK: same}
+		out := Param{Name: name, Want: string(p.AppendText(nil, x)), Got: string(p.AppendText(nil, y)), OK: bytes.Equal(x, y)}
 		if !out.OK && out.Want == out.Got {
 			out.Want, out.Got = fmt.Sprintf("% x", x), fmt.Sprintf("% x", y)
 		}
