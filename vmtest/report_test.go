@@ -204,6 +204,11 @@ func TestMachineArguments(t *testing.T) {
 	}
 	require.NotContains(t, got, "mitigations=off", "the tested kernel is the real one")
 	require.NotContains(t, got, "nokaslr")
+	require.NotContains(t, got, "-icount")
+	costs := *m
+	costs.counted, costs.more = true, []string{"more=1"}
+	got = strings.Join(argv(costs.devices()...), " ")
+	require.Contains(t, got, "8250.nr_uarts=2 more=1 -icount shift=0,sleep=off -rtc base=2030-01-01,clock=vm", "its clock counts instructions")
 
 	l := &vmLauncher{config: *m, kernel: Kernel{Digest: strings.Repeat("d", 64)}, initrdSum: "guest 1"}
 	first := l.key()
