@@ -195,7 +195,7 @@ func (w *workload) descriptors() {
 	}{
 		{"eventfd2", unix.SYS_EVENTFD2, []any{3, unix.EFD_CLOEXEC}, []any{"initval", 3, "flags", "4096(O_CLOEXEC)"}},
 		{"epoll_create1", unix.SYS_EPOLL_CREATE1, []any{unix.EPOLL_CLOEXEC}, []any{"flags", "1(EPOLL_CLOEXEC)"}},
-		{"timerfd_create", unix.SYS_TIMERFD_CREATE, []any{unix.CLOCK_MONOTONIC, 0}, []any{"clockid", 1, "flags", 0}},
+		{"timerfd_create", unix.SYS_TIMERFD_CREATE, []any{unix.CLOCK_MONOTONIC, 0}, []any{"flags", 0}},
 		{"inotify_init1", unix.SYS_INOTIFY_INIT1, []any{unix.IN_CLOEXEC}, []any{"flags", "4096(O_CLOEXEC)"}},
 		{"memfd_create", unix.SYS_MEMFD_CREATE, []any{"interop", unix.MFD_CLOEXEC}, []any{"name", "interop", "flags", "1(MFD_CLOEXEC)"}},
 	} {
