@@ -23,7 +23,7 @@ import (
 
 // Scan takes the state of the system. Processes that vanish while they are read
 // are left out, or have what was read until then; what may not be read is empty.
-// It takes about 0.1 ms per process with 20 open files.
+// It takes about 0.3 ms of processor time per process with 20 open files.
 func Scan(opts Options) (*State, error) {
 	s, err := newScanner(opts)
 	if err != nil {
