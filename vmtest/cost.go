@@ -16,8 +16,9 @@ import (
 )
 
 // Cost is what a driver adds to a call on a kernel, in instructions: the
-// machine's clock counts them, a nanosecond each, so that the same build gives the
-// same numbers on every host.
+// machine's clock counts them, a nanosecond each, so that neither the host nor its
+// load matters. Two runs agree to the instruction where the kernel takes the same
+// path each time; openat and close, with their allocations, within 0.3 %.
 type Cost struct {
 	Kernel string  `json:"kernel"`
 	Arch   string  `json:"arch"`

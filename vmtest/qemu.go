@@ -64,8 +64,7 @@ type (
 		cpus     int
 	}
 	// counted makes the machine's time the number of its instructions, 1 ns each,
-	// and takes away what differs from one start to the next: with the same images
-	// it does the same each time.
+	// from a fixed date on; it does not pass by itself while the machine idles.
 	counted   struct{}
 	bootImage struct {
 		kernel, initrd string
