@@ -252,12 +252,13 @@ static inline void append_cgroup_path(struct filler *f, u64 address)
 	append_kernel_str(f, path, STRING_MAX);
 }
 
-/* ns from the boot clock's start to the epoch's: what the client has said, or what the kernel itself converts with. */
+/*
+ * ns from the boot clock's start to the epoch's, as the client has said. One of the reference has not: it adds
+ * the time of boot itself.
+ */
 static inline u64 boot_offset(struct filler *f)
 {
-	u64 offset = READ_ONCE(f->set->boot_offset);
-
-	return offset ?: ktime_mono_to_any(0, TK_OFFS_REAL) - ktime_mono_to_any(0, TK_OFFS_BOOT);
+	return READ_ONCE(f->set->boot_offset);
 }
 
 /* The CPU that an event about CPUs is about. */
