@@ -8,9 +8,6 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 )
 
 // Bits of interest, see bpf/maps.h.
@@ -274,16 +271,6 @@ func attachOrder(name string) int {
 		return 2
 	}
 	return 0
-}
-
-func attach(p *ebpf.Program, tracepoint string) (link.Link, error) {
-	switch p.Type() {
-	case ebpf.TracePoint:
-		return link.Tracepoint("raw_syscalls", tracepoint, p, nil)
-	case ebpf.RawTracepoint:
-		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: p})
-	}
-	return link.AttachTracing(link.TracingOptions{Program: p})
 }
 
 // Detach stops the programs; the rings keep what is in them.

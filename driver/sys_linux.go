@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,3 +63,14 @@ func readBoot() (bootReading, error) {
 }
 
 func pageShift() int { return bits.TrailingZeros(uint(os.Getpagesize())) }
+
+// attach starts a program, in the way of its type.
+func attach(p *ebpf.Program, tracepoint string) (link.Link, error) {
+	switch p.Type() {
+	case ebpf.TracePoint:
+		return link.Tracepoint("raw_syscalls", tracepoint, p, nil)
+	case ebpf.RawTracepoint:
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: p})
+	}
+	return link.AttachTracing(link.TracingOptions{Program: p})
+}

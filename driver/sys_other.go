@@ -4,9 +4,16 @@
 
 package driver
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
 
 // BootOffset fails: there is no Linux kernel here.
 func BootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
 
 func pageShift() int { return 12 }
+
+func attach(*ebpf.Program, string) (link.Link, error) { return nil, errors.ErrUnsupported }
