@@ -784,6 +784,115 @@ func drainSome(tb testing.TB, src *kmod.Source) int {
 	return n
 }
 
+// Clients that open, map, set and close, one that switches tracepoints, CPUs that
+// go and come, and attempts to unload, all at once: nobody may wait for ever, and
+// all are served. Locks taken in different orders show here.
+func TestGuestAllAtOnce(t *testing.T) {
+	mustLoad(t, "g_buffer_bytes_dim=65536 max_consumers=8")
+	const last, patience = 4 * time.Second, 2 * time.Minute
+	var opened, switched, plugged, refused atomic.Int64
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	// forever runs f on a thread of its own until the end.
+	forever := func(f func(round int)) {
+		all.Go(func() {
+			onThread(func() {
+				for round := 0; ; round++ {
+					select {
+					case <-stop:
+						return
+					default:
+						f(round)
+					}
+				}
+			})
+		})
+	}
+	for n := range 3 {
+		forever(func(round int) {
+			for cpu := range 2 {
+				d, err := openDevice(cpu)
+				if err != nil {
+					continue // off-line, or busy in a process that is being started
+				}
+				opened.Add(1)
+				if ring, err := unix.Mmap(int(d), 0, 2*65536, unix.PROT_READ, unix.MAP_SHARED); err == nil {
+					info, err := unix.Mmap(int(d), 0, 128, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+					_, _ = d.ioctl(29, uintptr(unix.SYS_CLOSE))
+					_, _ = d.ioctl(31, uintptr((round+n)%9))
+					badClose()
+					if err == nil {
+						atomic.StoreUint32((*uint32)(unsafe.Pointer(&info[4])), uint32(round)*7919)
+						_ = unix.Munmap(info)
+					}
+					badClose()
+					_ = unix.Munmap(ring)
+				}
+				d.close()
+			}
+		})
+	}
+	ready := make(chan struct{})
+	all.Go(func() {
+		onThread(func() {
+			d, err := openDevice(0)
+			close(ready)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer d.close()
+			for tp := uintptr(0); ; tp = (tp + 1) % 9 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for _, n := range []int{31, 32} {
+					if _, err := d.ioctl(n, tp); err != nil {
+						t.Errorf("request %d, tracepoint %d: %v", n, tp, err)
+					}
+				}
+				switched.Add(1)
+			}
+		})
+	})
+	<-ready
+	forever(func(int) {
+		for _, v := range []string{"0", "1"} {
+			if err := os.WriteFile("/sys/devices/system/cpu/cpu1/online", []byte(v), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		plugged.Add(1)
+	})
+	forever(func(int) {
+		if err := unix.DeleteModule("scap", unix.O_NONBLOCK); err == unix.EWOULDBLOCK {
+			refused.Add(1)
+		} else {
+			t.Errorf("unload while it is open: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+	})
+	time.Sleep(last)
+	close(stop)
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		buf := make([]byte, 1<<20)
+		_ = os.WriteFile("/proc/sysrq-trigger", []byte("w"), 0) // who waits for what
+		n, _ := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
+		t.Fatalf("somebody waits since %v\n%s", patience, buf[:max(n, 0)])
+	}
+	t.Logf("in %v: %d devices opened, %d switches of a tracepoint, CPU 1 off and on %d times, %d refusals to unload",
+		last, opened.Load(), switched.Load(), plugged.Load(), refused.Load())
+	for _, n := range []*atomic.Int64{&opened, &switched, &plugged, &refused} {
+		require.NotZero(t, n.Load())
+	}
+}
+
 // stressRounds is how often a capture is started and ended. The default is
 // enough to see that it works; to look for rare things,
 //
