@@ -48,7 +48,7 @@ kmod: setup build ## kernel modules of all kernels that have headers, load-teste
 	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
 
 bpf: setup-c ## compile the eBPF objects and their Go bindings
-	$(GO) generate ./driver
+	$(GO) generate ./driver/bpf
 
 fuzz: ## a short run of every fuzz target
 	scripts/fuzz $(ARGS)
