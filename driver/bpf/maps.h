@@ -157,11 +157,6 @@ static __always_inline u16 setting_statsd_port(struct filler *f)
 	return settings.statsd_port;
 }
 
-static __always_inline u64 boot_offset(struct filler *f)
-{
-	return settings.boot_offset;
-}
-
 /* The code that a generic event has for a native number. */
 static __always_inline u16 syscall_id_of(u32 nr)
 {

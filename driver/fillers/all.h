@@ -10,7 +10,7 @@
  *			and what the module must hold while it looks at it: open_file, exe_file, tty_device,
  *			unix_peer_lock
  *	path.h		append_path
- *	settings	setting_snaplen, setting_ratio, ... of the event's reader; boot_offset, syscall_id_of, this_cpu
+ *	settings	setting_snaplen, setting_ratio, ... of the event's reader; syscall_id_of, this_cpu
  */
 #ifndef SCAP_FILLERS_H
 #define SCAP_FILLERS_H

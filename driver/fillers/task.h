@@ -186,14 +186,14 @@ static __always_inline u64 clone_ns_bits(struct filler *f)
 	return 0;
 }
 
-/* When the init of the task's pid namespace started, ns since the epoch. */
+/* When the init of the task's pid namespace started, ns since boot: readers add the time of boot. */
 static __always_inline u64 task_pidns_start(struct filler *f)
 {
 	struct task_struct *task = subject(f);
 	struct pid *pid = READ(task, thread_pid);
 	struct upid *own = upid_at(pid, READ(pid, level));
 
-	return boot_offset(f) + READ(own, ns, child_reaper, start_boottime);
+	return READ(own, ns, child_reaper, start_boottime);
 }
 
 /* ---- cgroups */

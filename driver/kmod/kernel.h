@@ -252,15 +252,6 @@ static inline void append_cgroup_path(struct filler *f, u64 address)
 	append_kernel_str(f, path, STRING_MAX);
 }
 
-/*
- * ns from the boot clock's start to the epoch's, as the client has said. One of the reference has not: it adds
- * the time of boot itself.
- */
-static inline u64 boot_offset(struct filler *f)
-{
-	return READ_ONCE(f->set->boot_offset);
-}
-
 /* The CPU that an event about CPUs is about. */
 static inline u32 this_cpu(struct filler *f)
 {

@@ -93,7 +93,6 @@ struct settings {
 	u16 port_start;
 	u16 port_end;
 	u16 statsd_port;
-	u64 boot_offset;	/* ns from the boot clock's start to the epoch's; 0: times stay those since boot */
 };
 
 enum { HOTPLUG_NONE = -1, HOTPLUG_TOLD = -2 };

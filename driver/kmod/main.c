@@ -44,8 +44,6 @@ enum {
 	IOC_DROPFAILED_OFF	= IOC(34),
 	/* Ours: from here on this consumer understands event codes from 0x8000 on. */
 	IOC_OWN_EVENTS		= IOC(200),
-	/* Ours: what to add to times since boot, so that several drivers say the same. 0: the kernel's own figure. */
-	IOC_BOOT_OFFSET		= IOC(201),
 };
 
 #define VERSION_OF(major, minor, patch) \
@@ -422,9 +420,6 @@ static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long a
 		return task_tgid_nr(current);
 	case IOC_OWN_EVENTS:
 		WRITE_ONCE(s->own_events, !!arg);
-		return 0;
-	case IOC_BOOT_OFFSET:
-		WRITE_ONCE(s->boot_offset, arg);
 		return 0;
 	}
 	return -ENOTTY;

@@ -47,7 +47,6 @@ const (
 	iocDropFailedOn   = iocBase + 33
 	iocDropFailedOff  = iocBase + 34
 	iocOwnEvents      = iocBase + 200 // this project's module only, as the next
-	iocBootOffset     = iocBase + 201
 )
 
 // Tracepoints as the interface numbers them.
@@ -300,19 +299,7 @@ func (s *Source) configure() error {
 		// Another module refuses, and has no events of ours.
 		s.own = unix.IoctlSetInt(s.rings[0].fd, iocOwnEvents, 1) == nil
 	}
-	return errors.Join(err, s.setBootOffset())
-}
-
-// setBootOffset has our module convert times since boot with the same number as other captures of this process do.
-func (s *Source) setBootOffset() error {
-	if !s.own {
-		return nil
-	}
-	offset, err := driver.BootOffset()
-	if err != nil {
-		return fmt.Errorf("read clocks: %w", err)
-	}
-	return s.set("set time of boot", iocBootOffset, int(offset))
+	return err
 }
 
 // plan is what a selection means. A name must be known on some architecture.
@@ -515,7 +502,7 @@ func (s *Source) SetSnaplen(n int) error {
 		return err
 	}
 	s.opts.Snaplen = n
-	return s.setBootOffset()
+	return nil
 }
 
 // Rings is the number of rings: one for each CPU that was on-line at Open.
