@@ -22,7 +22,7 @@ type console struct {
 	finished chan struct{} // closed at the end of the stream
 	died     chan struct{} // closed when the kernel said that it is dead
 	line     []byte        // not yet ended, for the scan
-	warnings []string      // complaints not yet taken
+	said     complaints
 }
 
 // readConsole collects r until its end. copyTo may be nil.
@@ -73,19 +73,28 @@ func (c *console) scan() {
 			close(c.died)
 		}
 	}
-	if warnRE.Match(c.line) && len(c.warnings) < 100 {
-		line := strings.TrimSpace(cleanConsole(c.line))
-		c.warnings = append(c.warnings, stampRE.ReplaceAllString(line, ""))
-	}
+	c.said.add(cleanConsole(c.line))
 }
 
-// takeWarnings returns the kernel's complaints since the last call.
-func (c *console) takeWarnings() []string {
+// complaint returns what the kernel complained of; see complaints.take.
+func (c *console) complaint(of func(id string) bool) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := c.warnings
-	c.warnings = nil
-	return w
+	return c.said.take(of)
+}
+
+// complains tells whether there is a complaint that was not taken.
+func (c *console) complains() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.said.bugs) > 0
+}
+
+// stalls returns the stalls since the last call that the kernel noticed.
+func (c *console) stalls() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said.takeStalls()
 }
 
 // text returns all that was kept.
@@ -100,7 +109,6 @@ var (
 	stampRE  = regexp.MustCompile(`^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?`)
 	deadRE   = regexp.MustCompile(`Kernel panic - not syncing`)
 	crashRE  = regexp.MustCompile(`Kernel panic - not syncing|BUG: |kernel BUG at|Oops:|general protection fault|Unable to handle kernel|KASAN:|UBSAN:|soft lockup|hard LOCKUP|^panic: |^fatal error: |detected stalls`)
-	warnRE   = regexp.MustCompile(`WARNING: (CPU|\S+:\d+|at )|BUG: |KASAN:|UBSAN:|possible circular locking|detected stalls|hung_task|blocked for more than`)
 )
 
 // cleanConsole turns serial output into plain lines: no escape sequences, no

@@ -51,6 +51,15 @@ type lane struct {
 	pending []string
 	absent  []string
 	hello   *guest.Hello
+	last    *settled // whose verdict is still to be emitted
+	guest   *session // that runs now
+}
+
+// settled is a case with its verdict.
+type settled struct {
+	id string
+	r  *guest.CaseResult
+	v  Verdict
 }
 
 // run works through ids. Every one of them is emitted exactly once, unless ctx ends.
@@ -154,7 +163,37 @@ func (l *lane) settle(id string, r *guest.CaseResult, v Verdict) {
 		l.log("the guest reported %s, which was not asked for", id)
 		return
 	}
-	l.emit(id, r, v)
+	l.release()
+	l.last = &settled{id, r, v}
+}
+
+// release emits the last verdict. It is kept back until there is another, since
+// what the kernel says of a case on its console may come after the case's result.
+func (l *lane) release() {
+	if last := l.last; last != nil {
+		l.last = nil
+		l.emit(last.id, last.r, complained(last.v, l.complaint(func(id string) bool { return id == last.id })))
+	}
+}
+
+// complained is the verdict of a case of which the kernel told a bug.
+func complained(v Verdict, bug string) Verdict {
+	if bug == "" || v.Status == Fail {
+		return v
+	}
+	return Verdict{Status: Fail, Class: ClassKernel, Reason: "the kernel complained: " + bug, Params: v.Params}
+}
+
+// complaint is what the kernel complained of, "" for nothing. A stall is only
+// noted: a host that is too busy to run the guest makes one, too.
+func (l *lane) complaint(of func(id string) bool) string {
+	if l.guest == nil || l.guest.complaint == nil {
+		return ""
+	}
+	for _, text := range l.guest.stalls() {
+		l.note("the kernel noticed a stall: " + text)
+	}
+	return l.guest.complaint(of)
 }
 
 // ending is why a guest ended before it was done.
@@ -163,7 +202,20 @@ type ending struct{ class, reason string }
 // drive asks one guest for everything that is left, until it is done or the
 // guest ends.
 func (l *lane) drive(ctx context.Context, s *session) (end ending) {
-	defer s.finish()
+	l.guest = s
+	early := l.complaint(func(id string) bool { return id == "" })
+	defer func() {
+		s.finish()
+		// Of its start, and of cases whose verdict is out: nothing is lost, though it may be the doing of another.
+		rest := l.complaint(func(id string) bool { return l.last == nil || id != l.last.id })
+		if text := strings.TrimSpace(early + "\n" + rest); l.last != nil {
+			l.last.v = complained(l.last.v, text)
+		} else if text != "" {
+			l.note("the kernel complained: " + text)
+		}
+		l.release()
+		l.guest = nil
+	}()
 	for len(l.pending)+len(l.absent) > 0 {
 		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Driver: l.driver, Timeout: l.caseLimit, Unsafe: l.unsafe}
 		if len(req.Cases) == len(l.pending) {
@@ -225,6 +277,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			if dead {
 				return fail(ClassCrash, l.obituary(s, "guest kernel died"))
 			}
+			l.release() // what is provoked now is not the last case's
 			return fail(ClassHang, l.silenceReport(s))
 		case m, open := <-s.messages:
 			if !dead {
@@ -262,7 +315,6 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 					v = Verdict{Status: Fail, Class: ClassChannel, Reason: strings.Join(damage, "; ")}
 				}
 				l.settle(r.Case, &r, v)
-				l.noteWarnings(s, r.Case)
 				inFlight, damage = "", nil
 			case guest.KindError:
 				var e guest.Error
@@ -291,17 +343,6 @@ func (l *lane) nextOf(ids []string) string {
 		}
 	}
 	return ""
-}
-
-// noteWarnings tells what the kernel complained of without dying. Its console
-// and the channel are two ports, so the case is the likely one, not a sure one.
-func (l *lane) noteWarnings(s *session, id string) {
-	if s.warnings == nil {
-		return
-	}
-	for _, w := range s.warnings() {
-		l.note(fmt.Sprintf("kernel complained at about %s: %s", id, w))
-	}
 }
 
 // leftOut gives a verdict to what a finished request did not report.

@@ -51,6 +51,7 @@ func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool))
 	return func(c *fakeConn, console io.Writer) {
 		for c.nextRun() {
 			for _, id := range append(c.req.Cases, absentIDs(c.req.Absent)...) {
+				fmt.Fprintf(console, "[    1.0] %s%s\n", guest.CaseLine, id)
 				c.start(id)
 				if f := extra[id]; f != nil && f(c, console) {
 					return
@@ -94,7 +95,7 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	stop := make(chan struct{})
 	var once sync.Once
 	return &session{
-		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.died, console: con.text, warnings: con.takeWarnings,
+		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.died, console: con.text, complaint: con.complaint, stalls: con.stalls,
 		finish: func() string {
 			once.Do(func() {
 				close(stop)
@@ -334,17 +335,68 @@ func TestARequestTheGuestCannotReadIsGivenUp(t *testing.T) {
 	requireVerdicts(t, map[string][2]string{"a/x": {"fail channel", "could not read the request: garbled data: wrong checksum of record 1"}}, got)
 }
 
-func TestAKernelsComplaintsAreNoted(t *testing.T) {
-	var notes []string
-	warns := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
-		fmt.Fprint(console, "[    9.9] WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2\r\n")
+const warning = "[    9.9] WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2\r\n[    9.9] Call Trace:\r\n"
+
+// says is a case whose kernel writes to its console, before its result.
+func says(text string) func(*fakeConn, io.Writer) bool {
+	return func(_ *fakeConn, console io.Writer) bool {
+		fmt.Fprint(console, text)
 		return false
-	}})
-	got := runLane(t, &fakeLauncher{guests: []fakeGuest{warns}}, []string{"a/x", "b/x"}, func(l *lane) {
+	}
+}
+
+func TestACaseOfWhichTheKernelComplainsFails(t *testing.T) {
+	for text, want := range map[string]string{
+		warning: "the kernel complained: WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2\nCall Trace:",
+		"WARNING: kernel/fork.c:1 at f+0x1/0x2, CPU#0: guest/9\n":     "WARNING: kernel/fork.c:1",
+		"WARNING: suspicious RCU usage\n":                             "suspicious RCU usage",
+		"WARNING: possible circular locking dependency detected\n":    "circular locking",
+		"[ 1.0] BUG: sleeping function called from invalid context\n": "BUG: sleeping function",
+		"BUG kmalloc-64 (Tainted: G): Poison overwritten\n":           "Poison overwritten",
+		"list_add corruption. prev->next should be next\n":            "list_add corruption",
+		"Out of memory: Killed process 70 (guest) total-vm:1234kB\n":  "Out of memory: Killed process 70",
+		"refcount_t: underflow; use-after-free.\n":                    "refcount_t: underflow",
+	} {
+		got := runLane(t, &fakeLauncher{guests: []fakeGuest{obedient(map[string]func(*fakeConn, io.Writer) bool{"b/x": says(text)})}}, []string{"a/x", "b/x", "c/x"})
+		requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail kernel", want}, "c/x": {"pass"}}, got)
+	}
+}
+
+func TestAComplaintAfterTheLastResultIsTheLastCases(t *testing.T) {
+	for _, said := range []string{"", guest.CaseLine + "a/x\n"} { // of the last case; of one whose verdict is out
+		atTheEnd := func(c *fakeConn, console io.Writer) {
+			if c.nextRun() {
+				for _, id := range c.req.Cases {
+					fmt.Fprintf(console, "%s%s\n", guest.CaseLine, id)
+					c.start(id)
+					c.result(id)
+				}
+				c.done()
+				fmt.Fprint(console, said+"BUG: Bad page state in process guest\n")
+			}
+		}
+		got := runLane(t, &fakeLauncher{guests: []fakeGuest{atTheEnd}}, []string{"a/x", "b/x"})
+		requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail kernel", "Bad page state"}}, got)
+	}
+}
+
+func TestAComplaintBeforeTheFirstCaseFailsOne(t *testing.T) {
+	driver := func(c *fakeConn, console io.Writer) {
+		fmt.Fprint(console, warning)
+		obedient(nil)(c, console)
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{driver}}, []string{"a/x", "b/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail kernel", "verifier.c:1"}}, got)
+}
+
+func TestAStallIsOnlyNoted(t *testing.T) {
+	var notes []string
+	stalls := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": says("watchdog: BUG: soft lockup - CPU#0 stuck for 23s!\n")})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{stalls}}, []string{"a/x", "b/x"}, func(l *lane) {
 		l.note = func(s string) { notes = append(notes, s) }
 	})
 	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}, got)
-	require.Equal(t, []string{"kernel complained at about a/x: WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2"}, notes)
+	require.Equal(t, []string{"the kernel noticed a stall: watchdog: BUG: soft lockup - CPU#0 stuck for 23s!"}, notes)
 }
 
 func TestSkipsAndAbsentCallsAreEmitted(t *testing.T) {

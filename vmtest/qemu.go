@@ -140,8 +140,9 @@ type machineConfig struct {
 func (m *machineConfig) command() []string {
 	t := targets[m.arch]
 	// loglevel=5 shows the kernel's warnings but no chatter.
-	// unknown_nmi_panic lets a hung kernel be made to say where it is.
-	c := []string{"console=" + t.console, "loglevel=5", "panic=-1", "oops=panic", "unknown_nmi_panic", "scaplab_port=" + t.channel}
+	// unknown_nmi_panic lets a hung kernel be made to say where it is. The guest names
+	// each case in the log, more often than the kernel lets programs write by default.
+	c := []string{"console=" + t.console, "loglevel=5", "printk.devkmsg=on", "panic=-1", "oops=panic", "unknown_nmi_panic", "scaplab_port=" + t.channel}
 	return slices.Concat(c, t.args, m.more)
 }
 

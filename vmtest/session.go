@@ -41,9 +41,12 @@ type session struct {
 	send     func(kind string, v any) error
 	died     <-chan struct{} // closed when the guest said on its console that it is dead
 	console  func() string   // what the guest said so far; after finish, all of it
-	warnings func() []string // its kernel's complaints since the last call; may be nil
 	provoke  func()          // makes a hung guest say on its console where it is; may be nil
 	finish   func() string   // ends the guest, waits, and says how it ended if that is worth saying
+
+	// Of its kernel's complaints, those not yet taken; nil for a guest without a kernel of its own.
+	complaint func(of func(id string) bool) string
+	stalls    func() []string
 }
 
 // launcher brings up guests.
@@ -132,11 +135,12 @@ func vmSession(v *vm) *session {
 	stop := make(chan struct{})
 	ended := false
 	return &session{
-		messages: pump(v.conn, stop),
-		send:     v.conn.Send,
-		died:     v.console.died,
-		console:  v.console.text,
-		warnings: v.console.takeWarnings,
+		messages:  pump(v.conn, stop),
+		send:      v.conn.Send,
+		died:      v.console.died,
+		console:   v.console.text,
+		complaint: v.console.complaint,
+		stalls:    v.console.stalls,
 		provoke: func() {
 			if v.qmp.do(5*time.Second, "inject-nmi", nil, nil, nil) == nil {
 				waitFor(v.proc.done, 5*time.Second) // it panics, and so ends

@@ -180,7 +180,8 @@ func (l *vmLauncher) boot(ctx context.Context) (_ *session, err error) {
 		return nil, &bootError{strings.TrimSuffix(fmt.Sprintf("%v: %s", err, firstLine(reason)), ": "), crashExcerpt(text, excerptLines)}
 	}
 	s.how = "cold boot in " + seconds(time.Since(start))
-	if l.snapshots == "" || l.unusable {
+	// A machine that complained when it started, or when drivers were loaded, is to do so the next time, too.
+	if l.snapshots == "" || l.unusable || v.console.complains() {
 		return s, nil
 	}
 	if err := l.save(ctx, v, s.hello); err != nil {

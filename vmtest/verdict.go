@@ -21,6 +21,7 @@ const (
 	ClassHang    = "hang"    // the guest stopped answering while the case ran
 	ClassChannel = "channel" // what the guest sent was damaged
 	ClassHarness = "harness" // the guest left a case out
+	ClassKernel  = "kernel"  // the guest's kernel complained while the case ran, and went on
 )
 
 // Verdict is what the host says of one case.

@@ -101,9 +101,10 @@ func TestRealMachineMisbehaves(t *testing.T) {
 			}
 		},
 	}
-	require.NoError(t, ln.run(t.Context(), []string{"test/big", "test/panic", "test/garble", "test/exit", "test/gopanic", "test/hang", "test/last"}))
+	require.NoError(t, ln.run(t.Context(), []string{"test/big", "test/warn", "test/panic", "test/garble", "test/exit", "test/gopanic", "test/hang", "test/last"}))
 	requireVerdicts(t, map[string][2]string{
 		"test/big":     {"pass"},
+		"test/warn":    {"fail kernel", "the kernel complained: WARNING: possible recursive locking detected"},
 		"test/panic":   {"fail crash", "Kernel panic - not syncing: sysrq triggered crash"},
 		"test/garble":  {"fail channel", `26 bytes skipped: "text where records belong\n"`},
 		"test/exit":    {"fail crash", "Attempted to kill init! exitcode=0x00000300"},

@@ -564,7 +564,7 @@ func (w *wiring) emit(id string, r *guest.CaseResult, v Verdict) {
 	}
 	for _, d := range w.drivers {
 		own := v
-		if r != nil && v.Class != ClassChannel {
+		if r != nil && v.Class != ClassChannel && v.Class != ClassKernel {
 			own = w.verdict(d, r)
 		}
 		w.rep.add(w.kernel, d, id, r, own)

@@ -293,6 +293,9 @@ func (r *runner) run(req *RunRequest) error {
 		ids = append(ids[:len(ids):len(ids)], AbsentID(name))
 	}
 	for _, id := range ids {
+		if r.init { // without it only what the kernel complains of is not known to be of this case
+			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+CaseLine+id+"\n"), 0)
+		}
 		if err := r.conn.Send(KindStarted, Started{Case: id}); err != nil {
 			return err
 		}

@@ -73,6 +73,9 @@ func run() error {
 
 func serve(conn *wire.Conn, port *os.File, req *guest.RunRequest) error {
 	for _, id := range req.Cases {
+		if err := os.WriteFile("/dev/kmsg", []byte("<4>"+guest.CaseLine+id), 0); err != nil {
+			return err
+		}
 		if err := conn.Send(guest.KindStarted, guest.Started{Case: id}); err != nil {
 			return err
 		}
@@ -82,6 +85,10 @@ func serve(conn *wire.Conn, port *os.File, req *guest.RunRequest) error {
 		switch id {
 		case "test/panic":
 			if err := os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0); err != nil {
+				return err
+			}
+		case "test/warn":
+			if err := os.WriteFile("/dev/kmsg", []byte("<4>WARNING: possible recursive locking detected"), 0); err != nil {
 				return err
 			}
 		case "test/exit":
