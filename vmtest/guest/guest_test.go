@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap"
 )
 
 // testCases are run in children of the test binary like the table's.
@@ -313,6 +315,24 @@ func TestAnAbsentCallAnswersENOSYS(t *testing.T) {
 	require.Equal(t, Ran, res.Outcome, res.Reason)
 	require.True(t, res.Absent)
 	require.EqualValues(t, -int64(unix.ENOSYS), res.Ret)
+}
+
+// still is an engine that delivers nothing more.
+type still struct{ engine }
+
+func (still) Stats() (scap.Stats, error) { return scap.Stats{}, nil }
+
+func TestADriverDoesNotSayWhichThreadItWas(t *testing.T) {
+	for init, want := range map[bool]uint64{
+		true:  42, // so events of thread 77 are none of the case
+		false: 77, // this process may be in a pid namespace
+	} {
+		res := CaseResult{TID: 42, Return: true}
+		r := &runner{init: init}
+		c := r.collect(&res, still{}, &collector{began: true, after: true, end: true, tid: 77}, 0)
+		require.Empty(t, c.Incomplete)
+		require.Equal(t, want, res.TID)
+	}
 }
 
 func TestFactsKeepAllTheirBits(t *testing.T) {

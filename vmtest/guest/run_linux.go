@@ -183,7 +183,8 @@ func dropped(e engine) uint64 {
 func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) (c Capture) {
 	err := col.finish(endLimit)
 	c.Events, c.Others = col.ofCase(res.Child)
-	if col.tid != 0 {
+	// Init is in the first pid namespace, and the thread knows its number; elsewhere the driver's is taken.
+	if col.tid != 0 && !r.init {
 		res.TID = col.tid
 	}
 	after := dropped(e)
