@@ -309,7 +309,7 @@ func (s *Store) get(ctx context.Context, w Want) (Kernel, error) {
 // series gets the newest kernel of a series that the mirror really has.
 func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 	record := s.record(line.Series)
-	kept, keptErr := readKernel(record)
+	kept, keptErr := s.kept(record)
 	if keptErr == nil && s.fresh(record) {
 		return kept, nil
 	}
@@ -342,6 +342,21 @@ func readKernel(record string) (Kernel, error) {
 		return k, fmt.Errorf("%s is gone", k.Image)
 	}
 	return k, nil
+}
+
+// kept reads a record whose image is to be booted: a machine that went down, or a
+// full disk, may have left less of it than was written.
+func (s *Store) kept(record string) (Kernel, error) {
+	k, err := readKernel(record)
+	if err != nil {
+		return k, err
+	}
+	sum, err := fileSHA256(k.Image)
+	if err == nil && sum != k.Digest {
+		err = fmt.Errorf("%s is damaged", k.Image)
+		s.Log("kernel %s: %v; unpacking it anew", k.Name, err)
+	}
+	return k, err
 }
 
 // candidate is a package that may hold a series' kernel.
@@ -464,7 +479,7 @@ func debArch(arch string) string {
 func (s *Store) fromPackage(ctx context.Context, p debPackage, series string) (Kernel, error) {
 	source := p.Name + " " + p.Version
 	meta := filepath.Join(s.Cache, "kernel", p.SHA256, "kernel.json")
-	if k, err := readKernel(meta); err == nil {
+	if k, err := s.kept(meta); err == nil {
 		k.Name = series
 		return k, nil
 	}
@@ -506,7 +521,7 @@ func (s *Store) local(file string) (Kernel, error) {
 	}
 	sum := sha256Hex(b)
 	meta := filepath.Join(s.Cache, "kernel", sum, "kernel.json")
-	k, err := readKernel(meta)
+	k, err := s.kept(meta)
 	if err != nil {
 		image := &debFile{Name: file, Data: b}
 		if bytes.HasPrefix(b, []byte("!<arch>\n")) {

@@ -171,7 +171,9 @@ func TestAptErrorsAreShort(t *testing.T) {
 
 func TestLocalKernels(t *testing.T) {
 	dir := t.TempDir()
-	s := &Store{Catalog: mustCatalog(t), Cache: filepath.Join(dir, "cache"), Arch: "amd64"}
+	var said strings.Builder
+	s := &Store{Catalog: mustCatalog(t), Cache: filepath.Join(dir, "cache"), Arch: "amd64",
+		Log: func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) }}
 	pvh := tinyELF(t, "Xen", 18, "")
 	packed := bzImage(t, "zst", pvh, "6.1.0-local")
 	write := func(name string, b []byte) string {
@@ -191,7 +193,7 @@ func TestLocalKernels(t *testing.T) {
 	odd := bzImage(t, "gz", tinyELF(t, "GNU", 18, ""), "6.1.0-nopvh")
 	rows = append(rows, rows[0])
 	rows[3].file, rows[3].release, rows[3].pvh, rows[3].content = write("nopvh", odd), "6.1.0-nopvh", false, odd
-	for range 2 { // the second time from the cache
+	for round := range 3 { // the second time from the cache, then from one that was damaged
 		for _, row := range rows {
 			kernels, gone, err := s.Resolve(t.Context(), []Want{{File: row.file}})
 			require.NoError(t, err)
@@ -202,6 +204,10 @@ func TestLocalKernels(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(row.content, got), row.file)
 			require.Equal(t, sha256Hex(got), k.Digest)
+			require.Equal(t, round == 2, strings.Contains(said.String(), k.Image+" is damaged"), row.file)
+			if round == 1 {
+				require.NoError(t, os.Truncate(k.Image, 8))
+			}
 		}
 	}
 	for name, row := range map[string]struct {
@@ -232,7 +238,7 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	}
 	image := filepath.Join(s.Cache, "vmlinux")
 	require.NoError(t, os.WriteFile(image, nil, 0o600))
-	kept := Kernel{Name: "6.1", Release: "6.1.5", Arch: "amd64", Image: image}
+	kept := Kernel{Name: "6.1", Release: "6.1.5", Arch: "amd64", Image: image, Digest: sha256Hex(nil)}
 	require.NoError(t, writeKernel(s.record("6.1"), kept))
 
 	kernels, gone, err := s.Resolve(t.Context(), []Want{{Series: "6.1"}, {Series: "6.2"}})
@@ -255,6 +261,11 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	_, _, err = s.Resolve(t.Context(), []Want{{Series: "6.1"}})
 	require.NoError(t, err)
 	require.Empty(t, said.String(), "a recent record is enough")
+
+	require.NoError(t, os.WriteFile(image, []byte("rubbish"), 0o600))
+	_, gone, err = s.Resolve(t.Context(), []Want{{Series: "6.1"}})
+	require.NoError(t, err)
+	require.Len(t, gone, 1, "nor is one whose file is another")
 
 	require.NoError(t, os.Remove(image))
 	_, gone, err = s.Resolve(t.Context(), []Want{{Series: "6.1"}})
