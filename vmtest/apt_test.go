@@ -102,6 +102,8 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.Equal(t, "6.12", kernels[0].Name)
 	require.Len(t, gone, 2)
 	require.ErrorContains(t, gone[0].Reason, "404 Not Found")
+	require.ErrorIs(t, gone[0].Reason, ErrNotInArchive)
+	require.ErrorIs(t, gone[1].Reason, ErrNotInArchive)
 	require.ErrorContains(t, gone[1].Reason, "no package of series 7.0 in s")
 
 	// Kept by hash: a new store with the same cache fetches nothing anew, even when it looks again.
@@ -125,6 +127,19 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	_, gone, err = again.Resolve(t.Context(), []Want{{Series: "6.1"}})
 	require.NoError(t, err)
 	require.ErrorContains(t, gone[0].Reason, "suite s: apt-get update: exit status 100: The repository has no Release file")
+	require.NotErrorIs(t, gone[0].Reason, ErrNotInArchive, "who knows")
+}
+
+func TestWhatTheArchiveLacksIsToldFromWhatDoesNotWork(t *testing.T) {
+	no := errors.New("suite s: apt-get update: exit status 100: The repository 'u bullseye Release' does not have a Release file.")
+	lost := errors.New("fetch linux-a 1: apt-get download: exit status 100: Failed to fetch u  404  Not Found [IP: 10.0.0.1 80]")
+	down := errors.New("suite t: apt-get update: exit status 100: Failed to fetch u  Could not connect to h:80 (10.0.0.1). - connect (111: Connection refused)")
+	require.ErrorIs(t, notInArchive([]error{no, lost, fmt.Errorf("6.1: %w", ErrNotInArchive)}), ErrNotInArchive)
+	for _, errs := range [][]error{{down}, {no, down}, {fmt.Errorf("7.0: %w", ErrNotInArchive), down}} {
+		err := notInArchive(errs)
+		require.ErrorContains(t, err, "Connection refused")
+		require.NotErrorIs(t, err, ErrNotInArchive)
+	}
 }
 
 func TestAPackageWithAnotherHashIsRefused(t *testing.T) {

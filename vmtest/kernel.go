@@ -217,10 +217,28 @@ func (s *Store) record(series string) string {
 	return filepath.Join(s.Cache, "kernel", s.Arch+"-"+series+".json")
 }
 
-// Gone says that a kernel asked for cannot be had, and why.
+// Gone says that a kernel asked for cannot be had, and why. The reason is
+// [ErrNotInArchive] when nobody could have it; else this machine lacks something.
 type Gone struct {
 	Want   Want
 	Reason error
+}
+
+// ErrNotInArchive: the archive answered, and has no such kernel any more.
+var ErrNotInArchive = errors.New("the archive does not have it")
+
+// notInArchive gives errors that kind when each of them is the archive's own word.
+func notInArchive(errs []error) error {
+	err := errors.Join(errs...)
+	if slices.ContainsFunc(errs, func(e error) bool { return !errors.Is(e, ErrNotInArchive) && !archiveSaysNo(e) }) {
+		return errors.New(err.Error()) // whatever some of them are
+	}
+	return fmt.Errorf("%w: %w", ErrNotInArchive, err)
+}
+
+// archiveSaysNo tells whether apt got as far as to hear that something is not there.
+func archiveSaysNo(err error) bool {
+	return strings.Contains(err.Error(), "404 ") || strings.Contains(err.Error(), "does not have a Release file")
 }
 
 // Resolve gets each kernel wanted. What cannot be had is returned as gone;
@@ -295,7 +313,7 @@ func (s *Store) get(ctx context.Context, w Want) (Kernel, error) {
 				break
 			}
 		}
-		return Kernel{}, errors.Join(errs...)
+		return Kernel{}, notInArchive(errs)
 	default:
 		for _, line := range s.Catalog.Series {
 			if line.Series == w.Series {
@@ -388,8 +406,10 @@ func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
 		}
 	}
 	if len(found) == 0 {
-		errs = append(errs, fmt.Errorf("no package of series %s in %s", line.Series, strings.Join(line.Suites, ", ")))
-		return Kernel{}, errors.Join(errs...)
+		if len(errs) == 0 {
+			return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, line.Series, strings.Join(line.Suites, ", "))
+		}
+		return Kernel{}, notInArchive(errs)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		return cmp.Or(compareDebVersions(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
@@ -409,7 +429,10 @@ func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
 			errs = append(errs, err)
 		}
 	}
-	return Kernel{}, errors.Join(append(errs, fmt.Errorf("none of the newest %d packages of series %s could be used", min(tries, len(found)), line.Series))...)
+	if len(errs) == 0 {
+		return Kernel{}, fmt.Errorf("%w: the newest %d packages of series %s have none", ErrNotInArchive, min(tries, len(found)), line.Series)
+	}
+	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s could be used: %w", min(tries, len(found)), line.Series, notInArchive(errs))
 }
 
 // packagePattern matches the package names of a series: 6.1 is not 6.12, and

@@ -244,6 +244,11 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 	if !slices.Contains(o.Drivers, "kmod") && !slices.Contains(o.Drivers, driverPair) {
 		return nil
 	}
+	if f.modules != "" {
+		if _, err := os.ReadDir(f.modules); err != nil {
+			return usage(err)
+		}
+	}
 	builder, err := f.builder("", o.Log)
 	if err != nil {
 		return err
@@ -269,6 +274,9 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		case err != nil: // no headers, or no way to get them
 			k.NoModule = err.Error()
 			o.Log("kernel %s: no module: %v", k.Name, err)
+			if !errors.Is(err, vmtest.ErrNoHeaders) {
+				f.lacks = append(f.lacks, "module of kernel "+k.Name)
+			}
 		default:
 			k.Module = m.File
 		}

@@ -44,6 +44,8 @@ type runFlags struct {
 	costs     bool
 	bootLimit time.Duration
 	maxAge    time.Duration
+
+	lacks []string // what could not be run because of this machine or its network
 }
 
 // kernelFlags adds the flags that say which kernels and where from.
@@ -256,6 +258,9 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	}
 	for _, g := range gone {
 		fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s SKIPPED: %v\n", g.Want, g.Reason)
+		if !errors.Is(g.Reason, vmtest.ErrNotInArchive) {
+			f.lacks = append(f.lacks, "kernel "+g.Want.String())
+		}
 	}
 	if len(kernels) == 0 {
 		return nil, nil, lacking(errors.New("none of the kernels can be had"))
@@ -282,8 +287,20 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 	if err != nil {
 		return lacking(err)
 	}
-	if len(rep.Failures()) > 0 || slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }) {
+	return f.outcome(rep)
+}
+
+// outcome is the exit status of a finished run. What a kernel does not have is
+// skipped and fine; what this machine could not get or do is not.
+func (f *runFlags) outcome(rep *vmtest.Report) error {
+	ran := func(r vmtest.Result) bool { return r.Status != vmtest.Skip }
+	switch {
+	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }):
 		return found(nil)
+	case len(f.lacks) > 0:
+		return lacking(fmt.Errorf("not everything was run: no %s", strings.Join(f.lacks, ", no ")))
+	case len(rep.Results) > 0 && !slices.ContainsFunc(rep.Results, ran):
+		return lacking(errors.New("nothing was proven: every case was skipped"))
 	}
 	return nil
 }

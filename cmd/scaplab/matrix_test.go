@@ -74,6 +74,41 @@ func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
 	require.Contains(t, stdout, "-> install qemu-system-x86")
 }
 
+func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
+	report := func(status ...string) *vmtest.Report {
+		var cells []string
+		for _, s := range status {
+			cells = append(cells, `{"kernel":"6.1","driver":"ebpf","syscall":"getppid","case":"works","status":"`+s+`"}`)
+		}
+		rep, err := vmtest.ReadJSON(strings.NewReader(`{"kernels":["6.1"],"drivers":["ebpf"],"results":[` + strings.Join(cells, ",") + `]}`))
+		require.NoError(t, err)
+		return rep
+	}
+	for name, row := range map[string]struct {
+		lacks []string
+		rep   *vmtest.Report
+		want  int
+		text  string
+	}{
+		"all ran":                          {nil, report("pass", "skip"), exitFine, ""},
+		"a shard without a case":           {nil, report(), exitFine, ""},
+		"all was skipped":                  {nil, report("skip", "skip"), exitEnvironment, "every case was skipped"},
+		"a kernel could not be fetched":    {[]string{"kernel 6.1", "module of kernel 6.12"}, report("pass"), exitEnvironment, "no kernel 6.1, no module of kernel 6.12"},
+		"and what ran has found something": {[]string{"kernel 6.1"}, report("fail"), exitFound, ""},
+	} {
+		f := runFlags{lacks: row.lacks}
+		err := f.outcome(row.rep)
+		if row.want == exitFine {
+			require.NoError(t, err, name)
+			continue
+		}
+		var ce *codeError
+		require.ErrorAs(t, err, &ce, name)
+		require.Equal(t, row.want, ce.code, name)
+		require.ErrorContains(t, err, row.text, name)
+	}
+}
+
 func TestKernelsListNeedsNoNetwork(t *testing.T) {
 	code, stdout, stderr := runHere(t, "kernels", "list")
 	require.Equal(t, exitFine, code, stderr)

@@ -62,10 +62,7 @@ func newReproCmd() *cobra.Command {
 				return environment(err)
 			}
 			printVerdicts(out, rep)
-			if len(rep.Failures()) > 0 {
-				return found(nil)
-			}
-			return nil
+			return f.outcome(rep)
 		},
 	}
 	f.mirrorFlags(cmd)
