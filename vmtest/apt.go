@@ -66,7 +66,7 @@ func MachineMirror(ctx context.Context) (Mirror, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return Mirror{}, &EnvError{"apt is not installed, so no kernel packages can be fetched", fix}
 	}
-	out, err := runApt(ctx, "", "apt-get", []string{"indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"})
+	out, err := runApt(ctx, "", "apt-get", []string{"indextargets", "--format", "$(REPO_URI) $(RELEASE) $(ORIGIN)", "Created-By: Packages"})
 	if err != nil {
 		return Mirror{}, err
 	}
@@ -78,9 +78,10 @@ func MachineMirror(ctx context.Context) (Mirror, error) {
 	return m, err
 }
 
-// mirrorFromTargets picks the archives from apt's list of `URI release` lines:
-// main is the one with the machine's own release, security the one whose
-// release ends in -security. Releases of other vendors match neither.
+// mirrorFromTargets picks the archives from apt's list of `URI release origin`
+// lines: main is the one with the machine's own release, security the one whose
+// release ends in -security. Other vendors use these names, too, but say who they
+// are; the origin is not known (and stays as in the format) before an apt-get update.
 func mirrorFromTargets(targets string, release map[string]string) (Mirror, error) {
 	if release["ID"] != "debian" {
 		return Mirror{}, fmt.Errorf("apt on %s is not set up for the Debian archive", orUnknown(release["ID"]))
@@ -90,16 +91,21 @@ func mirrorFromTargets(targets string, release map[string]string) (Mirror, error
 		own[c] = true
 	}
 	var m Mirror
-	for line := range strings.Lines(targets) {
-		uri, suite, ok := strings.Cut(strings.TrimSpace(line), " ")
-		uri = strings.TrimRight(uri, "/")
-		base, isSecurity := strings.CutSuffix(suite, "-security")
-		switch {
-		case !ok:
-		case isSecurity && own[base] && m.Security == "":
-			m.Security = uri
-		case own[suite] && m.Main == "":
-			m.Main = uri
+	for _, sure := range []bool{true, false} {
+		for line := range strings.Lines(targets) {
+			uri, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
+			suite, origin, _ := strings.Cut(rest, " ")
+			if unknown := origin == "" || strings.HasPrefix(origin, "$("); !ok || sure != (origin == "Debian") || !sure && !unknown {
+				continue
+			}
+			uri = strings.TrimRight(uri, "/")
+			base, isSecurity := strings.CutSuffix(suite, "-security")
+			switch {
+			case isSecurity && own[base] && m.Security == "":
+				m.Security = uri
+			case own[suite] && m.Main == "":
+				m.Main = uri
+			}
 		}
 	}
 	switch {
@@ -161,22 +167,7 @@ func openSuite(cache string, m Mirror, suite, arch string) (*suiteDir, error) {
 	}
 	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: %s\nSigned-By: %s\n",
 		m.base(suite), suite, arch, m.Keyring)
-	// Dir::Etc::parts keeps the machine's own proxy and date settings.
-	conf := fmt.Sprintf(`Dir %[1]q;
-Dir::State "state";
-Dir::State::status %[2]q;
-Dir::Cache "cache";
-Dir::Etc::sourcelist %[3]q;
-Dir::Etc::sourceparts "-";
-Dir::Etc::parts "/etc/apt/apt.conf.d";
-APT::Architecture %[4]q;
-APT::Architectures { %[4]q; };
-APT::Sandbox::User "";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Acquire::Check-Valid-Until "false";
-`, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), arch)
-	for name, text := range map[string]string{"suite.sources": sources, "apt.conf": conf, "state/status": ""} {
+	for name, text := range map[string]string{"suite.sources": sources, "apt.conf": s.conf("/etc/apt"), "state/status": ""} {
 		if err := writeFileAtomic(filepath.Join(s.dir, name), []byte(text)); err != nil {
 			return nil, err
 		}
@@ -184,10 +175,43 @@ Acquire::Check-Valid-Until "false";
 	return s, nil
 }
 
+// conf is the private configuration. Of the machine's, in etc, come proxies and
+// passwords; what it says of releases, signatures and things to run does not hold here.
+// An archive's index may have expired: those of suites that are maintained no more have.
+func (s *suiteDir) conf(etc string) string {
+	return fmt.Sprintf(`#clear APT::Architectures;
+#clear APT::Update;
+Dir %[1]q;
+Dir::State "state";
+Dir::State::status %[2]q;
+Dir::Cache "cache";
+Dir::Etc::sourcelist %[3]q;
+Dir::Etc::sourceparts "-";
+Dir::Etc::main "%[5]s/apt.conf";
+Dir::Etc::parts "%[5]s/apt.conf.d";
+Dir::Etc::netrc "%[5]s/auth.conf";
+Dir::Etc::netrcparts "%[5]s/auth.conf.d";
+APT::Architecture %[4]q;
+APT::Architectures { %[4]q; };
+APT::Default-Release "";
+APT::Get::AllowUnauthenticated "false";
+APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::Check-Valid-Until "false";
+Acquire::GzipIndexes "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+`, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), s.arch, etc)
+}
+
 // apt runs an apt program within the private directory.
 func (s *suiteDir) apt(ctx context.Context, dir, program string, args ...string) (string, error) {
-	args = append([]string{"-o", "Acquire::GzipIndexes=false", "-o", "Acquire::Languages=none"}, args...)
-	return runApt(ctx, dir, program, args, "APT_CONFIG="+filepath.Join(s.dir, "apt.conf"))
+	// Read first it says where the rest is, read last it is what holds.
+	conf := filepath.Join(s.dir, "apt.conf")
+	return runApt(ctx, dir, program, append([]string{"-c", conf}, args...), "APT_CONFIG="+conf)
 }
 
 // neverUpdated is the age of an index that was never fetched.
@@ -209,7 +233,7 @@ func (s *suiteDir) update(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if out, err := s.apt(ctx, "", "apt-get", "-o", "APT::Update::Error-Mode=any", "update"); err != nil {
+	if out, err := s.apt(ctx, "", "apt-get", "update"); err != nil {
 		return fmt.Errorf("suite %s: %w", s.suite, explainApt(out, err))
 	}
 	return writeFileAtomic(filepath.Join(s.dir, "updated"), nil)

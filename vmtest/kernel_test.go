@@ -120,6 +120,16 @@ func TestMirrorIsTheMachinesOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "file:/a/debian-security", m.Security, "beside the main archive when apt has none")
 
+	for _, others := range []string{
+		"file:/brave stable Brave Software\nfile:/docker bookworm Docker\nfile:/d/ bookworm Debian\nfile:/ds bookworm-security Debian\n",
+		"file:/vendor stable $(ORIGIN)\nfile:/d/ bookworm Debian\nfile:/ds bookworm-security Debian\n",
+		"file:/d bookworm $(ORIGIN)\nfile:/ds bookworm-security $(ORIGIN)\n",
+	} {
+		m, err = mirrorFromTargets(others, debian)
+		require.NoError(t, err)
+		require.Equal(t, Mirror{Main: "file:/d", Security: "file:/ds"}, m, others)
+	}
+
 	_, err = mirrorFromTargets(targets, map[string]string{"ID": "ubuntu"})
 	require.ErrorContains(t, err, "apt on ubuntu is not set up for the Debian archive")
 	_, err = mirrorFromTargets("file:/v/ nodistro\n", debian)
