@@ -22,6 +22,9 @@ import (
 // aptLimit bounds one run of apt, in case a mirror stops answering.
 const aptLimit = 15 * time.Minute
 
+// lockPace is how often a lock is tried that another process has.
+const lockPace = 50 * time.Millisecond
+
 // Mirror is where a Debian archive is fetched from.
 type Mirror struct {
 	Main     string // base URI of the main archive
@@ -228,7 +231,7 @@ func (s *suiteDir) indexAge() time.Duration {
 
 // update fetches the suite's package index and checks its signature.
 func (s *suiteDir) update(ctx context.Context) error {
-	unlock, err := lockFile(filepath.Join(s.dir, "lock"))
+	unlock, err := lockFile(ctx, filepath.Join(s.dir, "lock"))
 	if err != nil {
 		return err
 	}
@@ -337,7 +340,7 @@ func (p debPackage) fetch(ctx context.Context, cache string) (string, error) {
 		return file, nil
 	}
 	s := p.suite
-	unlock, err := lockFile(filepath.Join(s.dir, "lock"))
+	unlock, err := lockFile(ctx, filepath.Join(s.dir, "lock"))
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@
 package vmtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -184,6 +185,20 @@ func TestThePrivateAptIsPrivate(t *testing.T) {
 	other, err := openSuite(cache, Mirror{Main: "file:/other", Security: "file:/other-sec"}, "bookworm-security", "amd64")
 	require.NoError(t, err)
 	require.NotEqual(t, s.dir, other.dir, "two mirrors do not share an index")
+}
+
+func TestWaitingForAnotherRunCanBeInterrupted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lockFile(t.Context(), file)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*lockPace)
+	defer cancel()
+	_, err = lockFile(ctx, file)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	time.AfterFunc(lockPace, unlock)
+	unlock, err = lockFile(t.Context(), file)
+	require.NoError(t, err, "it waits until the other is done")
+	unlock()
 }
 
 // archive is a small signed archive for the real apt.

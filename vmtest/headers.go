@@ -170,7 +170,7 @@ func (s *Store) Closure(ctx context.Context, suite string, names ...string) ([]P
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(filepath.Join(dir.dir, "lock"))
+	unlock, err := lockFile(ctx, filepath.Join(dir.dir, "lock"))
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,14 @@
 package vmtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // process is a child that does not outlive this program.
@@ -81,16 +83,23 @@ func sendWithFile(socket *os.File, data []byte, file *os.File) error {
 	return err
 }
 
-// lockFile takes an exclusive lock, waiting for it, and returns how to give it back.
-func lockFile(name string) (unlock func(), err error) {
+// lockFile takes an exclusive lock, waiting for it as long as ctx lets it, and
+// returns how to give it back.
+func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) && !errors.Is(err, syscall.EWOULDBLOCK) {
 			break
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(lockPace):
 		}
 	}
 	if err != nil {

@@ -5,6 +5,7 @@
 package vmtest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -26,4 +27,4 @@ func socketPair(string) (ours, theirs *os.File, err error) { return nil, nil, er
 
 func sendWithFile(*os.File, []byte, *os.File) error { return errNotLinux }
 
-func lockFile(string) (unlock func(), err error) { return nil, errNotLinux }
+func lockFile(context.Context, string) (unlock func(), err error) { return nil, errNotLinux }
