@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/internal/testutil"
@@ -107,4 +108,23 @@ func exactParams(cs *guest.Case) []string {
 		}
 	}
 	return names
+}
+
+func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
+	errs := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with what it has given up
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+			errs <- err
+			return
+		}
+		_, err := RunHost(t.Context(), Options{Drivers: []string{"ebpf"}, Cases: guest.IDs("getppid")})
+		errs <- err
+	}()
+	err := <-errs
+	var env *EnvError
+	require.ErrorAs(t, err, &env)
+	require.ErrorContains(t, err, "no eBPF programs can be loaded here: user ")
+	require.ErrorContains(t, err, "sudo")
 }

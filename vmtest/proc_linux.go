@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is a child that does not outlive this program.
@@ -81,6 +83,19 @@ func sendWithFile(socket *os.File, data []byte, file *os.File) error {
 		err = fmt.Errorf("%d of %d bytes sent", n, len(data))
 	}
 	return err
+}
+
+// mayLoadPrograms says why this process may not load eBPF programs that trace.
+func mayLoadPrograms() error {
+	var have [2]unix.CapUserData
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &have[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	has := func(capability int) bool { return have[capability/32].Effective>>(capability%32)&1 != 0 }
+	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
+		return fmt.Errorf("user %d has neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON", os.Geteuid())
+	}
+	return nil
 }
 
 // lockFile takes an exclusive lock, waiting for it as long as ctx lets it, and

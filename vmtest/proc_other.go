@@ -27,4 +27,6 @@ func socketPair(string) (ours, theirs *os.File, err error) { return nil, nil, er
 
 func sendWithFile(*os.File, []byte, *os.File) error { return errNotLinux }
 
+func mayLoadPrograms() error { return errNotLinux }
+
 func lockFile(context.Context, string) (unlock func(), err error) { return nil, errNotLinux }

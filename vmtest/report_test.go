@@ -260,6 +260,11 @@ func TestKVMVerdictIsKeptForOneBoot(t *testing.T) {
 			require.Equal(t, want, got)
 		}
 	}
+	o := Options{Accel: "kvm", Cache: dir}
+	_, err = o.accel(t.Context(), machineConfig{arch: "amd64", qemu: "/no/such/qemu"})
+	var env *EnvError
+	require.ErrorAs(t, err, &env, "KVM was asked for, and is not there")
+
 	a, err := chooseAccel(t.Context(), dir, machineConfig{arch: "amd64", qemu: "/no/such/qemu"})
 	require.NoError(t, err)
 	require.Equal(t, "tcg", a.Name)

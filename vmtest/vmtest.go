@@ -357,7 +357,13 @@ func (o *Options) accel(ctx context.Context, m machineConfig) (Accel, error) {
 	switch o.Accel {
 	case "", "auto":
 		return chooseAccel(ctx, o.Cache, m)
-	case string(accelKVM), string(accelTCG):
+	case string(accelKVM):
+		a, err := chooseAccel(ctx, o.Cache, m)
+		if err == nil && a.Name != o.Accel {
+			err = &EnvError{"KVM was asked for: " + a.Reason, "--accel auto emulates where it has to"}
+		}
+		return a, err
+	case string(accelTCG):
 		return Accel{o.Accel, "asked for"}, nil
 	}
 	return Accel{}, fmt.Errorf("accelerator %q: want auto, kvm or tcg", o.Accel)
@@ -648,11 +654,17 @@ const HostKernel = "host"
 // RunHost runs the cases on the running kernel, in a child process. Cases that
 // would change the machine are skipped.
 func RunHost(ctx context.Context, o Options) (*Report, error) {
+	o.Cache = cmp.Or(o.Cache, os.TempDir()) // nothing is kept
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
 	if runtime.GOOS != "linux" {
 		return nil, &EnvError{"this is no Linux kernel: " + runtime.GOOS, "use scaplab matrix"}
+	}
+	for _, c := range []Check{checkRights(), checkBTF()} {
+		if !c.OK {
+			return nil, &EnvError{"no eBPF programs can be loaded here: " + c.Detail, c.Fix}
+		}
 	}
 	k := Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
 	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
