@@ -170,7 +170,7 @@ func parseDrivers(s string) ([]string, error) {
 	for d := range strings.SplitSeq(s, ",") {
 		d = strings.TrimSpace(d)
 		if !slices.Contains(drivers, d) {
-			return nil, fmt.Errorf("unknown driver %q (known: %s)", d, strings.Join(drivers, ", "))
+			return nil, fmt.Errorf("unknown driver %q (known: %s)%s", d, strings.Join(drivers, ", "), hint(d, drivers))
 		}
 		if !slices.Contains(list, d) {
 			list = append(list, d)
@@ -205,7 +205,7 @@ func parseCases(s string) ([]string, error) {
 			continue
 		}
 		if guest.FindSyscall(name) == nil {
-			return nil, fmt.Errorf("the table has no syscall %q", name)
+			return nil, errors.New(noSyscall(name))
 		}
 		for _, id := range guest.IDs(name) {
 			want[id] = true
@@ -219,13 +219,22 @@ func casesOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	sc := guest.FindSyscall(name)
 	if sc == nil {
-		return fmt.Sprintf(" (the table has no syscall %q)", name)
+		return " (" + noSyscall(name) + ")"
 	}
 	var ids []string
 	for i := range sc.Cases {
 		ids = append(ids, sc.ID(&sc.Cases[i]))
 	}
 	return " (cases: " + strings.Join(ids, ", ") + ")"
+}
+
+// noSyscall says that the table has no such syscall, and which might be meant.
+func noSyscall(name string) string {
+	var names []string
+	for i := range guest.Syscalls {
+		names = append(names, guest.Syscalls[i].Name)
+	}
+	return fmt.Sprintf("the table has no syscall %q%s", name, hint(name, names))
 }
 
 // splitList splits the value of a flag at commas.

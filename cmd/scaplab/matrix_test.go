@@ -27,6 +27,9 @@ func runHere(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestWrongUseOfRunCommands(t *testing.T) {
 	for args, want := range map[string]string{
 		"matrix --syscall nosuchcall":                    `the table has no syscall "nosuchcall"`,
+		"matrix --syscall opena":                         `the table has no syscall "opena" (did you mean openat?)`,
+		"matrix --driver epbf":                           "(did you mean ebpf?)",
+		"matrix --syscall opena/x":                       `(the table has no syscall "opena" (did you mean openat?))`,
 		"matrix --syscall openat/nosuchcase":             `unknown case "openat/nosuchcase" (cases: openat/`,
 		"matrix --syscall nosuchcall/x":                  `(the table has no syscall "nosuchcall")`,
 		"matrix --driver tty":                            `unknown driver "tty" (known: ebpf, kmod, ebpf=kmod)`,

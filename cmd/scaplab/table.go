@@ -224,11 +224,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		hint := ""
-		if near := nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
-			hint = fmt.Sprintf(" (did you mean %s?)", near)
-		}
-		return nil, usage(fmt.Errorf("no syscall or event is called %s%s", name, hint))
+		return nil, usage(fmt.Errorf("no syscall or event is called %s%s", name, hint(name, slices.Sorted(maps.Keys(known)))))
 	}
 	return out, nil
 }
@@ -403,6 +399,14 @@ func nearest(name string, names []string) string {
 		}
 	}
 	return best
+}
+
+// hint asks whether the nearest of names is meant; "" when none is near.
+func hint(name string, names []string) string {
+	if near := nearest(name, names); near != "" {
+		return " (did you mean " + near + "?)"
+	}
+	return ""
 }
 
 func edits(a, b string) int {
