@@ -128,6 +128,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{works}, Kernels: []Kernel{{Name: "6.12", Arch: "amd64"}}}
 			require.NoError(t, o.setDefaults())
+			require.Equal(t, defaultSilence, o.Silence)
 			o.Log = t.Logf
 			raw := 0
 			o.OnResult = func(_ Kernel, driver string, r *guest.CaseResult) {

@@ -270,3 +270,9 @@ func TestKVMVerdictIsKeptForOneBoot(t *testing.T) {
 	require.Equal(t, "tcg", a.Name)
 	require.NotEmpty(t, a.Reason)
 }
+
+func TestALongCaseIsNoHang(t *testing.T) {
+	o := Options{CaseLimit: defaultSilence, Cache: t.TempDir()}
+	require.NoError(t, o.setDefaults())
+	require.Greater(t, o.Silence, o.CaseLimit)
+}

@@ -98,7 +98,7 @@ func (o *Options) setDefaults() error {
 	o.Jobs = cmp.Or(o.Jobs, defaultJobs)
 	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
 	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
-	o.Silence = cmp.Or(o.Silence, defaultSilence)
+	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest says nothing while a case runs
 	if o.Shard.Count == 0 {
 		o.Shard = Shard{1, 1}
 	}

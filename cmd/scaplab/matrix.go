@@ -146,6 +146,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
 		return o, done, usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
 	}
+	for _, file := range []string{f.json, f.junit} {
+		if err := empty(file); err != nil {
+			return o, done, usage(err)
+		}
+	}
 	talk := newTalk(cmd.ErrOrStderr())
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
 	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
@@ -287,13 +292,17 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 	} else {
 		err = rep.WriteText(cmd.OutOrStdout())
 	}
-	if err == nil && f.json != "" && f.json != "-" {
-		err = writeTo(f.json, rep.WriteJSON)
+	// One that fails keeps none of the others away, nor the exit status of what was found.
+	if f.json != "" && f.json != "-" {
+		err = errors.Join(err, writeTo(f.json, rep.WriteJSON))
 	}
-	if err == nil && f.junit != "" {
-		err = writeTo(f.junit, rep.WriteJUnit)
+	if f.junit != "" {
+		err = errors.Join(err, writeTo(f.junit, rep.WriteJUnit))
 	}
 	if err != nil {
+		if len(rep.Failures()) > 0 {
+			return found(err)
+		}
 		return lacking(err)
 	}
 	return f.outcome(rep)
@@ -312,6 +321,19 @@ func (f *runFlags) outcome(rep *vmtest.Report) error {
 		return lacking(errors.New("nothing was proven: every case was skipped"))
 	}
 	return nil
+}
+
+// empty tells, before minutes are spent, whether a report can go to a file, and
+// leaves none of an earlier run there to be taken for that of one that broke off.
+func empty(file string) error {
+	if file == "" || file == "-" {
+		return nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func writeTo(file string, write func(io.Writer) error) error {

@@ -46,6 +46,8 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"report":                                         "requires at least 1 arg",
 		"report /no/such/file":                           "no such file",
 		"host --console /no/such/dir/x --syscall getpid": "no such file",
+		"matrix --json /no/such/dir/x":                   "no such file",
+		"host --junit /no/such/dir/x":                    "no such file",
 	} {
 		code, stdout, stderr := runHere(t, strings.Fields(args)...)
 		require.Equal(t, exitUsage, code, "%s: %s", args, stderr)
@@ -139,7 +141,12 @@ func TestReportsAreJoined(t *testing.T) {
 	good := write("1.json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`]}`)
 	bad := write("2.json", `{"kernels":["6.12"],"drivers":["ebpf"],"results":[`+cell("6.12", "fail")+`]}`)
 
-	code, stdout, _ := runHere(t, "report", good)
+	code, stdout, stderr := runHere(t, "report", bad, "--json", "/no/such/dir/x")
+	require.Equal(t, exitFound, code, "what was found counts more than a report that cannot be written")
+	require.Contains(t, stdout, "1 failed")
+	require.Contains(t, stderr, "no such file")
+
+	code, stdout, _ = runHere(t, "report", good)
 	require.Equal(t, exitFine, code)
 	require.Contains(t, stdout, "total: 1 passed, 0 failed, 0 skipped\n")
 
@@ -151,7 +158,7 @@ func TestReportsAreJoined(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, strings.Count(string(xml), "<testsuite "))
 
-	code, stdout, stderr := runHere(t, "report", "--json", "-", joined)
+	code, stdout, stderr = runHere(t, "report", "--json", "-", joined)
 	require.Equal(t, exitFound, code)
 	text, err := os.ReadFile(joined)
 	require.NoError(t, err)
