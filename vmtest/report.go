@@ -53,6 +53,7 @@ type Report struct {
 	Results []Result
 	Costs   []Cost // when asked for
 	Accel   Accel
+	Missing []Shard // of the run that was joined: parts that no report was given of
 
 	captures *captures // nil when none are wanted
 
@@ -88,10 +89,14 @@ func (r *Report) expect(pieces []piece) {
 		return // the first shard tells of them
 	}
 	r.total += len(r.opts.Gone) * len(r.opts.Drivers) * len(r.opts.Cases)
+	arch := ""
+	if len(r.opts.Kernels) > 0 {
+		arch = r.opts.Kernels[0].Arch
+	}
 	for _, g := range r.opts.Gone {
 		for _, d := range r.opts.Drivers {
 			for _, id := range r.opts.Cases {
-				r.add(Kernel{Name: g.Want.String()}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+				r.add(Kernel{Name: g.Want.String(), Arch: arch}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
 			}
 		}
 	}
@@ -208,6 +213,7 @@ type jsonReport struct {
 	Drivers []string `json:"drivers"`
 	Results []Result `json:"results"`
 	Costs   []Cost   `json:"costs,omitempty"`
+	Shard   string   `json:"shard,omitempty"` // i/n, of a run that was not all of it
 }
 
 // WriteJSON writes all results.
@@ -215,7 +221,11 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Costs})
+	shard := ""
+	if r.opts.Shard.Count > 1 {
+		shard = r.opts.Shard.String()
+	}
+	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Costs, shard})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -228,12 +238,23 @@ func orEmpty[T any](s []T) []T {
 // ReadJSON reads reports written by WriteJSON and joins them, e.g. the shards of one run.
 func ReadJSON(files ...io.Reader) (*Report, error) {
 	r := &Report{guests: map[string]string{}}
+	shards := map[Shard]bool{}
 	for i, f := range files {
 		d := json.NewDecoder(f)
 		d.DisallowUnknownFields()
 		var j jsonReport
 		if err := d.Decode(&j); err != nil {
 			return nil, fmt.Errorf("read report %d: %w", i+1, err)
+		}
+		if j.Shard != "" {
+			sh, err := ParseShard(j.Shard)
+			if err != nil {
+				return nil, fmt.Errorf("read report %d: %w", i+1, err)
+			}
+			if shards[sh] {
+				return nil, fmt.Errorf("read report %d: shard %s was read already", i+1, sh)
+			}
+			shards[sh] = true
 		}
 		for _, k := range j.Kernels {
 			if !slices.Contains(r.Kernels, k) {
@@ -260,6 +281,14 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 			r.coverage.Add(x.Kernel+" "+x.Driver, sc, returned(x.Params), Verdict{x.Status, x.Class, x.Reason, x.Params})
 			if !slices.Contains(r.opts.Cases, id) {
 				r.opts.Cases = append(r.opts.Cases, id)
+			}
+		}
+	}
+	for _, sh := range slices.SortedFunc(maps.Keys(shards), func(a, b Shard) int { return a.Index - b.Index }) {
+		for i := range sh.Count {
+			other := Shard{i + 1, sh.Count}
+			if !shards[other] && !slices.Contains(r.Missing, other) {
+				r.Missing = append(r.Missing, other)
 			}
 		}
 	}

@@ -116,6 +116,15 @@ func TestReportAsJSON(t *testing.T) {
 	require.Equal(t, "scaplab repro '"+id+"@/boot/my kernel/ebpf'", hang["repro"])
 	require.Equal(t, []any{}, hang["params"])
 
+	r.opts.Shard = Shard{2, 3}
+	var part bytes.Buffer
+	require.NoError(t, r.WriteJSON(&part))
+	joined, err := ReadJSON(&part)
+	require.NoError(t, err)
+	require.Equal(t, []Shard{{1, 3}, {3, 3}}, joined.Missing)
+
+	require.Equal(t, "amd64", results[5].(map[string]any)["arch"], "of a kernel that is gone, too")
+
 	// Joined with itself nothing changes but the number of results.
 	again, err := ReadJSON(bytes.NewReader(b.Bytes()))
 	require.NoError(t, err)

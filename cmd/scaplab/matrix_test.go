@@ -165,6 +165,21 @@ func TestReportsAreJoined(t *testing.T) {
 	require.Equal(t, string(text), stdout, "joining one file changes nothing")
 	require.Empty(t, stderr, "what is wrong was already said")
 
+	// A job of a CI that broke off left no report.
+	shard := func(i string) string {
+		return write("shard"+i+".json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`],"shard":"`+i+`/3"}`)
+	}
+	code, _, stderr = runHere(t, "report", shard("1"), shard("3"))
+	require.Equal(t, exitEnvironment, code)
+	require.Contains(t, stderr, "not everything was run: no shard 2/3")
+	code, _, stderr = runHere(t, "report", shard("1"), shard("2"), shard("3"), "--json", joined)
+	require.Equal(t, exitFine, code, stderr)
+	code, _, _ = runHere(t, "report", joined)
+	require.Equal(t, exitFine, code, "all of them together are no shard")
+	code, _, stderr = runHere(t, "report", shard("1"), shard("1"))
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "shard 1/3 was read already")
+
 	code, _, stderr = runHere(t, "report", write("x.json", "{"))
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, "read report 1")

@@ -16,7 +16,7 @@ func newReportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "report FILE...",
 		Short:   "Join the JSON results of several runs into one report",
-		Long:    "Report reads files written by `matrix --json`, such as the shards of one run, and\nprints what matrix would have printed for all of them. - is stdin. The exit status is 1\nwhen a case failed.",
+		Long:    "Report reads files written by `matrix --json`, such as the shards of one run, and\nprints what matrix would have printed for all of them. - is stdin. The exit status is 1\nwhen a case failed, and 3 when a shard is missing.",
 		Example: "  scaplab report shard-1.json shard-2.json --junit all.xml",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,6 +36,9 @@ func newReportCmd() *cobra.Command {
 			rep, err := vmtest.ReadJSON(files...)
 			if err != nil {
 				return usage(err)
+			}
+			for _, shard := range rep.Missing {
+				f.lacks = append(f.lacks, "shard "+shard.String())
 			}
 			return f.report(cmd, rep, nil)
 		},
