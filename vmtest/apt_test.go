@@ -24,12 +24,14 @@ func fakeApt(t *testing.T, dir string, packages map[string][]byte, listed ...str
 		t.Skip(err)
 	}
 	var index strings.Builder
+	for nv, b := range packages {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, nv), b, 0o600))
+	}
 	for _, nv := range listed {
 		name, version, ok := strings.Cut(nv, "=")
 		require.True(t, ok)
 		sum := strings.Repeat("0", 64)
 		if b, ok := packages[nv]; ok {
-			require.NoError(t, os.WriteFile(filepath.Join(dir, nv), b, 0o600))
 			sum = sha256Hex(b)
 		}
 		fmt.Fprintf(&index, "Package: %s\nVersion: %s\nSHA256: %s\n\n", name, version, sum)
@@ -43,6 +45,7 @@ case "$*" in
 	[ -e "$APT_CONFIG" ] || { echo "E: no private configuration" >&2; exit 100; }
 	[ ! -e "$dir/broken" ] || { echo "E: The repository has no Release file" >&2; exit 100; } ;;
 *" indextargets "*) echo "$dir/x_Packages" ;;
+*" install "*) cp "$dir/$last=1" "${APT_CONFIG%/*}/cache/archives/${last}_1%3a1_amd64.deb" ;;
 *" download "*) echo "download $last" >> "$dir/log"
 	[ -e "$dir/$last" ] || { echo "E: Failed to fetch $last 404 Not Found" >&2; exit 100; }
 	cp "$dir/$last" "./${last%%=*}_x.deb" ;;

@@ -201,7 +201,15 @@ func (s *Store) Closure(ctx context.Context, suite string, names ...string) ([]P
 		}
 		name, rest, _ := strings.Cut(filepath.Base(f), "_")
 		version, _, _ := strings.Cut(rest, "_")
-		got = append(got, Package{name, strings.ReplaceAll(version, "%3a", ":"), sum, f})
+		p := Package{name, strings.ReplaceAll(version, "%3a", ":"), sum, debPath(s.Cache, debPackage{SHA256: sum})}
+		// Out of the way of another run, which empties the directory before it fetches.
+		if err := os.MkdirAll(filepath.Dir(p.File), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(f, p.File); err != nil {
+			return nil, err
+		}
+		got = append(got, p)
 	}
 	if len(got) == 0 {
 		return nil, fmt.Errorf("fetch %s from %s: apt fetched nothing", strings.Join(names, ", "), suite)

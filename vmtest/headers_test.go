@@ -3,7 +3,9 @@
 package vmtest
 
 import (
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,4 +35,22 @@ func TestHeaderPackages(t *testing.T) {
 	require.True(t, hasHeaders(index, patterns, "6.1"))
 	require.True(t, hasHeaders(index, patterns, "6.12"))
 	require.False(t, hasHeaders(index, patterns, "6.16"), "another flavour's")
+}
+
+func TestTwoRunsMayFetchTheSameAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	fakeApt(t, dir, map[string][]byte{"gcc=1": []byte("a compiler")})
+	cache := t.TempDir()
+	fetch := func() []Package {
+		s := &Store{Catalog: mustCatalog(t), Cache: cache, Arch: "amd64", Mirror: "file:/nowhere", MaxAge: time.Hour}
+		got, err := s.Closure(t.Context(), "trixie", "gcc")
+		require.NoError(t, err)
+		return got
+	}
+	first := fetch()
+	require.Equal(t, []Package{{"gcc", "1:1", sha256Hex([]byte("a compiler")), first[0].File}}, first)
+	fetch()
+	b, err := os.ReadFile(first[0].File)
+	require.NoError(t, err, "what the first is still to unpack")
+	require.Equal(t, "a compiler", string(b))
 }
