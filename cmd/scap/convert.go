@@ -106,8 +106,10 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 			err = lacking(cerr)
 		}
 	}()
+	ctx, stop := untilSignal(cmd.Context())
+	defer stop()
 	tooLarge := 0
-	err = copyEvents(cmd.Context(), src, w, cut, &tooLarge)
+	err = copyEvents(ctx, src, w, cut, &tooLarge)
 	if tooLarge > 0 && err == nil {
 		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
 	}
@@ -115,7 +117,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 }
 
 func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut, tooLarge *int) error {
-	evs := make([]event.Event, 256)
+	evs := make([]event.Event, batchSize)
 	for ctx.Err() == nil {
 		n, err := src.ReadBatch(evs)
 		if errors.Is(err, io.EOF) {
@@ -139,7 +141,7 @@ func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut
 			return nil
 		}
 	}
-	return nil
+	return found(errors.New("interrupted: the output is a part only"))
 }
 
 // named puts the path in front of failures.

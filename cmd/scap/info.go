@@ -73,7 +73,7 @@ are in the file, and whether readers other than this one know all of them.`,
 				return opened(err)
 			}
 			defer r.Close()
-			info, rerr := gatherInfo(cmd, r, args[0])
+			info, rerr := gatherInfo(r, args[0])
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
@@ -90,7 +90,7 @@ are in the file, and whether readers other than this one know all of them.`,
 	return cmd
 }
 
-func gatherInfo(cmd *cobra.Command, r *savefile.Reader, path string) (*fileInfo, error) {
+func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 	info := &fileInfo{File: path}
 	if st, err := os.Stat(path); err == nil {
 		info.Size = st.Size()
@@ -107,7 +107,7 @@ func gatherInfo(cmd *cobra.Command, r *savefile.Reader, path string) (*fileInfo,
 	}
 	types := map[event.Type]*typeInfo{}
 	var grown [2]bool
-	rerr := readAll(cmd.Context(), r, path, func(evs []event.Event) error {
+	rerr := readAll(r, path, func(evs []event.Event) error {
 		for i := range evs {
 			ev := &evs[i]
 			t := types[ev.Type()]

@@ -115,11 +115,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // errStop ends readAll early.
 var errStop = errors.New("enough")
 
-// readAll calls each with all events of a capture, a batch at a time. What is
-// wrong with the capture is told after all that can be read was read.
-func readAll(ctx context.Context, r *savefile.Reader, path string, each func(evs []event.Event) error) error {
-	evs := make([]event.Event, 256)
-	for ctx.Err() == nil {
+// batchSize is how many events are asked for at once.
+const batchSize = 256
+
+// readAll calls each with all events of a capture, a batch at a time: fewer than
+// batchSize where the next may have to be waited for. What is wrong with the capture
+// is told after all that can be read was read.
+func readAll(r *savefile.Reader, path string, each func(evs []event.Event) error) error {
+	evs := make([]event.Event, batchSize)
+	for {
 		n, err := r.ReadBatch(evs)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -133,12 +137,18 @@ func readAll(ctx context.Context, r *savefile.Reader, path string, each func(evs
 			return err
 		}
 	}
-	return nil
+}
+
+// untilSignal is ctx until the user wants a command that writes a capture to end:
+// then its file is to be completed. A second signal ends it where it is. What only
+// reads ends with the first, as any program does: it may be waiting for a pipe, and
+// what it would say about half a capture is not true of the whole.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -500,6 +500,51 @@ func TestRecorderEndsWithItsContext(t *testing.T) {
 	require.Contains(t, out.String(), "< close res=0 fd=3\n")
 }
 
+func TestAnInterruptedConversionIsNotAWholeOne(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, compress := range []string{"-z=false", "-z"} {
+		var stderr bytes.Buffer
+		require.Equal(t, exitFound, run(ctx, []string{"convert", compress, path, path + ".out"}, io.Discard, &stderr))
+		require.Contains(t, stderr.String(), "scap convert: interrupted: the output is a part only\n")
+		require.Equal(t, path+".out: fine: 0 events\n", mustRun(t, "verify", path+".out"), "what there is, is complete")
+	}
+	// What is told about a capture is told about all of it, or not at all.
+	var stdout bytes.Buffer
+	require.Equal(t, exitFound, run(ctx, []string{"verify", path}, &stdout, io.Discard))
+	require.Contains(t, stdout.String(), "event 10: unknown type 9999\n")
+}
+
+func TestLinesOfAPipeComeAsItsEventsDo(t *testing.T) {
+	in, w := io.Pipe()
+	out := make(chan string, 100)
+	ended := make(chan error, 1)
+	go func() {
+		r, err := savefile.NewReader(in, savefile.Options{})
+		if err == nil {
+			err = printAll(r, "-", &filter{}, &printer{out: lines(out), names: newThreads(nil)}, 0)
+		}
+		ended <- err
+	}()
+	capture, err := savefile.NewWriter(w, savefile.WriterOptions{})
+	require.NoError(t, err)
+	for _, ev := range someEvents(t)[:3] {
+		require.NoError(t, capture.Write(ev))
+		require.NoError(t, capture.Flush())
+		require.Contains(t, <-out, ev.Type().String(), "before the next is written")
+	}
+	require.NoError(t, w.Close())
+	require.NoError(t, <-ended)
+}
+
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
 func TestFullOutputEndsTheCommand(t *testing.T) {
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
 	code := run(t.Context(), []string{"read", "-r", path}, failing{}, io.Discard)

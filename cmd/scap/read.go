@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -68,7 +67,7 @@ direction, name, arguments. FILE may be - for standard input.
 			if err != nil {
 				return err
 			}
-			err = printAll(cmd.Context(), r, path, f, p, text.count)
+			err = printAll(r, path, f, p, text.count)
 			if ferr := p.flush(); err == nil {
 				err = ferr
 			}
@@ -82,10 +81,10 @@ direction, name, arguments. FILE may be - for standard input.
 	return cmd
 }
 
-func printAll(ctx context.Context, r *savefile.Reader, path string, f *filter, p *printer, count uint64) error {
+func printAll(r *savefile.Reader, path string, f *filter, p *printer, count uint64) error {
 	num, printed := uint64(0), uint64(0)
 	section := r.Section()
-	return readAll(ctx, r, path, func(evs []event.Event) error {
+	return readAll(r, path, func(evs []event.Event) error {
 		if r.Section() != section {
 			section = r.Section()
 			p.names.reset(r.State())
@@ -103,6 +102,9 @@ func printAll(ctx context.Context, r *savefile.Reader, path string, f *filter, p
 				}
 			}
 			p.names.gone(ev)
+		}
+		if len(evs) < batchSize {
+			return p.flush() // of a pipe, this may be all for some time
 		}
 		return nil
 	})

@@ -65,7 +65,8 @@ them with --all.
 }
 
 func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
-	ctx := cmd.Context()
+	ctx, stop := untilSignal(cmd.Context())
+	defer stop()
 	src, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
 	if err != nil {
 		return lacking(err)
@@ -136,7 +137,7 @@ type recorder struct {
 }
 
 func (r *recorder) run(ctx context.Context, src scap.Source) error {
-	evs := make([]event.Event, 256)
+	evs := make([]event.Event, batchSize)
 	tick := r.start
 	for batch := 0; ctx.Err() == nil; batch++ {
 		n, err := src.ReadBatch(evs)

@@ -28,7 +28,7 @@ every param against its type. Exit status 1 when anything is wrong.`,
 			wrong := false
 			for _, path := range args {
 				v := verifier{out: cmd.OutOrStdout(), path: path}
-				if err := v.run(cmd); err != nil {
+				if err := v.run(); err != nil {
 					var ce *codeError
 					if errors.As(err, &ce) && ce.code != exitFound {
 						return err
@@ -64,13 +64,13 @@ func (v *verifier) report(format string, args ...any) {
 	}
 }
 
-func (v *verifier) run(cmd *cobra.Command) error {
+func (v *verifier) run() error {
 	r, err := savefile.Open(v.path, savefile.Options{Raw: true})
 	if err != nil {
 		return opened(err)
 	}
 	defer r.Close()
-	rerr := readAll(cmd.Context(), r, v.path, func(evs []event.Event) error {
+	rerr := readAll(r, v.path, func(evs []event.Event) error {
 		for i := range evs {
 			v.events++
 			v.event(&evs[i])
