@@ -170,7 +170,8 @@ func (info *fileInfo) print(out io.Writer) error {
 	}
 	fmt.Fprintf(w, "file\t%s (%s)\n", info.File, size)
 	fmt.Fprintf(w, "format\t%s, %s byte order, %d section(s)\n", info.Version, info.ByteOrder, c.Sections)
-	fmt.Fprintf(w, "machine\t%s, %d CPUs, %d MiB, up since %s\n", cmp.Or(info.Machine.Hostname, "unknown"), info.Machine.CPUs, info.Machine.Memory>>20, stamp(info.Machine.BootTime))
+	host := nameParam.AppendRaw(nil, []byte(cmp.Or(info.Machine.Hostname, "unknown")))
+	fmt.Fprintf(w, "machine\t%s, %d CPUs, %d MiB, up since %s\n", host, info.Machine.CPUs, info.Machine.Memory>>20, stamp(info.Machine.BootTime))
 	fmt.Fprintf(w, "state\t%d processes, %d threads, %d fds, %d interfaces, %d users, %d groups\n",
 		info.Processes, info.Threads, info.FDs, info.Interfaces, info.Users, info.Groups)
 	if info.Events > 0 {

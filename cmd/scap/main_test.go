@@ -440,6 +440,18 @@ func TestAThreadKeepsItsNameWhereAnEventHasNone(t *testing.T) {
 	require.Contains(t, mustRun(t, "read", "-r", path), " first (10) < clone ")
 }
 
+func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, cloneEvent(t, start, 10, 11, 10, "a\n\x1b[1m\xff", 0))
+	for _, flag := range []string{"--json=false", "--json"} {
+		out := mustRun(t, "read", "-r", path, flag)
+		require.Equal(t, 1, strings.Count(out, "\n"))
+		require.Contains(t, out, "a..[1m.")
+		require.NotContains(t, out, "\x1b")
+	}
+	path = mustCapture(t, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: &proc.State{Machine: proc.Machine{Hostname: "a\n\x1b[1m"}}}})
+	require.Contains(t, mustRun(t, "info", path), "machine     a..[1m, 0 CPUs")
+}
+
 func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 	for _, test := range []struct {
 		filter       []string

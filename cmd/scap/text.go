@@ -172,12 +172,13 @@ func direction(t event.Type) byte {
 	return '<'
 }
 
+// nameParam is how names that are in no param are printed, of processes and of
+// machines: as any string, since who has the name chose it, ends of lines and
+// commands to a terminal included.
+var nameParam = event.ParamInfo{Type: event.ParamCharbuf}
+
 func (p *printer) appendComm(b []byte, tid uint64) []byte {
-	th, ok := p.names.byTID[tid]
-	if !ok || len(th.comm) == 0 {
-		return append(b, "<NA>"...)
-	}
-	return append(b, th.comm...)
+	return nameParam.AppendRaw(b, p.names.byTID[tid].comm)
 }
 
 func (p *printer) appendTime(b []byte, ts uint64) []byte {
