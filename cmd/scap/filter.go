@@ -17,7 +17,8 @@ const filterHelp = "FILTER is any number of event names and of pids: events of o
 
 // filter keeps events by name and by pid.
 type filter struct {
-	types []bool // by event code; nil: all
+	types []bool          // by event code; nil: all
+	names map[string]bool // of generic events: by the call they stand for
 	pids  []uint64
 }
 
@@ -55,8 +56,9 @@ func (f *filter) addName(name string) error {
 	for info := range event.All() {
 		if info.Name == name && info.Flags&event.Unused == 0 {
 			if f.types == nil {
-				f.types = make([]bool, 1<<16)
+				f.types, f.names = make([]bool, 1<<16), map[string]bool{}
 			}
+			f.names[name] = true
 			f.types[info.Code] = true
 			known = true
 		}
@@ -69,7 +71,7 @@ func (f *filter) addName(name string) error {
 
 // keep tells whether the filter has nothing against ev.
 func (f *filter) keep(ev *event.Event, th *threads) bool {
-	if f.types != nil && !f.types[ev.Type()] {
+	if f.types != nil && !f.types[ev.Type()] && !f.names[genericName(ev)] {
 		return false
 	}
 	if f.pids == nil {
