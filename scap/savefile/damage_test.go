@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"testing"
@@ -168,6 +169,19 @@ func TestPromisedLengthsDoNotCostMemory(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "%#x", code)
 	}
+}
+
+func TestTheBufferIsMovedOnlyToReadMore(t *testing.T) {
+	in := newInput(bytes.NewReader(make([]byte, firstReadSize)))
+	require.NoError(t, in.fill(8))
+	in.r = 100
+	for _, n := range []int{0, 8, firstReadSize - 100} {
+		require.NoError(t, in.fill(n))
+		require.Equal(t, 100, in.r, "%d bytes are there", n)
+	}
+	require.ErrorIs(t, in.fill(firstReadSize-99), io.ErrUnexpectedEOF)
+	require.Zero(t, in.r)
+	require.EqualValues(t, 100, in.offset())
 }
 
 func FuzzReadFile(f *testing.F) {

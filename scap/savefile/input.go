@@ -32,10 +32,13 @@ func (in *input) offset() int64 { return in.base + int64(in.r) }
 func (in *input) avail() int { return in.w - in.r }
 
 // fill makes at least n bytes available, or says why not: io.EOF when nothing
-// more is there, io.ErrUnexpectedEOF when something is but less than n. It moves
-// the buffer. A buffer grows only as bytes to fill it arrive, so a length that
+// more is there, io.ErrUnexpectedEOF when something is but less than n. When it has
+// to read, it moves the buffer. A buffer grows only as bytes to fill it arrive, so a length that
 // promises too much costs at most twice what the source has.
 func (in *input) fill(n int) error {
+	if in.avail() >= n {
+		return nil
+	}
 	if in.r > 0 {
 		copy(in.buf, in.buf[in.r:in.w])
 		in.base += int64(in.r)
@@ -82,10 +85,8 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 // discard drops n bytes without holding them all.
 func (in *input) discard(n int64) error {
 	for n > 0 {
-		if in.avail() == 0 {
-			if err := in.fill(1); err != nil {
-				return err
-			}
+		if err := in.fill(1); err != nil {
+			return err
 		}
 		m := min(n, int64(in.avail()))
 		in.r += int(m)

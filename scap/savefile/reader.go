@@ -388,7 +388,7 @@ func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
 func (r *Reader) skip(t, size uint32) error {
 	at := r.in.offset()
 	err := r.in.discard(int64(size) - 4)
-	if err == nil && r.in.avail() < 4 {
+	if err == nil {
 		err = r.in.fill(4)
 	}
 	if err != nil {
