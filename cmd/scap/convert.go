@@ -46,10 +46,14 @@ before it that change the state, marked as such: scap read shows them with --all
 				return err
 			}
 			paths, out := args[:len(args)-1], args[len(args)-1]
-			if err := notOneOf(out, paths); err != nil {
-				return err
+			fopts := write.options()
+			fopts.Create = func(name string) (*os.File, error) {
+				if err := notOneOf(name, paths); err != nil {
+					return nil, err
+				}
+				return os.Create(name)
 			}
-			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, write.options(), cut)
+			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, fopts, cut)
 		},
 	}
 	write.add(cmd)
@@ -66,7 +70,7 @@ before it that change the state, marked as such: scap read shows them with --all
 func notOneOf(out string, paths []string) error {
 	o, err := os.Stat(out)
 	if err != nil {
-		return nil // not there yet, or - for standard output
+		return nil // not there yet
 	}
 	for _, path := range paths {
 		if p, err := os.Stat(path); err == nil && os.SameFile(o, p) {

@@ -47,8 +47,15 @@ func (e *codeError) Unwrap() error { return e.err }
 // found reports that what was read is wrong.
 func found(err error) error { return &codeError{exitFound, err} }
 
-// lacking reports that the environment lacks something.
-func lacking(err error) error { return &codeError{exitEnvironment, err} }
+// lacking reports that the environment lacks something, unless err says itself
+// what is the matter.
+func lacking(err error) error {
+	var ce *codeError
+	if errors.As(err, &ce) {
+		return err
+	}
+	return &codeError{exitEnvironment, err}
+}
 
 // usage reports wrong use.
 func usage(err error) error { return &codeError{exitUsage, err} }

@@ -302,6 +302,29 @@ func TestConvertCutsMergesAndCompresses(t *testing.T) {
 	require.Equal(t, exitEnvironment, code, stderr)
 }
 
+func TestConvertDoesNotWriteOverWhatItReads(t *testing.T) {
+	time.Local = time.UTC
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	dir := t.TempDir()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for name, args := range map[string][]string{
+		"x.scap":     {filepath.Join(dir, "x.scap")},
+		"x.scap0":    {"-e", "1000", filepath.Join(dir, "x.scap")},
+		"x.scap1":    {"-e", "5", filepath.Join(dir, "x.scap")},
+		"x2213.scap": {"-G", "60", filepath.Join(dir, "x%H%M.scap")},
+	} {
+		in := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(in, data, 0o600))
+		code, _, stderr := runCommand(t, append([]string{"convert", in}, args...)...)
+		require.Equal(t, exitUsage, code, args)
+		require.Contains(t, stderr, "scap convert: "+in+" is read and written\n")
+		after, err := os.ReadFile(in)
+		require.NoError(t, err)
+		require.Equal(t, data, after, args)
+	}
+}
+
 func TestSynthRotates(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "s")
 	mustRun(t, "synth", "--events", "1000", "-e", "400", "-W", "2", out)

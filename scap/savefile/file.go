@@ -24,6 +24,8 @@ type FileOptions struct {
 	// NewState is asked for the state at the head of each file after the first;
 	// nil: they begin with WriterOptions.State, too.
 	NewState func() (*proc.State, error)
+	// Create makes each of the files; nil: [os.Create].
+	Create func(name string) (*os.File, error)
 
 	// MaxSize begins a new file when one has as many bytes on disk; 0: never.
 	MaxSize int64
@@ -75,7 +77,11 @@ func (f *File) open(state *proc.State) error {
 	if f.path == "-" {
 		f.f = os.Stdout
 	} else {
-		out, err := os.Create(f.name)
+		create := f.opts.Create
+		if create == nil {
+			create = os.Create
+		}
+		out, err := create(f.name)
 		if err != nil {
 			return err
 		}
