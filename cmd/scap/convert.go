@@ -135,8 +135,6 @@ func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut
 			switch err := w.Write(&kept[i]); {
 			case errors.Is(err, event.ErrTooLarge):
 				*tooLarge++ // it grew when it was made current
-			case errors.Is(err, savefile.ErrLastFile):
-				return nil
 			case err != nil:
 				return lacking(err)
 			}

@@ -103,7 +103,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 		err = cerr
 	}
 	rec.summary(src)
-	if err != nil && !errors.Is(err, savefile.ErrLastFile) {
+	if err != nil {
 		return lacking(err)
 	}
 	return nil

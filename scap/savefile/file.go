@@ -5,7 +5,9 @@ package savefile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,9 +15,6 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
-
-// ErrLastFile: Every and MaxFiles are set, and the last of the files is full.
-var ErrLastFile = errors.New("the last file of the capture is full")
 
 // FileOptions of [Create]. When one of the limits is set, a capture is several
 // files, each complete with its own state.
@@ -34,9 +33,8 @@ type FileOptions struct {
 	// Every begins a new file when so much time has passed, by the events'
 	// timestamps; 0: never.
 	Every time.Duration
-	// MaxFiles is how many files there may be, with MaxSize or MaxEvents as a
-	// ring: the oldest is overwritten. With Every, writing ends after the last
-	// with [ErrLastFile].
+	// MaxFiles is how many files there may be; 0: any number. They are a ring: the
+	// oldest is overwritten, or removed when the new one has another name.
 	MaxFiles int
 }
 
@@ -45,13 +43,17 @@ func (o *FileOptions) rotates() bool { return o.MaxSize > 0 || o.MaxEvents > 0 |
 // File writes a capture to a file, or to several in turn. They are named like
 // the path given, with a counter from 0 appended, as wide as the last needs; where
 // Every is set and the path has %-directives of strftime, they stand for the
-// time of the file's first event instead.
+// time of the file's first event instead, and a counter from 1 follows where that
+// gives the name of the file before.
 type File struct {
 	path    string
 	opts    FileOptions
 	f       *os.File
 	w       *Writer
 	name    string
+	stamp   string   // timed: the name without a counter
+	again   int      // files before of the same stamp
+	kept    []string // timed, with MaxFiles: the files there are, oldest first
 	files   int
 	begun   uint64 // timestamp of the file's first event
 	events  uint64 // in files before
@@ -74,6 +76,11 @@ func (f *File) timed() bool { return f.opts.Every > 0 && strings.Contains(f.path
 
 func (f *File) open(state *proc.State) error {
 	f.name = f.fileName()
+	if f.timed() && f.opts.MaxFiles > 0 {
+		if err := f.keep(f.name); err != nil {
+			return err
+		}
+	}
 	if f.path == "-" {
 		f.f = os.Stdout
 	} else {
@@ -104,7 +111,13 @@ func (f *File) fileName() string {
 		return f.path
 	}
 	if f.timed() {
-		return strftime(f.path, time.Unix(0, int64(f.begun)))
+		stamp := strftime(f.path, time.Unix(0, int64(f.begun)))
+		if stamp == f.stamp {
+			f.again++
+			return stamp + strconv.Itoa(f.again)
+		}
+		f.stamp, f.again = stamp, 0
+		return stamp
 	}
 	num, width := f.files, 0
 	if n := f.opts.MaxFiles; n > 0 {
@@ -112,6 +125,20 @@ func (f *File) fileName() string {
 		width = len(strconv.Itoa(n - 1))
 	}
 	return fmt.Sprintf("%s%0*d", f.path, width, num)
+}
+
+// keep makes room in the ring for a file of that name. A name that comes again, as
+// after a day, is that of the new file.
+func (f *File) keep(name string) error {
+	f.kept = slices.DeleteFunc(f.kept, func(old string) bool { return old == name })
+	if len(f.kept) == f.opts.MaxFiles {
+		if err := os.Remove(f.kept[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		f.kept = slices.Delete(f.kept, 0, 1)
+	}
+	f.kept = append(f.kept, name)
+	return nil
 }
 
 // Name of the file that is being written.
@@ -184,9 +211,6 @@ func (f *File) rotate(ev *event.Event) error {
 	full := f.opts.MaxSize > 0 && size >= f.opts.MaxSize || f.opts.MaxEvents > 0 && f.w.Events() >= f.opts.MaxEvents
 	if !aged && !full {
 		return nil
-	}
-	if aged && !full && f.opts.MaxFiles > 0 && f.files >= f.opts.MaxFiles {
-		return ErrLastFile
 	}
 	if err := f.closeFile(); err != nil {
 		return err

@@ -16,17 +16,16 @@ import (
 
 // rotated writes n events, a second apart, and gives the files with the number
 // of events in each.
-func rotated(t *testing.T, name string, n int, opts FileOptions) (map[string]int, error) {
+func rotated(t *testing.T, name string, n int, opts FileOptions) map[string]int {
 	t.Helper()
 	dir := t.TempDir()
 	opts.State = &proc.State{Machine: proc.Machine{Hostname: "first"}}
 	opts.NewState = func() (*proc.State, error) { return &proc.State{Machine: proc.Machine{Hostname: "later"}}, nil }
 	f, err := Create(filepath.Join(dir, name), opts)
 	require.NoError(t, err)
-	var werr error
-	for i := 0; i < n && werr == nil; i++ {
+	for i := range n {
 		// The start of 2023-11-15, UTC.
-		werr = f.Write(mustEvent(t, event.TypeReadExit, uint64(1_700_006_400+i)*1e9, 1, 0, make([]byte, 1000), 3, uint32(0)))
+		require.NoError(t, f.Write(mustEvent(t, event.TypeReadExit, uint64(1_700_006_400+i)*1e9, 1, 0, make([]byte, 1000), 3, uint32(0))))
 	}
 	require.NoError(t, f.Close())
 	files := map[string]int{}
@@ -41,7 +40,7 @@ func rotated(t *testing.T, name string, n int, opts FileOptions) (map[string]int
 		require.NoError(t, r.Close())
 		files[e.Name()] = len(evs)
 	}
-	return files, werr
+	return files
 }
 
 func TestFilesFollowEachOther(t *testing.T) {
@@ -51,20 +50,22 @@ func TestFilesFollowEachOther(t *testing.T) {
 		n    int
 		opts FileOptions
 		want map[string]int
-		err  error
 	}{
-		"one file":        {"x", 5, FileOptions{}, map[string]int{"x": 5}, nil},
-		"by number":       {"x", 5, FileOptions{MaxEvents: 2}, map[string]int{"x0": 2, "x1": 2, "x2": 1}, nil},
-		"by size":         {"x", 10, FileOptions{MaxSize: 3300}, map[string]int{"x0": 3, "x1": 3, "x2": 3, "x3": 1}, nil},
-		"a ring":          {"x", 9, FileOptions{MaxEvents: 2, MaxFiles: 3}, map[string]int{"x0": 2, "x1": 1, "x2": 2}, nil},
-		"a ring of many":  {"x", 3, FileOptions{MaxEvents: 2, MaxFiles: 12}, map[string]int{"x00": 2, "x01": 1}, nil},
-		"by time":         {"x", 5, FileOptions{Every: 2 * time.Second}, map[string]int{"x0": 2, "x1": 2, "x2": 1}, nil},
-		"named by time":   {"%H%M%S.scap", 5, FileOptions{Every: 3 * time.Second}, map[string]int{"000000.scap": 3, "000003.scap": 2}, nil},
-		"so many by time": {"x", 9, FileOptions{Every: 2 * time.Second, MaxFiles: 2}, map[string]int{"x0": 2, "x1": 2}, ErrLastFile},
+		"one file":        {"x", 5, FileOptions{}, map[string]int{"x": 5}},
+		"by number":       {"x", 5, FileOptions{MaxEvents: 2}, map[string]int{"x0": 2, "x1": 2, "x2": 1}},
+		"by size":         {"x", 10, FileOptions{MaxSize: 3300}, map[string]int{"x0": 3, "x1": 3, "x2": 3, "x3": 1}},
+		"a ring":          {"x", 9, FileOptions{MaxEvents: 2, MaxFiles: 3}, map[string]int{"x0": 2, "x1": 1, "x2": 2}},
+		"a ring of many":  {"x", 3, FileOptions{MaxEvents: 2, MaxFiles: 12}, map[string]int{"x00": 2, "x01": 1}},
+		"by time":         {"x", 5, FileOptions{Every: 2 * time.Second}, map[string]int{"x0": 2, "x1": 2, "x2": 1}},
+		"named by time":   {"%H%M%S.scap", 5, FileOptions{Every: 3 * time.Second}, map[string]int{"000000.scap": 3, "000003.scap": 2}},
+		"a ring by time":  {"x", 9, FileOptions{Every: 2 * time.Second, MaxFiles: 2}, map[string]int{"x0": 1, "x1": 2}},
+		"a ring of times": {"%S", 9, FileOptions{Every: 2 * time.Second, MaxFiles: 2}, map[string]int{"06": 2, "08": 1}},
+		"a time twice":    {"%M", 5, FileOptions{Every: 9 * time.Second, MaxEvents: 2}, map[string]int{"00": 2, "001": 2, "002": 1}},
+		"a ring of those": {"%M", 5, FileOptions{Every: 9 * time.Second, MaxEvents: 2, MaxFiles: 2}, map[string]int{"001": 2, "002": 1}},
+		"times again":     {"%S", 91, FileOptions{Every: 30 * time.Second, MaxFiles: 3}, map[string]int{"00": 30, "30": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := rotated(t, test.file, test.n, test.opts)
-			require.ErrorIs(t, err, test.err)
+			got := rotated(t, test.file, test.n, test.opts)
 			require.Equal(t, test.want, got)
 		})
 	}
