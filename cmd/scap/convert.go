@@ -46,6 +46,9 @@ before it that change the state, marked as such: scap read shows them with --all
 				return err
 			}
 			paths, out := args[:len(args)-1], args[len(args)-1]
+			if err := write.check(cmd, out); err != nil {
+				return err
+			}
 			fopts := write.options()
 			fopts.Create = func(name string) (*os.File, error) {
 				if err := notOneOf(name, paths); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ them with --all.
 			if err != nil {
 				return err
 			}
-			if err := o.source.check(); err != nil {
+			if err := cmp.Or(o.source.check(), o.write.check(cmd, o.path)); err != nil {
 				return err
 			}
 			return o.run(cmd, f)

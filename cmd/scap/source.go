@@ -47,6 +47,12 @@ func (s *sourceFlags) check() error {
 	if !slices.Contains(drivers, s.driver) {
 		return usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))
 	}
+	if s.snaplen < 0 || s.snaplen > driver.SnaplenMax {
+		return usage(fmt.Errorf("--snaplen %d: 0 to %d", s.snaplen, driver.SnaplenMax))
+	}
+	if s.ringSize < 0 || s.ringSize&(s.ringSize-1) != 0 {
+		return usage(fmt.Errorf("--ring-size %d: a power of two", s.ringSize))
+	}
 	return nil
 }
 

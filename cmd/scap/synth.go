@@ -19,7 +19,10 @@ func newSynthCmd() *cobra.Command {
 measurements, and to try what reads captures.`,
 		Example: "  scap synth --events 5000000 bench.scap",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := write.check(cmd, args[0]); err != nil {
+				return err
+			}
 			opts := write.options()
 			opts.State = &proc.State{Machine: proc.Machine{NumCPUs: 4, Memory: 1 << 34, Hostname: "synthetic"}}
 			w, err := savefile.Create(args[0], opts)

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -32,6 +34,34 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 	f.IntVarP(&w.files, "file-count", "W", 0, "keep so many files: the oldest is overwritten")
 	f.UintVarP(&w.seconds, "rotate-seconds", "G", 0, "begin a new file after so many seconds; the name may have %-directives of strftime")
 	f.Uint64VarP(&w.events, "file-events", "e", 0, "begin a new file after so many events")
+}
+
+// writeFlagNames are those that need a file.
+var writeFlagNames = []string{"compress", "level", "compat", "file-size", "file-count", "rotate-seconds", "file-events"}
+
+// check tells whether the flags can be meant for a capture in path; "" is none.
+func (w *writeFlags) check(cmd *cobra.Command, path string) error {
+	if path == "" {
+		for _, name := range writeFlagNames {
+			if cmd.Flags().Changed(name) {
+				return usage(fmt.Errorf("--%s needs -w FILE", name))
+			}
+		}
+	}
+	rotates := w.megabytes > 0 || w.seconds > 0 || w.events > 0
+	switch {
+	case w.level < 0 || w.level > 9:
+		return usage(fmt.Errorf("--level %d: 1 (fast) to 9 (small)", w.level))
+	case w.level > 0 && !w.compress:
+		return usage(errors.New("--level needs -z"))
+	case w.files < 0:
+		return usage(fmt.Errorf("-W %d: a number of files", w.files))
+	case w.files > 0 && !rotates:
+		return usage(errors.New("-W needs -C, -G or -e, which say when a file is full"))
+	case rotates && path == "-":
+		return usage(errors.New("standard output cannot be several files"))
+	}
+	return nil
 }
 
 func (w *writeFlags) options() savefile.FileOptions {
