@@ -98,7 +98,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 		if fopts.State == nil {
 			fopts.State = r.State()
 		}
-		sources = append(sources, &named{Reader: r, path: path})
+		sources = append(sources, r)
 	}
 	src := sources[0]
 	if len(sources) > 1 {
@@ -147,26 +147,6 @@ func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut
 		}
 	}
 	return found(errors.New("interrupted: the output is a part only"))
-}
-
-// named puts the path in front of failures.
-type named struct {
-	*savefile.Reader
-	path string
-}
-
-func (n *named) ReadBatch(evs []event.Event) (int, error) {
-	c, err := n.Reader.ReadBatch(evs)
-	return c, n.failed(err)
-}
-
-func (n *named) NextInto(ev *event.Event) error { return n.failed(n.Reader.NextInto(ev)) }
-
-func (n *named) failed(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", n.path, err)
 }
 
 // cut keeps a part of a capture.

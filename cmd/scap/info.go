@@ -107,7 +107,7 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 	}
 	types := map[event.Type]*typeInfo{}
 	var grown [2]bool
-	rerr := readAll(r, path, func(evs []event.Event) error {
+	rerr := readAll(r, func(evs []event.Event) error {
 		for i := range evs {
 			ev := &evs[i]
 			t := types[ev.Type()]

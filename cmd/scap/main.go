@@ -128,7 +128,7 @@ const batchSize = 256
 // readAll calls each with all events of a capture, a batch at a time: fewer than
 // batchSize where the next may have to be waited for. What is wrong with the capture
 // is told after all that can be read was read.
-func readAll(r *savefile.Reader, path string, each func(evs []event.Event) error) error {
+func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 	evs := make([]event.Event, batchSize)
 	for {
 		n, err := r.ReadBatch(evs)
@@ -136,7 +136,7 @@ func readAll(r *savefile.Reader, path string, each func(evs []event.Event) error
 			return nil
 		}
 		if err != nil {
-			return found(fmt.Errorf("%s: %w", path, err))
+			return found(err)
 		}
 		if err := each(evs[:n]); errors.Is(err, errStop) {
 			return nil

@@ -67,7 +67,7 @@ direction, name, arguments. FILE may be - for standard input.
 			if err != nil {
 				return err
 			}
-			err = printAll(r, path, f, p, text.count)
+			err = printAll(r, f, p, text.count)
 			if ferr := p.flush(); err == nil {
 				err = ferr
 			}
@@ -81,10 +81,10 @@ direction, name, arguments. FILE may be - for standard input.
 	return cmd
 }
 
-func printAll(r *savefile.Reader, path string, f *filter, p *printer, count uint64) error {
+func printAll(r *savefile.Reader, f *filter, p *printer, count uint64) error {
 	num, printed := uint64(0), uint64(0)
 	section := r.Section()
-	return readAll(r, path, func(evs []event.Event) error {
+	return readAll(r, func(evs []event.Event) error {
 		if r.Section() != section {
 			section = r.Section()
 			p.names.reset(r.State())

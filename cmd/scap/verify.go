@@ -33,7 +33,7 @@ every param against its type. Exit status 1 when anything is wrong.`,
 					if errors.As(err, &ce) && ce.code != exitFound {
 						return err
 					}
-					v.report("%v", err)
+					v.tell(err.Error()) // which names the file
 				}
 				if v.findings > maxFindings {
 					fmt.Fprintf(v.out, "%s: %d more findings\n", path, v.findings-maxFindings)
@@ -59,8 +59,12 @@ type verifier struct {
 }
 
 func (v *verifier) report(format string, args ...any) {
+	v.tell(v.path + ": " + fmt.Sprintf(format, args...))
+}
+
+func (v *verifier) tell(finding string) {
 	if v.findings++; v.findings <= maxFindings {
-		fmt.Fprintf(v.out, "%s: %s\n", v.path, fmt.Sprintf(format, args...))
+		fmt.Fprintln(v.out, finding)
 	}
 }
 
@@ -70,7 +74,7 @@ func (v *verifier) run() error {
 		return opened(err)
 	}
 	defer r.Close()
-	rerr := readAll(r, v.path, func(evs []event.Event) error {
+	rerr := readAll(r, func(evs []event.Event) error {
 		for i := range evs {
 			v.events++
 			v.event(&evs[i])
@@ -87,10 +91,6 @@ func (v *verifier) run() error {
 		if n.count > 0 {
 			v.report("%d %s", n.count, n.what)
 		}
-	}
-	var at *savefile.Error
-	if errors.As(rerr, &at) {
-		return found(at) // the path is in the report already
 	}
 	return rerr
 }

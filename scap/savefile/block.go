@@ -109,11 +109,17 @@ var (
 
 // Error is a failure at a place in the capture.
 type Error struct {
+	Path   string // of the capture; "" where there is none
 	Offset int64  // of the block, in bytes; in a compressed capture of the uncompressed stream
 	Step   string // what was being done
 	Err    error  // wraps one of the sentinels above, or an error of the underlying reader
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("at byte %d: %s: %v", e.Offset, e.Step, e.Err) }
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("at byte %d: %s: %v", e.Offset, e.Step, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: %s: %v", e.Path, e.Offset, e.Step, e.Err)
+}
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -50,6 +50,7 @@ type Counts struct {
 // Reader reads a capture. It is a scap.Source; events are valid until the next
 // reading call.
 type Reader struct {
+	path   string // for messages
 	in     *input
 	gz     *gzip.Reader
 	closer io.Closer
@@ -79,18 +80,20 @@ func Open(path string, opts Options) (*Reader, error) {
 			return nil, err
 		}
 	}
-	r, err := NewReader(f, opts)
+	r, err := newReader(f, path, opts)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	r.closer = f
 	return r, nil
 }
 
 // NewReader reads a capture from src up to its first event. src may be a pipe.
-func NewReader(src io.Reader, opts Options) (*Reader, error) {
-	r := &Reader{in: newInput(src), opts: opts, conv: newConverter()}
+func NewReader(src io.Reader, opts Options) (*Reader, error) { return newReader(src, "", opts) }
+
+func newReader(src io.Reader, path string, opts Options) (*Reader, error) {
+	r := &Reader{path: path, in: newInput(src), opts: opts, conv: newConverter()}
 	if err := r.in.fill(2); err == nil && r.in.buf[0] == 0x1f && r.in.buf[1] == 0x8b {
 		rest := r.in.buf[:r.in.w]
 		gz, err := gzip.NewReader(io.MultiReader(bytes.NewReader(rest), src))
@@ -98,15 +101,15 @@ func NewReader(src io.Reader, opts Options) (*Reader, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, &Error{0, "read gzip header", truncation(err)}
+			return nil, r.failure(0, "read gzip header", truncation(err))
 		}
 		r.gz = gz
 		r.in = newInput(gz)
 		r.counts.Compressed = true
 	} else if errors.Is(err, io.EOF) {
-		return nil, &Error{0, "read section header block: the file is empty", ErrTruncated}
+		return nil, r.failure(0, "read section header block: the file is empty", ErrTruncated)
 	} else if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, &Error{0, "read section header block", err}
+		return nil, r.failure(0, "read section header block", err)
 	}
 	if err := r.readSection(); err != nil {
 		return nil, err
@@ -397,11 +400,11 @@ func (r *Reader) skip(t, size uint32) error {
 		}
 		// What was skipped is gone: unlike elsewhere, there is no going on
 		// when the file has grown.
-		r.fatal = &Error{at, fmt.Sprintf("skip %s of %d bytes", blockName(t), size), truncation(err)}
+		r.fatal = r.failure(at, fmt.Sprintf("skip %s of %d bytes", blockName(t), size), truncation(err))
 		return r.fatal
 	}
 	if end := r.order.Uint32(r.in.buf[r.in.r:]); end != size {
-		r.fatal = &Error{at, fmt.Sprintf("skip %s of %d bytes: it ends with %d", blockName(t), size, end), ErrCorrupt}
+		r.fatal = r.failure(at, fmt.Sprintf("skip %s of %d bytes: it ends with %d", blockName(t), size, end), ErrCorrupt)
 		return r.fatal
 	}
 	r.in.r += 4
@@ -423,11 +426,15 @@ func (r *Reader) fill(n int, step string) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) && (r.gz == nil || r.in.avail() > 0) {
 		step = fmt.Sprintf("%s: %d bytes expected, %d there", step, n, r.in.avail())
 	}
-	return &Error{r.in.offset(), step, truncation(err)}
+	return r.failure(r.in.offset(), step, truncation(err))
+}
+
+func (r *Reader) failure(at int64, step string, err error) error {
+	return &Error{r.path, at, step, err}
 }
 
 func (r *Reader) fail(step string, err error) error {
-	r.fatal = &Error{r.in.offset(), step, err}
+	r.fatal = r.failure(r.in.offset(), step, err)
 	return r.fatal
 }
 
@@ -464,9 +471,9 @@ func (r *Reader) readHeader() error {
 	const step = "read section header block"
 	if err := r.fill(12, step); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = &Error{r.in.offset(), step, ErrTruncated}
+			err = r.failure(r.in.offset(), step, ErrTruncated)
 		} else if r.in.avail() >= 4 && !r.isSectionHeader() {
-			err = &Error{r.in.offset(), step, ErrNotCapture}
+			err = r.failure(r.in.offset(), step, ErrNotCapture)
 		}
 		return err
 	}

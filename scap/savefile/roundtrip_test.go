@@ -287,7 +287,11 @@ func TestWhatIsNoCapture(t *testing.T) {
 		var at *Error
 		require.ErrorAs(t, err, &at, name)
 	}
-	_, err := NewReader(iotest.ErrReader(syscall.EIO), Options{})
+	path := filepath.Join(t.TempDir(), "x")
+	require.NoError(t, os.WriteFile(path, newer, 0o600))
+	_, err := Open(path, Options{})
+	require.EqualError(t, err, path+":0: read section header block: version 2.2: capture is of a newer version of the format")
+	_, err = NewReader(iotest.ErrReader(syscall.EIO), Options{})
 	require.ErrorIs(t, err, syscall.EIO)
 }
 
