@@ -28,9 +28,10 @@ func newConvertCmd() *cobra.Command {
 		Use:   "convert FILE... OUT",
 		Short: "Write captures anew: current, compressed, cut, merged",
 		Long: `Write captures anew. Events of older schemas become current ones; several captures
-are merged by time, and the state is that of the first. A time is seconds after the
-first event (1.5), or a date as in 2006-01-02T15:04:05Z. A part also has the events
-before it that change the state, marked as such: scap read shows them with --all.`,
+are merged by time, and the state is that of the one that begins first. A time is
+seconds after the first event (1.5), or a date as in 2006-01-02T15:04:05Z. A part also
+has the events before it that change the state, marked as such: scap read shows them
+with --all.`,
 		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,10 +85,11 @@ func notOneOf(out string, paths []string) error {
 }
 
 func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Options, fopts savefile.FileOptions, cut *cut) (err error) {
+	var readers []*savefile.Reader
 	var sources []scap.Source
 	defer func() {
-		for _, src := range sources {
-			src.Close()
+		for _, r := range readers {
+			r.Close()
 		}
 	}()
 	for _, path := range paths {
@@ -95,13 +97,20 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 		if err != nil {
 			return opened(err)
 		}
-		if fopts.State == nil {
-			fopts.State = r.State()
-		}
 		sources = append(sources, r)
+		readers = append(readers, r)
 	}
 	src := sources[0]
-	if len(sources) > 1 {
+	fopts.State = readers[0].State()
+	if len(readers) > 1 {
+		earliest := uint64(math.MaxUint64)
+		for i, r := range readers {
+			p, begins := peek(r)
+			if begins < earliest {
+				earliest, fopts.State = begins, r.State()
+			}
+			sources[i] = p
+		}
 		src = scap.Merge(sources...)
 	}
 	w, err := savefile.Create(out, fopts)
@@ -116,22 +125,50 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	tooLarge := 0
-	err = copyEvents(ctx, src, w, cut, &tooLarge)
+	err = copyEvents(ctx, src, len(readers), w, cut, &tooLarge)
 	if tooLarge > 0 && err == nil {
 		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
 	}
 	return err
 }
 
-func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut, tooLarge *int) error {
+// peeked is a capture whose first event was read already, to see when it begins.
+type peeked struct {
+	*savefile.Reader
+	first []event.Event
+}
+
+func peek(r *savefile.Reader) (p *peeked, begins uint64) {
+	ev, err := r.Next()
+	if err != nil { // which comes again
+		return &peeked{Reader: r}, math.MaxUint64
+	}
+	return &peeked{r, []event.Event{ev.Clone()}}, ev.Timestamp()
+}
+
+func (p *peeked) ReadBatch(evs []event.Event) (int, error) {
+	if n := copy(evs, p.first); n > 0 {
+		p.first = nil
+		return n, nil
+	}
+	return p.Reader.ReadBatch(evs)
+}
+
+// copyEvents copies from a capture, or from several merged. Of those, one that
+// fails does not end the others.
+func copyEvents(ctx context.Context, src scap.Source, captures int, w *savefile.File, cut *cut, tooLarge *int) error {
 	evs := make([]event.Event, batchSize)
+	var failures []error
 	for ctx.Err() == nil {
 		n, err := src.ReadBatch(evs)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return joined(failures)
 		}
 		if err != nil {
-			return found(err)
+			if failures = append(failures, err); captures > 1 {
+				continue
+			}
+			return joined(failures)
 		}
 		kept, done := cut.apply(evs[:n])
 		for i := range kept {
@@ -143,10 +180,17 @@ func copyEvents(ctx context.Context, src scap.Source, w *savefile.File, cut *cut
 			}
 		}
 		if done {
-			return nil
+			return joined(failures)
 		}
 	}
 	return found(errors.New("interrupted: the output is a part only"))
+}
+
+func joined(failures []error) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	return found(errors.Join(failures...))
 }
 
 // cut keeps a part of a capture.

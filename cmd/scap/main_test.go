@@ -302,6 +302,31 @@ func TestConvertCutsMergesAndCompresses(t *testing.T) {
 	require.Equal(t, exitEnvironment, code, stderr)
 }
 
+func TestMergedCapturesBeginWithTheEarliest(t *testing.T) {
+	evs := someEvents(t)
+	named := func(host string, evs ...*event.Event) string {
+		state := &proc.State{Machine: proc.Machine{Hostname: host}}
+		return mustCapture(t, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state}}, evs...)
+	}
+	// As a ring has them: the newest may be number 0.
+	empty, late, early := named("empty"), named("late", evs[3:6]...), named("early", evs[:3]...)
+	data, err := os.ReadFile(early)
+	require.NoError(t, err)
+	cut := early + ".cut"
+	require.NoError(t, os.WriteFile(cut, data[:len(data)-1], 0o600))
+	out := filepath.Join(t.TempDir(), "out.scap")
+
+	mustRun(t, "convert", empty, late, early, out)
+	require.Contains(t, mustRun(t, "info", out), "machine     early,")
+	require.Equal(t, 6, strings.Count(mustRun(t, "read", "-r", out), "\n"))
+
+	code, _, stderr := runCommand(t, "convert", late, cut, out)
+	require.Equal(t, exitFound, code)
+	require.Regexp(t, `scap convert: source 1: .*\.cut:\d+: read event block: .*: capture is truncated\n\z`, stderr)
+	require.Contains(t, mustRun(t, "info", out), "machine     early,")
+	require.Equal(t, 5, strings.Count(mustRun(t, "read", "-r", out), "\n"), "what is in the others is not lost")
+}
+
 func TestConvertDoesNotWriteOverWhatItReads(t *testing.T) {
 	time.Local = time.UTC
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
