@@ -28,7 +28,8 @@ func newConvertCmd() *cobra.Command {
 		Use:   "convert FILE... OUT",
 		Short: "Write captures anew: current, compressed, cut, merged",
 		Long: `Write captures anew. Events of older schemas become current ones; several captures
-are merged by time, and the state is that of the one that begins first. A time is
+are merged by time, and the state is that of the one that begins first; those that
+follow each other in one file stay as they are. A time is
 seconds after the first event (1.5), or a date as in 2006-01-02T15:04:05Z. A part also
 has the events before it that change the state, marked as such: scap read shows them
 with --all.`,
@@ -125,7 +126,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	tooLarge := 0
-	err = copyEvents(ctx, src, len(readers), w, cut, &tooLarge)
+	err = copyEvents(ctx, src, readers, w, cut, &tooLarge)
 	if tooLarge > 0 && err == nil {
 		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
 	}
@@ -154,10 +155,11 @@ func (p *peeked) ReadBatch(evs []event.Event) (int, error) {
 	return p.Reader.ReadBatch(evs)
 }
 
-// copyEvents copies from a capture, or from several merged. Of those, one that
-// fails does not end the others.
-func copyEvents(ctx context.Context, src scap.Source, captures int, w *savefile.File, cut *cut, tooLarge *int) error {
+// copyEvents copies from a capture, which may be several one after the other, or from
+// several merged, src. Of those, one that fails does not end the others.
+func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reader, w *savefile.File, cut *cut, tooLarge *int) error {
 	evs := make([]event.Event, batchSize)
+	section := captures[0].Section()
 	var failures []error
 	for ctx.Err() == nil {
 		n, err := src.ReadBatch(evs)
@@ -165,10 +167,16 @@ func copyEvents(ctx context.Context, src scap.Source, captures int, w *savefile.
 			return joined(failures)
 		}
 		if err != nil {
-			if failures = append(failures, err); captures > 1 {
+			if failures = append(failures, err); len(captures) > 1 {
 				continue
 			}
 			return joined(failures)
+		}
+		if r := captures[0]; len(captures) == 1 && r.Section() != section {
+			section = r.Section()
+			if err := w.Section(r.State()); err != nil {
+				return lacking(err)
+			}
 		}
 		kept, done := cut.apply(evs[:n])
 		for i := range kept {

@@ -327,6 +327,30 @@ func TestMergedCapturesBeginWithTheEarliest(t *testing.T) {
 	require.Equal(t, 5, strings.Count(mustRun(t, "read", "-r", out), "\n"), "what is in the others is not lost")
 }
 
+func TestCapturesOneAfterTheOtherStaySo(t *testing.T) {
+	evs := someEvents(t)
+	var both []byte
+	for i, comm := range []string{"one", "two"} {
+		state := &proc.State{Machine: proc.Machine{Hostname: comm}, Threads: []proc.Thread{{TID: 10, PID: 10, Comm: comm}}}
+		data, err := os.ReadFile(mustCapture(t, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state}}, evs[0], evs[7], evs[i]))
+		require.NoError(t, err)
+		both = append(both, data...)
+	}
+	path := filepath.Join(t.TempDir(), "both.scap")
+	require.NoError(t, os.WriteFile(path, both, 0o600))
+	want := mustRun(t, "read", "-r", path)
+	require.Contains(t, want, "4 22:13:20.000000000 1 two (10) < close ")
+	for _, compress := range []string{"-z=false", "-z"} {
+		mustRun(t, "convert", compress, path, path+".out")
+		require.Equal(t, want, mustRun(t, "read", "-r", path+".out"))
+	}
+	mustRun(t, "convert", "-e", "2", path, path+".")
+	require.Contains(t, mustRun(t, "info", path+".0"), "machine     one,")
+	require.Contains(t, mustRun(t, "info", path+".2"), "machine     two,")
+	mustRun(t, "convert", "--events", "4", path, path+".out")
+	require.Equal(t, 1, strings.Count(mustRun(t, "read", "-r", path+".out"), " two (10) < close "), "of a part, too")
+}
+
 func TestConvertDoesNotWriteOverWhatItReads(t *testing.T) {
 	time.Local = time.UTC
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)

@@ -186,6 +186,16 @@ func (f *File) WriteBatch(evs []event.Event) error {
 	return nil
 }
 
+// Section is [Writer.Section]; without NewState, files after this one begin with
+// that state, too.
+func (f *File) Section(state *proc.State) error {
+	f.opts.State = state
+	if f.w == nil {
+		return nil
+	}
+	return f.failed(f.w.Section(state))
+}
+
 // Flush writes what has come together.
 func (f *File) Flush() error {
 	if f.w == nil {

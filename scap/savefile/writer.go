@@ -74,17 +74,27 @@ func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
 		}
 		wr.gz = gz
 	}
-	wr.buf = appendSectionHeader(wr.buf, wr.order)
-	if opts.State != nil {
-		var err error
-		if wr.buf, err = appendState(wr.buf, wr.order, opts.State); err != nil {
-			return nil, err
-		}
-	}
 	if opts.FlushInterval > 0 {
 		wr.lastFlush = time.Now()
 	}
-	return wr, wr.write()
+	return wr, wr.Section(opts.State)
+}
+
+// Section begins another capture behind what was written, with a state of its own;
+// nil: none. Readers of the file give one after the other.
+func (w *Writer) Section(state *proc.State) error {
+	if w.err != nil {
+		return w.err
+	}
+	buf := appendSectionHeader(w.buf, w.order)
+	if state != nil {
+		var err error
+		if buf, err = appendState(buf, w.order, state); err != nil {
+			return err
+		}
+	}
+	w.buf = buf
+	return w.write()
 }
 
 var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
