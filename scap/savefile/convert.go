@@ -193,35 +193,49 @@ const (
 	// Threads with a stored enter event; beyond, those whose exit never came
 	// are forgotten.
 	maxStored = 1 << 17
+	// Bytes of all of them: enter events are small, but nothing says so.
+	maxStoredBytes = 64 << 20
 )
 
 // converter makes current events of older ones.
 type converter struct {
 	stored map[uint64][]byte // by tid; empty: memory to be used again
+	bytes  int               // of memory in stored
 	json   []byte
 }
 
 func newConverter() *converter { return &converter{stored: map[uint64][]byte{}} }
 
-func (c *converter) reset() { clear(c.stored) }
+func (c *converter) reset() {
+	clear(c.stored)
+	c.bytes = 0
+}
 
 func (c *converter) store(ev *event.Event) {
-	if len(c.stored) > maxStored {
+	if len(c.stored) > maxStored || c.bytes > maxStoredBytes {
 		c.forget()
 	}
 	tid := ev.TID()
-	c.stored[tid] = append(c.stored[tid][:0], ev.Bytes()...)
+	old := c.stored[tid]
+	buf := append(old[:0], ev.Bytes()...)
+	c.bytes += cap(buf) - cap(old)
+	c.stored[tid] = buf
 }
 
 func (c *converter) forget() {
 	for tid, buf := range c.stored {
 		if len(buf) == 0 {
-			delete(c.stored, tid)
+			c.remove(tid)
 		}
 	}
-	if len(c.stored) > maxStored/2 {
-		clear(c.stored)
+	if len(c.stored) > maxStored/2 || c.bytes > maxStoredBytes/2 {
+		c.reset()
 	}
+}
+
+func (c *converter) remove(tid uint64) {
+	c.bytes -= cap(c.stored[tid])
+	delete(c.stored, tid)
 }
 
 // enter is the stored enter event of ev's thread and type, as a view.
@@ -239,7 +253,7 @@ func (c *converter) used(tid uint64) {
 	if buf := c.stored[tid]; cap(buf) <= 4096 {
 		c.stored[tid] = buf[:0]
 	} else {
-		delete(c.stored, tid)
+		c.remove(tid)
 	}
 }
 

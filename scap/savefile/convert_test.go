@@ -238,6 +238,22 @@ func TestStoredEventsAreBounded(t *testing.T) {
 		c.store(mustEvent(t, 4, 1, tid, 3))
 		require.LessOrEqual(t, len(c.stored), maxStored+1)
 	}
+	c.reset()
+	require.Zero(t, c.bytes)
+	large := make([]byte, 60_000)
+	for tid := range uint64(3 * maxStoredBytes / len(large)) {
+		ev := mustEvent(t, 30, 1, tid, 3, uint32(0), large)
+		c.store(ev)
+		sum := 0
+		for _, buf := range c.stored {
+			sum += cap(buf)
+		}
+		require.Equal(t, sum, c.bytes)
+		require.LessOrEqual(t, sum, maxStoredBytes+2*event.MaxSize)
+		if tid%3 == 0 {
+			c.used(tid)
+		}
+	}
 }
 
 func FuzzConvert(f *testing.F) {
