@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/scap/event"
@@ -168,6 +169,32 @@ func TestPromisedLengthsDoNotCostMemory(t *testing.T) {
 		readable(t, capture, Options{})
 		runtime.ReadMemStats(&after)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "%#x", code)
+	}
+}
+
+func TestFewCompressedBytesDoNotCostMuchMemory(t *testing.T) {
+	for _, code := range []uint32{eventLarge, procListV9} {
+		var out bytes.Buffer
+		gz := gzip.NewWriter(&out)
+		head := binary.LittleEndian.AppendUint32(appendSectionHeader(nil, binary.LittleEndian), code)
+		_, err := gz.Write(binary.LittleEndian.AppendUint32(head, 100<<20))
+		require.NoError(t, err)
+		for range 100 {
+			_, err := gz.Write(make([]byte, 1<<20))
+			require.NoError(t, err)
+		}
+		require.NoError(t, gz.Close())
+		require.Less(t, out.Len(), 2<<20)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := NewReader(&out, Options{})
+		if err == nil {
+			_, err = r.Next()
+		}
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, ErrCorrupt)
+		require.ErrorContains(t, err, "compressed ones")
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*maxUnpacked))
 	}
 }
 

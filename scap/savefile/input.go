@@ -4,6 +4,7 @@ package savefile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -13,6 +14,11 @@ import (
 const (
 	readSize      = 512 << 10
 	firstReadSize = 16 << 10
+
+	// Of compressed bytes, a block larger than the first of these is believed
+	// only while it has at most so many times as many bytes as were read.
+	maxUnpacked      = 64 << 20
+	maxUnpackedRatio = 256
 )
 
 // input is the read buffer: buf[r:w] is what has been read and not yet used.
@@ -22,6 +28,20 @@ type input struct {
 	r, w int
 	base int64 // offset in the stream of buf[0]
 	full bool  // the last read filled the buffer
+
+	packed *counter // what src unpacks; nil: src is not compressed
+}
+
+// counter counts what is read through it.
+type counter struct {
+	src io.Reader
+	n   int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.src.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func newInput(src io.Reader) *input { return &input{src: src, buf: make([]byte, firstReadSize)} }
@@ -33,8 +53,9 @@ func (in *input) avail() int { return in.w - in.r }
 
 // fill makes at least n bytes available, or says why not: io.EOF when nothing
 // more is there, io.ErrUnexpectedEOF when something is but less than n. When it has
-// to read, it moves the buffer. A buffer grows only as bytes to fill it arrive, so a length that
-// promises too much costs at most twice what the source has.
+// to read, it moves the buffer. A buffer grows only as bytes to fill it arrive, so a
+// length that promises too much costs at most twice what the source has, and little
+// more when that is a few bytes which unpack to very many.
 func (in *input) fill(n int) error {
 	if in.avail() >= n {
 		return nil
@@ -47,7 +68,11 @@ func (in *input) fill(n int) error {
 	}
 	for empty := 0; in.w < n; {
 		if in.w == len(in.buf) {
-			in.grow(min(2*len(in.buf), roundUp(n, readSize)))
+			size := min(2*len(in.buf), roundUp(n, readSize))
+			if in.packed != nil && size > maxUnpacked && int64(size)/maxUnpackedRatio > in.packed.n {
+				return fmt.Errorf("more than %d bytes of %d compressed ones: %w", in.w, in.packed.n, ErrCorrupt)
+			}
+			in.grow(size)
 		} else if in.full && len(in.buf) < readSize {
 			in.grow(readSize)
 		}

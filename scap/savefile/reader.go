@@ -96,7 +96,8 @@ func newReader(src io.Reader, path string, opts Options) (*Reader, error) {
 	r := &Reader{path: path, in: newInput(src), opts: opts, conv: newConverter()}
 	if err := r.in.fill(2); err == nil && r.in.buf[0] == 0x1f && r.in.buf[1] == 0x8b {
 		rest := r.in.buf[:r.in.w]
-		gz, err := gzip.NewReader(io.MultiReader(bytes.NewReader(rest), src))
+		packed := &counter{src: io.MultiReader(bytes.NewReader(rest), src)}
+		gz, err := gzip.NewReader(packed)
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
@@ -105,6 +106,7 @@ func newReader(src io.Reader, path string, opts Options) (*Reader, error) {
 		}
 		r.gz = gz
 		r.in = newInput(gz)
+		r.in.packed = packed
 		r.counts.Compressed = true
 	} else if errors.Is(err, io.EOF) {
 		return nil, r.failure(0, "read section header block: the file is empty", ErrTruncated)
