@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,6 +130,9 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	err = copyEvents(ctx, src, readers, w, cut, &tooLarge)
 	if tooLarge > 0 && err == nil {
 		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
+	}
+	for i, r := range readers {
+		err = cmp.Or(err, leftOut(r, paths[i]))
 	}
 	return err
 }

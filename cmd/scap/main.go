@@ -146,6 +146,15 @@ func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 	}
 }
 
+// leftOut tells what of a capture could not be delivered; nil: nothing.
+func leftOut(r *savefile.Reader, path string) error {
+	c := r.Counts()
+	if c.Corrupt == 0 && c.BadRecords == 0 {
+		return nil
+	}
+	return found(fmt.Errorf("%s: %d events and %d records of the state are corrupt and were left out", path, c.Corrupt, c.BadRecords))
+}
+
 // untilSignal is ctx until the user wants a command that writes a capture to end:
 // then its file is to be completed. A second signal ends it where it is. What only
 // reads ends with the first, as any program does: it may be waiting for a pipe, and

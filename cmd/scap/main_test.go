@@ -233,6 +233,22 @@ func TestATruncatedFileIsReadAndToldOf(t *testing.T) {
 	require.Regexp(t, `\n.*x.scap:\d+: read event block: .*: capture is truncated\n\z`, stdout)
 }
 
+func TestWhatIsLeftOutIsToldOf(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	// The last event's number of params, which has 4 lengths behind it.
+	at := bytes.LastIndex(data, []byte{4, 0, 0, 0, 8, 0, 3, 0, 8, 0, 4, 0})
+	data[at] = 200
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	for _, args := range [][]string{{"read", "-r", path}, {"convert", path, path + ".out"}, {"convert", path, path, path + ".out"}} {
+		code, _, stderr := runCommand(t, args...)
+		require.Equal(t, exitFound, code)
+		require.Equal(t, "scap "+args[0]+": "+path+": 1 events and 0 records of the state are corrupt and were left out\n", stderr)
+	}
+	require.Equal(t, 20, strings.Count(mustRun(t, "read", "-r", path+".out", "--all"), "\n"), "all others are there")
+}
+
 func TestInfoTellsWhatIsThere(t *testing.T) {
 	time.Local = time.UTC
 	path := mustCapture(t, savefile.FileOptions{}, append(someEvents(t), mustEvent(t, event.TypeGetppidExit, start, 1, func(b *event.Builder) { b.AddInt64(1) }, 1))...)

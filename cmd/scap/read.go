@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -71,7 +72,7 @@ direction, name, arguments. FILE may be - for standard input.
 			if ferr := p.flush(); err == nil {
 				err = ferr
 			}
-			return err
+			return cmp.Or(err, leftOut(r, path))
 		},
 	}
 	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; -: standard input")
