@@ -106,7 +106,7 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 		info.FDs += len(s.Threads[i].FDs)
 	}
 	types := map[event.Type]*typeInfo{}
-	var grown [2]bool
+	newer, grown := map[event.Type]bool{}, false
 	rerr := readAll(r, func(evs []event.Event) error {
 		for i := range evs {
 			ev := &evs[i]
@@ -123,8 +123,11 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 			}
 			info.Last = max(info.Last, ts)
 			info.Events++
-			grown[0] = grown[0] || t.Code == event.TypeSocketExit && ev.NumParams() > 4
-			grown[1] = grown[1] || t.Code == event.TypeFcntlExit && ev.NumParams() > 3
+			if ok, newType := savefile.Compatible(ev); newType {
+				newer[t.Code] = true
+			} else if !ok {
+				grown = true
+			}
 		}
 		return nil
 	})
@@ -142,16 +145,16 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 		info.ByteOrder = "the other"
 		info.Why = append(info.Why, "it has the other byte order")
 	}
-	var own []string
+	var passed []string
 	for _, t := range info.Types {
-		if t.Code >= event.FirstOwn {
-			own = append(own, t.Name)
+		if newer[t.Code] {
+			passed = append(passed, t.Name)
 		}
 	}
-	if len(own) > 0 {
-		info.Why = append(info.Why, "events that other readers pass over: "+strings.Join(own, " "))
+	if len(passed) > 0 {
+		info.Why = append(info.Why, "events that other readers pass over: "+strings.Join(passed, " "))
 	}
-	if grown[0] || grown[1] {
+	if grown {
 		info.Why = append(info.Why, "socket or fcntl with params that libs up to 0.23 does not read")
 	}
 	info.Compatible = len(info.Why) == 0

@@ -281,6 +281,17 @@ func TestInfoTellsWhatIsThere(t *testing.T) {
 	require.Empty(t, mustRun(t, "read", "-r", out, "getpid"))
 }
 
+func TestEventsOfNoReleaseAreLowered(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, mustEvent(t, event.TypeCloseRangeExit, start, 10, func(b *event.Builder) {
+		b.AddInt64(0)
+		b.AddUint32(3)
+	}, 4))
+	require.Contains(t, mustRun(t, "info", path), "compatible  no: events that other readers pass over: close_range\n")
+	mustRun(t, "convert", "--compat", path, path+".out")
+	require.Contains(t, mustRun(t, "info", path+".out"), "compatible  yes\n")
+	require.Contains(t, mustRun(t, "read", "-r", path+".out", "close_range"), " < close_range\n")
+}
+
 func TestConvertCutsMergesAndCompresses(t *testing.T) {
 	dir := t.TempDir()
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)

@@ -29,7 +29,7 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVarP(&w.compress, "compress", "z", false, "write gzip")
 	f.IntVar(&w.level, "level", 0, "with -z: 1 (fast) to 9 (small)")
-	f.BoolVar(&w.compat, "compat", false, "lower what only this project knows, for every reader of the format")
+	f.BoolVar(&w.compat, "compat", false, "lower what no released reader knows, for every reader of the format")
 	f.UintVarP(&w.megabytes, "file-size", "C", 0, "begin a new file after so many millions of bytes")
 	f.IntVarP(&w.files, "file-count", "W", 0, "keep so many files: the oldest is overwritten")
 	f.UintVarP(&w.seconds, "rotate-seconds", "G", 0, "begin a new file after so many seconds; the name may have %-directives of strftime")

@@ -453,14 +453,24 @@ func TestCompatWritesOnlyWhatAllReadersKnow(t *testing.T) {
 	enter := mustEvent(t, 0x8000, 701, 15)
 	socket := mustEvent(t, event.TypeSocketExit, 800, 15, 3, uint32(2), uint32(1), uint32(0), uint32(4))
 	fcntl := mustEvent(t, event.TypeFcntlExit, 900, 15, 0, 3, uint8(3), uint64(9))
+	closeRange := mustEvent(t, event.TypeCloseRangeExit, 1000, 15, 0, uint32(3), uint32(4), uint32(0))
+	task := mustEvent(t, 432, 1001, 15, nil, nil, nil)
+	unknown := mustEvent(t, 9999, 1100, 15)
+	ids := map[event.Type][2]uint16{event.TypeGetppidExit: {50, 110}, event.TypeCloseRangeExit: {392, 436}}
 	capture := mustCapture(t, WriterOptions{Compat: true, Generic: func(tt event.Type) (uint16, uint16) {
-		require.Equal(t, event.TypeGetppidExit, tt)
-		return 50, 110
-	}}, own, enter, socket, fcntl)
+		return ids[tt][0], ids[tt][1]
+	}}, own, enter, socket, fcntl, closeRange, task, unknown)
 	_, evs := mustRead(t, capture, Options{Raw: true})
 	require.Equal(t, []*event.Event{
 		mustEvent(t, 1, 700, 15, uint16(50), uint16(110)),
 		mustEvent(t, event.TypeSocketExit, 800, 15, 3, uint32(2), uint32(1), uint32(0)),
 		mustEvent(t, event.TypeFcntlExit, 900, 15, 0, 3, uint8(3)),
+		mustEvent(t, 1, 1000, 15, uint16(392), uint16(436)),
+		unknown,
 	}, evs)
+	for _, ev := range evs {
+		ok, newType := Compatible(ev)
+		require.True(t, ok)
+		require.False(t, newType)
+	}
 }

@@ -29,9 +29,9 @@ type WriterOptions struct {
 	// Level of compression, 1 to 9; 0: a good one for captures that are
 	// written as they happen.
 	Level int
-	// Compat writes nothing that released readers do not know: events that only
-	// this project has become the generic event, and socket and fcntl lose the
-	// last param, with which libs up to 0.23 refuses the whole file.
+	// Compat writes nothing that released readers do not know: newer events, with
+	// all that only this project has, become the generic event, and socket and
+	// fcntl lose the last param, with which libs up to 0.23 refuses the whole file.
 	Compat bool
 	// Generic gives the syscall code and the native number that a lowered event
 	// carries (driver.IDs has them); nil: 0 for both.
@@ -237,13 +237,45 @@ func (w *Writer) WriteBatch(evs []event.Event) error {
 // genericExit is the exit event of system calls that have none of their own.
 const genericExit event.Type = 1
 
+// lastReleased is the last type that libs 0.23 has; of later ones it passes over
+// the events.
+const lastReleased event.Type = 429
+
+func newer(t event.Type) bool {
+	return t >= event.FirstOwn || t > lastReleased && event.Lookup(t) != nil
+}
+
+// released is how many params released readers have for t.
+func released(t event.Type) int {
+	switch t {
+	case event.TypeSocketExit:
+		return 4
+	case event.TypeFcntlExit:
+		return 3
+	}
+	return event.MaxParams
+}
+
+// Compatible tells whether released readers know events such as ev, which is what
+// [WriterOptions].Compat leaves as it is. newType: they pass over it; else they refuse
+// the whole file.
+func Compatible(ev *event.Event) (ok, newType bool) {
+	t := ev.Type()
+	if newer(t) {
+		return false, true
+	}
+	return ev.NumParams() <= released(t), false
+}
+
 // compatible is what Compat makes of ev; empty where no reader expects anything.
 func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
-	t, n := ev.Type(), ev.NumParams()
-	switch {
-	case t >= event.FirstOwn && t.Enter():
+	t := ev.Type()
+	switch ok, newType := Compatible(ev); {
+	case ok:
+		return ev.Bytes(), nil
+	case newType && t.Enter():
 		return nil, nil
-	case t >= event.FirstOwn:
+	case newType:
 		var code, nr uint16
 		if w.opts.Generic != nil {
 			code, nr = w.opts.Generic(t)
@@ -251,17 +283,12 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 		w.lower.Begin(genericExit, ev.Timestamp(), ev.TID(), 2)
 		w.lower.AddUint16(code)
 		w.lower.AddUint16(nr)
-	case t == event.TypeSocketExit && n > 4, t == event.TypeFcntlExit && n > 3:
-		n = 4
-		if t == event.TypeFcntlExit {
-			n = 3
-		}
+	default:
+		n := released(t)
 		w.lower.Begin(t, ev.Timestamp(), ev.TID(), n)
 		for i := range n {
 			w.lower.Add(ev.Param(i))
 		}
-	default:
-		return ev.Bytes(), nil
 	}
 	return w.lower.End()
 }
