@@ -905,8 +905,9 @@ func (l *loader) version(m *mapping, key string) string {
 }
 
 func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
+	_, err := kver.Parse(n.Value)
 	switch {
-	case !versionRE.MatchString(n.Value):
+	case err != nil || !versionRE.MatchString(n.Value): // kver takes more forms; digits alone may be too many
 		m.errorf(n, `bad %s %s (a kernel version such as "5.10" is expected)`, what, n.Value)
 	case n.Style&quotedStyle == 0:
 		m.errorf(n, `%s %s without quotes (write "%s")`, what, n.Value, n.Value)
