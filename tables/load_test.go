@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -121,7 +122,8 @@ func TestEveryRuleHasAFixture(t *testing.T) {
 			given = append(given, e.Msg)
 		}
 	}
-	for _, src := range []string{"", "a: \xff", "a: 1\rb: 2", strings.Repeat("[", 20000)} {
+	for _, src := range []string{"", "a: \xff", "a: 1\rb: 2", strings.Repeat("[", 20000),
+		"schema: 1\nsyscalls: [{syscall: s(), class: file, nr: 1, event: 0x8001, state: " + strings.Repeat("~", 20000) + "}]"} {
 		for _, e := range loadBad(t, "syscalls", src) {
 			given = append(given, e.Msg)
 		}
@@ -268,6 +270,30 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		if _, err := Load("."); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Input of any size is refused or read in seconds: nothing is quadratic in the
+// length of a line.
+func TestHugeInputsCostNoMinutes(t *testing.T) {
+	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  never_fails: it does not\n" +
+		"  cases:\n    - call: s1()\n      want: {res: VALUE}\n"
+	for name, value := range map[string]string{
+		"many operands":     strings.Repeat("1|", 200000) + "1",
+		"many accessors":    "$pid" + strings.Repeat("[0]", 200000),
+		"many escapes":      `"` + strings.Repeat(`\x31`, 200000) + `"`,
+		"a signature":       "0}\n- syscall: \"s2(" + strings.Repeat(`\x61 `, 200000) + "int\"\n  cases: {}\n#",
+		"a helper's source": "0}\n  exit: [{res: {type: errno, from: \"" + strings.Repeat("~", 200000) + "ret\"}}]\n#",
+	} {
+		fsys := base(t)
+		fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(entry, "VALUE", value, 1))}
+		start := time.Now()
+		list := errorsOf(t, fsys)
+		require.NotEmpty(t, list, name)
+		require.Less(t, time.Since(start), 20*time.Second, name)
+		for _, e := range list {
+			require.Less(t, len(e.Error()), 1000, name)
 		}
 	}
 }

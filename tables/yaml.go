@@ -147,66 +147,78 @@ func (f *file) find(at expr.Pos, name string) expr.Pos {
 // where it stands in the file, in spite of escapes and folded lines.
 func (f *file) positions(n *yaml.Node) []expr.Pos {
 	at := f.start(n)
+	raw := "" // the line from at on
+	line := func(no, col int) {
+		at.Line, at.Col = no, col
+		raw = f.rest(no, col)
+	}
+	skip := func(chars int) {
+		at.Col += chars
+		for ; chars > 0 && raw != ""; chars-- {
+			_, size := utf8.DecodeRuneInString(raw)
+			raw = raw[size:]
+		}
+	}
+	indent := func() { // skip the blanks a continuation line starts with
+		skip(len(raw) - len(strings.TrimLeft(raw, " \t")))
+	}
 	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	margin := 1
 	if block { // the text starts on the next line with something on it
 		for at.Line++; at.Line < len(f.lines) && strings.TrimSpace(f.lines[at.Line-1]) == ""; at.Line++ {
 		}
-		at.Col = 1
-	}
-	indent := func() { // skip the blanks a continuation line starts with
-		for s := f.rest(at.Line, at.Col); strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\t"); s = s[1:] {
-			at.Col++
-		}
-	}
-	margin := 1
-	if block {
+		line(at.Line, 1)
 		indent()
 		margin = at.Col // further blanks are text
+	} else {
+		line(at.Line, at.Col)
 	}
 	var out []expr.Pos
 	for _, r := range n.Value {
-		raw := f.rest(at.Line, at.Col)
 		for n.Style&yaml.DoubleQuotedStyle != 0 && raw == `\` { // escaped line break
-			at.Line, at.Col = at.Line+1, 1
+			line(at.Line+1, 1)
 			indent()
-			raw = f.rest(at.Line, at.Col)
 		}
 		out = append(out, at)
 		switch {
 		case n.Style&yaml.DoubleQuotedStyle != 0 && strings.HasPrefix(raw, `\`):
 			switch raw[1] {
 			case 'x':
-				at.Col += 4
+				skip(4)
 			case 'u':
-				at.Col += 6
+				skip(6)
 			case 'U':
-				at.Col += 10
+				skip(10)
 			default:
-				at.Col += 2
+				skip(2)
 			}
 		case n.Style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(raw, "''"):
-			at.Col += 2
-		case strings.TrimSpace(raw) == "" && (r == ' ' || r == '\n') && at.Line < len(f.lines): // a line break, or what it folds to
-			at.Line, at.Col = at.Line+1, margin
+			skip(2)
+		case (r == ' ' || r == '\n') && at.Line < len(f.lines) && strings.TrimSpace(raw) == "": // a line break, or what it folds to
+			line(at.Line+1, margin)
 			if !block {
 				indent()
 			}
 		default:
-			at.Col++
+			skip(1)
 		}
 	}
 	return append(out, at)
 }
 
+// maxExpr bounds an expression, in bytes: the parser counts the columns before
+// each node, so hostile input would cost minutes.
+const maxExpr = 1 << 14
+
 // parse reads the expression a scalar holds. Errors have the file's own
 // columns; they are added to errs and the result is nil.
 func (f *file) parse(n *yaml.Node, subject string, errs *ErrorList) *expr.Node {
-	return f.parseText(n, n.Value, subject, errs)
-}
-
-func (f *file) parseText(n *yaml.Node, text, subject string, errs *ErrorList) *expr.Node {
-	at := f.start(n)
-	if strings.HasPrefix(f.rest(at.Line, at.Col), text) && text == n.Value {
+	at, text := f.start(n), n.Value
+	if len(text) > maxExpr {
+		errs.add(at, subject, "expression of %d bytes is too long (at most %d)", len(text), maxExpr)
+		return nil
+	}
+	if strings.HasPrefix(f.rest(at.Line, at.Col), text) {
 		e, err := expr.Parse(text, at)
 		addAll(errs, subject, err, func(p expr.Pos) expr.Pos { return p })
 		return e
