@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -393,19 +392,7 @@ func (d *Driver) Set(s Settings) error {
 	if err != nil {
 		return fmt.Errorf("read clocks: %w", err)
 	}
-	if err := d.coll.Variables["settings"].Set(bpf.ProbeConfig{
-		BootOffset:     offset,
-		Snaplen:        uint32(s.Snaplen),
-		SamplingRatio:  s.SamplingRatio,
-		WakeBytes:      s.WakeBytes,
-		FullPortFirst:  s.FullPorts[0],
-		FullPortLast:   s.FullPorts[1],
-		StatsdPort:     s.StatsdPort,
-		Slow:           u8(s.Dropping || s.DropFailed),
-		Dropping:       u8(s.Dropping),
-		DropFailed:     u8(s.DropFailed),
-		DynamicSnaplen: u8(s.DynamicSnaplen),
-	}); err != nil {
+	if err := d.coll.Variables["settings"].Set(config(s, offset)); err != nil {
 		return fmt.Errorf("set settings: %w", err)
 	}
 	d.opts.Settings = s
@@ -442,24 +429,7 @@ func (d *Driver) missed() uint64 {
 
 // CPUCounters returns the counters of one CPU, from 0 to the number of possible CPUs.
 func (d *Driver) CPUCounters(cpu int) Counters {
-	var c bpf.ProbeCpu
-	view := unsafe.Slice((*byte)(unsafe.Pointer(&c)), unsafe.Sizeof(c))
-	if _, err := d.mapped.ReadAt(view, int64(cpu)*int64(len(view))); err != nil {
-		return Counters{}
-	}
-	var sum Counters
-	for _, c := range []*bpf.ProbeCounters{&c.Events, &c.PageFaults} {
-		sum.add(Counters{
-			Seen:          c.Seen,
-			Delivered:     c.Delivered,
-			DropBuffer:    c.DropBuffer,
-			DropTooLarge:  c.DropTooLarge,
-			DropScratch:   c.DropScratch,
-			DropNoProgram: c.DropNoProgram,
-			DropNoRing:    c.DropNoRing,
-		})
-	}
-	return sum
+	return countersAt(d.mapped, cpu)
 }
 
 // CPUs is the number of possible CPUs.
@@ -478,13 +448,6 @@ func (c *Counters) add(o Counters) {
 // Dropped is the sum of all losses.
 func (c *Counters) Dropped() uint64 {
 	return c.DropBuffer + c.DropTooLarge + c.DropScratch + c.DropNoProgram + c.DropNoRing + c.Missed
-}
-
-func u8(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Close detaches and unloads everything.

@@ -86,7 +86,7 @@ func (o Options) complete() (Options, error) {
 	if strings.ContainsAny(o.Name, "/\x00") {
 		wrong("Name %q is not the name of a module", o.Name)
 	}
-	if n := o.RingSize; n != 0 && (n <= 2*os.Getpagesize() || n&(n-1) != 0 || n > 1<<31) {
+	if n := o.RingSize; n != 0 && (n <= 2*os.Getpagesize() || n&(n-1) != 0 || int64(n) > 1<<31) {
 		wrong("RingSize %d is not a power of two above two pages (%d) and up to 2 GiB", n, 2*os.Getpagesize())
 	}
 	if o.Snaplen < 0 || o.Snaplen > driver.SnaplenMax {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build 386 || amd64 || arm64
+
+package driver
+
+import (
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/scaplab/scaplab/driver/bpf"
+)
+
+// config is what the programs read of settings.
+func config(s Settings, bootOffset uint64) any {
+	return bpf.ProbeConfig{
+		BootOffset:     bootOffset,
+		Snaplen:        uint32(s.Snaplen),
+		SamplingRatio:  s.SamplingRatio,
+		WakeBytes:      s.WakeBytes,
+		FullPortFirst:  s.FullPorts[0],
+		FullPortLast:   s.FullPorts[1],
+		StatsdPort:     s.StatsdPort,
+		Slow:           u8(s.Dropping || s.DropFailed),
+		Dropping:       u8(s.Dropping),
+		DropFailed:     u8(s.DropFailed),
+		DynamicSnaplen: u8(s.DynamicSnaplen),
+	}
+}
+
+func u8(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// countersAt reads a CPU's entry of the map cpus.
+func countersAt(m *ebpf.Memory, cpu int) Counters {
+	var c bpf.ProbeCpu
+	view := unsafe.Slice((*byte)(unsafe.Pointer(&c)), unsafe.Sizeof(c))
+	if _, err := m.ReadAt(view, int64(cpu)*int64(len(view))); err != nil {
+		return Counters{}
+	}
+	var sum Counters
+	for _, c := range []*bpf.ProbeCounters{&c.Events, &c.PageFaults} {
+		sum.add(Counters{
+			Seen:          c.Seen,
+			Delivered:     c.Delivered,
+			DropBuffer:    c.DropBuffer,
+			DropTooLarge:  c.DropTooLarge,
+			DropScratch:   c.DropScratch,
+			DropNoProgram: c.DropNoProgram,
+			DropNoRing:    c.DropNoRing,
+		})
+	}
+	return sum
+}
