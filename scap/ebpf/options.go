@@ -31,6 +31,8 @@ import (
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/scaplab/scaplab/driver"
 )
 
 // Options say what to capture and how. The zero value of each field but the
@@ -58,14 +60,21 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultRingSize    = 8 << 20
+	DefaultRingSize    = driver.RingSize
 	DefaultCPUsPerRing = 2
-	DefaultSnaplen     = 80
+	DefaultSnaplen     = driver.SnaplenDefault
 	DefaultTimeout     = 100 * time.Millisecond
 )
 
-// snaplenMax is the driver's limit of Options.Snaplen.
-const snaplenMax = 65000
+// Selection is what to capture, for [Source.Select].
+type Selection = driver.Selection
+
+// Refusal is a program that this kernel does not take, and why.
+type Refusal = driver.Refusal
+
+// Tracepoints are the names that Options.Tracepoints may have on this
+// architecture.
+func Tracepoints() []string { return driver.Tracepoints() }
 
 // wakeBytes is after how many bytes a CPU wakes the reader before its next
 // poll: an eighth of the CPU's part of the ring.
@@ -101,8 +110,8 @@ func (o Options) complete() (Options, error) {
 	case o.CPUsPerRing < 0:
 		o.CPUsPerRing = 0 // the driver's word for all
 	}
-	if o.Snaplen < 0 || o.Snaplen > snaplenMax {
-		wrong("Snaplen %d is not within 0 and %d", o.Snaplen, snaplenMax)
+	if o.Snaplen < 0 || o.Snaplen > driver.SnaplenMax {
+		wrong("Snaplen %d is not within 0 and %d", o.Snaplen, driver.SnaplenMax)
 	}
 	if o.Snaplen == 0 {
 		o.Snaplen = DefaultSnaplen

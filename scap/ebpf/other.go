@@ -14,27 +14,6 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Selection is what to capture, for [Source.Select].
-type Selection struct {
-	All         bool
-	Syscalls    []string
-	Tracepoints []string
-	Enter       bool
-}
-
-// Refusal is a program that the kernel does not take, and why.
-type Refusal struct {
-	Program string
-	Err     error
-}
-
-func (r *Refusal) Error() string { return fmt.Sprintf("program %s: %v", r.Program, r.Err) }
-
-func (r *Refusal) Unwrap() error { return r.Err }
-
-// Tracepoints are the names that Options.Tracepoints may have: none here.
-func Tracepoints() []string { return nil }
-
 // Source is a running capture; there is none on this system.
 type Source struct{}
 

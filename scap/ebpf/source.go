@@ -17,16 +17,6 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Selection is what to capture, for [Source.Select].
-type Selection = driver.Selection
-
-// Refusal is a program that this kernel does not take, and why.
-type Refusal = driver.Refusal
-
-// Tracepoints are the names that Options.Tracepoints may have on this
-// architecture.
-func Tracepoints() []string { return driver.Tracepoints() }
-
 // Source is a running capture. Its methods may be called from several
 // goroutines, but events are valid for the one that reads them only, until its
 // next read: while one is in use no other goroutine may read or close.

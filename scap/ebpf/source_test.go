@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
@@ -66,9 +65,6 @@ func TestOptionsAreChecked(t *testing.T) {
 			require.Positive(t, got.wakeBytes())
 		})
 	}
-	require.Equal(t, driver.RingSize, DefaultRingSize)
-	require.Equal(t, driver.SnaplenDefault, DefaultSnaplen)
-	require.Equal(t, driver.SnaplenMax, snaplenMax)
 	got, err := Options{All: true}.complete()
 	require.NoError(t, err)
 	require.Equal(t, Options{All: true, RingSize: 8 << 20, CPUsPerRing: 2, Snaplen: 80, Timeout: 100 * time.Millisecond}, got)
