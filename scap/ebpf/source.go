@@ -192,7 +192,11 @@ func (s *Source) SetSnaplen(n int) error {
 // Refused lists the programs that the kernel did not take, of all selections
 // up to now. In place of a syscall's own event its generic one is sent; other
 // events are missing.
-func (s *Source) Refused() []*Refusal { return s.driver.Refused() }
+func (s *Source) Refused() []*Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.driver.Refused()
+}
 
 // Rings is the number of rings.
 func (s *Source) Rings() int {

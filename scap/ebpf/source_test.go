@@ -238,6 +238,21 @@ func TestSelectionChangesAtRunTime(t *testing.T) {
 	require.Equal(t, []event.Type{listenExit, umount2Exit}, types(), "a wrong selection changes nothing")
 }
 
+// Select may come to know of refusals at any time.
+func TestRefusedWaitsForSelect(t *testing.T) {
+	src := mustOpen(t, Options{Syscalls: []string{"listen"}})
+	src.mu.Lock()
+	told := make(chan []*Refusal)
+	go func() { told <- src.Refused() }()
+	select {
+	case <-told:
+		t.Error("read while another goroutine writes")
+	case <-time.After(20 * time.Millisecond):
+	}
+	src.mu.Unlock()
+	require.Empty(t, <-told)
+}
+
 func TestFailedCallsCanBeLeftOut(t *testing.T) {
 	src := mustOpen(t, Options{Syscalls: []string{"listen"}, DropFailed: true})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
