@@ -46,7 +46,7 @@ const (
 	iocTracepointOff  = iocBase + 32
 	iocDropFailedOn   = iocBase + 33
 	iocDropFailedOff  = iocBase + 34
-	iocOwnEvents      = iocBase + 200 // this project's module only, as the next
+	iocOwnEvents      = iocBase + 200 // this project's module only
 )
 
 // Tracepoints as the interface numbers them.
@@ -491,7 +491,7 @@ func (s *Source) Select(sel Selection) error {
 	return s.setInterest(sel)
 }
 
-// SetSnaplen changes the bytes of payload that events have at most. Like Open, it takes note of how the clock is set.
+// SetSnaplen changes the bytes of payload that events have at most.
 func (s *Source) SetSnaplen(n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
