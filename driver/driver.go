@@ -87,7 +87,8 @@ type Driver struct {
 	cpus     int
 	mapped   *ebpf.Memory // array of bpf.ProbeCpu
 	links    map[string]link.Link
-	perf     bool // dispatchers are called by perf, see call_regs in bpf/arch.h
+	fired    map[string]bool // programs that have been attached
+	perf     bool            // dispatchers are called by perf, see call_regs in bpf/arch.h
 	selected Selection
 	wanted   map[string]string // program -> tracepoint
 	attached bool
@@ -179,6 +180,7 @@ func Load(opts Options) (*Driver, error) {
 		programs: make(map[string]*ebpf.Program),
 		refused:  make(map[string]*Refusal),
 		links:    make(map[string]link.Link),
+		fired:    make(map[string]bool),
 		perf:     opts.PerfTracepoints || !opts.RawTracepoints && preemptible() && haveTracefs(),
 	}
 	if err := d.load(); err != nil {
@@ -412,16 +414,14 @@ func (d *Driver) Counters() Counters {
 	return sum
 }
 
-// missed are the hits that the kernel did not run a dispatcher for, because it
-// was active on the CPU: another task had been preempted in it (see quiet in
+// missed are the hits that the kernel did not run an attached program for, because
+// it was active on the CPU: another task had been preempted in it (see quiet in
 // bpf/program.h). The kernel counts them from 5.12 on, those of perf as well.
 func (d *Driver) missed() uint64 {
 	var sum uint64
-	for _, name := range []string{dispatcherExit, dispatcherEnter} {
-		if p := d.programs[name]; p != nil {
-			if stats, err := p.Stats(); err == nil {
-				sum += stats.RecursionMisses
-			}
+	for name := range d.fired {
+		if stats, err := d.programs[name].Stats(); err == nil {
+			sum += stats.RecursionMisses
 		}
 	}
 	return sum
@@ -462,6 +462,6 @@ func (d *Driver) Close() error {
 	if d.coll != nil {
 		d.coll.Close()
 	}
-	d.programs, d.rings, d.coll, d.mapped = nil, nil, nil, nil
+	d.programs, d.fired, d.rings, d.coll, d.mapped = nil, nil, nil, nil, nil
 	return err
 }

@@ -183,6 +183,19 @@ func TestCountersAreExactWithNestedPageFaults(t *testing.T) {
 	require.Zero(t, d.Counters().DropScratch)
 }
 
+// Hits that the kernel does not run a program for are counted for each that was
+// ever attached, tracepoints' own ones included.
+func TestMissesOfAllAttachedProgramsCount(t *testing.T) {
+	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"execve", "open"}, Enter: true, Tracepoints: []string{"sched_switch"}}})
+	require.NoError(t, d.Attach())
+	require.NoError(t, d.Select(Selection{Tracepoints: []string{"signal_deliver"}}))
+	for _, name := range []string{dispatcherExit, dispatcherEnter, "t_execve", "x_switch_enter", "x_signaldeliver_enter"} {
+		if d.refused[name] == nil && (name != dispatcherEnter || runtime.GOARCH == "amd64") {
+			require.Contains(t, d.fired, name)
+		}
+	}
+}
+
 // With the smallest ring most events are lost, each of them counted.
 func TestLossIsCounted(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{All: true, Enter: true}, RingSize: os.Getpagesize()})

@@ -257,7 +257,7 @@ func (d *Driver) Attach() error {
 			errs = append(errs, fmt.Errorf("attach %s to %s: %w", name, d.wanted[name], err))
 			continue
 		}
-		d.links[name] = l
+		d.links[name], d.fired[name] = l, true
 	}
 	d.attached = true
 	return errors.Join(errs...)
