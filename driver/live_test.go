@@ -6,6 +6,7 @@ package driver
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"runtime"
 	"slices"
@@ -210,6 +211,14 @@ func TestLossIsCounted(t *testing.T) {
 	require.Less(t, len(events), 200)
 	require.Greater(t, c.DropBuffer-before.DropBuffer, uint64(1500))
 	require.Equal(t, c.Seen, c.Delivered+c.DropBuffer)
+}
+
+func TestAllIncludesCallsNobodyKnows(t *testing.T) {
+	const nr = 505
+	events := capture(t, Options{Select: Selection{All: true}}, func() { unix.RawSyscall(nr, 0, 0, 0) })
+	e := only(t, events, event.TypeGenericExit)
+	require.Equal(t, uint16(0), binary.NativeEndian.Uint16(e.Param(0)), "no code")
+	require.Equal(t, uint16(nr), binary.NativeEndian.Uint16(e.Param(1)), "the native number")
 }
 
 func TestFailedCallsCanBeDropped(t *testing.T) {

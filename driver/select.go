@@ -39,6 +39,8 @@ var socketcallNames = map[int]string{
 // Calls that exist on amd64 only as socketcalls have numbers of their own in the tables.
 var socketcallOnly = map[string]int{"send": Syscalls - 1, "recv": Syscalls - 2}
 
+var reserved = slices.Collect(maps.Values(socketcallOnly))
+
 // nativeNumber is where the tables by number keep a call.
 func nativeNumber(c *Call) (int, bool) {
 	if nr, ok := c.Number(runtime.GOARCH); ok {
@@ -78,10 +80,6 @@ func special(name string) uint8 {
 	case "clone", "clone3", "fork", "vfork":
 		if runtime.GOARCH != "amd64" {
 			return interestSilentZero // sched_process_fork sends the child's
-		}
-	case "munmap":
-		if runtime.GOARCH == "amd64" {
-			return interestAfterExec // 11 is execve of 32-bit tasks
 		}
 	case "close", "bind":
 		return interestFailure
@@ -152,6 +150,24 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 			p.exit[nr] = genericProgram
 			p.interest[nr] = interestExit | interestAlways
 			p.attach[dispatcherExit] = dispatcherExit
+		}
+	}
+	if s.All {
+		// Calls newer than the list of codes: as the module does, with code 0.
+		for nr := range p.interest {
+			if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
+				p.exit[nr] = genericProgram
+				p.interest[nr] = interestExit | interestAlways
+			}
+		}
+	}
+	if runtime.GOARCH == "amd64" {
+		// A 32-bit task that executes a 64-bit program returns with the number it called with.
+		for i := range IDs {
+			id := &IDs[i]
+			if nr := id.NR.on("386"); (id.Name == "execve" || id.Name == "execveat") && p.interest[nr] != 0 {
+				p.interest[nr] |= interestAfterExec
+			}
 		}
 	}
 	var errs []error

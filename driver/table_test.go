@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +50,19 @@ func TestSyscallIDs(t *testing.T) {
 	require.EqualValues(t, 3, SyscallID("read"))
 	require.EqualValues(t, 5, SyscallID("open"))
 	require.Zero(t, SyscallID("no such call"))
+}
+
+func TestNumbersOfThe32BitExecsAreMarked(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("other architectures make no events of 32-bit tasks")
+	}
+	p, err := new(Driver).plan(Selection{All: true})
+	require.NoError(t, err)
+	var marked []int
+	for nr, bits := range p.interest {
+		if bits&interestAfterExec != 0 {
+			marked = append(marked, nr)
+		}
+	}
+	require.Equal(t, []int{11, 358}, marked)
 }
