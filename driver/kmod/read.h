@@ -57,17 +57,19 @@ static __always_inline struct task_struct *scap_current_task(void)
 	return current;
 }
 
-/* size user bytes; true when all of them were read. */
+/* size user bytes; true when all of them were read, else dst is zeros: as eBPF has it. */
 static inline bool user_read(void *dst, u64 ptr, u64 size)
 {
 	const void __user *src = (const void __user *)(unsigned long)ptr;
-	bool ok;
+	bool ok = false;
 
-	if (!ptr || !access_ok(src, size))
-		return false;
-	pagefault_disable();
-	ok = !__copy_from_user_inatomic(dst, src, size);
-	pagefault_enable();
+	if (ptr && access_ok(src, size)) {
+		pagefault_disable();
+		ok = !__copy_from_user_inatomic(dst, src, size);
+		pagefault_enable();
+	}
+	if (unlikely(!ok))
+		memset(dst, 0, size);
 	return ok;
 }
 

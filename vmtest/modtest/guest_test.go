@@ -546,6 +546,29 @@ func TestGuestDropFailed(t *testing.T) {
 	require.NotZero(t, dups)
 }
 
+// Of an address whose end cannot be read nothing is told: what was read of it is no address.
+func TestGuestHalfAnAddress(t *testing.T) {
+	mustLoad(t, "")
+	pages, err := unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(t, err)
+	defer unix.Munmap(pages)
+	require.NoError(t, unix.Mprotect(pages[4096:], unix.PROT_NONE))
+	const half = unix.SizeofSockaddrInet4 / 2
+	addr := pages[4096-half:]
+	binary.NativeEndian.PutUint16(addr, unix.AF_INET)
+	copy(addr[2:], []byte{0, 80, 127, 0, 0, 1})
+	src := mustSource(t, kmod.Options{Syscalls: []string{"bind"}})
+	defer src.Close()
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, ^uintptr(0), uintptr(unsafe.Pointer(&addr[0])), unix.SizeofSockaddrInet4)
+	require.NotZero(t, errno)
+	binds := 0
+	drain(t, src, func(ev *event.Event) {
+		binds++
+		require.Empty(t, ev.Param(1))
+	})
+	require.Equal(t, 1, binds)
+}
+
 func TestGuestTwoConsumers(t *testing.T) {
 	mustLoad(t, "")
 	a := mustSource(t, kmod.Options{Syscalls: []string{"kill", "umask"}})
