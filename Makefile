@@ -6,13 +6,14 @@ GO     ?= go
 KERNEL ?=
 SYSCALL ?=
 DRIVER ?=
+ARCH   ?=
 ARGS   ?=
 OUT    ?= out
 
 export CGO_ENABLED = 0
 export GOFLAGS += -trimpath
 
-matrix_flags = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
+matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
 .PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf kmod matrix setup setup-c help clean
 
@@ -41,7 +42,7 @@ unit:
 test: setup setup-c check ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
 
-matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat
+matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat ARCH=arm64
 	bin/scaplab matrix $(matrix_flags)
 
 kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
@@ -60,7 +61,7 @@ golden: ## rewrite the golden files after a wanted change
 	$(GO) test ./... -run Golden -update
 
 setup:
-	@scripts/setup qemu
+	@scripts/setup qemu $(if $(filter arm64,$(ARCH)),qemu-arm64)
 
 setup-c:
 	@scripts/setup clang

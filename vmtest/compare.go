@@ -247,16 +247,16 @@ func (c *comparison) compare() {
 		}
 	}
 	if len(c.cs.Child) > 0 {
-		if ev := take(c.res.Child, c.sc.Child); ev != nil {
+		if ev := take(c.res.Child, c.sc.ChildCode(c.m.Arch)); ev != nil {
 			c.compareEvent(ev, bindings(c.cs.Child), 0, false)
 		} else {
-			c.missing(c.sc.Child)
+			c.missing(c.sc.ChildCode(c.m.Arch))
 		}
 	}
 	for i := range events {
 		// A successful clone makes an event in the child whether the case looks at it or not.
 		silent := c.res.Child != 0 && events[i].TID() == c.res.Child && len(c.cs.Child) == 0 &&
-			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.Child)
+			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.ChildCode(c.m.Arch))
 		if !used[i] && !silent {
 			c.fault(ClassExtra, "extra event %s of thread %d: %s", symbolOf(uint16(events[i].Type())), events[i].TID(), events[i].AppendArgs(nil))
 		}
@@ -326,7 +326,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		p := &info.Params[i]
 		w, ok := wants[p.Name]
 		switch {
-		case !ok && !enter && (uint16(info.Code) == c.sc.Exit || uint16(info.Code) == c.sc.Child):
+		case !ok && !enter && (uint16(info.Code) == c.sc.Exit || uint16(info.Code) == c.sc.ChildCode(c.m.Arch)):
 			c.fault(ClassTable, "the case does not say what %s.%s must be", info.Symbol, p.Name)
 			continue
 		case !ok:

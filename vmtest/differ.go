@@ -28,7 +28,7 @@ func CompareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m 
 	if v, done := judgeCapture(res.Second); done {
 		return v
 	}
-	for _, code := range []uint16{sc.Enter, sc.Exit, sc.Child} {
+	for _, code := range []uint16{sc.Enter, sc.Exit, sc.ChildCode(m.Arch)} {
 		if why, refused := m.Refused[symbolOf(code)]; refused && code != 0 {
 			return Verdict{Status: Skip, Reason: fmt.Sprintf("the kernel refused the eBPF program of %s: %s", symbolOf(code), why)}
 		}

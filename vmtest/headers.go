@@ -68,15 +68,17 @@ func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err e
 		return nil, nil, err
 	}
 	for _, line := range s.Catalog.Series {
-		var packages []debPackage
+		found := false
 		for _, suite := range line.Suites {
 			index, err := s.index(ctx, suite)
 			if err != nil {
 				return nil, nil, err
 			}
-			packages = append(packages, index...)
+			if found = hasHeaders(index, s.Catalog.Packages[s.Arch], line.Series); found {
+				break
+			}
 		}
-		if hasHeaders(packages, s.Catalog.Packages[s.Arch], line.Series) {
+		if found {
 			with = append(with, line.Series)
 		} else {
 			without = append(without, line.Series)

@@ -247,6 +247,9 @@ func TestInitramfsHasInitAndDirectories(t *testing.T) {
 	require.EqualError(t, err, "init program needs /lib64/ld-linux-x86-64.so.2 (build it with CGO_ENABLED=0)")
 	_, err = newInitramfs([]byte("#!/bin/sh\n"))
 	require.ErrorContains(t, err, "init program: ")
+
+	require.NoError(t, checkArch(program, "amd64"))
+	require.EqualError(t, checkArch(program, "arm64"), "init program is for EM_X86_64, the kernel for arm64")
 }
 
 func TestWriteFileAtomicLeavesNothingBehind(t *testing.T) {

@@ -38,6 +38,21 @@ func newInitramfs(program []byte, files ...guestFile) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// machines are the processors that ELF files are for, by GOARCH.
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// checkArch refuses a program for another processor.
+func checkArch(program []byte, arch string) error {
+	f, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return fmt.Errorf("init program: %w", err)
+	}
+	if f.Machine != machines[arch] {
+		return fmt.Errorf("init program is for %v, the kernel for %s", f.Machine, arch)
+	}
+	return nil
+}
+
 // checkStatic refuses a program that needs an interpreter or shared libraries:
 // the guest has none.
 func checkStatic(program []byte) error {

@@ -230,15 +230,18 @@ var ErrNotInArchive = errors.New("the archive does not have it")
 // notInArchive gives errors that kind when each of them is the archive's own word.
 func notInArchive(errs []error) error {
 	err := errors.Join(errs...)
-	if slices.ContainsFunc(errs, func(e error) bool { return !errors.Is(e, ErrNotInArchive) && !archiveSaysNo(e) }) {
+	if slices.ContainsFunc(errs, func(e error) bool { return !errors.Is(e, ErrNotInArchive) }) {
 		return errors.New(err.Error()) // whatever some of them are
 	}
 	return fmt.Errorf("%w: %w", ErrNotInArchive, err)
 }
 
-// archiveSaysNo tells whether apt got as far as to hear that something is not there.
-func archiveSaysNo(err error) bool {
-	return strings.Contains(err.Error(), "404 ") || strings.Contains(err.Error(), "does not have a Release file")
+// fromApt gives an error of apt that kind when apt got as far as to hear that something is not there.
+func fromApt(err error) error {
+	if text := err.Error(); strings.Contains(text, "404 ") || strings.Contains(text, "does not have a Release file") {
+		return fmt.Errorf("%w: %w", ErrNotInArchive, err)
+	}
+	return err
 }
 
 // Resolve gets each kernel wanted. What cannot be had is returned as gone;
@@ -388,36 +391,46 @@ func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
 	if len(patterns) == 0 {
 		return Kernel{}, &EnvError{"no kernel packages are known for " + s.Arch, "give one by file: --kernel FILE"}
 	}
-	var found []candidate
 	var errs []error
 	for _, suite := range line.Suites {
-		packages, err := s.index(ctx, suite)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		k, err := s.fetchFrom(ctx, suite, line.Series, patterns)
+		if err == nil {
+			return k, nil
 		}
-		for rank, p := range patterns {
-			re := packagePattern(p, line.Series)
-			for _, d := range packages {
-				if re.MatchString(d.Name) {
-					found = append(found, candidate{d, rank})
-				}
+		if ctx.Err() != nil {
+			return Kernel{}, ctx.Err()
+		}
+		errs = append(errs, err)
+	}
+	return Kernel{}, notInArchive(errs)
+}
+
+// fetchFrom fetches the newest kernel of a series that one suite really has.
+func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []string) (Kernel, error) {
+	packages, err := s.index(ctx, suite)
+	if err != nil {
+		return Kernel{}, fromApt(err)
+	}
+	var found []candidate
+	for rank, p := range patterns {
+		re := packagePattern(p, series)
+		for _, d := range packages {
+			if re.MatchString(d.Name) {
+				found = append(found, candidate{d, rank})
 			}
 		}
 	}
 	if len(found) == 0 {
-		if len(errs) == 0 {
-			return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, line.Series, strings.Join(line.Suites, ", "))
-		}
-		return Kernel{}, notInArchive(errs)
+		return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, series, suite)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		return cmp.Or(compareDebVersions(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
 	})
 	// A mirror may list packages it no longer has.
 	const tries = 6
+	var errs []error
 	for _, c := range found[:min(tries, len(found))] {
-		k, err := s.fromPackage(ctx, c.debPackage, line.Series)
+		k, err := s.fromPackage(ctx, c.debPackage, series)
 		if err == nil {
 			return k, nil
 		}
@@ -425,14 +438,14 @@ func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
 			return Kernel{}, ctx.Err()
 		}
 		if !errors.Is(err, errNoKernel) {
-			s.Log("kernel %s: %v; trying the next older one", line.Series, err)
-			errs = append(errs, err)
+			s.Log("kernel %s: %v; trying the next older one", series, err)
+			errs = append(errs, fromApt(err))
 		}
 	}
 	if len(errs) == 0 {
-		return Kernel{}, fmt.Errorf("%w: the newest %d packages of series %s have none", ErrNotInArchive, min(tries, len(found)), line.Series)
+		return Kernel{}, fmt.Errorf("%w: the newest %d packages of series %s in %s have none", ErrNotInArchive, min(tries, len(found)), series, suite)
 	}
-	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s could be used: %w", min(tries, len(found)), line.Series, notInArchive(errs))
+	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s in %s could be used: %w", min(tries, len(found)), series, suite, notInArchive(errs))
 }
 
 // packagePattern matches the package names of a series: 6.1 is not 6.12, and

@@ -28,7 +28,9 @@ type target struct {
 	machine string
 	console string // kernel's name of the first serial port
 	channel string // device node of the second one
+	port    string // device that is the second serial port; "" where the board has it
 	kvm     bool   // this machine could run it without emulation
+	tcgCPU  string // what the emulated processor has or lacks, behind "max"
 	args    []string
 }
 
@@ -37,11 +39,21 @@ var targets = map[string]target{
 	"amd64": {
 		qemu: "qemu-system-x86_64", pkg: "qemu-system-x86", machine: "pc",
 		console: "ttyS0", channel: "/dev/ttyS1", kvm: runtime.GOARCH == "amd64",
+		// The emulator of QEMU 7.2 leaves garbage in the flags after cmpxchg16b: an
+		// interrupt there saves it, and with NT or TF in it the guest soon dies.
+		tcgCPU: ",-cx16",
 		// Each only leaves out waiting for hardware that is not there or a
 		// self-test; together a quarter of the boot. What would change the
 		// tested kernel (mitigations=off, nokaslr) measured as no gain at all.
 		args: []string{"no_timer_check", "i8042.noaux", "i8042.nokbd", "cryptomgr.notests", "random.trust_cpu=on",
 			"raid=noautodetect", "8250.nr_uarts=2"},
+	},
+	"arm64": {
+		qemu: "qemu-system-aarch64", pkg: "qemu-system-arm", machine: "virt",
+		console: "ttyAMA0", channel: "/dev/ttyS0", port: "pci-serial", kvm: runtime.GOARCH == "arm64",
+		// Emulating the real algorithm of pointer authentication takes half of the time.
+		tcgCPU: ",pauth-impdef=on",
+		args:   []string{"cryptomgr.notests", "random.trust_cpu=on", "raid=noautodetect"},
 	},
 }
 
@@ -58,7 +70,7 @@ type device interface{ argv() []string }
 
 type (
 	board struct {
-		machine  string
+		target
 		accel    accelerator
 		memoryMB int
 		cpus     int
@@ -73,8 +85,9 @@ type (
 	// serialPort and monitor talk over an inherited socket: nothing in the
 	// file system, so nothing to clean up and no race for a name.
 	serialPort struct {
-		id string
-		fd int
+		id     string
+		fd     int
+		device string // "": one of the board's
 	}
 	monitor  struct{ fd int }
 	incoming struct{ fd int }
@@ -84,9 +97,7 @@ type (
 func (b board) argv() []string {
 	cpu := "max" // under KVM: what the host has
 	if b.accel == accelTCG {
-		// The emulator of QEMU 7.2 leaves garbage in the flags after cmpxchg16b: an
-		// interrupt there saves it, and with NT or TF in it the guest soon dies.
-		cpu += ",-cx16"
+		cpu += b.tcgCPU
 	}
 	return []string{"-machine", b.machine, "-accel", string(b.accel), "-cpu", cpu,
 		"-m", strconv.Itoa(b.memoryMB), "-smp", strconv.Itoa(b.cpus)}
@@ -101,7 +112,11 @@ func (b bootImage) argv() []string {
 }
 
 func (s serialPort) argv() []string {
-	return []string{"-chardev", fmt.Sprintf("socket,id=%s,fd=%d", s.id, s.fd), "-serial", "chardev:" + s.id}
+	chardev := []string{"-chardev", fmt.Sprintf("socket,id=%s,fd=%d", s.id, s.fd)}
+	if s.device != "" {
+		return append(chardev, "-device", s.device+",chardev="+s.id)
+	}
+	return append(chardev, "-serial", "chardev:"+s.id)
 }
 
 func (m monitor) argv() []string {
@@ -147,7 +162,7 @@ func (m *machineConfig) command() []string {
 }
 
 func (m *machineConfig) devices() []device {
-	d := []device{bare{}, board{targets[m.arch].machine, m.accel, m.memoryMB, m.cpus}, bootImage{m.kernel, m.initrd, m.command()}}
+	d := []device{bare{}, board{targets[m.arch], m.accel, m.memoryMB, m.cpus}, bootImage{m.kernel, m.initrd, m.command()}}
 	if m.counted {
 		d = append(d, counted{})
 	}
@@ -195,7 +210,7 @@ func startVM(ctx context.Context, m *machineConfig, snapshot *os.File, consoleLo
 		return nil, err
 	}
 	const firstFD = 3 // exec.Cmd.ExtraFiles start here
-	devices := append(m.devices(), serialPort{"console", firstFD}, serialPort{"channel", firstFD + 1}, monitor{firstFD + 2})
+	devices := append(m.devices(), serialPort{"console", firstFD, ""}, serialPort{"channel", firstFD + 1, targets[m.arch].port}, monitor{firstFD + 2})
 	extra := append([]*os.File(nil), theirs...)
 	if snapshot != nil {
 		devices = append(devices, incoming{firstFD + 3})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +149,9 @@ func (r *Report) add(k Kernel, driver, id string, raw *guest.CaseResult, v Verdi
 		res.Params = []Param{}
 	}
 	res.Repro = "scaplab repro " + shellWord(res.Cell())
+	if k.Arch != runtime.GOARCH {
+		res.Repro += " --arch " + k.Arch
+	}
 	r.Results = append(r.Results, res)
 	if v.Status == Fail {
 		r.failed++

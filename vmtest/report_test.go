@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -72,12 +73,15 @@ func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
 }
 
 // testReport has a pass, a failure of several lines, skips and a kernel that is gone.
+// foreignArch is not this machine's.
+var foreignArch = map[bool]string{true: "arm64", false: "amd64"}[runtime.GOARCH == "amd64"]
+
 func testReport(t *testing.T) *Report {
 	t.Helper()
 	sc := guest.FindSyscall("openat")
 	require.NotNil(t, sc)
 	first, second := sc.ID(&sc.Cases[0]), sc.ID(&sc.Cases[1])
-	o := Options{Kernels: []Kernel{{Name: "6.1", Arch: "amd64"}, {Name: "/boot/my kernel", Arch: "amd64"}}, Drivers: []string{"ebpf"}, Cases: []string{first, second},
+	o := Options{Kernels: []Kernel{{Name: "6.1", Arch: runtime.GOARCH}, {Name: "/boot/my kernel", Arch: foreignArch}}, Drivers: []string{"ebpf"}, Cases: []string{first, second},
 		Gone: []Gone{{Want{Series: "5.10"}, errors.New("no package")}}}
 	r := newReport(o)
 	r.expect(plan(o))
@@ -108,12 +112,12 @@ func TestReportAsJSON(t *testing.T) {
 	pass := results[1].(map[string]any)
 	id := r.opts.Cases[0]
 	require.Equal(t, map[string]any{
-		"kernel": "6.1", "arch": "amd64", "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
+		"kernel": "6.1", "arch": runtime.GOARCH, "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
 		"status": "pass", "class": "", "reason": "", "repro": "scaplab repro " + id + "@6.1/ebpf",
 		"params": []any{map[string]any{"name": "fd", "want": "3", "got": "3", "ok": true}},
 	}, pass)
 	hang := results[3].(map[string]any)
-	require.Equal(t, "scaplab repro '"+id+"@/boot/my kernel/ebpf'", hang["repro"])
+	require.Equal(t, "scaplab repro '"+id+"@/boot/my kernel/ebpf' --arch "+foreignArch, hang["repro"])
 	require.Equal(t, []any{}, hang["params"])
 
 	r.opts.Shard = Shard{2, 3}
@@ -204,7 +208,7 @@ func TestConsoleKeepsBothEnds(t *testing.T) {
 
 func TestMachineArguments(t *testing.T) {
 	m := &machineConfig{arch: "amd64", qemu: "/q", accel: accelTCG, kernel: "/k", initrd: "/i", memoryMB: 512, cpus: 1}
-	got := strings.Join(argv(append(m.devices(), serialPort{"console", 3}, serialPort{"channel", 4}, monitor{5}, incoming{6})...), " ")
+	got := strings.Join(argv(append(m.devices(), serialPort{"console", 3, ""}, serialPort{"channel", 4, ""}, monitor{5}, incoming{6})...), " ")
 	for _, want := range []string{
 		"-no-reboot", "-nodefaults", "-machine pc -accel tcg -cpu max,-cx16 -m 512 -smp 1", "-kernel /k -initrd /i -append console=ttyS0 ",
 		"panic=-1 oops=panic unknown_nmi_panic scaplab_port=/dev/ttyS1", "-chardev socket,id=channel,fd=4 -serial chardev:channel", "-mon chardev=qmp,mode=control", "-incoming fd:6",
@@ -214,6 +218,15 @@ func TestMachineArguments(t *testing.T) {
 	require.NotContains(t, got, "mitigations=off", "the tested kernel is the real one")
 	require.NotContains(t, got, "nokaslr")
 	require.NotContains(t, got, "-icount")
+	arm := *m
+	arm.arch = "arm64"
+	got = strings.Join(argv(append(arm.devices(), serialPort{"channel", 4, targets["arm64"].port})...), " ")
+	for _, want := range []string{
+		"-machine virt -accel tcg -cpu max,pauth-impdef=on ", "-append console=ttyAMA0 ", "scaplab_port=/dev/ttyS0",
+		"-chardev socket,id=channel,fd=4 -device pci-serial,chardev=channel",
+	} {
+		require.Contains(t, got, want)
+	}
 	costs := *m
 	costs.counted, costs.more = true, []string{"more=1"}
 	got = strings.Join(argv(costs.devices()...), " ")

@@ -11,6 +11,7 @@ package vmtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -28,13 +29,13 @@ import (
 
 // Options says what to run and how.
 type Options struct {
-	Kernels []Kernel
+	Kernels []Kernel // of one architecture
 	Gone    []Gone   // kernels asked for that cannot be had: their cases are skipped
 	Drivers []string // verdicts wanted: of "ebpf", of "kmod", of a pair compared, "ebpf=kmod"
 	Cases   []string // IDs
 	Shard   Shard
 
-	Guest    string // static program to be init; "" is this one
+	Guest    string // static program to be init, for the kernels' architecture; "" is this one
 	Jobs     int    // machines at a time; 0 is 2
 	MemoryMB int    // of a machine; 0 is 768
 	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
@@ -118,11 +119,14 @@ func (o *Options) setDefaults() error {
 	return err
 }
 
+// Arches are the architectures that machines can have, as GOARCH.
+func Arches() []string { return slices.Sorted(maps.Keys(targets)) }
+
 // FindQEMU returns the QEMU for guests of an architecture.
 func FindQEMU(arch string) (string, error) {
 	t, ok := targets[arch]
 	if !ok {
-		return "", &EnvError{"guests of " + arch + " are not supported", "supported: " + strings.Join(slices.Sorted(maps.Keys(targets)), ", ")}
+		return "", &EnvError{"guests of " + arch + " are not supported", "supported: " + strings.Join(Arches(), ", ")}
 	}
 	p, err := exec.LookPath(t.qemu)
 	if err != nil {
@@ -184,8 +188,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guest program: %w", err)
 	}
-	if err := checkStatic(program); err != nil {
-		return nil, &EnvError{"this program cannot be a guest's init: " + err.Error(), ""}
+	if err := errors.Join(checkStatic(program), checkArch(program, o.Kernels[0].Arch)); err != nil {
+		return nil, &EnvError{o.Guest + " cannot be a guest's init: " + err.Error(), ""}
 	}
 	tmp, err := os.MkdirTemp("", "scaplab-")
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -255,6 +256,10 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 	}
 	for i := range o.Kernels {
 		k := &o.Kernels[i]
+		if k.Arch != runtime.GOARCH && f.modules == "" {
+			k.NoModule = "modules are built for " + runtime.GOARCH + " only"
+			continue
+		}
 		if f.modules != "" {
 			file := filepath.Join(f.modules, k.Release, moduleFile)
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,8 @@ var drivers = []string{"ebpf", "kmod", driverPair}
 // runFlags are the flags of commands that run cases.
 type runFlags struct {
 	kernel    string
+	arch      string
+	guest     string
 	driver    string
 	syscall   string
 	shard     string
@@ -69,6 +73,12 @@ func (f *runFlags) guestFlags(cmd *cobra.Command) {
 	f.caseFlags(cmd)
 }
 
+// archFlags adds the flags for machines of another architecture than this one.
+func (f *runFlags) archFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "architecture of the machines: "+strings.Join(vmtest.Arches(), ", ")+"; another one than this one's has no modules")
+	cmd.Flags().StringVar(&f.guest, "guest", "", "static scaplab for --arch, to be init; default is this program, or one built from the source around it")
+}
+
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", 0, "time a single case may take; 0 leaves it to the guest (30s)")
@@ -98,9 +108,13 @@ func newMatrixCmd() *cobra.Command {
 			"against its keys and kept. No privilege is needed.",
 		Example: "  scaplab matrix\n" +
 			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
-			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml",
+			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
+			"  scaplab matrix --arch arm64",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.arch != runtime.GOARCH && f.modules == "" && !cmd.Flags().Changed("driver") {
+				f.driver = "ebpf" // no modules are built for it
+			}
 			o, closeConsole, err := f.options(cmd)
 			if err != nil {
 				return err
@@ -119,6 +133,7 @@ func newMatrixCmd() *cobra.Command {
 	f.kernelFlags(cmd)
 	f.selectFlags(cmd)
 	f.guestFlags(cmd)
+	f.archFlags(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
@@ -146,6 +161,10 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
 		return o, done, usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
 	}
+	f.arch = cmp.Or(f.arch, runtime.GOARCH)
+	if !slices.Contains(vmtest.Arches(), f.arch) {
+		return o, done, usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(vmtest.Arches(), " or ")))
+	}
 	for _, file := range []string{f.json, f.junit} {
 		if err := empty(file); err != nil {
 			return o, done, usage(err)
@@ -155,6 +174,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
 	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
 	o.Log, o.Progress = talk.say, talk.progress
+	var removeGuest func()
+	if o.Guest, removeGuest, err = f.guestProgram(cmd.Context()); err != nil {
+		return o, done, err
+	}
+	end := func() { talk.end(); removeGuest() }
 	switch f.console {
 	case "":
 	case "-":
@@ -162,12 +186,13 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	default:
 		file, err := os.Create(f.console)
 		if err != nil {
+			end()
 			return o, done, usage(err)
 		}
 		o.Console = file
-		return o, func() { talk.end(); file.Close() }, nil
+		return o, func() { end(); file.Close() }, nil
 	}
-	return o, talk.end, nil
+	return o, end, nil
 }
 
 func parseDrivers(s string) ([]string, error) {
@@ -265,7 +290,7 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	if err != nil {
 		return nil, nil, usage(err)
 	}
-	store := &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	store := &vmtest.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	kernels, gone, err := store.Resolve(cmd.Context(), wants)
 	if err != nil {
 		return nil, nil, environment(err)

@@ -37,6 +37,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"matrix --shard 3/2":                             "want i/n",
 		"matrix --accel turbo":                           "want auto, kvm or tcg",
 		"matrix -j -1":                                   "must be positive",
+		"matrix --arch sparc":                            `architecture "sparc": want amd64 or arm64`,
 		"matrix extra":                                   "unknown command",
 		"repro openat":                                   "want SYSCALL/CASE@KERNEL/DRIVER",
 		"repro openat/nosuchcase@6.12/ebpf":              "unknown case",
@@ -117,7 +118,7 @@ func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
 func TestKernelsListNeedsNoNetwork(t *testing.T) {
 	code, stdout, stderr := runHere(t, "kernels", "list")
 	require.Equal(t, exitFine, code, stderr)
-	require.Regexp(t, `(?m)^5\.10 \*  bullseye-security +- `, stdout)
+	require.Regexp(t, `(?m)^5\.10 \*  bullseye-security, bullseye +- `, stdout)
 
 	code, stdout, _ = runHere(t, "kernels", "list", "--json")
 	require.Equal(t, exitFine, code)

@@ -67,6 +67,7 @@ func newReproCmd() *cobra.Command {
 	}
 	f.mirrorFlags(cmd)
 	f.guestFlags(cmd)
+	f.archFlags(cmd)
 	return cmd
 }
 

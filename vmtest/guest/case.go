@@ -5,6 +5,8 @@ package guest
 import (
 	"runtime"
 	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 // Syscall is what the guest and the host must know of one entry of the table
@@ -15,7 +17,7 @@ type Syscall struct {
 	Params []Param        // of the C signature
 	Exit   uint16         // event codes; 0: none
 	Enter  uint16
-	Child  uint16   // clone family: code of the child's own event
+	Child  uint16   // clone family: code of the child's own event, see ChildCode
 	Extra  []uint16 // other codes the call may make, e.g. execveat's success arrives as execve
 	Fire   []string // tracepoints that must be selected too, e.g. sched_process_exec
 
@@ -31,6 +33,16 @@ type Syscall struct {
 	NeverSucceeds string
 
 	Cases []Case
+}
+
+// ChildCode is the code of the child's own event on an architecture. Only on amd64
+// does a new thread pass sys_exit, with the call's own event; elsewhere its event is
+// made at sched_process_fork, where the call is not known, and is always clone's.
+func (s *Syscall) ChildCode(arch string) uint16 {
+	if s.Child != 0 && arch != "amd64" {
+		return uint16(event.TypeCloneExit)
+	}
+	return s.Child
 }
 
 // Param is one parameter of a C signature.

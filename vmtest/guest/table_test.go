@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -60,4 +61,11 @@ func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	for name := range functions {
 		require.True(t, declared[name], "%s is not declared in helpers.yaml", name)
 	}
+}
+
+func TestAChildsEventIsTheCallsOnlyWhereItReturnsFromIt(t *testing.T) {
+	sc := FindSyscall("clone3")
+	require.Equal(t, uint16(event.TypeClone3Exit), sc.ChildCode("amd64"))
+	require.Equal(t, uint16(event.TypeCloneExit), sc.ChildCode("arm64"))
+	require.Zero(t, FindSyscall("openat").ChildCode("arm64"))
 }
