@@ -74,6 +74,12 @@ func TestCallsOf32BitTasks(t *testing.T) {
 	binary.LittleEndian.PutUint32(vector[4:], unix.SOCK_DGRAM|unix.SOCK_CLOEXEC)
 	binary.LittleEndian.PutUint32(vector[8:], 17)
 
+	for i, v := range []uint32{0, 0, address(m[256:]), 2, 0, 0, 0} { // struct msghdr
+		binary.LittleEndian.PutUint32(m[1024+4*i:], v)
+	}
+	binary.LittleEndian.PutUint32(m[1100:], 1000) // struct rlimit
+	binary.LittleEndian.PutUint32(m[1104:], ^uint32(0))
+
 	if r := int80(t, 20, 0, 0, 0, 0); r != int32(unix.Getpid()) {
 		t.Skipf("this kernel has no 32-bit calls: getpid gave %d", r)
 	}
@@ -89,9 +95,13 @@ func TestCallsOf32BitTasks(t *testing.T) {
 		{"writev, with iovecs of 8 bytes", 146, 0xffffffff, address(m[256:]), 2, event.TypeWritevExit,
 			[]string{"-9(EBADF)", "abcde", "-1(EPERM)", "5"}},
 		{"nanosleep, with a timespec of 8 bytes", 162, address(m[512:]), 0, 0, event.TypeNanosleepExit, []string{"0", "777"}},
+		{"sendmsg, with a header of 28 bytes", 370, 0xffffffff, address(m[1024:]), 0, event.TypeSendmsgExit,
+			[]string{"-9(EBADF)", "abcde", "-1(EPERM)", "5", "NULL"}},
+		{"setrlimit, with limits of 4 bytes", 75, 99, address(m[1100:]), 0, event.TypeSetrlimitExit,
+			[]string{"-22(EINVAL)", "1000", "-1", "RLIMIT_UNKNOWN"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"close", "open", "writev", "nanosleep"}}})
+			d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"close", "open", "writev", "nanosleep", "sendmsg", "setrlimit"}}})
 			events := captureWith(t, d, func() { int80(t, c.nr, c.bx, c.cx, c.dx, 0) })
 			require.Equal(t, c.want, params(only(t, events, c.event)))
 		})

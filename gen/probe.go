@@ -406,7 +406,7 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 	case "at_fdcwd":
 		v, ok := k.value(n.Args[0], wire{low: true})
 		return cut(v, 32, true), ok
-	case "user_u16", "user_u32", "user_s32", "user_u64", "user_timespec", "iov_size":
+	case "user_u16", "user_u32", "user_s32", "user_u64", "user_long", "user_rlim", "user_timespec", "iov_size":
 		return 0, known && first.badPtr
 	case "file_dev", "file_ino", "file_bits", "file_layer", "sock_ptr", "sock_peer", "sock_backlog", "sock_max_backlog", "sock_queue_pct":
 		return 0, known && !first.address && int32(first.num) < 0

@@ -39,12 +39,12 @@ static __always_inline int fill_recvmsg_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, io_done(f->ret));
 	if (f->ret > 0)
-		push_iov_data(f, user_u64(f->arg[1], 16), user_u64(f->arg[1], 24), f->ret, (s32)f->arg[0]);
+		push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), f->ret, (s32)f->arg[0]);
 	else
 		push_empty(f);
 	if (f->ret >= 0) {
-		push_sock_tuple_in(f, (s32)f->arg[0], user_u64(f->arg[1], 0));
-		push_user_buf(f, user_u64(f->arg[1], 32), user_u64(f->arg[1], 40));
+		push_sock_tuple_in(f, (s32)f->arg[0], user_long(f, f->arg[1], 0));
+		push_user_buf(f, user_long(f, f->arg[1], 4), user_long(f, f->arg[1], 5));
 	} else {
 		push_empty(f);
 		push_empty(f);

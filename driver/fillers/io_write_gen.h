@@ -31,11 +31,11 @@ static __always_inline int fill_sendto_exit(struct filler *f)
 static __always_inline int fill_sendmsg_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_iov_data(f, user_u64(f->arg[1], 16), user_u64(f->arg[1], 24), io_len(f->ret, -1), (s32)f->arg[0]);
+	push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), io_len(f->ret, -1), (s32)f->arg[0]);
 	push_s64(f, (s32)f->arg[0]);
-	push_u32(f, iov_size(f, user_u64(f->arg[1], 16), user_u64(f->arg[1], 24)));
+	push_u32(f, iov_size(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3)));
 	if (f->ret >= 0)
-		push_sock_tuple(f, (s32)f->arg[0], user_u64(f->arg[1], 0));
+		push_sock_tuple(f, (s32)f->arg[0], user_long(f, f->arg[1], 0));
 	else
 		push_empty(f);
 	return 0;

@@ -7,8 +7,8 @@
 static __always_inline int fill_getrlimit_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_s64(f, f->ret == 0 ? (s64)user_u64(f->arg[1], 0) : -1);
-	push_s64(f, f->ret == 0 ? (s64)user_u64(f->arg[1], 8) : -1);
+	push_s64(f, f->ret == 0 ? (s64)user_rlim(f, f->arg[1], 0) : -1);
+	push_s64(f, f->ret == 0 ? (s64)user_rlim(f, f->arg[1], 1) : -1);
 	push_u8(f, rlimit_resource((u32)f->arg[0]));
 	return 0;
 }
@@ -17,8 +17,8 @@ static __always_inline int fill_getrlimit_exit(struct filler *f)
 static __always_inline int fill_setrlimit_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_s64(f, user_u64(f->arg[1], 0));
-	push_s64(f, user_u64(f->arg[1], 8));
+	push_s64(f, user_rlim(f, f->arg[1], 0));
+	push_s64(f, user_rlim(f, f->arg[1], 1));
 	push_u8(f, rlimit_resource((u32)f->arg[0]));
 	return 0;
 }
@@ -46,7 +46,7 @@ static __always_inline int fill_ptrace_exit(struct filler *f)
 		case 2: /* PTRACE_PEEKTEXT */
 		case 3: /* PTRACE_PEEKDATA */
 		case 4: /* PTRACE_PEEKUSR */
-			push_dyn_u64(f, 0, user_u64(f->arg[3], 0));
+			push_dyn_u64(f, 0, user_long(f, f->arg[3], 0));
 			break;
 		case 8: /* PTRACE_CONT */
 		case 10: /* PTRACE_SINGLESTEP */

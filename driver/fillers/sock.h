@@ -271,7 +271,7 @@ static __always_inline u64 user_peer(struct filler *f)
 		return f->arg[4];
 	case EVT_SENDMSG_EXIT:
 	case EVT_RECVMSG_EXIT:
-		return f->ia32 ? user_u32(f->arg[1], 0) : user_u64(f->arg[1], 0);
+		return user_long(f, f->arg[1], 0);
 	}
 	return 0;
 }

@@ -18,6 +18,18 @@ DEFINE_USER(user_s32, s64, s32)
 DEFINE_USER(user_u64, u64, u64)
 #undef DEFINE_USER
 
+static __always_inline u64 user_long(struct filler *f, u64 ptr, u64 n)
+{
+	return f->ia32 ? user_u32(ptr, n * 4) : user_u64(ptr, n * 8);
+}
+
+static __always_inline u64 user_rlim(struct filler *f, u64 ptr, u64 n)
+{
+	u64 v = user_long(f, ptr, n);
+
+	return f->ia32 && v == (u32)-1 ? (u64)-1 : v;
+}
+
 struct user_times {
 	s64 sec, frac;
 };
@@ -174,18 +186,13 @@ static __always_inline void push_fdlist(struct filler *f, u64 fds, u64 n)
 
 #define ARGV_GATHER 16
 
-static __always_inline u64 argv_at(struct filler *f, u64 argv, u32 i)
-{
-	return f->ia32 ? user_u32(argv, i * 4) : user_u64(argv, i * 8);
-}
-
 /* Strings first.. of the vector with their NULs, at most room bytes together. */
 static __always_inline void gather_argv(struct filler *f, u64 argv, u32 first, u32 room)
 {
 	u32 start = f->off;
 
 	for (u32 i = first; i < ARGV_GATHER; i++) {
-		u64 str = argv_at(f, argv, i);
+		u64 str = user_long(f, argv, i);
 
 		if (!str || f->off - start >= room || !append_user_str(f, str, STRING_MAX))
 			break;
@@ -201,7 +208,7 @@ static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u
 
 static __always_inline void push_user_argv0(struct filler *f, u64 argv)
 {
-	u64 str = argv_at(f, argv, 0);
+	u64 str = user_long(f, argv, 0);
 	u32 start = f->off;
 
 	if (!str || !append_user_str(f, str, STRING_MAX))
