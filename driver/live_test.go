@@ -242,6 +242,27 @@ func types(events []event.Event) (out []event.Type) {
 	return out
 }
 
+// The kernel looks at the low half of a command only.
+func TestDroppingModeKnowsCommandsByTheirLowHalf(t *testing.T) {
+	events := capture(t, Options{
+		Select:   Selection{Syscalls: []string{"fcntl"}},
+		Settings: Settings{Dropping: true, SamplingRatio: 1},
+	}, func() {
+		unix.RawSyscall(unix.SYS_FCNTL, 0, 1<<32|unix.F_GETFD, 0)
+		unix.RawSyscall(unix.SYS_FCNTL, ^uintptr(0), 1<<32|unix.F_SETFD, 0)
+	})
+	require.Equal(t, []event.Type{event.TypeFcntlExit}, types(events))
+	require.NotZero(t, events[0].Param(0)[0], "that of the bad descriptor")
+}
+
+func TestOptionOfNegativeLengthIsEmpty(t *testing.T) {
+	buf := make([]byte, 70000)
+	e := only(t, capture(t, Options{Select: Selection{Syscalls: []string{"setsockopt"}}}, func() {
+		unix.RawSyscall6(unix.SYS_SETSOCKOPT, ^uintptr(0), unix.SOL_IP, unix.IP_TTL, uintptr(unsafe.Pointer(&buf[0])), ^uintptr(0), 0)
+	}), event.TypeSetsockoptExit)
+	require.Equal(t, []byte{0}, e.Param(4), "the kind of value, and none of the bytes behind the pointer")
+}
+
 // In dropping mode the events of the first 1/ratio of every second of the
 // clock are left, and events tell where the gaps are.
 func TestDroppingModeSamples(t *testing.T) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What the fillers ask of kernel structures whose layout or access depends on
- * the kernel: the module answers the same questions in kmod/compat.h.
+ * the kernel: the module answers the same questions in kmod/kernel.h.
  */
 #ifndef SCAP_BPF_KERNEL_H
 #define SCAP_BPF_KERNEL_H

@@ -165,7 +165,7 @@ static __always_inline bool sampled_out(u8 in)
 #define F_DUPFD_CLOEXEC 1030
 
 /* What only dropping mode and drop_failed take away. */
-static __always_inline bool filtered_out(u8 in, s64 ret, u64 arg1)
+static __always_inline bool filtered_out(u8 in, s64 ret, u32 arg1)
 {
 	if (settings.dropping) {
 		if ((in & INTEREST_FAILURE) && ret < 0)

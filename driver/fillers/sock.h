@@ -427,7 +427,7 @@ static __always_inline void push_sockopt_val(struct filler *f, s32 level, s32 na
 			return;
 		}
 	}
-	push_dyn_user_buf(f, SOCKOPT_DYN_BYTES, ptr, len);
+	push_dyn_user_buf(f, SOCKOPT_DYN_BYTES, ptr, (s32)len > 0 ? len : 0);
 }
 
 #endif
