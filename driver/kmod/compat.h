@@ -13,10 +13,6 @@
 
 #include <probed.h>
 
-#ifndef SCAPLAB_VERSION
-#define SCAPLAB_VERSION "0.1.0"
-#endif
-
 static inline struct class *scap_class_create(const char *name)
 {
 #ifdef HAVE_CLASS_CREATE_NAME /* 1aaba11da9aa, 6.4 */

@@ -74,6 +74,7 @@ type Inputs struct {
 	Tree     string           `json:"tree_sha256,omitempty"` // of what tells a tree given in place of packages from others
 	Compiler string           `json:"compiler"`
 	Tools    string           `json:"tools_sha256"` // of the list of the tool packages
+	Version  string           `json:"version"`      // that the module gives of itself
 	Recipe   int              `json:"recipe"`       // of this package
 }
 
@@ -164,7 +165,7 @@ func (b *Builder) Build(ctx context.Context, k vmtest.Kernel) (*Module, error) {
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
-	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Recipe: recipe}
+	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: Version, Recipe: recipe}
 	var err error
 	if b.Tree == "" {
 		if in.Headers, err = b.Store.Headers(ctx, k); err != nil {

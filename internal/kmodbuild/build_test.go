@@ -23,7 +23,7 @@ import (
 )
 
 func TestEveryInputIsInTheKey(t *testing.T) {
-	full := Inputs{Release: "r", Source: "s", Headers: []vmtest.Package{{Name: "n", Version: "v", SHA256: "h"}}, Tree: "t", Compiler: "c", Tools: "o", Recipe: 1}
+	full := Inputs{Release: "r", Source: "s", Headers: []vmtest.Package{{Name: "n", Version: "v", SHA256: "h"}}, Tree: "t", Compiler: "c", Tools: "o", Version: "1", Recipe: 1}
 	want, err := full.key()
 	require.NoError(t, err)
 	again, err := full.key()
