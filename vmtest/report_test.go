@@ -298,3 +298,9 @@ func TestALongCaseIsNoHang(t *testing.T) {
 	require.NoError(t, o.setDefaults())
 	require.Greater(t, o.Silence, o.CaseLimit)
 }
+
+func TestThereIsAMachineForEachProcessor(t *testing.T) {
+	o := Options{Cache: t.TempDir()}
+	require.NoError(t, o.setDefaults())
+	require.Equal(t, min(runtime.GOMAXPROCS(0), 8), o.Jobs)
+}

@@ -36,7 +36,7 @@ type Options struct {
 	Shard   Shard
 
 	Guest    string // static program to be init, for the kernels' architecture; "" is this one
-	Jobs     int    // machines at a time; 0 is 2
+	Jobs     int    // machines at a time; 0 is one for each processor, 8 at most
 	MemoryMB int    // of a machine; 0 is 768
 	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
 
@@ -89,14 +89,14 @@ func (s Shard) part(n int) (from, to int) {
 }
 
 const (
-	defaultJobs      = 2 // each is bound by the processor, and host and guests share it
+	mostJobs         = 8 // there are not many more pieces of work, and each takes memory
 	defaultMemoryMB  = 768
 	defaultBootLimit = 5 * time.Minute
 	defaultSilence   = 3 * time.Minute
 )
 
 func (o *Options) setDefaults() error {
-	o.Jobs = cmp.Or(o.Jobs, defaultJobs)
+	o.Jobs = cmp.Or(o.Jobs, min(runtime.GOMAXPROCS(0), mostJobs)) // each is bound by a processor
 	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
 	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
 	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest says nothing while a case runs

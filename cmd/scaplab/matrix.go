@@ -65,7 +65,7 @@ func (f *runFlags) mirrorFlags(cmd *cobra.Command) {
 
 // guestFlags adds the flags that say how machines are run.
 func (f *runFlags) guestFlags(cmd *cobra.Command) {
-	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 2, "machines at a time")
+	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 0, "machines at a time; 0 is one for each processor, 8 at most")
 	cmd.Flags().IntVar(&f.memory, "memory", 768, "memory of a machine in MB")
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "auto, kvm or tcg; auto tries whether KVM really runs a guest")
 	cmd.Flags().BoolVar(&f.noSnaps, "no-snapshots", false, "boot every machine instead of restoring its saved state")
@@ -103,7 +103,9 @@ func newMatrixCmd() *cobra.Command {
 			"of its own (ebpf=kmod, the column \"equal\"). A kernel without headers has no module;\n" +
 			"its cells of the kmod driver are skipped and say so.\n\n" +
 			"It prints syscall x kernel with the number of cases that passed, what was skipped\n" +
-			"and why, and for each failure the command that replays it.\n\n" +
+			"and why, and for each failure the command that replays it. The exit status is 0 when\n" +
+			"all is fine, 1 when a case failed, 2 for wrong use, and 3 when this machine or its\n" +
+			"network lacked something that was to be run.\n\n" +
 			"Kernels are fetched from the Debian archive that apt is set up for, checked\n" +
 			"against its keys and kept. No privilege is needed.",
 		Example: "  scaplab matrix\n" +

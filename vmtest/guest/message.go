@@ -99,7 +99,7 @@ type RunRequest struct {
 	Cases   []string      `json:"cases"`             // IDs
 	Driver  string        `json:"driver"`            // ebpf, kmod or a pair; "": no capture, facts only
 	Snaplen int           `json:"snaplen,omitempty"` // default for cases that name none
-	Timeout time.Duration `json:"timeout,omitempty"` // of one case, default 10 s
+	Timeout time.Duration `json:"timeout,omitempty"` // of one case, default 30 s
 	Unsafe  bool          `json:"unsafe,omitempty"`  // run cases that change the machine, too
 	// Absent lists syscalls that this kernel should lack: the call runs
 	// with zero arguments, its cases do not.
