@@ -22,6 +22,9 @@ var (
 func Complaint(log string) string {
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(stampRE.ReplaceAllString(line, ""))
+		if strings.HasPrefix(line, guest.CaseLine) {
+			continue // a case may be called anything
+		}
 		if bugRE.MatchString(line) || stallRE.MatchString(line) || strings.Contains(line, "Call Trace") {
 			return line
 		}

@@ -304,3 +304,8 @@ func TestThereIsAMachineForEachProcessor(t *testing.T) {
 	require.NoError(t, o.setDefaults())
 	require.Equal(t, min(runtime.GOMAXPROCS(0), 8), o.Jobs)
 }
+
+func TestTheNameOfACaseIsNoComplaint(t *testing.T) {
+	require.Empty(t, Complaint("[    1.2] "+guest.CaseLine+"prctl/BUG: of old\nall is well\n"))
+	require.Equal(t, "BUG: scheduling while atomic", Complaint("[    1.2] BUG: scheduling while atomic\n"))
+}
