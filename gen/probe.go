@@ -63,6 +63,7 @@ type probeArg struct {
 	num     int64             // what the register holds, unless it is an address
 	by      map[string]uint64 // where that differs, by GOARCH
 	badPtr  bool              // nothing can be read there
+	oneByte bool              // nothing can be read behind the first byte, which is no 0
 	address bool              // an address the guest knows, by the name in text
 }
 
@@ -71,6 +72,7 @@ func numArg(v int64) probeArg { return probeArg{text: fmt.Sprint(v), num: v} }
 var (
 	nullArg = probeArg{text: "NULL", badPtr: true}
 	badAddr = probeArg{text: "$bad", badPtr: true, address: true}
+	endAddr = probeArg{text: "$end", oneByte: true, address: true}
 )
 
 func (a probeArg) on(arch string) int64 {
@@ -131,6 +133,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	}
 	if len(ptrs) > 0 {
 		add("unmapped memory", floor(badAddr))
+		add("end of a page", floor(endAddr)) // where half of a value or string can be read
 	}
 	if guarded && notZero[s.Name] == "" {
 		for _, i := range ints {
@@ -259,8 +262,8 @@ func (k *knower) want(p *tables.Param) string {
 	case isName(from, "empty"):
 		return "empty"
 	case isString(p.Type), p.Type == "bytebuf", p.Type == "sockaddr":
-		// NULL and unmapped memory give no bytes, however many were asked for.
-		if a, ok := k.arg(from); ok && a.badPtr {
+		// NULL and unmapped memory give no bytes, however many were asked for, nor does a string without an end.
+		if a, ok := k.arg(from); ok && (a.badPtr || a.oneByte && isString(p.Type)) {
 			return "empty"
 		}
 		return "any"
@@ -407,7 +410,7 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 		v, ok := k.value(n.Args[0], wire{low: true})
 		return cut(v, 32, true), ok
 	case "user_u16", "user_u32", "user_s32", "user_u64", "user_long", "user_rlim", "user_timespec", "iov_size":
-		return 0, known && first.badPtr
+		return 0, known && (first.badPtr || first.oneByte)
 	case "file_dev", "file_ino", "file_bits", "file_layer", "sock_ptr", "sock_peer", "sock_backlog", "sock_max_backlog", "sock_queue_pct":
 		return 0, known && !first.address && int32(first.num) < 0
 	case "high_bits":

@@ -317,6 +317,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "capset($end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"cap_inheritable", "any"}, {"cap_permitted", "any"}, {"cap_effective", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe data all ones",
 				Call:      "capset($bad, -1)",
 				Want:      []Binding{{"res", "$ret"}, {"cap_inheritable", "any"}, {"cap_permitted", "any"}, {"cap_effective", "any"}},
@@ -364,6 +370,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "getrlimit(0, $bad)",
+				Want:      []Binding{{"res", "$ret"}, {"cur", "any"}, {"max", "any"}, {"resource", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "getrlimit(0, $end)",
 				Want:      []Binding{{"res", "$ret"}, {"cur", "any"}, {"max", "any"}, {"resource", "0"}},
 				Generated: true,
 			},
@@ -513,6 +525,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "setrlimit(0, $end)",
+				Want:      []Binding{{"res", "$ret"}, {"cur", "0"}, {"max", "0"}, {"resource", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe resource all ones",
 				Call:      "setrlimit(4294967295, $bad)",
 				Want:      []Binding{{"res", "$ret"}, {"cur", "0"}, {"max", "0"}, {"resource", "255"}},
@@ -652,6 +670,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "prlimit64(0, 0, $bad, $bad)",
+				Want:      []Binding{{"res", "$ret"}, {"newcur", "0"}, {"newmax", "0"}, {"oldcur", "any"}, {"oldmax", "any"}, {"pid", "0"}, {"resource", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "prlimit64(0, 0, $end, $end)",
 				Want:      []Binding{{"res", "$ret"}, {"newcur", "0"}, {"newmax", "0"}, {"oldcur", "any"}, {"oldmax", "any"}, {"pid", "0"}, {"resource", "0"}},
 				Generated: true,
 			},
@@ -962,6 +986,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "openat(-1, $end, 0, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe flags all ones",
 				Call:      "openat(-1, $bad, -1, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}},
@@ -1038,6 +1068,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "open($end, 0, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe flags all ones",
 				Call:      "open($bad, -1, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}},
@@ -1108,6 +1144,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "openat2(-1, $end, $end, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"resolve", "0"}, {"dev", "any"}, {"ino", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe size all ones",
 				Call:      "openat2(-1, $bad, $bad, -1)",
 				Want:      []Binding{{"fd", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "any"}, {"mode", "any"}, {"resolve", "0"}, {"dev", "any"}, {"ino", "any"}},
@@ -1150,6 +1192,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "creat($bad, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}, {"creat_flags", "any"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "creat($end, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"mode", "any"}, {"dev", "any"}, {"ino", "any"}, {"creat_flags", "any"}},
 				Generated: true,
 			},
@@ -1201,6 +1249,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"oldpath", "empty"}, {"newpath", "empty"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "rename($end, $end)",
+				Want:      []Binding{{"res", "$ret"}, {"oldpath", "empty"}, {"newpath", "empty"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -1236,6 +1290,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "renameat2(-1, $bad, -1, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"olddirfd", "-1"}, {"oldpath", "empty"}, {"newdirfd", "-1"}, {"newpath", "empty"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "renameat2(-1, $end, -1, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"olddirfd", "-1"}, {"oldpath", "empty"}, {"newdirfd", "-1"}, {"newpath", "empty"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -1318,6 +1378,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "unlink($end)",
+				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -1348,6 +1414,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "unlinkat(-1, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "unlinkat(-1, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"name", "empty"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -1404,6 +1476,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "linkat(-1, $bad, -1, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"olddir", "-1"}, {"oldpath", "empty"}, {"newdir", "-1"}, {"newpath", "empty"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "linkat(-1, $end, -1, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"olddir", "-1"}, {"oldpath", "empty"}, {"newdir", "-1"}, {"newpath", "empty"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -1470,6 +1548,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"target", "empty"}, {"linkdirfd", "-1"}, {"linkpath", "empty"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "symlinkat($end, -1, $end)",
+				Want:      []Binding{{"res", "$ret"}, {"target", "empty"}, {"linkdirfd", "-1"}, {"linkpath", "empty"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -1499,6 +1583,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "mkdir($bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}, {"mode", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "mkdir($end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}, {"mode", "0"}},
 				Generated: true,
 			},
@@ -1548,6 +1638,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "mkdirat(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"path", "empty"}, {"mode", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe mode all ones",
 				Call:      "mkdirat(-1, $bad, 65535)",
 				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"path", "empty"}, {"mode", "65535"}},
@@ -1591,6 +1687,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "rmdir($end)",
+				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -1620,6 +1722,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "chdir($bad)",
+				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "chdir($end)",
 				Want:      []Binding{{"res", "$ret"}, {"path", "empty"}},
 				Generated: true,
 			},
@@ -1677,6 +1785,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "chmod($bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"filename", "empty"}, {"mode", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "chmod($end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"filename", "empty"}, {"mode", "0"}},
 				Generated: true,
 			},
@@ -1793,6 +1907,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "fchmodat(-1, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"filename", "empty"}, {"mode", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "fchmodat(-1, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"dirfd", "-1"}, {"filename", "empty"}, {"mode", "0"}},
 				Generated: true,
 			},
@@ -2078,6 +2198,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "mount($end, $end, $end, 0, $end)",
+				Want:      []Binding{{"res", "$ret"}, {"dev", "empty"}, {"dir", "empty"}, {"type", "empty"}, {"flags", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe flags all ones",
 				Call:      "mount($bad, $bad, $bad, -1, $bad)",
 				Want:      []Binding{{"res", "$ret"}, {"dev", "empty"}, {"dir", "empty"}, {"type", "empty"}, {"flags", "any"}},
@@ -2122,6 +2248,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"name", "empty"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "umount($end)",
+				Want:      []Binding{{"res", "$ret"}, {"name", "empty"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -2157,6 +2289,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "umount2($bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"name", "empty"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "umount2($end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"name", "empty"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -2777,6 +2915,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"ino", "any"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "pipe($end)",
+				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"ino", "any"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -2808,6 +2952,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "pipe2($bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"ino", "any"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "pipe2($end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"ino", "any"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -2943,6 +3093,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "memfd_create($bad, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "memfd_create($end, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"name", "empty"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -3121,6 +3277,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "signalfd4(-1, $end, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"flags", "0"}, {"fd", "-1"}, {"mask", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe sizemask all ones",
 				Call:      "signalfd4(-1, $bad, -1, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"flags", "0"}, {"fd", "-1"}, {"mask", "0"}},
@@ -3193,6 +3355,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "bpf(0, $bad, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"cmd", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "bpf(0, $end, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"cmd", "0"}},
 				Generated: true,
 			},
@@ -3486,6 +3654,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "poll($end, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"fds", "any"}, {"timeout", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe nfds all ones",
 				Call:      "poll($bad, 4294967295, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"fds", "any"}, {"timeout", "0"}},
@@ -3531,6 +3705,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"res", "$ret"}, {"fds", "any"}, {"timeout", "0"}, {"sigmask", "0"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "ppoll($end, 0, $end, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"fds", "any"}, {"timeout", "0"}, {"sigmask", "0"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -3565,6 +3745,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "nanosleep($bad, $bad)",
+				Want:      []Binding{{"res", "$ret"}, {"interval", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "nanosleep($end, $end)",
 				Want:      []Binding{{"res", "$ret"}, {"interval", "0"}},
 				Generated: true,
 			},
@@ -3625,6 +3811,12 @@ var Syscalls = []Syscall{
 				Name:      "probe unmapped memory",
 				Call:      "write(-1, $bad, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "empty"}, {"fd", "-1"}, {"size", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "write(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}},
 				Generated: true,
 			},
 			{
@@ -3705,6 +3897,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "read(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe count all ones",
 				Call:      "read(-1, $bad, -1)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "4294967295"}},
@@ -3745,6 +3943,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "pread64(-1, $bad, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}, {"pos", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "pread64(-1, $end, 0, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}, {"pos", "0"}},
 				Generated: true,
 			},
@@ -3802,6 +4006,12 @@ var Syscalls = []Syscall{
 				Name:      "probe unmapped memory",
 				Call:      "pwrite64(-1, $bad, 0, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "empty"}, {"fd", "-1"}, {"size", "0"}, {"pos", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "pwrite64(-1, $end, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}, {"pos", "0"}},
 				Generated: true,
 			},
 			{
@@ -3871,6 +4081,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "readv(0, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"fd", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "readv(0, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"fd", "0"}},
 				Generated: true,
 			},
@@ -3945,6 +4161,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "writev(0, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "0"}, {"size", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe fd all ones",
 				Call:      "writev(-1, $bad, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}},
@@ -3998,6 +4220,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "preadv(0, $bad, 0, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"fd", "0"}, {"pos", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "preadv(0, $end, 0, 0, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"fd", "0"}, {"pos", "0"}},
 				Generated: true,
 			},
@@ -4079,6 +4307,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "pwritev(0, $bad, 0, 0, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "0"}, {"size", "0"}, {"pos", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "pwritev(0, $end, 0, 0, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "0"}, {"size", "0"}, {"pos", "0"}},
 				Generated: true,
 			},
@@ -4196,6 +4430,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "connect(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"tuple", "any"}, {"fd", "-1"}, {"addr", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe addrlen all ones",
 				Call:      "connect(-1, $bad, -1)",
 				Want:      []Binding{{"res", "$ret"}, {"tuple", "any"}, {"fd", "-1"}, {"addr", "empty"}},
@@ -4291,6 +4531,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "socketpair(0, 0, 0, $bad)",
+				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"source", "any"}, {"peer", "any"}, {"domain", "0"}, {"type", "0"}, {"proto", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "socketpair(0, 0, 0, $end)",
 				Want:      []Binding{{"res", "$ret"}, {"fd1", "any"}, {"fd2", "any"}, {"source", "any"}, {"peer", "any"}, {"domain", "0"}, {"type", "0"}, {"proto", "0"}},
 				Generated: true,
 			},
@@ -4647,6 +4893,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "bind(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"addr", "any"}, {"fd", "-1"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe addrlen all ones",
 				Call:      "bind(-1, $bad, -1)",
 				Want:      []Binding{{"res", "$ret"}, {"addr", "empty"}, {"fd", "-1"}},
@@ -4765,6 +5017,12 @@ var Syscalls = []Syscall{
 				Want:      []Binding{{"fd", "$ret"}, {"tuple", "any"}, {"queuepct", "0"}, {"queuelen", "0"}, {"queuemax", "0"}},
 				Generated: true,
 			},
+			{
+				Name:      "probe end of a page",
+				Call:      "accept(-1, $end, $end)",
+				Want:      []Binding{{"fd", "$ret"}, {"tuple", "any"}, {"queuepct", "0"}, {"queuelen", "0"}, {"queuemax", "0"}},
+				Generated: true,
+			},
 		},
 	},
 	{
@@ -4795,6 +5053,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "accept4(-1, $bad, $bad, 0)",
+				Want:      []Binding{{"fd", "$ret"}, {"tuple", "any"}, {"queuepct", "0"}, {"queuelen", "0"}, {"queuemax", "0"}, {"flags", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "accept4(-1, $end, $end, 0)",
 				Want:      []Binding{{"fd", "$ret"}, {"tuple", "any"}, {"queuepct", "0"}, {"queuelen", "0"}, {"queuemax", "0"}, {"flags", "0"}},
 				Generated: true,
 			},
@@ -4952,6 +5216,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "getsockopt(-1, 0, 0, $bad, $bad)",
+				Want:      []Binding{{"res", "$ret"}, {"fd", "-1"}, {"level", "0"}, {"optname", "any"}, {"val", "any"}, {"optlen", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "getsockopt(-1, 0, 0, $end, $end)",
 				Want:      []Binding{{"res", "$ret"}, {"fd", "-1"}, {"level", "0"}, {"optname", "any"}, {"val", "any"}, {"optlen", "0"}},
 				Generated: true,
 			},
@@ -5387,6 +5657,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "setsockopt(-1, 0, 0, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"fd", "-1"}, {"level", "0"}, {"optname", "any"}, {"val", "any"}, {"optlen", "0"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "setsockopt(-1, 0, 0, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"fd", "-1"}, {"level", "0"}, {"optname", "any"}, {"val", "any"}, {"optlen", "0"}},
 				Generated: true,
 			},
@@ -5847,6 +6123,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "sendto(-1, $end, 0, 0, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "0"}, {"tuple", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe len all ones",
 				Call:      "sendto(-1, $bad, -1, 0, $bad, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "empty"}, {"fd", "-1"}, {"size", "4294967295"}, {"tuple", "any"}},
@@ -5942,6 +6224,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "recvfrom(-1, $end, 0, 0, $end, $end)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"tuple", "any"}, {"fd", "-1"}, {"size", "0"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe len all ones",
 				Call:      "recvfrom(-1, $bad, -1, 0, $bad, $bad)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"tuple", "any"}, {"fd", "-1"}, {"size", "4294967295"}},
@@ -6012,6 +6300,12 @@ var Syscalls = []Syscall{
 				Generated: true,
 			},
 			{
+				Name:      "probe end of a page",
+				Call:      "sendmsg(-1, $end, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "any"}, {"tuple", "any"}},
+				Generated: true,
+			},
+			{
 				Name:      "probe flags all ones",
 				Call:      "sendmsg(-1, $bad, 4294967295)",
 				Want:      []Binding{{"res", "$ret"}, {"data", "any"}, {"fd", "-1"}, {"size", "any"}, {"tuple", "any"}},
@@ -6061,6 +6355,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "recvmsg(-1, $bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"tuple", "any"}, {"msgcontrol", "any"}, {"fd", "-1"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "recvmsg(-1, $end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"size", "any"}, {"data", "any"}, {"tuple", "any"}, {"msgcontrol", "any"}, {"fd", "-1"}},
 				Generated: true,
 			},
@@ -6505,6 +6805,12 @@ var Syscalls = []Syscall{
 			{
 				Name:      "probe unmapped memory",
 				Call:      "clone3($bad, 0)",
+				Want:      []Binding{{"res", "$ret"}, {"exe", "any"}, {"args", "any"}, {"tid", "any"}, {"pid", "any"}, {"ptid", "any"}, {"cwd", "empty"}, {"fdlimit", "any"}, {"pgft_maj", "any"}, {"pgft_min", "any"}, {"vm_size", "any"}, {"vm_rss", "any"}, {"vm_swap", "any"}, {"comm", "any"}, {"cgroups", "any"}, {"flags", "any"}, {"uid", "any"}, {"gid", "any"}, {"vtid", "any"}, {"vpid", "any"}, {"pidns_init_start_ts", "any"}},
+				Generated: true,
+			},
+			{
+				Name:      "probe end of a page",
+				Call:      "clone3($end, 0)",
 				Want:      []Binding{{"res", "$ret"}, {"exe", "any"}, {"args", "any"}, {"tid", "any"}, {"pid", "any"}, {"ptid", "any"}, {"cwd", "empty"}, {"fdlimit", "any"}, {"pgft_maj", "any"}, {"pgft_min", "any"}, {"vm_size", "any"}, {"vm_rss", "any"}, {"vm_swap", "any"}, {"comm", "any"}, {"cgroups", "any"}, {"flags", "any"}, {"uid", "any"}, {"gid", "any"}, {"vtid", "any"}, {"vpid", "any"}, {"pidns_init_start_ts", "any"}},
 				Generated: true,
 			},
