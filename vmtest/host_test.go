@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -127,4 +128,21 @@ func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
 	require.ErrorAs(t, err, &env)
 	require.ErrorContains(t, err, "no eBPF programs can be loaded here: user ")
 	require.ErrorContains(t, err, "sudo")
+}
+
+func TestAGuestProcessThatIsKilledLeavesNothing(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	l := &processLauncher{program: exe, env: guest.Environ(), limit: time.Minute}
+	s, err := l.launch(t.Context())
+	require.NoError(t, err)
+	made, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	require.NotEmpty(t, made, "it has its files there")
+	s.finish() // nobody has told it to quit
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }

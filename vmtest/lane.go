@@ -86,6 +86,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		if l.hello == nil {
 			l.welcome(s)
 			if len(l.pending)+len(l.absent) == 0 {
+				_ = s.send(guest.KindQuit, struct{}{})
 				s.finish()
 				return nil
 			}

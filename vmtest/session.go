@@ -197,14 +197,24 @@ func (l *processLauncher) launch(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	defer logW.Close()
+	// Its files are here, since one that has to be killed leaves them.
+	dir, err := os.MkdirTemp("", "scaplab-host")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // cases may become another user
+	}
+	if err != nil {
+		ours.Close()
+		logR.Close()
+		return nil, err
+	}
 	cmd := exec.Command(l.program, l.args...)
-	cmd.Env = l.env
+	cmd.Env = append(slices.Clone(l.env), "TMPDIR="+dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, logW
 	p, err := startProcess(cmd)
 	if err != nil {
 		ours.Close()
 		logR.Close()
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	conn := wire.NewConn(ours)
 	said := readConsole(logR, l.log)
@@ -231,6 +241,7 @@ func (l *processLauncher) launch(ctx context.Context) (*session, error) {
 			close(stop)
 			ours.Close()
 			logR.Close()
+			_ = os.RemoveAll(dir) // what a case mounted there is busy
 			return how
 		},
 	}
