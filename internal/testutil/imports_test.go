@@ -173,7 +173,7 @@ func TestWhatNeedsNoKernelBuildsEverywhere(t *testing.T) {
 			pkgs = append(pkgs, "./"+pkg)
 		}
 	}
-	for _, target := range []string{"windows/amd64", "darwin/arm64", "freebsd/amd64", "linux/s390x", "linux/riscv64"} {
+	for _, target := range []string{"windows/amd64", "darwin/arm64", "freebsd/amd64", "linux/s390x", "linux/riscv64", "linux/386"} {
 		goos, goarch, _ := strings.Cut(target, "/")
 		t.Run(target, func(t *testing.T) {
 			args := append([]string{"build"}, pkgs...)

@@ -31,7 +31,7 @@ func s64(v int64) []byte  { return u64(uint64(v)) }
 // The worked example of the capture file's description: unlink of "/x" that
 // failed with ENOENT.
 func unlinkEvent(tb testing.TB) []byte {
-	return mustBuild(tb, 301, 0x1122334455667788, 0x0102, s64(-2), []byte("/x\x00"))
+	return mustBuild(tb, 301, uint64(0x1122334455667788), 0x0102, s64(-2), []byte("/x\x00"))
 }
 
 func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
@@ -45,7 +45,7 @@ func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
 	var ev Event
 	require.NoError(t, ev.Reset(append(slices.Clone(raw), 0xaa, 0xbb), 3))
 	require.Equal(t, raw, ev.Bytes())
-	require.EqualValues(t, 0x1122334455667788, ev.Timestamp())
+	require.Equal(t, uint64(0x1122334455667788), ev.Timestamp())
 	require.EqualValues(t, 0x0102, ev.TID())
 	require.EqualValues(t, 301, ev.Type())
 	require.Equal(t, 3, ev.CPU())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/klauspost/compress/flate"
@@ -41,7 +42,7 @@ type Counts struct {
 	Corrupt       uint64 `json:"corrupt"`        // left out: events that contradict themselves
 	Unconverted   uint64 `json:"unconverted"`    // no rule says how to convert it: exit events are delivered as they are, enter events left out
 	BadRecords    uint64 `json:"bad_records"`    // left out: records of users, processes, fds, interfaces
-	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type
+	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type, or too large for a system of 32 bits
 	Compressed    bool   `json:"compressed"`
 	OtherOrder    bool   `json:"other_order"` // the capture has the other byte order
 	Minor         uint16 `json:"minor"`
@@ -326,7 +327,7 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 		return false, true, nil
 	}
 	large := t == eventLarge || t == eventFlgLarge
-	if size < minEventBlock || size&3 != 0 || !large && size > maxSmallBlock+8 {
+	if size < minEventBlock || size&3 != 0 || !large && size > maxSmallBlock+8 || tooLarge(size) {
 		if ok, err := r.badLength(t, size, first); !ok {
 			return false, false, err
 		}
@@ -371,6 +372,9 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 	}
 	return true, false, nil
 }
+
+// tooLarge tells that a system of 32 bits cannot hold a block of that size.
+func tooLarge(size uint32) bool { return uint64(size) > math.MaxInt/2 }
 
 // badLength passes over an event block whose length is possible as a frame but
 // not for such a block, when it is.
@@ -517,7 +521,7 @@ func (r *Reader) readMeta(t, size uint32) error {
 	if size < blockOverhead || size&3 != 0 {
 		return r.fail(fmt.Sprintf("%s of %d bytes", blockName(t), size), ErrCorrupt)
 	}
-	if blockNames[t] == "" {
+	if blockNames[t] == "" || tooLarge(size) {
 		r.counts.SkippedBlocks++
 		return r.skip(t, size)
 	}

@@ -17,13 +17,13 @@ type EventWriter interface {
 // each in the file, always the same for the same n. Benchmarks read it.
 func Synthesize(w EventWriter, n int) error {
 	const (
-		start   = 1_700_000_000_000_000_000
+		start   = uint64(1_700_000_000_000_000_000)
 		threads = 64
 	)
 	var b event.Builder
 	data := make([]byte, 64)
 	for i := range n {
-		ts := uint64(start + 700*i)
+		ts := start + 700*uint64(i)
 		// A linear congruential sequence: no package, same everywhere.
 		seed := uint32(i)*1664525 + 1013904223
 		seed ^= seed >> 15
