@@ -23,6 +23,7 @@ import (
 
 // Scan takes the state of the system. Processes that vanish while they are read
 // are left out, or have what was read until then; what may not be read is empty.
+// The error wraps [fs.ErrNotExist] when there is no /proc, or nothing in it.
 // It takes about 0.3 ms of processor time per process with 20 open files.
 func Scan(opts Options) (*State, error) {
 	s, err := newScanner(opts)
@@ -39,6 +40,9 @@ func Scan(opts Options) (*State, error) {
 	pids, err := s.pids()
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", s.procPath, err)
+	}
+	if len(pids) == 0 {
+		return nil, fmt.Errorf("scan %s: no process is there (is proc mounted?): %w", s.procPath, fs.ErrNotExist)
 	}
 	state.Threads = s.threads(pids)
 	pidnsStarts(state.Threads)

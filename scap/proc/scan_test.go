@@ -195,6 +195,11 @@ func TestAnotherRootIsRead(t *testing.T) {
 	none, err := Scan(Options{Root: root, NoFDs: true})
 	require.NoError(t, err)
 	require.Empty(t, none.Threads[0].FDs)
+	empty := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(empty, "proc"), 0o755))
+	_, err = Scan(Options{Root: empty})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "is proc mounted?")
 	_, err = Scan(Options{Root: filepath.Join(root, "none")})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
