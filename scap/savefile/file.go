@@ -236,13 +236,13 @@ func (f *File) rotate(ev *event.Event) error {
 	return f.open(state)
 }
 
-// failed names the file and takes away what was written of the last block.
+// failed names the file and takes away what was written of the last block or member.
 func (f *File) failed(err error) error {
 	if err == nil || errors.Is(err, event.ErrTooLarge) || errors.Is(err, event.ErrTruncated) {
 		return err
 	}
-	if f.w.gz == nil && f.path != "-" {
-		_ = f.f.Truncate(f.w.size) // what counts is the first failure
+	if n, ok := f.w.whole(); ok && f.path != "-" {
+		_ = f.f.Truncate(n) // what counts is the first failure
 	}
 	return fmt.Errorf("%s: %w", f.name, err)
 }

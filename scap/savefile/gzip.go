@@ -30,6 +30,7 @@ type parallelGzip struct {
 	free    sync.Pool
 	done    chan struct{}
 	written atomic.Int64
+	whole   atomic.Int64 // of written, without what was written of a member that failed
 
 	mu  sync.Mutex
 	err error
@@ -99,6 +100,9 @@ func (z *parallelGzip) drain() {
 			var n int
 			n, err = z.out.Write(m.out.Bytes())
 			z.written.Add(int64(n))
+			if err == nil {
+				z.whole.Add(int64(n))
+			}
 		}
 		if err != nil {
 			z.mu.Lock()

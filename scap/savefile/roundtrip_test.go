@@ -407,6 +407,23 @@ func TestWhatWasWrittenBeforeAFailureCanBeRead(t *testing.T) {
 	require.Greater(t, len(evs), 10_000)
 }
 
+func TestWhatIsWholeAfterAFailureIsKnown(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		out := &failing{room: 1_000_001}
+		w, err := NewWriter(out, WriterOptions{Compress: compress})
+		require.NoError(t, err)
+		_, ok := w.whole()
+		require.Equal(t, !compress, ok)
+		require.ErrorIs(t, Synthesize(w, 100_000), syscall.ENOSPC)
+		n, ok := w.whole() // before Close: nothing comes after
+		require.True(t, ok)
+		require.ErrorIs(t, w.Close(), syscall.ENOSPC)
+		require.Less(t, n, int64(out.Len()), "a part of a block or member was written")
+		_, evs := mustRead(t, out.Bytes()[:n], Options{})
+		require.Greater(t, len(evs), 5_000)
+	}
+}
+
 func TestCompressedCapturesAreManyMembers(t *testing.T) {
 	var out bytes.Buffer
 	w, err := NewWriter(&out, WriterOptions{Compress: true, Level: 1})

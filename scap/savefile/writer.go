@@ -345,6 +345,15 @@ func (w *Writer) Written() int64 {
 	return w.size
 }
 
+// whole is, after a failure, how much of the output is whole blocks or members; ok is
+// false where more may still be written.
+func (w *Writer) whole() (n int64, ok bool) {
+	if w.gz == nil {
+		return w.size, true
+	}
+	return w.gz.whole.Load(), w.gz.failure() != nil // after which it writes no more
+}
+
 // Close completes the capture.
 func (w *Writer) Close() error {
 	if errors.Is(w.err, os.ErrClosed) {
