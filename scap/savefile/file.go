@@ -26,7 +26,9 @@ type FileOptions struct {
 	// Create makes each of the files; nil: [os.Create].
 	Create func(name string) (*os.File, error)
 
-	// MaxSize begins a new file when one has as many bytes on disk; 0: never.
+	// MaxSize begins a new file when one has as many bytes on disk; 0: never. A
+	// state that is larger than half of it does not count in full: each file has
+	// events for the other half.
 	MaxSize int64
 	// MaxEvents begins a new file when one has as many events; 0: never.
 	MaxEvents uint64
@@ -218,7 +220,8 @@ func (f *File) rotate(ev *event.Event) error {
 		size = f.w.Written()
 	}
 	aged := f.opts.Every > 0 && ts >= f.begun && ts-f.begun >= uint64(f.opts.Every)
-	full := f.opts.MaxSize > 0 && size >= f.opts.MaxSize || f.opts.MaxEvents > 0 && f.w.Events() >= f.opts.MaxEvents
+	large := size >= f.opts.MaxSize && f.w.Size()-f.w.head >= f.opts.MaxSize/2
+	full := f.opts.MaxSize > 0 && large || f.opts.MaxEvents > 0 && f.w.Events() >= f.opts.MaxEvents
 	if !aged && !full {
 		return nil
 	}

@@ -71,6 +71,28 @@ func TestFilesFollowEachOther(t *testing.T) {
 	}
 }
 
+func TestALargeStateDoesNotMakeAFileOfEachEvent(t *testing.T) {
+	state := &proc.State{Threads: make([]proc.Thread, 100)}
+	for _, compress := range []bool{false, true} {
+		scans := 0
+		f, err := Create(filepath.Join(t.TempDir(), "x"), FileOptions{
+			WriterOptions: WriterOptions{State: state, Compress: compress}, MaxSize: 2000,
+			NewState: func() (*proc.State, error) { scans++; return state, nil },
+		})
+		require.NoError(t, err)
+		for i := range 1000 {
+			require.NoError(t, f.Write(mustEvent(t, event.TypeCloseExit, uint64(i), 1, 0, 3)))
+			if compress {
+				require.NoError(t, f.Flush())
+			}
+		}
+		require.NoError(t, f.Close())
+		require.Equal(t, f.Files()-1, scans)
+		require.LessOrEqual(t, f.Files(), 1000*64/1000+1, "64 bytes an event")
+		require.Greater(t, f.Files(), 10)
+	}
+}
+
 func TestNamesWithTimes(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	require.Equal(t, "a-2026-01-02_03:04:05-26-002-%-%q-1767323045", strftime("a-%F_%T-%y-%j-%%-%q-%s", at))

@@ -55,6 +55,7 @@ type Writer struct {
 
 	events    uint64
 	size      int64 // of what was flushed, before compression
+	head      int64 // of it, before the first event
 	lastFlush time.Time
 	lower     event.Builder
 	err       error
@@ -77,7 +78,9 @@ func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
 	if opts.FlushInterval > 0 {
 		wr.lastFlush = time.Now()
 	}
-	return wr, wr.Section(opts.State)
+	err := wr.Section(opts.State)
+	wr.head = wr.Size()
+	return wr, err
 }
 
 // Section begins another capture behind what was written, with a state of its own;
