@@ -60,7 +60,7 @@ type Reader struct {
 	order   binary.ByteOrder
 	foreign bool // order is not the host's
 	state   *proc.State
-	byTID   map[int64]int // index in state.Threads; nil once events have begun
+	byTID   map[int64]int // index in state.Threads
 	counts  Counts
 
 	conv  *converter
@@ -316,7 +316,7 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 		if !first {
 			return false, false, nil
 		}
-		if in.buf[in.r] == sectionHeader&0xff && r.isSectionHeader() {
+		if r.isSectionHeader() {
 			err = r.readSection()
 		} else {
 			err = r.readMeta(t, size)
@@ -444,9 +444,10 @@ func (r *Reader) fail(step string, err error) error {
 	return r.fatal
 }
 
-func (r *Reader) isSectionHeader() bool {
-	return binary.LittleEndian.Uint32(r.in.buf[r.in.r:]) == sectionHeader // a palindrome
-}
+// magic is how a section begins, in both byte orders.
+var magic = []byte{0x0a, 0x0d, 0x0d, 0x0a}
+
+func (r *Reader) isSectionHeader() bool { return bytes.HasPrefix(r.in.buf[r.in.r:r.in.w], magic) }
 
 // readSection reads a section header and all blocks up to the first event.
 func (r *Reader) readSection() error {
@@ -478,8 +479,8 @@ func (r *Reader) readHeader() error {
 	if err := r.fill(12, step); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = r.failure(r.in.offset(), step, ErrTruncated)
-		} else if r.in.avail() >= 4 && !r.isSectionHeader() {
-			err = r.failure(r.in.offset(), step, ErrNotCapture)
+		} else if n := r.in.avail(); n >= 2 && !bytes.HasPrefix(r.in.buf[r.in.r:r.in.w], magic[:min(n, len(magic))]) {
+			err = r.failure(r.in.offset(), step, ErrNotCapture) // one byte may also be of gzip
 		}
 		return err
 	}

@@ -275,6 +275,8 @@ func TestWhatIsNoCapture(t *testing.T) {
 	}{
 		"empty":           {nil, ErrTruncated, "at byte 0: read section header block: the file is empty: capture is truncated"},
 		"text":            {[]byte("hello, this is text"), ErrNotCapture, "at byte 0: it begins with 68 65 6c 6c: not a capture"},
+		"two letters":     {[]byte("hi"), ErrNotCapture, "at byte 0: read section header block: not a capture"},
+		"half a magic":    {mustHex(t, headerHex)[:2], ErrTruncated, "at byte 0: read section header block: 12 bytes expected, 2 there: capture is truncated"},
 		"short text":      {[]byte("hello"), ErrNotCapture, "at byte 0: read section header block: not a capture"},
 		"newer version":   {newer, ErrVersion, "at byte 0: read section header block: version 2.2: capture is of a newer version of the format"},
 		"no byte order":   {order, ErrNotCapture, "at byte 0: read section header block: byte order is 00 3c 2b 1a: not a capture"},
