@@ -114,7 +114,8 @@
 // of the param's flag set. Beside plain values: >= 1 and other comparisons,
 // between(low, high), $from -> $to (tuples), empty (zero length), any (not
 // looked at). A case whose first wanted value is a negative errno, or < 0, is a
-// failure case.
+// failure case. Each param is something else than any in one that works and in
+// one that fails, if there are such.
 //
 // # events.yaml
 //

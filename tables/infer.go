@@ -176,6 +176,14 @@ func inferFlags(ev *Event, state bool) []string {
 	return flags
 }
 
+// signedTypes are the wire types whose numbers may be below 0.
+var signedTypes = map[string]bool{
+	"int8": true, "int16": true, "int32": true, "int64": true, "errno": true, "fd": true, "fd32": true, "pid": true, "pid32": true,
+	"dyn": true, "double": true,
+}
+
+func isInt(n *expr.Node, v int64) bool { return n != nil && n.Kind == expr.Int && n.Num == v }
+
 func isName(n *expr.Node, text string) bool {
 	return n != nil && n.Kind == expr.Name && n.Text == text
 }

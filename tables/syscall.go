@@ -280,6 +280,33 @@ func (l *loader) cases(s *Syscall, m *mapping) {
 	}
 	l.outcome(s, m, worked, "never_succeeds", s.NeverSucceeds, "succeeds")
 	l.outcome(s, m, failed, "never_fails", s.NeverFails, "fails (its first wanted value is a negative errno)")
+	l.proven(s, m, "worked", "succeeds")
+	l.proven(s, m, "failed", "fails")
+}
+
+// proven checks that each exit param has a value that is looked at in some case
+// that ends so, if there is one.
+func (l *loader) proven(s *Syscall, m *mapping, outcome, what string) {
+	var cases []*Case
+	for _, c := range s.Cases {
+		if c.NoEvent == "" && outcomeOf(s, c) == outcome {
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		return
+	}
+	for _, p := range s.Exit.Params {
+		open := 0
+		for _, c := range cases {
+			if slices.ContainsFunc(c.Want, func(b Binding) bool { return b.Name == p.Name && isName(b.Expr, "any") }) {
+				open++
+			}
+		}
+		if open == len(cases) {
+			m.errorf(m.keys["cases"], "param %s is any in each case that %s (one must tell what it holds)", p.Name, what)
+		}
+	}
 }
 
 func (l *loader) outcome(s *Syscall, m *mapping, count int, key, why, what string) {
@@ -354,10 +381,6 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 
 // covered checks that each exit param is wanted, and tells how the case ends.
 func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
-	given := map[string]*expr.Node{}
-	for _, b := range c.Want {
-		given[b.Name] = b.Expr
-	}
 	wm := m.byKey["want"]
 	if wm.Kind != yaml.MappingNode {
 		return ""
@@ -371,16 +394,27 @@ func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 	if len(missing) > 0 {
 		m.errorf(wm, "want does not name %s (every exit param is wanted; any leaves it open)", strings.Join(missing, ", "))
 	}
+	return outcomeOf(s, c)
+}
+
+// outcomeOf tells how a case ends by what it wants of the first param; "" when
+// it does not say.
+func outcomeOf(s *Syscall, c *Case) string {
 	if len(s.Exit.Params) == 0 {
 		return "worked"
 	}
-	first := given[s.Exit.Params[0].Name]
+	var first *expr.Node
+	for _, b := range c.Want {
+		if b.Name == s.Exit.Params[0].Name {
+			first = b.Expr
+		}
+	}
 	switch {
 	case first == nil:
 		return ""
 	case first.Kind == expr.Neg && first.Args[0].Kind == expr.Name && errnos[first.Args[0].Text]:
 		return "failed"
-	case first.Kind == expr.Compare && first.Text == "<" && first.Args[0].Kind == expr.Int && first.Args[0].Num == 0:
+	case first.Kind == expr.Compare && first.Text == "<" && isInt(first.Args[0], 0):
 		return "failed"
 	}
 	return "worked"
@@ -436,6 +470,9 @@ func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
 		x := v.value(e.val, wireTypes[p.Type].shape == "text")
 		v.check(x, true)
 		v.names = nil
+		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && !signedTypes[p.Type] {
+			v.errorf(x.Pos, ">= 0 proves nothing of type %s (any says so; a bound is better)", p.Type)
+		}
 		if x != nil {
 			out = append(out, Binding{Pos: m.f.pos(e.key), Name: p.Name, Expr: x})
 		}
