@@ -3227,6 +3227,11 @@ var Syscalls = []Syscall{
 				Want: []Binding{{"res", "$ret"}, {"flags", "O_NONBLOCK | O_CLOEXEC"}},
 			},
 			{
+				Name: "all flags",
+				Call: "inotify_init1(-1)",
+				Want: []Binding{{"res", "-EINVAL"}, {"flags", "O_NONBLOCK | O_CLOEXEC"}},
+			},
+			{
 				Name: "another flag",
 				Call: "inotify_init1(O_APPEND)",
 				Want: []Binding{{"res", "-EINVAL"}, {"flags", "0"}},
