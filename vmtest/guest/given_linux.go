@@ -38,7 +38,7 @@ func init() {
 		"cap_header": capHeader, "cap_data": capData, "clone_args": cloneArgsMemory, "argv": argVector,
 		"pointers": pointers,
 
-		"become": become, "umask": setUmask, "no_fds": noFDs, "child": sleepingChild, "traced": tracedChild, "self": self,
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,
 
 		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
 		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "child_self": childSelf,
@@ -736,15 +736,22 @@ func setUmask(_ *child, args []any) (any, error) {
 }
 
 // noFDs makes every new descriptor fail with EMFILE while the call is done.
-func noFDs(c *child, _ []any) (any, error) {
+func noFDs(c *child, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NOFILE) }
+
+// noTasks makes every new process or thread fail with EAGAIN while the call is
+// done, unless the caller is root or has CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
+func noTasks(c *child, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NPROC) }
+
+// noMore lowers a soft limit to 0 while the call is done; what it was is the value.
+func noMore(c *child, resource int) (any, error) {
 	var was unix.Rlimit
-	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &was); err != nil {
+	if err := unix.Prlimit(0, resource, nil, &was); err != nil {
 		return nil, err
 	}
 	set := func(cur uint64) {
 		lim := unix.Rlimit{Cur: cur, Max: was.Max}
-		if _, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&lim)), 0, 0, 0); errno != 0 {
-			panic(fmt.Sprintf("set RLIMIT_NOFILE to %d: %v", cur, errno))
+		if _, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(&lim)), 0, 0, 0); errno != 0 {
+			panic(fmt.Sprintf("set limit %d to %d: %v", resource, cur, errno))
 		}
 	}
 	c.before = append(c.before, func() { set(0) })
