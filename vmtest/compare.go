@@ -115,6 +115,7 @@ func Compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machin
 		return v
 	}
 	c := comparison{sc: sc, cs: cs, res: res, m: m}
+	c.excuse()
 	c.compare()
 	return c.verdict()
 }
@@ -206,6 +207,21 @@ func (c *comparison) verdict() Verdict {
 	}
 	v.Status, v.Class, v.Reason = Fail, c.faults[0].Class, strings.Join(reasons, "\n")
 	return v
+}
+
+// excuse holds the table to never_fails and never_succeeds, which excuse it from
+// a kind of case: whatever the call was given, it must not end that way.
+func (c *comparison) excuse() {
+	if !c.res.Return {
+		return
+	}
+	failed := c.res.Ret < 0 && c.res.Ret > -4096
+	switch {
+	case failed && c.sc.NeverFails != "":
+		c.fault(ClassTable, "never_fails (%s), but the call returned %s", c.sc.NeverFails, errnoText(c.res.Ret))
+	case !failed && c.sc.NeverSucceeds != "":
+		c.fault(ClassTable, "never_succeeds (%s), but the call returned %d", c.sc.NeverSucceeds, c.res.Ret)
+	}
 }
 
 func (c *comparison) compare() {

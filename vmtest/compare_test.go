@@ -387,3 +387,23 @@ func TestNothingIsCapturedOfACaseThatDoesNotRun(t *testing.T) {
 	v = judge(m, result(guest.Ran, ""))
 	require.Contains(t, v.Reason, "did not capture with ebpf")
 }
+
+func TestAnExcuseThatIsNotTrueFails(t *testing.T) {
+	never := &guest.Syscall{Name: "x", NR: map[string]int{"amd64": 1}, NeverFails: "takes anything"}
+	cs := &guest.Case{Name: "probe zeros", NoEvent: "none is wanted here"}
+	res := openResult()
+	require.Equal(t, Pass, Compare(never, cs, res, testMachine("6.12")).Status)
+	res.Ret = -22
+	v := Compare(never, cs, res, testMachine("6.12"))
+	require.Equal(t, ClassTable, v.Class)
+	require.Equal(t, "never_fails (takes anything), but the call returned EINVAL", v.Reason)
+
+	never.NeverFails, never.NeverSucceeds = "", "is not for users"
+	require.Equal(t, Pass, Compare(never, cs, res, testMachine("6.12")).Status)
+	res.Ret = 5
+	v = Compare(never, cs, res, testMachine("6.12"))
+	require.Equal(t, ClassTable, v.Class)
+	require.Equal(t, "never_succeeds (is not for users), but the call returned 5", v.Reason)
+	res.Return = false
+	require.Equal(t, Pass, Compare(never, cs, res, testMachine("6.12")).Status, "a call that did not return did neither")
+}
