@@ -198,6 +198,19 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	require.ErrorContains(t, err, "testdata/none/flags.yaml:1:1: ")
 }
 
+// The YAML package names the line before a tab, and none for a control character.
+func TestBadCharactersAreFound(t *testing.T) {
+	for src, want := range map[string]string{
+		"schema: 1\nsyscalls:\n- syscall: s()\n  nr: 1\n \tclass: file\n": "syscalls.yaml:5:2: bad YAML: found a tab character that violates indentation",
+		"schema: 1\nsyscalls: [\"\u00e9\x01\"]\n":                         "syscalls.yaml:2:14: bad YAML: control characters are not allowed",
+	} {
+		fsys := base(t)
+		fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte(src)}
+		_, err := LoadFS(fsys)
+		require.EqualError(t, err, want)
+	}
+}
+
 func TestErrorsAreSortedAndSaidOnce(t *testing.T) {
 	fsys := base(t)
 	fsys["events.yaml"] = &fstest.MapFile{Data: []byte(`schema: 1

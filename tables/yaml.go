@@ -51,15 +51,14 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 		return nil
 	}
 	if err != nil {
-		m := yamlLine.FindStringSubmatch(err.Error())
-		if m != nil {
+		msg := strings.TrimPrefix(err.Error(), "yaml: ")
+		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+			msg = m[2]
 			if n, err := strconv.Atoi(m[1]); err == nil {
 				at.Line = n
 			}
-			errs.add(at, "", "bad YAML: %s", m[2])
-		} else {
-			errs.add(at, "", "bad YAML: %s", err)
 		}
+		errs.add(f.blame(at, msg), "", "bad YAML: %s", msg)
 		return nil
 	}
 	if err := decode(dec, &more); !errors.Is(err, io.EOF) {
@@ -74,6 +73,24 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 		return nil
 	}
 	return f
+}
+
+// blame is the place of the character that the YAML package complains of: it
+// tells the line before, or none.
+func (f *file) blame(at expr.Pos, msg string) expr.Pos {
+	bad := func(rune) bool { return false }
+	switch {
+	case strings.Contains(msg, "tab character"):
+		bad = func(r rune) bool { return r == '\t' }
+	case strings.Contains(msg, "control characters"):
+		bad = func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	}
+	for i := at.Line - 1; i < len(f.lines); i++ {
+		if at := strings.IndexFunc(f.lines[i], bad); at >= 0 {
+			return expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(f.lines[i][:at]) + 1}
+		}
+	}
+	return at
 }
 
 // decode turns a panic of the YAML package on hostile input into an error.
