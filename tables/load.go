@@ -601,6 +601,8 @@ func (l *loader) params(f *file, n *yaml.Node, ctx *context) []*Param {
 		}
 		if p := l.param(f, key, val, ctx); p != nil {
 			out = append(out, p)
+		} else if ctx.sys != nil {
+			ctx.sys.broken = append(ctx.sys.broken, key.Value)
 		}
 	}
 	switch n.Kind {

@@ -44,6 +44,8 @@ type Syscall struct {
 
 	NeverFails    string // why no case of it fails; "" when one does
 	NeverSucceeds string // why no case of it succeeds
+
+	broken []string // params with errors of their own: what cases want of them is not judged
 }
 
 // CParam is one parameter of the C signature.
