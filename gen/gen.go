@@ -125,7 +125,7 @@ func orphans(root string, files map[string][]byte) ([]string, error) {
 		}
 		for _, e := range entries {
 			name := e.Name()
-			stem := strings.TrimSuffix(name, filepath.Ext(name))
+			stem := strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "_test")
 			if files[dir+name] != nil || !strings.HasSuffix(stem, "_gen") {
 				continue
 			}

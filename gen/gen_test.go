@@ -86,19 +86,21 @@ func TestWriteTouchesOnlyWhatChanges(t *testing.T) {
 
 func TestFilesNoLongerMadeAreRemoved(t *testing.T) {
 	dir := t.TempDir()
-	all := map[string][]byte{"a/x_gen.h": []byte("/* " + marker + " */\n"), "a/old_gen.h": []byte("/* " + marker + " */\n")}
+	all := map[string][]byte{"a/x_gen.h": []byte("/* " + marker + " */\n"), "a/old_gen.h": []byte("/* " + marker + " */\n"),
+		"a/old_gen_test.go": []byte("// " + marker + "\n")}
 	_, err := Write(dir, all)
 	require.NoError(t, err)
 	byHand := filepath.Join(dir, "a/hand_gen.h")
 	require.NoError(t, os.WriteFile(byHand, []byte("/* by hand */\n"), 0o644))
 	delete(all, "a/old_gen.h")
+	delete(all, "a/old_gen_test.go")
 
 	diff, err := Check(dir, all)
 	require.ErrorIs(t, err, ErrStale)
 	require.Contains(t, diff, "a/old_gen.h: no entry of the table makes it any more")
 	changed, err := Write(dir, all)
 	require.NoError(t, err)
-	require.Equal(t, []string{"a/old_gen.h"}, changed)
+	require.Equal(t, []string{"a/old_gen.h", "a/old_gen_test.go"}, changed)
 	require.NoFileExists(t, filepath.Join(dir, "a/old_gen.h"))
 	require.FileExists(t, byHand)
 }
