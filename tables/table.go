@@ -15,6 +15,23 @@ type Table struct {
 	IDs      []*ID    // syscall codes of the file format; in order of code
 }
 
+// NextCode is the code for the exit event of the next syscall that the
+// reference has no event for.
+func (t *Table) NextCode() uint16 {
+	next := uint16(oursFrom + 1)
+	for _, s := range t.Syscalls {
+		if s.Exit != nil && s.Exit.Code >= oursFrom {
+			next = max(next, s.Exit.Code+2)
+		}
+	}
+	for _, e := range t.Events {
+		if e.Code >= oursFrom {
+			next = max(next, (e.Code|1)+2)
+		}
+	}
+	return next
+}
+
 // ID is a syscall code: what a generic event carries instead of a name.
 // Codes are append-only and part of the file format.
 type ID struct {

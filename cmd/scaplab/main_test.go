@@ -88,6 +88,7 @@ func TestLintPrintsEveryErrorWithItsPlace(t *testing.T) {
 	_, stderr, code := scaplab(t, "table", "lint")
 	require.Equal(t, exitFine, code, stderr)
 	require.Contains(t, stderr, "4 syscalls")
+	require.Contains(t, stderr, "; next free code: 0x8003\n")
 
 	path := filepath.Join(dir, "tables/syscalls.yaml")
 	text, err := os.ReadFile(path)

@@ -63,8 +63,8 @@ func newTableLintCmd() *cobra.Command {
 			for _, s := range t.Syscalls {
 				cases += len(s.Cases)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d syscalls with %d cases, %d other events, %d flag sets: no errors\n",
-				len(t.Syscalls), cases, len(t.Events), len(t.Flags))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d syscalls with %d cases, %d other events, %d flag sets: no errors; next free code: %#x\n",
+				len(t.Syscalls), cases, len(t.Events), len(t.Flags), t.NextCode())
 			return nil
 		},
 	}
