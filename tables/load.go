@@ -3,6 +3,7 @@
 package tables
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -444,12 +445,7 @@ func dirOf(code uint16) string {
 // contributor of the entry need not touch the row.
 func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 	if row := l.layoutRow(ev); row != nil {
-		if want, got := layout(row), layout(ev); want != got {
-			l.errs.add(pos, name, "code %s has the params %s (%s says %s)", codeText(ev.Code), got, lineOf(row.Pos, pos), want)
-		}
-		if len(ev.Flags) == 0 {
-			ev.Flags = row.Flags
-		}
+		l.agree(ev, row, pos, name)
 		l.table.Events = slices.DeleteFunc(l.table.Events, func(e *Event) bool { return e == row })
 		delete(l.codes, row.Code)
 		delete(l.symbols, row.Symbol)
@@ -464,6 +460,32 @@ func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 		return
 	}
 	l.symbols[ev.Symbol] = codeOwner{pos, name}
+}
+
+// agree compares an entry's event with the row it replaces: what consumers see
+// of the event is the reference's.
+func (l *loader) agree(ev, row *Event, pos expr.Pos, name string) {
+	differ := func(pos expr.Pos, subject, what, got, want string) {
+		if got != want {
+			l.errs.add(pos, subject, "%s is %s (%s says %s)", what, cmp.Or(got, "none"), lineOf(row.Pos, pos), cmp.Or(want, "none"))
+		}
+	}
+	if len(ev.Flags) == 0 {
+		ev.Flags = row.Flags
+	}
+	flags := func(ev *Event) string { return strings.Join(slices.Sorted(slices.Values(ev.Flags)), " ") }
+	differ(pos, name, "class", ev.Class, row.Class)
+	differ(pos, name, "flags", flags(ev), flags(row))
+	if want, got := layout(row), layout(ev); want != got {
+		l.errs.add(pos, name, "code %s has the params %s (%s says %s)", codeText(ev.Code), got, lineOf(row.Pos, pos), want)
+		return
+	}
+	for i, p := range ev.Params {
+		subject := name + ": " + p.Name
+		differ(p.Pos, subject, "show", p.Show, row.Params[i].Show)
+		differ(p.Pos, subject, "names", p.Names, row.Params[i].Names)
+		differ(p.Pos, subject, "base", p.Base, row.Params[i].Base)
+	}
 }
 
 // layoutRow is the row of events.yaml that ev, a syscall entry's event, replaces.
