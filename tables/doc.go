@@ -32,7 +32,8 @@
 //	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
 //	name      of the event when it is not the syscall's
 //	flags     event flags, exactly these. Left out: for a code of the reference those of its row in events.yaml, which the
-//	          entry replaces and must agree with; for ours creates_fd (ret is typed fd), uses_fd (a later param is), modifies_state (there is a state)
+//	          entry replaces and must agree with; for ours creates_fd (ret is typed fd), uses_fd (a later param is),
+//	          modifies_state (there is a state)
 //	first     res, fd or pid: first param of an inferred exit list
 //	exit      params of the exit event. Left out: inferred, see below
 //	enter     params of the TOCTOU enter event. Left out: there is none
