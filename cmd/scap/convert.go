@@ -57,7 +57,7 @@ with --all.`,
 				if err := notOneOf(name, paths); err != nil {
 					return nil, err
 				}
-				return os.Create(name)
+				return savefile.CreateFile(name)
 			}
 			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, fopts, cut)
 		},

@@ -23,7 +23,7 @@ type FileOptions struct {
 	// NewState is asked for the state at the head of each file after the first;
 	// nil: they begin with WriterOptions.State, too.
 	NewState func() (*proc.State, error)
-	// Create makes each of the files; nil: [os.Create].
+	// Create makes each of the files; nil: [CreateFile].
 	Create func(name string) (*os.File, error)
 
 	// MaxSize begins a new file when one has as many bytes on disk; 0: never. A
@@ -74,6 +74,12 @@ func Create(path string, opts FileOptions) (*File, error) {
 	return f, f.open(opts.State)
 }
 
+// CreateFile is os.Create without the right to read: of a named pipe, a writer that
+// may also read would never hear that its reader has gone.
+func CreateFile(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
 func (f *File) timed() bool { return f.opts.Every > 0 && strings.Contains(f.path, "%") }
 
 func (f *File) open(state *proc.State) error {
@@ -88,7 +94,7 @@ func (f *File) open(state *proc.State) error {
 	} else {
 		create := f.opts.Create
 		if create == nil {
-			create = os.Create
+			create = CreateFile
 		}
 		out, err := create(f.name)
 		if err != nil {
