@@ -25,7 +25,7 @@ func unixConsts(tb testing.TB, arch string) (names map[string]bool, values map[s
 	require.NoError(tb, err)
 	dir := filepath.Join(strings.TrimSpace(string(out)), "unix")
 	names, values = make(map[string]bool), make(map[string]uint64)
-	files := []string{"zerrors_linux.go", "ztypes_linux.go", "syscall_linux.go", "ioctl_linux.go", "syscall_unix.go"}
+	files := []string{"zerrors_linux.go", "ztypes_linux.go", "syscall_linux.go", "ioctl_linux.go", "syscall_unix.go", "constants.go"}
 	for _, stem := range []string{"zerrors_linux_", "ztypes_linux_"} {
 		files = append(files, stem+arch+".go")
 	}
