@@ -97,6 +97,18 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVENTFD_EXIT_NPARAMS 3
 #define EVENTFD_EXIT_FIXED_SIZE 20
 
+#define EVT_STAT_EXIT 67
+#define STAT_EXIT_NPARAMS 2
+#define STAT_EXIT_FIXED_SIZE 0
+
+#define EVT_LSTAT_EXIT 69
+#define LSTAT_EXIT_NPARAMS 2
+#define LSTAT_EXIT_FIXED_SIZE 0
+
+#define EVT_FSTAT_EXIT 71
+#define FSTAT_EXIT_NPARAMS 2
+#define FSTAT_EXIT_FIXED_SIZE 16
+
 #define EVT_POLL_EXIT 81
 #define POLL_EXIT_NPARAMS 3
 #define POLL_EXIT_FIXED_SIZE 0
@@ -104,6 +116,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_LSEEK_EXIT 87
 #define LSEEK_EXIT_NPARAMS 4
 #define LSEEK_EXIT_FIXED_SIZE 25
+
+#define EVT_GETCWD_EXIT 93
+#define GETCWD_EXIT_NPARAMS 2
+#define GETCWD_EXIT_FIXED_SIZE 0
 
 #define EVT_CHDIR_EXIT 95
 #define CHDIR_EXIT_NPARAMS 2
@@ -205,6 +221,14 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define RENAME_EXIT_NPARAMS 3
 #define RENAME_EXIT_FIXED_SIZE 0
 
+#define EVT_RENAMEAT_EXIT 177
+#define RENAMEAT_EXIT_NPARAMS 5
+#define RENAMEAT_EXIT_FIXED_SIZE 0
+
+#define EVT_SYMLINK_EXIT 179
+#define SYMLINK_EXIT_NPARAMS 3
+#define SYMLINK_EXIT_FIXED_SIZE 0
+
 #define EVT_SYMLINKAT_EXIT 181
 #define SYMLINKAT_EXIT_NPARAMS 4
 #define SYMLINKAT_EXIT_FIXED_SIZE 0
@@ -261,6 +285,14 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define SIGNALDELIVER_ENTER_NPARAMS 3
 #define SIGNALDELIVER_ENTER_FIXED_SIZE 17
 
+#define EVT_GETDENTS_EXIT 237
+#define GETDENTS_EXIT_NPARAMS 2
+#define GETDENTS_EXIT_FIXED_SIZE 16
+
+#define EVT_GETDENTS64_EXIT 239
+#define GETDENTS64_EXIT_NPARAMS 2
+#define GETDENTS64_EXIT_FIXED_SIZE 16
+
 #define EVT_FLOCK_EXIT 243
 #define FLOCK_EXIT_NPARAMS 3
 #define FLOCK_EXIT_FIXED_SIZE 20
@@ -280,6 +312,14 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_MOUNT_EXIT 257
 #define MOUNT_EXIT_NPARAMS 5
 #define MOUNT_EXIT_FIXED_SIZE 0
+
+#define EVT_ACCESS_EXIT 265
+#define ACCESS_EXIT_NPARAMS 3
+#define ACCESS_EXIT_FIXED_SIZE 0
+
+#define EVT_CHROOT_EXIT 267
+#define CHROOT_EXIT_NPARAMS 2
+#define CHROOT_EXIT_FIXED_SIZE 0
 
 #define EVT_MKDIR_EXIT 277
 #define MKDIR_EXIT_NPARAMS 3
@@ -316,6 +356,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_OPENAT_EXIT 307
 #define OPENAT_EXIT_NPARAMS 7
 #define OPENAT_EXIT_FIXED_SIZE 0
+
+#define EVT_LINK_EXIT 309
+#define LINK_EXIT_NPARAMS 3
+#define LINK_EXIT_FIXED_SIZE 0
 
 #define EVT_LINKAT_EXIT 311
 #define LINKAT_EXIT_NPARAMS 6
@@ -385,9 +429,21 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EPOLL_CREATE1_EXIT_NPARAMS 2
 #define EPOLL_CREATE1_EXIT_FIXED_SIZE 12
 
+#define EVT_CHOWN_EXIT 379
+#define CHOWN_EXIT_NPARAMS 4
+#define CHOWN_EXIT_FIXED_SIZE 0
+
+#define EVT_LCHOWN_EXIT 381
+#define LCHOWN_EXIT_NPARAMS 4
+#define LCHOWN_EXIT_FIXED_SIZE 0
+
 #define EVT_FCHOWN_EXIT 383
 #define FCHOWN_EXIT_NPARAMS 4
 #define FCHOWN_EXIT_FIXED_SIZE 24
+
+#define EVT_FCHOWNAT_EXIT 385
+#define FCHOWNAT_EXIT_NPARAMS 6
+#define FCHOWNAT_EXIT_FIXED_SIZE 0
 
 #define EVT_UMOUNT_EXIT 387
 #define UMOUNT_EXIT_NPARAMS 2
@@ -428,6 +484,18 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_PIDFD_OPEN_EXIT 409
 #define PIDFD_OPEN_EXIT_NPARAMS 3
 #define PIDFD_OPEN_EXIT_FIXED_SIZE 20
+
+#define EVT_MKNOD_EXIT 415
+#define MKNOD_EXIT_NPARAMS 4
+#define MKNOD_EXIT_FIXED_SIZE 0
+
+#define EVT_MKNODAT_EXIT 417
+#define MKNODAT_EXIT_NPARAMS 5
+#define MKNODAT_EXIT_FIXED_SIZE 0
+
+#define EVT_NEWFSTATAT_EXIT 419
+#define NEWFSTATAT_EXIT_NPARAMS 4
+#define NEWFSTATAT_EXIT_FIXED_SIZE 0
 
 #define EVT_GETPPID_EXIT 32769
 #define GETPPID_EXIT_NPARAMS 1

@@ -80,12 +80,15 @@ const (
 	ProbeProgT_execve             = "t_execve"
 	ProbeProgX_accept4Exit        = "x_accept4_exit"
 	ProbeProgX_acceptExit         = "x_accept_exit"
+	ProbeProgX_accessExit         = "x_access_exit"
 	ProbeProgX_bindExit           = "x_bind_exit"
 	ProbeProgX_bpfExit            = "x_bpf_exit"
 	ProbeProgX_brkExit            = "x_brk_exit"
 	ProbeProgX_capsetExit         = "x_capset_exit"
 	ProbeProgX_chdirExit          = "x_chdir_exit"
 	ProbeProgX_chmodExit          = "x_chmod_exit"
+	ProbeProgX_chownExit          = "x_chown_exit"
+	ProbeProgX_chrootExit         = "x_chroot_exit"
 	ProbeProgX_clone3Exit         = "x_clone3_exit"
 	ProbeProgX_cloneExit          = "x_clone_exit"
 	ProbeProgX_closeExit          = "x_close_exit"
@@ -106,11 +109,16 @@ const (
 	ProbeProgX_fchmodExit         = "x_fchmod_exit"
 	ProbeProgX_fchmodatExit       = "x_fchmodat_exit"
 	ProbeProgX_fchownExit         = "x_fchown_exit"
+	ProbeProgX_fchownatExit       = "x_fchownat_exit"
 	ProbeProgX_fcntlExit          = "x_fcntl_exit"
 	ProbeProgX_flockExit          = "x_flock_exit"
 	ProbeProgX_forkExit           = "x_fork_exit"
+	ProbeProgX_fstatExit          = "x_fstat_exit"
 	ProbeProgX_ftruncateExit      = "x_ftruncate_exit"
 	ProbeProgX_genericExit        = "x_generic_exit"
+	ProbeProgX_getcwdExit         = "x_getcwd_exit"
+	ProbeProgX_getdents64Exit     = "x_getdents64_exit"
+	ProbeProgX_getdentsExit       = "x_getdents_exit"
 	ProbeProgX_getegidExit        = "x_getegid_exit"
 	ProbeProgX_geteuidExit        = "x_geteuid_exit"
 	ProbeProgX_getgidExit         = "x_getgid_exit"
@@ -122,17 +130,23 @@ const (
 	ProbeProgX_getuidExit         = "x_getuid_exit"
 	ProbeProgX_inotifyInit1Exit   = "x_inotify_init1_exit"
 	ProbeProgX_killExit           = "x_kill_exit"
+	ProbeProgX_lchownExit         = "x_lchown_exit"
+	ProbeProgX_linkExit           = "x_link_exit"
 	ProbeProgX_linkatExit         = "x_linkat_exit"
 	ProbeProgX_listenExit         = "x_listen_exit"
 	ProbeProgX_lseekExit          = "x_lseek_exit"
+	ProbeProgX_lstatExit          = "x_lstat_exit"
 	ProbeProgX_memfdCreateExit    = "x_memfd_create_exit"
 	ProbeProgX_mkdirExit          = "x_mkdir_exit"
 	ProbeProgX_mkdiratExit        = "x_mkdirat_exit"
+	ProbeProgX_mknodExit          = "x_mknod_exit"
+	ProbeProgX_mknodatExit        = "x_mknodat_exit"
 	ProbeProgX_mmapExit           = "x_mmap_exit"
 	ProbeProgX_mountExit          = "x_mount_exit"
 	ProbeProgX_mprotectExit       = "x_mprotect_exit"
 	ProbeProgX_munmapExit         = "x_munmap_exit"
 	ProbeProgX_nanosleepExit      = "x_nanosleep_exit"
+	ProbeProgX_newfstatatExit     = "x_newfstatat_exit"
 	ProbeProgX_openEnter          = "x_open_enter"
 	ProbeProgX_openExit           = "x_open_exit"
 	ProbeProgX_openat2Enter       = "x_openat2_enter"
@@ -159,6 +173,7 @@ const (
 	ProbeProgX_recvmsgExit        = "x_recvmsg_exit"
 	ProbeProgX_renameExit         = "x_rename_exit"
 	ProbeProgX_renameat2Exit      = "x_renameat2_exit"
+	ProbeProgX_renameatExit       = "x_renameat_exit"
 	ProbeProgX_rmdirExit          = "x_rmdir_exit"
 	ProbeProgX_schedYieldExit     = "x_sched_yield_exit"
 	ProbeProgX_sendmsgExit        = "x_sendmsg_exit"
@@ -174,7 +189,9 @@ const (
 	ProbeProgX_signalfd4Exit      = "x_signalfd4_exit"
 	ProbeProgX_socketExit         = "x_socket_exit"
 	ProbeProgX_socketpairExit     = "x_socketpair_exit"
+	ProbeProgX_statExit           = "x_stat_exit"
 	ProbeProgX_switchEnter        = "x_switch_enter"
+	ProbeProgX_symlinkExit        = "x_symlink_exit"
 	ProbeProgX_symlinkatExit      = "x_symlinkat_exit"
 	ProbeProgX_tgkillExit         = "x_tgkill_exit"
 	ProbeProgX_timerfdCreateExit  = "x_timerfd_create_exit"
@@ -250,12 +267,15 @@ type ProbeProgramSpecs struct {
 	T_execve             *ebpf.ProgramSpec `ebpf:"t_execve"`
 	X_accept4Exit        *ebpf.ProgramSpec `ebpf:"x_accept4_exit"`
 	X_acceptExit         *ebpf.ProgramSpec `ebpf:"x_accept_exit"`
+	X_accessExit         *ebpf.ProgramSpec `ebpf:"x_access_exit"`
 	X_bindExit           *ebpf.ProgramSpec `ebpf:"x_bind_exit"`
 	X_bpfExit            *ebpf.ProgramSpec `ebpf:"x_bpf_exit"`
 	X_brkExit            *ebpf.ProgramSpec `ebpf:"x_brk_exit"`
 	X_capsetExit         *ebpf.ProgramSpec `ebpf:"x_capset_exit"`
 	X_chdirExit          *ebpf.ProgramSpec `ebpf:"x_chdir_exit"`
 	X_chmodExit          *ebpf.ProgramSpec `ebpf:"x_chmod_exit"`
+	X_chownExit          *ebpf.ProgramSpec `ebpf:"x_chown_exit"`
+	X_chrootExit         *ebpf.ProgramSpec `ebpf:"x_chroot_exit"`
 	X_clone3Exit         *ebpf.ProgramSpec `ebpf:"x_clone3_exit"`
 	X_cloneExit          *ebpf.ProgramSpec `ebpf:"x_clone_exit"`
 	X_closeExit          *ebpf.ProgramSpec `ebpf:"x_close_exit"`
@@ -276,11 +296,16 @@ type ProbeProgramSpecs struct {
 	X_fchmodExit         *ebpf.ProgramSpec `ebpf:"x_fchmod_exit"`
 	X_fchmodatExit       *ebpf.ProgramSpec `ebpf:"x_fchmodat_exit"`
 	X_fchownExit         *ebpf.ProgramSpec `ebpf:"x_fchown_exit"`
+	X_fchownatExit       *ebpf.ProgramSpec `ebpf:"x_fchownat_exit"`
 	X_fcntlExit          *ebpf.ProgramSpec `ebpf:"x_fcntl_exit"`
 	X_flockExit          *ebpf.ProgramSpec `ebpf:"x_flock_exit"`
 	X_forkExit           *ebpf.ProgramSpec `ebpf:"x_fork_exit"`
+	X_fstatExit          *ebpf.ProgramSpec `ebpf:"x_fstat_exit"`
 	X_ftruncateExit      *ebpf.ProgramSpec `ebpf:"x_ftruncate_exit"`
 	X_genericExit        *ebpf.ProgramSpec `ebpf:"x_generic_exit"`
+	X_getcwdExit         *ebpf.ProgramSpec `ebpf:"x_getcwd_exit"`
+	X_getdents64Exit     *ebpf.ProgramSpec `ebpf:"x_getdents64_exit"`
+	X_getdentsExit       *ebpf.ProgramSpec `ebpf:"x_getdents_exit"`
 	X_getegidExit        *ebpf.ProgramSpec `ebpf:"x_getegid_exit"`
 	X_geteuidExit        *ebpf.ProgramSpec `ebpf:"x_geteuid_exit"`
 	X_getgidExit         *ebpf.ProgramSpec `ebpf:"x_getgid_exit"`
@@ -292,17 +317,23 @@ type ProbeProgramSpecs struct {
 	X_getuidExit         *ebpf.ProgramSpec `ebpf:"x_getuid_exit"`
 	X_inotifyInit1Exit   *ebpf.ProgramSpec `ebpf:"x_inotify_init1_exit"`
 	X_killExit           *ebpf.ProgramSpec `ebpf:"x_kill_exit"`
+	X_lchownExit         *ebpf.ProgramSpec `ebpf:"x_lchown_exit"`
+	X_linkExit           *ebpf.ProgramSpec `ebpf:"x_link_exit"`
 	X_linkatExit         *ebpf.ProgramSpec `ebpf:"x_linkat_exit"`
 	X_listenExit         *ebpf.ProgramSpec `ebpf:"x_listen_exit"`
 	X_lseekExit          *ebpf.ProgramSpec `ebpf:"x_lseek_exit"`
+	X_lstatExit          *ebpf.ProgramSpec `ebpf:"x_lstat_exit"`
 	X_memfdCreateExit    *ebpf.ProgramSpec `ebpf:"x_memfd_create_exit"`
 	X_mkdirExit          *ebpf.ProgramSpec `ebpf:"x_mkdir_exit"`
 	X_mkdiratExit        *ebpf.ProgramSpec `ebpf:"x_mkdirat_exit"`
+	X_mknodExit          *ebpf.ProgramSpec `ebpf:"x_mknod_exit"`
+	X_mknodatExit        *ebpf.ProgramSpec `ebpf:"x_mknodat_exit"`
 	X_mmapExit           *ebpf.ProgramSpec `ebpf:"x_mmap_exit"`
 	X_mountExit          *ebpf.ProgramSpec `ebpf:"x_mount_exit"`
 	X_mprotectExit       *ebpf.ProgramSpec `ebpf:"x_mprotect_exit"`
 	X_munmapExit         *ebpf.ProgramSpec `ebpf:"x_munmap_exit"`
 	X_nanosleepExit      *ebpf.ProgramSpec `ebpf:"x_nanosleep_exit"`
+	X_newfstatatExit     *ebpf.ProgramSpec `ebpf:"x_newfstatat_exit"`
 	X_openEnter          *ebpf.ProgramSpec `ebpf:"x_open_enter"`
 	X_openExit           *ebpf.ProgramSpec `ebpf:"x_open_exit"`
 	X_openat2Enter       *ebpf.ProgramSpec `ebpf:"x_openat2_enter"`
@@ -329,6 +360,7 @@ type ProbeProgramSpecs struct {
 	X_recvmsgExit        *ebpf.ProgramSpec `ebpf:"x_recvmsg_exit"`
 	X_renameExit         *ebpf.ProgramSpec `ebpf:"x_rename_exit"`
 	X_renameat2Exit      *ebpf.ProgramSpec `ebpf:"x_renameat2_exit"`
+	X_renameatExit       *ebpf.ProgramSpec `ebpf:"x_renameat_exit"`
 	X_rmdirExit          *ebpf.ProgramSpec `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit     *ebpf.ProgramSpec `ebpf:"x_sched_yield_exit"`
 	X_sendmsgExit        *ebpf.ProgramSpec `ebpf:"x_sendmsg_exit"`
@@ -344,7 +376,9 @@ type ProbeProgramSpecs struct {
 	X_signalfd4Exit      *ebpf.ProgramSpec `ebpf:"x_signalfd4_exit"`
 	X_socketExit         *ebpf.ProgramSpec `ebpf:"x_socket_exit"`
 	X_socketpairExit     *ebpf.ProgramSpec `ebpf:"x_socketpair_exit"`
+	X_statExit           *ebpf.ProgramSpec `ebpf:"x_stat_exit"`
 	X_switchEnter        *ebpf.ProgramSpec `ebpf:"x_switch_enter"`
+	X_symlinkExit        *ebpf.ProgramSpec `ebpf:"x_symlink_exit"`
 	X_symlinkatExit      *ebpf.ProgramSpec `ebpf:"x_symlinkat_exit"`
 	X_tgkillExit         *ebpf.ProgramSpec `ebpf:"x_tgkill_exit"`
 	X_timerfdCreateExit  *ebpf.ProgramSpec `ebpf:"x_timerfd_create_exit"`
@@ -454,12 +488,15 @@ type ProbePrograms struct {
 	T_execve             *ebpf.Program `ebpf:"t_execve"`
 	X_accept4Exit        *ebpf.Program `ebpf:"x_accept4_exit"`
 	X_acceptExit         *ebpf.Program `ebpf:"x_accept_exit"`
+	X_accessExit         *ebpf.Program `ebpf:"x_access_exit"`
 	X_bindExit           *ebpf.Program `ebpf:"x_bind_exit"`
 	X_bpfExit            *ebpf.Program `ebpf:"x_bpf_exit"`
 	X_brkExit            *ebpf.Program `ebpf:"x_brk_exit"`
 	X_capsetExit         *ebpf.Program `ebpf:"x_capset_exit"`
 	X_chdirExit          *ebpf.Program `ebpf:"x_chdir_exit"`
 	X_chmodExit          *ebpf.Program `ebpf:"x_chmod_exit"`
+	X_chownExit          *ebpf.Program `ebpf:"x_chown_exit"`
+	X_chrootExit         *ebpf.Program `ebpf:"x_chroot_exit"`
 	X_clone3Exit         *ebpf.Program `ebpf:"x_clone3_exit"`
 	X_cloneExit          *ebpf.Program `ebpf:"x_clone_exit"`
 	X_closeExit          *ebpf.Program `ebpf:"x_close_exit"`
@@ -480,11 +517,16 @@ type ProbePrograms struct {
 	X_fchmodExit         *ebpf.Program `ebpf:"x_fchmod_exit"`
 	X_fchmodatExit       *ebpf.Program `ebpf:"x_fchmodat_exit"`
 	X_fchownExit         *ebpf.Program `ebpf:"x_fchown_exit"`
+	X_fchownatExit       *ebpf.Program `ebpf:"x_fchownat_exit"`
 	X_fcntlExit          *ebpf.Program `ebpf:"x_fcntl_exit"`
 	X_flockExit          *ebpf.Program `ebpf:"x_flock_exit"`
 	X_forkExit           *ebpf.Program `ebpf:"x_fork_exit"`
+	X_fstatExit          *ebpf.Program `ebpf:"x_fstat_exit"`
 	X_ftruncateExit      *ebpf.Program `ebpf:"x_ftruncate_exit"`
 	X_genericExit        *ebpf.Program `ebpf:"x_generic_exit"`
+	X_getcwdExit         *ebpf.Program `ebpf:"x_getcwd_exit"`
+	X_getdents64Exit     *ebpf.Program `ebpf:"x_getdents64_exit"`
+	X_getdentsExit       *ebpf.Program `ebpf:"x_getdents_exit"`
 	X_getegidExit        *ebpf.Program `ebpf:"x_getegid_exit"`
 	X_geteuidExit        *ebpf.Program `ebpf:"x_geteuid_exit"`
 	X_getgidExit         *ebpf.Program `ebpf:"x_getgid_exit"`
@@ -496,17 +538,23 @@ type ProbePrograms struct {
 	X_getuidExit         *ebpf.Program `ebpf:"x_getuid_exit"`
 	X_inotifyInit1Exit   *ebpf.Program `ebpf:"x_inotify_init1_exit"`
 	X_killExit           *ebpf.Program `ebpf:"x_kill_exit"`
+	X_lchownExit         *ebpf.Program `ebpf:"x_lchown_exit"`
+	X_linkExit           *ebpf.Program `ebpf:"x_link_exit"`
 	X_linkatExit         *ebpf.Program `ebpf:"x_linkat_exit"`
 	X_listenExit         *ebpf.Program `ebpf:"x_listen_exit"`
 	X_lseekExit          *ebpf.Program `ebpf:"x_lseek_exit"`
+	X_lstatExit          *ebpf.Program `ebpf:"x_lstat_exit"`
 	X_memfdCreateExit    *ebpf.Program `ebpf:"x_memfd_create_exit"`
 	X_mkdirExit          *ebpf.Program `ebpf:"x_mkdir_exit"`
 	X_mkdiratExit        *ebpf.Program `ebpf:"x_mkdirat_exit"`
+	X_mknodExit          *ebpf.Program `ebpf:"x_mknod_exit"`
+	X_mknodatExit        *ebpf.Program `ebpf:"x_mknodat_exit"`
 	X_mmapExit           *ebpf.Program `ebpf:"x_mmap_exit"`
 	X_mountExit          *ebpf.Program `ebpf:"x_mount_exit"`
 	X_mprotectExit       *ebpf.Program `ebpf:"x_mprotect_exit"`
 	X_munmapExit         *ebpf.Program `ebpf:"x_munmap_exit"`
 	X_nanosleepExit      *ebpf.Program `ebpf:"x_nanosleep_exit"`
+	X_newfstatatExit     *ebpf.Program `ebpf:"x_newfstatat_exit"`
 	X_openEnter          *ebpf.Program `ebpf:"x_open_enter"`
 	X_openExit           *ebpf.Program `ebpf:"x_open_exit"`
 	X_openat2Enter       *ebpf.Program `ebpf:"x_openat2_enter"`
@@ -533,6 +581,7 @@ type ProbePrograms struct {
 	X_recvmsgExit        *ebpf.Program `ebpf:"x_recvmsg_exit"`
 	X_renameExit         *ebpf.Program `ebpf:"x_rename_exit"`
 	X_renameat2Exit      *ebpf.Program `ebpf:"x_renameat2_exit"`
+	X_renameatExit       *ebpf.Program `ebpf:"x_renameat_exit"`
 	X_rmdirExit          *ebpf.Program `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit     *ebpf.Program `ebpf:"x_sched_yield_exit"`
 	X_sendmsgExit        *ebpf.Program `ebpf:"x_sendmsg_exit"`
@@ -548,7 +597,9 @@ type ProbePrograms struct {
 	X_signalfd4Exit      *ebpf.Program `ebpf:"x_signalfd4_exit"`
 	X_socketExit         *ebpf.Program `ebpf:"x_socket_exit"`
 	X_socketpairExit     *ebpf.Program `ebpf:"x_socketpair_exit"`
+	X_statExit           *ebpf.Program `ebpf:"x_stat_exit"`
 	X_switchEnter        *ebpf.Program `ebpf:"x_switch_enter"`
+	X_symlinkExit        *ebpf.Program `ebpf:"x_symlink_exit"`
 	X_symlinkatExit      *ebpf.Program `ebpf:"x_symlinkat_exit"`
 	X_tgkillExit         *ebpf.Program `ebpf:"x_tgkill_exit"`
 	X_timerfdCreateExit  *ebpf.Program `ebpf:"x_timerfd_create_exit"`
@@ -572,12 +623,15 @@ func (p *ProbePrograms) Close() error {
 		p.T_execve,
 		p.X_accept4Exit,
 		p.X_acceptExit,
+		p.X_accessExit,
 		p.X_bindExit,
 		p.X_bpfExit,
 		p.X_brkExit,
 		p.X_capsetExit,
 		p.X_chdirExit,
 		p.X_chmodExit,
+		p.X_chownExit,
+		p.X_chrootExit,
 		p.X_clone3Exit,
 		p.X_cloneExit,
 		p.X_closeExit,
@@ -598,11 +652,16 @@ func (p *ProbePrograms) Close() error {
 		p.X_fchmodExit,
 		p.X_fchmodatExit,
 		p.X_fchownExit,
+		p.X_fchownatExit,
 		p.X_fcntlExit,
 		p.X_flockExit,
 		p.X_forkExit,
+		p.X_fstatExit,
 		p.X_ftruncateExit,
 		p.X_genericExit,
+		p.X_getcwdExit,
+		p.X_getdents64Exit,
+		p.X_getdentsExit,
 		p.X_getegidExit,
 		p.X_geteuidExit,
 		p.X_getgidExit,
@@ -614,17 +673,23 @@ func (p *ProbePrograms) Close() error {
 		p.X_getuidExit,
 		p.X_inotifyInit1Exit,
 		p.X_killExit,
+		p.X_lchownExit,
+		p.X_linkExit,
 		p.X_linkatExit,
 		p.X_listenExit,
 		p.X_lseekExit,
+		p.X_lstatExit,
 		p.X_memfdCreateExit,
 		p.X_mkdirExit,
 		p.X_mkdiratExit,
+		p.X_mknodExit,
+		p.X_mknodatExit,
 		p.X_mmapExit,
 		p.X_mountExit,
 		p.X_mprotectExit,
 		p.X_munmapExit,
 		p.X_nanosleepExit,
+		p.X_newfstatatExit,
 		p.X_openEnter,
 		p.X_openExit,
 		p.X_openat2Enter,
@@ -651,6 +716,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_recvmsgExit,
 		p.X_renameExit,
 		p.X_renameat2Exit,
+		p.X_renameatExit,
 		p.X_rmdirExit,
 		p.X_schedYieldExit,
 		p.X_sendmsgExit,
@@ -666,7 +732,9 @@ func (p *ProbePrograms) Close() error {
 		p.X_signalfd4Exit,
 		p.X_socketExit,
 		p.X_socketpairExit,
+		p.X_statExit,
 		p.X_switchEnter,
+		p.X_symlinkExit,
 		p.X_symlinkatExit,
 		p.X_tgkillExit,
 		p.X_timerfdCreateExit,

@@ -44,6 +44,30 @@ static __always_inline int fill_creat_exit(struct filler *f)
 	return 0;
 }
 
+/* 67 stat */
+static __always_inline int fill_stat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 69 lstat */
+static __always_inline int fill_lstat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 71 fstat */
+static __always_inline int fill_fstat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
 /* 87 lseek */
 static __always_inline int fill_lseek_exit(struct filler *f)
 {
@@ -51,6 +75,17 @@ static __always_inline int fill_lseek_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u64(f, f->arg[1]);
 	push_u8(f, lseek_whence((u32)f->arg[2]));
+	return 0;
+}
+
+/* 93 getcwd */
+static __always_inline int fill_getcwd_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret >= 0)
+		push_user_str(f, f->arg[0]);
+	else
+		push_empty(f);
 	return 0;
 }
 
@@ -79,6 +114,26 @@ static __always_inline int fill_rename_exit(struct filler *f)
 	return 0;
 }
 
+/* 177 renameat */
+static __always_inline int fill_renameat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_s64(f, at_fdcwd((s32)f->arg[2]));
+	push_user_str(f, f->arg[3]);
+	return 0;
+}
+
+/* 179 symlink */
+static __always_inline int fill_symlink_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	return 0;
+}
+
 /* 181 symlinkat */
 static __always_inline int fill_symlinkat_exit(struct filler *f)
 {
@@ -86,6 +141,22 @@ static __always_inline int fill_symlinkat_exit(struct filler *f)
 	push_user_str(f, f->arg[0]);
 	push_s64(f, at_fdcwd((s32)f->arg[1]));
 	push_user_str(f, f->arg[2]);
+	return 0;
+}
+
+/* 237 getdents */
+static __always_inline int fill_getdents_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 239 getdents64 */
+static __always_inline int fill_getdents64_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
 	return 0;
 }
 
@@ -106,6 +177,15 @@ static __always_inline int fill_mount_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_user_str(f, f->arg[2]);
 	push_u32(f, mount_flags(f->arg[3]));
+	return 0;
+}
+
+/* 265 access */
+static __always_inline int fill_access_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, access_flags((s32)f->arg[1]));
 	return 0;
 }
 
@@ -174,6 +254,15 @@ static __always_inline int fill_openat_exit(struct filler *f)
 	push_u32(f, open_mode((s32)f->arg[2], (u16)f->arg[3]));
 	push_u32(f, file_dev(f, f->ret));
 	push_u64(f, file_ino(f, f->ret));
+	return 0;
+}
+
+/* 309 link */
+static __always_inline int fill_link_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
 	return 0;
 }
 
@@ -254,6 +343,26 @@ static __always_inline int fill_openat2_exit(struct filler *f)
 	return 0;
 }
 
+/* 379 chown */
+static __always_inline int fill_chown_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, f->arg[2]);
+	return 0;
+}
+
+/* 381 lchown */
+static __always_inline int fill_lchown_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, f->arg[2]);
+	return 0;
+}
+
 /* 383 fchown */
 static __always_inline int fill_fchown_exit(struct filler *f)
 {
@@ -261,6 +370,18 @@ static __always_inline int fill_fchown_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[1]);
 	push_u32(f, f->arg[2]);
+	return 0;
+}
+
+/* 385 fchownat */
+static __always_inline int fill_fchownat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
+	push_u32(f, fchownat_flags((s32)f->arg[4]));
 	return 0;
 }
 
@@ -278,6 +399,16 @@ static __always_inline int fill_umount2_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_u32(f, umount_flags((s32)f->arg[1]));
+	return 0;
+}
+
+/* 419 newfstatat */
+static __always_inline int fill_newfstatat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, newfstatat_flags((s32)f->arg[3]));
 	return 0;
 }
 

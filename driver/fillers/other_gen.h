@@ -28,4 +28,25 @@ static __always_inline int fill_bpf_exit(struct filler *f)
 	return 0;
 }
 
+/* 415 mknod */
+static __always_inline int fill_mknod_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, mknod_mode((u16)f->arg[1]));
+	push_u32(f, new_encode_dev((u32)f->arg[2]));
+	return 0;
+}
+
+/* 417 mknodat */
+static __always_inline int fill_mknodat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, mknod_mode((u16)f->arg[2]));
+	push_u32(f, new_encode_dev((u32)f->arg[3]));
+	return 0;
+}
+
 #endif

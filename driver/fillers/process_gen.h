@@ -174,6 +174,14 @@ static __always_inline int fill_vfork_exit(struct filler *f)
 	return 0;
 }
 
+/* 267 chroot */
+static __always_inline int fill_chroot_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
 /* 293 execve */
 static __always_inline int fill_execve_exit(struct filler *f)
 {

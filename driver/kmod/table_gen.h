@@ -190,6 +190,30 @@ static const struct kmod_event ev_eventfd_exit __maybe_unused = {
 	.fill = fill_eventfd_exit,
 };
 
+static const struct kmod_event ev_stat_exit __maybe_unused = {
+	.code = EVT_STAT_EXIT,
+	.nparams = STAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_stat_exit,
+};
+
+static const struct kmod_event ev_lstat_exit __maybe_unused = {
+	.code = EVT_LSTAT_EXIT,
+	.nparams = LSTAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_lstat_exit,
+};
+
+static const struct kmod_event ev_fstat_exit __maybe_unused = {
+	.code = EVT_FSTAT_EXIT,
+	.nparams = FSTAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fstat_exit,
+};
+
 static const struct kmod_event ev_poll_exit __maybe_unused = {
 	.code = EVT_POLL_EXIT,
 	.nparams = POLL_EXIT_NPARAMS,
@@ -204,6 +228,14 @@ static const struct kmod_event ev_lseek_exit __maybe_unused = {
 	.drop = DROP_ALWAYS,
 	.category = DROPS_NONE,
 	.fill = fill_lseek_exit,
+};
+
+static const struct kmod_event ev_getcwd_exit __maybe_unused = {
+	.code = EVT_GETCWD_EXIT,
+	.nparams = GETCWD_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getcwd_exit,
 };
 
 static const struct kmod_event ev_chdir_exit __maybe_unused = {
@@ -406,6 +438,22 @@ static const struct kmod_event ev_rename_exit __maybe_unused = {
 	.fill = fill_rename_exit,
 };
 
+static const struct kmod_event ev_renameat_exit __maybe_unused = {
+	.code = EVT_RENAMEAT_EXIT,
+	.nparams = RENAMEAT_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_renameat_exit,
+};
+
+static const struct kmod_event ev_symlink_exit __maybe_unused = {
+	.code = EVT_SYMLINK_EXIT,
+	.nparams = SYMLINK_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_symlink_exit,
+};
+
 static const struct kmod_event ev_symlinkat_exit __maybe_unused = {
 	.code = EVT_SYMLINKAT_EXIT,
 	.nparams = SYMLINKAT_EXIT_NPARAMS,
@@ -518,6 +566,22 @@ static const struct kmod_event ev_signaldeliver_enter __maybe_unused = {
 	.fill = fill_signaldeliver_enter,
 };
 
+static const struct kmod_event ev_getdents_exit __maybe_unused = {
+	.code = EVT_GETDENTS_EXIT,
+	.nparams = GETDENTS_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getdents_exit,
+};
+
+static const struct kmod_event ev_getdents64_exit __maybe_unused = {
+	.code = EVT_GETDENTS64_EXIT,
+	.nparams = GETDENTS64_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getdents64_exit,
+};
+
 static const struct kmod_event ev_flock_exit __maybe_unused = {
 	.code = EVT_FLOCK_EXIT,
 	.nparams = FLOCK_EXIT_NPARAMS,
@@ -556,6 +620,22 @@ static const struct kmod_event ev_mount_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_DIR_FILE,
 	.fill = fill_mount_exit,
+};
+
+static const struct kmod_event ev_access_exit __maybe_unused = {
+	.code = EVT_ACCESS_EXIT,
+	.nparams = ACCESS_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_access_exit,
+};
+
+static const struct kmod_event ev_chroot_exit __maybe_unused = {
+	.code = EVT_CHROOT_EXIT,
+	.nparams = CHROOT_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_chroot_exit,
 };
 
 static const struct kmod_event ev_mkdir_exit __maybe_unused = {
@@ -628,6 +708,14 @@ static const struct kmod_event ev_openat_exit __maybe_unused = {
 	.drop = DROP_NEVER,
 	.category = DROPS_OPEN,
 	.fill = fill_openat_exit,
+};
+
+static const struct kmod_event ev_link_exit __maybe_unused = {
+	.code = EVT_LINK_EXIT,
+	.nparams = LINK_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_link_exit,
 };
 
 static const struct kmod_event ev_linkat_exit __maybe_unused = {
@@ -766,12 +854,36 @@ static const struct kmod_event ev_epoll_create1_exit __maybe_unused = {
 	.fill = fill_epoll_create1_exit,
 };
 
+static const struct kmod_event ev_chown_exit __maybe_unused = {
+	.code = EVT_CHOWN_EXIT,
+	.nparams = CHOWN_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_chown_exit,
+};
+
+static const struct kmod_event ev_lchown_exit __maybe_unused = {
+	.code = EVT_LCHOWN_EXIT,
+	.nparams = LCHOWN_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_lchown_exit,
+};
+
 static const struct kmod_event ev_fchown_exit __maybe_unused = {
 	.code = EVT_FCHOWN_EXIT,
 	.nparams = FCHOWN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
 	.category = DROPS_DIR_FILE,
 	.fill = fill_fchown_exit,
+};
+
+static const struct kmod_event ev_fchownat_exit __maybe_unused = {
+	.code = EVT_FCHOWNAT_EXIT,
+	.nparams = FCHOWNAT_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_DIR_FILE,
+	.fill = fill_fchownat_exit,
 };
 
 static const struct kmod_event ev_umount_exit __maybe_unused = {
@@ -854,6 +966,30 @@ static const struct kmod_event ev_pidfd_open_exit __maybe_unused = {
 	.fill = fill_pidfd_open_exit,
 };
 
+static const struct kmod_event ev_mknod_exit __maybe_unused = {
+	.code = EVT_MKNOD_EXIT,
+	.nparams = MKNOD_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_mknod_exit,
+};
+
+static const struct kmod_event ev_mknodat_exit __maybe_unused = {
+	.code = EVT_MKNODAT_EXIT,
+	.nparams = MKNODAT_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_mknodat_exit,
+};
+
+static const struct kmod_event ev_newfstatat_exit __maybe_unused = {
+	.code = EVT_NEWFSTATAT_EXIT,
+	.nparams = NEWFSTATAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_newfstatat_exit,
+};
+
 static const struct kmod_event ev_getppid_exit __maybe_unused = {
 	.code = EVT_GETPPID_EXIT,
 	.nparams = GETPPID_EXIT_NPARAMS,
@@ -909,6 +1045,9 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[1] = &ev_write_exit,
 	[2] = &ev_open_exit,
 	[3] = &ev_close_exit,
+	[4] = &ev_stat_exit,
+	[5] = &ev_fstat_exit,
+	[6] = &ev_lstat_exit,
 	[7] = &ev_poll_exit,
 	[8] = &ev_lseek_exit,
 	[9] = &ev_mmap_exit,
@@ -919,6 +1058,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[18] = &ev_pwrite_exit,
 	[19] = &ev_readv_exit,
 	[20] = &ev_writev_exit,
+	[21] = &ev_access_exit,
 	[22] = &ev_pipe_exit,
 	[24] = &ev_sched_yield_exit,
 	[32] = &ev_dup_exit,
@@ -946,16 +1086,22 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[72] = &ev_fcntl_exit,
 	[73] = &ev_flock_exit,
 	[77] = &ev_ftruncate_exit,
+	[78] = &ev_getdents_exit,
+	[79] = &ev_getcwd_exit,
 	[80] = &ev_chdir_exit,
 	[81] = &ev_fchdir_exit,
 	[82] = &ev_rename_exit,
 	[83] = &ev_mkdir_exit,
 	[84] = &ev_rmdir_exit,
 	[85] = &ev_creat_exit,
+	[86] = &ev_link_exit,
 	[87] = &ev_unlink_exit,
+	[88] = &ev_symlink_exit,
 	[90] = &ev_chmod_exit,
 	[91] = &ev_fchmod_exit,
+	[92] = &ev_chown_exit,
 	[93] = &ev_fchown_exit,
+	[94] = &ev_lchown_exit,
 	[95] = &ev_umask_exit,
 	[97] = &ev_getrlimit_exit,
 	[101] = &ev_ptrace_exit,
@@ -969,17 +1115,24 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[117] = &ev_setresuid_exit,
 	[119] = &ev_setresgid_exit,
 	[126] = &ev_capset_exit,
+	[133] = &ev_mknod_exit,
 	[157] = &ev_prctl_exit,
 	[160] = &ev_setrlimit_exit,
+	[161] = &ev_chroot_exit,
 	[165] = &ev_mount_exit,
 	[166] = &ev_umount2_exit,
 	[186] = &ev_gettid_exit,
 	[200] = &ev_tkill_exit,
 	[213] = &ev_epoll_create_exit,
+	[217] = &ev_getdents64_exit,
 	[234] = &ev_tgkill_exit,
 	[257] = &ev_openat_exit,
 	[258] = &ev_mkdirat_exit,
+	[259] = &ev_mknodat_exit,
+	[260] = &ev_fchownat_exit,
+	[262] = &ev_newfstatat_exit,
 	[263] = &ev_unlinkat_exit,
+	[264] = &ev_renameat_exit,
 	[265] = &ev_linkat_exit,
 	[266] = &ev_symlinkat_exit,
 	[268] = &ev_fchmodat_exit,
@@ -1787,6 +1940,7 @@ static const u16 ia32_native[SCAP_SYSCALLS] = {
 #elif defined(CONFIG_ARM64)
 
 static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
 	[23] = &ev_dup_exit,
@@ -1794,21 +1948,26 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
 	[32] = &ev_flock_exit,
+	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
 	[35] = &ev_unlinkat_exit,
 	[36] = &ev_symlinkat_exit,
 	[37] = &ev_linkat_exit,
+	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
 	[46] = &ev_ftruncate_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
+	[51] = &ev_chroot_exit,
 	[52] = &ev_fchmod_exit,
 	[53] = &ev_fchmodat_exit,
+	[54] = &ev_fchownat_exit,
 	[55] = &ev_fchown_exit,
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
 	[64] = &ev_write_exit,
@@ -1820,6 +1979,8 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[70] = &ev_pwritev_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[79] = &ev_newfstatat_exit,
+	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[101] = &ev_nanosleep_exit,
@@ -2213,6 +2374,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 #elif defined(CONFIG_RISCV)
 
 static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
 	[23] = &ev_dup_exit,
@@ -2220,21 +2382,26 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
 	[32] = &ev_flock_exit,
+	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
 	[35] = &ev_unlinkat_exit,
 	[36] = &ev_symlinkat_exit,
 	[37] = &ev_linkat_exit,
+	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
 	[46] = &ev_ftruncate_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
+	[51] = &ev_chroot_exit,
 	[52] = &ev_fchmod_exit,
 	[53] = &ev_fchmodat_exit,
+	[54] = &ev_fchownat_exit,
 	[55] = &ev_fchown_exit,
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
 	[64] = &ev_write_exit,
@@ -2246,6 +2413,8 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[70] = &ev_pwritev_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[79] = &ev_newfstatat_exit,
+	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[101] = &ev_nanosleep_exit,
@@ -2641,6 +2810,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 #elif defined(CONFIG_LOONGARCH)
 
 static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
 	[23] = &ev_dup_exit,
@@ -2648,21 +2818,26 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
 	[32] = &ev_flock_exit,
+	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
 	[35] = &ev_unlinkat_exit,
 	[36] = &ev_symlinkat_exit,
 	[37] = &ev_linkat_exit,
+	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
 	[46] = &ev_ftruncate_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
+	[51] = &ev_chroot_exit,
 	[52] = &ev_fchmod_exit,
 	[53] = &ev_fchmodat_exit,
+	[54] = &ev_fchownat_exit,
 	[55] = &ev_fchown_exit,
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
 	[64] = &ev_write_exit,
@@ -2674,6 +2849,8 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[70] = &ev_pwritev_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[79] = &ev_newfstatat_exit,
+	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[101] = &ev_nanosleep_exit,
@@ -3073,15 +3250,18 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[5] = &ev_open_exit,
 	[6] = &ev_close_exit,
 	[8] = &ev_creat_exit,
+	[9] = &ev_link_exit,
 	[10] = &ev_unlink_exit,
 	[11] = &ev_execve_exit,
 	[12] = &ev_chdir_exit,
+	[14] = &ev_mknod_exit,
 	[15] = &ev_chmod_exit,
 	[19] = &ev_lseek_exit,
 	[20] = &ev_getpid_exit,
 	[21] = &ev_mount_exit,
 	[22] = &ev_umount_exit,
 	[26] = &ev_ptrace_exit,
+	[33] = &ev_access_exit,
 	[37] = &ev_kill_exit,
 	[38] = &ev_rename_exit,
 	[39] = &ev_mkdir_exit,
@@ -3092,16 +3272,22 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[52] = &ev_umount2_exit,
 	[55] = &ev_fcntl_exit,
 	[60] = &ev_umask_exit,
+	[61] = &ev_chroot_exit,
 	[63] = &ev_dup2_exit,
 	[64] = &ev_getppid_exit,
 	[75] = &ev_setrlimit_exit,
+	[83] = &ev_symlink_exit,
 	[90] = &ev_mmap_exit,
 	[91] = &ev_munmap_exit,
 	[93] = &ev_ftruncate_exit,
 	[94] = &ev_fchmod_exit,
+	[106] = &ev_stat_exit,
+	[107] = &ev_lstat_exit,
+	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
 	[133] = &ev_fchdir_exit,
+	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
@@ -3111,9 +3297,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[172] = &ev_prctl_exit,
 	[180] = &ev_pread_exit,
 	[181] = &ev_pwrite_exit,
+	[183] = &ev_getcwd_exit,
 	[185] = &ev_capset_exit,
 	[190] = &ev_vfork_exit,
 	[191] = &ev_getrlimit_exit,
+	[198] = &ev_lchown_exit,
 	[199] = &ev_getuid_exit,
 	[200] = &ev_getgid_exit,
 	[201] = &ev_geteuid_exit,
@@ -3121,15 +3309,21 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[207] = &ev_fchown_exit,
 	[208] = &ev_setresuid_exit,
 	[210] = &ev_setresgid_exit,
+	[212] = &ev_chown_exit,
 	[213] = &ev_setuid_exit,
 	[214] = &ev_setgid_exit,
+	[220] = &ev_getdents64_exit,
 	[236] = &ev_gettid_exit,
 	[237] = &ev_tkill_exit,
 	[241] = &ev_tgkill_exit,
 	[249] = &ev_epoll_create_exit,
 	[288] = &ev_openat_exit,
 	[289] = &ev_mkdirat_exit,
+	[290] = &ev_mknodat_exit,
+	[291] = &ev_fchownat_exit,
+	[293] = &ev_newfstatat_exit,
 	[294] = &ev_unlinkat_exit,
+	[295] = &ev_renameat_exit,
 	[296] = &ev_linkat_exit,
 	[297] = &ev_symlinkat_exit,
 	[299] = &ev_fchmodat_exit,
@@ -3576,10 +3770,13 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[5] = &ev_open_exit,
 	[6] = &ev_close_exit,
 	[8] = &ev_creat_exit,
+	[9] = &ev_link_exit,
 	[10] = &ev_unlink_exit,
 	[11] = &ev_execve_exit,
 	[12] = &ev_chdir_exit,
+	[14] = &ev_mknod_exit,
 	[15] = &ev_chmod_exit,
+	[16] = &ev_lchown_exit,
 	[19] = &ev_lseek_exit,
 	[20] = &ev_getpid_exit,
 	[21] = &ev_mount_exit,
@@ -3587,6 +3784,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[23] = &ev_setuid_exit,
 	[24] = &ev_getuid_exit,
 	[26] = &ev_ptrace_exit,
+	[33] = &ev_access_exit,
 	[37] = &ev_kill_exit,
 	[38] = &ev_rename_exit,
 	[39] = &ev_mkdir_exit,
@@ -3601,18 +3799,24 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[52] = &ev_umount2_exit,
 	[55] = &ev_fcntl_exit,
 	[60] = &ev_umask_exit,
+	[61] = &ev_chroot_exit,
 	[63] = &ev_dup2_exit,
 	[64] = &ev_getppid_exit,
 	[75] = &ev_setrlimit_exit,
 	[76] = &ev_getrlimit_exit,
+	[83] = &ev_symlink_exit,
 	[90] = &ev_mmap_exit,
 	[91] = &ev_munmap_exit,
 	[93] = &ev_ftruncate_exit,
 	[94] = &ev_fchmod_exit,
 	[95] = &ev_fchown_exit,
+	[106] = &ev_stat_exit,
+	[107] = &ev_lstat_exit,
+	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
 	[133] = &ev_fchdir_exit,
+	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
@@ -3624,8 +3828,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[171] = &ev_prctl_exit,
 	[179] = &ev_pread_exit,
 	[180] = &ev_pwrite_exit,
+	[181] = &ev_chown_exit,
+	[182] = &ev_getcwd_exit,
 	[184] = &ev_capset_exit,
 	[189] = &ev_vfork_exit,
+	[202] = &ev_getdents64_exit,
 	[207] = &ev_gettid_exit,
 	[208] = &ev_tkill_exit,
 	[236] = &ev_epoll_create_exit,
@@ -3633,7 +3840,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[281] = &ev_ppoll_exit,
 	[286] = &ev_openat_exit,
 	[287] = &ev_mkdirat_exit,
+	[288] = &ev_mknodat_exit,
+	[289] = &ev_fchownat_exit,
+	[291] = &ev_newfstatat_exit,
 	[292] = &ev_unlinkat_exit,
+	[293] = &ev_renameat_exit,
 	[294] = &ev_linkat_exit,
 	[295] = &ev_symlinkat_exit,
 	[297] = &ev_fchmodat_exit,

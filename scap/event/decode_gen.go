@@ -1124,6 +1124,78 @@ func (d *EventfdExit) Decode(buf []byte) error {
 	return nil
 }
 
+// StatExit is the exit event 67 of stat.
+type StatExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *StatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeStatExit); err != nil {
+		*d = StatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	if r.err != nil {
+		*d = StatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LstatExit is the exit event 69 of lstat.
+type LstatExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *LstatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeLstatExit); err != nil {
+		*d = LstatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	if r.err != nil {
+		*d = LstatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FstatExit is the exit event 71 of fstat.
+type FstatExit struct {
+	Res int64 // errno
+	FD  int64 // fd
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *FstatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeFstatExit); err != nil {
+		*d = FstatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	if r.err != nil {
+		*d = FstatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // PollExit is the exit event 81 of poll.
 type PollExit struct {
 	Res     int64  // errno
@@ -1172,6 +1244,30 @@ func (d *LseekExit) Decode(buf []byte) error {
 	d.Whence = r.uint8()
 	if r.err != nil {
 		*d = LseekExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetcwdExit is the exit event 93 of getcwd.
+type GetcwdExit struct {
+	Res  int64  // errno
+	Path []byte // charbuf
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetcwdExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetcwdExit); err != nil {
+		*d = GetcwdExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	if r.err != nil {
+		*d = GetcwdExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -1884,6 +1980,62 @@ func (d *RenameExit) Decode(buf []byte) error {
 	return nil
 }
 
+// RenameatExit is the exit event 177 of renameat.
+type RenameatExit struct {
+	Res      int64  // errno
+	Olddirfd int64  // fd
+	Oldpath  []byte // fsrelpath, below olddirfd
+	Newdirfd int64  // fd
+	Newpath  []byte // fsrelpath, below newdirfd
+	Set      ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *RenameatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeRenameatExit); err != nil {
+		*d = RenameatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Olddirfd = r.int64()
+	d.Oldpath = r.str()
+	d.Newdirfd = r.int64()
+	d.Newpath = r.str()
+	if r.err != nil {
+		*d = RenameatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SymlinkExit is the exit event 179 of symlink.
+type SymlinkExit struct {
+	Res      int64  // errno
+	Target   []byte // charbuf
+	Linkpath []byte // fspath
+	Set      ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SymlinkExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSymlinkExit); err != nil {
+		*d = SymlinkExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Target = r.str()
+	d.Linkpath = r.str()
+	if r.err != nil {
+		*d = SymlinkExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // SymlinkatExit is the exit event 181 of symlinkat.
 type SymlinkatExit struct {
 	Res       int64  // errno
@@ -2346,6 +2498,54 @@ func (d *SignaldeliverEnter) Decode(buf []byte) error {
 	return nil
 }
 
+// GetdentsExit is the exit event 237 of getdents.
+type GetdentsExit struct {
+	Res int64 // errno
+	FD  int64 // fd
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetdentsExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetdentsExit); err != nil {
+		*d = GetdentsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	if r.err != nil {
+		*d = GetdentsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Getdents64Exit is the exit event 239 of getdents64.
+type Getdents64Exit struct {
+	Res int64 // errno
+	FD  int64 // fd
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *Getdents64Exit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetdents64Exit); err != nil {
+		*d = Getdents64Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	if r.err != nil {
+		*d = Getdents64Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // FlockExit is the exit event 243 of flock.
 type FlockExit struct {
 	Res       int64  // errno
@@ -2478,6 +2678,56 @@ func (d *MountExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = MountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// AccessExit is the exit event 265 of access.
+type AccessExit struct {
+	Res  int64  // errno
+	Name []byte // fspath
+	Mode uint32 // access_flags
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *AccessExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeAccessExit); err != nil {
+		*d = AccessExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Name = r.str()
+	d.Mode = r.uint32()
+	if r.err != nil {
+		*d = AccessExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ChrootExit is the exit event 267 of chroot.
+type ChrootExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *ChrootExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeChrootExit); err != nil {
+		*d = ChrootExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	if r.err != nil {
+		*d = ChrootExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -2778,6 +3028,32 @@ func (d *OpenatExit) Decode(buf []byte) error {
 	d.Ino = r.uint64()
 	if r.err != nil {
 		*d = OpenatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LinkExit is the exit event 309 of link.
+type LinkExit struct {
+	Res     int64  // errno
+	Oldpath []byte // fspath
+	Newpath []byte // fspath
+	Set     ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *LinkExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeLinkExit); err != nil {
+		*d = LinkExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Oldpath = r.str()
+	d.Newpath = r.str()
+	if r.err != nil {
+		*d = LinkExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3342,6 +3618,62 @@ func (d *EpollCreate1Exit) Decode(buf []byte) error {
 	return nil
 }
 
+// ChownExit is the exit event 379 of chown.
+type ChownExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	UID  uint32 // uint32
+	GID  uint32 // uint32
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *ChownExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeChownExit); err != nil {
+		*d = ChownExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.UID = r.uint32()
+	d.GID = r.uint32()
+	if r.err != nil {
+		*d = ChownExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LchownExit is the exit event 381 of lchown.
+type LchownExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	UID  uint32 // uint32
+	GID  uint32 // uint32
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *LchownExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeLchownExit); err != nil {
+		*d = LchownExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.UID = r.uint32()
+	d.GID = r.uint32()
+	if r.err != nil {
+		*d = LchownExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // FchownExit is the exit event 383 of fchown.
 type FchownExit struct {
 	Res int64  // errno
@@ -3364,6 +3696,38 @@ func (d *FchownExit) Decode(buf []byte) error {
 	d.GID = r.uint32()
 	if r.err != nil {
 		*d = FchownExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FchownatExit is the exit event 385 of fchownat.
+type FchownatExit struct {
+	Res      int64  // errno
+	Dirfd    int64  // fd
+	Pathname []byte // fsrelpath, below dirfd
+	UID      uint32 // uint32
+	GID      uint32 // uint32
+	Flags    uint32 // fchownat_flags
+	Set      ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *FchownatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeFchownatExit); err != nil {
+		*d = FchownatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Dirfd = r.int64()
+	d.Pathname = r.str()
+	d.UID = r.uint32()
+	d.GID = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FchownatExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3634,6 +3998,92 @@ func (d *PidfdOpenExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = PidfdOpenExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MknodExit is the exit event 415 of mknod.
+type MknodExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	Mode uint32 // mknod_mode
+	Dev  uint32 // uint32
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MknodExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMknodExit); err != nil {
+		*d = MknodExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.Mode = r.uint32()
+	d.Dev = r.uint32()
+	if r.err != nil {
+		*d = MknodExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MknodatExit is the exit event 417 of mknodat.
+type MknodatExit struct {
+	Res   int64  // errno
+	Dirfd int64  // fd
+	Path  []byte // fsrelpath, below dirfd
+	Mode  uint32 // mknod_mode
+	Dev   uint32 // uint32
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MknodatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMknodatExit); err != nil {
+		*d = MknodatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Dirfd = r.int64()
+	d.Path = r.str()
+	d.Mode = r.uint32()
+	d.Dev = r.uint32()
+	if r.err != nil {
+		*d = MknodatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// NewfstatatExit is the exit event 419 of newfstatat.
+type NewfstatatExit struct {
+	Res   int64  // errno
+	Dirfd int64  // fd
+	Path  []byte // fsrelpath, below dirfd
+	Flags uint32 // newfstatat_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *NewfstatatExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeNewfstatatExit); err != nil {
+		*d = NewfstatatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Dirfd = r.int64()
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = NewfstatatExit{}
 		return r.err
 	}
 	d.Set = r.set

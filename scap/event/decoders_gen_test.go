@@ -74,11 +74,23 @@ var decoders = map[Type]func() typedDecoder{
 	TypeEventfdExit: func() typedDecoder {
 		return new(EventfdExit)
 	},
+	TypeStatExit: func() typedDecoder {
+		return new(StatExit)
+	},
+	TypeLstatExit: func() typedDecoder {
+		return new(LstatExit)
+	},
+	TypeFstatExit: func() typedDecoder {
+		return new(FstatExit)
+	},
 	TypePollExit: func() typedDecoder {
 		return new(PollExit)
 	},
 	TypeLseekExit: func() typedDecoder {
 		return new(LseekExit)
+	},
+	TypeGetcwdExit: func() typedDecoder {
+		return new(GetcwdExit)
 	},
 	TypeChdirExit: func() typedDecoder {
 		return new(ChdirExit)
@@ -155,6 +167,12 @@ var decoders = map[Type]func() typedDecoder{
 	TypeRenameExit: func() typedDecoder {
 		return new(RenameExit)
 	},
+	TypeRenameatExit: func() typedDecoder {
+		return new(RenameatExit)
+	},
+	TypeSymlinkExit: func() typedDecoder {
+		return new(SymlinkExit)
+	},
 	TypeSymlinkatExit: func() typedDecoder {
 		return new(SymlinkatExit)
 	},
@@ -197,6 +215,12 @@ var decoders = map[Type]func() typedDecoder{
 	TypeSignaldeliverEnter: func() typedDecoder {
 		return new(SignaldeliverEnter)
 	},
+	TypeGetdentsExit: func() typedDecoder {
+		return new(GetdentsExit)
+	},
+	TypeGetdents64Exit: func() typedDecoder {
+		return new(Getdents64Exit)
+	},
 	TypeFlockExit: func() typedDecoder {
 		return new(FlockExit)
 	},
@@ -211,6 +235,12 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeMountExit: func() typedDecoder {
 		return new(MountExit)
+	},
+	TypeAccessExit: func() typedDecoder {
+		return new(AccessExit)
+	},
+	TypeChrootExit: func() typedDecoder {
+		return new(ChrootExit)
 	},
 	TypeMkdirExit: func() typedDecoder {
 		return new(MkdirExit)
@@ -238,6 +268,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeOpenatExit: func() typedDecoder {
 		return new(OpenatExit)
+	},
+	TypeLinkExit: func() typedDecoder {
+		return new(LinkExit)
 	},
 	TypeLinkatExit: func() typedDecoder {
 		return new(LinkatExit)
@@ -290,8 +323,17 @@ var decoders = map[Type]func() typedDecoder{
 	TypeEpollCreate1Exit: func() typedDecoder {
 		return new(EpollCreate1Exit)
 	},
+	TypeChownExit: func() typedDecoder {
+		return new(ChownExit)
+	},
+	TypeLchownExit: func() typedDecoder {
+		return new(LchownExit)
+	},
 	TypeFchownExit: func() typedDecoder {
 		return new(FchownExit)
+	},
+	TypeFchownatExit: func() typedDecoder {
+		return new(FchownatExit)
 	},
 	TypeUmountExit: func() typedDecoder {
 		return new(UmountExit)
@@ -322,6 +364,15 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypePidfdOpenExit: func() typedDecoder {
 		return new(PidfdOpenExit)
+	},
+	TypeMknodExit: func() typedDecoder {
+		return new(MknodExit)
+	},
+	TypeMknodatExit: func() typedDecoder {
+		return new(MknodatExit)
+	},
+	TypeNewfstatatExit: func() typedDecoder {
+		return new(NewfstatatExit)
 	},
 	TypeGetppidExit: func() typedDecoder {
 		return new(GetppidExit)
