@@ -92,8 +92,10 @@ const (
 	ProbeProgX_clone3Exit         = "x_clone3_exit"
 	ProbeProgX_cloneExit          = "x_clone_exit"
 	ProbeProgX_closeExit          = "x_close_exit"
+	ProbeProgX_closeRangeExit     = "x_close_range_exit"
 	ProbeProgX_connectEnter       = "x_connect_enter"
 	ProbeProgX_connectExit        = "x_connect_exit"
+	ProbeProgX_copyFileRangeExit  = "x_copy_file_range_exit"
 	ProbeProgX_creatEnter         = "x_creat_enter"
 	ProbeProgX_creatExit          = "x_creat_exit"
 	ProbeProgX_dup2Exit           = "x_dup2_exit"
@@ -113,6 +115,7 @@ const (
 	ProbeProgX_fcntlExit          = "x_fcntl_exit"
 	ProbeProgX_flockExit          = "x_flock_exit"
 	ProbeProgX_forkExit           = "x_fork_exit"
+	ProbeProgX_fsconfigExit       = "x_fsconfig_exit"
 	ProbeProgX_fstatExit          = "x_fstat_exit"
 	ProbeProgX_ftruncateExit      = "x_ftruncate_exit"
 	ProbeProgX_genericExit        = "x_generic_exit"
@@ -129,6 +132,7 @@ const (
 	ProbeProgX_gettidExit         = "x_gettid_exit"
 	ProbeProgX_getuidExit         = "x_getuid_exit"
 	ProbeProgX_inotifyInit1Exit   = "x_inotify_init1_exit"
+	ProbeProgX_ioctlExit          = "x_ioctl_exit"
 	ProbeProgX_killExit           = "x_kill_exit"
 	ProbeProgX_lchownExit         = "x_lchown_exit"
 	ProbeProgX_linkExit           = "x_link_exit"
@@ -147,6 +151,7 @@ const (
 	ProbeProgX_munmapExit         = "x_munmap_exit"
 	ProbeProgX_nanosleepExit      = "x_nanosleep_exit"
 	ProbeProgX_newfstatatExit     = "x_newfstatat_exit"
+	ProbeProgX_openByHandleAtExit = "x_open_by_handle_at_exit"
 	ProbeProgX_openEnter          = "x_open_enter"
 	ProbeProgX_openExit           = "x_open_exit"
 	ProbeProgX_openat2Enter       = "x_openat2_enter"
@@ -166,6 +171,7 @@ const (
 	ProbeProgX_ptraceExit         = "x_ptrace_exit"
 	ProbeProgX_pwriteExit         = "x_pwrite_exit"
 	ProbeProgX_pwritevExit        = "x_pwritev_exit"
+	ProbeProgX_quotactlExit       = "x_quotactl_exit"
 	ProbeProgX_readExit           = "x_read_exit"
 	ProbeProgX_readvExit          = "x_readv_exit"
 	ProbeProgX_recvfromExit       = "x_recvfrom_exit"
@@ -175,6 +181,7 @@ const (
 	ProbeProgX_renameatExit       = "x_renameat_exit"
 	ProbeProgX_rmdirExit          = "x_rmdir_exit"
 	ProbeProgX_schedYieldExit     = "x_sched_yield_exit"
+	ProbeProgX_sendfileExit       = "x_sendfile_exit"
 	ProbeProgX_sendmsgExit        = "x_sendmsg_exit"
 	ProbeProgX_sendtoExit         = "x_sendto_exit"
 	ProbeProgX_setgidExit         = "x_setgid_exit"
@@ -188,6 +195,7 @@ const (
 	ProbeProgX_signalfd4Exit      = "x_signalfd4_exit"
 	ProbeProgX_socketExit         = "x_socket_exit"
 	ProbeProgX_socketpairExit     = "x_socketpair_exit"
+	ProbeProgX_spliceExit         = "x_splice_exit"
 	ProbeProgX_statExit           = "x_stat_exit"
 	ProbeProgX_switchEnter        = "x_switch_enter"
 	ProbeProgX_symlinkExit        = "x_symlink_exit"
@@ -278,8 +286,10 @@ type ProbeProgramSpecs struct {
 	X_clone3Exit         *ebpf.ProgramSpec `ebpf:"x_clone3_exit"`
 	X_cloneExit          *ebpf.ProgramSpec `ebpf:"x_clone_exit"`
 	X_closeExit          *ebpf.ProgramSpec `ebpf:"x_close_exit"`
+	X_closeRangeExit     *ebpf.ProgramSpec `ebpf:"x_close_range_exit"`
 	X_connectEnter       *ebpf.ProgramSpec `ebpf:"x_connect_enter"`
 	X_connectExit        *ebpf.ProgramSpec `ebpf:"x_connect_exit"`
+	X_copyFileRangeExit  *ebpf.ProgramSpec `ebpf:"x_copy_file_range_exit"`
 	X_creatEnter         *ebpf.ProgramSpec `ebpf:"x_creat_enter"`
 	X_creatExit          *ebpf.ProgramSpec `ebpf:"x_creat_exit"`
 	X_dup2Exit           *ebpf.ProgramSpec `ebpf:"x_dup2_exit"`
@@ -299,6 +309,7 @@ type ProbeProgramSpecs struct {
 	X_fcntlExit          *ebpf.ProgramSpec `ebpf:"x_fcntl_exit"`
 	X_flockExit          *ebpf.ProgramSpec `ebpf:"x_flock_exit"`
 	X_forkExit           *ebpf.ProgramSpec `ebpf:"x_fork_exit"`
+	X_fsconfigExit       *ebpf.ProgramSpec `ebpf:"x_fsconfig_exit"`
 	X_fstatExit          *ebpf.ProgramSpec `ebpf:"x_fstat_exit"`
 	X_ftruncateExit      *ebpf.ProgramSpec `ebpf:"x_ftruncate_exit"`
 	X_genericExit        *ebpf.ProgramSpec `ebpf:"x_generic_exit"`
@@ -315,6 +326,7 @@ type ProbeProgramSpecs struct {
 	X_gettidExit         *ebpf.ProgramSpec `ebpf:"x_gettid_exit"`
 	X_getuidExit         *ebpf.ProgramSpec `ebpf:"x_getuid_exit"`
 	X_inotifyInit1Exit   *ebpf.ProgramSpec `ebpf:"x_inotify_init1_exit"`
+	X_ioctlExit          *ebpf.ProgramSpec `ebpf:"x_ioctl_exit"`
 	X_killExit           *ebpf.ProgramSpec `ebpf:"x_kill_exit"`
 	X_lchownExit         *ebpf.ProgramSpec `ebpf:"x_lchown_exit"`
 	X_linkExit           *ebpf.ProgramSpec `ebpf:"x_link_exit"`
@@ -333,6 +345,7 @@ type ProbeProgramSpecs struct {
 	X_munmapExit         *ebpf.ProgramSpec `ebpf:"x_munmap_exit"`
 	X_nanosleepExit      *ebpf.ProgramSpec `ebpf:"x_nanosleep_exit"`
 	X_newfstatatExit     *ebpf.ProgramSpec `ebpf:"x_newfstatat_exit"`
+	X_openByHandleAtExit *ebpf.ProgramSpec `ebpf:"x_open_by_handle_at_exit"`
 	X_openEnter          *ebpf.ProgramSpec `ebpf:"x_open_enter"`
 	X_openExit           *ebpf.ProgramSpec `ebpf:"x_open_exit"`
 	X_openat2Enter       *ebpf.ProgramSpec `ebpf:"x_openat2_enter"`
@@ -352,6 +365,7 @@ type ProbeProgramSpecs struct {
 	X_ptraceExit         *ebpf.ProgramSpec `ebpf:"x_ptrace_exit"`
 	X_pwriteExit         *ebpf.ProgramSpec `ebpf:"x_pwrite_exit"`
 	X_pwritevExit        *ebpf.ProgramSpec `ebpf:"x_pwritev_exit"`
+	X_quotactlExit       *ebpf.ProgramSpec `ebpf:"x_quotactl_exit"`
 	X_readExit           *ebpf.ProgramSpec `ebpf:"x_read_exit"`
 	X_readvExit          *ebpf.ProgramSpec `ebpf:"x_readv_exit"`
 	X_recvfromExit       *ebpf.ProgramSpec `ebpf:"x_recvfrom_exit"`
@@ -361,6 +375,7 @@ type ProbeProgramSpecs struct {
 	X_renameatExit       *ebpf.ProgramSpec `ebpf:"x_renameat_exit"`
 	X_rmdirExit          *ebpf.ProgramSpec `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit     *ebpf.ProgramSpec `ebpf:"x_sched_yield_exit"`
+	X_sendfileExit       *ebpf.ProgramSpec `ebpf:"x_sendfile_exit"`
 	X_sendmsgExit        *ebpf.ProgramSpec `ebpf:"x_sendmsg_exit"`
 	X_sendtoExit         *ebpf.ProgramSpec `ebpf:"x_sendto_exit"`
 	X_setgidExit         *ebpf.ProgramSpec `ebpf:"x_setgid_exit"`
@@ -374,6 +389,7 @@ type ProbeProgramSpecs struct {
 	X_signalfd4Exit      *ebpf.ProgramSpec `ebpf:"x_signalfd4_exit"`
 	X_socketExit         *ebpf.ProgramSpec `ebpf:"x_socket_exit"`
 	X_socketpairExit     *ebpf.ProgramSpec `ebpf:"x_socketpair_exit"`
+	X_spliceExit         *ebpf.ProgramSpec `ebpf:"x_splice_exit"`
 	X_statExit           *ebpf.ProgramSpec `ebpf:"x_stat_exit"`
 	X_switchEnter        *ebpf.ProgramSpec `ebpf:"x_switch_enter"`
 	X_symlinkExit        *ebpf.ProgramSpec `ebpf:"x_symlink_exit"`
@@ -498,8 +514,10 @@ type ProbePrograms struct {
 	X_clone3Exit         *ebpf.Program `ebpf:"x_clone3_exit"`
 	X_cloneExit          *ebpf.Program `ebpf:"x_clone_exit"`
 	X_closeExit          *ebpf.Program `ebpf:"x_close_exit"`
+	X_closeRangeExit     *ebpf.Program `ebpf:"x_close_range_exit"`
 	X_connectEnter       *ebpf.Program `ebpf:"x_connect_enter"`
 	X_connectExit        *ebpf.Program `ebpf:"x_connect_exit"`
+	X_copyFileRangeExit  *ebpf.Program `ebpf:"x_copy_file_range_exit"`
 	X_creatEnter         *ebpf.Program `ebpf:"x_creat_enter"`
 	X_creatExit          *ebpf.Program `ebpf:"x_creat_exit"`
 	X_dup2Exit           *ebpf.Program `ebpf:"x_dup2_exit"`
@@ -519,6 +537,7 @@ type ProbePrograms struct {
 	X_fcntlExit          *ebpf.Program `ebpf:"x_fcntl_exit"`
 	X_flockExit          *ebpf.Program `ebpf:"x_flock_exit"`
 	X_forkExit           *ebpf.Program `ebpf:"x_fork_exit"`
+	X_fsconfigExit       *ebpf.Program `ebpf:"x_fsconfig_exit"`
 	X_fstatExit          *ebpf.Program `ebpf:"x_fstat_exit"`
 	X_ftruncateExit      *ebpf.Program `ebpf:"x_ftruncate_exit"`
 	X_genericExit        *ebpf.Program `ebpf:"x_generic_exit"`
@@ -535,6 +554,7 @@ type ProbePrograms struct {
 	X_gettidExit         *ebpf.Program `ebpf:"x_gettid_exit"`
 	X_getuidExit         *ebpf.Program `ebpf:"x_getuid_exit"`
 	X_inotifyInit1Exit   *ebpf.Program `ebpf:"x_inotify_init1_exit"`
+	X_ioctlExit          *ebpf.Program `ebpf:"x_ioctl_exit"`
 	X_killExit           *ebpf.Program `ebpf:"x_kill_exit"`
 	X_lchownExit         *ebpf.Program `ebpf:"x_lchown_exit"`
 	X_linkExit           *ebpf.Program `ebpf:"x_link_exit"`
@@ -553,6 +573,7 @@ type ProbePrograms struct {
 	X_munmapExit         *ebpf.Program `ebpf:"x_munmap_exit"`
 	X_nanosleepExit      *ebpf.Program `ebpf:"x_nanosleep_exit"`
 	X_newfstatatExit     *ebpf.Program `ebpf:"x_newfstatat_exit"`
+	X_openByHandleAtExit *ebpf.Program `ebpf:"x_open_by_handle_at_exit"`
 	X_openEnter          *ebpf.Program `ebpf:"x_open_enter"`
 	X_openExit           *ebpf.Program `ebpf:"x_open_exit"`
 	X_openat2Enter       *ebpf.Program `ebpf:"x_openat2_enter"`
@@ -572,6 +593,7 @@ type ProbePrograms struct {
 	X_ptraceExit         *ebpf.Program `ebpf:"x_ptrace_exit"`
 	X_pwriteExit         *ebpf.Program `ebpf:"x_pwrite_exit"`
 	X_pwritevExit        *ebpf.Program `ebpf:"x_pwritev_exit"`
+	X_quotactlExit       *ebpf.Program `ebpf:"x_quotactl_exit"`
 	X_readExit           *ebpf.Program `ebpf:"x_read_exit"`
 	X_readvExit          *ebpf.Program `ebpf:"x_readv_exit"`
 	X_recvfromExit       *ebpf.Program `ebpf:"x_recvfrom_exit"`
@@ -581,6 +603,7 @@ type ProbePrograms struct {
 	X_renameatExit       *ebpf.Program `ebpf:"x_renameat_exit"`
 	X_rmdirExit          *ebpf.Program `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit     *ebpf.Program `ebpf:"x_sched_yield_exit"`
+	X_sendfileExit       *ebpf.Program `ebpf:"x_sendfile_exit"`
 	X_sendmsgExit        *ebpf.Program `ebpf:"x_sendmsg_exit"`
 	X_sendtoExit         *ebpf.Program `ebpf:"x_sendto_exit"`
 	X_setgidExit         *ebpf.Program `ebpf:"x_setgid_exit"`
@@ -594,6 +617,7 @@ type ProbePrograms struct {
 	X_signalfd4Exit      *ebpf.Program `ebpf:"x_signalfd4_exit"`
 	X_socketExit         *ebpf.Program `ebpf:"x_socket_exit"`
 	X_socketpairExit     *ebpf.Program `ebpf:"x_socketpair_exit"`
+	X_spliceExit         *ebpf.Program `ebpf:"x_splice_exit"`
 	X_statExit           *ebpf.Program `ebpf:"x_stat_exit"`
 	X_switchEnter        *ebpf.Program `ebpf:"x_switch_enter"`
 	X_symlinkExit        *ebpf.Program `ebpf:"x_symlink_exit"`
@@ -632,8 +656,10 @@ func (p *ProbePrograms) Close() error {
 		p.X_clone3Exit,
 		p.X_cloneExit,
 		p.X_closeExit,
+		p.X_closeRangeExit,
 		p.X_connectEnter,
 		p.X_connectExit,
+		p.X_copyFileRangeExit,
 		p.X_creatEnter,
 		p.X_creatExit,
 		p.X_dup2Exit,
@@ -653,6 +679,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_fcntlExit,
 		p.X_flockExit,
 		p.X_forkExit,
+		p.X_fsconfigExit,
 		p.X_fstatExit,
 		p.X_ftruncateExit,
 		p.X_genericExit,
@@ -669,6 +696,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_gettidExit,
 		p.X_getuidExit,
 		p.X_inotifyInit1Exit,
+		p.X_ioctlExit,
 		p.X_killExit,
 		p.X_lchownExit,
 		p.X_linkExit,
@@ -687,6 +715,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_munmapExit,
 		p.X_nanosleepExit,
 		p.X_newfstatatExit,
+		p.X_openByHandleAtExit,
 		p.X_openEnter,
 		p.X_openExit,
 		p.X_openat2Enter,
@@ -706,6 +735,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_ptraceExit,
 		p.X_pwriteExit,
 		p.X_pwritevExit,
+		p.X_quotactlExit,
 		p.X_readExit,
 		p.X_readvExit,
 		p.X_recvfromExit,
@@ -715,6 +745,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_renameatExit,
 		p.X_rmdirExit,
 		p.X_schedYieldExit,
+		p.X_sendfileExit,
 		p.X_sendmsgExit,
 		p.X_sendtoExit,
 		p.X_setgidExit,
@@ -728,6 +759,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_signalfd4Exit,
 		p.X_socketExit,
 		p.X_socketpairExit,
+		p.X_spliceExit,
 		p.X_statExit,
 		p.X_switchEnter,
 		p.X_symlinkExit,

@@ -343,6 +343,30 @@ static __always_inline int fill_openat2_exit(struct filler *f)
 	return 0;
 }
 
+/* 333 copy_file_range */
+static __always_inline int fill_copy_file_range_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[2]);
+	push_u64(f, f->arg[3]);
+	push_s64(f, (s32)f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[4]);
+	return 0;
+}
+
+/* 337 open_by_handle_at */
+static __always_inline int fill_open_by_handle_at_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_u32(f, open_flags((s32)f->arg[2]) | file_bits(f, f->ret));
+	push_fd_path(f, f->ret);
+	push_u32(f, file_dev(f, f->ret));
+	push_u64(f, file_ino(f, f->ret));
+	return 0;
+}
+
 /* 379 chown */
 static __always_inline int fill_chown_exit(struct filler *f)
 {

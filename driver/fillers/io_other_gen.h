@@ -21,6 +21,27 @@ static __always_inline int fill_fcntl_exit(struct filler *f)
 	return 0;
 }
 
+/* 167 splice */
+static __always_inline int fill_splice_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[2]);
+	push_u64(f, f->arg[4]);
+	push_u32(f, splice_flags((u32)f->arg[5]));
+	return 0;
+}
+
+/* 171 ioctl */
+static __always_inline int fill_ioctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u64(f, (u32)f->arg[1]);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
 /* 363 dup2 */
 static __always_inline int fill_dup2_exit(struct filler *f)
 {
@@ -45,6 +66,16 @@ static __always_inline int fill_dup_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 451 close_range */
+static __always_inline int fill_close_range_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, close_range_flags((u32)f->arg[2]));
 	return 0;
 }
 

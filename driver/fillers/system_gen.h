@@ -11,4 +11,38 @@ static __always_inline int fill_cpu_hotplug_enter(struct filler *f)
 	return 0;
 }
 
+/* 373 fsconfig */
+static __always_inline int fill_fsconfig_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, fsconfig_cmd((u32)f->arg[1]));
+	push_user_str(f, f->arg[2]);
+	if (f->ret >= 0) {
+		switch ((u32)fsconfig_cmd((u32)f->arg[1])) {
+		case 2: /* FSCONFIG_SET_BINARY */
+			push_user_buf(f, f->arg[3], (s32)f->arg[4]);
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+		switch ((u32)fsconfig_cmd((u32)f->arg[1])) {
+		case 1: /* FSCONFIG_SET_STRING */
+		case 3: /* FSCONFIG_SET_PATH */
+		case 4: /* FSCONFIG_SET_PATH_EMPTY */
+			push_user_str(f, f->arg[3]);
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_s32(f, f->arg[4]);
+	return 0;
+}
+
 #endif

@@ -30,6 +30,11 @@ static __always_inline u64 user_rlim(struct filler *f, u64 ptr, u64 n)
 	return f->ia32 && v == (u32)-1 ? (u64)-1 : v;
 }
 
+static __always_inline u64 user_any(u64 ptr, u64 off, u64 bits)
+{
+	return (user_u32(ptr, off) & bits) != 0;
+}
+
 struct user_times {
 	s64 sec, frac;
 };

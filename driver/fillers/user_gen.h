@@ -3,6 +3,141 @@
 #ifndef SCAP_USER_GEN_H
 #define SCAP_USER_GEN_H
 
+/* 191 quotactl */
+static __always_inline int fill_quotactl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[1]);
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 1: /* Q_QUOTAON */
+		push_user_str(f, f->arg[3]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 0) * user_any(f->arg[3], 64, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 8) * user_any(f->arg[3], 64, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 16) * user_any(f->arg[3], 64, 2));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 24) * user_any(f->arg[3], 64, 4));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 32) * user_any(f->arg[3], 64, 4));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 48) * user_any(f->arg[3], 64, 16));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 56) * user_any(f->arg[3], 64, 32));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u64(f, user_u64(f->arg[3], 0) * user_any(f->arg[3], 20, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u64(f, user_u64(f->arg[3], 8) * user_any(f->arg[3], 20, 2));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u8(f, user_u32(f->arg[3], 16) * user_any(f->arg[3], 20, 4));
+		break;
+	default:
+		push_u8(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 4: /* Q_GETFMT */
+		push_u8(f, quotactl_fmt(user_u32(f->arg[3], 0)));
+		break;
+	default:
+		push_u8(f, 1);
+		break;
+	}
+	push_u16(f, quotactl_cmd(high_bits((u32)f->arg[0], 8)));
+	push_u8(f, quotactl_type((u32)f->arg[0]));
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+	case 1024: /* Q_XGETQUOTA */
+	case 2048: /* Q_XSETQLIM */
+		push_u32(f, f->arg[2]);
+		break;
+	default:
+		push_u32(f, 0);
+		break;
+	}
+	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
+	case 1: /* Q_QUOTAON */
+		push_u8(f, quotactl_fmt((u32)f->arg[2]));
+		break;
+	default:
+		push_u8(f, 1);
+		break;
+	}
+	return 0;
+}
+
 /* 193 setresuid */
 static __always_inline int fill_setresuid_exit(struct filler *f)
 {

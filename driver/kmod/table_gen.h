@@ -422,12 +422,28 @@ static const struct kmod_event ev_munmap_exit __maybe_unused = {
 	.fill = fill_munmap_exit,
 };
 
+static const struct kmod_event ev_splice_exit __maybe_unused = {
+	.code = EVT_SPLICE_EXIT,
+	.nparams = SPLICE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_splice_exit,
+};
+
 static const struct kmod_event ev_ptrace_exit __maybe_unused = {
 	.code = EVT_PTRACE_EXIT,
 	.nparams = PTRACE_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
 	.category = DROPS_OTHER_INTEREST,
 	.fill = fill_ptrace_exit,
+};
+
+static const struct kmod_event ev_ioctl_exit __maybe_unused = {
+	.code = EVT_IOCTL_EXIT,
+	.nparams = IOCTL_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_ioctl_exit,
 };
 
 static const struct kmod_event ev_rename_exit __maybe_unused = {
@@ -468,6 +484,22 @@ static const struct kmod_event ev_procexit_enter __maybe_unused = {
 	.drop = DROP_NEVER,
 	.category = DROPS_PROC_EXIT,
 	.fill = fill_procexit_enter,
+};
+
+static const struct kmod_event ev_sendfile_exit __maybe_unused = {
+	.code = EVT_SENDFILE_EXIT,
+	.nparams = SENDFILE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_sendfile_exit,
+};
+
+static const struct kmod_event ev_quotactl_exit __maybe_unused = {
+	.code = EVT_QUOTACTL_EXIT,
+	.nparams = QUOTACTL_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_quotactl_exit,
 };
 
 static const struct kmod_event ev_setresuid_exit __maybe_unused = {
@@ -790,12 +822,28 @@ static const struct kmod_event ev_execveat_exit __maybe_unused = {
 	.fill = fill_execveat_exit,
 };
 
+static const struct kmod_event ev_copy_file_range_exit __maybe_unused = {
+	.code = EVT_COPY_FILE_RANGE_EXIT,
+	.nparams = COPY_FILE_RANGE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_copy_file_range_exit,
+};
+
 static const struct kmod_event ev_clone3_exit __maybe_unused = {
 	.code = EVT_CLONE3_EXIT,
 	.nparams = CLONE3_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
 	.category = DROPS_CLONE_FORK,
 	.fill = fill_clone3_exit,
+};
+
+static const struct kmod_event ev_open_by_handle_at_exit __maybe_unused = {
+	.code = EVT_OPEN_BY_HANDLE_AT_EXIT,
+	.nparams = OPEN_BY_HANDLE_AT_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_OPEN,
+	.fill = fill_open_by_handle_at_exit,
 };
 
 static const struct kmod_event ev_capset_exit __maybe_unused = {
@@ -836,6 +884,14 @@ static const struct kmod_event ev_bpf_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_OTHER_INTEREST,
 	.fill = fill_bpf_exit,
+};
+
+static const struct kmod_event ev_fsconfig_exit __maybe_unused = {
+	.code = EVT_FSCONFIG_EXIT,
+	.nparams = FSCONFIG_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_fsconfig_exit,
 };
 
 static const struct kmod_event ev_epoll_create_exit __maybe_unused = {
@@ -990,6 +1046,14 @@ static const struct kmod_event ev_newfstatat_exit __maybe_unused = {
 	.fill = fill_newfstatat_exit,
 };
 
+static const struct kmod_event ev_close_range_exit __maybe_unused = {
+	.code = EVT_CLOSE_RANGE_EXIT,
+	.nparams = CLOSE_RANGE_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_close_range_exit,
+};
+
 static const struct kmod_event ev_getppid_exit __maybe_unused = {
 	.code = EVT_GETPPID_EXIT,
 	.nparams = GETPPID_EXIT_NPARAMS,
@@ -1054,6 +1118,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[10] = &ev_mprotect_exit,
 	[11] = &ev_munmap_exit,
 	[12] = &ev_brk_exit,
+	[16] = &ev_ioctl_exit,
 	[17] = &ev_pread_exit,
 	[18] = &ev_pwrite_exit,
 	[19] = &ev_readv_exit,
@@ -1065,6 +1130,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[33] = &ev_dup2_exit,
 	[35] = &ev_nanosleep_exit,
 	[39] = &ev_getpid_exit,
+	[40] = &ev_sendfile_exit,
 	[41] = &ev_socket_exit,
 	[42] = &ev_connect_exit,
 	[43] = &ev_accept_exit,
@@ -1121,6 +1187,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[161] = &ev_chroot_exit,
 	[165] = &ev_mount_exit,
 	[166] = &ev_umount2_exit,
+	[179] = &ev_quotactl_exit,
 	[186] = &ev_gettid_exit,
 	[200] = &ev_tkill_exit,
 	[213] = &ev_epoll_create_exit,
@@ -1137,6 +1204,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[266] = &ev_symlinkat_exit,
 	[268] = &ev_fchmodat_exit,
 	[271] = &ev_ppoll_exit,
+	[275] = &ev_splice_exit,
 	[283] = &ev_timerfd_create_exit,
 	[284] = &ev_eventfd_exit,
 	[288] = &ev_accept4_exit,
@@ -1149,12 +1217,16 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[295] = &ev_preadv_exit,
 	[296] = &ev_pwritev_exit,
 	[302] = &ev_prlimit_exit,
+	[304] = &ev_open_by_handle_at_exit,
 	[316] = &ev_renameat2_exit,
 	[319] = &ev_memfd_create_exit,
 	[321] = &ev_bpf_exit,
 	[322] = &ev_execveat_exit,
+	[326] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 
@@ -1947,6 +2019,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[24] = &ev_dup3_exit,
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
+	[29] = &ev_ioctl_exit,
 	[32] = &ev_flock_exit,
 	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
@@ -1967,6 +2040,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[60] = &ev_quotactl_exit,
 	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
@@ -1977,8 +2051,10 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[68] = &ev_pwrite_exit,
 	[69] = &ev_preadv_exit,
 	[70] = &ev_pwritev_exit,
+	[71] = &ev_sendfile_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
@@ -2025,12 +2101,16 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[226] = &ev_mprotect_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
+	[265] = &ev_open_by_handle_at_exit,
 	[276] = &ev_renameat2_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[285] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 
@@ -2381,6 +2461,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[24] = &ev_dup3_exit,
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
+	[29] = &ev_ioctl_exit,
 	[32] = &ev_flock_exit,
 	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
@@ -2401,6 +2482,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[60] = &ev_quotactl_exit,
 	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
@@ -2411,8 +2493,10 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[68] = &ev_pwrite_exit,
 	[69] = &ev_preadv_exit,
 	[70] = &ev_pwritev_exit,
+	[71] = &ev_sendfile_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
@@ -2459,12 +2543,16 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[226] = &ev_mprotect_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
+	[265] = &ev_open_by_handle_at_exit,
 	[276] = &ev_renameat2_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[285] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 
@@ -2817,6 +2905,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[24] = &ev_dup3_exit,
 	[25] = &ev_fcntl_exit,
 	[26] = &ev_inotify_init1_exit,
+	[29] = &ev_ioctl_exit,
 	[32] = &ev_flock_exit,
 	[33] = &ev_mknodat_exit,
 	[34] = &ev_mkdirat_exit,
@@ -2837,6 +2926,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[56] = &ev_openat_exit,
 	[57] = &ev_close_exit,
 	[59] = &ev_pipe2_exit,
+	[60] = &ev_quotactl_exit,
 	[61] = &ev_getdents64_exit,
 	[62] = &ev_lseek_exit,
 	[63] = &ev_read_exit,
@@ -2847,8 +2937,10 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[68] = &ev_pwrite_exit,
 	[69] = &ev_preadv_exit,
 	[70] = &ev_pwritev_exit,
+	[71] = &ev_sendfile_exit,
 	[73] = &ev_ppoll_exit,
 	[74] = &ev_signalfd4_exit,
+	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
@@ -2895,12 +2987,16 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[226] = &ev_mprotect_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
+	[265] = &ev_open_by_handle_at_exit,
 	[276] = &ev_renameat2_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[285] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 
@@ -3270,6 +3366,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[42] = &ev_pipe_exit,
 	[45] = &ev_brk_exit,
 	[52] = &ev_umount2_exit,
+	[54] = &ev_ioctl_exit,
 	[55] = &ev_fcntl_exit,
 	[60] = &ev_umask_exit,
 	[61] = &ev_chroot_exit,
@@ -3286,6 +3383,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
+	[131] = &ev_quotactl_exit,
 	[133] = &ev_fchdir_exit,
 	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
@@ -3299,6 +3397,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[181] = &ev_pwrite_exit,
 	[183] = &ev_getcwd_exit,
 	[185] = &ev_capset_exit,
+	[187] = &ev_sendfile_exit,
 	[190] = &ev_vfork_exit,
 	[191] = &ev_getrlimit_exit,
 	[198] = &ev_lchown_exit,
@@ -3328,6 +3427,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[297] = &ev_symlinkat_exit,
 	[299] = &ev_fchmodat_exit,
 	[302] = &ev_ppoll_exit,
+	[306] = &ev_splice_exit,
 	[318] = &ev_eventfd_exit,
 	[319] = &ev_timerfd_create_exit,
 	[322] = &ev_signalfd4_exit,
@@ -3339,6 +3439,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[328] = &ev_preadv_exit,
 	[329] = &ev_pwritev_exit,
 	[334] = &ev_prlimit_exit,
+	[336] = &ev_open_by_handle_at_exit,
 	[347] = &ev_renameat2_exit,
 	[350] = &ev_memfd_create_exit,
 	[351] = &ev_bpf_exit,
@@ -3356,8 +3457,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[371] = &ev_recvfrom_exit,
 	[372] = &ev_recvmsg_exit,
 	[373] = &ev_shutdown_exit,
+	[375] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 
@@ -3797,6 +3901,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[49] = &ev_geteuid_exit,
 	[50] = &ev_getegid_exit,
 	[52] = &ev_umount2_exit,
+	[54] = &ev_ioctl_exit,
 	[55] = &ev_fcntl_exit,
 	[60] = &ev_umask_exit,
 	[61] = &ev_chroot_exit,
@@ -3815,6 +3920,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
+	[131] = &ev_quotactl_exit,
 	[133] = &ev_fchdir_exit,
 	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
@@ -3831,6 +3937,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[181] = &ev_chown_exit,
 	[182] = &ev_getcwd_exit,
 	[184] = &ev_capset_exit,
+	[186] = &ev_sendfile_exit,
 	[189] = &ev_vfork_exit,
 	[202] = &ev_getdents64_exit,
 	[207] = &ev_gettid_exit,
@@ -3838,6 +3945,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[236] = &ev_epoll_create_exit,
 	[250] = &ev_tgkill_exit,
 	[281] = &ev_ppoll_exit,
+	[283] = &ev_splice_exit,
 	[286] = &ev_openat_exit,
 	[287] = &ev_mkdirat_exit,
 	[288] = &ev_mknodat_exit,
@@ -3873,12 +3981,16 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[341] = &ev_sendmsg_exit,
 	[342] = &ev_recvmsg_exit,
 	[344] = &ev_accept4_exit,
+	[346] = &ev_open_by_handle_at_exit,
 	[357] = &ev_renameat2_exit,
 	[360] = &ev_memfd_create_exit,
 	[361] = &ev_bpf_exit,
 	[362] = &ev_execveat_exit,
+	[379] = &ev_copy_file_range_exit,
+	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
+	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 };
 

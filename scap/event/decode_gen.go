@@ -1924,6 +1924,36 @@ func (d *MunmapExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SpliceExit is the exit event 167 of splice.
+type SpliceExit struct {
+	Res   int64  // errno
+	FDIn  int64  // fd
+	FDOut int64  // fd
+	Size  uint64 // uint64
+	Flags uint32 // splice_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SpliceExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSpliceExit); err != nil {
+		*d = SpliceExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FDIn = r.int64()
+	d.FDOut = r.int64()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SpliceExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // PtraceExit is the exit event 169 of ptrace.
 type PtraceExit struct {
 	Res     int64  // errno
@@ -1948,6 +1978,34 @@ func (d *PtraceExit) Decode(buf []byte) error {
 	d.PID = r.int64()
 	if r.err != nil {
 		*d = PtraceExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoctlExit is the exit event 171 of ioctl.
+type IoctlExit struct {
+	Res      int64  // errno
+	FD       int64  // fd
+	Request  uint64 // uint64, hex
+	Argument uint64 // uint64, hex
+	Set      ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *IoctlExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeIoctlExit); err != nil {
+		*d = IoctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Request = r.uint64()
+	d.Argument = r.uint64()
+	if r.err != nil {
+		*d = IoctlExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -2088,6 +2146,92 @@ func (d *ProcexitEnter) Decode(buf []byte) error {
 	d.ReaperTID = r.int64()
 	if r.err != nil {
 		*d = ProcexitEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SendfileExit is the exit event 189 of sendfile.
+type SendfileExit struct {
+	Res    int64  // errno
+	Offset uint64 // uint64
+	OutFD  int64  // fd
+	InFD   int64  // fd
+	Size   uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SendfileExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSendfileExit); err != nil {
+		*d = SendfileExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Offset = r.uint64()
+	d.OutFD = r.int64()
+	d.InFD = r.int64()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = SendfileExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// QuotactlExit is the exit event 191 of quotactl.
+type QuotactlExit struct {
+	Res           int64  // errno
+	Special       []byte // charbuf
+	Quotafilepath []byte // charbuf
+	DqbBhardlimit uint64 // uint64
+	DqbBsoftlimit uint64 // uint64
+	DqbCurspace   uint64 // uint64
+	DqbIhardlimit uint64 // uint64
+	DqbIsoftlimit uint64 // uint64
+	DqbBtime      uint64 // reltime
+	DqbItime      uint64 // reltime
+	DqiBgrace     uint64 // reltime
+	DqiIgrace     uint64 // reltime
+	DqiFlags      uint8  // quotactl_dqi_flags
+	QuotaFmtOut   uint8  // quotactl_fmt
+	Cmd           uint16 // quotactl_cmd
+	Type          uint8  // quotactl_type
+	ID            uint32 // uint32
+	QuotaFmt      uint8  // quotactl_fmt
+	Set           ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *QuotactlExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeQuotactlExit); err != nil {
+		*d = QuotactlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Special = r.str()
+	d.Quotafilepath = r.str()
+	d.DqbBhardlimit = r.uint64()
+	d.DqbBsoftlimit = r.uint64()
+	d.DqbCurspace = r.uint64()
+	d.DqbIhardlimit = r.uint64()
+	d.DqbIsoftlimit = r.uint64()
+	d.DqbBtime = r.uint64()
+	d.DqbItime = r.uint64()
+	d.DqiBgrace = r.uint64()
+	d.DqiIgrace = r.uint64()
+	d.DqiFlags = r.uint8()
+	d.QuotaFmtOut = r.uint8()
+	d.Cmd = r.uint16()
+	d.Type = r.uint8()
+	d.ID = r.uint32()
+	d.QuotaFmt = r.uint8()
+	if r.err != nil {
+		*d = QuotactlExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3378,6 +3522,38 @@ func (d *ExecveatExit) Decode(buf []byte) error {
 	return nil
 }
 
+// CopyFileRangeExit is the exit event 333 of copy_file_range.
+type CopyFileRangeExit struct {
+	Res    int64  // errno
+	Fdout  int64  // fd
+	Offout uint64 // uint64
+	Fdin   int64  // fd
+	Offin  uint64 // uint64
+	Len    uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *CopyFileRangeExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeCopyFileRangeExit); err != nil {
+		*d = CopyFileRangeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Fdout = r.int64()
+	d.Offout = r.uint64()
+	d.Fdin = r.int64()
+	d.Offin = r.uint64()
+	d.Len = r.uint64()
+	if r.err != nil {
+		*d = CopyFileRangeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // Clone3Exit is the exit event 335 of clone3.
 type Clone3Exit struct {
 	Res              int64  // pid
@@ -3434,6 +3610,38 @@ func (d *Clone3Exit) Decode(buf []byte) error {
 	d.PidnsInitStartTs = r.uint64()
 	if r.err != nil {
 		*d = Clone3Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// OpenByHandleAtExit is the exit event 337 of open_by_handle_at.
+type OpenByHandleAtExit struct {
+	FD      int64  // fd
+	Mountfd int64  // fd
+	Flags   uint32 // open_flags
+	Path    []byte // fspath
+	Dev     uint32 // uint32, hex
+	Ino     uint64 // uint64
+	Set     ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *OpenByHandleAtExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeOpenByHandleAtExit); err != nil {
+		*d = OpenByHandleAtExit{}
+		return err
+	}
+	d.FD = r.int64()
+	d.Mountfd = r.int64()
+	d.Flags = r.uint32()
+	d.Path = r.str()
+	d.Dev = r.uint32()
+	d.Ino = r.uint64()
+	if r.err != nil {
+		*d = OpenByHandleAtExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3564,6 +3772,40 @@ func (d *BpfExit) Decode(buf []byte) error {
 	d.Cmd = r.uint32()
 	if r.err != nil {
 		*d = BpfExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FsconfigExit is the exit event 373 of fsconfig.
+type FsconfigExit struct {
+	Res          int64  // errno
+	FD           int64  // fd
+	Cmd          uint32 // fsconfig_cmd
+	Key          []byte // charbuf
+	ValueBytebuf []byte // bytebuf
+	ValueCharbuf []byte // charbuf
+	Aux          int32  // int32
+	Set          ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *FsconfigExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeFsconfigExit); err != nil {
+		*d = FsconfigExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Cmd = r.uint32()
+	d.Key = r.str()
+	d.ValueBytebuf = r.bytes()
+	d.ValueCharbuf = r.str()
+	d.Aux = r.int32()
+	if r.err != nil {
+		*d = FsconfigExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -4084,6 +4326,34 @@ func (d *NewfstatatExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = NewfstatatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// CloseRangeExit is the exit event 451 of close_range.
+type CloseRangeExit struct {
+	Res   int64  // errno
+	First uint32 // uint32
+	Last  uint32 // uint32
+	Flags uint32 // close_range_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *CloseRangeExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeCloseRangeExit); err != nil {
+		*d = CloseRangeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.First = r.uint32()
+	d.Last = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = CloseRangeExit{}
 		return r.err
 	}
 	d.Set = r.set

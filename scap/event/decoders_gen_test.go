@@ -161,8 +161,14 @@ var decoders = map[Type]func() typedDecoder{
 	TypeMunmapExit: func() typedDecoder {
 		return new(MunmapExit)
 	},
+	TypeSpliceExit: func() typedDecoder {
+		return new(SpliceExit)
+	},
 	TypePtraceExit: func() typedDecoder {
 		return new(PtraceExit)
+	},
+	TypeIoctlExit: func() typedDecoder {
+		return new(IoctlExit)
 	},
 	TypeRenameExit: func() typedDecoder {
 		return new(RenameExit)
@@ -178,6 +184,12 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeProcexitEnter: func() typedDecoder {
 		return new(ProcexitEnter)
+	},
+	TypeSendfileExit: func() typedDecoder {
+		return new(SendfileExit)
+	},
+	TypeQuotactlExit: func() typedDecoder {
+		return new(QuotactlExit)
 	},
 	TypeSetresuidExit: func() typedDecoder {
 		return new(SetresuidExit)
@@ -299,8 +311,14 @@ var decoders = map[Type]func() typedDecoder{
 	TypeExecveatExit: func() typedDecoder {
 		return new(ExecveatExit)
 	},
+	TypeCopyFileRangeExit: func() typedDecoder {
+		return new(CopyFileRangeExit)
+	},
 	TypeClone3Exit: func() typedDecoder {
 		return new(Clone3Exit)
+	},
+	TypeOpenByHandleAtExit: func() typedDecoder {
+		return new(OpenByHandleAtExit)
 	},
 	TypeCapsetExit: func() typedDecoder {
 		return new(CapsetExit)
@@ -316,6 +334,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeBpfExit: func() typedDecoder {
 		return new(BpfExit)
+	},
+	TypeFsconfigExit: func() typedDecoder {
+		return new(FsconfigExit)
 	},
 	TypeEpollCreateExit: func() typedDecoder {
 		return new(EpollCreateExit)
@@ -373,6 +394,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeNewfstatatExit: func() typedDecoder {
 		return new(NewfstatatExit)
+	},
+	TypeCloseRangeExit: func() typedDecoder {
+		return new(CloseRangeExit)
 	},
 	TypeGetppidExit: func() typedDecoder {
 		return new(GetppidExit)

@@ -24,7 +24,7 @@ var functions map[string]func(c *child, args []any) (any, error)
 func init() {
 	functions = map[string]func(c *child, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
-		"open": openFile, "close": closeFD, "seek": seek, "write": writeAll, "mount": mount, "pipe": newPipe,
+		"open": openFile, "close": closeFD, "seek": seek, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
@@ -228,6 +228,34 @@ func writeAll(_ *child, args []any) (any, error) {
 		err = fmt.Errorf("wrote %d of %d bytes", n, len(data))
 	}
 	return int64(n), err
+}
+
+func fileHandle(_ *child, args []any) (any, error) {
+	path, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, path, 0)
+	if err != nil {
+		return nil, fmt.Errorf("handle of %s: %w", path, err)
+	}
+	var w words
+	w.u32(uint32(h.Size()))
+	w.u32(uint32(h.Type()))
+	w.b = append(w.b, h.Bytes()...)
+	return region0(newRegionOf(w.b))("file_handle", nil)
+}
+
+func fsOpen(_ *child, args []any) (any, error) {
+	typ, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Fsopen(typ, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("fsopen %s: %w", typ, err)
+	}
+	return int64(fd), nil
 }
 
 func mount(_ *child, args []any) (any, error) {
