@@ -113,10 +113,10 @@
 // variable with its accessors, a bytes(...) or starts with a double quote; a
 // variable in the middle of text is put in, $$ is a dollar sign. Names are those
 // of the param's flag set. Beside plain values: >= 1 and other comparisons,
-// between(low, high), $from -> $to (tuples), empty (zero length), any (not
-// looked at). A case whose first wanted value is a negative errno, or < 0, is a
-// failure case. Each param is something else than any in one that works and in
-// one that fails, if there are such.
+// between(low, high), $from -> $to (tuples), empty (zero length; of a dyn param
+// behind the variant), any (not looked at). A case whose first wanted value is a
+// negative errno, or < 0, is a failure case. Each param is something else than any
+// in one that works and in one that fails, if there are such.
 //
 // # events.yaml
 //

@@ -513,6 +513,9 @@ func show(v any) string {
 // encode gives the value as the event would carry it.
 func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 	if _, ok := v.(expr.Empty); ok {
+		if p.Type == event.ParamDyn && len(got) == 1 && int(got[0]) < len(p.Dyn) {
+			return got, nil // of whatever variant
+		}
 		return []byte{}, nil
 	}
 	if size, fixed := p.Type.Size(); fixed {

@@ -325,6 +325,9 @@ func TestValuesAreComparedByTheirKind(t *testing.T) {
 		{event.ParamDyn, "9", []byte{1, 9}, true},
 		{event.ParamDyn, "9", []byte{2, 9}, false},
 		{event.ParamDyn, ">= 9", []byte{1, 9}, true},
+		{event.ParamDyn, "empty", []byte{1}, true},
+		{event.ParamDyn, "empty", []byte{1, 9}, false},
+		{event.ParamDyn, "empty", []byte{2}, false},
 	} {
 		// A table-less event: one want against one param.
 		p := &event.ParamInfo{Name: "x", Type: tc.typ, DirFD: -1, Dyn: kinds}
