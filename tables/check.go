@@ -59,6 +59,7 @@ var Needs = map[string]string{
 	"smp":        "two processors",
 	"tty":        "a pseudo-terminal",
 	"module":     "a loadable module for this kernel",
+	"modules":    "a kernel that loads modules",
 	"swap":       "a swap device or file",
 	"quota":      "a file system with quotas",
 	"disk":       "a block device that may be written",

@@ -68,162 +68,183 @@ type ProbeEventHeader struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProbeMapCpus                  = "cpus"
-	ProbeMapEnterProgs            = "enter_progs"
-	ProbeMapExitProgs             = "exit_progs"
-	ProbeMapRings                 = "rings"
-	ProbeMapScratch               = "scratch"
-	ProbeProgEmpty                = "empty"
-	ProbeProgK_pageFaultEnter     = "k_page_fault_enter"
-	ProbeProgSysEnter             = "sys_enter"
-	ProbeProgSysExit              = "sys_exit"
-	ProbeProgT_execve             = "t_execve"
-	ProbeProgX_accept4Exit        = "x_accept4_exit"
-	ProbeProgX_acceptExit         = "x_accept_exit"
-	ProbeProgX_accessExit         = "x_access_exit"
-	ProbeProgX_bindExit           = "x_bind_exit"
-	ProbeProgX_bpfExit            = "x_bpf_exit"
-	ProbeProgX_brkExit            = "x_brk_exit"
-	ProbeProgX_capsetExit         = "x_capset_exit"
-	ProbeProgX_chdirExit          = "x_chdir_exit"
-	ProbeProgX_chmodExit          = "x_chmod_exit"
-	ProbeProgX_chownExit          = "x_chown_exit"
-	ProbeProgX_chrootExit         = "x_chroot_exit"
-	ProbeProgX_clone3Exit         = "x_clone3_exit"
-	ProbeProgX_cloneExit          = "x_clone_exit"
-	ProbeProgX_closeExit          = "x_close_exit"
-	ProbeProgX_closeRangeExit     = "x_close_range_exit"
-	ProbeProgX_connectEnter       = "x_connect_enter"
-	ProbeProgX_connectExit        = "x_connect_exit"
-	ProbeProgX_copyFileRangeExit  = "x_copy_file_range_exit"
-	ProbeProgX_creatEnter         = "x_creat_enter"
-	ProbeProgX_creatExit          = "x_creat_exit"
-	ProbeProgX_dup2Exit           = "x_dup2_exit"
-	ProbeProgX_dup3Exit           = "x_dup3_exit"
-	ProbeProgX_dupExit            = "x_dup_exit"
-	ProbeProgX_epollCreate1Exit   = "x_epoll_create1_exit"
-	ProbeProgX_epollCreateExit    = "x_epoll_create_exit"
-	ProbeProgX_eventfd2Exit       = "x_eventfd2_exit"
-	ProbeProgX_eventfdExit        = "x_eventfd_exit"
-	ProbeProgX_execveExit         = "x_execve_exit"
-	ProbeProgX_execveatExit       = "x_execveat_exit"
-	ProbeProgX_fchdirExit         = "x_fchdir_exit"
-	ProbeProgX_fchmodExit         = "x_fchmod_exit"
-	ProbeProgX_fchmodatExit       = "x_fchmodat_exit"
-	ProbeProgX_fchownExit         = "x_fchown_exit"
-	ProbeProgX_fchownatExit       = "x_fchownat_exit"
-	ProbeProgX_fcntlExit          = "x_fcntl_exit"
-	ProbeProgX_flockExit          = "x_flock_exit"
-	ProbeProgX_forkExit           = "x_fork_exit"
-	ProbeProgX_fsconfigExit       = "x_fsconfig_exit"
-	ProbeProgX_fstatExit          = "x_fstat_exit"
-	ProbeProgX_ftruncateExit      = "x_ftruncate_exit"
-	ProbeProgX_genericExit        = "x_generic_exit"
-	ProbeProgX_getcwdExit         = "x_getcwd_exit"
-	ProbeProgX_getdents64Exit     = "x_getdents64_exit"
-	ProbeProgX_getdentsExit       = "x_getdents_exit"
-	ProbeProgX_getegidExit        = "x_getegid_exit"
-	ProbeProgX_geteuidExit        = "x_geteuid_exit"
-	ProbeProgX_getgidExit         = "x_getgid_exit"
-	ProbeProgX_getpidExit         = "x_getpid_exit"
-	ProbeProgX_getppidExit        = "x_getppid_exit"
-	ProbeProgX_getrlimitExit      = "x_getrlimit_exit"
-	ProbeProgX_getsockoptExit     = "x_getsockopt_exit"
-	ProbeProgX_gettidExit         = "x_gettid_exit"
-	ProbeProgX_getuidExit         = "x_getuid_exit"
-	ProbeProgX_inotifyInit1Exit   = "x_inotify_init1_exit"
-	ProbeProgX_ioctlExit          = "x_ioctl_exit"
-	ProbeProgX_killExit           = "x_kill_exit"
-	ProbeProgX_lchownExit         = "x_lchown_exit"
-	ProbeProgX_linkExit           = "x_link_exit"
-	ProbeProgX_linkatExit         = "x_linkat_exit"
-	ProbeProgX_listenExit         = "x_listen_exit"
-	ProbeProgX_lseekExit          = "x_lseek_exit"
-	ProbeProgX_lstatExit          = "x_lstat_exit"
-	ProbeProgX_memfdCreateExit    = "x_memfd_create_exit"
-	ProbeProgX_mkdirExit          = "x_mkdir_exit"
-	ProbeProgX_mkdiratExit        = "x_mkdirat_exit"
-	ProbeProgX_mknodExit          = "x_mknod_exit"
-	ProbeProgX_mknodatExit        = "x_mknodat_exit"
-	ProbeProgX_mmapExit           = "x_mmap_exit"
-	ProbeProgX_mountExit          = "x_mount_exit"
-	ProbeProgX_mprotectExit       = "x_mprotect_exit"
-	ProbeProgX_munmapExit         = "x_munmap_exit"
-	ProbeProgX_nanosleepExit      = "x_nanosleep_exit"
-	ProbeProgX_newfstatatExit     = "x_newfstatat_exit"
-	ProbeProgX_openByHandleAtExit = "x_open_by_handle_at_exit"
-	ProbeProgX_openEnter          = "x_open_enter"
-	ProbeProgX_openExit           = "x_open_exit"
-	ProbeProgX_openat2Enter       = "x_openat2_enter"
-	ProbeProgX_openat2Exit        = "x_openat2_exit"
-	ProbeProgX_openatEnter        = "x_openat_enter"
-	ProbeProgX_openatExit         = "x_openat_exit"
-	ProbeProgX_pageFaultEnter     = "x_page_fault_enter"
-	ProbeProgX_pidfdOpenExit      = "x_pidfd_open_exit"
-	ProbeProgX_pipe2Exit          = "x_pipe2_exit"
-	ProbeProgX_pipeExit           = "x_pipe_exit"
-	ProbeProgX_pollExit           = "x_poll_exit"
-	ProbeProgX_ppollExit          = "x_ppoll_exit"
-	ProbeProgX_prctlExit          = "x_prctl_exit"
-	ProbeProgX_preadExit          = "x_pread_exit"
-	ProbeProgX_preadvExit         = "x_preadv_exit"
-	ProbeProgX_prlimitExit        = "x_prlimit_exit"
-	ProbeProgX_procexitEnter      = "x_procexit_enter"
-	ProbeProgX_ptraceExit         = "x_ptrace_exit"
-	ProbeProgX_pwriteExit         = "x_pwrite_exit"
-	ProbeProgX_pwritevExit        = "x_pwritev_exit"
-	ProbeProgX_quotactlExit       = "x_quotactl_exit"
-	ProbeProgX_readExit           = "x_read_exit"
-	ProbeProgX_readvExit          = "x_readv_exit"
-	ProbeProgX_recvfromExit       = "x_recvfrom_exit"
-	ProbeProgX_recvmsgExit        = "x_recvmsg_exit"
-	ProbeProgX_renameExit         = "x_rename_exit"
-	ProbeProgX_renameat2Exit      = "x_renameat2_exit"
-	ProbeProgX_renameatExit       = "x_renameat_exit"
-	ProbeProgX_rmdirExit          = "x_rmdir_exit"
-	ProbeProgX_schedYieldExit     = "x_sched_yield_exit"
-	ProbeProgX_sendfileExit       = "x_sendfile_exit"
-	ProbeProgX_sendmsgExit        = "x_sendmsg_exit"
-	ProbeProgX_sendtoExit         = "x_sendto_exit"
-	ProbeProgX_setgidExit         = "x_setgid_exit"
-	ProbeProgX_setresgidExit      = "x_setresgid_exit"
-	ProbeProgX_setresuidExit      = "x_setresuid_exit"
-	ProbeProgX_setrlimitExit      = "x_setrlimit_exit"
-	ProbeProgX_setsockoptExit     = "x_setsockopt_exit"
-	ProbeProgX_setuidExit         = "x_setuid_exit"
-	ProbeProgX_shutdownExit       = "x_shutdown_exit"
-	ProbeProgX_signaldeliverEnter = "x_signaldeliver_enter"
-	ProbeProgX_signalfd4Exit      = "x_signalfd4_exit"
-	ProbeProgX_socketExit         = "x_socket_exit"
-	ProbeProgX_socketpairExit     = "x_socketpair_exit"
-	ProbeProgX_spliceExit         = "x_splice_exit"
-	ProbeProgX_statExit           = "x_stat_exit"
-	ProbeProgX_switchEnter        = "x_switch_enter"
-	ProbeProgX_symlinkExit        = "x_symlink_exit"
-	ProbeProgX_symlinkatExit      = "x_symlinkat_exit"
-	ProbeProgX_tgkillExit         = "x_tgkill_exit"
-	ProbeProgX_timerfdCreateExit  = "x_timerfd_create_exit"
-	ProbeProgX_tkillExit          = "x_tkill_exit"
-	ProbeProgX_umaskExit          = "x_umask_exit"
-	ProbeProgX_umount2Exit        = "x_umount2_exit"
-	ProbeProgX_umountExit         = "x_umount_exit"
-	ProbeProgX_unlinkExit         = "x_unlink_exit"
-	ProbeProgX_unlinkatExit       = "x_unlinkat_exit"
-	ProbeProgX_vforkExit          = "x_vfork_exit"
-	ProbeProgX_writeExit          = "x_write_exit"
-	ProbeProgX_writevExit         = "x_writev_exit"
-	ProbeVarAlwaysZero            = "always_zero"
-	ProbeVarBtfTp                 = "btf_tp"
-	ProbeVarEventHeaderType       = "event_header_type"
-	ProbeVarGuard                 = "guard"
-	ProbeVarIa32ToNative          = "ia32_to_native"
-	ProbeVarInGap                 = "in_gap"
-	ProbeVarInterest              = "interest"
-	ProbeVarPageShift             = "page_shift"
-	ProbeVarPerfTp                = "perf_tp"
-	ProbeVarSettings              = "settings"
-	ProbeVarSocketcallToNative    = "socketcall_to_native"
-	ProbeVarSyscallCode           = "syscall_code"
+	ProbeMapCpus                   = "cpus"
+	ProbeMapEnterProgs             = "enter_progs"
+	ProbeMapExitProgs              = "exit_progs"
+	ProbeMapRings                  = "rings"
+	ProbeMapScratch                = "scratch"
+	ProbeProgEmpty                 = "empty"
+	ProbeProgK_pageFaultEnter      = "k_page_fault_enter"
+	ProbeProgSysEnter              = "sys_enter"
+	ProbeProgSysExit               = "sys_exit"
+	ProbeProgT_execve              = "t_execve"
+	ProbeProgX_accept4Exit         = "x_accept4_exit"
+	ProbeProgX_acceptExit          = "x_accept_exit"
+	ProbeProgX_accessExit          = "x_access_exit"
+	ProbeProgX_bindExit            = "x_bind_exit"
+	ProbeProgX_bpfExit             = "x_bpf_exit"
+	ProbeProgX_brkExit             = "x_brk_exit"
+	ProbeProgX_capsetExit          = "x_capset_exit"
+	ProbeProgX_chdirExit           = "x_chdir_exit"
+	ProbeProgX_chmodExit           = "x_chmod_exit"
+	ProbeProgX_chownExit           = "x_chown_exit"
+	ProbeProgX_chrootExit          = "x_chroot_exit"
+	ProbeProgX_clone3Exit          = "x_clone3_exit"
+	ProbeProgX_cloneExit           = "x_clone_exit"
+	ProbeProgX_closeExit           = "x_close_exit"
+	ProbeProgX_closeRangeExit      = "x_close_range_exit"
+	ProbeProgX_connectEnter        = "x_connect_enter"
+	ProbeProgX_connectExit         = "x_connect_exit"
+	ProbeProgX_copyFileRangeExit   = "x_copy_file_range_exit"
+	ProbeProgX_creatEnter          = "x_creat_enter"
+	ProbeProgX_creatExit           = "x_creat_exit"
+	ProbeProgX_deleteModuleExit    = "x_delete_module_exit"
+	ProbeProgX_dup2Exit            = "x_dup2_exit"
+	ProbeProgX_dup3Exit            = "x_dup3_exit"
+	ProbeProgX_dupExit             = "x_dup_exit"
+	ProbeProgX_epollCreate1Exit    = "x_epoll_create1_exit"
+	ProbeProgX_epollCreateExit     = "x_epoll_create_exit"
+	ProbeProgX_eventfd2Exit        = "x_eventfd2_exit"
+	ProbeProgX_eventfdExit         = "x_eventfd_exit"
+	ProbeProgX_execveExit          = "x_execve_exit"
+	ProbeProgX_execveatExit        = "x_execveat_exit"
+	ProbeProgX_fchdirExit          = "x_fchdir_exit"
+	ProbeProgX_fchmodExit          = "x_fchmod_exit"
+	ProbeProgX_fchmodatExit        = "x_fchmodat_exit"
+	ProbeProgX_fchownExit          = "x_fchown_exit"
+	ProbeProgX_fchownatExit        = "x_fchownat_exit"
+	ProbeProgX_fcntlExit           = "x_fcntl_exit"
+	ProbeProgX_finitModuleExit     = "x_finit_module_exit"
+	ProbeProgX_flockExit           = "x_flock_exit"
+	ProbeProgX_forkExit            = "x_fork_exit"
+	ProbeProgX_fsconfigExit        = "x_fsconfig_exit"
+	ProbeProgX_fstatExit           = "x_fstat_exit"
+	ProbeProgX_ftruncateExit       = "x_ftruncate_exit"
+	ProbeProgX_genericExit         = "x_generic_exit"
+	ProbeProgX_getcwdExit          = "x_getcwd_exit"
+	ProbeProgX_getdents64Exit      = "x_getdents64_exit"
+	ProbeProgX_getdentsExit        = "x_getdents_exit"
+	ProbeProgX_getegidExit         = "x_getegid_exit"
+	ProbeProgX_geteuidExit         = "x_geteuid_exit"
+	ProbeProgX_getgidExit          = "x_getgid_exit"
+	ProbeProgX_getpidExit          = "x_getpid_exit"
+	ProbeProgX_getppidExit         = "x_getppid_exit"
+	ProbeProgX_getresgidExit       = "x_getresgid_exit"
+	ProbeProgX_getresuidExit       = "x_getresuid_exit"
+	ProbeProgX_getrlimitExit       = "x_getrlimit_exit"
+	ProbeProgX_getsockoptExit      = "x_getsockopt_exit"
+	ProbeProgX_gettidExit          = "x_gettid_exit"
+	ProbeProgX_getuidExit          = "x_getuid_exit"
+	ProbeProgX_initModuleExit      = "x_init_module_exit"
+	ProbeProgX_inotifyInit1Exit    = "x_inotify_init1_exit"
+	ProbeProgX_ioctlExit           = "x_ioctl_exit"
+	ProbeProgX_keyctlExit          = "x_keyctl_exit"
+	ProbeProgX_killExit            = "x_kill_exit"
+	ProbeProgX_lchownExit          = "x_lchown_exit"
+	ProbeProgX_linkExit            = "x_link_exit"
+	ProbeProgX_linkatExit          = "x_linkat_exit"
+	ProbeProgX_listenExit          = "x_listen_exit"
+	ProbeProgX_lseekExit           = "x_lseek_exit"
+	ProbeProgX_lstatExit           = "x_lstat_exit"
+	ProbeProgX_memfdCreateExit     = "x_memfd_create_exit"
+	ProbeProgX_mkdirExit           = "x_mkdir_exit"
+	ProbeProgX_mkdiratExit         = "x_mkdirat_exit"
+	ProbeProgX_mknodExit           = "x_mknod_exit"
+	ProbeProgX_mknodatExit         = "x_mknodat_exit"
+	ProbeProgX_mlock2Exit          = "x_mlock2_exit"
+	ProbeProgX_mlockExit           = "x_mlock_exit"
+	ProbeProgX_mlockallExit        = "x_mlockall_exit"
+	ProbeProgX_mmapExit            = "x_mmap_exit"
+	ProbeProgX_mountExit           = "x_mount_exit"
+	ProbeProgX_mprotectExit        = "x_mprotect_exit"
+	ProbeProgX_munlockExit         = "x_munlock_exit"
+	ProbeProgX_munlockallExit      = "x_munlockall_exit"
+	ProbeProgX_munmapExit          = "x_munmap_exit"
+	ProbeProgX_nanosleepExit       = "x_nanosleep_exit"
+	ProbeProgX_newfstatatExit      = "x_newfstatat_exit"
+	ProbeProgX_openByHandleAtExit  = "x_open_by_handle_at_exit"
+	ProbeProgX_openEnter           = "x_open_enter"
+	ProbeProgX_openExit            = "x_open_exit"
+	ProbeProgX_openat2Enter        = "x_openat2_enter"
+	ProbeProgX_openat2Exit         = "x_openat2_exit"
+	ProbeProgX_openatEnter         = "x_openat_enter"
+	ProbeProgX_openatExit          = "x_openat_exit"
+	ProbeProgX_pageFaultEnter      = "x_page_fault_enter"
+	ProbeProgX_pidfdGetfdExit      = "x_pidfd_getfd_exit"
+	ProbeProgX_pidfdOpenExit       = "x_pidfd_open_exit"
+	ProbeProgX_pipe2Exit           = "x_pipe2_exit"
+	ProbeProgX_pipeExit            = "x_pipe_exit"
+	ProbeProgX_pollExit            = "x_poll_exit"
+	ProbeProgX_ppollExit           = "x_ppoll_exit"
+	ProbeProgX_prctlExit           = "x_prctl_exit"
+	ProbeProgX_preadExit           = "x_pread_exit"
+	ProbeProgX_preadvExit          = "x_preadv_exit"
+	ProbeProgX_prlimitExit         = "x_prlimit_exit"
+	ProbeProgX_processVmReadvExit  = "x_process_vm_readv_exit"
+	ProbeProgX_processVmWritevExit = "x_process_vm_writev_exit"
+	ProbeProgX_procexitEnter       = "x_procexit_enter"
+	ProbeProgX_ptraceExit          = "x_ptrace_exit"
+	ProbeProgX_pwriteExit          = "x_pwrite_exit"
+	ProbeProgX_pwritevExit         = "x_pwritev_exit"
+	ProbeProgX_quotactlExit        = "x_quotactl_exit"
+	ProbeProgX_readExit            = "x_read_exit"
+	ProbeProgX_readvExit           = "x_readv_exit"
+	ProbeProgX_recvfromExit        = "x_recvfrom_exit"
+	ProbeProgX_recvmsgExit         = "x_recvmsg_exit"
+	ProbeProgX_renameExit          = "x_rename_exit"
+	ProbeProgX_renameat2Exit       = "x_renameat2_exit"
+	ProbeProgX_renameatExit        = "x_renameat_exit"
+	ProbeProgX_rmdirExit           = "x_rmdir_exit"
+	ProbeProgX_schedYieldExit      = "x_sched_yield_exit"
+	ProbeProgX_seccompExit         = "x_seccomp_exit"
+	ProbeProgX_sendfileExit        = "x_sendfile_exit"
+	ProbeProgX_sendmsgExit         = "x_sendmsg_exit"
+	ProbeProgX_sendtoExit          = "x_sendto_exit"
+	ProbeProgX_setgidExit          = "x_setgid_exit"
+	ProbeProgX_setnsExit           = "x_setns_exit"
+	ProbeProgX_setpgidExit         = "x_setpgid_exit"
+	ProbeProgX_setregidExit        = "x_setregid_exit"
+	ProbeProgX_setresgidExit       = "x_setresgid_exit"
+	ProbeProgX_setresuidExit       = "x_setresuid_exit"
+	ProbeProgX_setreuidExit        = "x_setreuid_exit"
+	ProbeProgX_setrlimitExit       = "x_setrlimit_exit"
+	ProbeProgX_setsidExit          = "x_setsid_exit"
+	ProbeProgX_setsockoptExit      = "x_setsockopt_exit"
+	ProbeProgX_setuidExit          = "x_setuid_exit"
+	ProbeProgX_shutdownExit        = "x_shutdown_exit"
+	ProbeProgX_signaldeliverEnter  = "x_signaldeliver_enter"
+	ProbeProgX_signalfd4Exit       = "x_signalfd4_exit"
+	ProbeProgX_socketExit          = "x_socket_exit"
+	ProbeProgX_socketpairExit      = "x_socketpair_exit"
+	ProbeProgX_spliceExit          = "x_splice_exit"
+	ProbeProgX_statExit            = "x_stat_exit"
+	ProbeProgX_switchEnter         = "x_switch_enter"
+	ProbeProgX_symlinkExit         = "x_symlink_exit"
+	ProbeProgX_symlinkatExit       = "x_symlinkat_exit"
+	ProbeProgX_tgkillExit          = "x_tgkill_exit"
+	ProbeProgX_timerfdCreateExit   = "x_timerfd_create_exit"
+	ProbeProgX_tkillExit           = "x_tkill_exit"
+	ProbeProgX_umaskExit           = "x_umask_exit"
+	ProbeProgX_umount2Exit         = "x_umount2_exit"
+	ProbeProgX_umountExit          = "x_umount_exit"
+	ProbeProgX_unlinkExit          = "x_unlink_exit"
+	ProbeProgX_unlinkatExit        = "x_unlinkat_exit"
+	ProbeProgX_unshareExit         = "x_unshare_exit"
+	ProbeProgX_vforkExit           = "x_vfork_exit"
+	ProbeProgX_writeExit           = "x_write_exit"
+	ProbeProgX_writevExit          = "x_writev_exit"
+	ProbeVarAlwaysZero             = "always_zero"
+	ProbeVarBtfTp                  = "btf_tp"
+	ProbeVarEventHeaderType        = "event_header_type"
+	ProbeVarGuard                  = "guard"
+	ProbeVarIa32ToNative           = "ia32_to_native"
+	ProbeVarInGap                  = "in_gap"
+	ProbeVarInterest               = "interest"
+	ProbeVarPageShift              = "page_shift"
+	ProbeVarPerfTp                 = "perf_tp"
+	ProbeVarSettings               = "settings"
+	ProbeVarSocketcallToNative     = "socketcall_to_native"
+	ProbeVarSyscallCode            = "syscall_code"
 )
 
 // LoadProbe returns the embedded CollectionSpec for Probe.
@@ -268,145 +289,166 @@ type ProbeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbeProgramSpecs struct {
-	Empty                *ebpf.ProgramSpec `ebpf:"empty"`
-	K_pageFaultEnter     *ebpf.ProgramSpec `ebpf:"k_page_fault_enter"`
-	SysEnter             *ebpf.ProgramSpec `ebpf:"sys_enter"`
-	SysExit              *ebpf.ProgramSpec `ebpf:"sys_exit"`
-	T_execve             *ebpf.ProgramSpec `ebpf:"t_execve"`
-	X_accept4Exit        *ebpf.ProgramSpec `ebpf:"x_accept4_exit"`
-	X_acceptExit         *ebpf.ProgramSpec `ebpf:"x_accept_exit"`
-	X_accessExit         *ebpf.ProgramSpec `ebpf:"x_access_exit"`
-	X_bindExit           *ebpf.ProgramSpec `ebpf:"x_bind_exit"`
-	X_bpfExit            *ebpf.ProgramSpec `ebpf:"x_bpf_exit"`
-	X_brkExit            *ebpf.ProgramSpec `ebpf:"x_brk_exit"`
-	X_capsetExit         *ebpf.ProgramSpec `ebpf:"x_capset_exit"`
-	X_chdirExit          *ebpf.ProgramSpec `ebpf:"x_chdir_exit"`
-	X_chmodExit          *ebpf.ProgramSpec `ebpf:"x_chmod_exit"`
-	X_chownExit          *ebpf.ProgramSpec `ebpf:"x_chown_exit"`
-	X_chrootExit         *ebpf.ProgramSpec `ebpf:"x_chroot_exit"`
-	X_clone3Exit         *ebpf.ProgramSpec `ebpf:"x_clone3_exit"`
-	X_cloneExit          *ebpf.ProgramSpec `ebpf:"x_clone_exit"`
-	X_closeExit          *ebpf.ProgramSpec `ebpf:"x_close_exit"`
-	X_closeRangeExit     *ebpf.ProgramSpec `ebpf:"x_close_range_exit"`
-	X_connectEnter       *ebpf.ProgramSpec `ebpf:"x_connect_enter"`
-	X_connectExit        *ebpf.ProgramSpec `ebpf:"x_connect_exit"`
-	X_copyFileRangeExit  *ebpf.ProgramSpec `ebpf:"x_copy_file_range_exit"`
-	X_creatEnter         *ebpf.ProgramSpec `ebpf:"x_creat_enter"`
-	X_creatExit          *ebpf.ProgramSpec `ebpf:"x_creat_exit"`
-	X_dup2Exit           *ebpf.ProgramSpec `ebpf:"x_dup2_exit"`
-	X_dup3Exit           *ebpf.ProgramSpec `ebpf:"x_dup3_exit"`
-	X_dupExit            *ebpf.ProgramSpec `ebpf:"x_dup_exit"`
-	X_epollCreate1Exit   *ebpf.ProgramSpec `ebpf:"x_epoll_create1_exit"`
-	X_epollCreateExit    *ebpf.ProgramSpec `ebpf:"x_epoll_create_exit"`
-	X_eventfd2Exit       *ebpf.ProgramSpec `ebpf:"x_eventfd2_exit"`
-	X_eventfdExit        *ebpf.ProgramSpec `ebpf:"x_eventfd_exit"`
-	X_execveExit         *ebpf.ProgramSpec `ebpf:"x_execve_exit"`
-	X_execveatExit       *ebpf.ProgramSpec `ebpf:"x_execveat_exit"`
-	X_fchdirExit         *ebpf.ProgramSpec `ebpf:"x_fchdir_exit"`
-	X_fchmodExit         *ebpf.ProgramSpec `ebpf:"x_fchmod_exit"`
-	X_fchmodatExit       *ebpf.ProgramSpec `ebpf:"x_fchmodat_exit"`
-	X_fchownExit         *ebpf.ProgramSpec `ebpf:"x_fchown_exit"`
-	X_fchownatExit       *ebpf.ProgramSpec `ebpf:"x_fchownat_exit"`
-	X_fcntlExit          *ebpf.ProgramSpec `ebpf:"x_fcntl_exit"`
-	X_flockExit          *ebpf.ProgramSpec `ebpf:"x_flock_exit"`
-	X_forkExit           *ebpf.ProgramSpec `ebpf:"x_fork_exit"`
-	X_fsconfigExit       *ebpf.ProgramSpec `ebpf:"x_fsconfig_exit"`
-	X_fstatExit          *ebpf.ProgramSpec `ebpf:"x_fstat_exit"`
-	X_ftruncateExit      *ebpf.ProgramSpec `ebpf:"x_ftruncate_exit"`
-	X_genericExit        *ebpf.ProgramSpec `ebpf:"x_generic_exit"`
-	X_getcwdExit         *ebpf.ProgramSpec `ebpf:"x_getcwd_exit"`
-	X_getdents64Exit     *ebpf.ProgramSpec `ebpf:"x_getdents64_exit"`
-	X_getdentsExit       *ebpf.ProgramSpec `ebpf:"x_getdents_exit"`
-	X_getegidExit        *ebpf.ProgramSpec `ebpf:"x_getegid_exit"`
-	X_geteuidExit        *ebpf.ProgramSpec `ebpf:"x_geteuid_exit"`
-	X_getgidExit         *ebpf.ProgramSpec `ebpf:"x_getgid_exit"`
-	X_getpidExit         *ebpf.ProgramSpec `ebpf:"x_getpid_exit"`
-	X_getppidExit        *ebpf.ProgramSpec `ebpf:"x_getppid_exit"`
-	X_getrlimitExit      *ebpf.ProgramSpec `ebpf:"x_getrlimit_exit"`
-	X_getsockoptExit     *ebpf.ProgramSpec `ebpf:"x_getsockopt_exit"`
-	X_gettidExit         *ebpf.ProgramSpec `ebpf:"x_gettid_exit"`
-	X_getuidExit         *ebpf.ProgramSpec `ebpf:"x_getuid_exit"`
-	X_inotifyInit1Exit   *ebpf.ProgramSpec `ebpf:"x_inotify_init1_exit"`
-	X_ioctlExit          *ebpf.ProgramSpec `ebpf:"x_ioctl_exit"`
-	X_killExit           *ebpf.ProgramSpec `ebpf:"x_kill_exit"`
-	X_lchownExit         *ebpf.ProgramSpec `ebpf:"x_lchown_exit"`
-	X_linkExit           *ebpf.ProgramSpec `ebpf:"x_link_exit"`
-	X_linkatExit         *ebpf.ProgramSpec `ebpf:"x_linkat_exit"`
-	X_listenExit         *ebpf.ProgramSpec `ebpf:"x_listen_exit"`
-	X_lseekExit          *ebpf.ProgramSpec `ebpf:"x_lseek_exit"`
-	X_lstatExit          *ebpf.ProgramSpec `ebpf:"x_lstat_exit"`
-	X_memfdCreateExit    *ebpf.ProgramSpec `ebpf:"x_memfd_create_exit"`
-	X_mkdirExit          *ebpf.ProgramSpec `ebpf:"x_mkdir_exit"`
-	X_mkdiratExit        *ebpf.ProgramSpec `ebpf:"x_mkdirat_exit"`
-	X_mknodExit          *ebpf.ProgramSpec `ebpf:"x_mknod_exit"`
-	X_mknodatExit        *ebpf.ProgramSpec `ebpf:"x_mknodat_exit"`
-	X_mmapExit           *ebpf.ProgramSpec `ebpf:"x_mmap_exit"`
-	X_mountExit          *ebpf.ProgramSpec `ebpf:"x_mount_exit"`
-	X_mprotectExit       *ebpf.ProgramSpec `ebpf:"x_mprotect_exit"`
-	X_munmapExit         *ebpf.ProgramSpec `ebpf:"x_munmap_exit"`
-	X_nanosleepExit      *ebpf.ProgramSpec `ebpf:"x_nanosleep_exit"`
-	X_newfstatatExit     *ebpf.ProgramSpec `ebpf:"x_newfstatat_exit"`
-	X_openByHandleAtExit *ebpf.ProgramSpec `ebpf:"x_open_by_handle_at_exit"`
-	X_openEnter          *ebpf.ProgramSpec `ebpf:"x_open_enter"`
-	X_openExit           *ebpf.ProgramSpec `ebpf:"x_open_exit"`
-	X_openat2Enter       *ebpf.ProgramSpec `ebpf:"x_openat2_enter"`
-	X_openat2Exit        *ebpf.ProgramSpec `ebpf:"x_openat2_exit"`
-	X_openatEnter        *ebpf.ProgramSpec `ebpf:"x_openat_enter"`
-	X_openatExit         *ebpf.ProgramSpec `ebpf:"x_openat_exit"`
-	X_pageFaultEnter     *ebpf.ProgramSpec `ebpf:"x_page_fault_enter"`
-	X_pidfdOpenExit      *ebpf.ProgramSpec `ebpf:"x_pidfd_open_exit"`
-	X_pipe2Exit          *ebpf.ProgramSpec `ebpf:"x_pipe2_exit"`
-	X_pipeExit           *ebpf.ProgramSpec `ebpf:"x_pipe_exit"`
-	X_pollExit           *ebpf.ProgramSpec `ebpf:"x_poll_exit"`
-	X_ppollExit          *ebpf.ProgramSpec `ebpf:"x_ppoll_exit"`
-	X_prctlExit          *ebpf.ProgramSpec `ebpf:"x_prctl_exit"`
-	X_preadExit          *ebpf.ProgramSpec `ebpf:"x_pread_exit"`
-	X_preadvExit         *ebpf.ProgramSpec `ebpf:"x_preadv_exit"`
-	X_prlimitExit        *ebpf.ProgramSpec `ebpf:"x_prlimit_exit"`
-	X_procexitEnter      *ebpf.ProgramSpec `ebpf:"x_procexit_enter"`
-	X_ptraceExit         *ebpf.ProgramSpec `ebpf:"x_ptrace_exit"`
-	X_pwriteExit         *ebpf.ProgramSpec `ebpf:"x_pwrite_exit"`
-	X_pwritevExit        *ebpf.ProgramSpec `ebpf:"x_pwritev_exit"`
-	X_quotactlExit       *ebpf.ProgramSpec `ebpf:"x_quotactl_exit"`
-	X_readExit           *ebpf.ProgramSpec `ebpf:"x_read_exit"`
-	X_readvExit          *ebpf.ProgramSpec `ebpf:"x_readv_exit"`
-	X_recvfromExit       *ebpf.ProgramSpec `ebpf:"x_recvfrom_exit"`
-	X_recvmsgExit        *ebpf.ProgramSpec `ebpf:"x_recvmsg_exit"`
-	X_renameExit         *ebpf.ProgramSpec `ebpf:"x_rename_exit"`
-	X_renameat2Exit      *ebpf.ProgramSpec `ebpf:"x_renameat2_exit"`
-	X_renameatExit       *ebpf.ProgramSpec `ebpf:"x_renameat_exit"`
-	X_rmdirExit          *ebpf.ProgramSpec `ebpf:"x_rmdir_exit"`
-	X_schedYieldExit     *ebpf.ProgramSpec `ebpf:"x_sched_yield_exit"`
-	X_sendfileExit       *ebpf.ProgramSpec `ebpf:"x_sendfile_exit"`
-	X_sendmsgExit        *ebpf.ProgramSpec `ebpf:"x_sendmsg_exit"`
-	X_sendtoExit         *ebpf.ProgramSpec `ebpf:"x_sendto_exit"`
-	X_setgidExit         *ebpf.ProgramSpec `ebpf:"x_setgid_exit"`
-	X_setresgidExit      *ebpf.ProgramSpec `ebpf:"x_setresgid_exit"`
-	X_setresuidExit      *ebpf.ProgramSpec `ebpf:"x_setresuid_exit"`
-	X_setrlimitExit      *ebpf.ProgramSpec `ebpf:"x_setrlimit_exit"`
-	X_setsockoptExit     *ebpf.ProgramSpec `ebpf:"x_setsockopt_exit"`
-	X_setuidExit         *ebpf.ProgramSpec `ebpf:"x_setuid_exit"`
-	X_shutdownExit       *ebpf.ProgramSpec `ebpf:"x_shutdown_exit"`
-	X_signaldeliverEnter *ebpf.ProgramSpec `ebpf:"x_signaldeliver_enter"`
-	X_signalfd4Exit      *ebpf.ProgramSpec `ebpf:"x_signalfd4_exit"`
-	X_socketExit         *ebpf.ProgramSpec `ebpf:"x_socket_exit"`
-	X_socketpairExit     *ebpf.ProgramSpec `ebpf:"x_socketpair_exit"`
-	X_spliceExit         *ebpf.ProgramSpec `ebpf:"x_splice_exit"`
-	X_statExit           *ebpf.ProgramSpec `ebpf:"x_stat_exit"`
-	X_switchEnter        *ebpf.ProgramSpec `ebpf:"x_switch_enter"`
-	X_symlinkExit        *ebpf.ProgramSpec `ebpf:"x_symlink_exit"`
-	X_symlinkatExit      *ebpf.ProgramSpec `ebpf:"x_symlinkat_exit"`
-	X_tgkillExit         *ebpf.ProgramSpec `ebpf:"x_tgkill_exit"`
-	X_timerfdCreateExit  *ebpf.ProgramSpec `ebpf:"x_timerfd_create_exit"`
-	X_tkillExit          *ebpf.ProgramSpec `ebpf:"x_tkill_exit"`
-	X_umaskExit          *ebpf.ProgramSpec `ebpf:"x_umask_exit"`
-	X_umount2Exit        *ebpf.ProgramSpec `ebpf:"x_umount2_exit"`
-	X_umountExit         *ebpf.ProgramSpec `ebpf:"x_umount_exit"`
-	X_unlinkExit         *ebpf.ProgramSpec `ebpf:"x_unlink_exit"`
-	X_unlinkatExit       *ebpf.ProgramSpec `ebpf:"x_unlinkat_exit"`
-	X_vforkExit          *ebpf.ProgramSpec `ebpf:"x_vfork_exit"`
-	X_writeExit          *ebpf.ProgramSpec `ebpf:"x_write_exit"`
-	X_writevExit         *ebpf.ProgramSpec `ebpf:"x_writev_exit"`
+	Empty                 *ebpf.ProgramSpec `ebpf:"empty"`
+	K_pageFaultEnter      *ebpf.ProgramSpec `ebpf:"k_page_fault_enter"`
+	SysEnter              *ebpf.ProgramSpec `ebpf:"sys_enter"`
+	SysExit               *ebpf.ProgramSpec `ebpf:"sys_exit"`
+	T_execve              *ebpf.ProgramSpec `ebpf:"t_execve"`
+	X_accept4Exit         *ebpf.ProgramSpec `ebpf:"x_accept4_exit"`
+	X_acceptExit          *ebpf.ProgramSpec `ebpf:"x_accept_exit"`
+	X_accessExit          *ebpf.ProgramSpec `ebpf:"x_access_exit"`
+	X_bindExit            *ebpf.ProgramSpec `ebpf:"x_bind_exit"`
+	X_bpfExit             *ebpf.ProgramSpec `ebpf:"x_bpf_exit"`
+	X_brkExit             *ebpf.ProgramSpec `ebpf:"x_brk_exit"`
+	X_capsetExit          *ebpf.ProgramSpec `ebpf:"x_capset_exit"`
+	X_chdirExit           *ebpf.ProgramSpec `ebpf:"x_chdir_exit"`
+	X_chmodExit           *ebpf.ProgramSpec `ebpf:"x_chmod_exit"`
+	X_chownExit           *ebpf.ProgramSpec `ebpf:"x_chown_exit"`
+	X_chrootExit          *ebpf.ProgramSpec `ebpf:"x_chroot_exit"`
+	X_clone3Exit          *ebpf.ProgramSpec `ebpf:"x_clone3_exit"`
+	X_cloneExit           *ebpf.ProgramSpec `ebpf:"x_clone_exit"`
+	X_closeExit           *ebpf.ProgramSpec `ebpf:"x_close_exit"`
+	X_closeRangeExit      *ebpf.ProgramSpec `ebpf:"x_close_range_exit"`
+	X_connectEnter        *ebpf.ProgramSpec `ebpf:"x_connect_enter"`
+	X_connectExit         *ebpf.ProgramSpec `ebpf:"x_connect_exit"`
+	X_copyFileRangeExit   *ebpf.ProgramSpec `ebpf:"x_copy_file_range_exit"`
+	X_creatEnter          *ebpf.ProgramSpec `ebpf:"x_creat_enter"`
+	X_creatExit           *ebpf.ProgramSpec `ebpf:"x_creat_exit"`
+	X_deleteModuleExit    *ebpf.ProgramSpec `ebpf:"x_delete_module_exit"`
+	X_dup2Exit            *ebpf.ProgramSpec `ebpf:"x_dup2_exit"`
+	X_dup3Exit            *ebpf.ProgramSpec `ebpf:"x_dup3_exit"`
+	X_dupExit             *ebpf.ProgramSpec `ebpf:"x_dup_exit"`
+	X_epollCreate1Exit    *ebpf.ProgramSpec `ebpf:"x_epoll_create1_exit"`
+	X_epollCreateExit     *ebpf.ProgramSpec `ebpf:"x_epoll_create_exit"`
+	X_eventfd2Exit        *ebpf.ProgramSpec `ebpf:"x_eventfd2_exit"`
+	X_eventfdExit         *ebpf.ProgramSpec `ebpf:"x_eventfd_exit"`
+	X_execveExit          *ebpf.ProgramSpec `ebpf:"x_execve_exit"`
+	X_execveatExit        *ebpf.ProgramSpec `ebpf:"x_execveat_exit"`
+	X_fchdirExit          *ebpf.ProgramSpec `ebpf:"x_fchdir_exit"`
+	X_fchmodExit          *ebpf.ProgramSpec `ebpf:"x_fchmod_exit"`
+	X_fchmodatExit        *ebpf.ProgramSpec `ebpf:"x_fchmodat_exit"`
+	X_fchownExit          *ebpf.ProgramSpec `ebpf:"x_fchown_exit"`
+	X_fchownatExit        *ebpf.ProgramSpec `ebpf:"x_fchownat_exit"`
+	X_fcntlExit           *ebpf.ProgramSpec `ebpf:"x_fcntl_exit"`
+	X_finitModuleExit     *ebpf.ProgramSpec `ebpf:"x_finit_module_exit"`
+	X_flockExit           *ebpf.ProgramSpec `ebpf:"x_flock_exit"`
+	X_forkExit            *ebpf.ProgramSpec `ebpf:"x_fork_exit"`
+	X_fsconfigExit        *ebpf.ProgramSpec `ebpf:"x_fsconfig_exit"`
+	X_fstatExit           *ebpf.ProgramSpec `ebpf:"x_fstat_exit"`
+	X_ftruncateExit       *ebpf.ProgramSpec `ebpf:"x_ftruncate_exit"`
+	X_genericExit         *ebpf.ProgramSpec `ebpf:"x_generic_exit"`
+	X_getcwdExit          *ebpf.ProgramSpec `ebpf:"x_getcwd_exit"`
+	X_getdents64Exit      *ebpf.ProgramSpec `ebpf:"x_getdents64_exit"`
+	X_getdentsExit        *ebpf.ProgramSpec `ebpf:"x_getdents_exit"`
+	X_getegidExit         *ebpf.ProgramSpec `ebpf:"x_getegid_exit"`
+	X_geteuidExit         *ebpf.ProgramSpec `ebpf:"x_geteuid_exit"`
+	X_getgidExit          *ebpf.ProgramSpec `ebpf:"x_getgid_exit"`
+	X_getpidExit          *ebpf.ProgramSpec `ebpf:"x_getpid_exit"`
+	X_getppidExit         *ebpf.ProgramSpec `ebpf:"x_getppid_exit"`
+	X_getresgidExit       *ebpf.ProgramSpec `ebpf:"x_getresgid_exit"`
+	X_getresuidExit       *ebpf.ProgramSpec `ebpf:"x_getresuid_exit"`
+	X_getrlimitExit       *ebpf.ProgramSpec `ebpf:"x_getrlimit_exit"`
+	X_getsockoptExit      *ebpf.ProgramSpec `ebpf:"x_getsockopt_exit"`
+	X_gettidExit          *ebpf.ProgramSpec `ebpf:"x_gettid_exit"`
+	X_getuidExit          *ebpf.ProgramSpec `ebpf:"x_getuid_exit"`
+	X_initModuleExit      *ebpf.ProgramSpec `ebpf:"x_init_module_exit"`
+	X_inotifyInit1Exit    *ebpf.ProgramSpec `ebpf:"x_inotify_init1_exit"`
+	X_ioctlExit           *ebpf.ProgramSpec `ebpf:"x_ioctl_exit"`
+	X_keyctlExit          *ebpf.ProgramSpec `ebpf:"x_keyctl_exit"`
+	X_killExit            *ebpf.ProgramSpec `ebpf:"x_kill_exit"`
+	X_lchownExit          *ebpf.ProgramSpec `ebpf:"x_lchown_exit"`
+	X_linkExit            *ebpf.ProgramSpec `ebpf:"x_link_exit"`
+	X_linkatExit          *ebpf.ProgramSpec `ebpf:"x_linkat_exit"`
+	X_listenExit          *ebpf.ProgramSpec `ebpf:"x_listen_exit"`
+	X_lseekExit           *ebpf.ProgramSpec `ebpf:"x_lseek_exit"`
+	X_lstatExit           *ebpf.ProgramSpec `ebpf:"x_lstat_exit"`
+	X_memfdCreateExit     *ebpf.ProgramSpec `ebpf:"x_memfd_create_exit"`
+	X_mkdirExit           *ebpf.ProgramSpec `ebpf:"x_mkdir_exit"`
+	X_mkdiratExit         *ebpf.ProgramSpec `ebpf:"x_mkdirat_exit"`
+	X_mknodExit           *ebpf.ProgramSpec `ebpf:"x_mknod_exit"`
+	X_mknodatExit         *ebpf.ProgramSpec `ebpf:"x_mknodat_exit"`
+	X_mlock2Exit          *ebpf.ProgramSpec `ebpf:"x_mlock2_exit"`
+	X_mlockExit           *ebpf.ProgramSpec `ebpf:"x_mlock_exit"`
+	X_mlockallExit        *ebpf.ProgramSpec `ebpf:"x_mlockall_exit"`
+	X_mmapExit            *ebpf.ProgramSpec `ebpf:"x_mmap_exit"`
+	X_mountExit           *ebpf.ProgramSpec `ebpf:"x_mount_exit"`
+	X_mprotectExit        *ebpf.ProgramSpec `ebpf:"x_mprotect_exit"`
+	X_munlockExit         *ebpf.ProgramSpec `ebpf:"x_munlock_exit"`
+	X_munlockallExit      *ebpf.ProgramSpec `ebpf:"x_munlockall_exit"`
+	X_munmapExit          *ebpf.ProgramSpec `ebpf:"x_munmap_exit"`
+	X_nanosleepExit       *ebpf.ProgramSpec `ebpf:"x_nanosleep_exit"`
+	X_newfstatatExit      *ebpf.ProgramSpec `ebpf:"x_newfstatat_exit"`
+	X_openByHandleAtExit  *ebpf.ProgramSpec `ebpf:"x_open_by_handle_at_exit"`
+	X_openEnter           *ebpf.ProgramSpec `ebpf:"x_open_enter"`
+	X_openExit            *ebpf.ProgramSpec `ebpf:"x_open_exit"`
+	X_openat2Enter        *ebpf.ProgramSpec `ebpf:"x_openat2_enter"`
+	X_openat2Exit         *ebpf.ProgramSpec `ebpf:"x_openat2_exit"`
+	X_openatEnter         *ebpf.ProgramSpec `ebpf:"x_openat_enter"`
+	X_openatExit          *ebpf.ProgramSpec `ebpf:"x_openat_exit"`
+	X_pageFaultEnter      *ebpf.ProgramSpec `ebpf:"x_page_fault_enter"`
+	X_pidfdGetfdExit      *ebpf.ProgramSpec `ebpf:"x_pidfd_getfd_exit"`
+	X_pidfdOpenExit       *ebpf.ProgramSpec `ebpf:"x_pidfd_open_exit"`
+	X_pipe2Exit           *ebpf.ProgramSpec `ebpf:"x_pipe2_exit"`
+	X_pipeExit            *ebpf.ProgramSpec `ebpf:"x_pipe_exit"`
+	X_pollExit            *ebpf.ProgramSpec `ebpf:"x_poll_exit"`
+	X_ppollExit           *ebpf.ProgramSpec `ebpf:"x_ppoll_exit"`
+	X_prctlExit           *ebpf.ProgramSpec `ebpf:"x_prctl_exit"`
+	X_preadExit           *ebpf.ProgramSpec `ebpf:"x_pread_exit"`
+	X_preadvExit          *ebpf.ProgramSpec `ebpf:"x_preadv_exit"`
+	X_prlimitExit         *ebpf.ProgramSpec `ebpf:"x_prlimit_exit"`
+	X_processVmReadvExit  *ebpf.ProgramSpec `ebpf:"x_process_vm_readv_exit"`
+	X_processVmWritevExit *ebpf.ProgramSpec `ebpf:"x_process_vm_writev_exit"`
+	X_procexitEnter       *ebpf.ProgramSpec `ebpf:"x_procexit_enter"`
+	X_ptraceExit          *ebpf.ProgramSpec `ebpf:"x_ptrace_exit"`
+	X_pwriteExit          *ebpf.ProgramSpec `ebpf:"x_pwrite_exit"`
+	X_pwritevExit         *ebpf.ProgramSpec `ebpf:"x_pwritev_exit"`
+	X_quotactlExit        *ebpf.ProgramSpec `ebpf:"x_quotactl_exit"`
+	X_readExit            *ebpf.ProgramSpec `ebpf:"x_read_exit"`
+	X_readvExit           *ebpf.ProgramSpec `ebpf:"x_readv_exit"`
+	X_recvfromExit        *ebpf.ProgramSpec `ebpf:"x_recvfrom_exit"`
+	X_recvmsgExit         *ebpf.ProgramSpec `ebpf:"x_recvmsg_exit"`
+	X_renameExit          *ebpf.ProgramSpec `ebpf:"x_rename_exit"`
+	X_renameat2Exit       *ebpf.ProgramSpec `ebpf:"x_renameat2_exit"`
+	X_renameatExit        *ebpf.ProgramSpec `ebpf:"x_renameat_exit"`
+	X_rmdirExit           *ebpf.ProgramSpec `ebpf:"x_rmdir_exit"`
+	X_schedYieldExit      *ebpf.ProgramSpec `ebpf:"x_sched_yield_exit"`
+	X_seccompExit         *ebpf.ProgramSpec `ebpf:"x_seccomp_exit"`
+	X_sendfileExit        *ebpf.ProgramSpec `ebpf:"x_sendfile_exit"`
+	X_sendmsgExit         *ebpf.ProgramSpec `ebpf:"x_sendmsg_exit"`
+	X_sendtoExit          *ebpf.ProgramSpec `ebpf:"x_sendto_exit"`
+	X_setgidExit          *ebpf.ProgramSpec `ebpf:"x_setgid_exit"`
+	X_setnsExit           *ebpf.ProgramSpec `ebpf:"x_setns_exit"`
+	X_setpgidExit         *ebpf.ProgramSpec `ebpf:"x_setpgid_exit"`
+	X_setregidExit        *ebpf.ProgramSpec `ebpf:"x_setregid_exit"`
+	X_setresgidExit       *ebpf.ProgramSpec `ebpf:"x_setresgid_exit"`
+	X_setresuidExit       *ebpf.ProgramSpec `ebpf:"x_setresuid_exit"`
+	X_setreuidExit        *ebpf.ProgramSpec `ebpf:"x_setreuid_exit"`
+	X_setrlimitExit       *ebpf.ProgramSpec `ebpf:"x_setrlimit_exit"`
+	X_setsidExit          *ebpf.ProgramSpec `ebpf:"x_setsid_exit"`
+	X_setsockoptExit      *ebpf.ProgramSpec `ebpf:"x_setsockopt_exit"`
+	X_setuidExit          *ebpf.ProgramSpec `ebpf:"x_setuid_exit"`
+	X_shutdownExit        *ebpf.ProgramSpec `ebpf:"x_shutdown_exit"`
+	X_signaldeliverEnter  *ebpf.ProgramSpec `ebpf:"x_signaldeliver_enter"`
+	X_signalfd4Exit       *ebpf.ProgramSpec `ebpf:"x_signalfd4_exit"`
+	X_socketExit          *ebpf.ProgramSpec `ebpf:"x_socket_exit"`
+	X_socketpairExit      *ebpf.ProgramSpec `ebpf:"x_socketpair_exit"`
+	X_spliceExit          *ebpf.ProgramSpec `ebpf:"x_splice_exit"`
+	X_statExit            *ebpf.ProgramSpec `ebpf:"x_stat_exit"`
+	X_switchEnter         *ebpf.ProgramSpec `ebpf:"x_switch_enter"`
+	X_symlinkExit         *ebpf.ProgramSpec `ebpf:"x_symlink_exit"`
+	X_symlinkatExit       *ebpf.ProgramSpec `ebpf:"x_symlinkat_exit"`
+	X_tgkillExit          *ebpf.ProgramSpec `ebpf:"x_tgkill_exit"`
+	X_timerfdCreateExit   *ebpf.ProgramSpec `ebpf:"x_timerfd_create_exit"`
+	X_tkillExit           *ebpf.ProgramSpec `ebpf:"x_tkill_exit"`
+	X_umaskExit           *ebpf.ProgramSpec `ebpf:"x_umask_exit"`
+	X_umount2Exit         *ebpf.ProgramSpec `ebpf:"x_umount2_exit"`
+	X_umountExit          *ebpf.ProgramSpec `ebpf:"x_umount_exit"`
+	X_unlinkExit          *ebpf.ProgramSpec `ebpf:"x_unlink_exit"`
+	X_unlinkatExit        *ebpf.ProgramSpec `ebpf:"x_unlinkat_exit"`
+	X_unshareExit         *ebpf.ProgramSpec `ebpf:"x_unshare_exit"`
+	X_vforkExit           *ebpf.ProgramSpec `ebpf:"x_vfork_exit"`
+	X_writeExit           *ebpf.ProgramSpec `ebpf:"x_write_exit"`
+	X_writevExit          *ebpf.ProgramSpec `ebpf:"x_writev_exit"`
 }
 
 // ProbeMapSpecs contains maps before they are loaded into the kernel.
@@ -497,145 +539,166 @@ type ProbeVariables struct {
 //
 // It can be passed to LoadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbePrograms struct {
-	Empty                *ebpf.Program `ebpf:"empty"`
-	K_pageFaultEnter     *ebpf.Program `ebpf:"k_page_fault_enter"`
-	SysEnter             *ebpf.Program `ebpf:"sys_enter"`
-	SysExit              *ebpf.Program `ebpf:"sys_exit"`
-	T_execve             *ebpf.Program `ebpf:"t_execve"`
-	X_accept4Exit        *ebpf.Program `ebpf:"x_accept4_exit"`
-	X_acceptExit         *ebpf.Program `ebpf:"x_accept_exit"`
-	X_accessExit         *ebpf.Program `ebpf:"x_access_exit"`
-	X_bindExit           *ebpf.Program `ebpf:"x_bind_exit"`
-	X_bpfExit            *ebpf.Program `ebpf:"x_bpf_exit"`
-	X_brkExit            *ebpf.Program `ebpf:"x_brk_exit"`
-	X_capsetExit         *ebpf.Program `ebpf:"x_capset_exit"`
-	X_chdirExit          *ebpf.Program `ebpf:"x_chdir_exit"`
-	X_chmodExit          *ebpf.Program `ebpf:"x_chmod_exit"`
-	X_chownExit          *ebpf.Program `ebpf:"x_chown_exit"`
-	X_chrootExit         *ebpf.Program `ebpf:"x_chroot_exit"`
-	X_clone3Exit         *ebpf.Program `ebpf:"x_clone3_exit"`
-	X_cloneExit          *ebpf.Program `ebpf:"x_clone_exit"`
-	X_closeExit          *ebpf.Program `ebpf:"x_close_exit"`
-	X_closeRangeExit     *ebpf.Program `ebpf:"x_close_range_exit"`
-	X_connectEnter       *ebpf.Program `ebpf:"x_connect_enter"`
-	X_connectExit        *ebpf.Program `ebpf:"x_connect_exit"`
-	X_copyFileRangeExit  *ebpf.Program `ebpf:"x_copy_file_range_exit"`
-	X_creatEnter         *ebpf.Program `ebpf:"x_creat_enter"`
-	X_creatExit          *ebpf.Program `ebpf:"x_creat_exit"`
-	X_dup2Exit           *ebpf.Program `ebpf:"x_dup2_exit"`
-	X_dup3Exit           *ebpf.Program `ebpf:"x_dup3_exit"`
-	X_dupExit            *ebpf.Program `ebpf:"x_dup_exit"`
-	X_epollCreate1Exit   *ebpf.Program `ebpf:"x_epoll_create1_exit"`
-	X_epollCreateExit    *ebpf.Program `ebpf:"x_epoll_create_exit"`
-	X_eventfd2Exit       *ebpf.Program `ebpf:"x_eventfd2_exit"`
-	X_eventfdExit        *ebpf.Program `ebpf:"x_eventfd_exit"`
-	X_execveExit         *ebpf.Program `ebpf:"x_execve_exit"`
-	X_execveatExit       *ebpf.Program `ebpf:"x_execveat_exit"`
-	X_fchdirExit         *ebpf.Program `ebpf:"x_fchdir_exit"`
-	X_fchmodExit         *ebpf.Program `ebpf:"x_fchmod_exit"`
-	X_fchmodatExit       *ebpf.Program `ebpf:"x_fchmodat_exit"`
-	X_fchownExit         *ebpf.Program `ebpf:"x_fchown_exit"`
-	X_fchownatExit       *ebpf.Program `ebpf:"x_fchownat_exit"`
-	X_fcntlExit          *ebpf.Program `ebpf:"x_fcntl_exit"`
-	X_flockExit          *ebpf.Program `ebpf:"x_flock_exit"`
-	X_forkExit           *ebpf.Program `ebpf:"x_fork_exit"`
-	X_fsconfigExit       *ebpf.Program `ebpf:"x_fsconfig_exit"`
-	X_fstatExit          *ebpf.Program `ebpf:"x_fstat_exit"`
-	X_ftruncateExit      *ebpf.Program `ebpf:"x_ftruncate_exit"`
-	X_genericExit        *ebpf.Program `ebpf:"x_generic_exit"`
-	X_getcwdExit         *ebpf.Program `ebpf:"x_getcwd_exit"`
-	X_getdents64Exit     *ebpf.Program `ebpf:"x_getdents64_exit"`
-	X_getdentsExit       *ebpf.Program `ebpf:"x_getdents_exit"`
-	X_getegidExit        *ebpf.Program `ebpf:"x_getegid_exit"`
-	X_geteuidExit        *ebpf.Program `ebpf:"x_geteuid_exit"`
-	X_getgidExit         *ebpf.Program `ebpf:"x_getgid_exit"`
-	X_getpidExit         *ebpf.Program `ebpf:"x_getpid_exit"`
-	X_getppidExit        *ebpf.Program `ebpf:"x_getppid_exit"`
-	X_getrlimitExit      *ebpf.Program `ebpf:"x_getrlimit_exit"`
-	X_getsockoptExit     *ebpf.Program `ebpf:"x_getsockopt_exit"`
-	X_gettidExit         *ebpf.Program `ebpf:"x_gettid_exit"`
-	X_getuidExit         *ebpf.Program `ebpf:"x_getuid_exit"`
-	X_inotifyInit1Exit   *ebpf.Program `ebpf:"x_inotify_init1_exit"`
-	X_ioctlExit          *ebpf.Program `ebpf:"x_ioctl_exit"`
-	X_killExit           *ebpf.Program `ebpf:"x_kill_exit"`
-	X_lchownExit         *ebpf.Program `ebpf:"x_lchown_exit"`
-	X_linkExit           *ebpf.Program `ebpf:"x_link_exit"`
-	X_linkatExit         *ebpf.Program `ebpf:"x_linkat_exit"`
-	X_listenExit         *ebpf.Program `ebpf:"x_listen_exit"`
-	X_lseekExit          *ebpf.Program `ebpf:"x_lseek_exit"`
-	X_lstatExit          *ebpf.Program `ebpf:"x_lstat_exit"`
-	X_memfdCreateExit    *ebpf.Program `ebpf:"x_memfd_create_exit"`
-	X_mkdirExit          *ebpf.Program `ebpf:"x_mkdir_exit"`
-	X_mkdiratExit        *ebpf.Program `ebpf:"x_mkdirat_exit"`
-	X_mknodExit          *ebpf.Program `ebpf:"x_mknod_exit"`
-	X_mknodatExit        *ebpf.Program `ebpf:"x_mknodat_exit"`
-	X_mmapExit           *ebpf.Program `ebpf:"x_mmap_exit"`
-	X_mountExit          *ebpf.Program `ebpf:"x_mount_exit"`
-	X_mprotectExit       *ebpf.Program `ebpf:"x_mprotect_exit"`
-	X_munmapExit         *ebpf.Program `ebpf:"x_munmap_exit"`
-	X_nanosleepExit      *ebpf.Program `ebpf:"x_nanosleep_exit"`
-	X_newfstatatExit     *ebpf.Program `ebpf:"x_newfstatat_exit"`
-	X_openByHandleAtExit *ebpf.Program `ebpf:"x_open_by_handle_at_exit"`
-	X_openEnter          *ebpf.Program `ebpf:"x_open_enter"`
-	X_openExit           *ebpf.Program `ebpf:"x_open_exit"`
-	X_openat2Enter       *ebpf.Program `ebpf:"x_openat2_enter"`
-	X_openat2Exit        *ebpf.Program `ebpf:"x_openat2_exit"`
-	X_openatEnter        *ebpf.Program `ebpf:"x_openat_enter"`
-	X_openatExit         *ebpf.Program `ebpf:"x_openat_exit"`
-	X_pageFaultEnter     *ebpf.Program `ebpf:"x_page_fault_enter"`
-	X_pidfdOpenExit      *ebpf.Program `ebpf:"x_pidfd_open_exit"`
-	X_pipe2Exit          *ebpf.Program `ebpf:"x_pipe2_exit"`
-	X_pipeExit           *ebpf.Program `ebpf:"x_pipe_exit"`
-	X_pollExit           *ebpf.Program `ebpf:"x_poll_exit"`
-	X_ppollExit          *ebpf.Program `ebpf:"x_ppoll_exit"`
-	X_prctlExit          *ebpf.Program `ebpf:"x_prctl_exit"`
-	X_preadExit          *ebpf.Program `ebpf:"x_pread_exit"`
-	X_preadvExit         *ebpf.Program `ebpf:"x_preadv_exit"`
-	X_prlimitExit        *ebpf.Program `ebpf:"x_prlimit_exit"`
-	X_procexitEnter      *ebpf.Program `ebpf:"x_procexit_enter"`
-	X_ptraceExit         *ebpf.Program `ebpf:"x_ptrace_exit"`
-	X_pwriteExit         *ebpf.Program `ebpf:"x_pwrite_exit"`
-	X_pwritevExit        *ebpf.Program `ebpf:"x_pwritev_exit"`
-	X_quotactlExit       *ebpf.Program `ebpf:"x_quotactl_exit"`
-	X_readExit           *ebpf.Program `ebpf:"x_read_exit"`
-	X_readvExit          *ebpf.Program `ebpf:"x_readv_exit"`
-	X_recvfromExit       *ebpf.Program `ebpf:"x_recvfrom_exit"`
-	X_recvmsgExit        *ebpf.Program `ebpf:"x_recvmsg_exit"`
-	X_renameExit         *ebpf.Program `ebpf:"x_rename_exit"`
-	X_renameat2Exit      *ebpf.Program `ebpf:"x_renameat2_exit"`
-	X_renameatExit       *ebpf.Program `ebpf:"x_renameat_exit"`
-	X_rmdirExit          *ebpf.Program `ebpf:"x_rmdir_exit"`
-	X_schedYieldExit     *ebpf.Program `ebpf:"x_sched_yield_exit"`
-	X_sendfileExit       *ebpf.Program `ebpf:"x_sendfile_exit"`
-	X_sendmsgExit        *ebpf.Program `ebpf:"x_sendmsg_exit"`
-	X_sendtoExit         *ebpf.Program `ebpf:"x_sendto_exit"`
-	X_setgidExit         *ebpf.Program `ebpf:"x_setgid_exit"`
-	X_setresgidExit      *ebpf.Program `ebpf:"x_setresgid_exit"`
-	X_setresuidExit      *ebpf.Program `ebpf:"x_setresuid_exit"`
-	X_setrlimitExit      *ebpf.Program `ebpf:"x_setrlimit_exit"`
-	X_setsockoptExit     *ebpf.Program `ebpf:"x_setsockopt_exit"`
-	X_setuidExit         *ebpf.Program `ebpf:"x_setuid_exit"`
-	X_shutdownExit       *ebpf.Program `ebpf:"x_shutdown_exit"`
-	X_signaldeliverEnter *ebpf.Program `ebpf:"x_signaldeliver_enter"`
-	X_signalfd4Exit      *ebpf.Program `ebpf:"x_signalfd4_exit"`
-	X_socketExit         *ebpf.Program `ebpf:"x_socket_exit"`
-	X_socketpairExit     *ebpf.Program `ebpf:"x_socketpair_exit"`
-	X_spliceExit         *ebpf.Program `ebpf:"x_splice_exit"`
-	X_statExit           *ebpf.Program `ebpf:"x_stat_exit"`
-	X_switchEnter        *ebpf.Program `ebpf:"x_switch_enter"`
-	X_symlinkExit        *ebpf.Program `ebpf:"x_symlink_exit"`
-	X_symlinkatExit      *ebpf.Program `ebpf:"x_symlinkat_exit"`
-	X_tgkillExit         *ebpf.Program `ebpf:"x_tgkill_exit"`
-	X_timerfdCreateExit  *ebpf.Program `ebpf:"x_timerfd_create_exit"`
-	X_tkillExit          *ebpf.Program `ebpf:"x_tkill_exit"`
-	X_umaskExit          *ebpf.Program `ebpf:"x_umask_exit"`
-	X_umount2Exit        *ebpf.Program `ebpf:"x_umount2_exit"`
-	X_umountExit         *ebpf.Program `ebpf:"x_umount_exit"`
-	X_unlinkExit         *ebpf.Program `ebpf:"x_unlink_exit"`
-	X_unlinkatExit       *ebpf.Program `ebpf:"x_unlinkat_exit"`
-	X_vforkExit          *ebpf.Program `ebpf:"x_vfork_exit"`
-	X_writeExit          *ebpf.Program `ebpf:"x_write_exit"`
-	X_writevExit         *ebpf.Program `ebpf:"x_writev_exit"`
+	Empty                 *ebpf.Program `ebpf:"empty"`
+	K_pageFaultEnter      *ebpf.Program `ebpf:"k_page_fault_enter"`
+	SysEnter              *ebpf.Program `ebpf:"sys_enter"`
+	SysExit               *ebpf.Program `ebpf:"sys_exit"`
+	T_execve              *ebpf.Program `ebpf:"t_execve"`
+	X_accept4Exit         *ebpf.Program `ebpf:"x_accept4_exit"`
+	X_acceptExit          *ebpf.Program `ebpf:"x_accept_exit"`
+	X_accessExit          *ebpf.Program `ebpf:"x_access_exit"`
+	X_bindExit            *ebpf.Program `ebpf:"x_bind_exit"`
+	X_bpfExit             *ebpf.Program `ebpf:"x_bpf_exit"`
+	X_brkExit             *ebpf.Program `ebpf:"x_brk_exit"`
+	X_capsetExit          *ebpf.Program `ebpf:"x_capset_exit"`
+	X_chdirExit           *ebpf.Program `ebpf:"x_chdir_exit"`
+	X_chmodExit           *ebpf.Program `ebpf:"x_chmod_exit"`
+	X_chownExit           *ebpf.Program `ebpf:"x_chown_exit"`
+	X_chrootExit          *ebpf.Program `ebpf:"x_chroot_exit"`
+	X_clone3Exit          *ebpf.Program `ebpf:"x_clone3_exit"`
+	X_cloneExit           *ebpf.Program `ebpf:"x_clone_exit"`
+	X_closeExit           *ebpf.Program `ebpf:"x_close_exit"`
+	X_closeRangeExit      *ebpf.Program `ebpf:"x_close_range_exit"`
+	X_connectEnter        *ebpf.Program `ebpf:"x_connect_enter"`
+	X_connectExit         *ebpf.Program `ebpf:"x_connect_exit"`
+	X_copyFileRangeExit   *ebpf.Program `ebpf:"x_copy_file_range_exit"`
+	X_creatEnter          *ebpf.Program `ebpf:"x_creat_enter"`
+	X_creatExit           *ebpf.Program `ebpf:"x_creat_exit"`
+	X_deleteModuleExit    *ebpf.Program `ebpf:"x_delete_module_exit"`
+	X_dup2Exit            *ebpf.Program `ebpf:"x_dup2_exit"`
+	X_dup3Exit            *ebpf.Program `ebpf:"x_dup3_exit"`
+	X_dupExit             *ebpf.Program `ebpf:"x_dup_exit"`
+	X_epollCreate1Exit    *ebpf.Program `ebpf:"x_epoll_create1_exit"`
+	X_epollCreateExit     *ebpf.Program `ebpf:"x_epoll_create_exit"`
+	X_eventfd2Exit        *ebpf.Program `ebpf:"x_eventfd2_exit"`
+	X_eventfdExit         *ebpf.Program `ebpf:"x_eventfd_exit"`
+	X_execveExit          *ebpf.Program `ebpf:"x_execve_exit"`
+	X_execveatExit        *ebpf.Program `ebpf:"x_execveat_exit"`
+	X_fchdirExit          *ebpf.Program `ebpf:"x_fchdir_exit"`
+	X_fchmodExit          *ebpf.Program `ebpf:"x_fchmod_exit"`
+	X_fchmodatExit        *ebpf.Program `ebpf:"x_fchmodat_exit"`
+	X_fchownExit          *ebpf.Program `ebpf:"x_fchown_exit"`
+	X_fchownatExit        *ebpf.Program `ebpf:"x_fchownat_exit"`
+	X_fcntlExit           *ebpf.Program `ebpf:"x_fcntl_exit"`
+	X_finitModuleExit     *ebpf.Program `ebpf:"x_finit_module_exit"`
+	X_flockExit           *ebpf.Program `ebpf:"x_flock_exit"`
+	X_forkExit            *ebpf.Program `ebpf:"x_fork_exit"`
+	X_fsconfigExit        *ebpf.Program `ebpf:"x_fsconfig_exit"`
+	X_fstatExit           *ebpf.Program `ebpf:"x_fstat_exit"`
+	X_ftruncateExit       *ebpf.Program `ebpf:"x_ftruncate_exit"`
+	X_genericExit         *ebpf.Program `ebpf:"x_generic_exit"`
+	X_getcwdExit          *ebpf.Program `ebpf:"x_getcwd_exit"`
+	X_getdents64Exit      *ebpf.Program `ebpf:"x_getdents64_exit"`
+	X_getdentsExit        *ebpf.Program `ebpf:"x_getdents_exit"`
+	X_getegidExit         *ebpf.Program `ebpf:"x_getegid_exit"`
+	X_geteuidExit         *ebpf.Program `ebpf:"x_geteuid_exit"`
+	X_getgidExit          *ebpf.Program `ebpf:"x_getgid_exit"`
+	X_getpidExit          *ebpf.Program `ebpf:"x_getpid_exit"`
+	X_getppidExit         *ebpf.Program `ebpf:"x_getppid_exit"`
+	X_getresgidExit       *ebpf.Program `ebpf:"x_getresgid_exit"`
+	X_getresuidExit       *ebpf.Program `ebpf:"x_getresuid_exit"`
+	X_getrlimitExit       *ebpf.Program `ebpf:"x_getrlimit_exit"`
+	X_getsockoptExit      *ebpf.Program `ebpf:"x_getsockopt_exit"`
+	X_gettidExit          *ebpf.Program `ebpf:"x_gettid_exit"`
+	X_getuidExit          *ebpf.Program `ebpf:"x_getuid_exit"`
+	X_initModuleExit      *ebpf.Program `ebpf:"x_init_module_exit"`
+	X_inotifyInit1Exit    *ebpf.Program `ebpf:"x_inotify_init1_exit"`
+	X_ioctlExit           *ebpf.Program `ebpf:"x_ioctl_exit"`
+	X_keyctlExit          *ebpf.Program `ebpf:"x_keyctl_exit"`
+	X_killExit            *ebpf.Program `ebpf:"x_kill_exit"`
+	X_lchownExit          *ebpf.Program `ebpf:"x_lchown_exit"`
+	X_linkExit            *ebpf.Program `ebpf:"x_link_exit"`
+	X_linkatExit          *ebpf.Program `ebpf:"x_linkat_exit"`
+	X_listenExit          *ebpf.Program `ebpf:"x_listen_exit"`
+	X_lseekExit           *ebpf.Program `ebpf:"x_lseek_exit"`
+	X_lstatExit           *ebpf.Program `ebpf:"x_lstat_exit"`
+	X_memfdCreateExit     *ebpf.Program `ebpf:"x_memfd_create_exit"`
+	X_mkdirExit           *ebpf.Program `ebpf:"x_mkdir_exit"`
+	X_mkdiratExit         *ebpf.Program `ebpf:"x_mkdirat_exit"`
+	X_mknodExit           *ebpf.Program `ebpf:"x_mknod_exit"`
+	X_mknodatExit         *ebpf.Program `ebpf:"x_mknodat_exit"`
+	X_mlock2Exit          *ebpf.Program `ebpf:"x_mlock2_exit"`
+	X_mlockExit           *ebpf.Program `ebpf:"x_mlock_exit"`
+	X_mlockallExit        *ebpf.Program `ebpf:"x_mlockall_exit"`
+	X_mmapExit            *ebpf.Program `ebpf:"x_mmap_exit"`
+	X_mountExit           *ebpf.Program `ebpf:"x_mount_exit"`
+	X_mprotectExit        *ebpf.Program `ebpf:"x_mprotect_exit"`
+	X_munlockExit         *ebpf.Program `ebpf:"x_munlock_exit"`
+	X_munlockallExit      *ebpf.Program `ebpf:"x_munlockall_exit"`
+	X_munmapExit          *ebpf.Program `ebpf:"x_munmap_exit"`
+	X_nanosleepExit       *ebpf.Program `ebpf:"x_nanosleep_exit"`
+	X_newfstatatExit      *ebpf.Program `ebpf:"x_newfstatat_exit"`
+	X_openByHandleAtExit  *ebpf.Program `ebpf:"x_open_by_handle_at_exit"`
+	X_openEnter           *ebpf.Program `ebpf:"x_open_enter"`
+	X_openExit            *ebpf.Program `ebpf:"x_open_exit"`
+	X_openat2Enter        *ebpf.Program `ebpf:"x_openat2_enter"`
+	X_openat2Exit         *ebpf.Program `ebpf:"x_openat2_exit"`
+	X_openatEnter         *ebpf.Program `ebpf:"x_openat_enter"`
+	X_openatExit          *ebpf.Program `ebpf:"x_openat_exit"`
+	X_pageFaultEnter      *ebpf.Program `ebpf:"x_page_fault_enter"`
+	X_pidfdGetfdExit      *ebpf.Program `ebpf:"x_pidfd_getfd_exit"`
+	X_pidfdOpenExit       *ebpf.Program `ebpf:"x_pidfd_open_exit"`
+	X_pipe2Exit           *ebpf.Program `ebpf:"x_pipe2_exit"`
+	X_pipeExit            *ebpf.Program `ebpf:"x_pipe_exit"`
+	X_pollExit            *ebpf.Program `ebpf:"x_poll_exit"`
+	X_ppollExit           *ebpf.Program `ebpf:"x_ppoll_exit"`
+	X_prctlExit           *ebpf.Program `ebpf:"x_prctl_exit"`
+	X_preadExit           *ebpf.Program `ebpf:"x_pread_exit"`
+	X_preadvExit          *ebpf.Program `ebpf:"x_preadv_exit"`
+	X_prlimitExit         *ebpf.Program `ebpf:"x_prlimit_exit"`
+	X_processVmReadvExit  *ebpf.Program `ebpf:"x_process_vm_readv_exit"`
+	X_processVmWritevExit *ebpf.Program `ebpf:"x_process_vm_writev_exit"`
+	X_procexitEnter       *ebpf.Program `ebpf:"x_procexit_enter"`
+	X_ptraceExit          *ebpf.Program `ebpf:"x_ptrace_exit"`
+	X_pwriteExit          *ebpf.Program `ebpf:"x_pwrite_exit"`
+	X_pwritevExit         *ebpf.Program `ebpf:"x_pwritev_exit"`
+	X_quotactlExit        *ebpf.Program `ebpf:"x_quotactl_exit"`
+	X_readExit            *ebpf.Program `ebpf:"x_read_exit"`
+	X_readvExit           *ebpf.Program `ebpf:"x_readv_exit"`
+	X_recvfromExit        *ebpf.Program `ebpf:"x_recvfrom_exit"`
+	X_recvmsgExit         *ebpf.Program `ebpf:"x_recvmsg_exit"`
+	X_renameExit          *ebpf.Program `ebpf:"x_rename_exit"`
+	X_renameat2Exit       *ebpf.Program `ebpf:"x_renameat2_exit"`
+	X_renameatExit        *ebpf.Program `ebpf:"x_renameat_exit"`
+	X_rmdirExit           *ebpf.Program `ebpf:"x_rmdir_exit"`
+	X_schedYieldExit      *ebpf.Program `ebpf:"x_sched_yield_exit"`
+	X_seccompExit         *ebpf.Program `ebpf:"x_seccomp_exit"`
+	X_sendfileExit        *ebpf.Program `ebpf:"x_sendfile_exit"`
+	X_sendmsgExit         *ebpf.Program `ebpf:"x_sendmsg_exit"`
+	X_sendtoExit          *ebpf.Program `ebpf:"x_sendto_exit"`
+	X_setgidExit          *ebpf.Program `ebpf:"x_setgid_exit"`
+	X_setnsExit           *ebpf.Program `ebpf:"x_setns_exit"`
+	X_setpgidExit         *ebpf.Program `ebpf:"x_setpgid_exit"`
+	X_setregidExit        *ebpf.Program `ebpf:"x_setregid_exit"`
+	X_setresgidExit       *ebpf.Program `ebpf:"x_setresgid_exit"`
+	X_setresuidExit       *ebpf.Program `ebpf:"x_setresuid_exit"`
+	X_setreuidExit        *ebpf.Program `ebpf:"x_setreuid_exit"`
+	X_setrlimitExit       *ebpf.Program `ebpf:"x_setrlimit_exit"`
+	X_setsidExit          *ebpf.Program `ebpf:"x_setsid_exit"`
+	X_setsockoptExit      *ebpf.Program `ebpf:"x_setsockopt_exit"`
+	X_setuidExit          *ebpf.Program `ebpf:"x_setuid_exit"`
+	X_shutdownExit        *ebpf.Program `ebpf:"x_shutdown_exit"`
+	X_signaldeliverEnter  *ebpf.Program `ebpf:"x_signaldeliver_enter"`
+	X_signalfd4Exit       *ebpf.Program `ebpf:"x_signalfd4_exit"`
+	X_socketExit          *ebpf.Program `ebpf:"x_socket_exit"`
+	X_socketpairExit      *ebpf.Program `ebpf:"x_socketpair_exit"`
+	X_spliceExit          *ebpf.Program `ebpf:"x_splice_exit"`
+	X_statExit            *ebpf.Program `ebpf:"x_stat_exit"`
+	X_switchEnter         *ebpf.Program `ebpf:"x_switch_enter"`
+	X_symlinkExit         *ebpf.Program `ebpf:"x_symlink_exit"`
+	X_symlinkatExit       *ebpf.Program `ebpf:"x_symlinkat_exit"`
+	X_tgkillExit          *ebpf.Program `ebpf:"x_tgkill_exit"`
+	X_timerfdCreateExit   *ebpf.Program `ebpf:"x_timerfd_create_exit"`
+	X_tkillExit           *ebpf.Program `ebpf:"x_tkill_exit"`
+	X_umaskExit           *ebpf.Program `ebpf:"x_umask_exit"`
+	X_umount2Exit         *ebpf.Program `ebpf:"x_umount2_exit"`
+	X_umountExit          *ebpf.Program `ebpf:"x_umount_exit"`
+	X_unlinkExit          *ebpf.Program `ebpf:"x_unlink_exit"`
+	X_unlinkatExit        *ebpf.Program `ebpf:"x_unlinkat_exit"`
+	X_unshareExit         *ebpf.Program `ebpf:"x_unshare_exit"`
+	X_vforkExit           *ebpf.Program `ebpf:"x_vfork_exit"`
+	X_writeExit           *ebpf.Program `ebpf:"x_write_exit"`
+	X_writevExit          *ebpf.Program `ebpf:"x_writev_exit"`
 }
 
 func (p *ProbePrograms) Close() error {
@@ -665,6 +728,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_copyFileRangeExit,
 		p.X_creatEnter,
 		p.X_creatExit,
+		p.X_deleteModuleExit,
 		p.X_dup2Exit,
 		p.X_dup3Exit,
 		p.X_dupExit,
@@ -680,6 +744,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_fchownExit,
 		p.X_fchownatExit,
 		p.X_fcntlExit,
+		p.X_finitModuleExit,
 		p.X_flockExit,
 		p.X_forkExit,
 		p.X_fsconfigExit,
@@ -694,12 +759,16 @@ func (p *ProbePrograms) Close() error {
 		p.X_getgidExit,
 		p.X_getpidExit,
 		p.X_getppidExit,
+		p.X_getresgidExit,
+		p.X_getresuidExit,
 		p.X_getrlimitExit,
 		p.X_getsockoptExit,
 		p.X_gettidExit,
 		p.X_getuidExit,
+		p.X_initModuleExit,
 		p.X_inotifyInit1Exit,
 		p.X_ioctlExit,
+		p.X_keyctlExit,
 		p.X_killExit,
 		p.X_lchownExit,
 		p.X_linkExit,
@@ -712,9 +781,14 @@ func (p *ProbePrograms) Close() error {
 		p.X_mkdiratExit,
 		p.X_mknodExit,
 		p.X_mknodatExit,
+		p.X_mlock2Exit,
+		p.X_mlockExit,
+		p.X_mlockallExit,
 		p.X_mmapExit,
 		p.X_mountExit,
 		p.X_mprotectExit,
+		p.X_munlockExit,
+		p.X_munlockallExit,
 		p.X_munmapExit,
 		p.X_nanosleepExit,
 		p.X_newfstatatExit,
@@ -726,6 +800,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_openatEnter,
 		p.X_openatExit,
 		p.X_pageFaultEnter,
+		p.X_pidfdGetfdExit,
 		p.X_pidfdOpenExit,
 		p.X_pipe2Exit,
 		p.X_pipeExit,
@@ -735,6 +810,8 @@ func (p *ProbePrograms) Close() error {
 		p.X_preadExit,
 		p.X_preadvExit,
 		p.X_prlimitExit,
+		p.X_processVmReadvExit,
+		p.X_processVmWritevExit,
 		p.X_procexitEnter,
 		p.X_ptraceExit,
 		p.X_pwriteExit,
@@ -749,13 +826,19 @@ func (p *ProbePrograms) Close() error {
 		p.X_renameatExit,
 		p.X_rmdirExit,
 		p.X_schedYieldExit,
+		p.X_seccompExit,
 		p.X_sendfileExit,
 		p.X_sendmsgExit,
 		p.X_sendtoExit,
 		p.X_setgidExit,
+		p.X_setnsExit,
+		p.X_setpgidExit,
+		p.X_setregidExit,
 		p.X_setresgidExit,
 		p.X_setresuidExit,
+		p.X_setreuidExit,
 		p.X_setrlimitExit,
+		p.X_setsidExit,
 		p.X_setsockoptExit,
 		p.X_setuidExit,
 		p.X_shutdownExit,
@@ -776,6 +859,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_umountExit,
 		p.X_unlinkExit,
 		p.X_unlinkatExit,
+		p.X_unshareExit,
 		p.X_vforkExit,
 		p.X_writeExit,
 		p.X_writevExit,

@@ -64,4 +64,28 @@ static __always_inline int fill_eventfd2_exit(struct filler *f)
 	return 0;
 }
 
+/* 421 process_vm_readv */
+static __always_inline int fill_process_vm_readv_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret > 0)
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1);
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 423 process_vm_writev */
+static __always_inline int fill_process_vm_writev_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret > 0)
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1);
+	else
+		push_empty(f);
+	return 0;
+}
+
 #endif

@@ -52,6 +52,49 @@ static __always_inline int fill_mprotect_exit(struct filler *f)
 	return 0;
 }
 
+/* 345 mlock */
+static __always_inline int fill_mlock_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	return 0;
+}
+
+/* 347 munlock */
+static __always_inline int fill_munlock_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	return 0;
+}
+
+/* 349 mlockall */
+static __always_inline int fill_mlockall_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, mlockall_flags((s32)f->arg[0]));
+	return 0;
+}
+
+/* 351 munlockall */
+static __always_inline int fill_munlockall_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 371 mlock2 */
+static __always_inline int fill_mlock2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, mlock2_flags((s32)f->arg[2]));
+	return 0;
+}
+
 /* 405 memfd_create */
 static __always_inline int fill_memfd_create_exit(struct filler *f)
 {

@@ -20,11 +20,40 @@ static __always_inline int fill_page_fault_enter(struct filler *f)
 	return 0;
 }
 
+/* 299 seccomp */
+static __always_inline int fill_seccomp_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, (u32)f->arg[0]);
+	push_u64(f, (u32)f->arg[1]);
+	return 0;
+}
+
 /* 369 bpf */
 static __always_inline int fill_bpf_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	push_u32(f, bpf_cmd((s32)f->arg[0]));
+	return 0;
+}
+
+/* 411 init_module */
+static __always_inline int fill_init_module_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_buf(f, f->arg[0], f->arg[1]);
+	push_u64(f, f->arg[1]);
+	push_user_str(f, f->arg[2]);
+	return 0;
+}
+
+/* 413 finit_module */
+static __always_inline int fill_finit_module_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_u32(f, finit_module_flags((s32)f->arg[2]));
 	return 0;
 }
 
@@ -46,6 +75,166 @@ static __always_inline int fill_mknodat_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_u32(f, mknod_mode((u16)f->arg[2]));
 	push_u32(f, new_encode_dev((u32)f->arg[3]));
+	return 0;
+}
+
+/* 425 delete_module */
+static __always_inline int fill_delete_module_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, delete_module_flags((u32)f->arg[1]));
+	return 0;
+}
+
+/* 453 keyctl */
+static __always_inline int fill_keyctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, keyctl_operation((s32)f->arg[0]));
+	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 1: /* KEYCTL_JOIN_SESSION_KEYRING */
+		push_dyn_user_str(f, 1, f->arg[1]);
+		break;
+	case 3: /* KEYCTL_REVOKE */
+	case 7: /* KEYCTL_CLEAR */
+	case 14: /* KEYCTL_SET_REQKEY_KEYRING */
+	case 16: /* KEYCTL_ASSUME_AUTHORITY */
+	case 21: /* KEYCTL_INVALIDATE */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	case 0: /* KEYCTL_GET_KEYRING_ID */
+	case 5: /* KEYCTL_SETPERM */
+	case 8: /* KEYCTL_LINK */
+	case 9: /* KEYCTL_UNLINK */
+	case 15: /* KEYCTL_SET_TIMEOUT */
+	case 22: /* KEYCTL_GET_PERSISTENT */
+	case 31: /* KEYCTL_CAPABILITIES */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	case 2: /* KEYCTL_UPDATE */
+	case 4: /* KEYCTL_CHOWN */
+	case 6: /* KEYCTL_DESCRIBE */
+	case 11: /* KEYCTL_READ */
+	case 13: /* KEYCTL_NEGATE */
+	case 17: /* KEYCTL_GET_SECURITY */
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	case 12: /* KEYCTL_INSTANTIATE */
+	case 19: /* KEYCTL_REJECT */
+	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 23: /* KEYCTL_DH_COMPUTE */
+	case 30: /* KEYCTL_MOVE */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	case 10: /* KEYCTL_SEARCH */
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
+	case 24: /* KEYCTL_PKEY_QUERY */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
+	default:
+		push_dyn_s64(f, 0, 0);
+		break;
+	}
+	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 10: /* KEYCTL_SEARCH */
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
+		push_dyn_user_str(f, 1, f->arg[2]);
+		break;
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
+		push_dyn_user_str(f, 1, f->arg[2]);
+		break;
+	case 0: /* KEYCTL_GET_KEYRING_ID */
+	case 5: /* KEYCTL_SETPERM */
+	case 8: /* KEYCTL_LINK */
+	case 9: /* KEYCTL_UNLINK */
+	case 15: /* KEYCTL_SET_TIMEOUT */
+	case 22: /* KEYCTL_GET_PERSISTENT */
+	case 31: /* KEYCTL_CAPABILITIES */
+		push_dyn_s64(f, 0, f->arg[2]);
+		break;
+	case 2: /* KEYCTL_UPDATE */
+	case 4: /* KEYCTL_CHOWN */
+	case 6: /* KEYCTL_DESCRIBE */
+	case 11: /* KEYCTL_READ */
+	case 13: /* KEYCTL_NEGATE */
+	case 17: /* KEYCTL_GET_SECURITY */
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[2]);
+		break;
+	case 12: /* KEYCTL_INSTANTIATE */
+	case 19: /* KEYCTL_REJECT */
+	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 23: /* KEYCTL_DH_COMPUTE */
+	case 30: /* KEYCTL_MOVE */
+	case 24: /* KEYCTL_PKEY_QUERY */
+		push_dyn_s64(f, 0, f->arg[2]);
+		break;
+	default:
+		push_dyn_s64(f, 0, 0);
+		break;
+	}
+	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 10: /* KEYCTL_SEARCH */
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
+	case 24: /* KEYCTL_PKEY_QUERY */
+		push_dyn_user_str(f, 1, f->arg[3]);
+		break;
+	case 2: /* KEYCTL_UPDATE */
+	case 4: /* KEYCTL_CHOWN */
+	case 6: /* KEYCTL_DESCRIBE */
+	case 11: /* KEYCTL_READ */
+	case 13: /* KEYCTL_NEGATE */
+	case 17: /* KEYCTL_GET_SECURITY */
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[3]);
+		break;
+	case 12: /* KEYCTL_INSTANTIATE */
+	case 19: /* KEYCTL_REJECT */
+	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 23: /* KEYCTL_DH_COMPUTE */
+	case 30: /* KEYCTL_MOVE */
+		push_dyn_s64(f, 0, f->arg[3]);
+		break;
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
+		push_dyn_s64(f, 0, f->arg[3]);
+		break;
+	default:
+		push_dyn_s64(f, 0, 0);
+		break;
+	}
+	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 12: /* KEYCTL_INSTANTIATE */
+	case 19: /* KEYCTL_REJECT */
+	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 23: /* KEYCTL_DH_COMPUTE */
+	case 30: /* KEYCTL_MOVE */
+		push_dyn_s64(f, 0, f->arg[4]);
+		break;
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
+	case 10: /* KEYCTL_SEARCH */
+		push_dyn_s64(f, 0, f->arg[4]);
+		break;
+	default:
+		push_dyn_s64(f, 0, 0);
+		break;
+	}
 	return 0;
 }
 

@@ -174,11 +174,35 @@ static __always_inline int fill_vfork_exit(struct filler *f)
 	return 0;
 }
 
+/* 241 setns */
+static __always_inline int fill_setns_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, clone_flags((s32)f->arg[1]));
+	return 0;
+}
+
 /* 267 chroot */
 static __always_inline int fill_chroot_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 275 setsid */
+static __always_inline int fill_setsid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 285 unshare */
+static __always_inline int fill_unshare_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clone_flags(f->arg[0]));
 	return 0;
 }
 
@@ -216,6 +240,15 @@ static __always_inline int fill_execve_exit(struct filler *f)
 	push_s64(f, task_pgid(f));
 	push_u32(f, task_egid(f));
 	push_exec_filename(f, f->arg[0]);
+	return 0;
+}
+
+/* 295 setpgid */
+static __always_inline int fill_setpgid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
 	return 0;
 }
 
@@ -323,6 +356,16 @@ static __always_inline int fill_prctl_exit(struct filler *f)
 		push_s64(f, f->arg[1]);
 		break;
 	}
+	return 0;
+}
+
+/* 407 pidfd_getfd */
+static __always_inline int fill_pidfd_getfd_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
+	push_u32(f, f->arg[2]);
 	return 0;
 }
 

@@ -202,4 +202,42 @@ static __always_inline int fill_getegid_exit(struct filler *f)
 	return 0;
 }
 
+/* 211 getresuid */
+static __always_inline int fill_getresuid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, user_u32(f->arg[0], 0));
+	push_u32(f, user_u32(f->arg[1], 0));
+	push_u32(f, user_u32(f->arg[2], 0));
+	return 0;
+}
+
+/* 213 getresgid */
+static __always_inline int fill_getresgid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, user_u32(f->arg[0], 0));
+	push_u32(f, user_u32(f->arg[1], 0));
+	push_u32(f, user_u32(f->arg[2], 0));
+	return 0;
+}
+
+/* 427 setreuid */
+static __always_inline int fill_setreuid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	return 0;
+}
+
+/* 429 setregid */
+static __always_inline int fill_setregid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	return 0;
+}
+
 #endif

@@ -566,6 +566,22 @@ static const struct kmod_event ev_getegid_exit __maybe_unused = {
 	.fill = fill_getegid_exit,
 };
 
+static const struct kmod_event ev_getresuid_exit __maybe_unused = {
+	.code = EVT_GETRESUID_EXIT,
+	.nparams = GETRESUID_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_getresuid_exit,
+};
+
+static const struct kmod_event ev_getresgid_exit __maybe_unused = {
+	.code = EVT_GETRESGID_EXIT,
+	.nparams = GETRESGID_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_getresgid_exit,
+};
+
 static const struct kmod_event ev_clone_exit __maybe_unused = {
 	.code = EVT_CLONE_EXIT,
 	.nparams = CLONE_EXIT_NPARAMS,
@@ -612,6 +628,14 @@ static const struct kmod_event ev_getdents64_exit __maybe_unused = {
 	.drop = DROP_ALWAYS,
 	.category = DROPS_NONE,
 	.fill = fill_getdents64_exit,
+};
+
+static const struct kmod_event ev_setns_exit __maybe_unused = {
+	.code = EVT_SETNS_EXIT,
+	.nparams = SETNS_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_setns_exit,
 };
 
 static const struct kmod_event ev_flock_exit __maybe_unused = {
@@ -670,6 +694,14 @@ static const struct kmod_event ev_chroot_exit __maybe_unused = {
 	.fill = fill_chroot_exit,
 };
 
+static const struct kmod_event ev_setsid_exit __maybe_unused = {
+	.code = EVT_SETSID_EXIT,
+	.nparams = SETSID_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_setsid_exit,
+};
+
 static const struct kmod_event ev_mkdir_exit __maybe_unused = {
 	.code = EVT_MKDIR_EXIT,
 	.nparams = MKDIR_EXIT_NPARAMS,
@@ -686,6 +718,14 @@ static const struct kmod_event ev_rmdir_exit __maybe_unused = {
 	.fill = fill_rmdir_exit,
 };
 
+static const struct kmod_event ev_unshare_exit __maybe_unused = {
+	.code = EVT_UNSHARE_EXIT,
+	.nparams = UNSHARE_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_unshare_exit,
+};
+
 static const struct kmod_event ev_page_fault_enter __maybe_unused = {
 	.code = EVT_PAGE_FAULT_ENTER,
 	.nparams = PAGE_FAULT_ENTER_NPARAMS,
@@ -700,6 +740,22 @@ static const struct kmod_event ev_execve_exit __maybe_unused = {
 	.drop = DROP_NEVER,
 	.category = DROPS_EXECVE,
 	.fill = fill_execve_exit,
+};
+
+static const struct kmod_event ev_setpgid_exit __maybe_unused = {
+	.code = EVT_SETPGID_EXIT,
+	.nparams = SETPGID_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_setpgid_exit,
+};
+
+static const struct kmod_event ev_seccomp_exit __maybe_unused = {
+	.code = EVT_SECCOMP_EXIT,
+	.nparams = SECCOMP_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_seccomp_exit,
 };
 
 static const struct kmod_event ev_unlink_exit __maybe_unused = {
@@ -846,6 +902,38 @@ static const struct kmod_event ev_open_by_handle_at_exit __maybe_unused = {
 	.fill = fill_open_by_handle_at_exit,
 };
 
+static const struct kmod_event ev_mlock_exit __maybe_unused = {
+	.code = EVT_MLOCK_EXIT,
+	.nparams = MLOCK_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_mlock_exit,
+};
+
+static const struct kmod_event ev_munlock_exit __maybe_unused = {
+	.code = EVT_MUNLOCK_EXIT,
+	.nparams = MUNLOCK_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_munlock_exit,
+};
+
+static const struct kmod_event ev_mlockall_exit __maybe_unused = {
+	.code = EVT_MLOCKALL_EXIT,
+	.nparams = MLOCKALL_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_mlockall_exit,
+};
+
+static const struct kmod_event ev_munlockall_exit __maybe_unused = {
+	.code = EVT_MUNLOCKALL_EXIT,
+	.nparams = MUNLOCKALL_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_munlockall_exit,
+};
+
 static const struct kmod_event ev_capset_exit __maybe_unused = {
 	.code = EVT_CAPSET_EXIT,
 	.nparams = CAPSET_EXIT_NPARAMS,
@@ -884,6 +972,14 @@ static const struct kmod_event ev_bpf_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_OTHER_INTEREST,
 	.fill = fill_bpf_exit,
+};
+
+static const struct kmod_event ev_mlock2_exit __maybe_unused = {
+	.code = EVT_MLOCK2_EXIT,
+	.nparams = MLOCK2_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_mlock2_exit,
 };
 
 static const struct kmod_event ev_fsconfig_exit __maybe_unused = {
@@ -1014,12 +1110,36 @@ static const struct kmod_event ev_memfd_create_exit __maybe_unused = {
 	.fill = fill_memfd_create_exit,
 };
 
+static const struct kmod_event ev_pidfd_getfd_exit __maybe_unused = {
+	.code = EVT_PIDFD_GETFD_EXIT,
+	.nparams = PIDFD_GETFD_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_pidfd_getfd_exit,
+};
+
 static const struct kmod_event ev_pidfd_open_exit __maybe_unused = {
 	.code = EVT_PIDFD_OPEN_EXIT,
 	.nparams = PIDFD_OPEN_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
 	.category = DROPS_NONE,
 	.fill = fill_pidfd_open_exit,
+};
+
+static const struct kmod_event ev_init_module_exit __maybe_unused = {
+	.code = EVT_INIT_MODULE_EXIT,
+	.nparams = INIT_MODULE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_init_module_exit,
+};
+
+static const struct kmod_event ev_finit_module_exit __maybe_unused = {
+	.code = EVT_FINIT_MODULE_EXIT,
+	.nparams = FINIT_MODULE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_finit_module_exit,
 };
 
 static const struct kmod_event ev_mknod_exit __maybe_unused = {
@@ -1046,12 +1166,60 @@ static const struct kmod_event ev_newfstatat_exit __maybe_unused = {
 	.fill = fill_newfstatat_exit,
 };
 
+static const struct kmod_event ev_process_vm_readv_exit __maybe_unused = {
+	.code = EVT_PROCESS_VM_READV_EXIT,
+	.nparams = PROCESS_VM_READV_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_process_vm_readv_exit,
+};
+
+static const struct kmod_event ev_process_vm_writev_exit __maybe_unused = {
+	.code = EVT_PROCESS_VM_WRITEV_EXIT,
+	.nparams = PROCESS_VM_WRITEV_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_process_vm_writev_exit,
+};
+
+static const struct kmod_event ev_delete_module_exit __maybe_unused = {
+	.code = EVT_DELETE_MODULE_EXIT,
+	.nparams = DELETE_MODULE_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_delete_module_exit,
+};
+
+static const struct kmod_event ev_setreuid_exit __maybe_unused = {
+	.code = EVT_SETREUID_EXIT,
+	.nparams = SETREUID_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_setreuid_exit,
+};
+
+static const struct kmod_event ev_setregid_exit __maybe_unused = {
+	.code = EVT_SETREGID_EXIT,
+	.nparams = SETREGID_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_setregid_exit,
+};
+
 static const struct kmod_event ev_close_range_exit __maybe_unused = {
 	.code = EVT_CLOSE_RANGE_EXIT,
 	.nparams = CLOSE_RANGE_EXIT_NPARAMS,
 	.drop = DROP_NEVER,
 	.category = DROPS_NONE,
 	.fill = fill_close_range_exit,
+};
+
+static const struct kmod_event ev_keyctl_exit __maybe_unused = {
+	.code = EVT_KEYCTL_EXIT,
+	.nparams = KEYCTL_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_OTHER_INTEREST,
+	.fill = fill_keyctl_exit,
 };
 
 static const struct kmod_event ev_getppid_exit __maybe_unused = {
@@ -1177,22 +1345,35 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[106] = &ev_setgid_exit,
 	[107] = &ev_geteuid_exit,
 	[108] = &ev_getegid_exit,
+	[109] = &ev_setpgid_exit,
 	[110] = &ev_getppid_exit,
+	[112] = &ev_setsid_exit,
+	[113] = &ev_setreuid_exit,
+	[114] = &ev_setregid_exit,
 	[117] = &ev_setresuid_exit,
+	[118] = &ev_getresuid_exit,
 	[119] = &ev_setresgid_exit,
+	[120] = &ev_getresgid_exit,
 	[126] = &ev_capset_exit,
 	[133] = &ev_mknod_exit,
+	[149] = &ev_mlock_exit,
+	[150] = &ev_munlock_exit,
+	[151] = &ev_mlockall_exit,
+	[152] = &ev_munlockall_exit,
 	[157] = &ev_prctl_exit,
 	[160] = &ev_setrlimit_exit,
 	[161] = &ev_chroot_exit,
 	[165] = &ev_mount_exit,
 	[166] = &ev_umount2_exit,
+	[175] = &ev_init_module_exit,
+	[176] = &ev_delete_module_exit,
 	[179] = &ev_quotactl_exit,
 	[186] = &ev_gettid_exit,
 	[200] = &ev_tkill_exit,
 	[213] = &ev_epoll_create_exit,
 	[217] = &ev_getdents64_exit,
 	[234] = &ev_tgkill_exit,
+	[250] = &ev_keyctl_exit,
 	[257] = &ev_openat_exit,
 	[258] = &ev_mkdirat_exit,
 	[259] = &ev_mknodat_exit,
@@ -1204,6 +1385,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[266] = &ev_symlinkat_exit,
 	[268] = &ev_fchmodat_exit,
 	[271] = &ev_ppoll_exit,
+	[272] = &ev_unshare_exit,
 	[275] = &ev_splice_exit,
 	[283] = &ev_timerfd_create_exit,
 	[284] = &ev_eventfd_exit,
@@ -1218,16 +1400,23 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[296] = &ev_pwritev_exit,
 	[302] = &ev_prlimit_exit,
 	[304] = &ev_open_by_handle_at_exit,
+	[308] = &ev_setns_exit,
+	[310] = &ev_process_vm_readv_exit,
+	[311] = &ev_process_vm_writev_exit,
+	[313] = &ev_finit_module_exit,
 	[316] = &ev_renameat2_exit,
+	[317] = &ev_seccomp_exit,
 	[319] = &ev_memfd_create_exit,
 	[321] = &ev_bpf_exit,
 	[322] = &ev_execveat_exit,
+	[325] = &ev_mlock2_exit,
 	[326] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
@@ -2059,16 +2248,25 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
+	[97] = &ev_unshare_exit,
 	[101] = &ev_nanosleep_exit,
+	[105] = &ev_init_module_exit,
+	[106] = &ev_delete_module_exit,
 	[117] = &ev_ptrace_exit,
 	[124] = &ev_sched_yield_exit,
 	[129] = &ev_kill_exit,
 	[130] = &ev_tkill_exit,
 	[131] = &ev_tgkill_exit,
+	[143] = &ev_setregid_exit,
 	[144] = &ev_setgid_exit,
+	[145] = &ev_setreuid_exit,
 	[146] = &ev_setuid_exit,
 	[147] = &ev_setresuid_exit,
+	[148] = &ev_getresuid_exit,
 	[149] = &ev_setresgid_exit,
+	[150] = &ev_getresgid_exit,
+	[154] = &ev_setpgid_exit,
+	[157] = &ev_setsid_exit,
 	[163] = &ev_getrlimit_exit,
 	[164] = &ev_setrlimit_exit,
 	[166] = &ev_umask_exit,
@@ -2095,23 +2293,35 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[212] = &ev_recvmsg_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
+	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
 	[226] = &ev_mprotect_exit,
+	[228] = &ev_mlock_exit,
+	[229] = &ev_munlock_exit,
+	[230] = &ev_mlockall_exit,
+	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[268] = &ev_setns_exit,
+	[270] = &ev_process_vm_readv_exit,
+	[271] = &ev_process_vm_writev_exit,
+	[273] = &ev_finit_module_exit,
 	[276] = &ev_renameat2_exit,
+	[277] = &ev_seccomp_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
@@ -2501,16 +2711,25 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
+	[97] = &ev_unshare_exit,
 	[101] = &ev_nanosleep_exit,
+	[105] = &ev_init_module_exit,
+	[106] = &ev_delete_module_exit,
 	[117] = &ev_ptrace_exit,
 	[124] = &ev_sched_yield_exit,
 	[129] = &ev_kill_exit,
 	[130] = &ev_tkill_exit,
 	[131] = &ev_tgkill_exit,
+	[143] = &ev_setregid_exit,
 	[144] = &ev_setgid_exit,
+	[145] = &ev_setreuid_exit,
 	[146] = &ev_setuid_exit,
 	[147] = &ev_setresuid_exit,
+	[148] = &ev_getresuid_exit,
 	[149] = &ev_setresgid_exit,
+	[150] = &ev_getresgid_exit,
+	[154] = &ev_setpgid_exit,
+	[157] = &ev_setsid_exit,
 	[163] = &ev_getrlimit_exit,
 	[164] = &ev_setrlimit_exit,
 	[166] = &ev_umask_exit,
@@ -2537,23 +2756,35 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[212] = &ev_recvmsg_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
+	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
 	[226] = &ev_mprotect_exit,
+	[228] = &ev_mlock_exit,
+	[229] = &ev_munlock_exit,
+	[230] = &ev_mlockall_exit,
+	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[268] = &ev_setns_exit,
+	[270] = &ev_process_vm_readv_exit,
+	[271] = &ev_process_vm_writev_exit,
+	[273] = &ev_finit_module_exit,
 	[276] = &ev_renameat2_exit,
+	[277] = &ev_seccomp_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
@@ -2945,16 +3176,25 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[80] = &ev_fstat_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
+	[97] = &ev_unshare_exit,
 	[101] = &ev_nanosleep_exit,
+	[105] = &ev_init_module_exit,
+	[106] = &ev_delete_module_exit,
 	[117] = &ev_ptrace_exit,
 	[124] = &ev_sched_yield_exit,
 	[129] = &ev_kill_exit,
 	[130] = &ev_tkill_exit,
 	[131] = &ev_tgkill_exit,
+	[143] = &ev_setregid_exit,
 	[144] = &ev_setgid_exit,
+	[145] = &ev_setreuid_exit,
 	[146] = &ev_setuid_exit,
 	[147] = &ev_setresuid_exit,
+	[148] = &ev_getresuid_exit,
 	[149] = &ev_setresgid_exit,
+	[150] = &ev_getresgid_exit,
+	[154] = &ev_setpgid_exit,
+	[157] = &ev_setsid_exit,
 	[163] = &ev_getrlimit_exit,
 	[164] = &ev_setrlimit_exit,
 	[166] = &ev_umask_exit,
@@ -2981,23 +3221,35 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[212] = &ev_recvmsg_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
+	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
 	[226] = &ev_mprotect_exit,
+	[228] = &ev_mlock_exit,
+	[229] = &ev_munlock_exit,
+	[230] = &ev_mlockall_exit,
+	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[268] = &ev_setns_exit,
+	[270] = &ev_process_vm_readv_exit,
+	[271] = &ev_process_vm_writev_exit,
+	[273] = &ev_finit_module_exit,
 	[276] = &ev_renameat2_exit,
+	[277] = &ev_seccomp_exit,
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
@@ -3368,10 +3620,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[52] = &ev_umount2_exit,
 	[54] = &ev_ioctl_exit,
 	[55] = &ev_fcntl_exit,
+	[57] = &ev_setpgid_exit,
 	[60] = &ev_umask_exit,
 	[61] = &ev_chroot_exit,
 	[63] = &ev_dup2_exit,
 	[64] = &ev_getppid_exit,
+	[66] = &ev_setsid_exit,
 	[75] = &ev_setrlimit_exit,
 	[83] = &ev_symlink_exit,
 	[90] = &ev_mmap_exit,
@@ -3383,12 +3637,18 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
+	[128] = &ev_init_module_exit,
+	[129] = &ev_delete_module_exit,
 	[131] = &ev_quotactl_exit,
 	[133] = &ev_fchdir_exit,
 	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
+	[150] = &ev_mlock_exit,
+	[151] = &ev_munlock_exit,
+	[152] = &ev_mlockall_exit,
+	[153] = &ev_munlockall_exit,
 	[158] = &ev_sched_yield_exit,
 	[162] = &ev_nanosleep_exit,
 	[168] = &ev_poll_exit,
@@ -3405,9 +3665,13 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[200] = &ev_getgid_exit,
 	[201] = &ev_geteuid_exit,
 	[202] = &ev_getegid_exit,
+	[203] = &ev_setreuid_exit,
+	[204] = &ev_setregid_exit,
 	[207] = &ev_fchown_exit,
 	[208] = &ev_setresuid_exit,
+	[209] = &ev_getresuid_exit,
 	[210] = &ev_setresgid_exit,
+	[211] = &ev_getresgid_exit,
 	[212] = &ev_chown_exit,
 	[213] = &ev_setuid_exit,
 	[214] = &ev_setgid_exit,
@@ -3416,6 +3680,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[237] = &ev_tkill_exit,
 	[241] = &ev_tgkill_exit,
 	[249] = &ev_epoll_create_exit,
+	[280] = &ev_keyctl_exit,
 	[288] = &ev_openat_exit,
 	[289] = &ev_mkdirat_exit,
 	[290] = &ev_mknodat_exit,
@@ -3427,6 +3692,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[297] = &ev_symlinkat_exit,
 	[299] = &ev_fchmodat_exit,
 	[302] = &ev_ppoll_exit,
+	[303] = &ev_unshare_exit,
 	[306] = &ev_splice_exit,
 	[318] = &ev_eventfd_exit,
 	[319] = &ev_timerfd_create_exit,
@@ -3440,7 +3706,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[329] = &ev_pwritev_exit,
 	[334] = &ev_prlimit_exit,
 	[336] = &ev_open_by_handle_at_exit,
+	[339] = &ev_setns_exit,
+	[340] = &ev_process_vm_readv_exit,
+	[341] = &ev_process_vm_writev_exit,
+	[344] = &ev_finit_module_exit,
 	[347] = &ev_renameat2_exit,
+	[348] = &ev_seccomp_exit,
 	[350] = &ev_memfd_create_exit,
 	[351] = &ev_bpf_exit,
 	[354] = &ev_execveat_exit,
@@ -3457,12 +3728,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[371] = &ev_recvfrom_exit,
 	[372] = &ev_recvmsg_exit,
 	[373] = &ev_shutdown_exit,
+	[374] = &ev_mlock2_exit,
 	[375] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
@@ -3903,10 +4176,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[52] = &ev_umount2_exit,
 	[54] = &ev_ioctl_exit,
 	[55] = &ev_fcntl_exit,
+	[57] = &ev_setpgid_exit,
 	[60] = &ev_umask_exit,
 	[61] = &ev_chroot_exit,
 	[63] = &ev_dup2_exit,
 	[64] = &ev_getppid_exit,
+	[66] = &ev_setsid_exit,
+	[70] = &ev_setreuid_exit,
+	[71] = &ev_setregid_exit,
 	[75] = &ev_setrlimit_exit,
 	[76] = &ev_getrlimit_exit,
 	[83] = &ev_symlink_exit,
@@ -3920,17 +4197,25 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[108] = &ev_fstat_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
+	[128] = &ev_init_module_exit,
+	[129] = &ev_delete_module_exit,
 	[131] = &ev_quotactl_exit,
 	[133] = &ev_fchdir_exit,
 	[141] = &ev_getdents_exit,
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
+	[150] = &ev_mlock_exit,
+	[151] = &ev_munlock_exit,
+	[152] = &ev_mlockall_exit,
+	[153] = &ev_munlockall_exit,
 	[158] = &ev_sched_yield_exit,
 	[162] = &ev_nanosleep_exit,
 	[164] = &ev_setresuid_exit,
+	[165] = &ev_getresuid_exit,
 	[167] = &ev_poll_exit,
 	[169] = &ev_setresgid_exit,
+	[170] = &ev_getresgid_exit,
 	[171] = &ev_prctl_exit,
 	[179] = &ev_pread_exit,
 	[180] = &ev_pwrite_exit,
@@ -3944,7 +4229,9 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[208] = &ev_tkill_exit,
 	[236] = &ev_epoll_create_exit,
 	[250] = &ev_tgkill_exit,
+	[271] = &ev_keyctl_exit,
 	[281] = &ev_ppoll_exit,
+	[282] = &ev_unshare_exit,
 	[283] = &ev_splice_exit,
 	[286] = &ev_openat_exit,
 	[287] = &ev_mkdirat_exit,
@@ -3982,16 +4269,23 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[342] = &ev_recvmsg_exit,
 	[344] = &ev_accept4_exit,
 	[346] = &ev_open_by_handle_at_exit,
+	[350] = &ev_setns_exit,
+	[351] = &ev_process_vm_readv_exit,
+	[352] = &ev_process_vm_writev_exit,
+	[353] = &ev_finit_module_exit,
 	[357] = &ev_renameat2_exit,
+	[358] = &ev_seccomp_exit,
 	[360] = &ev_memfd_create_exit,
 	[361] = &ev_bpf_exit,
 	[362] = &ev_execveat_exit,
+	[378] = &ev_mlock2_exit,
 	[379] = &ev_copy_file_range_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
+	[438] = &ev_pidfd_getfd_exit,
 };
 
 static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {

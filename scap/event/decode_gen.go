@@ -2430,6 +2430,62 @@ func (d *GetegidExit) Decode(buf []byte) error {
 	return nil
 }
 
+// GetresuidExit is the exit event 211 of getresuid.
+type GetresuidExit struct {
+	Res  int64  // errno
+	Ruid uint32 // uid
+	Euid uint32 // uid
+	Suid uint32 // uid
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetresuidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetresuidExit); err != nil {
+		*d = GetresuidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Ruid = r.uint32()
+	d.Euid = r.uint32()
+	d.Suid = r.uint32()
+	if r.err != nil {
+		*d = GetresuidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetresgidExit is the exit event 213 of getresgid.
+type GetresgidExit struct {
+	Res  int64  // errno
+	Rgid uint32 // gid
+	Egid uint32 // gid
+	Sgid uint32 // gid
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetresgidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetresgidExit); err != nil {
+		*d = GetresgidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Rgid = r.uint32()
+	d.Egid = r.uint32()
+	d.Sgid = r.uint32()
+	if r.err != nil {
+		*d = GetresgidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // CloneExit is the exit event 223 of clone.
 type CloneExit struct {
 	Res              int64  // pid
@@ -2690,6 +2746,32 @@ func (d *Getdents64Exit) Decode(buf []byte) error {
 	return nil
 }
 
+// SetnsExit is the exit event 241 of setns.
+type SetnsExit struct {
+	Res    int64  // errno
+	FD     int64  // fd
+	Nstype uint32 // clone_flags
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SetnsExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSetnsExit); err != nil {
+		*d = SetnsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Nstype = r.uint32()
+	if r.err != nil {
+		*d = SetnsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // FlockExit is the exit event 243 of flock.
 type FlockExit struct {
 	Res       int64  // errno
@@ -2878,6 +2960,28 @@ func (d *ChrootExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SetsidExit is the exit event 275 of setsid.
+type SetsidExit struct {
+	Res int64 // pid
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SetsidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSetsidExit); err != nil {
+		*d = SetsidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = SetsidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // MkdirExit is the exit event 277 of mkdir.
 type MkdirExit struct {
 	Res  int64  // errno
@@ -2922,6 +3026,30 @@ func (d *RmdirExit) Decode(buf []byte) error {
 	d.Path = r.str()
 	if r.err != nil {
 		*d = RmdirExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UnshareExit is the exit event 285 of unshare.
+type UnshareExit struct {
+	Res   int64  // errno
+	Flags uint32 // clone_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *UnshareExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeUnshareExit); err != nil {
+		*d = UnshareExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = UnshareExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3030,6 +3158,58 @@ func (d *ExecveExit) Decode(buf []byte) error {
 	d.Filename = r.str()
 	if r.err != nil {
 		*d = ExecveExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetpgidExit is the exit event 295 of setpgid.
+type SetpgidExit struct {
+	Res  int64 // errno
+	PID  int64 // pid
+	Pgid int64 // pid
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SetpgidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSetpgidExit); err != nil {
+		*d = SetpgidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = r.int64()
+	d.Pgid = r.int64()
+	if r.err != nil {
+		*d = SetpgidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SeccompExit is the exit event 299 of seccomp.
+type SeccompExit struct {
+	Res   int64  // errno
+	Op    uint64 // uint64
+	Flags uint64 // uint64, hex
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SeccompExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSeccompExit); err != nil {
+		*d = SeccompExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Op = r.uint64()
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = SeccompExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3648,6 +3828,104 @@ func (d *OpenByHandleAtExit) Decode(buf []byte) error {
 	return nil
 }
 
+// MlockExit is the exit event 345 of mlock.
+type MlockExit struct {
+	Res  int64  // errno
+	Addr uint64 // uint64, hex
+	Len  uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MlockExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMlockExit); err != nil {
+		*d = MlockExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Len = r.uint64()
+	if r.err != nil {
+		*d = MlockExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MunlockExit is the exit event 347 of munlock.
+type MunlockExit struct {
+	Res  int64  // errno
+	Addr uint64 // uint64, hex
+	Len  uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MunlockExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMunlockExit); err != nil {
+		*d = MunlockExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Len = r.uint64()
+	if r.err != nil {
+		*d = MunlockExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MlockallExit is the exit event 349 of mlockall.
+type MlockallExit struct {
+	Res   int64  // errno
+	Flags uint32 // mlockall_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MlockallExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMlockallExit); err != nil {
+		*d = MlockallExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MlockallExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MunlockallExit is the exit event 351 of munlockall.
+type MunlockallExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *MunlockallExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMunlockallExit); err != nil {
+		*d = MunlockallExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = MunlockallExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // CapsetExit is the exit event 353 of capset.
 type CapsetExit struct {
 	Res            int64  // errno
@@ -3772,6 +4050,34 @@ func (d *BpfExit) Decode(buf []byte) error {
 	d.Cmd = r.uint32()
 	if r.err != nil {
 		*d = BpfExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Mlock2Exit is the exit event 371 of mlock2.
+type Mlock2Exit struct {
+	Res   int64  // errno
+	Addr  uint64 // uint64, hex
+	Len   uint64 // uint64
+	Flags uint32 // mlock2_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *Mlock2Exit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeMlock2Exit); err != nil {
+		*d = Mlock2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Len = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = Mlock2Exit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -4220,6 +4526,34 @@ func (d *MemfdCreateExit) Decode(buf []byte) error {
 	return nil
 }
 
+// PidfdGetfdExit is the exit event 407 of pidfd_getfd.
+type PidfdGetfdExit struct {
+	FD       int64  // fd
+	PIDFD    int64  // fd
+	TargetFD int64  // fd
+	Flags    uint32 // uint32, hex
+	Set      ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *PidfdGetfdExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypePidfdGetfdExit); err != nil {
+		*d = PidfdGetfdExit{}
+		return err
+	}
+	d.FD = r.int64()
+	d.PIDFD = r.int64()
+	d.TargetFD = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = PidfdGetfdExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // PidfdOpenExit is the exit event 409 of pidfd_open.
 type PidfdOpenExit struct {
 	FD    int64  // fd
@@ -4240,6 +4574,62 @@ func (d *PidfdOpenExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = PidfdOpenExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// InitModuleExit is the exit event 411 of init_module.
+type InitModuleExit struct {
+	Res    int64  // errno
+	Img    []byte // bytebuf
+	Length uint64 // uint64
+	Uargs  []byte // charbuf
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *InitModuleExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeInitModuleExit); err != nil {
+		*d = InitModuleExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Img = r.bytes()
+	d.Length = r.uint64()
+	d.Uargs = r.str()
+	if r.err != nil {
+		*d = InitModuleExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FinitModuleExit is the exit event 413 of finit_module.
+type FinitModuleExit struct {
+	Res   int64  // errno
+	FD    int64  // fd
+	Uargs []byte // charbuf
+	Flags uint32 // finit_module_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *FinitModuleExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeFinitModuleExit); err != nil {
+		*d = FinitModuleExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Uargs = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FinitModuleExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -4332,6 +4722,136 @@ func (d *NewfstatatExit) Decode(buf []byte) error {
 	return nil
 }
 
+// ProcessVmReadvExit is the exit event 421 of process_vm_readv.
+type ProcessVmReadvExit struct {
+	Res  int64  // int64
+	PID  int64  // pid
+	Data []byte // bytebuf
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *ProcessVmReadvExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeProcessVmReadvExit); err != nil {
+		*d = ProcessVmReadvExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = r.int64()
+	d.Data = r.bytes()
+	if r.err != nil {
+		*d = ProcessVmReadvExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ProcessVmWritevExit is the exit event 423 of process_vm_writev.
+type ProcessVmWritevExit struct {
+	Res  int64  // int64
+	PID  int64  // pid
+	Data []byte // bytebuf
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *ProcessVmWritevExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeProcessVmWritevExit); err != nil {
+		*d = ProcessVmWritevExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = r.int64()
+	d.Data = r.bytes()
+	if r.err != nil {
+		*d = ProcessVmWritevExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// DeleteModuleExit is the exit event 425 of delete_module.
+type DeleteModuleExit struct {
+	Res   int64  // errno
+	Name  []byte // charbuf
+	Flags uint32 // delete_module_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *DeleteModuleExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeDeleteModuleExit); err != nil {
+		*d = DeleteModuleExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Name = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = DeleteModuleExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetreuidExit is the exit event 427 of setreuid.
+type SetreuidExit struct {
+	Res  int64  // errno
+	Ruid uint32 // uid
+	Euid uint32 // uid
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SetreuidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSetreuidExit); err != nil {
+		*d = SetreuidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Ruid = r.uint32()
+	d.Euid = r.uint32()
+	if r.err != nil {
+		*d = SetreuidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetregidExit is the exit event 429 of setregid.
+type SetregidExit struct {
+	Res  int64  // errno
+	Rgid uint32 // uid
+	Egid uint32 // uid
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SetregidExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSetregidExit); err != nil {
+		*d = SetregidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Rgid = r.uint32()
+	d.Egid = r.uint32()
+	if r.err != nil {
+		*d = SetregidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // CloseRangeExit is the exit event 451 of close_range.
 type CloseRangeExit struct {
 	Res   int64  // errno
@@ -4354,6 +4874,38 @@ func (d *CloseRangeExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = CloseRangeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// KeyctlExit is the exit event 453 of keyctl.
+type KeyctlExit struct {
+	Res       int64  // errno
+	Operation uint32 // keyctl_operation
+	Arg2      Dyn    // dyn
+	Arg3      Dyn    // dyn
+	Arg4      Dyn    // dyn
+	Arg5      Dyn    // dyn
+	Set       ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *KeyctlExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeKeyctlExit); err != nil {
+		*d = KeyctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Operation = r.uint32()
+	d.Arg2 = Dyn(r.bytes())
+	d.Arg3 = Dyn(r.bytes())
+	d.Arg4 = Dyn(r.bytes())
+	d.Arg5 = Dyn(r.bytes())
+	if r.err != nil {
+		*d = KeyctlExit{}
 		return r.err
 	}
 	d.Set = r.set

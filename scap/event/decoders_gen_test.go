@@ -215,6 +215,12 @@ var decoders = map[Type]func() typedDecoder{
 	TypeGetegidExit: func() typedDecoder {
 		return new(GetegidExit)
 	},
+	TypeGetresuidExit: func() typedDecoder {
+		return new(GetresuidExit)
+	},
+	TypeGetresgidExit: func() typedDecoder {
+		return new(GetresgidExit)
+	},
 	TypeCloneExit: func() typedDecoder {
 		return new(CloneExit)
 	},
@@ -232,6 +238,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeGetdents64Exit: func() typedDecoder {
 		return new(Getdents64Exit)
+	},
+	TypeSetnsExit: func() typedDecoder {
+		return new(SetnsExit)
 	},
 	TypeFlockExit: func() typedDecoder {
 		return new(FlockExit)
@@ -254,17 +263,29 @@ var decoders = map[Type]func() typedDecoder{
 	TypeChrootExit: func() typedDecoder {
 		return new(ChrootExit)
 	},
+	TypeSetsidExit: func() typedDecoder {
+		return new(SetsidExit)
+	},
 	TypeMkdirExit: func() typedDecoder {
 		return new(MkdirExit)
 	},
 	TypeRmdirExit: func() typedDecoder {
 		return new(RmdirExit)
 	},
+	TypeUnshareExit: func() typedDecoder {
+		return new(UnshareExit)
+	},
 	TypePageFaultEnter: func() typedDecoder {
 		return new(PageFaultEnter)
 	},
 	TypeExecveExit: func() typedDecoder {
 		return new(ExecveExit)
+	},
+	TypeSetpgidExit: func() typedDecoder {
+		return new(SetpgidExit)
+	},
+	TypeSeccompExit: func() typedDecoder {
+		return new(SeccompExit)
 	},
 	TypeUnlinkExit: func() typedDecoder {
 		return new(UnlinkExit)
@@ -320,6 +341,18 @@ var decoders = map[Type]func() typedDecoder{
 	TypeOpenByHandleAtExit: func() typedDecoder {
 		return new(OpenByHandleAtExit)
 	},
+	TypeMlockExit: func() typedDecoder {
+		return new(MlockExit)
+	},
+	TypeMunlockExit: func() typedDecoder {
+		return new(MunlockExit)
+	},
+	TypeMlockallExit: func() typedDecoder {
+		return new(MlockallExit)
+	},
+	TypeMunlockallExit: func() typedDecoder {
+		return new(MunlockallExit)
+	},
 	TypeCapsetExit: func() typedDecoder {
 		return new(CapsetExit)
 	},
@@ -334,6 +367,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeBpfExit: func() typedDecoder {
 		return new(BpfExit)
+	},
+	TypeMlock2Exit: func() typedDecoder {
+		return new(Mlock2Exit)
 	},
 	TypeFsconfigExit: func() typedDecoder {
 		return new(FsconfigExit)
@@ -383,8 +419,17 @@ var decoders = map[Type]func() typedDecoder{
 	TypeMemfdCreateExit: func() typedDecoder {
 		return new(MemfdCreateExit)
 	},
+	TypePidfdGetfdExit: func() typedDecoder {
+		return new(PidfdGetfdExit)
+	},
 	TypePidfdOpenExit: func() typedDecoder {
 		return new(PidfdOpenExit)
+	},
+	TypeInitModuleExit: func() typedDecoder {
+		return new(InitModuleExit)
+	},
+	TypeFinitModuleExit: func() typedDecoder {
+		return new(FinitModuleExit)
 	},
 	TypeMknodExit: func() typedDecoder {
 		return new(MknodExit)
@@ -395,8 +440,26 @@ var decoders = map[Type]func() typedDecoder{
 	TypeNewfstatatExit: func() typedDecoder {
 		return new(NewfstatatExit)
 	},
+	TypeProcessVmReadvExit: func() typedDecoder {
+		return new(ProcessVmReadvExit)
+	},
+	TypeProcessVmWritevExit: func() typedDecoder {
+		return new(ProcessVmWritevExit)
+	},
+	TypeDeleteModuleExit: func() typedDecoder {
+		return new(DeleteModuleExit)
+	},
+	TypeSetreuidExit: func() typedDecoder {
+		return new(SetreuidExit)
+	},
+	TypeSetregidExit: func() typedDecoder {
+		return new(SetregidExit)
+	},
 	TypeCloseRangeExit: func() typedDecoder {
 		return new(CloseRangeExit)
+	},
+	TypeKeyctlExit: func() typedDecoder {
+		return new(KeyctlExit)
 	},
 	TypeGetppidExit: func() typedDecoder {
 		return new(GetppidExit)

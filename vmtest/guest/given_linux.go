@@ -39,6 +39,9 @@ func init() {
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,
+		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
+
+		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 
 		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
 		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "child_self": childSelf,
@@ -752,6 +755,45 @@ func become(c *child, args []any) (any, error) {
 		}
 	}
 	return uid, nil
+}
+
+// setIDs makes a call that sets three ids of this thread.
+func setIDs(nr uintptr) func(*child, []any) (any, error) {
+	return func(_ *child, args []any) (any, error) {
+		var ids [3]int64
+		for i := range ids {
+			n, err := argInt(args, i)
+			if err != nil {
+				return nil, err
+			}
+			ids[i] = n
+		}
+		if _, _, errno := unix.RawSyscall(nr, uintptr(ids[0]), uintptr(ids[1]), uintptr(ids[2])); errno != 0 {
+			return nil, errno
+		}
+		return ids[1], nil
+	}
+}
+
+func ownGroup(_ *child, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Setpgid(int(pid), 0); err != nil {
+		return nil, err
+	}
+	pgid, err := unix.Getpgid(int(pid))
+	return int64(pgid), err
+}
+
+func pidFD(_ *child, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.PidfdOpen(int(pid), 0)
+	return int64(fd), err
 }
 
 func setUmask(_ *child, args []any) (any, error) {
