@@ -41,6 +41,11 @@ var socketcallOnly = map[string]int{"send": Syscalls - 1, "recv": Syscalls - 2}
 
 var reserved = slices.Collect(maps.Values(socketcallOnly))
 
+// SocketcallOnly tells whether the call is one that exists here only as a socketcall of 32-bit tasks.
+func SocketcallOnly(name string) bool {
+	return runtime.GOARCH == "amd64" && socketcallOnly[name] != 0
+}
+
 // nativeNumber is where the tables by number keep a call.
 func nativeNumber(c *Call) (int, bool) {
 	if nr, ok := c.Number(runtime.GOARCH); ok {

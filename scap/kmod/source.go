@@ -313,10 +313,16 @@ func (s *Source) plan(sel Selection) (*interest, error) {
 	known := make(map[string]bool, len(driver.IDs))
 	choose := func(name string, nr int, ok bool) {
 		known[name] = true
-		if !sel.All && !want[name] || !ok || nr >= driver.Syscalls {
+		if !sel.All && !want[name] {
 			return
 		}
-		in.syscalls[nr] = true
+		// A call without a number has no bit: the module sends it with any other.
+		if !ok && !driver.SocketcallOnly(name) || nr >= driver.Syscalls {
+			return
+		}
+		if ok {
+			in.syscalls[nr] = true
+		}
 		in.tracepoints[tpSysExit] = true
 		in.tracepoints[tpSysEnter] = sel.Enter
 		switch name {

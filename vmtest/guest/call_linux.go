@@ -48,9 +48,14 @@ func sys(nr uintptr, args ...uintptr) op {
 
 // rawCall makes a system call on this thread, without telling the Go
 // scheduler. Results from -4095 to -1 are negated errnos.
+//
+//go:nosplit
 func rawCall(nr uintptr, args *[6]uintptr) int64 {
-	if mayFork(nr) {
+	switch {
+	case mayFork(nr):
 		return int64(cloneCall(nr, args))
+	case nr >= socketcallBase:
+		return socketcall(nr-socketcallBase, args)
 	}
 	r, _, errno := unix.RawSyscall6(nr, args[0], args[1], args[2], args[3], args[4], args[5])
 	if errno != 0 {

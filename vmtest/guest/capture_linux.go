@@ -34,6 +34,8 @@ const (
 func caseMark(n int) uint32 { return markBase | uint32(n&0xfffff)<<4 }
 
 // mark makes the event of a mark.
+//
+//go:nosplit
 func mark(fd uint32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }

@@ -86,9 +86,18 @@ const absentSuffix = "/absent"
 // AbsentID is the ID under which a call tried by RunRequest.Absent is reported.
 func AbsentID(syscall string) string { return syscall + absentSuffix }
 
+// socketcallBase is added to the number of a sub-call of socketcall.
+const socketcallBase = 1 << 16
+
+// socketcallOnly are the calls that amd64 has for 32-bit tasks alone, as sub-calls of socketcall.
+var socketcallOnly = map[string]int{"send": 9, "recv": 10}
+
 // Number is the call's number on arch, and whether the arch has the call.
 func (s *Syscall) Number(arch string) (int, bool) {
 	nr, ok := s.NR[arch]
+	if which := socketcallOnly[s.Name]; !ok && which != 0 && arch == "amd64" {
+		return socketcallBase + which, true
+	}
 	return nr, ok
 }
 
@@ -129,7 +138,7 @@ func IDs(names ...string) []string {
 	var ids []string
 	for i := range Syscalls {
 		s := &Syscalls[i]
-		if _, ok := s.NR[runtime.GOARCH]; !ok || len(want) > 0 && !want[s.Name] {
+		if _, ok := s.Number(runtime.GOARCH); !ok || len(want) > 0 && !want[s.Name] {
 			continue
 		}
 		for j := range s.Cases {

@@ -82,6 +82,7 @@ func (c *child) run(id string) error {
 		return fmt.Errorf("%s is no system call of %s", c.sc.Name, runtime.GOARCH)
 	}
 	c.nr = uintptr(nr)
+	lowMemory = nr >= socketcallBase
 	var err error
 	if c.dir, err = os.Getwd(); err != nil {
 		return fmt.Errorf("working directory: %w", err)
@@ -89,6 +90,11 @@ func (c *child) run(id string) error {
 	marker, err := strconv.ParseUint(os.Getenv(envMarker), 10, 32)
 	if err != nil {
 		return fmt.Errorf("marker: %w", err)
+	}
+	if lowMemory {
+		if err := prepareSocketcall(); err != nil {
+			return err
+		}
 	}
 	if err := c.builtins(); err != nil {
 		return err
@@ -149,7 +155,10 @@ func (c *child) run(id string) error {
 }
 
 // call makes the system call between two marks, with nothing of this thread's
-// in between.
+// in between: the scheduler, which calls futex, comes in where a function
+// looks at its stack, so none of these does.
+//
+//go:nosplit
 func (c *child) call(marker uint32) {
 	mark(marker | markBefore)
 	c.ret = rawCall(c.nr, &c.args)

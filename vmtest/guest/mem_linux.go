@@ -29,11 +29,18 @@ func addrOf(b []byte) uint64 {
 	return uint64(uintptr(unsafe.Pointer(&b[0])))
 }
 
+// lowMemory puts regions where pointers of 32 bits reach.
+var lowMemory bool
+
 // newRegion maps n zero bytes, resident: a driver that cannot fault pages in
 // must still see them. For n = 0 the address is the unmapped page itself.
 func newRegion(n int) (region, error) {
 	size := (n + pageSize - 1) / pageSize * pageSize
-	all, err := unix.Mmap(-1, 0, size+pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
+	flags := unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_POPULATE
+	if lowMemory {
+		flags |= mapLow
+	}
+	all, err := unix.Mmap(-1, 0, size+pageSize, unix.PROT_READ|unix.PROT_WRITE, flags)
 	if err != nil {
 		return region{}, fmt.Errorf("map %d bytes: %w", size+pageSize, err)
 	}

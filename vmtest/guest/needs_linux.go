@@ -35,9 +35,10 @@ var needs = map[string]func() error{
 	"modules":      func() error { return needFile("/proc/modules") },
 	"audit":        func() error { return needFile("/proc/self/loginuid") },
 	"landlock":     func() error { return needCall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1) },
-	"iouring":      func() error { return needCall(unix.SYS_IO_URING_SETUP, 0, 0) },
+	"io_uring":     needIOURing,
+	"ia32":         func() error { return needFile("/proc/sys/abi/vsyscall32") },
 	"memfd_secret": func() error { return needCall(unix.SYS_MEMFD_SECRET, ^uintptr(0)) },
-	"userfaultfd":  func() error { return needCall(unix.SYS_USERFAULTFD, ^uintptr(0)) },
+	"userfault":    needUserfault,
 	"overlayfs":    func() error { return needFilesystem("overlay") },
 	"ext4":         func() error { return needFilesystem("ext4") },
 	"numa":         func() error { return needCall(unix.SYS_GET_MEMPOLICY, 0, 0, 0, 0, 0) },
@@ -118,6 +119,22 @@ func needCall(nr uintptr, args ...uintptr) error {
 		return unix.ENOSYS
 	}
 	return nil
+}
+
+// needIOURing makes a ring of no entries, which is refused after the rights to make one were looked at.
+func needIOURing() error {
+	if ret := rawCall(unix.SYS_IO_URING_SETUP, &[6]uintptr{}); ret != -int64(unix.EFAULT) && ret != -int64(unix.EINVAL) {
+		return unix.Errno(-ret)
+	}
+	return nil
+}
+
+func needUserfault() error {
+	fd := rawCall(unix.SYS_USERFAULTFD, &[6]uintptr{unix.O_CLOEXEC})
+	if fd < 0 {
+		return unix.Errno(-fd)
+	}
+	return unix.Close(int(fd))
 }
 
 // hello describes this machine.

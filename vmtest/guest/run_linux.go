@@ -55,8 +55,12 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		return fail(Failed, "unknown case (the guest has another table)")
 	}
 	res.Absent = strings.HasSuffix(id, absentSuffix)
-	if _, ok := sc.Number(runtime.GOARCH); !ok {
+	nr, ok := sc.Number(runtime.GOARCH)
+	if !ok {
 		return fail(Skipped, "%s is no system call of %s", sc.Name, runtime.GOARCH)
+	}
+	if why, lacking := r.lacks["ia32"]; nr >= socketcallBase && lacking {
+		return fail(Skipped, "needs ia32: %s", why)
 	}
 	for _, need := range cs.Needs {
 		if why, lacking := r.lacks[need]; lacking {
