@@ -115,6 +115,45 @@ func TestCallsOf32BitTasks(t *testing.T) {
 		require.Equal(t, "AF_INET6", params(e)[1])
 		require.Equal(t, "17", params(e)[3])
 	})
+	t.Run("calls that are socketcalls only", func(t *testing.T) {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(pair[0])
+		defer unix.Close(pair[1])
+		args := func(fd int) uint32 {
+			for i, v := range []uint32{uint32(fd), address(m[0x110:]), 3, unix.MSG_DONTWAIT} {
+				binary.LittleEndian.PutUint32(m[1024+4*i:], v)
+			}
+			return address(m[1024:])
+		}
+		events := capture(t, Options{Select: Selection{Syscalls: []string{"send", "recv"}}}, func() {
+			int80(t, 102, 9, args(pair[0]), 0, 0)
+			int80(t, 102, 10, args(pair[1]), 0, 0)
+			int80(t, 102, 10, args(pair[1]), 0, 0)
+		})
+		require.Equal(t, []event.Type{event.TypeSendExit, event.TypeRecvExit, event.TypeRecvExit}, types(events))
+		require.Equal(t, []string{"3", "abc"}, params(events[0])[:2])
+		require.Equal(t, []string{"3", "abc"}, params(events[1])[:2])
+		require.Equal(t, []string{"-11(EAGAIN)", "NULL"}, params(events[2])[:2])
+	})
+	t.Run("sendmmsg, with headers of 32 bytes", func(t *testing.T) {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(pair[0])
+		defer unix.Close(pair[1])
+		for i, vectors := range []uint32{2, 1} {
+			binary.LittleEndian.PutUint32(m[2048+32*i+8:], address(m[256:]))
+			binary.LittleEndian.PutUint32(m[2048+32*i+12:], vectors)
+		}
+		events := capture(t, Options{Select: Selection{Syscalls: []string{"sendmmsg"}}}, func() {
+			int80(t, 345, uint32(pair[0]), address(m[2048:]), 2, 0)
+		})
+		require.Equal(t, []event.Type{event.TypeSendmmsgExit, event.TypeSendmmsgExit}, types(events))
+		for i, want := range [][]string{{"5", "5", "abcde"}, {"3", "3", "abc"}} {
+			p := params(events[i])
+			require.Equal(t, want, []string{p[0], p[2], p[3]})
+		}
+	})
 	t.Run("numbers of the other kind select nothing", func(t *testing.T) {
 		// 39 is getpid here and mkdir there; 20 the other way round is writev
 		events := capture(t, Options{Select: Selection{Syscalls: []string{"writev", "mkdir"}}}, func() {

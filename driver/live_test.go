@@ -395,7 +395,7 @@ func TestDynamicSnaplen(t *testing.T) {
 	_, full := server(0)
 	_, mysql := server(3306)
 	d := mustLoad(t, Options{
-		Select:   Selection{Syscalls: []string{"write", "sendto", "writev", "sendmsg"}},
+		Select:   Selection{Syscalls: []string{"write", "sendto", "writev", "sendmsg", "sendmmsg"}},
 		Settings: Settings{DynamicSnaplen: true, StatsdPort: uint16(statsd), FullPorts: [2]uint16{uint16(full), uint16(full)}},
 	})
 	payload := func(start string) []byte { return append([]byte(start), bytes.Repeat([]byte{'x'}, 20000)...) }
@@ -404,18 +404,19 @@ func TestDynamicSnaplen(t *testing.T) {
 		port int
 		data []byte
 		want int
+		iov  int // of vectors, whose bytes are not looked at
 	}{
-		{"nothing known", plain, payload("nothing known"), 80},
-		{"HTTP request", plain, payload("GET / "), 2000},
-		{"HTTP answer", plain, payload("HTTP/1.1"), 2000},
-		{"HTTP without its slash", plain, payload("HTTPS"), 80},
-		{"MongoDB", plain, payload("0123456789ab\x01\x00\x00\x00"), 2000},
-		{"statsd", statsd, payload("x"), 2000},
-		{"DNS, though nobody answers", 53, payload("x"), 512},
-		{"full capture", full, payload("x"), 16000},
-		{"MySQL", mysql, payload("\x00\x00\x00\x00\x03"), 2000},
-		{"MySQL's port, other bytes", mysql, payload("GET / "), 80},
-		{"as long as it is", full, []byte("short"), 5},
+		{"nothing known", plain, payload("nothing known"), 80, 80},
+		{"HTTP request", plain, payload("GET / "), 2000, 80},
+		{"HTTP answer", plain, payload("HTTP/1.1"), 2000, 80},
+		{"HTTP without its slash", plain, payload("HTTPS"), 80, 80},
+		{"MongoDB", plain, payload("0123456789ab\x01\x00\x00\x00"), 2000, 80},
+		{"statsd", statsd, payload("x"), 2000, 2000},
+		{"DNS, though nobody answers", 53, payload("x"), 512, 512},
+		{"full capture", full, payload("x"), 16000, 16000},
+		{"MySQL", mysql, payload("\x00\x00\x00\x00\x03"), 2000, 80},
+		{"MySQL's port, other bytes", mysql, payload("GET / "), 80, 80},
+		{"as long as it is", full, []byte("short"), 5, 5},
 	} {
 		for how, send := range map[string]func(fd int, to *unix.RawSockaddrInet4){
 			"connected": func(fd int, to *unix.RawSockaddrInet4) {
@@ -426,13 +427,24 @@ func TestDynamicSnaplen(t *testing.T) {
 				unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&c.data[0])), uintptr(len(c.data)), 0,
 					uintptr(unsafe.Pointer(to)), unix.SizeofSockaddrInet4)
 			},
+			"address in a message": func(fd int, to *unix.RawSockaddrInet4) {
+				iov := unix.Iovec{Base: &c.data[0], Len: uint64(len(c.data))}
+				m := struct {
+					unix.Msghdr
+					len, pad uint32
+				}{Msghdr: unix.Msghdr{Name: (*byte)(unsafe.Pointer(to)), Namelen: unix.SizeofSockaddrInet4, Iov: &iov, Iovlen: 1}}
+				unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), 1, 0, 0, 0)
+			},
 		} {
 			fd, _ := server(0)
 			to := &unix.RawSockaddrInet4{Family: unix.AF_INET, Port: uint16(c.port)<<8 | uint16(c.port)>>8, Addr: [4]byte{127, 0, 0, 1}}
 			events := captureWith(t, d, func() { send(fd, to) })
 			require.NotEmpty(t, events, "%s, %s", c.name, how)
-			data := events[len(events)-1].Param(1)
-			require.Equal(t, string(c.data[:c.want]), string(data), "%s, %s", c.name, how)
+			last, want := events[len(events)-1], c.want
+			if last.Type() == event.TypeSendmmsgExit {
+				want = c.iov
+			}
+			require.Equal(t, string(c.data[:want]), string(last.Param(last.Info().Param("data"))), "%s, %s", c.name, how)
 		}
 	}
 }

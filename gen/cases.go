@@ -211,7 +211,15 @@ func byArchText[V comparable](m map[string]V, text func(V) string) string {
 
 // notInUnix are the constants x/sys/unix lacks; their numbers are those of
 // flags.yaml. A test keeps the list exact.
-var notInUnix = map[string]bool{}
+var notInUnix = map[string]bool{
+	"FUTEX_CLOCK_REALTIME": true, "FUTEX_CMP_REQUEUE_PI": true, "FUTEX_PRIVATE_FLAG": true, "FUTEX_WAIT": true,
+	"FUTEX_WAIT_BITSET": true, "FUTEX_WAKE": true,
+	"GETALL": true, "GETPID": true, "GETVAL": true, "SEM_UNDO": true, "SETVAL": true,
+	"IORING_ENTER_EXT_ARG": true, "IORING_ENTER_GETEVENTS": true, "IORING_REGISTER_BUFFERS": true,
+	"IORING_REGISTER_FILES": true, "IORING_SETUP_ATTACH_RW": true, "IORING_SETUP_CLAMP": true,
+	"IORING_SETUP_CQSIZE": true, "IORING_SETUP_IOPOLL": true, "IORING_SETUP_R_DISABLED": true,
+	"IORING_SETUP_SQPOLL": true, "IORING_SETUP_SQ_AFF": true, "IORING_UNREGISTER_FILES": true,
+}
 
 // guestConsts is vmtest/guest/consts_gen.go: what the names of constants in
 // cases stand for. The compiler checks those that x/sys/unix has.

@@ -49,9 +49,17 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define LISTEN_EXIT_NPARAMS 3
 #define LISTEN_EXIT_FIXED_SIZE 20
 
+#define EVT_SEND_EXIT 29
+#define SEND_EXIT_NPARAMS 5
+#define SEND_EXIT_FIXED_SIZE 0
+
 #define EVT_SENDTO_EXIT 31
 #define SENDTO_EXIT_NPARAMS 5
 #define SENDTO_EXIT_FIXED_SIZE 0
+
+#define EVT_RECV_EXIT 33
+#define RECV_EXIT_NPARAMS 5
+#define RECV_EXIT_FIXED_SIZE 0
 
 #define EVT_RECVFROM_EXIT 35
 #define RECVFROM_EXIT_NPARAMS 5
@@ -60,6 +68,14 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_SHUTDOWN_EXIT 37
 #define SHUTDOWN_EXIT_NPARAMS 3
 #define SHUTDOWN_EXIT_FIXED_SIZE 17
+
+#define EVT_GETSOCKNAME_EXIT 39
+#define GETSOCKNAME_EXIT_NPARAMS 0
+#define GETSOCKNAME_EXIT_FIXED_SIZE 0
+
+#define EVT_GETPEERNAME_EXIT 41
+#define GETPEERNAME_EXIT_NPARAMS 0
+#define GETPEERNAME_EXIT_FIXED_SIZE 0
 
 #define EVT_SOCKETPAIR_EXIT 43
 #define SOCKETPAIR_EXIT_NPARAMS 8
@@ -77,9 +93,17 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define SENDMSG_EXIT_NPARAMS 5
 #define SENDMSG_EXIT_FIXED_SIZE 0
 
+#define EVT_SENDMMSG_EXIT 51
+#define SENDMMSG_EXIT_NPARAMS 5
+#define SENDMMSG_EXIT_FIXED_SIZE 0
+
 #define EVT_RECVMSG_EXIT 53
 #define RECVMSG_EXIT_NPARAMS 6
 #define RECVMSG_EXIT_FIXED_SIZE 0
+
+#define EVT_RECVMMSG_EXIT 55
+#define RECVMMSG_EXIT_NPARAMS 6
+#define RECVMMSG_EXIT_FIXED_SIZE 0
 
 #define EVT_CREAT_ENTER 58
 #define CREAT_ENTER_NPARAMS 2
@@ -97,6 +121,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVENTFD_EXIT_NPARAMS 3
 #define EVENTFD_EXIT_FIXED_SIZE 20
 
+#define EVT_FUTEX_EXIT 65
+#define FUTEX_EXIT_NPARAMS 4
+#define FUTEX_EXIT_FIXED_SIZE 26
+
 #define EVT_STAT_EXIT 67
 #define STAT_EXIT_NPARAMS 2
 #define STAT_EXIT_FIXED_SIZE 0
@@ -109,9 +137,17 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define FSTAT_EXIT_NPARAMS 2
 #define FSTAT_EXIT_FIXED_SIZE 16
 
+#define EVT_EPOLL_WAIT_EXIT 79
+#define EPOLL_WAIT_EXIT_NPARAMS 2
+#define EPOLL_WAIT_EXIT_FIXED_SIZE 16
+
 #define EVT_POLL_EXIT 81
 #define POLL_EXIT_NPARAMS 3
 #define POLL_EXIT_FIXED_SIZE 0
+
+#define EVT_SELECT_EXIT 83
+#define SELECT_EXIT_NPARAMS 1
+#define SELECT_EXIT_FIXED_SIZE 8
 
 #define EVT_LSEEK_EXIT 87
 #define LSEEK_EXIT_NPARAMS 4
@@ -153,6 +189,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define PWRITEV_EXIT_NPARAMS 5
 #define PWRITEV_EXIT_FIXED_SIZE 0
 
+#define EVT_SIGNALFD_EXIT 127
+#define SIGNALFD_EXIT_NPARAMS 4
+#define SIGNALFD_EXIT_FIXED_SIZE 21
+
 #define EVT_KILL_EXIT 129
 #define KILL_EXIT_NPARAMS 3
 #define KILL_EXIT_FIXED_SIZE 17
@@ -172,6 +212,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_TIMERFD_CREATE_EXIT 137
 #define TIMERFD_CREATE_EXIT_NPARAMS 3
 #define TIMERFD_CREATE_EXIT_FIXED_SIZE 10
+
+#define EVT_INOTIFY_INIT_EXIT 139
+#define INOTIFY_INIT_EXIT_NPARAMS 2
+#define INOTIFY_INIT_EXIT_FIXED_SIZE 9
 
 #define EVT_GETRLIMIT_EXIT 141
 #define GETRLIMIT_EXIT_NPARAMS 4
@@ -333,6 +377,14 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define ACCEPT_EXIT_NPARAMS 5
 #define ACCEPT_EXIT_FIXED_SIZE 0
 
+#define EVT_SEMOP_EXIT 251
+#define SEMOP_EXIT_NPARAMS 9
+#define SEMOP_EXIT_FIXED_SIZE 28
+
+#define EVT_SEMCTL_EXIT 253
+#define SEMCTL_EXIT_NPARAMS 5
+#define SEMCTL_EXIT_FIXED_SIZE 22
+
 #define EVT_PPOLL_EXIT 255
 #define PPOLL_EXIT_NPARAMS 4
 #define PPOLL_EXIT_FIXED_SIZE 0
@@ -340,6 +392,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_MOUNT_EXIT 257
 #define MOUNT_EXIT_NPARAMS 5
 #define MOUNT_EXIT_FIXED_SIZE 0
+
+#define EVT_SEMGET_EXIT 263
+#define SEMGET_EXIT_NPARAMS 4
+#define SEMGET_EXIT_FIXED_SIZE 20
 
 #define EVT_ACCESS_EXIT 265
 #define ACCESS_EXIT_NPARAMS 3
@@ -425,6 +481,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define RENAMEAT2_EXIT_NPARAMS 6
 #define RENAMEAT2_EXIT_FIXED_SIZE 0
 
+#define EVT_USERFAULTFD_EXIT 321
+#define USERFAULTFD_EXIT_NPARAMS 2
+#define USERFAULTFD_EXIT_FIXED_SIZE 12
+
 #define EVT_OPENAT2_ENTER 326
 #define OPENAT2_ENTER_NPARAMS 5
 #define OPENAT2_ENTER_FIXED_SIZE 0
@@ -452,6 +512,18 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_OPEN_BY_HANDLE_AT_EXIT 337
 #define OPEN_BY_HANDLE_AT_EXIT_NPARAMS 6
 #define OPEN_BY_HANDLE_AT_EXIT_FIXED_SIZE 0
+
+#define EVT_IO_URING_SETUP_EXIT 339
+#define IO_URING_SETUP_EXIT_NPARAMS 8
+#define IO_URING_SETUP_EXIT_FIXED_SIZE 36
+
+#define EVT_IO_URING_ENTER_EXIT 341
+#define IO_URING_ENTER_EXIT_NPARAMS 6
+#define IO_URING_ENTER_EXIT_FIXED_SIZE 32
+
+#define EVT_IO_URING_REGISTER_EXIT 343
+#define IO_URING_REGISTER_EXIT_NPARAMS 5
+#define IO_URING_REGISTER_EXIT_FIXED_SIZE 30
 
 #define EVT_MLOCK_EXIT 345
 #define MLOCK_EXIT_NPARAMS 3

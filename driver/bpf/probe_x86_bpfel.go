@@ -104,6 +104,7 @@ const (
 	ProbeProgX_dupExit             = "x_dup_exit"
 	ProbeProgX_epollCreate1Exit    = "x_epoll_create1_exit"
 	ProbeProgX_epollCreateExit     = "x_epoll_create_exit"
+	ProbeProgX_epollWaitExit       = "x_epoll_wait_exit"
 	ProbeProgX_eventfd2Exit        = "x_eventfd2_exit"
 	ProbeProgX_eventfdExit         = "x_eventfd_exit"
 	ProbeProgX_execveExit          = "x_execve_exit"
@@ -120,6 +121,7 @@ const (
 	ProbeProgX_fsconfigExit        = "x_fsconfig_exit"
 	ProbeProgX_fstatExit           = "x_fstat_exit"
 	ProbeProgX_ftruncateExit       = "x_ftruncate_exit"
+	ProbeProgX_futexExit           = "x_futex_exit"
 	ProbeProgX_genericExit         = "x_generic_exit"
 	ProbeProgX_getcwdExit          = "x_getcwd_exit"
 	ProbeProgX_getdents64Exit      = "x_getdents64_exit"
@@ -127,16 +129,22 @@ const (
 	ProbeProgX_getegidExit         = "x_getegid_exit"
 	ProbeProgX_geteuidExit         = "x_geteuid_exit"
 	ProbeProgX_getgidExit          = "x_getgid_exit"
+	ProbeProgX_getpeernameExit     = "x_getpeername_exit"
 	ProbeProgX_getpidExit          = "x_getpid_exit"
 	ProbeProgX_getppidExit         = "x_getppid_exit"
 	ProbeProgX_getresgidExit       = "x_getresgid_exit"
 	ProbeProgX_getresuidExit       = "x_getresuid_exit"
 	ProbeProgX_getrlimitExit       = "x_getrlimit_exit"
+	ProbeProgX_getsocknameExit     = "x_getsockname_exit"
 	ProbeProgX_getsockoptExit      = "x_getsockopt_exit"
 	ProbeProgX_gettidExit          = "x_gettid_exit"
 	ProbeProgX_getuidExit          = "x_getuid_exit"
 	ProbeProgX_initModuleExit      = "x_init_module_exit"
 	ProbeProgX_inotifyInit1Exit    = "x_inotify_init1_exit"
+	ProbeProgX_inotifyInitExit     = "x_inotify_init_exit"
+	ProbeProgX_ioUringEnterExit    = "x_io_uring_enter_exit"
+	ProbeProgX_ioUringRegisterExit = "x_io_uring_register_exit"
+	ProbeProgX_ioUringSetupExit    = "x_io_uring_setup_exit"
 	ProbeProgX_ioctlExit           = "x_ioctl_exit"
 	ProbeProgX_keyctlExit          = "x_keyctl_exit"
 	ProbeProgX_killExit            = "x_kill_exit"
@@ -189,7 +197,9 @@ const (
 	ProbeProgX_quotactlExit        = "x_quotactl_exit"
 	ProbeProgX_readExit            = "x_read_exit"
 	ProbeProgX_readvExit           = "x_readv_exit"
+	ProbeProgX_recvExit            = "x_recv_exit"
 	ProbeProgX_recvfromExit        = "x_recvfrom_exit"
+	ProbeProgX_recvmmsgExit        = "x_recvmmsg_exit"
 	ProbeProgX_recvmsgExit         = "x_recvmsg_exit"
 	ProbeProgX_renameExit          = "x_rename_exit"
 	ProbeProgX_renameat2Exit       = "x_renameat2_exit"
@@ -197,7 +207,13 @@ const (
 	ProbeProgX_rmdirExit           = "x_rmdir_exit"
 	ProbeProgX_schedYieldExit      = "x_sched_yield_exit"
 	ProbeProgX_seccompExit         = "x_seccomp_exit"
+	ProbeProgX_selectExit          = "x_select_exit"
+	ProbeProgX_semctlExit          = "x_semctl_exit"
+	ProbeProgX_semgetExit          = "x_semget_exit"
+	ProbeProgX_semopExit           = "x_semop_exit"
+	ProbeProgX_sendExit            = "x_send_exit"
 	ProbeProgX_sendfileExit        = "x_sendfile_exit"
+	ProbeProgX_sendmmsgExit        = "x_sendmmsg_exit"
 	ProbeProgX_sendmsgExit         = "x_sendmsg_exit"
 	ProbeProgX_sendtoExit          = "x_sendto_exit"
 	ProbeProgX_setgidExit          = "x_setgid_exit"
@@ -214,6 +230,7 @@ const (
 	ProbeProgX_shutdownExit        = "x_shutdown_exit"
 	ProbeProgX_signaldeliverEnter  = "x_signaldeliver_enter"
 	ProbeProgX_signalfd4Exit       = "x_signalfd4_exit"
+	ProbeProgX_signalfdExit        = "x_signalfd_exit"
 	ProbeProgX_socketExit          = "x_socket_exit"
 	ProbeProgX_socketpairExit      = "x_socketpair_exit"
 	ProbeProgX_spliceExit          = "x_splice_exit"
@@ -230,6 +247,7 @@ const (
 	ProbeProgX_unlinkExit          = "x_unlink_exit"
 	ProbeProgX_unlinkatExit        = "x_unlinkat_exit"
 	ProbeProgX_unshareExit         = "x_unshare_exit"
+	ProbeProgX_userfaultfdExit     = "x_userfaultfd_exit"
 	ProbeProgX_vforkExit           = "x_vfork_exit"
 	ProbeProgX_writeExit           = "x_write_exit"
 	ProbeProgX_writevExit          = "x_writev_exit"
@@ -320,6 +338,7 @@ type ProbeProgramSpecs struct {
 	X_dupExit             *ebpf.ProgramSpec `ebpf:"x_dup_exit"`
 	X_epollCreate1Exit    *ebpf.ProgramSpec `ebpf:"x_epoll_create1_exit"`
 	X_epollCreateExit     *ebpf.ProgramSpec `ebpf:"x_epoll_create_exit"`
+	X_epollWaitExit       *ebpf.ProgramSpec `ebpf:"x_epoll_wait_exit"`
 	X_eventfd2Exit        *ebpf.ProgramSpec `ebpf:"x_eventfd2_exit"`
 	X_eventfdExit         *ebpf.ProgramSpec `ebpf:"x_eventfd_exit"`
 	X_execveExit          *ebpf.ProgramSpec `ebpf:"x_execve_exit"`
@@ -336,6 +355,7 @@ type ProbeProgramSpecs struct {
 	X_fsconfigExit        *ebpf.ProgramSpec `ebpf:"x_fsconfig_exit"`
 	X_fstatExit           *ebpf.ProgramSpec `ebpf:"x_fstat_exit"`
 	X_ftruncateExit       *ebpf.ProgramSpec `ebpf:"x_ftruncate_exit"`
+	X_futexExit           *ebpf.ProgramSpec `ebpf:"x_futex_exit"`
 	X_genericExit         *ebpf.ProgramSpec `ebpf:"x_generic_exit"`
 	X_getcwdExit          *ebpf.ProgramSpec `ebpf:"x_getcwd_exit"`
 	X_getdents64Exit      *ebpf.ProgramSpec `ebpf:"x_getdents64_exit"`
@@ -343,16 +363,22 @@ type ProbeProgramSpecs struct {
 	X_getegidExit         *ebpf.ProgramSpec `ebpf:"x_getegid_exit"`
 	X_geteuidExit         *ebpf.ProgramSpec `ebpf:"x_geteuid_exit"`
 	X_getgidExit          *ebpf.ProgramSpec `ebpf:"x_getgid_exit"`
+	X_getpeernameExit     *ebpf.ProgramSpec `ebpf:"x_getpeername_exit"`
 	X_getpidExit          *ebpf.ProgramSpec `ebpf:"x_getpid_exit"`
 	X_getppidExit         *ebpf.ProgramSpec `ebpf:"x_getppid_exit"`
 	X_getresgidExit       *ebpf.ProgramSpec `ebpf:"x_getresgid_exit"`
 	X_getresuidExit       *ebpf.ProgramSpec `ebpf:"x_getresuid_exit"`
 	X_getrlimitExit       *ebpf.ProgramSpec `ebpf:"x_getrlimit_exit"`
+	X_getsocknameExit     *ebpf.ProgramSpec `ebpf:"x_getsockname_exit"`
 	X_getsockoptExit      *ebpf.ProgramSpec `ebpf:"x_getsockopt_exit"`
 	X_gettidExit          *ebpf.ProgramSpec `ebpf:"x_gettid_exit"`
 	X_getuidExit          *ebpf.ProgramSpec `ebpf:"x_getuid_exit"`
 	X_initModuleExit      *ebpf.ProgramSpec `ebpf:"x_init_module_exit"`
 	X_inotifyInit1Exit    *ebpf.ProgramSpec `ebpf:"x_inotify_init1_exit"`
+	X_inotifyInitExit     *ebpf.ProgramSpec `ebpf:"x_inotify_init_exit"`
+	X_ioUringEnterExit    *ebpf.ProgramSpec `ebpf:"x_io_uring_enter_exit"`
+	X_ioUringRegisterExit *ebpf.ProgramSpec `ebpf:"x_io_uring_register_exit"`
+	X_ioUringSetupExit    *ebpf.ProgramSpec `ebpf:"x_io_uring_setup_exit"`
 	X_ioctlExit           *ebpf.ProgramSpec `ebpf:"x_ioctl_exit"`
 	X_keyctlExit          *ebpf.ProgramSpec `ebpf:"x_keyctl_exit"`
 	X_killExit            *ebpf.ProgramSpec `ebpf:"x_kill_exit"`
@@ -405,7 +431,9 @@ type ProbeProgramSpecs struct {
 	X_quotactlExit        *ebpf.ProgramSpec `ebpf:"x_quotactl_exit"`
 	X_readExit            *ebpf.ProgramSpec `ebpf:"x_read_exit"`
 	X_readvExit           *ebpf.ProgramSpec `ebpf:"x_readv_exit"`
+	X_recvExit            *ebpf.ProgramSpec `ebpf:"x_recv_exit"`
 	X_recvfromExit        *ebpf.ProgramSpec `ebpf:"x_recvfrom_exit"`
+	X_recvmmsgExit        *ebpf.ProgramSpec `ebpf:"x_recvmmsg_exit"`
 	X_recvmsgExit         *ebpf.ProgramSpec `ebpf:"x_recvmsg_exit"`
 	X_renameExit          *ebpf.ProgramSpec `ebpf:"x_rename_exit"`
 	X_renameat2Exit       *ebpf.ProgramSpec `ebpf:"x_renameat2_exit"`
@@ -413,7 +441,13 @@ type ProbeProgramSpecs struct {
 	X_rmdirExit           *ebpf.ProgramSpec `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit      *ebpf.ProgramSpec `ebpf:"x_sched_yield_exit"`
 	X_seccompExit         *ebpf.ProgramSpec `ebpf:"x_seccomp_exit"`
+	X_selectExit          *ebpf.ProgramSpec `ebpf:"x_select_exit"`
+	X_semctlExit          *ebpf.ProgramSpec `ebpf:"x_semctl_exit"`
+	X_semgetExit          *ebpf.ProgramSpec `ebpf:"x_semget_exit"`
+	X_semopExit           *ebpf.ProgramSpec `ebpf:"x_semop_exit"`
+	X_sendExit            *ebpf.ProgramSpec `ebpf:"x_send_exit"`
 	X_sendfileExit        *ebpf.ProgramSpec `ebpf:"x_sendfile_exit"`
+	X_sendmmsgExit        *ebpf.ProgramSpec `ebpf:"x_sendmmsg_exit"`
 	X_sendmsgExit         *ebpf.ProgramSpec `ebpf:"x_sendmsg_exit"`
 	X_sendtoExit          *ebpf.ProgramSpec `ebpf:"x_sendto_exit"`
 	X_setgidExit          *ebpf.ProgramSpec `ebpf:"x_setgid_exit"`
@@ -430,6 +464,7 @@ type ProbeProgramSpecs struct {
 	X_shutdownExit        *ebpf.ProgramSpec `ebpf:"x_shutdown_exit"`
 	X_signaldeliverEnter  *ebpf.ProgramSpec `ebpf:"x_signaldeliver_enter"`
 	X_signalfd4Exit       *ebpf.ProgramSpec `ebpf:"x_signalfd4_exit"`
+	X_signalfdExit        *ebpf.ProgramSpec `ebpf:"x_signalfd_exit"`
 	X_socketExit          *ebpf.ProgramSpec `ebpf:"x_socket_exit"`
 	X_socketpairExit      *ebpf.ProgramSpec `ebpf:"x_socketpair_exit"`
 	X_spliceExit          *ebpf.ProgramSpec `ebpf:"x_splice_exit"`
@@ -446,6 +481,7 @@ type ProbeProgramSpecs struct {
 	X_unlinkExit          *ebpf.ProgramSpec `ebpf:"x_unlink_exit"`
 	X_unlinkatExit        *ebpf.ProgramSpec `ebpf:"x_unlinkat_exit"`
 	X_unshareExit         *ebpf.ProgramSpec `ebpf:"x_unshare_exit"`
+	X_userfaultfdExit     *ebpf.ProgramSpec `ebpf:"x_userfaultfd_exit"`
 	X_vforkExit           *ebpf.ProgramSpec `ebpf:"x_vfork_exit"`
 	X_writeExit           *ebpf.ProgramSpec `ebpf:"x_write_exit"`
 	X_writevExit          *ebpf.ProgramSpec `ebpf:"x_writev_exit"`
@@ -570,6 +606,7 @@ type ProbePrograms struct {
 	X_dupExit             *ebpf.Program `ebpf:"x_dup_exit"`
 	X_epollCreate1Exit    *ebpf.Program `ebpf:"x_epoll_create1_exit"`
 	X_epollCreateExit     *ebpf.Program `ebpf:"x_epoll_create_exit"`
+	X_epollWaitExit       *ebpf.Program `ebpf:"x_epoll_wait_exit"`
 	X_eventfd2Exit        *ebpf.Program `ebpf:"x_eventfd2_exit"`
 	X_eventfdExit         *ebpf.Program `ebpf:"x_eventfd_exit"`
 	X_execveExit          *ebpf.Program `ebpf:"x_execve_exit"`
@@ -586,6 +623,7 @@ type ProbePrograms struct {
 	X_fsconfigExit        *ebpf.Program `ebpf:"x_fsconfig_exit"`
 	X_fstatExit           *ebpf.Program `ebpf:"x_fstat_exit"`
 	X_ftruncateExit       *ebpf.Program `ebpf:"x_ftruncate_exit"`
+	X_futexExit           *ebpf.Program `ebpf:"x_futex_exit"`
 	X_genericExit         *ebpf.Program `ebpf:"x_generic_exit"`
 	X_getcwdExit          *ebpf.Program `ebpf:"x_getcwd_exit"`
 	X_getdents64Exit      *ebpf.Program `ebpf:"x_getdents64_exit"`
@@ -593,16 +631,22 @@ type ProbePrograms struct {
 	X_getegidExit         *ebpf.Program `ebpf:"x_getegid_exit"`
 	X_geteuidExit         *ebpf.Program `ebpf:"x_geteuid_exit"`
 	X_getgidExit          *ebpf.Program `ebpf:"x_getgid_exit"`
+	X_getpeernameExit     *ebpf.Program `ebpf:"x_getpeername_exit"`
 	X_getpidExit          *ebpf.Program `ebpf:"x_getpid_exit"`
 	X_getppidExit         *ebpf.Program `ebpf:"x_getppid_exit"`
 	X_getresgidExit       *ebpf.Program `ebpf:"x_getresgid_exit"`
 	X_getresuidExit       *ebpf.Program `ebpf:"x_getresuid_exit"`
 	X_getrlimitExit       *ebpf.Program `ebpf:"x_getrlimit_exit"`
+	X_getsocknameExit     *ebpf.Program `ebpf:"x_getsockname_exit"`
 	X_getsockoptExit      *ebpf.Program `ebpf:"x_getsockopt_exit"`
 	X_gettidExit          *ebpf.Program `ebpf:"x_gettid_exit"`
 	X_getuidExit          *ebpf.Program `ebpf:"x_getuid_exit"`
 	X_initModuleExit      *ebpf.Program `ebpf:"x_init_module_exit"`
 	X_inotifyInit1Exit    *ebpf.Program `ebpf:"x_inotify_init1_exit"`
+	X_inotifyInitExit     *ebpf.Program `ebpf:"x_inotify_init_exit"`
+	X_ioUringEnterExit    *ebpf.Program `ebpf:"x_io_uring_enter_exit"`
+	X_ioUringRegisterExit *ebpf.Program `ebpf:"x_io_uring_register_exit"`
+	X_ioUringSetupExit    *ebpf.Program `ebpf:"x_io_uring_setup_exit"`
 	X_ioctlExit           *ebpf.Program `ebpf:"x_ioctl_exit"`
 	X_keyctlExit          *ebpf.Program `ebpf:"x_keyctl_exit"`
 	X_killExit            *ebpf.Program `ebpf:"x_kill_exit"`
@@ -655,7 +699,9 @@ type ProbePrograms struct {
 	X_quotactlExit        *ebpf.Program `ebpf:"x_quotactl_exit"`
 	X_readExit            *ebpf.Program `ebpf:"x_read_exit"`
 	X_readvExit           *ebpf.Program `ebpf:"x_readv_exit"`
+	X_recvExit            *ebpf.Program `ebpf:"x_recv_exit"`
 	X_recvfromExit        *ebpf.Program `ebpf:"x_recvfrom_exit"`
+	X_recvmmsgExit        *ebpf.Program `ebpf:"x_recvmmsg_exit"`
 	X_recvmsgExit         *ebpf.Program `ebpf:"x_recvmsg_exit"`
 	X_renameExit          *ebpf.Program `ebpf:"x_rename_exit"`
 	X_renameat2Exit       *ebpf.Program `ebpf:"x_renameat2_exit"`
@@ -663,7 +709,13 @@ type ProbePrograms struct {
 	X_rmdirExit           *ebpf.Program `ebpf:"x_rmdir_exit"`
 	X_schedYieldExit      *ebpf.Program `ebpf:"x_sched_yield_exit"`
 	X_seccompExit         *ebpf.Program `ebpf:"x_seccomp_exit"`
+	X_selectExit          *ebpf.Program `ebpf:"x_select_exit"`
+	X_semctlExit          *ebpf.Program `ebpf:"x_semctl_exit"`
+	X_semgetExit          *ebpf.Program `ebpf:"x_semget_exit"`
+	X_semopExit           *ebpf.Program `ebpf:"x_semop_exit"`
+	X_sendExit            *ebpf.Program `ebpf:"x_send_exit"`
 	X_sendfileExit        *ebpf.Program `ebpf:"x_sendfile_exit"`
+	X_sendmmsgExit        *ebpf.Program `ebpf:"x_sendmmsg_exit"`
 	X_sendmsgExit         *ebpf.Program `ebpf:"x_sendmsg_exit"`
 	X_sendtoExit          *ebpf.Program `ebpf:"x_sendto_exit"`
 	X_setgidExit          *ebpf.Program `ebpf:"x_setgid_exit"`
@@ -680,6 +732,7 @@ type ProbePrograms struct {
 	X_shutdownExit        *ebpf.Program `ebpf:"x_shutdown_exit"`
 	X_signaldeliverEnter  *ebpf.Program `ebpf:"x_signaldeliver_enter"`
 	X_signalfd4Exit       *ebpf.Program `ebpf:"x_signalfd4_exit"`
+	X_signalfdExit        *ebpf.Program `ebpf:"x_signalfd_exit"`
 	X_socketExit          *ebpf.Program `ebpf:"x_socket_exit"`
 	X_socketpairExit      *ebpf.Program `ebpf:"x_socketpair_exit"`
 	X_spliceExit          *ebpf.Program `ebpf:"x_splice_exit"`
@@ -696,6 +749,7 @@ type ProbePrograms struct {
 	X_unlinkExit          *ebpf.Program `ebpf:"x_unlink_exit"`
 	X_unlinkatExit        *ebpf.Program `ebpf:"x_unlinkat_exit"`
 	X_unshareExit         *ebpf.Program `ebpf:"x_unshare_exit"`
+	X_userfaultfdExit     *ebpf.Program `ebpf:"x_userfaultfd_exit"`
 	X_vforkExit           *ebpf.Program `ebpf:"x_vfork_exit"`
 	X_writeExit           *ebpf.Program `ebpf:"x_write_exit"`
 	X_writevExit          *ebpf.Program `ebpf:"x_writev_exit"`
@@ -734,6 +788,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_dupExit,
 		p.X_epollCreate1Exit,
 		p.X_epollCreateExit,
+		p.X_epollWaitExit,
 		p.X_eventfd2Exit,
 		p.X_eventfdExit,
 		p.X_execveExit,
@@ -750,6 +805,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_fsconfigExit,
 		p.X_fstatExit,
 		p.X_ftruncateExit,
+		p.X_futexExit,
 		p.X_genericExit,
 		p.X_getcwdExit,
 		p.X_getdents64Exit,
@@ -757,16 +813,22 @@ func (p *ProbePrograms) Close() error {
 		p.X_getegidExit,
 		p.X_geteuidExit,
 		p.X_getgidExit,
+		p.X_getpeernameExit,
 		p.X_getpidExit,
 		p.X_getppidExit,
 		p.X_getresgidExit,
 		p.X_getresuidExit,
 		p.X_getrlimitExit,
+		p.X_getsocknameExit,
 		p.X_getsockoptExit,
 		p.X_gettidExit,
 		p.X_getuidExit,
 		p.X_initModuleExit,
 		p.X_inotifyInit1Exit,
+		p.X_inotifyInitExit,
+		p.X_ioUringEnterExit,
+		p.X_ioUringRegisterExit,
+		p.X_ioUringSetupExit,
 		p.X_ioctlExit,
 		p.X_keyctlExit,
 		p.X_killExit,
@@ -819,7 +881,9 @@ func (p *ProbePrograms) Close() error {
 		p.X_quotactlExit,
 		p.X_readExit,
 		p.X_readvExit,
+		p.X_recvExit,
 		p.X_recvfromExit,
+		p.X_recvmmsgExit,
 		p.X_recvmsgExit,
 		p.X_renameExit,
 		p.X_renameat2Exit,
@@ -827,7 +891,13 @@ func (p *ProbePrograms) Close() error {
 		p.X_rmdirExit,
 		p.X_schedYieldExit,
 		p.X_seccompExit,
+		p.X_selectExit,
+		p.X_semctlExit,
+		p.X_semgetExit,
+		p.X_semopExit,
+		p.X_sendExit,
 		p.X_sendfileExit,
+		p.X_sendmmsgExit,
 		p.X_sendmsgExit,
 		p.X_sendtoExit,
 		p.X_setgidExit,
@@ -844,6 +914,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_shutdownExit,
 		p.X_signaldeliverEnter,
 		p.X_signalfd4Exit,
+		p.X_signalfdExit,
 		p.X_socketExit,
 		p.X_socketpairExit,
 		p.X_spliceExit,
@@ -860,6 +931,7 @@ func (p *ProbePrograms) Close() error {
 		p.X_unlinkExit,
 		p.X_unlinkatExit,
 		p.X_unshareExit,
+		p.X_userfaultfdExit,
 		p.X_vforkExit,
 		p.X_writeExit,
 		p.X_writevExit,

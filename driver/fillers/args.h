@@ -84,11 +84,12 @@ static __always_inline u32 mount_flags(u64 v)
 	return (v & 0xffff0000) == 0xc0ed0000 ? v & 0xffff : v;
 }
 
+static __always_inline u32 futex_cmd(u64 v);
+static __always_inline u32 futex_bits(u64 v);
+
 static __always_inline u32 futex_op(u64 v)
 {
-	u32 cmd = v & 127;
-
-	return (cmd <= 12 ? cmd : 0) | (v & (128 | 256));
+	return futex_cmd(v & 127) | futex_bits(v);
 }
 
 /* Each of the low three bits of the x86 error code becomes one of two flags. */

@@ -318,6 +318,14 @@ static __always_inline int fill_renameat2_exit(struct filler *f)
 	return 0;
 }
 
+/* 321 userfaultfd */
+static __always_inline int fill_userfaultfd_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, fd_flags((s32)f->arg[0]));
+	return 0;
+}
+
 /* 326 openat2 */
 static __always_inline int fill_openat2_enter(struct filler *f)
 {

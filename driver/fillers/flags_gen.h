@@ -7,6 +7,7 @@
 /* Native values that conditions and sources name. */
 #define N_EINPROGRESS 115
 #define N_O_CREAT 64
+#define N_SETVAL 16
 #define N_SOL_SOCKET 1
 
 static __always_inline u32 access_flags(u64 v)
@@ -126,6 +127,20 @@ static __always_inline u32 flock_flags(u64 v)
 static __always_inline u32 fsconfig_cmd(u64 v)
 {
 	return (u32)v;
+}
+
+static __always_inline u32 futex_bits(u64 v)
+{
+	return v & 0x180;
+}
+
+static __always_inline u32 futex_cmd(u64 v)
+{
+	switch ((u32)v) {
+	case 0x1 ... 0xc: /* FUTEX_WAKE to FUTEX_CMP_REQUEUE_PI */
+		return v;
+	}
+	return 0;
 }
 
 static __always_inline u32 io_uring_enter_flags(u64 v)

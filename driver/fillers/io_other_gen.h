@@ -42,6 +42,43 @@ static __always_inline int fill_ioctl_exit(struct filler *f)
 	return 0;
 }
 
+/* 339 io_uring_setup */
+static __always_inline int fill_io_uring_setup_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	push_u32(f, user_u32(f->arg[1], 0));
+	push_u32(f, user_u32(f->arg[1], 4));
+	push_u32(f, io_uring_setup_flags(user_u32(f->arg[1], 8)));
+	push_u32(f, user_u32(f->arg[1], 12));
+	push_u32(f, user_u32(f->arg[1], 16));
+	push_u32(f, io_uring_setup_feats(user_u32(f->arg[1], 20)));
+	return 0;
+}
+
+/* 341 io_uring_enter */
+static __always_inline int fill_io_uring_enter_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, f->arg[2]);
+	push_u32(f, io_uring_enter_flags((u32)f->arg[3]));
+	push_u32(f, io_uring_sig((u32)f->arg[3], f->arg[4]));
+	return 0;
+}
+
+/* 343 io_uring_register */
+static __always_inline int fill_io_uring_register_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u16(f, io_uring_register_opcode((u32)f->arg[1]));
+	push_u64(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
+	return 0;
+}
+
 /* 363 dup2 */
 static __always_inline int fill_dup2_exit(struct filler *f)
 {

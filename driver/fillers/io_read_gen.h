@@ -16,6 +16,23 @@ static __always_inline int fill_read_exit(struct filler *f)
 	return 0;
 }
 
+/* 33 recv */
+static __always_inline int fill_recv_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+	else
+		push_empty(f);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[2]);
+	if (f->ret >= 0)
+		push_sock_tuple_in(f, (s32)f->arg[0], 0);
+	else
+		push_empty(f);
+	return 0;
+}
+
 /* 35 recvfrom */
 static __always_inline int fill_recvfrom_exit(struct filler *f)
 {

@@ -13,6 +13,20 @@ static __always_inline int fill_write_exit(struct filler *f)
 	return 0;
 }
 
+/* 29 send */
+static __always_inline int fill_send_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[2]);
+	if (f->ret >= 0)
+		push_sock_tuple(f, (s32)f->arg[0], 0);
+	else
+		push_empty(f);
+	return 0;
+}
+
 /* 31 sendto */
 static __always_inline int fill_sendto_exit(struct filler *f)
 {

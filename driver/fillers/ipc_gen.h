@@ -36,6 +36,24 @@ static __always_inline int fill_eventfd_exit(struct filler *f)
 	return 0;
 }
 
+/* 65 futex */
+static __always_inline int fill_futex_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u16(f, futex_op((s32)f->arg[1]));
+	push_u64(f, (u32)f->arg[2]);
+	return 0;
+}
+
+/* 139 inotify_init */
+static __always_inline int fill_inotify_init_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u8(f, 0);
+	return 0;
+}
+
 /* 393 pipe2 */
 static __always_inline int fill_pipe2_exit(struct filler *f)
 {

@@ -14,20 +14,29 @@ struct user_msghdr {
 	u32 len; /* bytes of the message, from struct mmsghdr */
 };
 
-#define MMSGHDR_SIZE   64
-#define MMSGHDR32_SIZE 32
+struct user_mmsghdr {
+	u64 name;
+	u32 namelen, pad;
+	u64 iov, iovlen, control, controllen;
+	u32 flags, pad2;
+	u32 len, pad3;
+};
+
+struct user_mmsghdr32 {
+	u32 name, namelen, iov, iovlen, control, controllen, flags, len;
+};
 
 static __always_inline struct user_msghdr read_mmsghdr(struct filler *f, u64 ptr)
 {
 	struct user_msghdr m = {};
-	u32 w[8] = {};
-	u64 q[8] = {};
+	struct user_mmsghdr32 h32 = {};
+	struct user_mmsghdr h = {};
 
 	if (f->ia32) {
-		if (user_read(w, ptr, sizeof(w)))
-			m = (struct user_msghdr){w[0], w[2], w[3], w[4], w[5], w[7]};
-	} else if (user_read(q, ptr, sizeof(q))) {
-		m = (struct user_msghdr){q[0], q[2], q[3], q[4], q[5], q[7]};
+		if (user_read(&h32, ptr, sizeof(h32)))
+			m = (struct user_msghdr){h32.name, h32.iov, h32.iovlen, h32.control, h32.controllen, h32.len};
+	} else if (user_read(&h, ptr, sizeof(h))) {
+		m = (struct user_msghdr){h.name, h.iov, h.iovlen, h.control, h.controllen, h.len};
 	}
 	return m;
 }
@@ -79,7 +88,7 @@ static __always_inline int fill_mmsg(struct filler *f, bool received)
 		if (i)
 			next_event(f);
 		append_message(f, ptr, fd, received);
-		ptr += f->ia32 ? MMSGHDR32_SIZE : MMSGHDR_SIZE;
+		ptr += f->ia32 ? sizeof(struct user_mmsghdr32) : sizeof(struct user_mmsghdr);
 	}
 	return 0;
 }

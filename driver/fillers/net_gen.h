@@ -62,6 +62,18 @@ static __always_inline int fill_shutdown_exit(struct filler *f)
 	return 0;
 }
 
+/* 39 getsockname */
+static __always_inline int fill_getsockname_exit(struct filler *f)
+{
+	return 0;
+}
+
+/* 41 getpeername */
+static __always_inline int fill_getpeername_exit(struct filler *f)
+{
+	return 0;
+}
+
 /* 45 setsockopt */
 static __always_inline int fill_setsockopt_exit(struct filler *f)
 {

@@ -183,6 +183,42 @@ static __always_inline int fill_setns_exit(struct filler *f)
 	return 0;
 }
 
+/* 251 semop */
+static __always_inline int fill_semop_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[2]);
+	push_u16(f, f->ret == 0 ? (u16)user_u16(f->arg[1], 0) : 0);
+	push_s16(f, f->ret == 0 ? (s16)user_u16(f->arg[1], 2) : 0);
+	push_u16(f, f->ret == 0 ? (u16)semop_flags(user_u16(f->arg[1], 4)) : 0);
+	push_u16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (u16)user_u16(f->arg[1], 6) : 0);
+	push_s16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (s16)user_u16(f->arg[1], 8) : 0);
+	push_u16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (u16)semop_flags(user_u16(f->arg[1], 10)) : 0);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 253 semctl */
+static __always_inline int fill_semctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_s32(f, f->arg[1]);
+	push_u16(f, semctl_cmd((s32)f->arg[2]));
+	push_s32(f, (s32)f->arg[2] == N_SETVAL ? (s32)f->arg[3] : 0);
+	return 0;
+}
+
+/* 263 semget */
+static __always_inline int fill_semget_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_s32(f, f->arg[1]);
+	push_u32(f, semget_flags((s32)f->arg[2]));
+	return 0;
+}
+
 /* 267 chroot */
 static __always_inline int fill_chroot_exit(struct filler *f)
 {

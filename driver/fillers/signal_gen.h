@@ -3,6 +3,16 @@
 #ifndef SCAP_SIGNAL_GEN_H
 #define SCAP_SIGNAL_GEN_H
 
+/* 127 signalfd */
+static __always_inline int fill_signalfd_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, user_u32(f->arg[1], 0));
+	push_u8(f, 0);
+	return 0;
+}
+
 /* 129 kill */
 static __always_inline int fill_kill_exit(struct filler *f)
 {

@@ -72,6 +72,23 @@ static __always_inline u64 user_timeval(struct filler *f, u64 ptr)
 	return t.sec * 1000000000LL + t.frac * 1000;
 }
 
+#define ENTER_EXT_ARG	  8
+#define ENTER_EXT_ARG_REG 64
+
+/*
+ * Signals 1 to 32 of the set that io_uring_enter waits with. Its argument leads
+ * there, that of an extended call to a struct whose first member does; of one
+ * registered before it is an offset.
+ */
+static __always_inline u64 io_uring_sig(u64 flags, u64 arg)
+{
+	if (flags & ENTER_EXT_ARG_REG)
+		return 0;
+	if (flags & ENTER_EXT_ARG)
+		arg = user_u64(arg, 0);
+	return user_u32(arg, 0);
+}
+
 /* ---- struct iovec */
 
 struct user_iovec {

@@ -3,12 +3,27 @@
 #ifndef SCAP_WAIT_GEN_H
 #define SCAP_WAIT_GEN_H
 
+/* 79 epoll_wait */
+static __always_inline int fill_epoll_wait_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[2]);
+	return 0;
+}
+
 /* 81 poll */
 static __always_inline int fill_poll_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	push_fdlist(f, f->arg[0], (u32)f->arg[1]);
 	push_s64(f, (s32)f->arg[2]);
+	return 0;
+}
+
+/* 83 select */
+static __always_inline int fill_select_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
 	return 0;
 }
 

@@ -21,7 +21,15 @@ static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt)
 #if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT)
 static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received)
 {
+	u16 type = f->type;
+	u64 vector = f->arg[1];
+
+	/* user_peer() finds the address where sendmsg and recvmsg have it */
+	f->type = received ? EVT_RECVMSG_EXIT : EVT_SENDMSG_EXIT;
+	f->arg[1] = ptr;
 	fill_message(f, ptr, fd, received);
+	f->type = type;
+	f->arg[1] = vector;
 }
 #endif
 

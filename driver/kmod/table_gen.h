@@ -94,12 +94,28 @@ static const struct kmod_event ev_listen_exit __maybe_unused = {
 	.fill = fill_listen_exit,
 };
 
+static const struct kmod_event ev_send_exit __maybe_unused = {
+	.code = EVT_SEND_EXIT,
+	.nparams = SEND_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_send_exit,
+};
+
 static const struct kmod_event ev_sendto_exit __maybe_unused = {
 	.code = EVT_SENDTO_EXIT,
 	.nparams = SENDTO_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
 	.category = DROPS_NONE,
 	.fill = fill_sendto_exit,
+};
+
+static const struct kmod_event ev_recv_exit __maybe_unused = {
+	.code = EVT_RECV_EXIT,
+	.nparams = RECV_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_recv_exit,
 };
 
 static const struct kmod_event ev_recvfrom_exit __maybe_unused = {
@@ -116,6 +132,22 @@ static const struct kmod_event ev_shutdown_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_NONE,
 	.fill = fill_shutdown_exit,
+};
+
+static const struct kmod_event ev_getsockname_exit __maybe_unused = {
+	.code = EVT_GETSOCKNAME_EXIT,
+	.nparams = GETSOCKNAME_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getsockname_exit,
+};
+
+static const struct kmod_event ev_getpeername_exit __maybe_unused = {
+	.code = EVT_GETPEERNAME_EXIT,
+	.nparams = GETPEERNAME_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getpeername_exit,
 };
 
 static const struct kmod_event ev_socketpair_exit __maybe_unused = {
@@ -150,12 +182,28 @@ static const struct kmod_event ev_sendmsg_exit __maybe_unused = {
 	.fill = fill_sendmsg_exit,
 };
 
+static const struct kmod_event ev_sendmmsg_exit __maybe_unused = {
+	.code = EVT_SENDMMSG_EXIT,
+	.nparams = SENDMMSG_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_sendmmsg_exit,
+};
+
 static const struct kmod_event ev_recvmsg_exit __maybe_unused = {
 	.code = EVT_RECVMSG_EXIT,
 	.nparams = RECVMSG_EXIT_NPARAMS,
 	.drop = DROP_SAMPLED,
 	.category = DROPS_NONE,
 	.fill = fill_recvmsg_exit,
+};
+
+static const struct kmod_event ev_recvmmsg_exit __maybe_unused = {
+	.code = EVT_RECVMMSG_EXIT,
+	.nparams = RECVMMSG_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_recvmmsg_exit,
 };
 
 static const struct kmod_event ev_creat_enter __maybe_unused = {
@@ -190,6 +238,14 @@ static const struct kmod_event ev_eventfd_exit __maybe_unused = {
 	.fill = fill_eventfd_exit,
 };
 
+static const struct kmod_event ev_futex_exit __maybe_unused = {
+	.code = EVT_FUTEX_EXIT,
+	.nparams = FUTEX_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_futex_exit,
+};
+
 static const struct kmod_event ev_stat_exit __maybe_unused = {
 	.code = EVT_STAT_EXIT,
 	.nparams = STAT_EXIT_NPARAMS,
@@ -214,12 +270,28 @@ static const struct kmod_event ev_fstat_exit __maybe_unused = {
 	.fill = fill_fstat_exit,
 };
 
+static const struct kmod_event ev_epoll_wait_exit __maybe_unused = {
+	.code = EVT_EPOLL_WAIT_EXIT,
+	.nparams = EPOLL_WAIT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_epoll_wait_exit,
+};
+
 static const struct kmod_event ev_poll_exit __maybe_unused = {
 	.code = EVT_POLL_EXIT,
 	.nparams = POLL_EXIT_NPARAMS,
 	.drop = DROP_ALWAYS,
 	.category = DROPS_NONE,
 	.fill = fill_poll_exit,
+};
+
+static const struct kmod_event ev_select_exit __maybe_unused = {
+	.code = EVT_SELECT_EXIT,
+	.nparams = SELECT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_select_exit,
 };
 
 static const struct kmod_event ev_lseek_exit __maybe_unused = {
@@ -302,6 +374,14 @@ static const struct kmod_event ev_pwritev_exit __maybe_unused = {
 	.fill = fill_pwritev_exit,
 };
 
+static const struct kmod_event ev_signalfd_exit __maybe_unused = {
+	.code = EVT_SIGNALFD_EXIT,
+	.nparams = SIGNALFD_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_signalfd_exit,
+};
+
 static const struct kmod_event ev_kill_exit __maybe_unused = {
 	.code = EVT_KILL_EXIT,
 	.nparams = KILL_EXIT_NPARAMS,
@@ -340,6 +420,14 @@ static const struct kmod_event ev_timerfd_create_exit __maybe_unused = {
 	.drop = DROP_NEVER,
 	.category = DROPS_NONE,
 	.fill = fill_timerfd_create_exit,
+};
+
+static const struct kmod_event ev_inotify_init_exit __maybe_unused = {
+	.code = EVT_INOTIFY_INIT_EXIT,
+	.nparams = INOTIFY_INIT_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_inotify_init_exit,
 };
 
 static const struct kmod_event ev_getrlimit_exit __maybe_unused = {
@@ -662,6 +750,22 @@ static const struct kmod_event ev_accept_exit __maybe_unused = {
 	.fill = fill_accept_exit,
 };
 
+static const struct kmod_event ev_semop_exit __maybe_unused = {
+	.code = EVT_SEMOP_EXIT,
+	.nparams = SEMOP_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_semop_exit,
+};
+
+static const struct kmod_event ev_semctl_exit __maybe_unused = {
+	.code = EVT_SEMCTL_EXIT,
+	.nparams = SEMCTL_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_semctl_exit,
+};
+
 static const struct kmod_event ev_ppoll_exit __maybe_unused = {
 	.code = EVT_PPOLL_EXIT,
 	.nparams = PPOLL_EXIT_NPARAMS,
@@ -676,6 +780,14 @@ static const struct kmod_event ev_mount_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_DIR_FILE,
 	.fill = fill_mount_exit,
+};
+
+static const struct kmod_event ev_semget_exit __maybe_unused = {
+	.code = EVT_SEMGET_EXIT,
+	.nparams = SEMGET_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_semget_exit,
 };
 
 static const struct kmod_event ev_access_exit __maybe_unused = {
@@ -846,6 +958,14 @@ static const struct kmod_event ev_renameat2_exit __maybe_unused = {
 	.fill = fill_renameat2_exit,
 };
 
+static const struct kmod_event ev_userfaultfd_exit __maybe_unused = {
+	.code = EVT_USERFAULTFD_EXIT,
+	.nparams = USERFAULTFD_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_userfaultfd_exit,
+};
+
 static const struct kmod_event ev_openat2_enter __maybe_unused = {
 	.code = EVT_OPENAT2_ENTER,
 	.nparams = OPENAT2_ENTER_NPARAMS,
@@ -900,6 +1020,30 @@ static const struct kmod_event ev_open_by_handle_at_exit __maybe_unused = {
 	.drop = DROP_SAMPLED,
 	.category = DROPS_OPEN,
 	.fill = fill_open_by_handle_at_exit,
+};
+
+static const struct kmod_event ev_io_uring_setup_exit __maybe_unused = {
+	.code = EVT_IO_URING_SETUP_EXIT,
+	.nparams = IO_URING_SETUP_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_io_uring_setup_exit,
+};
+
+static const struct kmod_event ev_io_uring_enter_exit __maybe_unused = {
+	.code = EVT_IO_URING_ENTER_EXIT,
+	.nparams = IO_URING_ENTER_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_io_uring_enter_exit,
+};
+
+static const struct kmod_event ev_io_uring_register_exit __maybe_unused = {
+	.code = EVT_IO_URING_REGISTER_EXIT,
+	.nparams = IO_URING_REGISTER_EXIT_NPARAMS,
+	.drop = DROP_SAMPLED,
+	.category = DROPS_NONE,
+	.fill = fill_io_uring_register_exit,
 };
 
 static const struct kmod_event ev_mlock_exit __maybe_unused = {
@@ -1293,6 +1437,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[20] = &ev_writev_exit,
 	[21] = &ev_access_exit,
 	[22] = &ev_pipe_exit,
+	[23] = &ev_select_exit,
 	[24] = &ev_sched_yield_exit,
 	[32] = &ev_dup_exit,
 	[33] = &ev_dup2_exit,
@@ -1309,6 +1454,8 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[48] = &ev_shutdown_exit,
 	[49] = &ev_bind_exit,
 	[50] = &ev_listen_exit,
+	[51] = &ev_getsockname_exit,
+	[52] = &ev_getpeername_exit,
 	[53] = &ev_socketpair_exit,
 	[54] = &ev_setsockopt_exit,
 	[55] = &ev_getsockopt_exit,
@@ -1317,6 +1464,9 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[58] = &ev_vfork_exit,
 	[59] = &ev_execve_exit,
 	[62] = &ev_kill_exit,
+	[64] = &ev_semget_exit,
+	[65] = &ev_semop_exit,
+	[66] = &ev_semctl_exit,
 	[72] = &ev_fcntl_exit,
 	[73] = &ev_flock_exit,
 	[77] = &ev_ftruncate_exit,
@@ -1370,10 +1520,13 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[179] = &ev_quotactl_exit,
 	[186] = &ev_gettid_exit,
 	[200] = &ev_tkill_exit,
+	[202] = &ev_futex_exit,
 	[213] = &ev_epoll_create_exit,
 	[217] = &ev_getdents64_exit,
+	[232] = &ev_epoll_wait_exit,
 	[234] = &ev_tgkill_exit,
 	[250] = &ev_keyctl_exit,
+	[253] = &ev_inotify_init_exit,
 	[257] = &ev_openat_exit,
 	[258] = &ev_mkdirat_exit,
 	[259] = &ev_mknodat_exit,
@@ -1387,6 +1540,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[271] = &ev_ppoll_exit,
 	[272] = &ev_unshare_exit,
 	[275] = &ev_splice_exit,
+	[282] = &ev_signalfd_exit,
 	[283] = &ev_timerfd_create_exit,
 	[284] = &ev_eventfd_exit,
 	[288] = &ev_accept4_exit,
@@ -1398,8 +1552,10 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[294] = &ev_inotify_init1_exit,
 	[295] = &ev_preadv_exit,
 	[296] = &ev_pwritev_exit,
+	[299] = &ev_recvmmsg_exit,
 	[302] = &ev_prlimit_exit,
 	[304] = &ev_open_by_handle_at_exit,
+	[307] = &ev_sendmmsg_exit,
 	[308] = &ev_setns_exit,
 	[310] = &ev_process_vm_readv_exit,
 	[311] = &ev_process_vm_writev_exit,
@@ -1409,8 +1565,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[319] = &ev_memfd_create_exit,
 	[321] = &ev_bpf_exit,
 	[322] = &ev_execveat_exit,
+	[323] = &ev_userfaultfd_exit,
 	[325] = &ev_mlock2_exit,
 	[326] = &ev_copy_file_range_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
@@ -2249,6 +2409,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
+	[98] = &ev_futex_exit,
 	[101] = &ev_nanosleep_exit,
 	[105] = &ev_init_module_exit,
 	[106] = &ev_delete_module_exit,
@@ -2278,12 +2439,17 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[176] = &ev_getgid_exit,
 	[177] = &ev_getegid_exit,
 	[178] = &ev_gettid_exit,
+	[190] = &ev_semget_exit,
+	[191] = &ev_semctl_exit,
+	[193] = &ev_semop_exit,
 	[198] = &ev_socket_exit,
 	[199] = &ev_socketpair_exit,
 	[200] = &ev_bind_exit,
 	[201] = &ev_listen_exit,
 	[202] = &ev_accept_exit,
 	[203] = &ev_connect_exit,
+	[204] = &ev_getsockname_exit,
+	[205] = &ev_getpeername_exit,
 	[206] = &ev_sendto_exit,
 	[207] = &ev_recvfrom_exit,
 	[208] = &ev_setsockopt_exit,
@@ -2303,9 +2469,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[230] = &ev_mlockall_exit,
 	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
+	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
 	[268] = &ev_setns_exit,
+	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
 	[271] = &ev_process_vm_writev_exit,
 	[273] = &ev_finit_module_exit,
@@ -2314,8 +2482,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[282] = &ev_userfaultfd_exit,
 	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
@@ -2712,6 +2884,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
+	[98] = &ev_futex_exit,
 	[101] = &ev_nanosleep_exit,
 	[105] = &ev_init_module_exit,
 	[106] = &ev_delete_module_exit,
@@ -2741,12 +2914,17 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[176] = &ev_getgid_exit,
 	[177] = &ev_getegid_exit,
 	[178] = &ev_gettid_exit,
+	[190] = &ev_semget_exit,
+	[191] = &ev_semctl_exit,
+	[193] = &ev_semop_exit,
 	[198] = &ev_socket_exit,
 	[199] = &ev_socketpair_exit,
 	[200] = &ev_bind_exit,
 	[201] = &ev_listen_exit,
 	[202] = &ev_accept_exit,
 	[203] = &ev_connect_exit,
+	[204] = &ev_getsockname_exit,
+	[205] = &ev_getpeername_exit,
 	[206] = &ev_sendto_exit,
 	[207] = &ev_recvfrom_exit,
 	[208] = &ev_setsockopt_exit,
@@ -2766,9 +2944,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[230] = &ev_mlockall_exit,
 	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
+	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
 	[268] = &ev_setns_exit,
+	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
 	[271] = &ev_process_vm_writev_exit,
 	[273] = &ev_finit_module_exit,
@@ -2777,8 +2957,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[282] = &ev_userfaultfd_exit,
 	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
@@ -3177,6 +3361,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
+	[98] = &ev_futex_exit,
 	[101] = &ev_nanosleep_exit,
 	[105] = &ev_init_module_exit,
 	[106] = &ev_delete_module_exit,
@@ -3206,12 +3391,17 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[176] = &ev_getgid_exit,
 	[177] = &ev_getegid_exit,
 	[178] = &ev_gettid_exit,
+	[190] = &ev_semget_exit,
+	[191] = &ev_semctl_exit,
+	[193] = &ev_semop_exit,
 	[198] = &ev_socket_exit,
 	[199] = &ev_socketpair_exit,
 	[200] = &ev_bind_exit,
 	[201] = &ev_listen_exit,
 	[202] = &ev_accept_exit,
 	[203] = &ev_connect_exit,
+	[204] = &ev_getsockname_exit,
+	[205] = &ev_getpeername_exit,
 	[206] = &ev_sendto_exit,
 	[207] = &ev_recvfrom_exit,
 	[208] = &ev_setsockopt_exit,
@@ -3231,9 +3421,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[230] = &ev_mlockall_exit,
 	[231] = &ev_munlockall_exit,
 	[242] = &ev_accept4_exit,
+	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
 	[268] = &ev_setns_exit,
+	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
 	[271] = &ev_process_vm_writev_exit,
 	[273] = &ev_finit_module_exit,
@@ -3242,8 +3434,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[279] = &ev_memfd_create_exit,
 	[280] = &ev_bpf_exit,
 	[281] = &ev_execveat_exit,
+	[282] = &ev_userfaultfd_exit,
 	[284] = &ev_mlock2_exit,
 	[285] = &ev_copy_file_range_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
@@ -3642,6 +3838,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[131] = &ev_quotactl_exit,
 	[133] = &ev_fchdir_exit,
 	[141] = &ev_getdents_exit,
+	[142] = &ev_select_exit,
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
@@ -3678,9 +3875,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[220] = &ev_getdents64_exit,
 	[236] = &ev_gettid_exit,
 	[237] = &ev_tkill_exit,
+	[238] = &ev_futex_exit,
 	[241] = &ev_tgkill_exit,
 	[249] = &ev_epoll_create_exit,
+	[251] = &ev_epoll_wait_exit,
 	[280] = &ev_keyctl_exit,
+	[284] = &ev_inotify_init_exit,
 	[288] = &ev_openat_exit,
 	[289] = &ev_mkdirat_exit,
 	[290] = &ev_mknodat_exit,
@@ -3694,6 +3894,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[302] = &ev_ppoll_exit,
 	[303] = &ev_unshare_exit,
 	[306] = &ev_splice_exit,
+	[316] = &ev_signalfd_exit,
 	[318] = &ev_eventfd_exit,
 	[319] = &ev_timerfd_create_exit,
 	[322] = &ev_signalfd4_exit,
@@ -3715,6 +3916,9 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[350] = &ev_memfd_create_exit,
 	[351] = &ev_bpf_exit,
 	[354] = &ev_execveat_exit,
+	[355] = &ev_userfaultfd_exit,
+	[357] = &ev_recvmmsg_exit,
+	[358] = &ev_sendmmsg_exit,
 	[359] = &ev_socket_exit,
 	[360] = &ev_socketpair_exit,
 	[361] = &ev_bind_exit,
@@ -3723,6 +3927,8 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[364] = &ev_accept4_exit,
 	[365] = &ev_getsockopt_exit,
 	[366] = &ev_setsockopt_exit,
+	[367] = &ev_getsockname_exit,
+	[368] = &ev_getpeername_exit,
 	[369] = &ev_sendto_exit,
 	[370] = &ev_sendmsg_exit,
 	[371] = &ev_recvfrom_exit,
@@ -3730,6 +3936,11 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[373] = &ev_shutdown_exit,
 	[374] = &ev_mlock2_exit,
 	[375] = &ev_copy_file_range_exit,
+	[393] = &ev_semget_exit,
+	[394] = &ev_semctl_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,
@@ -4186,6 +4397,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[71] = &ev_setregid_exit,
 	[75] = &ev_setrlimit_exit,
 	[76] = &ev_getrlimit_exit,
+	[82] = &ev_select_exit,
 	[83] = &ev_symlink_exit,
 	[90] = &ev_mmap_exit,
 	[91] = &ev_munmap_exit,
@@ -4227,9 +4439,12 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[202] = &ev_getdents64_exit,
 	[207] = &ev_gettid_exit,
 	[208] = &ev_tkill_exit,
+	[221] = &ev_futex_exit,
 	[236] = &ev_epoll_create_exit,
+	[238] = &ev_epoll_wait_exit,
 	[250] = &ev_tgkill_exit,
 	[271] = &ev_keyctl_exit,
+	[275] = &ev_inotify_init_exit,
 	[281] = &ev_ppoll_exit,
 	[282] = &ev_unshare_exit,
 	[283] = &ev_splice_exit,
@@ -4243,6 +4458,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[294] = &ev_linkat_exit,
 	[295] = &ev_symlinkat_exit,
 	[297] = &ev_fchmodat_exit,
+	[305] = &ev_signalfd_exit,
 	[306] = &ev_timerfd_create_exit,
 	[307] = &ev_eventfd_exit,
 	[313] = &ev_signalfd4_exit,
@@ -4259,16 +4475,22 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[328] = &ev_connect_exit,
 	[329] = &ev_listen_exit,
 	[330] = &ev_accept_exit,
+	[331] = &ev_getsockname_exit,
+	[332] = &ev_getpeername_exit,
 	[333] = &ev_socketpair_exit,
+	[334] = &ev_send_exit,
 	[335] = &ev_sendto_exit,
+	[336] = &ev_recv_exit,
 	[337] = &ev_recvfrom_exit,
 	[338] = &ev_shutdown_exit,
 	[339] = &ev_setsockopt_exit,
 	[340] = &ev_getsockopt_exit,
 	[341] = &ev_sendmsg_exit,
 	[342] = &ev_recvmsg_exit,
+	[343] = &ev_recvmmsg_exit,
 	[344] = &ev_accept4_exit,
 	[346] = &ev_open_by_handle_at_exit,
+	[349] = &ev_sendmmsg_exit,
 	[350] = &ev_setns_exit,
 	[351] = &ev_process_vm_readv_exit,
 	[352] = &ev_process_vm_writev_exit,
@@ -4278,8 +4500,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[360] = &ev_memfd_create_exit,
 	[361] = &ev_bpf_exit,
 	[362] = &ev_execveat_exit,
+	[364] = &ev_userfaultfd_exit,
 	[378] = &ev_mlock2_exit,
 	[379] = &ev_copy_file_range_exit,
+	[393] = &ev_semget_exit,
+	[394] = &ev_semctl_exit,
+	[425] = &ev_io_uring_setup_exit,
+	[426] = &ev_io_uring_enter_exit,
+	[427] = &ev_io_uring_register_exit,
 	[431] = &ev_fsconfig_exit,
 	[434] = &ev_pidfd_open_exit,
 	[435] = &ev_clone3_exit,

@@ -766,6 +766,36 @@ func (d *ListenExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SendExit is the exit event 29 of send.
+type SendExit struct {
+	Res   int64     // errno
+	Data  []byte    // bytebuf
+	FD    int64     // fd
+	Size  uint32    // uint32
+	Tuple SockTuple // socktuple
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SendExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSendExit); err != nil {
+		*d = SendExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Data = r.bytes()
+	d.FD = r.int64()
+	d.Size = r.uint32()
+	d.Tuple = SockTuple(r.bytes())
+	if r.err != nil {
+		*d = SendExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // SendtoExit is the exit event 31 of sendto.
 type SendtoExit struct {
 	Res   int64     // errno
@@ -790,6 +820,36 @@ func (d *SendtoExit) Decode(buf []byte) error {
 	d.Tuple = SockTuple(r.bytes())
 	if r.err != nil {
 		*d = SendtoExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RecvExit is the exit event 33 of recv.
+type RecvExit struct {
+	Res   int64     // errno
+	Data  []byte    // bytebuf
+	FD    int64     // fd
+	Size  uint32    // uint32
+	Tuple SockTuple // socktuple
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *RecvExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeRecvExit); err != nil {
+		*d = RecvExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Data = r.bytes()
+	d.FD = r.int64()
+	d.Size = r.uint32()
+	d.Tuple = SockTuple(r.bytes())
+	if r.err != nil {
+		*d = RecvExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -847,6 +907,38 @@ func (d *ShutdownExit) Decode(buf []byte) error {
 	if r.err != nil {
 		*d = ShutdownExit{}
 		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetsocknameExit is the exit event 39 of getsockname.
+type GetsocknameExit struct {
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetsocknameExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetsocknameExit); err != nil {
+		*d = GetsocknameExit{}
+		return err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetpeernameExit is the exit event 41 of getpeername.
+type GetpeernameExit struct {
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *GetpeernameExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeGetpeernameExit); err != nil {
+		*d = GetpeernameExit{}
+		return err
 	}
 	d.Set = r.set
 	return nil
@@ -982,6 +1074,36 @@ func (d *SendmsgExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SendmmsgExit is the exit event 51 of sendmmsg.
+type SendmmsgExit struct {
+	Res   int64     // errno
+	FD    int64     // fd
+	Size  uint32    // uint32
+	Data  []byte    // bytebuf
+	Tuple SockTuple // socktuple
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SendmmsgExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSendmmsgExit); err != nil {
+		*d = SendmmsgExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Size = r.uint32()
+	d.Data = r.bytes()
+	d.Tuple = SockTuple(r.bytes())
+	if r.err != nil {
+		*d = SendmmsgExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // RecvmsgExit is the exit event 53 of recvmsg.
 type RecvmsgExit struct {
 	Res        int64     // errno
@@ -1008,6 +1130,38 @@ func (d *RecvmsgExit) Decode(buf []byte) error {
 	d.FD = r.int64()
 	if r.err != nil {
 		*d = RecvmsgExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RecvmmsgExit is the exit event 55 of recvmmsg.
+type RecvmmsgExit struct {
+	Res        int64     // errno
+	FD         int64     // fd
+	Size       uint32    // uint32
+	Data       []byte    // bytebuf
+	Tuple      SockTuple // socktuple
+	Msgcontrol []byte    // bytebuf
+	Set        ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *RecvmmsgExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeRecvmmsgExit); err != nil {
+		*d = RecvmmsgExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Size = r.uint32()
+	d.Data = r.bytes()
+	d.Tuple = SockTuple(r.bytes())
+	d.Msgcontrol = r.bytes()
+	if r.err != nil {
+		*d = RecvmmsgExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -1124,6 +1278,34 @@ func (d *EventfdExit) Decode(buf []byte) error {
 	return nil
 }
 
+// FutexExit is the exit event 65 of futex.
+type FutexExit struct {
+	Res  int64  // errno
+	Addr uint64 // uint64, hex
+	Op   uint16 // futex_op
+	Val  uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *FutexExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeFutexExit); err != nil {
+		*d = FutexExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Op = r.uint16()
+	d.Val = r.uint64()
+	if r.err != nil {
+		*d = FutexExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // StatExit is the exit event 67 of stat.
 type StatExit struct {
 	Res  int64  // errno
@@ -1196,6 +1378,30 @@ func (d *FstatExit) Decode(buf []byte) error {
 	return nil
 }
 
+// EpollWaitExit is the exit event 79 of epoll_wait.
+type EpollWaitExit struct {
+	Res       int64 // errno
+	Maxevents int64 // errno
+	Set       ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *EpollWaitExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeEpollWaitExit); err != nil {
+		*d = EpollWaitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Maxevents = r.int64()
+	if r.err != nil {
+		*d = EpollWaitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // PollExit is the exit event 81 of poll.
 type PollExit struct {
 	Res     int64  // errno
@@ -1216,6 +1422,28 @@ func (d *PollExit) Decode(buf []byte) error {
 	d.Timeout = r.int64()
 	if r.err != nil {
 		*d = PollExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SelectExit is the exit event 83 of select.
+type SelectExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SelectExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSelectExit); err != nil {
+		*d = SelectExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = SelectExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -1498,6 +1726,34 @@ func (d *PwritevExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SignalfdExit is the exit event 127 of signalfd.
+type SignalfdExit struct {
+	Res   int64  // fd
+	FD    int64  // fd
+	Mask  uint32 // uint32, hex
+	Flags uint8  // uint8, hex
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SignalfdExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSignalfdExit); err != nil {
+		*d = SignalfdExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Mask = r.uint32()
+	d.Flags = r.uint8()
+	if r.err != nil {
+		*d = SignalfdExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // KillExit is the exit event 129 of kill.
 type KillExit struct {
 	Res int64 // errno
@@ -1622,6 +1878,30 @@ func (d *TimerfdCreateExit) Decode(buf []byte) error {
 	d.Flags = r.uint8()
 	if r.err != nil {
 		*d = TimerfdCreateExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// InotifyInitExit is the exit event 139 of inotify_init.
+type InotifyInitExit struct {
+	Res   int64 // fd
+	Flags uint8 // uint8, hex
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *InotifyInitExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeInotifyInitExit); err != nil {
+		*d = InotifyInitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Flags = r.uint8()
+	if r.err != nil {
+		*d = InotifyInitExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -2852,6 +3132,74 @@ func (d *AcceptExit) Decode(buf []byte) error {
 	return nil
 }
 
+// SemopExit is the exit event 251 of semop.
+type SemopExit struct {
+	Res     int64  // errno
+	Nsops   uint32 // uint32
+	SemNum0 uint16 // uint16
+	SemOp0  int16  // int16
+	SemFlg0 uint16 // semop_flags
+	SemNum1 uint16 // uint16
+	SemOp1  int16  // int16
+	SemFlg1 uint16 // semop_flags
+	Semid   int32  // int32
+	Set     ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SemopExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSemopExit); err != nil {
+		*d = SemopExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Nsops = r.uint32()
+	d.SemNum0 = r.uint16()
+	d.SemOp0 = r.int16()
+	d.SemFlg0 = r.uint16()
+	d.SemNum1 = r.uint16()
+	d.SemOp1 = r.int16()
+	d.SemFlg1 = r.uint16()
+	d.Semid = r.int32()
+	if r.err != nil {
+		*d = SemopExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SemctlExit is the exit event 253 of semctl.
+type SemctlExit struct {
+	Res    int64  // errno
+	Semid  int32  // int32
+	Semnum int32  // int32
+	Cmd    uint16 // semctl_cmd
+	Val    int32  // int32
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SemctlExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSemctlExit); err != nil {
+		*d = SemctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Semid = r.int32()
+	d.Semnum = r.int32()
+	d.Cmd = r.uint16()
+	d.Val = r.int32()
+	if r.err != nil {
+		*d = SemctlExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // PpollExit is the exit event 255 of ppoll.
 type PpollExit struct {
 	Res     int64  // errno
@@ -2904,6 +3252,34 @@ func (d *MountExit) Decode(buf []byte) error {
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = MountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SemgetExit is the exit event 263 of semget.
+type SemgetExit struct {
+	Res    int64  // errno
+	Key    int32  // int32, hex
+	Nsems  int32  // int32
+	Semflg uint32 // semget_flags
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *SemgetExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeSemgetExit); err != nil {
+		*d = SemgetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Key = r.int32()
+	d.Nsems = r.int32()
+	d.Semflg = r.uint32()
+	if r.err != nil {
+		*d = SemgetExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3528,6 +3904,30 @@ func (d *Renameat2Exit) Decode(buf []byte) error {
 	return nil
 }
 
+// UserfaultfdExit is the exit event 321 of userfaultfd.
+type UserfaultfdExit struct {
+	Res   int64  // errno
+	Flags uint32 // open_flags
+	Set   ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *UserfaultfdExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeUserfaultfdExit); err != nil {
+		*d = UserfaultfdExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = UserfaultfdExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // Openat2Enter is the enter event 326 of openat2.
 type Openat2Enter struct {
 	Dirfd   int64  // fd
@@ -3822,6 +4222,104 @@ func (d *OpenByHandleAtExit) Decode(buf []byte) error {
 	d.Ino = r.uint64()
 	if r.err != nil {
 		*d = OpenByHandleAtExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoUringSetupExit is the exit event 339 of io_uring_setup.
+type IoUringSetupExit struct {
+	Res          int64  // errno
+	Entries      uint32 // uint32
+	SqEntries    uint32 // uint32
+	CqEntries    uint32 // uint32
+	Flags        uint32 // io_uring_setup_flags
+	SqThreadCPU  uint32 // uint32
+	SqThreadIdle uint32 // uint32
+	Features     uint32 // io_uring_setup_feats
+	Set          ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *IoUringSetupExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeIoUringSetupExit); err != nil {
+		*d = IoUringSetupExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Entries = r.uint32()
+	d.SqEntries = r.uint32()
+	d.CqEntries = r.uint32()
+	d.Flags = r.uint32()
+	d.SqThreadCPU = r.uint32()
+	d.SqThreadIdle = r.uint32()
+	d.Features = r.uint32()
+	if r.err != nil {
+		*d = IoUringSetupExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoUringEnterExit is the exit event 341 of io_uring_enter.
+type IoUringEnterExit struct {
+	Res         int64  // errno
+	FD          int64  // fd
+	ToSubmit    uint32 // uint32
+	MinComplete uint32 // uint32
+	Flags       uint32 // io_uring_enter_flags
+	Sig         uint32 // sigset
+	Set         ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *IoUringEnterExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeIoUringEnterExit); err != nil {
+		*d = IoUringEnterExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.ToSubmit = r.uint32()
+	d.MinComplete = r.uint32()
+	d.Flags = r.uint32()
+	d.Sig = r.uint32()
+	if r.err != nil {
+		*d = IoUringEnterExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoUringRegisterExit is the exit event 343 of io_uring_register.
+type IoUringRegisterExit struct {
+	Res    int64  // errno
+	FD     int64  // fd
+	Opcode uint16 // io_uring_register_opcode
+	Arg    uint64 // uint64, hex
+	NrArgs uint32 // uint32
+	Set    ParamSet
+}
+
+// Decode reads the event from its bytes; byte fields are views of buf.
+func (d *IoUringRegisterExit) Decode(buf []byte) error {
+	var r decoder
+	if err := r.begin(buf, TypeIoUringRegisterExit); err != nil {
+		*d = IoUringRegisterExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = r.int64()
+	d.Opcode = r.uint16()
+	d.Arg = r.uint64()
+	d.NrArgs = r.uint32()
+	if r.err != nil {
+		*d = IoUringRegisterExit{}
 		return r.err
 	}
 	d.Set = r.set

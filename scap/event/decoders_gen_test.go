@@ -38,14 +38,26 @@ var decoders = map[Type]func() typedDecoder{
 	TypeListenExit: func() typedDecoder {
 		return new(ListenExit)
 	},
+	TypeSendExit: func() typedDecoder {
+		return new(SendExit)
+	},
 	TypeSendtoExit: func() typedDecoder {
 		return new(SendtoExit)
+	},
+	TypeRecvExit: func() typedDecoder {
+		return new(RecvExit)
 	},
 	TypeRecvfromExit: func() typedDecoder {
 		return new(RecvfromExit)
 	},
 	TypeShutdownExit: func() typedDecoder {
 		return new(ShutdownExit)
+	},
+	TypeGetsocknameExit: func() typedDecoder {
+		return new(GetsocknameExit)
+	},
+	TypeGetpeernameExit: func() typedDecoder {
+		return new(GetpeernameExit)
 	},
 	TypeSocketpairExit: func() typedDecoder {
 		return new(SocketpairExit)
@@ -59,8 +71,14 @@ var decoders = map[Type]func() typedDecoder{
 	TypeSendmsgExit: func() typedDecoder {
 		return new(SendmsgExit)
 	},
+	TypeSendmmsgExit: func() typedDecoder {
+		return new(SendmmsgExit)
+	},
 	TypeRecvmsgExit: func() typedDecoder {
 		return new(RecvmsgExit)
+	},
+	TypeRecvmmsgExit: func() typedDecoder {
+		return new(RecvmmsgExit)
 	},
 	TypeCreatEnter: func() typedDecoder {
 		return new(CreatEnter)
@@ -74,6 +92,9 @@ var decoders = map[Type]func() typedDecoder{
 	TypeEventfdExit: func() typedDecoder {
 		return new(EventfdExit)
 	},
+	TypeFutexExit: func() typedDecoder {
+		return new(FutexExit)
+	},
 	TypeStatExit: func() typedDecoder {
 		return new(StatExit)
 	},
@@ -83,8 +104,14 @@ var decoders = map[Type]func() typedDecoder{
 	TypeFstatExit: func() typedDecoder {
 		return new(FstatExit)
 	},
+	TypeEpollWaitExit: func() typedDecoder {
+		return new(EpollWaitExit)
+	},
 	TypePollExit: func() typedDecoder {
 		return new(PollExit)
+	},
+	TypeSelectExit: func() typedDecoder {
+		return new(SelectExit)
 	},
 	TypeLseekExit: func() typedDecoder {
 		return new(LseekExit)
@@ -116,6 +143,9 @@ var decoders = map[Type]func() typedDecoder{
 	TypePwritevExit: func() typedDecoder {
 		return new(PwritevExit)
 	},
+	TypeSignalfdExit: func() typedDecoder {
+		return new(SignalfdExit)
+	},
 	TypeKillExit: func() typedDecoder {
 		return new(KillExit)
 	},
@@ -130,6 +160,9 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeTimerfdCreateExit: func() typedDecoder {
 		return new(TimerfdCreateExit)
+	},
+	TypeInotifyInitExit: func() typedDecoder {
+		return new(InotifyInitExit)
 	},
 	TypeGetrlimitExit: func() typedDecoder {
 		return new(GetrlimitExit)
@@ -251,11 +284,20 @@ var decoders = map[Type]func() typedDecoder{
 	TypeAcceptExit: func() typedDecoder {
 		return new(AcceptExit)
 	},
+	TypeSemopExit: func() typedDecoder {
+		return new(SemopExit)
+	},
+	TypeSemctlExit: func() typedDecoder {
+		return new(SemctlExit)
+	},
 	TypePpollExit: func() typedDecoder {
 		return new(PpollExit)
 	},
 	TypeMountExit: func() typedDecoder {
 		return new(MountExit)
+	},
+	TypeSemgetExit: func() typedDecoder {
+		return new(SemgetExit)
 	},
 	TypeAccessExit: func() typedDecoder {
 		return new(AccessExit)
@@ -320,6 +362,9 @@ var decoders = map[Type]func() typedDecoder{
 	TypeRenameat2Exit: func() typedDecoder {
 		return new(Renameat2Exit)
 	},
+	TypeUserfaultfdExit: func() typedDecoder {
+		return new(UserfaultfdExit)
+	},
 	TypeOpenat2Enter: func() typedDecoder {
 		return new(Openat2Enter)
 	},
@@ -340,6 +385,15 @@ var decoders = map[Type]func() typedDecoder{
 	},
 	TypeOpenByHandleAtExit: func() typedDecoder {
 		return new(OpenByHandleAtExit)
+	},
+	TypeIoUringSetupExit: func() typedDecoder {
+		return new(IoUringSetupExit)
+	},
+	TypeIoUringEnterExit: func() typedDecoder {
+		return new(IoUringEnterExit)
+	},
+	TypeIoUringRegisterExit: func() typedDecoder {
+		return new(IoUringRegisterExit)
 	},
 	TypeMlockExit: func() typedDecoder {
 		return new(MlockExit)

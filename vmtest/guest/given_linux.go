@@ -25,7 +25,7 @@ func init() {
 	functions = map[string]func(c *child, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
 		"open": openFile, "close": closeFD, "seek": seek, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
-		"memfd": memFD, "program": newProgram,
+		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
@@ -34,8 +34,8 @@ func init() {
 
 		"pattern": pattern, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"),
-		"rlimit": pairOf("rlimit"), "iovec": ioVec, "msghdr": msgHdr, "pollfds": pollFDs, "open_how": openHow,
-		"cap_header": capHeader, "cap_data": capData, "clone_args": cloneArgsMemory, "argv": argVector,
+		"rlimit": pairOf("rlimit"), "iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs, "open_how": openHow,
+		"io_uring_params": ioURingParams, "cap_header": capHeader, "cap_data": capData, "clone_args": cloneArgsMemory, "argv": argVector,
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,
@@ -611,18 +611,63 @@ func msgHdr(c *child, args []any) (any, error) {
 	return o, err
 }
 
-func pollFDs(_ *child, args []any) (any, error) {
+// mmsgHdrs puts msghdrs one after the other, each with its msg_len.
+func mmsgHdrs(_ *child, args []any) (any, error) {
 	var w words
-	for i, a := range args {
-		pair, ok := a.([]any)
-		if !ok || len(pair) != 2 {
-			return nil, fmt.Errorf("argument %d must be [fd, events]", i+1)
-		}
-		fd, err := argInt(pair, 0)
+	for i := range args {
+		m, err := argObject(args, i)
 		if err != nil {
 			return nil, err
 		}
-		events, err := argInt(pair, 1)
+		b, ok := m.plain.([]byte)
+		if !ok || m.what != "msghdr" {
+			return nil, fmt.Errorf("argument %d is a %s (want a msghdr)", i+1, m.what)
+		}
+		w.b = append(w.b, b...)
+		w.u64(0)
+	}
+	o, err := region0(newRegionOf(w.b))("mmsghdrs", nil)
+	if err == nil {
+		o.(*object).keep = args
+	}
+	return o, err
+}
+
+// descriptorAndEvents is the [fd, events] that an argument must be.
+func descriptorAndEvents(args []any, i int) (fd, events int64, err error) {
+	pair, ok := args[i].([]any)
+	if !ok || len(pair) != 2 {
+		return 0, 0, fmt.Errorf("argument %d must be [fd, events]", i+1)
+	}
+	if fd, err = argInt(pair, 0); err != nil {
+		return 0, 0, err
+	}
+	events, err = argInt(pair, 1)
+	return fd, events, err
+}
+
+func newEpoll(_ *child, args []any) (any, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	for i := range args {
+		fd, events, err := descriptorAndEvents(args, i)
+		if err != nil {
+			return nil, err
+		}
+		ev := unix.EpollEvent{Events: uint32(events), Fd: int32(fd)}
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, int(fd), &ev); err != nil {
+			return nil, fmt.Errorf("epoll_ctl: %w", err)
+		}
+	}
+	return number("epoll queue", int64(epfd), map[string]any{"fd": int64(epfd)}), nil
+}
+
+func pollFDs(_ *child, args []any) (any, error) {
+	var w words
+	for i := range args {
+		fd, events, err := descriptorAndEvents(args, i)
 		if err != nil {
 			return nil, err
 		}
