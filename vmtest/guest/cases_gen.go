@@ -3455,7 +3455,7 @@ var Syscalls = []Syscall{
 			{
 				Name:   "a directory",
 				Unsafe: true,
-				Given:  []Binding{{"dir", "tempdir()"}},
+				Given:  []Binding{{"dir", "tempdir()"}, {"proc", `mkdir("$dir/proc")`}, {"m", `mount("proc", $proc)`}},
 				Call:   `chroot("$dir")`,
 				Want:   []Binding{{"res", "0"}, {"path", "$dir"}},
 			},
