@@ -41,7 +41,7 @@
 //	state     a reducer with exit params or constants as arguments, or manual
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag speaks of descriptors
 //	differs   a deliberate difference from the reference, in words
-//	cases     the proofs: at least one that works and one that fails
+//	cases     the proofs: at least one that works and one that fails; just one, if the event has no params
 //	never_fails, never_succeeds   why there is no case of that kind
 //
 // Without exit the event has the return value as `first` says (res: errno, fd:

@@ -287,6 +287,16 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// Nothing in an event without params tells a success from a failure.
+func TestAnEventWithoutParamsNeedsACaseOfNoKind(t *testing.T) {
+	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  exit: []\n"
+	fsys := base(t)
+	fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte(entry + "  cases:\n    - call: s1()\n      want: {}\n")}
+	require.Empty(t, errorsOf(t, fsys))
+	fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte(entry)}
+	require.ErrorContains(t, errorsOf(t, fsys), "cases are missing", "but one")
+}
+
 // Input of any size is refused or read in seconds: nothing is quadratic in the
 // length of a line.
 func TestHugeInputsCostNoMinutes(t *testing.T) {

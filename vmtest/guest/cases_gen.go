@@ -8928,12 +8928,11 @@ var Syscalls = []Syscall{
 		},
 	},
 	{
-		Name:       "getsockname",
-		NR:         map[string]int{"amd64": 51, "arm64": 204, "riscv64": 204, "loong64": 204, "s390x": 367, "ppc64le": 331, "386": 367},
-		Params:     []Param{{"int", "fd"}, {"struct sockaddr *", "addr"}, {"int *", "addrlen"}},
-		Exit:       39,
-		Since:      map[string]string{"s390x": "4.3"},
-		NeverFails: "its event says nothing, not even how the call ended",
+		Name:   "getsockname",
+		NR:     map[string]int{"amd64": 51, "arm64": 204, "riscv64": 204, "loong64": 204, "s390x": 367, "ppc64le": 331, "386": 367},
+		Params: []Param{{"int", "fd"}, {"struct sockaddr *", "addr"}, {"int *", "addrlen"}},
+		Exit:   39,
+		Since:  map[string]string{"s390x": "4.3"},
 		Cases: []Case{
 			{
 				Name:  "a bound socket",
@@ -8963,12 +8962,11 @@ var Syscalls = []Syscall{
 		},
 	},
 	{
-		Name:       "getpeername",
-		NR:         map[string]int{"amd64": 52, "arm64": 205, "riscv64": 205, "loong64": 205, "s390x": 368, "ppc64le": 332, "386": 368},
-		Params:     []Param{{"int", "fd"}, {"struct sockaddr *", "addr"}, {"int *", "addrlen"}},
-		Exit:       41,
-		Since:      map[string]string{"s390x": "4.3"},
-		NeverFails: "its event says nothing, not even how the call ended",
+		Name:   "getpeername",
+		NR:     map[string]int{"amd64": 52, "arm64": 205, "riscv64": 205, "loong64": 205, "s390x": 368, "ppc64le": 332, "386": 368},
+		Params: []Param{{"int", "fd"}, {"struct sockaddr *", "addr"}, {"int *", "addrlen"}},
+		Exit:   41,
+		Since:  map[string]string{"s390x": "4.3"},
 		Cases: []Case{
 			{
 				Name:  "a connected socket",
