@@ -3,6 +3,7 @@
 package gen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -132,8 +133,10 @@ func (b *body) otherwise(p *tables.Param) error {
 		return nil
 	}
 	typ, variant := p.Type, -1
-	if p.Switch != nil && p.Dyn != "" { // in the variant of the default arm
-		typ = p.Switch.Arms[len(p.Switch.Arms)-1].Dyn
+	if p.Switch != nil && p.Dyn != "" { // in the variant of the last arm that has one
+		for _, a := range p.Switch.Arms {
+			typ = cmp.Or(a.Dyn, typ)
+		}
 		variant = dynIndex(p.Dyn, typ)
 	}
 	return b.send(p, typ, p.Else, variant)
@@ -195,7 +198,7 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 		}
 		b.depth++
 		typ, variant := p.Type, -1
-		if p.Dyn != "" {
+		if p.Dyn != "" && !isName(arm.From, "empty") {
 			if variant = dynIndex(p.Dyn, arm.Dyn); variant < 0 {
 				return fmt.Errorf("%s is no variant of %s", arm.Dyn, p.Dyn)
 			}

@@ -79,6 +79,22 @@ func TestArgumentsAreCutToTheirCType(t *testing.T) {
 	}
 }
 
+// A value that no arm is for must not make the event one param short.
+func TestAnEmptyArmSendsAnEmptyParam(t *testing.T) {
+	for _, p := range []tables.Param{{Type: "uint64"}, {Type: "dyn", Dyn: "ptrace"}} {
+		arm := tables.SwitchArm{Values: []*expr.Node{mustParse(t, "7")}, From: mustParse(t, "n")}
+		if p.Dyn != "" {
+			arm.Dyn = "uint64"
+		}
+		p.Switch = &tables.Switch{On: "q", Arms: []tables.SwitchArm{arm, {From: mustParse(t, "empty")}}}
+		table := oneEvent(&p)
+		table.Syscalls[0].Exit.Params = append(table.Syscalls[0].Exit.Params, &tables.Param{Name: "q", Type: "uint64", From: mustParse(t, "n")})
+		text, err := Filler(table, "one_exit")
+		require.NoError(t, err, p.Type)
+		require.Contains(t, text, "\tdefault:\n\t\tpush_empty(f);\n\t\tbreak;\n", p.Type)
+	}
+}
+
 func TestTwoEventsCannotShareACodeOrASymbol(t *testing.T) {
 	table := oneEvent(&tables.Param{Type: "uint64", From: mustParse(t, "n")})
 	table.Events = []*tables.Event{{Code: 1, Symbol: "two_exit"}}

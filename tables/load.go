@@ -911,6 +911,9 @@ func (l *loader) switchOn(p *Param, m *mapping, src *source) {
 	if len(s.fields) == 1 {
 		s.errorf(n, "switch has no arms")
 	}
+	if !p.Switch.hasDefault() {
+		p.Switch.Arms = append(p.Switch.Arms, SwitchArm{From: &expr.Node{Kind: expr.Name, Text: "empty", Pos: m.f.pos(n)}})
+	}
 }
 
 func (s *Switch) hasDefault() bool {

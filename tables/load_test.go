@@ -287,6 +287,20 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+func TestASwitchWithoutDefaultHasAnEmptyOne(t *testing.T) {
+	fsys := base(t)
+	fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte("schema: 1\nsyscalls:\n- syscall: s1(int a)\n  class: file\n  nr: 1\n  event: 0x8001\n" +
+		"  never_fails: it does not\n  exit:\n    - res: {type: errno, from: ret}\n    - a: {type: int32, from: a}\n" +
+		"    - b: {type: uint64, switch: {on: a, 7: a}}\n" +
+		"  cases:\n    - call: s1(7)\n      want: {res: 0, a: 7, b: 7}\n")}
+	table, err := LoadFS(fsys)
+	require.NoError(t, err)
+	arms := table.Syscalls[0].Exit.Params[2].Switch.Arms
+	require.Len(t, arms, 2)
+	require.Empty(t, arms[1].Values)
+	require.Equal(t, "empty", arms[1].From.Text)
+}
+
 // Nothing in an event without params tells a success from a failure.
 func TestAnEventWithoutParamsNeedsACaseOfNoKind(t *testing.T) {
 	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  exit: []\n"

@@ -124,7 +124,8 @@ type Switch struct {
 }
 
 // SwitchArm holds for any of Values (names of the On param's flag set, or
-// numbers); none: the default, which comes last. Dyn is the variant of a dyn param.
+// numbers); none: the default, which every switch has as its last. Dyn is the
+// variant of a dyn param.
 type SwitchArm struct {
 	Values []*expr.Node
 	From   *expr.Node
