@@ -91,7 +91,7 @@
 // # Cases
 //
 //	name      unique in the entry; a single case may do without
-//	needs     words of Needs, or CONFIG_ options; what is lacking skips the case
+//	needs     words of Needs; what is lacking skips the case
 //	unsafe    true: changes the machine, run in guests only
 //	snaplen   instead of 80
 //	since, until   quoted kernel versions

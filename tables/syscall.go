@@ -334,9 +334,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 		c.Name = "works"
 	}
 	m.subject = s.Name + ": " + c.Name
-	c.Needs = m.names("needs", "need", func(s string) bool {
-		return Needs[s] != "" || strings.HasPrefix(s, "CONFIG_")
-	}, slices.Sorted(maps.Keys(Needs)))
+	c.Needs = m.names("needs", "need", func(s string) bool { return Needs[s] != "" }, slices.Sorted(maps.Keys(Needs)))
 	c.Unsafe = m.bool("unsafe")
 	if sn := m.byKey["snaplen"]; sn != nil {
 		if v, ok := m.uint(sn, "snaplen", maxSnaplen); ok && v == 0 {

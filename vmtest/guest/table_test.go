@@ -5,7 +5,9 @@
 package guest
 
 import (
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,11 @@ func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	for name := range functions {
 		require.True(t, declared[name], "%s is not declared in helpers.yaml", name)
 	}
+}
+
+// A word without a probe would hold everywhere, whatever is lacking.
+func TestEveryNeedHasAProbe(t *testing.T) {
+	require.Equal(t, slices.Sorted(maps.Keys(tables.Needs)), slices.Sorted(maps.Keys(needs)))
 }
 
 func TestAChildsEventIsTheCallsOnlyWhereItReturnsFromIt(t *testing.T) {
