@@ -5,6 +5,7 @@ package vmtest
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -40,6 +41,11 @@ func newInitramfs(program []byte, files ...guestFile) ([]byte, error) {
 
 // machines are the processors that ELF files are for, by GOARCH.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// CheckGuest says why the program cannot be init of machines of arch.
+func CheckGuest(program []byte, arch string) error {
+	return errors.Join(checkStatic(program), checkArch(program, arch))
+}
 
 // checkArch refuses a program for another processor.
 func checkArch(program []byte, arch string) error {

@@ -11,7 +11,6 @@ package vmtest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -188,7 +187,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guest program: %w", err)
 	}
-	if err := errors.Join(checkStatic(program), checkArch(program, o.Kernels[0].Arch)); err != nil {
+	if err := CheckGuest(program, o.Kernels[0].Arch); err != nil {
 		return nil, &EnvError{o.Guest + " cannot be a guest's init: " + err.Error(), ""}
 	}
 	tmp, err := os.MkdirTemp("", "scaplab-")

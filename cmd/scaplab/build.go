@@ -66,7 +66,7 @@ func newBuildKmodCmd() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.driver = "kmod"
-			o, done, err := f.options(cmd)
+			o, done, err := f.machineOptions(cmd)
 			if err != nil {
 				return err
 			}

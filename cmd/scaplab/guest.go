@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,33 +13,51 @@ import (
 	"github.com/scaplab/scaplab/vmtest"
 )
 
-// guestProgram is what machines of f.arch run as init: "" is this program,
-// which for another architecture is built anew, so that needs its source and Go.
-// The function returned removes what was built.
+// guestProgram is what machines of f.arch run as init: this program, unless it is
+// of another architecture or was linked dynamically, as go run does where there
+// is a C compiler. Then it is built anew, which takes its source and Go. The
+// function returned removes what was built.
 func (f *runFlags) guestProgram(ctx context.Context) (file string, done func(), err error) {
 	done = func() {}
-	if f.guest != "" || f.arch == runtime.GOARCH {
+	if f.guest != "" {
 		return f.guest, done, nil
+	}
+	if f.arch == runtime.GOARCH {
+		if file, err = os.Executable(); err != nil {
+			return "", done, lacking(err)
+		}
+		program, err := os.ReadFile(file)
+		if err != nil {
+			return "", done, lacking(err)
+		}
+		if vmtest.CheckGuest(program, f.arch) == nil {
+			return file, done, nil
+		}
 	}
 	if _, err := vmtest.FindQEMU(f.arch); err != nil {
 		return "", done, lacking(err)
 	}
+	return buildGuest(ctx, f.arch)
+}
+
+// buildGuest builds the project around the working directory.
+func buildGuest(ctx context.Context, arch string) (file string, done func(), err error) {
 	root, err := projectRoot()
 	if err != nil {
-		return "", done, fmt.Errorf("a guest for %s is built from source, or given with --guest: %w", f.arch, err)
+		return "", func() {}, fmt.Errorf("a static guest for %s is built from source, or given with --guest: %w", arch, err)
 	}
 	dir, err := os.MkdirTemp("", "scaplab-guest-")
 	if err != nil {
-		return "", done, lacking(err)
+		return "", func() {}, lacking(err)
 	}
 	done = func() { os.RemoveAll(dir) }
 	file = filepath.Join(dir, "scaplab")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", file, "./cmd/scaplab")
 	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+f.arch)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		done()
-		return "", func() {}, lacking(errors.Join(fmt.Errorf("build the guest for %s: %w", f.arch, err), errors.New(string(out))))
+		return "", func() {}, lacking(fmt.Errorf("build the guest for %s: %w\n%s", arch, err, out))
 	}
 	return file, done, nil
 }

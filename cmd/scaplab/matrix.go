@@ -117,11 +117,11 @@ func newMatrixCmd() *cobra.Command {
 			if f.arch != runtime.GOARCH && f.modules == "" && !cmd.Flags().Changed("driver") {
 				f.driver = "ebpf" // no modules are built for it
 			}
-			o, closeConsole, err := f.options(cmd)
+			o, done, err := f.machineOptions(cmd)
 			if err != nil {
 				return err
 			}
-			defer closeConsole()
+			defer done()
 			if o.Kernels, o.Gone, err = f.kernels(cmd, o.Log); err != nil {
 				return err
 			}
@@ -176,11 +176,6 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
 	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
 	o.Log, o.Progress = talk.say, talk.progress
-	var removeGuest func()
-	if o.Guest, removeGuest, err = f.guestProgram(cmd.Context()); err != nil {
-		return o, done, err
-	}
-	end := func() { talk.end(); removeGuest() }
 	switch f.console {
 	case "":
 	case "-":
@@ -188,13 +183,26 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	default:
 		file, err := os.Create(f.console)
 		if err != nil {
-			end()
 			return o, done, usage(err)
 		}
 		o.Console = file
-		return o, func() { end(); file.Close() }, nil
+		return o, func() { talk.end(); file.Close() }, nil
 	}
-	return o, end, nil
+	return o, talk.end, nil
+}
+
+// machineOptions are options with what machines run as init.
+func (f *runFlags) machineOptions(cmd *cobra.Command) (o vmtest.Options, done func(), err error) {
+	o, end, err := f.options(cmd)
+	if err != nil {
+		return o, end, err
+	}
+	var remove func()
+	if o.Guest, remove, err = f.guestProgram(cmd.Context()); err != nil {
+		end()
+		return o, func() {}, err
+	}
+	return o, func() { end(); remove() }, nil
 }
 
 func parseDrivers(s string) ([]string, error) {

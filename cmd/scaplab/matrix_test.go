@@ -185,3 +185,17 @@ func TestReportsAreJoined(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, "read report 1")
 }
+
+// What go run makes where there is a C compiler is no init, so a guest is built beside it.
+func TestGuestsAreBuiltStatic(t *testing.T) {
+	t.Setenv("CGO_ENABLED", "1")
+	for _, arch := range vmtest.Arches() {
+		file, done, err := buildGuest(t.Context(), arch)
+		require.NoError(t, err)
+		program, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, vmtest.CheckGuest(program, arch))
+		done()
+		require.NoFileExists(t, file)
+	}
+}

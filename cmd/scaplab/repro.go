@@ -33,7 +33,11 @@ func newReproCmd() *cobra.Command {
 				return usage(err)
 			}
 			f.driver, f.jobs = driver, 1
-			o, done, err := f.options(cmd)
+			options := f.machineOptions
+			if kernel == vmtest.HostKernel {
+				options = f.options
+			}
+			o, done, err := options(cmd)
 			if err != nil {
 				return err
 			}
