@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -42,7 +43,7 @@ with --all.`,
 			case "falco":
 				write.compat = true
 			default:
-				return usage(fmt.Errorf("--to %s: only falco is known", to))
+				return cli.Usage(fmt.Errorf("--to %s: only falco is known", to))
 			}
 			cut, err := parseCut(from, until, numbers)
 			if err != nil {
@@ -80,7 +81,7 @@ func notOneOf(out string, paths []string) error {
 	}
 	for _, path := range paths {
 		if p, err := os.Stat(path); err == nil && os.SameFile(o, p) {
-			return usage(fmt.Errorf("%s is read and written", path))
+			return cli.Usage(fmt.Errorf("%s is read and written", path))
 		}
 	}
 	return nil
@@ -117,11 +118,11 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	}
 	w, err := savefile.Create(out, fopts)
 	if err != nil {
-		return lacking(err)
+		return cli.Lacking(err)
 	}
 	defer func() {
 		if cerr := w.Close(); err == nil && cerr != nil {
-			err = lacking(cerr)
+			err = cli.Lacking(cerr)
 		}
 	}()
 	ctx, stop := untilSignal(cmd.Context())
@@ -129,7 +130,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	tooLarge := 0
 	err = copyEvents(ctx, src, readers, w, cut, &tooLarge)
 	if tooLarge > 0 && err == nil {
-		err = found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
+		err = cli.Found(fmt.Errorf("%s: %d events left out: %w", out, tooLarge, event.ErrTooLarge))
 	}
 	for i, r := range readers {
 		err = cmp.Or(err, leftOut(r, paths[i]))
@@ -179,7 +180,7 @@ func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reade
 		if r := captures[0]; len(captures) == 1 && r.Section() != section {
 			section = r.Section()
 			if err := w.Section(r.State()); err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 		}
 		kept, done := cut.apply(evs[:n])
@@ -188,21 +189,21 @@ func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reade
 			case errors.Is(err, event.ErrTooLarge):
 				*tooLarge++ // it grew when it was made current
 			case err != nil:
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 		}
 		if done {
 			return joined(failures)
 		}
 	}
-	return found(errors.New("interrupted: the output is a part only"))
+	return cli.Found(errors.New("interrupted: the output is a part only"))
 }
 
 func joined(failures []error) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	return found(errors.Join(failures...))
+	return cli.Found(errors.Join(failures...))
 }
 
 // cut keeps a part of a capture.
@@ -218,17 +219,17 @@ func parseCut(from, until, numbers string) (*cut, error) {
 	var err error
 	if from != "" {
 		if c.from, c.fromRel, err = parseTime(from); err != nil {
-			return nil, usage(fmt.Errorf("--from: %w", err))
+			return nil, cli.Usage(fmt.Errorf("--from: %w", err))
 		}
 	}
 	if until != "" {
 		if c.until, c.untilRel, err = parseTime(until); err != nil {
-			return nil, usage(fmt.Errorf("--until: %w", err))
+			return nil, cli.Usage(fmt.Errorf("--until: %w", err))
 		}
 	}
 	if numbers != "" {
 		if c.first, c.last, err = parseNumbers(numbers); err != nil {
-			return nil, usage(fmt.Errorf("--events: %w", err))
+			return nil, cli.Usage(fmt.Errorf("--events: %w", err))
 		}
 	}
 	return c, nil

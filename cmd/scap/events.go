@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -51,7 +52,7 @@ each param. Codes from 32768 on are those that only this project has.`,
 				unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == info.Name })
 			}
 			if len(unknown) > 0 {
-				return usage(fmt.Errorf("no event is called %s (--old has more)", strings.Join(unknown, ", ")))
+				return cli.Usage(fmt.Errorf("no event is called %s (--old has more)", strings.Join(unknown, ", ")))
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			if asJSON {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -64,7 +65,7 @@ func (f *filter) addName(name string) error {
 		}
 	}
 	if !known {
-		return usage(fmt.Errorf("unknown event %q (scap events lists them all)", name))
+		return cli.Usage(fmt.Errorf("unknown event %q (scap events lists them all)", name))
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -118,7 +119,7 @@ func TestMachineRecord(t *testing.T) {
 		t.Skip("runs in the machine that TestRecordOnAnotherKernel boots")
 	}
 	code, _, stderr := runCommand(t, "record", "--driver", "kmod")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "the kernel module scap is not loaded")
 	module, err := os.Open(guest.ModuleFile)
 	require.NoError(t, err)

@@ -16,66 +16,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
 
-// What run returns, and so the exit status.
-const (
-	exitFine        = 0
-	exitFound       = 1 // something is wrong with what was read
-	exitUsage       = 2 // wrong use
-	exitEnvironment = 3 // the environment lacks something
-)
-
-// codeError is an error that says how the program is to exit. With a nil err
-// everything was already said.
-type codeError struct {
-	code int
-	err  error
-}
-
-func (e *codeError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit status %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *codeError) Unwrap() error { return e.err }
-
-// found reports that what was read is wrong.
-func found(err error) error { return &codeError{exitFound, err} }
-
-// lacking reports that the environment lacks something, unless err says itself
-// what is the matter.
-func lacking(err error) error {
-	var ce *codeError
-	if errors.As(err, &ce) {
-		return err
-	}
-	return &codeError{exitEnvironment, err}
-}
-
-// usage reports wrong use.
-func usage(err error) error { return &codeError{exitUsage, err} }
-
 // opened classifies the failure to open a capture.
 func opened(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return lacking(err)
+		return cli.Lacking(err)
 	}
-	return found(err)
+	return cli.Found(err)
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "scap",
-		Short:         "Record system events and read captures",
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:   "scap",
+		Short: "Record system events and read captures",
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	// One file per command; each has a constructor, named here.
 	root.AddCommand(
 		newRecordCmd(),
@@ -91,32 +49,7 @@ func newRoot() *cobra.Command {
 
 // run is the program without its process: tests call it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitFine
-	}
-	code := exitUsage // cobra's own errors: unknown commands, wrong arguments
-	var ce *codeError
-	var output *fs.PathError
-	if errors.As(err, &ce) {
-		code = ce.code
-	} else if errors.As(err, &output) {
-		code = exitEnvironment
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return exitFine // whoever reads our output has enough
-	}
-	if ce == nil || ce.err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err)
-	}
-	if code == exitUsage {
-		fmt.Fprintf(stderr, "See %s --help.\n", cmd.CommandPath())
-	}
-	return code
+	return cli.Run(ctx, newRoot(), args, stdout, stderr)
 }
 
 // errStop ends readAll early.
@@ -136,7 +69,7 @@ func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 			return nil
 		}
 		if err != nil {
-			return found(err)
+			return cli.Found(err)
 		}
 		if err := each(evs[:n]); errors.Is(err, errStop) {
 			return nil
@@ -152,7 +85,7 @@ func leftOut(r *savefile.Reader, path string) error {
 	if c.Corrupt == 0 && c.BadRecords == 0 {
 		return nil
 	}
-	return found(fmt.Errorf("%s: %d events and %d records of the state are corrupt and were left out", path, c.Corrupt, c.BadRecords))
+	return cli.Found(fmt.Errorf("%s: %d events and %d records of the state are corrupt and were left out", path, c.Corrupt, c.BadRecords))
 }
 
 // untilSignal is ctx until the user wants a command that writes a capture to end:

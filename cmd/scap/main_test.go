@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -179,7 +180,7 @@ func TestReadTimes(t *testing.T) {
 		require.Contains(t, mustRun(t, "read", "-r", path, "-t", style, "close"), "\n"+want+" ", style)
 	}
 	code, _, stderr := runCommand(t, "read", "-r", path, "-t", "x")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, `scap read: unknown time "x": one of absolute, relative, delta, epoch, full`)
 }
 
@@ -218,18 +219,18 @@ func TestATruncatedFileIsReadAndToldOf(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, data[:len(data)-10], 0o600))
 	for _, cmd := range [][]string{{"read", "-r", path}, {"info", path}, {"convert", path, path + ".out"}} {
 		code, stdout, stderr := runCommand(t, cmd...)
-		require.Equal(t, exitFound, code, cmd)
+		require.Equal(t, cli.ExitFound, code, cmd)
 		require.Regexp(t, `scap \w+: .*x.scap:\d+: read event block: 72 bytes expected, 62 there: capture is truncated`, stderr)
 		if cmd[0] == "read" {
 			require.Contains(t, stdout, "\n10 ")
 		}
 	}
 	code, stdout, _ := runCommand(t, "verify", path+".out")
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, "x.scap.out: event 10: unknown type 9999\n", "what was complete was written")
 	require.NotContains(t, stdout, "truncated")
 	code, stdout, _ = runCommand(t, "verify", path)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Regexp(t, `\n.*x.scap:\d+: read event block: .*: capture is truncated\n\z`, stdout)
 }
 
@@ -243,7 +244,7 @@ func TestWhatIsLeftOutIsToldOf(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	for _, args := range [][]string{{"read", "-r", path}, {"convert", path, path + ".out"}, {"convert", path, path, path + ".out"}} {
 		code, _, stderr := runCommand(t, args...)
-		require.Equal(t, exitFound, code)
+		require.Equal(t, cli.ExitFound, code)
 		require.Equal(t, "scap "+args[0]+": "+path+": 1 events and 0 records of the state are corrupt and were left out\n", stderr)
 	}
 	require.Equal(t, 20, strings.Count(mustRun(t, "read", "-r", path+".out", "--all"), "\n"), "all others are there")
@@ -323,10 +324,10 @@ func TestConvertCutsMergesAndCompresses(t *testing.T) {
 		{"convert", "--events", "x", path, "y"}, {"convert", "--events", "1-x", path, "y"}, {"convert", "--events", "3-2", path, "y"}, {"convert", path},
 	} {
 		code, _, _ := runCommand(t, args...)
-		require.Equal(t, exitUsage, code, args)
+		require.Equal(t, cli.ExitUsage, code, args)
 	}
 	code, _, stderr := runCommand(t, "convert", path, filepath.Join(dir, "no", "x"))
-	require.Equal(t, exitEnvironment, code, stderr)
+	require.Equal(t, cli.ExitEnvironment, code, stderr)
 }
 
 func TestMergedCapturesBeginWithTheEarliest(t *testing.T) {
@@ -348,7 +349,7 @@ func TestMergedCapturesBeginWithTheEarliest(t *testing.T) {
 	require.Equal(t, 6, strings.Count(mustRun(t, "read", "-r", out), "\n"))
 
 	code, _, stderr := runCommand(t, "convert", late, cut, out)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Regexp(t, `scap convert: source 1: .*\.cut:\d+: read event block: .*: capture is truncated\n\z`, stderr)
 	require.Contains(t, mustRun(t, "info", out), "machine     early,")
 	require.Equal(t, 5, strings.Count(mustRun(t, "read", "-r", out), "\n"), "what is in the others is not lost")
@@ -393,7 +394,7 @@ func TestConvertDoesNotWriteOverWhatItReads(t *testing.T) {
 		in := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(in, data, 0o600))
 		code, _, stderr := runCommand(t, append([]string{"convert", in}, args...)...)
-		require.Equal(t, exitUsage, code, args)
+		require.Equal(t, cli.ExitUsage, code, args)
 		require.Contains(t, stderr, "scap convert: "+in+" is read and written\n")
 		after, err := os.ReadFile(in)
 		require.NoError(t, err)
@@ -417,15 +418,15 @@ func TestVerifyFindsWrongSizes(t *testing.T) {
 	}
 	path := mustCapture(t, savefile.FileOptions{}, append(evs, mustEvent(t, 9999, start, 1, func(*event.Builder) {}, 0))...)
 	code, stdout, _ := runCommand(t, "verify", path)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, "event 1: close has 3 params, its type 2\n")
 	require.Contains(t, stdout, "event 1: close: res has 4 bytes, a errno has 8\n")
 	require.Contains(t, stdout, "11 more findings\n")
 	code, _, stderr := runCommand(t, "verify", path+".none")
-	require.Equal(t, exitEnvironment, code, stderr)
+	require.Equal(t, cli.ExitEnvironment, code, stderr)
 	require.NoError(t, os.WriteFile(path, []byte("no capture at all"), 0o600))
 	code, stdout, _ = runCommand(t, "verify", path)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, "not a capture")
 }
 
@@ -437,7 +438,7 @@ func TestEventsAreListed(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "events", "--json", "openat")), &docs))
 	require.Contains(t, docs[1].Params[3].Names, "O_CLOEXEC")
 	code, _, _ := runCommand(t, "events", "nosuch")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, cli.ExitUsage, code)
 }
 
 func TestWrongUse(t *testing.T) {
@@ -447,11 +448,11 @@ func TestWrongUse(t *testing.T) {
 		{"synth", "-z", "--level", "10", "x"}, {"synth", "--level", "1", "x"}, {"synth", "-W", "3", "x"}, {"synth", "-e", "5", "-W", "-1", "x"},
 	} {
 		code, _, stderr := runCommand(t, args...)
-		require.Equal(t, exitUsage, code, args)
+		require.Equal(t, cli.ExitUsage, code, args)
 		require.Contains(t, stderr, "--help", args)
 	}
 	code, _, stderr := runCommand(t, "read", "-r", filepath.Join(t.TempDir(), "none"))
-	require.Equal(t, exitEnvironment, code, stderr)
+	require.Equal(t, cli.ExitEnvironment, code, stderr)
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
@@ -493,7 +494,7 @@ func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
 
 func TestRecordWithoutTheKernelModuleSaysSo(t *testing.T) {
 	code, stdout, stderr := runCommand(t, "record", "--driver", "kmod", "--module", "nosuchmodule")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Empty(t, stdout)
 	if runtime.GOOS == "linux" {
 		require.Contains(t, stderr, "the kernel module nosuchmodule is not loaded")
@@ -624,13 +625,13 @@ func TestAnInterruptedConversionIsNotAWholeOne(t *testing.T) {
 	cancel()
 	for _, compress := range []string{"-z=false", "-z"} {
 		var stderr bytes.Buffer
-		require.Equal(t, exitFound, run(ctx, []string{"convert", compress, path, path + ".out"}, io.Discard, &stderr))
+		require.Equal(t, cli.ExitFound, run(ctx, []string{"convert", compress, path, path + ".out"}, io.Discard, &stderr))
 		require.Contains(t, stderr.String(), "scap convert: interrupted: the output is a part only\n")
 		require.Equal(t, path+".out: fine: 0 events\n", mustRun(t, "verify", path+".out"), "what there is, is complete")
 	}
 	// What is told about a capture is told about all of it, or not at all.
 	var stdout bytes.Buffer
-	require.Equal(t, exitFound, run(ctx, []string{"verify", path}, &stdout, io.Discard))
+	require.Equal(t, cli.ExitFound, run(ctx, []string{"verify", path}, &stdout, io.Discard))
 	require.Contains(t, stdout.String(), "event 10: unknown type 9999\n")
 }
 

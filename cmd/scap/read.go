@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -35,7 +36,7 @@ func (t *textFlags) add(cmd *cobra.Command) {
 func (t *textFlags) printer(out io.Writer, names *threads) (*printer, error) {
 	style := slices.IndexFunc(timeStyles, func(s string) bool { return s == t.time || s[:1] == t.time })
 	if style < 0 {
-		return nil, usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
+		return nil, cli.Usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
 	}
 	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: timeStyles[style], names: names}, nil
 }

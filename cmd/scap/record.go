@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -70,21 +71,21 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 	defer stop()
 	src, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
 	if err != nil {
-		return lacking(err)
+		return cli.Lacking(err)
 	}
 	defer src.Close()
 	state, err := proc.Scan(proc.Options{Root: o.root})
 	if err != nil {
-		return lacking(err)
+		return cli.Lacking(err)
 	}
-	rec := &recorder{f: f, names: newThreads(state), err: cmd.ErrOrStderr(), progress: isTerminal(cmd.ErrOrStderr())}
+	rec := &recorder{f: f, names: newThreads(state), err: cmd.ErrOrStderr(), progress: cli.Terminal(cmd.ErrOrStderr())}
 	if o.path != "" {
 		opts := o.write.options()
 		opts.State = state
 		opts.FlushInterval = time.Second
 		opts.NewState = func() (*proc.State, error) { return proc.Scan(proc.Options{Root: o.root}) }
 		if rec.file, err = savefile.Create(o.path, opts); err != nil {
-			return lacking(err)
+			return cli.Lacking(err)
 		}
 	} else if rec.text, err = o.text.printer(cmd.OutOrStdout(), rec.names); err != nil {
 		return err
@@ -105,18 +106,9 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 	}
 	rec.summary(src)
 	if err != nil {
-		return lacking(err)
+		return cli.Lacking(err)
 	}
 	return nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // recorder takes events from a live source to a file or to text.

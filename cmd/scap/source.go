@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
@@ -45,13 +46,13 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 // check tells whether the flags can be meant.
 func (s *sourceFlags) check() error {
 	if !slices.Contains(drivers, s.driver) {
-		return usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))
+		return cli.Usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))
 	}
 	if s.snaplen < 0 || s.snaplen > driver.SnaplenMax {
-		return usage(fmt.Errorf("--snaplen %d: 0 to %d", s.snaplen, driver.SnaplenMax))
+		return cli.Usage(fmt.Errorf("--snaplen %d: 0 to %d", s.snaplen, driver.SnaplenMax))
 	}
 	if s.ringSize < 0 || s.ringSize&(s.ringSize-1) != 0 {
-		return usage(fmt.Errorf("--ring-size %d: a power of two", s.ringSize))
+		return cli.Usage(fmt.Errorf("--ring-size %d: a power of two", s.ringSize))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -27,14 +28,14 @@ measurements, and to try what reads captures.`,
 			opts.State = &proc.State{Machine: proc.Machine{NumCPUs: 4, Memory: 1 << 34, Hostname: "synthetic"}}
 			w, err := savefile.Create(args[0], opts)
 			if err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			err = savefile.Synthesize(w, events)
 			if cerr := w.Close(); err == nil {
 				err = cerr
 			}
 			if err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			return nil
 		},

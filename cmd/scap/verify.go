@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -29,8 +30,8 @@ every param against its type. Exit status 1 when anything is wrong.`,
 			for _, path := range args {
 				v := verifier{out: cmd.OutOrStdout(), path: path}
 				if err := v.run(); err != nil {
-					var ce *codeError
-					if errors.As(err, &ce) && ce.code != exitFound {
+					var ce *cli.Error
+					if errors.As(err, &ce) && ce.Code != cli.ExitFound {
 						return err
 					}
 					v.tell(err.Error()) // which names the file
@@ -44,7 +45,7 @@ every param against its type. Exit status 1 when anything is wrong.`,
 				wrong = wrong || v.findings > 0
 			}
 			if wrong {
-				return found(nil)
+				return cli.Found(nil)
 			}
 			return nil
 		},

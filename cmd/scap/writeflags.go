@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -44,22 +45,22 @@ func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 	if path == "" {
 		for _, name := range writeFlagNames {
 			if cmd.Flags().Changed(name) {
-				return usage(fmt.Errorf("--%s needs -w FILE", name))
+				return cli.Usage(fmt.Errorf("--%s needs -w FILE", name))
 			}
 		}
 	}
 	rotates := w.megabytes > 0 || w.seconds > 0 || w.events > 0
 	switch {
 	case w.level < 0 || w.level > 9:
-		return usage(fmt.Errorf("--level %d: 1 (fast) to 9 (small)", w.level))
+		return cli.Usage(fmt.Errorf("--level %d: 1 (fast) to 9 (small)", w.level))
 	case w.level > 0 && !w.compress:
-		return usage(errors.New("--level needs -z"))
+		return cli.Usage(errors.New("--level needs -z"))
 	case w.files < 0:
-		return usage(fmt.Errorf("-W %d: a number of files", w.files))
+		return cli.Usage(fmt.Errorf("-W %d: a number of files", w.files))
 	case w.files > 0 && !rotates:
-		return usage(errors.New("-W needs -C, -G or -e, which say when a file is full"))
+		return cli.Usage(errors.New("-W needs -C, -G or -e, which say when a file is full"))
 	case rotates && path == "-":
-		return usage(errors.New("standard output cannot be several files"))
+		return cli.Usage(errors.New("standard output cannot be several files"))
 	}
 	return nil
 }

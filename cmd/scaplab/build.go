@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -66,14 +67,14 @@ func newBuildKmodCmd() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.driver = "kmod"
-			o, done, err := f.machineOptions(cmd)
+			o, done, err := f.options(cmd)
 			if err != nil {
 				return err
 			}
 			defer done()
 			names := splitList(f.kernel)
 			if headers != "" && len(names) != 1 {
-				return usage(errors.New("--headers is for one kernel: name it with --kernel"))
+				return cli.Usage(errors.New("--headers is for one kernel: name it with --kernel"))
 			}
 			if len(names) == 0 {
 				if names, err = f.withHeaders(cmd, o.Log); err != nil {
@@ -84,6 +85,11 @@ func newBuildKmodCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			removeGuest, err := f.findGuest(cmd.Context(), &o)
+			if err != nil {
+				return err
+			}
+			defer removeGuest()
 			builder, err := f.builder(headers, o.Log)
 			if err != nil {
 				return err
@@ -101,7 +107,7 @@ func newBuildKmodCmd() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\n", k.Name, k.Release, line)
 			}
 			if bad > 0 {
-				return found(nil)
+				return cli.Found(nil)
 			}
 			return nil
 		},
@@ -130,7 +136,7 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\t-\tno headers in the archive, so no module\n", series)
 	}
 	if len(with) == 0 {
-		return nil, lacking(errors.New("the archive has no headers of any kernel"))
+		return nil, cli.Lacking(errors.New("the archive has no headers of any kernel"))
 	}
 	return with, nil
 }
@@ -247,7 +253,7 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 	}
 	if f.modules != "" {
 		if _, err := os.ReadDir(f.modules); err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
 	}
 	builder, err := f.builder("", o.Log)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -39,10 +40,10 @@ func newDoctorCmd() *cobra.Command {
 				}
 			}
 			if err := t.Flush(); err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			if missing > 0 {
-				return lacking(fmt.Errorf("%d things that matrix needs are missing", missing))
+				return cli.Lacking(fmt.Errorf("%d things that matrix needs are missing", missing))
 			}
 			return nil
 		},

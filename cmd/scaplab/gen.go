@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/gen"
+	"github.com/scaplab/scaplab/internal/cli"
 )
 
 func newGenCmd() *cobra.Command {
@@ -33,13 +34,13 @@ func newGenCmd() *cobra.Command {
 			}
 			files, err := gen.Files(t)
 			if err != nil {
-				return found(err)
+				return cli.Found(err)
 			}
 			if check {
 				diff, err := gen.Check(root, files)
 				fmt.Fprint(cmd.OutOrStdout(), diff)
 				if errors.Is(err, gen.ErrStale) {
-					return found(err)
+					return cli.Found(err)
 				}
 				return err
 			}
@@ -48,7 +49,7 @@ func newGenCmd() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), path)
 			}
 			if err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d files, %d changed\n", len(files), len(changed))
 			return nil

@@ -10,34 +10,36 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
-// guestProgram is what machines of f.arch run as init: this program, unless it is
-// of another architecture or was linked dynamically, as go run does where there
-// is a C compiler. Then it is built anew, which takes its source and Go. The
-// function returned removes what was built.
-func (f *runFlags) guestProgram(ctx context.Context) (file string, done func(), err error) {
-	done = func() {}
-	if f.guest != "" {
-		return f.guest, done, nil
+// findGuest sets what machines run as init: this program, unless it is of another
+// architecture or was linked dynamically, as go run does where there is a C
+// compiler. Then it is built anew, which takes its source and Go. The function
+// returned removes what was built.
+func (f *runFlags) findGuest(ctx context.Context, o *vmtest.Options) (remove func(), err error) {
+	remove = func() {}
+	if o.Guest = f.guest; o.Guest != "" {
+		return remove, nil
 	}
 	if f.arch == runtime.GOARCH {
-		if file, err = os.Executable(); err != nil {
-			return "", done, lacking(err)
+		if o.Guest, err = os.Executable(); err != nil {
+			return remove, cli.Lacking(err)
 		}
-		program, err := os.ReadFile(file)
+		program, err := os.ReadFile(o.Guest)
 		if err != nil {
-			return "", done, lacking(err)
+			return remove, cli.Lacking(err)
 		}
 		if vmtest.CheckGuest(program, f.arch) == nil {
-			return file, done, nil
+			return remove, nil
 		}
 	}
 	if _, err := vmtest.FindQEMU(f.arch); err != nil {
-		return "", done, lacking(err)
+		return remove, cli.Lacking(err)
 	}
-	return buildGuest(ctx, f.arch)
+	o.Guest, remove, err = buildGuest(ctx, f.arch)
+	return remove, err
 }
 
 // buildGuest builds the project around the working directory.
@@ -48,7 +50,7 @@ func buildGuest(ctx context.Context, arch string) (file string, done func(), err
 	}
 	dir, err := os.MkdirTemp("", "scaplab-guest-")
 	if err != nil {
-		return "", func() {}, lacking(err)
+		return "", func() {}, cli.Lacking(err)
 	}
 	done = func() { os.RemoveAll(dir) }
 	file = filepath.Join(dir, "scaplab")
@@ -57,7 +59,7 @@ func buildGuest(ctx context.Context, arch string) (file string, done func(), err
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		done()
-		return "", func() {}, lacking(fmt.Errorf("build the guest for %s: %w\n%s", arch, err, out))
+		return "", func() {}, cli.Lacking(fmt.Errorf("build the guest for %s: %w\n%s", arch, err, out))
 	}
 	return file, done, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -59,7 +60,7 @@ func newKernelsListCmd() *cobra.Command {
 				fmt.Fprintf(t, "%s%s\t%s\t%s\t%s\t%s\n", k.Series, def, k.Suites, release, source, fetched)
 			}
 			if err := t.Flush(); err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), "* used when --kernel is not given")
 			return nil
@@ -92,10 +93,10 @@ func newKernelsFetchCmd() *cobra.Command {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.Name, k.Release, k.Source, k.Image)
 			}
 			if err := t.Flush(); err != nil {
-				return lacking(err)
+				return cli.Lacking(err)
 			}
 			if len(gone) > 0 {
-				return lacking(errors.New("not every kernel can be had"))
+				return cli.Lacking(errors.New("not every kernel can be had"))
 			}
 			return nil
 		},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/cli"
 )
 
 // scaplab runs the program and returns what it wrote and its exit status.
@@ -24,7 +26,7 @@ func scaplab(tb testing.TB, args ...string) (stdout, stderr string, code int) {
 func TestWrongUseExits2(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"gen", "--nonsense"}, {"gen", "file"}, {"table"}, {"table", "nonsense"}, {"table", "show"}, {"table", "show", "no_such_call"}} {
 		stdout, stderr, code := scaplab(t, args...)
-		require.Equal(t, exitUsage, code, args)
+		require.Equal(t, cli.ExitUsage, code, args)
 		require.Empty(t, stdout)
 		require.Contains(t, stderr, "--help", args)
 	}
@@ -34,7 +36,7 @@ func TestOutsideTheProjectExits3(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, args := range [][]string{{"gen"}, {"gen", "--check"}, {"table", "lint"}, {"table", "show", "openat"}} {
 		_, stderr, code := scaplab(t, args...)
-		require.Equal(t, exitEnvironment, code, args)
+		require.Equal(t, cli.ExitEnvironment, code, args)
 		require.Contains(t, stderr, "tables/syscalls.yaml")
 	}
 }
@@ -42,7 +44,7 @@ func TestOutsideTheProjectExits3(t *testing.T) {
 func TestHelpEndsWithAnExample(t *testing.T) {
 	for _, args := range [][]string{{"gen"}, {"table", "lint"}, {"table", "show"}} {
 		stdout, _, code := scaplab(t, append(args, "--help")...)
-		require.Equal(t, exitFine, code)
+		require.Equal(t, cli.ExitFine, code)
 		require.Contains(t, stdout, "Examples:\n  scaplab "+strings.Join(args, " "))
 	}
 }
@@ -59,24 +61,24 @@ func TestGenWritesAndChecks(t *testing.T) {
 	dir := project(t)
 	t.Chdir(filepath.Join(dir, "tables")) // any directory of the project will do
 	_, stderr, code := scaplab(t, "gen", "--check")
-	require.Equal(t, exitFound, code, stderr)
+	require.Equal(t, cli.ExitFound, code, stderr)
 
 	stdout, stderr, code := scaplab(t, "gen")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	require.Contains(t, stdout, "driver/fillers/file_gen.h\n")
 	require.FileExists(t, filepath.Join(dir, "driver/fillers/file_gen.h"))
 
 	stdout, stderr, code = scaplab(t, "gen")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	require.Empty(t, stdout, "nothing changes the second time")
 
 	stdout, stderr, code = scaplab(t, "gen", "--check")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	require.Empty(t, stdout)
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "driver/fillers/file_gen.h"), []byte("old\n"), 0o644))
 	stdout, stderr, code = scaplab(t, "gen", "--check")
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, "--- driver/fillers/file_gen.h")
 	require.Contains(t, stdout, "repair: go run ./cmd/scaplab gen")
 	require.Contains(t, stderr, "stale")
@@ -86,7 +88,7 @@ func TestLintPrintsEveryErrorWithItsPlace(t *testing.T) {
 	dir := project(t)
 	t.Chdir(dir)
 	_, stderr, code := scaplab(t, "table", "lint")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	require.Contains(t, stderr, "4 syscalls")
 	require.Contains(t, stderr, "; next free code: 0x8003\n")
 
@@ -97,7 +99,7 @@ func TestLintPrintsEveryErrorWithItsPlace(t *testing.T) {
 	text = bytes.ReplaceAll(text, []byte("class: net"), []byte("class: nett"))
 	require.NoError(t, os.WriteFile(path, text, 0o644))
 	stdout, stderr, code := scaplab(t, "table", "lint")
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	require.Len(t, lines, 2, stdout)
 	require.Regexp(t, `^tables/syscalls\.yaml:\d+:\d+: openat: dev: unknown helper file_dv \(did you mean file_dev\?\)$`, lines[0])
@@ -109,7 +111,7 @@ func TestShow(t *testing.T) {
 	t.Chdir(project(t))
 	for _, name := range []string{"openat", "openat_exit", "307"} {
 		stdout, stderr, code := scaplab(t, "table", "show", name)
-		require.Equal(t, exitFine, code, stderr)
+		require.Equal(t, cli.ExitFine, code, stderr)
 		for _, want := range []string{
 			"openat(int dirfd, const char *path, int flags, umode_t mode)", "amd64 257", "exit event 307 openat (openat_exit), from sys_exit",
 			"open_flags(flags) | file_bits(ret)", "\tpush_u64(f, file_ino(f->ret));\n", "creates a file", "since    2.6.16",
@@ -118,11 +120,11 @@ func TestShow(t *testing.T) {
 		}
 	}
 	_, stderr, code := scaplab(t, "table", "show", "opnat")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, "did you mean openat?")
 
 	stdout, stderr, code := scaplab(t, "table", "show", "switch", "--json")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	var shown []shownEntry
 	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
 	require.Len(t, shown, 1)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
@@ -117,7 +118,7 @@ func newMatrixCmd() *cobra.Command {
 			if f.arch != runtime.GOARCH && f.modules == "" && !cmd.Flags().Changed("driver") {
 				f.driver = "ebpf" // no modules are built for it
 			}
-			o, done, err := f.machineOptions(cmd)
+			o, done, err := f.options(cmd)
 			if err != nil {
 				return err
 			}
@@ -125,6 +126,11 @@ func newMatrixCmd() *cobra.Command {
 			if o.Kernels, o.Gone, err = f.kernels(cmd, o.Log); err != nil {
 				return err
 			}
+			removeGuest, err := f.findGuest(cmd.Context(), &o)
+			if err != nil {
+				return err
+			}
+			defer removeGuest()
 			if err := f.findModules(cmd.Context(), &o); err != nil {
 				return err
 			}
@@ -146,30 +152,30 @@ func newMatrixCmd() *cobra.Command {
 func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), err error) {
 	done = func() {}
 	if len(guest.Syscalls) == 0 {
-		return o, done, lacking(errors.New("this build has no cases (run scaplab gen, then build again)"))
+		return o, done, cli.Lacking(errors.New("this build has no cases (run scaplab gen, then build again)"))
 	}
 	if o.Shard, err = vmtest.ParseShard(f.shard); err != nil {
-		return o, done, usage(err)
+		return o, done, cli.Usage(err)
 	}
 	if o.Drivers, err = parseDrivers(f.driver); err != nil {
-		return o, done, usage(err)
+		return o, done, cli.Usage(err)
 	}
 	if o.Cases, err = parseCases(f.syscall); err != nil {
-		return o, done, usage(err)
+		return o, done, cli.Usage(err)
 	}
 	if f.jobs < 0 || f.memory < 0 {
-		return o, done, usage(errors.New("--jobs and --memory must be positive"))
+		return o, done, cli.Usage(errors.New("--jobs and --memory must be positive"))
 	}
 	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
-		return o, done, usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
 	}
 	f.arch = cmp.Or(f.arch, runtime.GOARCH)
 	if !slices.Contains(vmtest.Arches(), f.arch) {
-		return o, done, usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(vmtest.Arches(), " or ")))
+		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(vmtest.Arches(), " or ")))
 	}
 	for _, file := range []string{f.json, f.junit} {
 		if err := empty(file); err != nil {
-			return o, done, usage(err)
+			return o, done, cli.Usage(err)
 		}
 	}
 	talk := newTalk(cmd.ErrOrStderr())
@@ -183,26 +189,12 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	default:
 		file, err := os.Create(f.console)
 		if err != nil {
-			return o, done, usage(err)
+			return o, done, cli.Usage(err)
 		}
 		o.Console = file
 		return o, func() { talk.end(); file.Close() }, nil
 	}
 	return o, talk.end, nil
-}
-
-// machineOptions are options with what machines run as init.
-func (f *runFlags) machineOptions(cmd *cobra.Command) (o vmtest.Options, done func(), err error) {
-	o, end, err := f.options(cmd)
-	if err != nil {
-		return o, end, err
-	}
-	var remove func()
-	if o.Guest, remove, err = f.guestProgram(cmd.Context()); err != nil {
-		end()
-		return o, func() {}, err
-	}
-	return o, func() { end(); remove() }, nil
 }
 
 func parseDrivers(s string) ([]string, error) {
@@ -298,7 +290,7 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	}
 	wants, err := catalog.ParseWants(names...)
 	if err != nil {
-		return nil, nil, usage(err)
+		return nil, nil, cli.Usage(err)
 	}
 	store := &vmtest.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	kernels, gone, err := store.Resolve(cmd.Context(), wants)
@@ -312,7 +304,7 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 		}
 	}
 	if len(kernels) == 0 {
-		return nil, nil, lacking(errors.New("none of the kernels can be had"))
+		return nil, nil, cli.Lacking(errors.New("none of the kernels can be had"))
 	}
 	return kernels, gone, nil
 }
@@ -336,9 +328,9 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 	}
 	if err != nil {
 		if len(rep.Failures()) > 0 {
-			return found(err)
+			return cli.Found(err)
 		}
-		return lacking(err)
+		return cli.Lacking(err)
 	}
 	return f.outcome(rep)
 }
@@ -349,11 +341,11 @@ func (f *runFlags) outcome(rep *vmtest.Report) error {
 	ran := func(r vmtest.Result) bool { return r.Status != vmtest.Skip }
 	switch {
 	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }):
-		return found(nil)
+		return cli.Found(nil)
 	case len(f.lacks) > 0:
-		return lacking(fmt.Errorf("not everything was run: no %s", strings.Join(f.lacks, ", no ")))
+		return cli.Lacking(fmt.Errorf("not everything was run: no %s", strings.Join(f.lacks, ", no ")))
 	case len(rep.Results) > 0 && !slices.ContainsFunc(rep.Results, ran):
-		return lacking(errors.New("nothing was proven: every case was skipped"))
+		return cli.Lacking(errors.New("nothing was proven: every case was skipped"))
 	}
 	return nil
 }
@@ -383,9 +375,9 @@ func writeTo(file string, write func(io.Writer) error) error {
 // with kernels and drivers is in reports, so the rest is about this machine.
 func environment(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return lacking(errors.New("interrupted"))
+		return cli.Lacking(errors.New("interrupted"))
 	}
-	return lacking(err)
+	return cli.Lacking(err)
 }
 
 // Progress is a line that is written anew on a terminal, and one now and then in a log.
@@ -405,10 +397,7 @@ type talk struct {
 
 func newTalk(w io.Writer) *talk {
 	t := &talk{w: w, last: time.Now(), mu: make(chan struct{}, 1)}
-	if f, ok := w.(*os.File); ok {
-		st, err := f.Stat()
-		t.terminal = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-	}
+	t.terminal = cli.Terminal(w) && os.Getenv("TERM") != "dumb"
 	return t
 }
 

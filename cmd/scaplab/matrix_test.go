@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -51,7 +52,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"host --junit /no/such/dir/x":                    "no such file",
 	} {
 		code, stdout, stderr := runHere(t, strings.Fields(args)...)
-		require.Equal(t, exitUsage, code, "%s: %s", args, stderr)
+		require.Equal(t, cli.ExitUsage, code, "%s: %s", args, stderr)
 		require.Contains(t, stderr, want, args)
 		require.Empty(t, stdout, args)
 	}
@@ -59,7 +60,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 
 func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
 	code, _, stderr := runHere(t, "matrix", "--kernel", "/no/such/kernel", "--syscall", "getppid")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "KERNEL /no/such/kernel SKIPPED: open /no/such/kernel")
 	require.Contains(t, stderr, "none of the kernels can be had")
 
@@ -67,15 +68,15 @@ func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("PATH", t.TempDir())
 	code, _, stderr = runHere(t, "matrix", "--kernel", elf, "--syscall", "getppid")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "without a PVH entry", "a program is no kernel")
 
 	code, _, stderr = runHere(t, "kernels", "fetch", "6.1")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "apt is not installed")
 
 	code, stdout, _ := runHere(t, "doctor")
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Regexp(t, `MISSING +qemu .* is not installed`, stdout)
 	require.Contains(t, stdout, "-> install qemu-system-x86")
 }
@@ -96,32 +97,32 @@ func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
 		want  int
 		text  string
 	}{
-		"all ran":                          {nil, report("pass", "skip"), exitFine, ""},
-		"a shard without a case":           {nil, report(), exitFine, ""},
-		"all was skipped":                  {nil, report("skip", "skip"), exitEnvironment, "every case was skipped"},
-		"a kernel could not be fetched":    {[]string{"kernel 6.1", "module of kernel 6.12"}, report("pass"), exitEnvironment, "no kernel 6.1, no module of kernel 6.12"},
-		"and what ran has found something": {[]string{"kernel 6.1"}, report("fail"), exitFound, ""},
+		"all ran":                          {nil, report("pass", "skip"), cli.ExitFine, ""},
+		"a shard without a case":           {nil, report(), cli.ExitFine, ""},
+		"all was skipped":                  {nil, report("skip", "skip"), cli.ExitEnvironment, "every case was skipped"},
+		"a kernel could not be fetched":    {[]string{"kernel 6.1", "module of kernel 6.12"}, report("pass"), cli.ExitEnvironment, "no kernel 6.1, no module of kernel 6.12"},
+		"and what ran has found something": {[]string{"kernel 6.1"}, report("fail"), cli.ExitFound, ""},
 	} {
 		f := runFlags{lacks: row.lacks}
 		err := f.outcome(row.rep)
-		if row.want == exitFine {
+		if row.want == cli.ExitFine {
 			require.NoError(t, err, name)
 			continue
 		}
-		var ce *codeError
+		var ce *cli.Error
 		require.ErrorAs(t, err, &ce, name)
-		require.Equal(t, row.want, ce.code, name)
+		require.Equal(t, row.want, ce.Code, name)
 		require.ErrorContains(t, err, row.text, name)
 	}
 }
 
 func TestKernelsListNeedsNoNetwork(t *testing.T) {
 	code, stdout, stderr := runHere(t, "kernels", "list")
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	require.Regexp(t, `(?m)^5\.10 \*  bullseye-security, bullseye +- `, stdout)
 
 	code, stdout, _ = runHere(t, "kernels", "list", "--json")
-	require.Equal(t, exitFine, code)
+	require.Equal(t, cli.ExitFine, code)
 	var list []vmtest.Listed
 	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	require.NotEmpty(t, list)
@@ -143,24 +144,24 @@ func TestReportsAreJoined(t *testing.T) {
 	bad := write("2.json", `{"kernels":["6.12"],"drivers":["ebpf"],"results":[`+cell("6.12", "fail")+`]}`)
 
 	code, stdout, stderr := runHere(t, "report", bad, "--json", "/no/such/dir/x")
-	require.Equal(t, exitFound, code, "what was found counts more than a report that cannot be written")
+	require.Equal(t, cli.ExitFound, code, "what was found counts more than a report that cannot be written")
 	require.Contains(t, stdout, "1 failed")
 	require.Contains(t, stderr, "no such file")
 
 	code, stdout, _ = runHere(t, "report", good)
-	require.Equal(t, exitFine, code)
+	require.Equal(t, cli.ExitFine, code)
 	require.Contains(t, stdout, "total: 1 passed, 0 failed, 0 skipped\n")
 
 	junit, joined := filepath.Join(dir, "all.xml"), filepath.Join(dir, "all.json")
 	code, stdout, _ = runHere(t, "report", bad, good, "--junit", junit, "--json", joined)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, "scaplab repro getppid/works@6.12/ebpf")
 	xml, err := os.ReadFile(junit)
 	require.NoError(t, err)
 	require.Equal(t, 2, strings.Count(string(xml), "<testsuite "))
 
 	code, stdout, stderr = runHere(t, "report", "--json", "-", joined)
-	require.Equal(t, exitFound, code)
+	require.Equal(t, cli.ExitFound, code)
 	text, err := os.ReadFile(joined)
 	require.NoError(t, err)
 	require.Equal(t, string(text), stdout, "joining one file changes nothing")
@@ -171,18 +172,18 @@ func TestReportsAreJoined(t *testing.T) {
 		return write("shard"+i+".json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`],"shard":"`+i+`/3"}`)
 	}
 	code, _, stderr = runHere(t, "report", shard("1"), shard("3"))
-	require.Equal(t, exitEnvironment, code)
+	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "not everything was run: no shard 2/3")
 	code, _, stderr = runHere(t, "report", shard("1"), shard("2"), shard("3"), "--json", joined)
-	require.Equal(t, exitFine, code, stderr)
+	require.Equal(t, cli.ExitFine, code, stderr)
 	code, _, _ = runHere(t, "report", joined)
-	require.Equal(t, exitFine, code, "all of them together are no shard")
+	require.Equal(t, cli.ExitFine, code, "all of them together are no shard")
 	code, _, stderr = runHere(t, "report", shard("1"), shard("1"))
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, "shard 1/3 was read already")
 
 	code, _, stderr = runHere(t, "report", write("x.json", "{"))
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, "read report 1")
 }
 

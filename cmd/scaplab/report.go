@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -28,14 +29,14 @@ func newReportCmd() *cobra.Command {
 				}
 				file, err := os.Open(a)
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
 				defer file.Close()
 				files = append(files, file)
 			}
 			rep, err := vmtest.ReadJSON(files...)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			for _, shard := range rep.Missing {
 				f.lacks = append(f.lacks, "shard "+shard.String())

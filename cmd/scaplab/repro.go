@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -30,20 +31,16 @@ func newReproCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, kernel, driver, err := vmtest.ParseCell(args[0])
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			f.driver, f.jobs = driver, 1
-			options := f.machineOptions
-			if kernel == vmtest.HostKernel {
-				options = f.options
-			}
-			o, done, err := options(cmd)
+			o, done, err := f.options(cmd)
 			if err != nil {
 				return err
 			}
 			defer done()
 			if id, err = caseToRun(id); err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			o.Cases = []string{id}
 			out := cmd.OutOrStdout()
@@ -57,6 +54,11 @@ func newReproCmd() *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(out, "kernel: %s\n", o.Kernels[0].Source)
+				removeGuest, err := f.findGuest(cmd.Context(), &o)
+				if err != nil {
+					return err
+				}
+				defer removeGuest()
 				if err := f.findModules(cmd.Context(), &o); err != nil {
 					return err
 				}

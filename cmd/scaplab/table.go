@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/gen"
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -27,9 +28,9 @@ func newTableCmd() *cobra.Command {
 		Short: "Check and show the description of system calls",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usage(errors.New("lint or show?"))
+				return cli.Usage(errors.New("lint or show?"))
 			}
-			return usage(fmt.Errorf("unknown command %q", args[0]))
+			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
 		},
 	}
 	cmd.AddCommand(newTableLintCmd(), newTableShowCmd())
@@ -51,13 +52,13 @@ func newTableLintCmd() *cobra.Command {
 			}
 			t, err := loadTable(dir)
 			if err != nil {
-				var ce *codeError
-				if errors.As(err, &ce) && ce.code != exitFound {
+				var ce *cli.Error
+				if errors.As(err, &ce) && ce.Code != cli.ExitFound {
 					return err
 				}
 				n := printErrors(cmd.OutOrStdout(), errors.Unwrap(err))
 				fmt.Fprintf(cmd.ErrOrStderr(), "errors: %d\n", n)
-				return found(nil)
+				return cli.Found(nil)
 			}
 			cases := 0
 			for _, s := range t.Syscalls {
@@ -86,7 +87,7 @@ func loadTable(dir string) (*tables.Table, error) {
 	}
 	t, err := tables.Load(dir)
 	if err != nil {
-		return nil, found(err)
+		return nil, cli.Found(err)
 	}
 	return t, nil
 }
@@ -224,7 +225,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		return nil, usage(fmt.Errorf("no syscall or event is called %s%s", name, hint(name, slices.Sorted(maps.Keys(known)))))
+		return nil, cli.Usage(fmt.Errorf("no syscall or event is called %s%s", name, hint(name, slices.Sorted(maps.Keys(known)))))
 	}
 	return out, nil
 }
@@ -235,7 +236,7 @@ func (s *shownEntry) add(t *tables.Table, e *tables.Event) error {
 	}
 	c, err := gen.Filler(t, e.Symbol)
 	if err != nil {
-		return found(err)
+		return cli.Found(err)
 	}
 	ev := shownEvent{Code: e.Code, Name: e.Name, Symbol: e.Symbol, Dir: e.Dir, Source: e.Source, From: e.From, Flags: e.Flags,
 		Differs: e.Differs, Params: []shownParam{}, C: c}
