@@ -197,6 +197,17 @@ func TestMissesOfAllAttachedProgramsCount(t *testing.T) {
 	}
 }
 
+// What cannot be attached is refused by name, and the rest captures.
+func TestATracepointThatCannotBeAttachedIsRefused(t *testing.T) {
+	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"getppid"}, Tracepoints: []string{"sched_switch"}}})
+	require.NoError(t, d.programs["x_switch_enter"].Close())
+	events := captureWith(t, d, func() { unix.Getppid() })
+	require.NotEmpty(t, events)
+	require.Len(t, d.Refused(), 1)
+	require.Equal(t, "x_switch_enter", d.Refused()[0].Program)
+	require.ErrorContains(t, d.Refused()[0], "attach to sched_switch: ")
+}
+
 // With the smallest ring most events are lost, each of them counted.
 func TestLossIsCounted(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{All: true, Enter: true}, RingSize: os.Getpagesize()})

@@ -257,7 +257,8 @@ func (d *Driver) dispatch(programs map[int]string, array, instead string) error 
 func (d *Driver) Selected() Selection { return d.selected }
 
 // Attach starts the programs: events come from now on. Dispatchers come last,
-// so that a process seen to start is also seen to exec and to end.
+// so that a process seen to start is also seen to exec and to end. A tracepoint that
+// cannot be attached to is refused like a program (see Refused); the error is about dispatchers.
 func (d *Driver) Attach() error {
 	var errs []error
 	for name, l := range d.links {
@@ -275,7 +276,12 @@ func (d *Driver) Attach() error {
 		}
 		l, err := attach(prog, d.wanted[name])
 		if err != nil {
-			errs = append(errs, fmt.Errorf("attach %s to %s: %w", name, d.wanted[name], err))
+			err = fmt.Errorf("attach to %s: %w", d.wanted[name], err)
+			if attachOrder(name) > 0 { // without a dispatcher there is nothing
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			} else {
+				d.refused[name] = &Refusal{name, err}
+			}
 			continue
 		}
 		d.links[name], d.fired[name] = l, true

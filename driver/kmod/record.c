@@ -120,7 +120,7 @@ static void event_begin(struct filler *f)
 		tail = 0;
 	space = tail > r->head ? tail - r->head - 1 : r->size + tail - r->head - 1;
 	f->buf = r->buf + r->head;
-	f->cap = min_t(u32, space, EVENT_MAX - 1);
+	f->cap = min_t(u32, space, EVENT_MAX);
 	f->off = EVENT_PAYLOAD(f->limit);
 	f->n = 0;
 	f->no_header = f->full = space < EVENT_PAYLOAD(f->limit);
@@ -249,7 +249,8 @@ static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_
 
 	if (ev->drop_failed && h->f.ret < 0)
 		return false;
-	if (ev->code == EVT_FCNTL_EXIT && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_SETFD)
+	/* F_SETFD is kept from API 10 on only. */
+	if (ev->code == EVT_FCNTL_EXIT && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && (cmd != F_SETFD || !persona_10))
 		return false;
 	if (ev->drop == DROP_NEVER)
 		return true;
