@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -91,8 +92,13 @@ func moduleImage(name string, this []byte) []byte {
 		{name: ".modinfo", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: []byte("license=GPL\x00name=" + name + "\x00"), align: 1},
 		{name: ".symtab", typ: elf.SHT_SYMTAB, data: make([]byte, symbol), link: 4, align: 8, size: symbol},
 		{name: ".strtab", typ: elf.SHT_STRTAB, data: []byte{0}, align: 1},
-		{name: ".shstrtab", typ: elf.SHT_STRTAB, align: 1},
 	}
+	if runtime.GOARCH == "arm64" { // whose loader makes room for far jumps in these
+		for _, plt := range []string{".plt", ".init.plt", ".text.ftrace_trampoline", ".init.text.ftrace_trampoline"} {
+			parts = append(parts, part{name: plt, typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: []byte{0}, align: 1})
+		}
+	}
+	parts = append(parts, part{name: ".shstrtab", typ: elf.SHT_STRTAB, align: 1})
 	names := []byte{0}
 	at := make([]uint32, len(parts))
 	for i, p := range parts[1:] {
