@@ -15,7 +15,7 @@ export GOFLAGS += -trimpath
 
 matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
-.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf kmod matrix setup setup-c help clean
+.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -39,7 +39,7 @@ check: format vet fresh unit ## what every commit must pass
 unit:
 	$(GO) test ./...
 
-test: setup setup-c check ## all tests, and the harness on one real kernel
+test: setup setup-c setup-test check ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
 
 matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat ARCH=arm64
@@ -65,6 +65,9 @@ setup:
 
 setup-c:
 	@scripts/setup clang
+
+setup-test: # gpg signs the archive that a test attacks
+	@scripts/setup gpg
 
 clean:
 	rm -rf bin out
