@@ -102,55 +102,6 @@ var errnos = func() map[string]bool {
 	return m
 }()
 
-// checkNatives looks at the native values of a conversion, on each architecture.
-func (l *loader) checkNatives(s *FlagSet) {
-	if len(s.Values) == 0 {
-		l.errs.add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
-		return
-	}
-	if s.Kind == "" || s.Kind == "manual" {
-		return
-	}
-	said := map[string]bool{} // once, not for each architecture
-	for _, arch := range Arches {
-		by := map[uint64]FlagValue{}
-		for _, v := range s.Values {
-			native, ok := v.NativeOn(arch)
-			if !ok || said[v.Name] {
-				continue
-			}
-			before := len(l.errs)
-			switch s.Kind {
-			case "bits", "mask":
-				if native == 0 {
-					l.errs.add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
-				}
-			case "identity":
-				if native != uint64(v.Value) {
-					l.errs.add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
-				}
-			case "enum":
-				if old, ok := by[native]; ok && old.Value != v.Value {
-					l.errs.add(v.Pos, s.Name, "%s has the native value of %s on %s (native: none leaves it out)", v.Name, old.Name, arch)
-				}
-				if s.Width != 0 && native>>s.Width != 0 {
-					l.errs.add(v.Pos, s.Name, "%s has a native value of more than %d bits on %s", v.Name, s.Width, arch)
-				}
-				by[native] = v
-			}
-			said[v.Name] = len(l.errs) > before
-		}
-	}
-}
-
-// NativeOn returns the native value on an architecture.
-func (v FlagValue) NativeOn(arch string) (uint64, bool) {
-	if n, ok := v.NativeBy[arch]; ok {
-		return n, true
-	}
-	return v.Native, v.HasNative
-}
-
 // check applies the rules that need the whole table.
 func (l *loader) check() {
 	for _, s := range l.table.Flags {
@@ -183,47 +134,6 @@ func (l *loader) check() {
 				continue
 			}
 			numbers[arch][nr] = s
-		}
-	}
-}
-
-// checkIDs compares syscall codes with the entries of their names, and gives
-// those their numbers for 32-bit tasks.
-func (l *loader) checkIDs() {
-	ids := make(map[string]*ID, len(l.table.IDs))
-	for _, id := range l.table.IDs {
-		if old := ids[id.Name]; old != nil {
-			l.errs.add(id.Pos, id.Name, "%s has id %d already (line %d)", id.Name, old.Code, old.Pos.Line)
-			continue
-		}
-		ids[id.Name] = id
-	}
-	for _, id := range l.table.IDs {
-		if id.IA32 != "" && id.IA32 != "none" && ids[id.IA32] == nil {
-			l.errs.add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, didYouMean(id.IA32, slices.Sorted(maps.Keys(ids))))
-		}
-	}
-	for _, s := range l.table.Syscalls {
-		id := ids[s.Name]
-		if id == nil {
-			continue
-		}
-		for _, arch := range Arches {
-			have, ok := s.NR[arch]
-			want, wok := id.NR[arch]
-			if ok && wok && have != want {
-				l.errs.add(id.Pos, s.Name, "number on %s is %d, but %d in %s", arch, want, have, lineOf(s.Pos, id.Pos))
-			} else if ok != wok {
-				l.errs.add(id.Pos, s.Name, "number on %s is here or in %s, but not in both", arch, lineOf(s.Pos, id.Pos))
-			}
-		}
-		if s.Drop != "" && id.Drop != "" && s.Drop != id.Drop {
-			l.errs.add(id.Pos, s.Name, "drop is %s, but %s in %s", id.Drop, s.Drop, lineOf(s.Pos, id.Pos))
-		}
-		if nr, ok := id.NR["386"]; ok && s.NR != nil {
-			if _, own := s.NR["386"]; !own {
-				s.NR["386"] = nr
-			}
 		}
 	}
 }

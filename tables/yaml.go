@@ -223,6 +223,12 @@ func (f *file) positions(n *yaml.Node) []expr.Pos {
 	return append(out, at)
 }
 
+// in returns the place of byte off of a scalar's text; the text is ASCII up to there.
+func (l *loader) in(f *file, n *yaml.Node, off int) expr.Pos {
+	pos := f.positions(n)
+	return pos[min(off, len(pos)-1)]
+}
+
 // maxExpr bounds an expression, in bytes: the parser counts the columns before
 // each node, so hostile input would cost minutes.
 const maxExpr = 1 << 14

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
@@ -161,69 +163,16 @@ func sigEnd(toks []sigToken, i int) *sigError {
 	return nil
 }
 
-// parseDecl reads `open_flags(flags, ret?)` and `bytes(part...)`: a helper's
-// name and its arguments, with ? and ... kept on them.
-func parseDecl(src string) (name string, args []string, err *sigError) {
-	toks, err := sigTokens(src)
-	if err != nil {
-		return "", nil, err
-	}
-	if !expr.IsIdent(toks[0].text) {
-		return "", nil, sigErrorf(toks[0].off, "unexpected %s (a name is expected)", toks[0])
-	}
-	name = toks[0].text
-	if toks[1].text != "(" {
-		return "", nil, sigErrorf(toks[1].off, "unexpected %s (arguments in brackets are expected)", toks[1])
-	}
-	if toks[2].text == ")" {
-		return name, nil, sigEnd(toks, 3)
-	}
-	optional := false
-	seen := map[string]bool{}
-	for i := 2; ; i++ {
-		arg := toks[i]
-		if !expr.IsIdent(arg.text) {
-			return "", nil, sigErrorf(arg.off, "unexpected %s (an argument's name is expected)", arg)
-		}
-		if seen[arg.text] {
-			return "", nil, sigErrorf(arg.off, "argument %s is repeated", arg.text)
-		}
-		seen[arg.text] = true
-		suffix := ""
-		if next := toks[i+1].text; next == "?" || next == "..." {
-			suffix = next
-			i++
-		}
-		if optional && suffix == "" {
-			return "", nil, sigErrorf(arg.off, "argument %s stands behind an optional one (write %s?)", arg.text, arg.text)
-		}
-		optional = optional || suffix != ""
-		args = append(args, arg.text+suffix)
-		i++
-		switch end := toks[i]; {
-		case end.text == ")":
-			return name, args, sigEnd(toks, i+1)
-		case end.text != ",":
-			return "", nil, sigErrorf(end.off, "unexpected %s (, or ) is expected)", end)
-		case suffix == "...":
-			return "", nil, sigErrorf(arg.off, "argument %s repeats, so it must be the last", arg.text)
+// sigAt makes the offsets of a signature's params columns of the file,
+// relative to where the signature starts.
+func (l *loader) sigAt(f *file, n *yaml.Node, sig *Signature) *Signature {
+	out := *sig
+	out.At = make([]int, len(sig.At))
+	start := f.start(n)
+	for i, off := range sig.At {
+		if p := l.in(f, n, off); p.Line == start.Line {
+			out.At[i] = p.Col - start.Col
 		}
 	}
+	return &out
 }
-
-// Arity returns how many arguments a helper takes; most is -1 without limit.
-func (h *Helper) Arity() (least, most int) {
-	most = len(h.Args)
-	for _, a := range h.Args {
-		switch {
-		case strings.HasSuffix(a, "..."):
-			most = -1
-		case !strings.HasSuffix(a, "?"):
-			least++
-		}
-	}
-	return least, most
-}
-
-// String writes the declaration.
-func (h *Helper) String() string { return h.Name + "(" + strings.Join(h.Args, ", ") + ")" }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/kver"
+)
+
+var versionRE = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?$`)
+
+// version reads a kernel version that must be quoted: YAML tools take 5.10 for 5.1.
+func (l *loader) version(m *mapping, key string) string {
+	n := m.scalar(key)
+	if n == nil {
+		return ""
+	}
+	return l.versionOf(m, n, key)
+}
+
+func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
+	_, err := kver.Parse(n.Value)
+	switch {
+	case err != nil || !versionRE.MatchString(n.Value): // kver takes more forms; digits alone may be too many
+		m.errorf(n, `bad %s %s (a kernel version such as "5.10" is expected)`, what, n.Value)
+	case n.Style&quotedStyle == 0:
+		m.errorf(n, `%s %s without quotes (write "%s")`, what, n.Value, n.Value)
+	default:
+		return n.Value
+	}
+	return ""
+}
+
+// compareVersions orders kernel versions that version accepted.
+func compareVersions(a, b string) int { return kver.MustParse(a).Compare(kver.MustParse(b)) }
+
+func (l *loader) except(m *mapping) map[string]string {
+	n := m.byKey["except"]
+	if n == nil {
+		return nil
+	}
+	em := m.f.mapping(n, m.subject, "except", drivers, &l.errs)
+	if em == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, e := range em.fields {
+		if v := em.asScalar(e.val, "except"); v != nil {
+			out[e.key.Value] = v.Value
+		}
+	}
+	return out
+}
+
+// availability reads since and until.
+func (l *loader) availability(s *Syscall, m *mapping) {
+	s.Until = l.version(m, "until")
+	s.Since = map[string]string{}
+	for arch := range s.NR {
+		s.Since[arch] = ""
+	}
+	n := m.byKey["since"]
+	switch {
+	case n == nil:
+		return
+	case n.Kind == yaml.MappingNode:
+		am := m.f.mapping(n, s.Name, "since", append([]string{"all", "generic"}, Arches...), &l.errs)
+		for _, e := range am.fields {
+			v := l.version(am, e.key.Value)
+			for _, arch := range expandArch(e.key.Value) {
+				if _, ok := s.NR[arch]; !ok {
+					if arch == e.key.Value {
+						am.errorf(e.key, "since for %s, which has no number", arch)
+					}
+					continue
+				}
+				if e.key.Value != arch && am.has(arch) || e.key.Value == "all" && am.has("generic") && slices.Contains(expandArch("generic"), arch) {
+					continue
+				}
+				s.Since[arch] = v
+			}
+		}
+	default:
+		v := l.version(m, "since")
+		for arch := range s.Since {
+			s.Since[arch] = v
+		}
+	}
+	for _, arch := range slices.Sorted(maps.Keys(s.Since)) {
+		if v := s.Since[arch]; s.Until != "" && v != "" && compareVersions(v, s.Until) >= 0 {
+			m.errorf(m.byKey["until"], "until %s is not after since %s", s.Until, v)
+			break
+		}
+	}
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+var caseKeys = []string{
+	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event", "except",
+}
+
+func (l *loader) cases(s *Syscall, m *mapping) {
+	n := m.byKey["cases"]
+	if n == nil || n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		m.errorf(m.node, "cases are missing (an entry carries the cases that prove it)")
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		m.errorf(n, "cases are %s (a list is expected)", kindName(n))
+		return
+	}
+	names := map[string]expr.Pos{}
+	var worked, failed, unknown int
+	for _, item := range n.Content {
+		c, outcome := l.oneCase(s, m.f, item, len(n.Content) == 1)
+		if c == nil {
+			unknown++
+			continue
+		}
+		if old, ok := names[c.Name]; ok {
+			l.errs.add(c.Pos, s.Name, "case %s is described twice (first on line %d)", c.Name, old.Line)
+		}
+		names[c.Name] = c.Pos
+		s.Cases = append(s.Cases, c)
+		switch outcome {
+		case "worked":
+			worked++
+		case "failed":
+			failed++
+		default:
+			unknown++
+		}
+	}
+	if unknown > 0 && (worked == 0 || failed == 0) && len(l.errs) > 0 {
+		return // a broken case may be the one that would be missing
+	}
+	if s.Exit != nil && len(s.Exit.Params) == 0 && len(s.Cases) > 0 {
+		return // an event that says nothing is the same after a success and after a failure
+	}
+	l.outcome(s, m, worked, "never_succeeds", s.NeverSucceeds, "succeeds")
+	l.outcome(s, m, failed, "never_fails", s.NeverFails, "fails (its first wanted value is a negative errno)")
+	l.proven(s, m, "worked", "succeeds")
+	l.proven(s, m, "failed", "fails")
+}
+
+// proven checks that each exit param has a value that is looked at in some case
+// that ends so, if there is one.
+func (l *loader) proven(s *Syscall, m *mapping, outcome, what string) {
+	var cases []*Case
+	for _, c := range s.Cases {
+		if c.NoEvent == "" && outcomeOf(s, c) == outcome {
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		return
+	}
+	for _, p := range s.Exit.Params {
+		open := 0
+		for _, c := range cases {
+			if slices.ContainsFunc(c.Want, func(b Binding) bool { return b.Name == p.Name && isName(b.Expr, "any") }) {
+				open++
+			}
+		}
+		if open == len(cases) {
+			m.errorf(m.keys["cases"], "param %s is any in each case that %s (one must tell what it holds)", p.Name, what)
+		}
+	}
+}
+
+func (l *loader) outcome(s *Syscall, m *mapping, count int, key, why, what string) {
+	switch {
+	case count == 0 && why == "":
+		m.errorf(m.keys["cases"], "no case %s (add one, or say why in %s:)", what, key)
+	case count > 0 && why != "":
+		m.errorf(m.byKey[key], "%s, but a case does", key)
+	}
+}
+
+func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, string) {
+	m := f.mapping(n, s.Name, "case", caseKeys, &l.errs)
+	if m == nil {
+		return nil, ""
+	}
+	c := &Case{Pos: f.pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event")}
+	if c.Name == "" {
+		if !only {
+			m.errorf(n, "case has no name (only a single case may do without)")
+		}
+		c.Name = "works"
+	}
+	m.subject = s.Name + ": " + c.Name
+	c.Needs = m.names("needs", "need", func(s string) bool { return Needs[s] != "" }, slices.Sorted(maps.Keys(Needs)))
+	c.Unsafe = m.bool("unsafe")
+	if sn := m.byKey["snaplen"]; sn != nil {
+		if v, ok := m.uint(sn, "snaplen", maxSnaplen); ok && v == 0 {
+			m.errorf(sn, "snaplen 0 (1 to %d)", maxSnaplen)
+		} else {
+			c.Snaplen = int(v)
+		}
+	}
+	c.Since, c.Until = l.version(m, "since"), l.version(m, "until")
+	if c.Since != "" && c.Until != "" && compareVersions(c.Since, c.Until) >= 0 {
+		m.errorf(m.byKey["until"], "until %s is not after since %s", c.Until, c.Since)
+	}
+	c.Except = l.except(m)
+
+	v := &values{l: l, f: f, subject: m.subject, vars: map[string]bool{}}
+	for name := range expr.Vars {
+		v.vars[name] = name != "ret" && name != "child"
+	}
+	v.kinds = []string{"given"}
+	c.Given = v.bindings(m, "given")
+	if m.required("call", "call: "+s.Name+"(...) is what the case does") {
+		if cn := m.scalar("call"); cn != nil {
+			c.Call = f.parse(cn, m.subject+": call", &l.errs)
+			v.subject = m.subject + ": call"
+			l.call(s, c.Call, v)
+		}
+	}
+	v.vars["ret"], v.vars["child"] = true, true
+	v.kinds = []string{"given", "after"}
+	c.After = v.bindings(m, "after")
+	v.kinds = nil
+	v.want = true
+	c.Want = l.want(s, m, v, "want")
+	c.Child = l.want(s, m, v, "child")
+	outcome := "worked"
+	if c.NoEvent == "" {
+		if m.required("want", "want: {res: 0} tells what the event carries") {
+			outcome = l.covered(s, c, m)
+		}
+	} else if m.has("want") {
+		m.errorf(m.byKey["want"], "want beside no_event")
+	}
+	return c, outcome
+}
+
+// covered checks that each exit param is wanted, and tells how the case ends.
+func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
+	wm := m.byKey["want"]
+	if wm.Kind != yaml.MappingNode {
+		return ""
+	}
+	var missing []string
+	for _, p := range s.Exit.Params {
+		if !slices.ContainsFunc(wm.Content, func(n *yaml.Node) bool { return n.Value == p.Name }) {
+			missing = append(missing, p.Name)
+		}
+	}
+	if len(missing) > 0 {
+		m.errorf(wm, "want does not name %s (every exit param is wanted; any leaves it open)", strings.Join(missing, ", "))
+	}
+	return outcomeOf(s, c)
+}
+
+// outcomeOf tells how a case ends by what it wants of the first param; "" when
+// it does not say.
+func outcomeOf(s *Syscall, c *Case) string {
+	if len(s.broken) > 0 {
+		return "" // perhaps the first one
+	}
+	if len(s.Exit.Params) == 0 {
+		return "worked"
+	}
+	var first *expr.Node
+	for _, b := range c.Want {
+		if b.Name == s.Exit.Params[0].Name {
+			first = b.Expr
+		}
+	}
+	switch {
+	case first == nil:
+		return ""
+	case first.Kind == expr.Neg && first.Args[0].Kind == expr.Name && errnos[first.Args[0].Text]:
+		return "failed"
+	case first.Kind == expr.Compare && first.Text == "<" && isInt(first.Args[0], 0):
+		return "failed"
+	}
+	return "worked"
+}
+
+func (l *loader) call(s *Syscall, x *expr.Node, v *values) {
+	if x == nil {
+		return
+	}
+	if x.Kind != expr.Call || x.Text != s.Name {
+		l.errs.add(x.Pos, v.subject, "call is %s (%s(...) is expected)", short(x), s.Name)
+		return
+	}
+	if len(x.Args) != len(s.Params) {
+		l.errs.add(x.Pos, v.subject, "call has %d argument%s, the signature %d", len(x.Args), plural(len(x.Args)), len(s.Params))
+	}
+	for _, a := range x.Args {
+		v.check(a, true)
+	}
+}
+
+func short(x *expr.Node) string {
+	if x.Kind == expr.Call {
+		return x.Text + "()"
+	}
+	return "a " + x.Kind.String()
+}
+
+func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
+	n := m.byKey[key]
+	if n == nil {
+		return nil
+	}
+	wm := m.f.mapping(n, m.subject, key, nil, &l.errs)
+	if wm == nil {
+		return nil
+	}
+	byName := map[string]*Param{}
+	var names []string
+	for _, p := range s.Exit.Params {
+		byName[p.Name] = p
+		names = append(names, p.Name)
+	}
+	var out []Binding
+	for _, e := range wm.fields {
+		p := byName[e.key.Value]
+		if p == nil && slices.Contains(s.broken, e.key.Value) {
+			continue
+		}
+		if p == nil {
+			wm.errorf(e.key, "%s names no exit param %s%s", key, e.key.Value, didYouMean(e.key.Value, names))
+			continue
+		}
+		v.subject = m.subject + ": " + p.Name
+		v.names = l.sets[p.Names]
+		x := v.value(e.val, wireTypes[p.Type].shape == "text")
+		v.check(x, true)
+		v.names = nil
+		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && !signedTypes[p.Type] {
+			v.errorf(x.Pos, ">= 0 proves nothing of type %s (any says so; a bound is better)", p.Type)
+		}
+		if x != nil {
+			out = append(out, Binding{Pos: m.f.pos(e.key), Name: p.Name, Expr: x})
+		}
+	}
+	return out
+}

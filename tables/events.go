@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+type codeOwner struct {
+	pos  expr.Pos
+	name string
+}
+
+type rawGroup struct {
+	group *Group
+	f     *file
+	node  *yaml.Node
+	used  bool
+	open  bool // its params are being read
+}
+
+func (l *loader) group(f *file, n *yaml.Node) {
+	m := f.mapping(n, peek(n, "group"), "entry", []string{"group", "params", "doc"}, &l.errs)
+	if m == nil || !m.required("group", "group: task_common names it") || !m.required("params", "what the group stands for") {
+		return
+	}
+	g := &Group{Pos: f.pos(n), Name: m.text("group")}
+	if old := l.groups[g.Name]; old != nil {
+		m.errorf(m.byKey["group"], "group %s is described twice (first on line %d)", g.Name, old.group.Pos.Line)
+		return
+	}
+	raw := &rawGroup{group: g, f: f, node: m.byKey["params"], open: true}
+	l.groups[g.Name] = raw
+	defer func() { raw.open = false }()
+	g.Params = l.params(f, m.byKey["params"], &context{subject: g.Name, group: g.Name})
+	l.table.Groups = append(l.table.Groups, g)
+}
+
+var eventKeys = []string{
+	"event", "name", "code", "dir", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params",
+}
+
+func (l *loader) event(f *file, n *yaml.Node) {
+	m := f.mapping(n, peek(n, "name"), "entry", eventKeys, &l.errs)
+	if m == nil || !m.required("event", "event: 152 is its code") {
+		return
+	}
+	ev := &Event{Pos: f.pos(n), FDParam: -1, Name: m.text("name"), Differs: m.text("differs")}
+	code := m.byKey["event"]
+	if m.has("code") { // event: name, code: number
+		ev.Name, code = m.text("event"), m.byKey["code"]
+	}
+	m.subject = ev.Name
+	c, ok := m.uint(code, "event code", 1<<16-1)
+	if !ok {
+		return
+	}
+	if ev.Name == "" {
+		m.errorf(n, "name is missing (name: switch is what tools show)")
+		return
+	}
+	if !expr.IsIdent(ev.Name) {
+		m.errorf(n, "bad name %s (a C identifier is expected)", ev.Name)
+		return
+	}
+	ev.Code = uint16(c)
+	ev.Dir = dirOf(ev.Code)
+	if dir := m.oneOf("dir", []string{"enter", "exit"}); dir != "" && dir != ev.Dir {
+		m.errorf(code, "code %d is for dir %s (enter codes are even, exit codes odd)", ev.Code, ev.Dir)
+	}
+	ev.Flags = m.names("flags", "event flag", func(s string) bool { return slices.Contains(eventFlags, s) }, eventFlags)
+	unused := slices.Contains(ev.Flags, "unused")
+	if ev.Class = m.oneOf("class", eventClasses); !m.has("class") {
+		if !unused {
+			m.required("class", "class: file is its category")
+		}
+		ev.Class = "unknown"
+	}
+	if ev.From = m.text("from"); ev.From != "" {
+		for _, tp := range strings.Split(ev.From, "|") {
+			if tp = strings.TrimSpace(tp); !slices.Contains(tracepoints, tp) {
+				m.errorf(m.byKey["from"], "unknown tracepoint %s%s", tp, didYouMean(tp, tracepoints))
+			}
+		}
+		ev.From = strings.Join(strings.FieldsFunc(ev.From, func(r rune) bool { return r == '|' || r == ' ' }), "|")
+	}
+	ev.Source = m.oneOf("source", eventSources)
+	if !m.has("source") {
+		switch {
+		case unused:
+			ev.Source = "unknown"
+		case ev.From != "" && !strings.HasPrefix(ev.From, "sys_"):
+			ev.Source = "tracepoint"
+		default:
+			ev.Source = "syscall"
+		}
+	}
+	ev.Filler = m.oneOf("filler", []string{"manual"})
+	ev.Symbol = m.text("symbol")
+	if ev.Symbol == "" {
+		ev.Symbol = strings.ToLower(ev.Name) + "_" + ev.Dir
+		if unused || slices.Contains(ev.Flags, "old_version") {
+			ev.Symbol += "_" + strconv.Itoa(int(ev.Code))
+		}
+	} else if !expr.IsIdent(ev.Symbol) || ev.Symbol != strings.ToLower(ev.Symbol) {
+		m.errorf(m.byKey["symbol"], "bad symbol %s (a C identifier in lower case is expected)", ev.Symbol)
+	}
+	if p := m.byKey["params"]; p != nil {
+		ev.Params = l.params(f, p, &context{subject: ev.Name, noSource: ev.From == "" || ev.Filler == "manual"})
+	} else if !unused {
+		m.required("params", "params: [] has none")
+	}
+	l.finish(ev, m, "fd")
+	l.own(ev, f.pos(code), ev.Name)
+	l.table.Events = append(l.table.Events, ev)
+}
+
+func dirOf(code uint16) string {
+	if code%2 == 0 {
+		return "enter"
+	}
+	return "exit"
+}
+
+// own enters an event's code and symbol. A row of events.yaml that is only a
+// layout gives way to the entry of the syscall that makes the event: the
+// contributor of the entry need not touch the row.
+func (l *loader) own(ev *Event, pos expr.Pos, name string) {
+	if row := l.layoutRow(ev); row != nil {
+		l.agree(ev, row, pos, name)
+		l.table.Events = slices.DeleteFunc(l.table.Events, func(e *Event) bool { return e == row })
+		delete(l.codes, row.Code)
+		delete(l.symbols, row.Symbol)
+	}
+	if old, ok := l.codes[ev.Code]; ok {
+		l.errs.add(pos, name, "code %s belongs to %s (%s)", codeText(ev.Code), old.name, lineOf(old.pos, pos))
+		return
+	}
+	l.codes[ev.Code] = codeOwner{pos, name}
+	if old, ok := l.symbols[ev.Symbol]; ok {
+		l.errs.add(pos, name, "symbol %s belongs to %s (%s; symbol: gives another)", ev.Symbol, old.name, lineOf(old.pos, pos))
+		return
+	}
+	l.symbols[ev.Symbol] = codeOwner{pos, name}
+}
+
+// agree compares an entry's event with the row it replaces: what consumers see
+// of the event is the reference's.
+func (l *loader) agree(ev, row *Event, pos expr.Pos, name string) {
+	differ := func(pos expr.Pos, subject, what, got, want string) {
+		if got != want {
+			l.errs.add(pos, subject, "%s is %s (%s says %s)", what, cmp.Or(got, "none"), lineOf(row.Pos, pos), cmp.Or(want, "none"))
+		}
+	}
+	if len(ev.Flags) == 0 {
+		ev.Flags = row.Flags
+	}
+	flags := func(ev *Event) string { return strings.Join(slices.Sorted(slices.Values(ev.Flags)), " ") }
+	differ(pos, name, "class", ev.Class, row.Class)
+	differ(pos, name, "flags", flags(ev), flags(row))
+	if want, got := layout(row), layout(ev); want != got {
+		l.errs.add(pos, name, "code %s has the params %s (%s says %s)", codeText(ev.Code), got, lineOf(row.Pos, pos), want)
+		return
+	}
+	for i, p := range ev.Params {
+		subject := name + ": " + p.Name
+		differ(p.Pos, subject, "show", p.Show, row.Params[i].Show)
+		differ(p.Pos, subject, "names", p.Names, row.Params[i].Names)
+		differ(p.Pos, subject, "base", p.Base, row.Params[i].Base)
+	}
+}
+
+// layoutRow is the row of events.yaml that ev, a syscall entry's event, replaces.
+func (l *loader) layoutRow(ev *Event) *Event {
+	if ev.From != "sys_exit" && ev.From != "sys_enter" {
+		return nil
+	}
+	for _, e := range l.table.Events {
+		if e.Code == ev.Code && e.From == "" && e.Name == ev.Name && !slices.Contains(e.Flags, "old_version") {
+			return e
+		}
+	}
+	return nil
+}
+
+// layout is what the bytes of an event depend on.
+func layout(ev *Event) string {
+	var params []string
+	for _, p := range ev.Params {
+		params = append(params, p.Name+" "+p.Type)
+	}
+	return "(" + strings.Join(params, ", ") + ")"
+}
+
+// lineOf names a line, with its file when that is another one than at's.
+func lineOf(pos, at expr.Pos) string {
+	if pos.File == at.File {
+		return fmt.Sprintf("line %d", pos.Line)
+	}
+	return fmt.Sprintf("%s:%d", pos.File, pos.Line)
+}
+
+func codeText(code uint16) string {
+	if code >= oursFrom {
+		return fmt.Sprintf("%#x", code)
+	}
+	return strconv.Itoa(int(code))
+}
+
+// finish checks a whole event and finds its fd.
+func (l *loader) finish(ev *Event, m *mapping, fdKey string) {
+	at := map[string]*Param{}
+	for _, p := range ev.Params {
+		if at[p.Name] != nil {
+			l.errs.add(p.Pos, m.subject+": "+p.Name, "param %s is repeated", p.Name)
+		}
+		at[p.Name] = p
+	}
+	if len(ev.Params) > maxParams {
+		l.errs.add(ev.Params[maxParams].Pos, m.subject, "%d params (at most %d)", len(ev.Params), maxParams)
+	}
+	for _, p := range ev.Params {
+		l.checkParam(p, at, m.subject+": "+p.Name)
+	}
+	ev.FDParam = fdParam(ev)
+	if n := m.scalar(fdKey); n != nil {
+		ev.FDParam = -1
+		for i, p := range ev.Params {
+			if p.Name == n.Value {
+				ev.FDParam = i
+			}
+		}
+		switch p := at[n.Value]; {
+		case p == nil:
+			if ev.Dir == "exit" || fdKey == "" {
+				m.errorf(n, "fd names no param %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(at))))
+			}
+		case p.Type != "fd" && p.Type != "fd32":
+			m.errorf(n, "fd names param %s of type %s (fd is expected)", n.Value, p.Type)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"maps"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+func (l *loader) flagSet(f *file, n *yaml.Node) {
+	m := f.mapping(n, peek(n, "set"), "entry", []string{"set", "header", "kind", "width", "default", "values", "doc"}, &l.errs)
+	if m == nil || !m.required("set", "set: open_flags names it") {
+		return
+	}
+	s := &FlagSet{Pos: f.pos(n), Name: m.text("set"), Header: m.text("header")}
+	m.subject = s.Name
+	if s.Name == "" {
+		return
+	}
+	if !expr.IsIdent(s.Name) {
+		m.errorf(m.byKey["set"], "bad name %s (a C identifier is expected)", s.Name)
+	}
+	if old := l.sets[s.Name]; old != nil {
+		m.errorf(m.byKey["set"], "flag set %s is described twice (first on line %d)", s.Name, old.Pos.Line)
+		return
+	}
+	l.sets[s.Name] = s
+	l.table.Flags = append(l.table.Flags, s)
+	if m.has("kind") {
+		s.Kind = m.oneOf("kind", []string{"bits", "mask", "enum", "identity", "manual"})
+	}
+	if w := m.byKey["width"]; w != nil {
+		switch {
+		case s.Kind != "enum" && s.Kind != "identity":
+			m.errorf(w, "width without use (kinds enum and identity have one)")
+		case w.Value != "8" && w.Value != "16" && w.Value != "32":
+			m.errorf(w, "bad width %s (8, 16 or 32)", w.Value)
+		default:
+			s.Width, _ = strconv.Atoi(w.Value)
+		}
+	} else if s.Kind == "enum" || s.Kind == "identity" {
+		s.Width = 32
+	}
+	if d := m.byKey["default"]; d != nil {
+		if s.Kind != "enum" {
+			m.errorf(d, "default without use (kind enum has one)")
+		}
+		v, _ := m.uint(d, "default", 1<<32-1)
+		s.Default = uint32(v)
+	}
+	if !m.required("values", "names and their numbers") {
+		return
+	}
+	v := f.mapping(m.byKey["values"], s.Name, "values", nil, &l.errs)
+	if v == nil {
+		return
+	}
+	for _, e := range v.fields {
+		l.flagValue(s, v, e)
+	}
+	l.checkNatives(s)
+}
+
+func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
+	name := e.key.Value
+	fv := FlagValue{Pos: m.f.pos(e.key), Name: name}
+	if !expr.IsIdent(name) {
+		m.errorf(e.key, "bad name %s (a C identifier is expected)", name)
+		return
+	}
+	converts := s.Kind != "" && s.Kind != "manual"
+	if e.val.Kind != yaml.MappingNode {
+		v, ok := m.uint(e.val, name, 1<<32-1)
+		if !ok {
+			return
+		}
+		fv.Value = uint32(v)
+		if converts {
+			fv.Native, fv.HasNative = v, true
+		}
+	} else {
+		vm := m.f.mapping(e.val, s.Name+": "+name, name, []string{"value", "native"}, m.errs)
+		if !vm.required("value", "the number events carry") {
+			return
+		}
+		v, ok := vm.uint(vm.byKey["value"], "value", 1<<32-1)
+		if !ok {
+			return
+		}
+		fv.Value = uint32(v)
+		switch nat := vm.byKey["native"]; {
+		case nat == nil:
+			if converts {
+				fv.Native, fv.HasNative = v, true
+			}
+		case nat.Kind == yaml.MappingNode:
+			fv.NativeBy = map[string]uint64{}
+			am := m.f.mapping(nat, vm.subject, "native", append([]string{"all", "generic"}, Arches...), m.errs)
+			for _, a := range am.fields {
+				v, ok := am.uint(a.val, "native value", 1<<64-1)
+				switch {
+				case !ok:
+				case a.key.Value == "all":
+					fv.Native, fv.HasNative = v, true
+				default:
+					for _, arch := range expandArch(a.key.Value) {
+						if _, own := am.byKey[arch]; a.key.Value != "generic" || !own {
+							fv.NativeBy[arch] = v
+						}
+					}
+				}
+			}
+			if fv.HasNative {
+				maps.DeleteFunc(fv.NativeBy, func(_ string, v uint64) bool { return v == fv.Native })
+			}
+			if len(fv.NativeBy) == 0 {
+				fv.NativeBy = nil
+			}
+		case nat.Value == "none":
+		default:
+			if fv.Native, ok = vm.uint(nat, "native value", 1<<64-1); !ok {
+				return
+			}
+			fv.HasNative = true
+		}
+	}
+	if fv.HasNative || fv.NativeBy != nil {
+		l.natives[name] = true
+	}
+	s.Values = append(s.Values, fv)
+}
+
+// checkNatives looks at the native values of a conversion, on each architecture.
+func (l *loader) checkNatives(s *FlagSet) {
+	if len(s.Values) == 0 {
+		l.errs.add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
+		return
+	}
+	if s.Kind == "" || s.Kind == "manual" {
+		return
+	}
+	said := map[string]bool{} // once, not for each architecture
+	for _, arch := range Arches {
+		by := map[uint64]FlagValue{}
+		for _, v := range s.Values {
+			native, ok := v.NativeOn(arch)
+			if !ok || said[v.Name] {
+				continue
+			}
+			before := len(l.errs)
+			switch s.Kind {
+			case "bits", "mask":
+				if native == 0 {
+					l.errs.add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
+				}
+			case "identity":
+				if native != uint64(v.Value) {
+					l.errs.add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
+				}
+			case "enum":
+				if old, ok := by[native]; ok && old.Value != v.Value {
+					l.errs.add(v.Pos, s.Name, "%s has the native value of %s on %s (native: none leaves it out)", v.Name, old.Name, arch)
+				}
+				if s.Width != 0 && native>>s.Width != 0 {
+					l.errs.add(v.Pos, s.Name, "%s has a native value of more than %d bits on %s", v.Name, s.Width, arch)
+				}
+				by[native] = v
+			}
+			said[v.Name] = len(l.errs) > before
+		}
+	}
+}
+
+// NativeOn returns the native value on an architecture.
+func (v FlagValue) NativeOn(arch string) (uint64, bool) {
+	if n, ok := v.NativeBy[arch]; ok {
+		return n, true
+	}
+	return v.Native, v.HasNative
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// context is where params stand: what their expressions may name.
+type context struct {
+	subject  string
+	sys      *Syscall // nil in events.yaml
+	enter    bool
+	group    string // inside a group's own description: arguments are not known yet
+	noSource bool   // params need no from: a hand-written filler, or no driver makes the event
+}
+
+func (c *context) args() []CParam {
+	if c.sys == nil {
+		return nil
+	}
+	return c.sys.Params
+}
+
+func (c *context) arg(name string) (arg, prev *CParam) {
+	for i := range c.args() {
+		if c.sys.Params[i].Name == name {
+			if i > 0 {
+				prev = &c.sys.Params[i-1]
+			}
+			return &c.sys.Params[i], prev
+		}
+	}
+	return nil, nil
+}
+
+// params reads a list of one-key mappings, or a mapping, in wire order.
+func (l *loader) params(f *file, n *yaml.Node, ctx *context) []*Param {
+	var out []*Param
+	one := func(key, val *yaml.Node) {
+		if key.Value == "use" && (val.Kind == yaml.ScalarNode) {
+			out = append(out, l.use(f, val, ctx)...)
+			return
+		}
+		if p := l.param(f, key, val, ctx); p != nil {
+			out = append(out, p)
+		} else if ctx.sys != nil {
+			ctx.sys.broken = append(ctx.sys.broken, key.Value)
+		}
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		if m := f.mapping(n, ctx.subject, "params", nil, &l.errs); m != nil {
+			for _, e := range m.fields {
+				one(e.key, e.val)
+			}
+		}
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			switch {
+			case item.Kind == yaml.ScalarNode && item.Value != "": // - fd: everything follows from the argument
+				one(item, &yaml.Node{Kind: yaml.MappingNode, Line: item.Line, Column: item.Column})
+			case item.Kind == yaml.MappingNode && len(item.Content) == 2 && item.Content[0].Kind == yaml.ScalarNode:
+				one(item.Content[0], item.Content[1])
+			default:
+				l.errs.add(f.pos(item), ctx.subject, "param is %s (name: {type: fd, from: ret} is expected)", itemName(item))
+			}
+		}
+	default:
+		l.errs.add(f.pos(n), ctx.subject, "params are %s (a list is expected)", kindName(n))
+	}
+	return out
+}
+
+func itemName(n *yaml.Node) string {
+	if n.Kind == yaml.MappingNode {
+		return fmt.Sprintf("a mapping of %d keys", len(n.Content)/2)
+	}
+	return kindName(n)
+}
+
+func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
+	g := l.groups[n.Value]
+	switch {
+	case g == nil:
+		l.errs.add(f.pos(n), ctx.subject, "unknown group %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(l.groups))))
+		return nil
+	case g.open:
+		l.errs.add(f.pos(n), ctx.subject, "group %s uses itself", n.Value)
+		return nil
+	}
+	g.used, g.open = true, true
+	params := l.params(g.f, g.node, ctx)
+	g.open = false
+	for _, p := range params {
+		p.Group = n.Value
+	}
+	return params
+}
+
+var paramKeys = []string{
+	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "switch", "dyn", "since", "except", "differs",
+}
+
+func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
+	p := &Param{Pos: f.pos(key), Name: key.Value}
+	subject := ctx.subject + ": " + p.Name
+	if !expr.IsIdent(p.Name) {
+		l.errs.add(p.Pos, ctx.subject, "bad param name %q (a C identifier is expected)", p.Name)
+		return nil
+	}
+	if val.Kind == yaml.ScalarNode { // name: type, or name alone
+		var content []*yaml.Node
+		if val.Value != "" {
+			k := &yaml.Node{Kind: yaml.ScalarNode, Value: "type", Line: val.Line, Column: val.Column}
+			content = []*yaml.Node{k, val}
+		}
+		val = &yaml.Node{Kind: yaml.MappingNode, Line: key.Line, Column: key.Column, Content: content}
+	}
+	m := f.mapping(val, subject, "param", paramKeys, &l.errs)
+	if m == nil {
+		return nil
+	}
+	if n := m.scalar("type"); n != nil {
+		if _, ok := wireTypes[n.Value]; ok {
+			p.Type = n.Value
+		} else {
+			m.errorf(n, "unknown type %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(wireTypes))))
+			return nil
+		}
+	}
+	p.Base = m.text("base")
+	p.Names = m.text("names")
+	p.Show = m.oneOf("show", shows)
+	p.Dyn = m.oneOf("dyn", dynTables)
+	p.Differs = m.text("differs")
+	p.Since = l.version(m, "since")
+	p.Except = l.except(m)
+	p.Snaplen = m.bool("snaplen")
+	if names := m.byKey["names"]; names != nil && p.Names != "" && l.sets[p.Names] == nil {
+		m.errorf(names, "unknown flag set %s%s", p.Names, didYouMean(p.Names, slices.Sorted(maps.Keys(l.sets))))
+		p.Names = ""
+	}
+
+	src := source{l: l, ctx: ctx, subject: subject}
+	if n := m.scalar("from"); n != nil {
+		p.From = f.parse(n, subject, &l.errs)
+		src.check(p.From, true)
+	} else if !m.has("from") && !m.has("switch") {
+		l.fromName(p, m, key, ctx)
+	}
+	if n := m.scalar("len"); n != nil {
+		p.Len = f.parse(n, subject, &l.errs)
+		src.check(p.Len, false)
+	}
+	l.when(p, m, ctx)
+	if n := m.scalar("else"); n != nil {
+		if p.When == nil {
+			m.errorf(n, "else without when")
+		}
+		p.Else = f.parse(n, subject, &l.errs)
+		src.check(p.Else, true)
+	}
+	l.switchOn(p, m, &src)
+	if p.Type == "" && !l.inferParam(p, ctx) {
+		m.errorf(val, "type is missing (it follows only from a plain argument or ret)")
+		return nil
+	}
+	l.defaults(p)
+	l.shape(p, m, ctx)
+	return p
+}
+
+// fromName fills in a source that is left out: the argument of that name, or
+// ret for res.
+func (l *loader) fromName(p *Param, m *mapping, key *yaml.Node, ctx *context) {
+	arg, _ := ctx.arg(p.Name)
+	switch {
+	case arg != nil:
+		p.From = &expr.Node{Kind: expr.Name, Pos: p.Pos, Text: p.Name}
+	case p.Name == "res" && ctx.sys != nil && !ctx.enter:
+		p.From = &expr.Node{Kind: expr.Name, Pos: p.Pos, Text: "ret"}
+	case ctx.group != "" || ctx.noSource:
+	default:
+		var names []string
+		for _, a := range ctx.args() {
+			names = append(names, a.Name)
+		}
+		m.errorf(key, "from is missing, and no argument is called %s%s", p.Name, didYouMean(p.Name, names))
+	}
+}
+
+// inferParam finds the type of a param without one.
+func (l *loader) inferParam(p *Param, ctx *context) bool {
+	if isName(p.From, "ret") {
+		inferRet(p)
+		return true
+	}
+	if p.From == nil || p.From.Kind != expr.Name {
+		return false
+	}
+	arg, prev := ctx.arg(p.From.Text)
+	if arg == nil {
+		return false
+	}
+	show, base := p.Show, p.Base
+	ok := inferType(*arg, prev, p)
+	if show != "" {
+		p.Show = show
+	}
+	if base != "" {
+		p.Base = base
+	}
+	return ok
+}
+
+func (l *loader) when(p *Param, m *mapping, ctx *context) {
+	n := m.byKey["when"]
+	if n == nil {
+		return
+	}
+	w := m.f.mapping(n, m.subject, "when", nil, &l.errs)
+	if w == nil {
+		return
+	}
+	for _, e := range w.fields {
+		c := Cond{Var: e.key.Value, Op: "in"}
+		arg, _ := ctx.arg(c.Var)
+		if !(c.Var == "ret" && !ctx.enter) && arg == nil && ctx.group == "" {
+			var names []string
+			if !ctx.enter {
+				names = append(names, "ret")
+			}
+			for _, a := range ctx.args() {
+				names = append(names, a.Name)
+			}
+			w.errorf(e.key, "when tests unknown %s%s", c.Var, didYouMean(c.Var, names))
+			continue
+		}
+		for _, v := range w.list(c.Var) {
+			if v = w.asScalar(v, "when"); v == nil {
+				continue
+			}
+			x := m.f.parse(v, m.subject, &l.errs)
+			if x == nil {
+				continue
+			}
+			if x.Kind == expr.Compare {
+				if e.val.Kind == yaml.SequenceNode {
+					w.errorf(v, "comparison in a list (a comparison stands alone)")
+					continue
+				}
+				if x.Text != "==" {
+					c.Op = x.Text
+				}
+				x = x.Args[0]
+			}
+			if l.constant(x, m.subject) {
+				c.In = append(c.In, x)
+			}
+		}
+		if len(c.In) > 0 {
+			p.When = append(p.When, c)
+		}
+	}
+	if len(w.fields) == 0 {
+		w.errorf(n, "when is empty (when: {ret: 0} is one)")
+	}
+}
+
+func (l *loader) switchOn(p *Param, m *mapping, src *source) {
+	n := m.byKey["switch"]
+	if n == nil {
+		return
+	}
+	s := m.f.mapping(n, m.subject, "switch", nil, &l.errs)
+	if s == nil {
+		return
+	}
+	if m.has("from") {
+		m.errorf(n, "switch beside from (the arms have the sources)")
+	}
+	if !s.required("on", "on: option names the param that selects") {
+		return
+	}
+	p.Switch = &Switch{On: s.text("on")}
+	for _, e := range s.fields {
+		if e.key.Value == "on" {
+			continue
+		}
+		arm := SwitchArm{}
+		if p.Switch.hasDefault() {
+			s.errorf(e.key, "switch arm behind default (default comes last)")
+		}
+		if e.key.Value != "default" {
+			x := m.f.parse(e.key, m.subject, &l.errs)
+			if x == nil {
+				continue
+			}
+			arm.Values = []*expr.Node{x}
+			if x.Kind == expr.Or {
+				arm.Values = x.Args
+			}
+		}
+		from := e.val
+		if e.val.Kind == yaml.MappingNode {
+			am := m.f.mapping(e.val, m.subject, "switch arm", []string{"from", "dyn"}, &l.errs)
+			if !am.required("from", "the source of this arm") {
+				continue
+			}
+			from = am.scalar("from")
+			arm.Dyn = am.oneOf("dyn", slices.Sorted(maps.Keys(wireTypes)))
+		} else {
+			from = s.asScalar(from, "switch arm")
+		}
+		if from == nil {
+			continue
+		}
+		if arm.From = m.f.parse(from, m.subject, &l.errs); arm.From == nil {
+			continue
+		}
+		src.check(arm.From, true)
+		if (p.Type == "dyn") != (arm.Dyn != "") {
+			if p.Type == "dyn" {
+				s.errorf(e.val, "switch arm has no dyn (an arm of a dyn param names its variant)")
+			} else {
+				s.errorf(e.val, "switch arm has dyn (only params of type dyn have variants)")
+			}
+		}
+		p.Switch.Arms = append(p.Switch.Arms, arm)
+	}
+	if len(s.fields) == 1 {
+		s.errorf(n, "switch has no arms")
+	}
+	if !p.Switch.hasDefault() {
+		p.Switch.Arms = append(p.Switch.Arms, SwitchArm{From: &expr.Node{Kind: expr.Name, Text: "empty", Pos: m.f.pos(n)}})
+	}
+}
+
+func (s *Switch) hasDefault() bool {
+	return len(s.Arms) > 0 && s.Arms[len(s.Arms)-1].Values == nil
+}
