@@ -373,7 +373,7 @@ func (b *body) name(n *expr.Node, w wire) (cvalue, error) {
 			continue
 		}
 		text := fmt.Sprintf("f->arg[%d]", i)
-		bits, signed := cType(a.Type)
+		bits, signed := tables.RegisterBits(a.Type)
 		if w.low {
 			bits, signed = 32, true // -1 stays -1, also as an unsigned int or a long
 		}

@@ -89,7 +89,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	}
 	var fds, ptrs, ints []int
 	for i, p := range s.Params {
-		bits, _ := cType(p.Type)
+		bits, _ := tables.RegisterBits(p.Type)
 		switch {
 		case isPointerType(p.Type):
 			ptrs = append(ptrs, i)
@@ -187,7 +187,7 @@ func (m *model) converted(s *tables.Syscall, arg string) []namedArg {
 
 // boundaries are the ends of an integer type.
 func boundaries(ctype string) []namedArg {
-	bits, signed := cType(ctype)
+	bits, signed := tables.RegisterBits(ctype)
 	switch {
 	case bits == 64:
 		return []namedArg{{"all ones", numArg(-1)}, {"top bit", probeArg{text: "0x8000000000000000", num: -1 << 63}}}
@@ -333,7 +333,7 @@ func (k *knower) value(n *expr.Node, w wire) (int64, bool) {
 			return 0, false
 		}
 		i := slices.IndexFunc(k.s.Params, func(p tables.CParam) bool { return p.Name == n.Text })
-		bits, signed := cType(k.s.Params[i].Type)
+		bits, signed := tables.RegisterBits(k.s.Params[i].Type)
 		if w.low {
 			bits, signed = 32, true
 		}

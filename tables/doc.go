@@ -98,7 +98,7 @@
 //	given     {variable: value} in order, before the call
 //	call      the syscall with a value per argument
 //	after     {variable: value} in order, after the call
-//	want      {param: value} for each exit param
+//	want      {param: value} for each exit param but those that hold what the call passes
 //	child     as want, for the event of the process the call made; only some params
 //	no_event  why no exit event is expected; no want then
 //	except    {kmod: why}
@@ -108,6 +108,17 @@
 // and {structs} (also as YAML collections). given and call use functions
 // declared given, after those and the ones declared after; bytes(...) everywhere.
 // Every case has the variables of expr.Vars; $ret and $child only after the call.
+//
+// A param that want leaves out is compared as well: with what the call passes.
+// That is known of a param that is a bare argument, or one conversion of one
+// (at_fdcwd included), without when and switch. A number is cut to the bits that
+// the C type and the wire type keep; a converted one must be a name of the flag
+// set, several of them joined by | (not of an enum), 0 (bits, mask) or any number
+// (identity). Of a string the text counts; NULL and what is declared with
+// `reads: nothing` give the empty param, what is declared with `reads: text` its
+// text. The first param, buffers and everything else must be named, and so must
+// a param that the kernel changes. Enter params have the value of the exit param
+// of the same name.
 //
 // In want a text param is taken as it stands, unless it is empty, any, a
 // variable with its accessors, a bytes(...) or starts with a double quote; a
@@ -166,6 +177,7 @@
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
 //   - reducer: open_file(fd, name)    Go method, for state
 //   - given: tempfile(bytes?)         guest function that makes an object
+//     reads: text                     what a driver reads where it is passed as a string: text (its own), nothing
 //   - after: fstat(fd)                guest function that looks; after only
 //
 // An argument with ? may be left out, one with ... repeats. Conversions of

@@ -58,7 +58,8 @@ func dump(t *Table) string {
 	}
 	bindings := func(name string, list []Binding) {
 		for _, x := range list {
-			line("      %s %s = %s (%s)", name, x.Name, x.Expr, x.Expr.Pos)
+			passed := map[bool]string{true: " as passed"}[x.Passed]
+			line("      %s %s = %s (%s)%s", name, x.Name, x.Expr, x.Expr.Pos, passed)
 		}
 	}
 	for _, s := range t.Flags {

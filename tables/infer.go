@@ -176,6 +176,37 @@ func inferFlags(ev *Event, state bool) []string {
 	return flags
 }
 
+// RegisterBits tells how many bits of a register count for an argument of a C type,
+// and whether they are signed.
+func RegisterBits(t string) (bits int, signed bool) {
+	if strings.Contains(t, "*") || strings.Contains(t, "[") {
+		return 64, false
+	}
+	t = strings.TrimPrefix(strings.TrimSpace(t), "const ")
+	switch t {
+	case "int", "pid_t", "__kernel_pid_t", "key_t", "key_serial_t", "clockid_t", "timer_t", "mqd_t", "rwf_t",
+		"__s32", "s32", "int32_t", "signed int", "__kernel_timer_t", "__kernel_clockid_t":
+		return 32, true
+	case "unsigned", "unsigned int", "uid_t", "gid_t", "qid_t", "u32", "__u32", "uint32_t", "uint", "mode_t",
+		"socklen_t", "dev_t":
+		return 32, false
+	case "umode_t", "unsigned short", "u16", "__u16", "old_uid_t", "old_gid_t":
+		return 16, false
+	case "short":
+		return 16, true
+	case "unsigned char", "u8", "__u8":
+		return 8, false
+	case "char":
+		return 8, true
+	case "long", "ssize_t", "off_t", "loff_t", "s64", "__s64", "int64_t", "long long", "time_t", "ptrdiff_t":
+		return 64, true
+	}
+	if strings.HasPrefix(t, "enum ") {
+		return 32, false
+	}
+	return 64, false
+}
+
 // signedTypes are the wire types whose numbers may be below 0.
 var signedTypes = map[string]bool{
 	"int8": true, "int16": true, "int32": true, "int64": true, "errno": true, "fd": true, "fd32": true, "pid": true, "pid32": true,

@@ -91,6 +91,11 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 			From: "sys_enter", FDParam: -1, Flags: slices.Clone(s.Exit.Flags),
 		}
 		s.Enter.Params = l.params(f, en, &context{subject: s.Name, sys: s, enter: true})
+		for _, p := range s.Enter.Params {
+			if !slices.ContainsFunc(s.Exit.Params, func(q *Param) bool { return q.Name == p.Name }) && !slices.Contains(s.broken, p.Name) {
+				l.errs.add(p.Pos, s.Name+": "+p.Name, "no exit param has the name of this enter param (cases compare both with one wanted value)")
+			}
+		}
 		l.finish(s.Enter, m, "fd")
 		l.own(s.Enter, f.pos(m.byKey["event"]), s.Name)
 	}

@@ -169,6 +169,7 @@ type Helper struct {
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
+	Reads  string   // given: what a driver reads where the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string
 }
 
@@ -184,7 +185,7 @@ type Case struct {
 	Given        []Binding // in order; later ones may use earlier ones
 	Call         *expr.Node
 	After        []Binding
-	Want         []Binding // every exit param by name
+	Want         []Binding // every exit param, in wire order
 	Child        []Binding // clone family: params of the child's own event
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
 	Except       map[string]string
@@ -192,7 +193,8 @@ type Case struct {
 
 // Binding names an expression.
 type Binding struct {
-	Pos  expr.Pos
-	Name string
-	Expr *expr.Node
+	Pos    expr.Pos
+	Name   string
+	Expr   *expr.Node
+	Passed bool // of Want: not written; the param holds what the call passes
 }

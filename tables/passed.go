@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// asPassed adds a wanted value for each exit param that want leaves out and
+// whose value follows from what the case's own call passes. It returns the
+// params for which none follows.
+func (l *loader) asPassed(s *Syscall, c *Case) (missing []string) {
+	index := map[string]int{}
+	for i, p := range s.Exit.Params {
+		index[p.Name] = i
+		if slices.ContainsFunc(c.Want, func(b Binding) bool { return b.Name == p.Name }) {
+			continue
+		}
+		if x := l.passed(s, c, p); x != nil {
+			c.Want = append(c.Want, Binding{Pos: c.Call.Pos, Name: p.Name, Expr: x, Passed: true})
+		} else {
+			missing = append(missing, p.Name)
+		}
+	}
+	slices.SortStableFunc(c.Want, func(a, b Binding) int { return index[a.Name] - index[b.Name] })
+	return missing
+}
+
+// passed returns what a param holds when the event carries an argument as the
+// call passes it, in the language of want; nil when that does not follow: the
+// param is no bare argument and no conversion of one, depends on a condition,
+// or the argument's expression does not tell what the event carries.
+func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
+	if p.From == nil || len(p.When) > 0 || p.Switch != nil || c.Call == nil || len(c.Call.Args) != len(s.Params) {
+		return nil
+	}
+	from, set := p.From, (*FlagSet)(nil)
+	low := p.Type == "fd" || p.Type == "pid"
+	if from.Kind == expr.Call && len(from.Args) == 1 {
+		switch {
+		case from.Text == "at_fdcwd":
+			low = true
+		case l.sets[from.Text] != nil && l.sets[from.Text].Kind != "":
+			set = l.sets[from.Text]
+		default:
+			return nil
+		}
+		from = from.Args[0]
+	}
+	if from.Kind != expr.Name {
+		return nil
+	}
+	i := slices.IndexFunc(s.Params, func(a CParam) bool { return a.Name == from.Text })
+	if i < 0 {
+		return nil
+	}
+	x := c.Call.Args[i]
+	switch t := wireTypes[p.Type]; {
+	case t.shape == "text" && set == nil:
+		return l.passedText(c, x)
+	case t.shape != "number":
+		return nil
+	case set != nil:
+		return l.converted(set, s.Params[i], x)
+	default:
+		bits, signed := RegisterBits(s.Params[i].Type)
+		if low {
+			bits, signed = 32, true
+		}
+		return passedNumber(c, x, min(bits, 8*t.size), signed)
+	}
+}
+
+// passedText is the text that a string argument leads to.
+func (l *loader) passedText(c *Case, x *expr.Node) *expr.Node {
+	empty := &expr.Node{Kind: expr.Name, Pos: x.Pos, Text: "empty"}
+	switch {
+	case x.Kind == expr.Str:
+		return x
+	case isName(x, "NULL"), isInt(x, 0):
+		return empty
+	case x.Kind != expr.Var:
+		return nil
+	case len(x.Args) == 0 && (x.Text == "bad" || l.reads(c, x.Text) == "nothing"):
+		return empty
+	case len(x.Args) == 0 && l.reads(c, x.Text) == "text":
+		return x
+	}
+	return nil
+}
+
+// reads says what a driver reads where a variable of `given` is passed as a
+// string, as the function that makes it is declared.
+func (l *loader) reads(c *Case, name string) string {
+	for _, b := range c.Given {
+		if b.Name == name && b.Expr.Kind == expr.Call {
+			if h := l.helpers["given"][b.Expr.Text]; h != nil {
+				return h.Reads
+			}
+		}
+	}
+	return ""
+}
+
+// converted is an argument in the names of the set it is converted to: names
+// that are the set's own, and numbers that the conversion keeps.
+func (l *loader) converted(set *FlagSet, arg CParam, x *expr.Node) *expr.Node {
+	if n, ok := fold(x); ok {
+		switch {
+		case set.Kind == "identity":
+			bits, signed := RegisterBits(arg.Type)
+			return number(x, cut(n, min(bits, set.Width), signed))
+		case n == 0 && (set.Kind == "bits" || set.Kind == "mask"):
+			return number(x, 0)
+		}
+		return nil
+	}
+	names := []*expr.Node{x}
+	if x.Kind == expr.Or && set.Kind != "enum" {
+		names = x.Args
+	}
+	for _, n := range names {
+		if n.Kind != expr.Name || !set.has(n.Text) {
+			return nil
+		}
+	}
+	return x
+}
+
+// passedNumber is an argument of which so many bits count. Of strings, lists
+// and structs the address is not known.
+func passedNumber(c *Case, x *expr.Node, bits int, signed bool) *expr.Node {
+	if n, ok := fold(x); ok {
+		return number(x, cut(n, bits, signed))
+	}
+	known := true
+	expr.Walk(x, func(n *expr.Node) bool {
+		switch n.Kind {
+		case expr.Int, expr.Neg, expr.Not, expr.Or, expr.Add, expr.Sub, expr.Mul, expr.Shl, expr.Field, expr.Index, expr.Name:
+		case expr.Var:
+			for _, b := range c.Given {
+				known = known && (b.Name != n.Text || b.Expr.Kind != expr.Str)
+			}
+		default:
+			known = false
+		}
+		return known
+	})
+	if !known {
+		return nil
+	}
+	return x
+}
+
+// fold computes an expression of numbers alone.
+func fold(x *expr.Node) (int64, bool) {
+	v, err := expr.Eval(x, noNames{})
+	n, ok := v.(int64)
+	return n, ok && err == nil && !isName(x, "NULL")
+}
+
+// noNames is an environment in which nothing is known.
+type noNames struct{}
+
+var errNoNames = errors.New("not a number")
+
+func (noNames) Lookup(string) (any, error)      { return nil, errNoNames }
+func (noNames) Const(string) (int64, bool)      { return 0, false }
+func (noNames) Call(string, []any) (any, error) { return nil, errNoNames }
+
+// number is v at the place of x, spelled as there if that is what it says.
+func number(x *expr.Node, v int64) *expr.Node {
+	if n, ok := fold(x); ok && n == v {
+		return x
+	}
+	abs := &expr.Node{Kind: expr.Int, Pos: x.Pos, Num: max(v, -v), Text: strconv.FormatInt(max(v, -v), 10)}
+	if v < 0 {
+		return &expr.Node{Kind: expr.Neg, Pos: x.Pos, Args: []*expr.Node{abs}}
+	}
+	return abs
+}
+
+// cut keeps the low bits of a number.
+func cut(v int64, bits int, signed bool) int64 {
+	shift := 64 - bits
+	if signed {
+		return v << shift >> shift
+	}
+	return int64(uint64(v) << shift >> shift)
+}
