@@ -115,12 +115,13 @@ func (l *loader) check() {
 			l.errs.add(g.group.Pos, name, "group %s is used nowhere", name)
 		}
 	}
+	l.checkParts()
 	l.checkIDs()
 	names := map[string]*Syscall{}
 	numbers := map[string]map[int]*Syscall{}
 	for _, s := range l.table.Syscalls {
 		if old := names[s.Name]; old != nil {
-			l.errs.add(s.Pos, s.Name, "%s is described twice (first on line %d)", s.Name, old.Pos.Line)
+			l.errs.add(s.Pos, s.Name, "%s is described twice (first %s)", s.Name, onLine(old.Pos, s.Pos))
 			continue
 		}
 		names[s.Name] = s
@@ -130,7 +131,7 @@ func (l *loader) check() {
 				numbers[arch] = map[int]*Syscall{}
 			}
 			if old := numbers[arch][nr]; old != nil {
-				l.errs.add(s.Pos, s.Name, "number %d of %s belongs to %s (line %d)", nr, arch, old.Name, old.Pos.Line)
+				l.errs.add(s.Pos, s.Name, "number %d of %s belongs to %s (%s)", nr, arch, old.Name, lineOf(old.Pos, s.Pos))
 				continue
 			}
 			numbers[arch][nr] = s

@@ -12,7 +12,7 @@
 //	flags.yaml     flags:            named values, and conversions from native ones
 //	helpers.yaml   helpers:          what expressions may call
 //	events.yaml    groups: events:   runs of params; events no syscall entry describes
-//	syscalls.yaml  syscalls:         one entry per syscall
+//	syscalls.yaml  include:          the parts, syscalls/CLASS.yaml, each with a list syscalls: of the entries of one class
 //	ids.yaml       ids:              syscall codes of the file format (may be left out)
 //
 // Unknown and repeated keys, anchors, aliases and tags are refused. Values are
@@ -20,7 +20,7 @@
 // Kernel versions are quoted, since 5.10 unquoted is 5.1 to other tools. Calls
 // with commas need quotes inside {}.
 //
-// # syscalls.yaml
+// # syscalls/CLASS.yaml
 //
 //	syscall   the C signature, without return type: openat(int dirfd, const char *path, int flags, umode_t mode)
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other

@@ -209,6 +209,14 @@ func lineOf(pos, at expr.Pos) string {
 	return fmt.Sprintf("%s:%d", pos.File, pos.Line)
 }
 
+// onLine is lineOf behind a verb: "described on line 3", "described in file:3".
+func onLine(pos, at expr.Pos) string {
+	if pos.File == at.File {
+		return "on " + lineOf(pos, at)
+	}
+	return "in " + lineOf(pos, at)
+}
+
 func codeText(code uint16) string {
 	if code >= oursFrom {
 		return fmt.Sprintf("%#x", code)

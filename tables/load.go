@@ -8,15 +8,29 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// Files are the names of the table's files, in the order they are read. A table
-// without codes for generic events needs no ids.yaml.
-var Files = []string{"flags.yaml", "helpers.yaml", "events.yaml", "syscalls.yaml", "ids.yaml"}
+// files are the table's files in the order they are read, with the lists of
+// each. A table without codes for generic events needs no ids.yaml.
+var files = []struct {
+	name  string
+	lists []string
+}{
+	{"flags.yaml", []string{"flags"}},
+	{"helpers.yaml", []string{"helpers"}},
+	{"events.yaml", []string{"groups", "events"}},
+	{"syscalls.yaml", []string{"include", "syscalls"}},
+	{"ids.yaml", []string{"ids"}},
+}
+
+// partDir holds the parts that syscalls.yaml includes, one for each class.
+const partDir = "syscalls"
 
 // Load reads and checks the table in a directory. The error is an ErrorList
 // with everything that is wrong, and the table is nil then.
@@ -29,6 +43,8 @@ func LoadFS(fsys fs.FS) (*Table, error) { return load(fsys, "") }
 
 func load(fsys fs.FS, dir string) (*Table, error) {
 	l := &loader{
+		fsys:    fsys,
+		dir:     dir,
 		table:   &Table{},
 		sets:    map[string]*FlagSet{},
 		natives: map[string]bool{},
@@ -37,25 +53,15 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		codes:   map[uint16]codeOwner{},
 		symbols: map[string]codeOwner{},
 	}
-	broken := false
-	for _, name := range Files {
-		full := path.Join(dir, name)
-		src, err := fs.ReadFile(fsys, name)
-		if name == "ids.yaml" && errors.Is(err, fs.ErrNotExist) {
+	for _, file := range files {
+		if _, err := fs.Stat(fsys, file.name); file.name == "ids.yaml" && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			l.errs.add(expr.Pos{File: full, Line: 1, Col: 1}, "", "%s", err)
-			broken = true
-			continue
-		}
-		f := parseFile(full, src, &l.errs)
-		broken = broken || f == nil
-		if !broken { // what cannot be read would make every name in it unknown
-			l.file(name, f)
+		if f := l.open(file.name, expr.Pos{}); f != nil && !l.broken {
+			l.file(f, file.lists)
 		}
 	}
-	if !broken {
+	if !l.broken {
 		l.check()
 	}
 	if len(l.errs) > 0 {
@@ -65,6 +71,13 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 }
 
 type loader struct {
+	fsys   fs.FS
+	dir    string
+	broken bool // a file cannot be read: names in the files after it would seem unknown
+
+	class string   // of the part being read; "" in the root
+	parts []string // read so far
+
 	table   *Table
 	errs    ErrorList
 	sets    map[string]*FlagSet
@@ -77,12 +90,25 @@ type loader struct {
 	nativeNames []string // sorted, made when first needed
 }
 
+// open reads and parses a file; at names what asks for it, if that is another file.
+func (l *loader) open(name string, at expr.Pos) *file {
+	full := path.Join(l.dir, name)
+	src, err := fs.ReadFile(l.fsys, name)
+	if err != nil {
+		if at.File == "" {
+			at = expr.Pos{File: full, Line: 1, Col: 1}
+		}
+		l.errs.add(at, "", "%s", err)
+		l.broken = true
+		return nil
+	}
+	f := parseFile(full, src, &l.errs)
+	l.broken = l.broken || f == nil
+	return f
+}
+
 // file reads one file: its schema number, then its lists.
-func (l *loader) file(name string, f *file) {
-	lists := map[string][]string{
-		"flags.yaml": {"flags"}, "helpers.yaml": {"helpers"}, "events.yaml": {"groups", "events"}, "syscalls.yaml": {"syscalls"},
-		"ids.yaml": {"ids"},
-	}[name]
+func (l *loader) file(f *file, lists []string) {
 	m := f.mapping(f.root, "", "file", append([]string{"schema"}, lists...), &l.errs)
 	if m == nil {
 		return
@@ -98,7 +124,7 @@ func (l *loader) file(name string, f *file) {
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {
-			if key != "groups" {
+			if key != "groups" && key != "include" && !(key == "syscalls" && m.has("include")) {
 				m.required(key, "the list of this file")
 			}
 			continue
@@ -109,6 +135,8 @@ func (l *loader) file(name string, f *file) {
 		}
 		for _, item := range n.Content {
 			switch key {
+			case "include":
+				l.include(m, item)
 			case "flags":
 				l.flagSet(f, item)
 			case "helpers":
@@ -122,6 +150,46 @@ func (l *loader) file(name string, f *file) {
 			case "ids":
 				l.id(f, item)
 			}
+		}
+	}
+}
+
+// include reads a part of syscalls.yaml: the entries of one class.
+func (l *loader) include(m *mapping, n *yaml.Node) {
+	if m.asScalar(n, "include") == nil {
+		return
+	}
+	class, ok := strings.CutSuffix(strings.TrimPrefix(n.Value, partDir+"/"), ".yaml")
+	if known := partNames(); !ok || !slices.Contains(known, n.Value) {
+		m.errorf(n, "include %s is the file of no class%s", n.Value, didYouMean(n.Value, known))
+		return
+	}
+	if slices.Contains(l.parts, n.Value) {
+		m.errorf(n, "include %s is repeated", n.Value)
+		return
+	}
+	l.parts = append(l.parts, n.Value)
+	if f := l.open(n.Value, m.f.pos(n)); f != nil && !l.broken {
+		l.class = class
+		l.file(f, []string{"syscalls"})
+		l.class = ""
+	}
+}
+
+func partNames() []string {
+	var names []string
+	for _, class := range syscallClasses {
+		names = append(names, partDir+"/"+class+".yaml")
+	}
+	return names
+}
+
+// checkParts reports files beside the parts that nothing includes.
+func (l *loader) checkParts() {
+	names, _ := fs.Glob(l.fsys, partDir+"/*.yaml")
+	for _, name := range names {
+		if !slices.Contains(l.parts, name) {
+			l.errs.add(expr.Pos{File: path.Join(l.dir, name), Line: 1, Col: 1}, "", "file is not included (add %s to include of syscalls.yaml)", name)
 		}
 	}
 }

@@ -26,11 +26,26 @@ import (
 func base(tb testing.TB) fstest.MapFS {
 	tb.Helper()
 	out := fstest.MapFS{}
-	for _, name := range Files[:4] {
-		src, err := os.ReadFile(filepath.Join("testdata", "base", name))
-		require.NoError(tb, err)
-		out[name] = &fstest.MapFile{Data: src}
+	for name, src := range tableFiles(tb, filepath.Join("testdata", "base")) {
+		out[name] = &fstest.MapFile{Data: []byte(src)}
 	}
+	return out
+}
+
+// tableFiles are the files of a table by their names in dir, parts included.
+func tableFiles(tb testing.TB, dir string) map[string]string {
+	tb.Helper()
+	out := map[string]string{}
+	for _, pattern := range []string{"*.yaml", partDir + "/*.yaml"} {
+		names, err := fs.Glob(os.DirFS(dir), pattern)
+		require.NoError(tb, err)
+		for _, name := range names {
+			src, err := os.ReadFile(filepath.Join(dir, name))
+			require.NoError(tb, err)
+			out[name] = string(src)
+		}
+	}
+	require.NotEmpty(tb, out)
 	return out
 }
 
@@ -51,7 +66,8 @@ func TestBaseIsClean(t *testing.T) {
 	require.Empty(t, errorsOf(t, base(t)))
 }
 
-// Each file of testdata/bad replaces the one its name starts with.
+// Each file of testdata/bad replaces the one its name starts with; "part" is
+// that of class file, which the root includes then, "stray" a part that it does not.
 func badTables(tb testing.TB) map[string]string {
 	tb.Helper()
 	paths, err := filepath.Glob("testdata/bad/*.yaml")
@@ -66,14 +82,27 @@ func badTables(tb testing.TB) map[string]string {
 	return out
 }
 
+// badFile is the file that a file of testdata/bad replaces.
+func badFile(fsys fstest.MapFS, name string) string {
+	switch kind, _, _ := strings.Cut(name, "-"); kind {
+	case "part":
+		fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte("schema: 1\ninclude: [syscalls/file.yaml]\n")}
+		return partDir + "/file.yaml"
+	case "stray":
+		return partDir + "/net.yaml"
+	default:
+		return kind + ".yaml"
+	}
+}
+
 func loadBad(tb testing.TB, name, src string) ErrorList {
 	tb.Helper()
-	kind, _, _ := strings.Cut(name, "-")
 	fsys := base(tb)
-	fsys[kind+".yaml"] = &fstest.MapFile{Data: []byte(src)}
+	file := badFile(fsys, name)
+	fsys[file] = &fstest.MapFile{Data: []byte(src)}
 	list := errorsOf(tb, fsys)
 	for _, e := range list {
-		require.Equal(tb, kind+".yaml", e.Pos.File, e)
+		require.Equal(tb, file, e.Pos.File, e)
 	}
 	return list
 }
@@ -234,14 +263,11 @@ events:
 
 func FuzzLoadTable(f *testing.F) {
 	for name, src := range badTables(f) {
-		kind, _, _ := strings.Cut(name, "-")
-		f.Add(kind+".yaml", src)
+		f.Add(badFile(base(f), name), src)
 	}
 	for _, dir := range []string{"base", "good"} {
-		for _, name := range Files {
-			if src, err := os.ReadFile(filepath.Join("testdata", dir, name)); err == nil {
-				f.Add(name, string(src))
-			}
+		for name, src := range tableFiles(f, filepath.Join("testdata", dir)) {
+			f.Add(name, src)
 		}
 	}
 	for _, s := range []string{"schema: 1\nsyscalls:\n- syscall: \"a\\\n   (int b)\"\n", "schema: 1\nflags:\n- set: >\n   x\n", "- - -", "? a", "%YAML 1.1\n---\na"} {
@@ -249,7 +275,9 @@ func FuzzLoadTable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, src string) {
 		fsys := base(t)
-		if _, known := fsys[name]; !known && name != "ids.yaml" {
+		if name == partDir+"/file.yaml" {
+			badFile(fsys, "part")
+		} else if _, known := fsys[name]; !known && name != "ids.yaml" {
 			return
 		}
 		fsys[name] = &fstest.MapFile{Data: []byte(src)}

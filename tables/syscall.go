@@ -34,6 +34,9 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	m.subject = s.Name
 	if m.required("class", "class: file is its category") {
 		s.Class = m.oneOf("class", syscallClasses)
+		if s.Class != "" && l.class != "" && s.Class != l.class {
+			m.errorf(m.byKey["class"], "class %s in the file of class %s (the entry belongs to %s/%s.yaml)", s.Class, l.class, partDir, s.Class)
+		}
 	}
 	s.Differs = m.text("differs")
 	s.NeverFails, s.NeverSucceeds = m.text("never_fails"), m.text("never_succeeds")

@@ -43,7 +43,7 @@ type ID struct {
 	IA32 string         // the amd64 call a 386-only number stands for; "none": such calls make no event; "" when it has an amd64 number
 }
 
-// Syscall is one entry of syscalls.yaml.
+// Syscall is one entry of syscalls/CLASS.yaml.
 type Syscall struct {
 	Pos     expr.Pos
 	Name    string // as in the kernel's unistd.h
