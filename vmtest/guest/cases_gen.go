@@ -51,7 +51,7 @@ var Syscalls = []Syscall{
 				Name:  "O_CREAT of a file that is there",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `openat(AT_FDCWD, "$f.path", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600)`,
-				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", "$f.path"}, {"flags", "O_WRONLY | O_CREAT | O_TRUNC | O_APPEND"}, {"mode", "0600"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
+				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", `"$f.path"`}, {"flags", "O_WRONLY | O_CREAT | O_TRUNC | O_APPEND"}, {"mode", "0600"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
 			},
 			{
 				Name:  "relative to a directory",
@@ -65,26 +65,26 @@ var Syscalls = []Syscall{
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `openat(AT_FDCWD, "$dir", O_RDONLY | O_DIRECTORY, 0777)`,
 				After: []Binding{{"st", "fstat($ret)"}},
-				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", "$dir"}, {"flags", "O_RDONLY | O_DIRECTORY"}, {"mode", "0"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
+				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", `"$dir"`}, {"flags", "O_RDONLY | O_DIRECTORY"}, {"mode", "0"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
 			},
 			{
 				Name:  "O_DSYNC, which is no O_SYNC",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `openat(AT_FDCWD, "$f.path", O_WRONLY | O_DSYNC, 0)`,
-				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", "$f.path"}, {"flags", "O_WRONLY | O_DSYNC"}, {"mode", "0"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
+				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", `"$f.path"`}, {"flags", "O_WRONLY | O_DSYNC"}, {"mode", "0"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
 			},
 			{
 				Name:  "a file without a name",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `openat(AT_FDCWD, "$dir", O_RDWR | O_TMPFILE, 0644)`,
 				After: []Binding{{"st", "fstat($ret)"}},
-				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", "$dir"}, {"flags", "O_RDWR | O_TMPFILE | O_DIRECTORY"}, {"mode", "0644"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
+				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "AT_FDCWD"}, {"name", `"$dir"`}, {"flags", "O_RDWR | O_TMPFILE | O_DIRECTORY"}, {"mode", "0644"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
 			},
 			{
 				Name:  "descriptor 0",
 				Given: []Binding{{"f", "tempfile()"}, {"z", "close(0)"}},
 				Call:  `openat(AT_FDCWD, "$f.path", O_RDONLY, 0)`,
-				Want:  []Binding{{"fd", "0"}, {"dirfd", "AT_FDCWD"}, {"name", "$f.path"}, {"flags", "O_RDONLY"}, {"mode", "0"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
+				Want:  []Binding{{"fd", "0"}, {"dirfd", "AT_FDCWD"}, {"name", `"$f.path"`}, {"flags", "O_RDONLY"}, {"mode", "0"}, {"dev", "$f.dev"}, {"ino", "$f.ino"}},
 			},
 			{
 				Name: "missing file",
@@ -176,13 +176,13 @@ var Syscalls = []Syscall{
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `open("$dir", O_RDONLY | O_DIRECTORY, 0777)`,
 				After: []Binding{{"st", "fstat($ret)"}},
-				Want:  []Binding{{"fd", "$ret"}, {"name", "$dir"}, {"flags", "O_RDONLY | O_DIRECTORY"}, {"mode", "0"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
+				Want:  []Binding{{"fd", "$ret"}, {"name", `"$dir"`}, {"flags", "O_RDONLY | O_DIRECTORY"}, {"mode", "0"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
 			},
 			{
 				Name:  "there already",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `open("$f.path", O_RDWR | O_CREAT | O_EXCL, 0600)`,
-				Want:  []Binding{{"fd", "-EEXIST"}, {"name", "$f.path"}, {"flags", "O_RDWR | O_CREAT | O_EXCL"}, {"mode", "0600"}, {"dev", "0"}, {"ino", "0"}},
+				Want:  []Binding{{"fd", "-EEXIST"}, {"name", `"$f.path"`}, {"flags", "O_RDWR | O_CREAT | O_EXCL"}, {"mode", "0600"}, {"dev", "0"}, {"ino", "0"}},
 			},
 			{
 				Name: "NULL path",
@@ -315,7 +315,7 @@ var Syscalls = []Syscall{
 				Name:  "a directory",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `creat("$dir", 0777)`,
-				Want:  []Binding{{"fd", "-EISDIR"}, {"name", "$dir"}, {"mode", "0777"}, {"dev", "0"}, {"ino", "0"}, {"creat_flags", "0"}},
+				Want:  []Binding{{"fd", "-EISDIR"}, {"name", `"$dir"`}, {"mode", "0777"}, {"dev", "0"}, {"ino", "0"}, {"creat_flags", "0"}},
 			},
 			{
 				Name:      "probe NULL",
@@ -538,7 +538,7 @@ var Syscalls = []Syscall{
 				Name:  "exchanges two files",
 				Given: []Binding{{"dir", "tempdir()"}, {"a", `file("$dir/a")`}, {"b", `file("$dir/b")`}},
 				Call:  `renameat2(AT_FDCWD, "$a", AT_FDCWD, "$b", RENAME_EXCHANGE)`,
-				Want:  []Binding{{"res", "0"}, {"olddirfd", "AT_FDCWD"}, {"oldpath", "$a"}, {"newdirfd", "AT_FDCWD"}, {"newpath", "$b"}, {"flags", "RENAME_EXCHANGE"}},
+				Want:  []Binding{{"res", "0"}, {"olddirfd", "AT_FDCWD"}, {"oldpath", `"$a"`}, {"newdirfd", "AT_FDCWD"}, {"newpath", `"$b"`}, {"flags", "RENAME_EXCHANGE"}},
 			},
 			{
 				Name: "flags that exclude each other",
@@ -605,7 +605,7 @@ var Syscalls = []Syscall{
 				Name:  "a file",
 				Given: []Binding{{"dir", "tempdir()"}, {"f", `file("$dir/f")`}},
 				Call:  `unlink("$f")`,
-				Want:  []Binding{{"res", "0"}, {"path", "$f"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$f"`}},
 			},
 			{
 				Name: "empty path",
@@ -616,7 +616,7 @@ var Syscalls = []Syscall{
 				Name:  "the longest path read",
 				Given: []Binding{{"t", "text(4095)"}},
 				Call:  `unlink("$t")`,
-				Want:  []Binding{{"res", "-ENAMETOOLONG"}, {"path", "$t"}},
+				Want:  []Binding{{"res", "-ENAMETOOLONG"}, {"path", `"$t"`}},
 			},
 			{
 				Name:  "one byte longer",
@@ -667,7 +667,7 @@ var Syscalls = []Syscall{
 				Name:  "a directory taken for a file",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `unlinkat(AT_FDCWD, "$dir", 0)`,
-				Want:  []Binding{{"res", "-EISDIR"}, {"dirfd", "AT_FDCWD"}, {"name", "$dir"}, {"flags", "0"}},
+				Want:  []Binding{{"res", "-EISDIR"}, {"dirfd", "AT_FDCWD"}, {"name", `"$dir"`}, {"flags", "0"}},
 			},
 			{
 				Name:      "probe no descriptor and NULL",
@@ -723,13 +723,13 @@ var Syscalls = []Syscall{
 				Name:  "a second name",
 				Given: []Binding{{"dir", "tempdir()"}, {"f", `file("$dir/f")`}},
 				Call:  `link("$f", "$dir/g")`,
-				Want:  []Binding{{"res", "0"}, {"oldpath", "$f"}, {"newpath", `"$dir/g"`}},
+				Want:  []Binding{{"res", "0"}, {"oldpath", `"$f"`}, {"newpath", `"$dir/g"`}},
 			},
 			{
 				Name:  "there already",
 				Given: []Binding{{"dir", "tempdir()"}, {"f", `file("$dir/f")`}},
 				Call:  `link("$f", "$f")`,
-				Want:  []Binding{{"res", "-EEXIST"}, {"oldpath", "$f"}, {"newpath", "$f"}},
+				Want:  []Binding{{"res", "-EEXIST"}, {"oldpath", `"$f"`}, {"newpath", `"$f"`}},
 			},
 			{
 				Name: "empty and NULL path",
@@ -840,7 +840,7 @@ var Syscalls = []Syscall{
 				Name:  "there already",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `symlink("/", "$dir")`,
-				Want:  []Binding{{"res", "-EEXIST"}, {"target", `"/"`}, {"linkpath", "$dir"}},
+				Want:  []Binding{{"res", "-EEXIST"}, {"target", `"/"`}, {"linkpath", `"$dir"`}},
 			},
 			{
 				Name:  "empty target",
@@ -929,7 +929,7 @@ var Syscalls = []Syscall{
 				Name:  "there already",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `mkdir("$dir", 0)`,
-				Want:  []Binding{{"res", "-EEXIST"}, {"path", "$dir"}, {"mode", "0"}},
+				Want:  []Binding{{"res", "-EEXIST"}, {"path", `"$dir"`}, {"mode", "0"}},
 			},
 			{
 				Name:      "probe NULL",
@@ -1024,13 +1024,13 @@ var Syscalls = []Syscall{
 				Name:  "a directory",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `rmdir("$dir")`,
-				Want:  []Binding{{"res", "0"}, {"path", "$dir"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$dir"`}},
 			},
 			{
 				Name:  "not empty",
 				Given: []Binding{{"dir", "tempdir()"}, {"f", `file("$dir/f")`}},
 				Call:  `rmdir("$dir")`,
-				Want:  []Binding{{"res", "-ENOTEMPTY"}, {"path", "$dir"}},
+				Want:  []Binding{{"res", "-ENOTEMPTY"}, {"path", `"$dir"`}},
 			},
 			{
 				Name:      "probe NULL",
@@ -1062,19 +1062,19 @@ var Syscalls = []Syscall{
 				Name:  "only whether it is there",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `access("$f.path", F_OK)`,
-				Want:  []Binding{{"res", "0"}, {"name", "$f.path"}, {"mode", "F_OK"}},
+				Want:  []Binding{{"res", "0"}, {"name", `"$f.path"`}, {"mode", "F_OK"}},
 			},
 			{
 				Name:  "to read and write",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `access("$f.path", R_OK | W_OK)`,
-				Want:  []Binding{{"res", "0"}, {"name", "$f.path"}, {"mode", "R_OK | W_OK"}},
+				Want:  []Binding{{"res", "0"}, {"name", `"$f.path"`}, {"mode", "R_OK | W_OK"}},
 			},
 			{
 				Name:  "not allowed",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `access("$f.path", R_OK | W_OK | X_OK)`,
-				Want:  []Binding{{"res", "-EACCES"}, {"name", "$f.path"}, {"mode", "R_OK | W_OK | X_OK"}},
+				Want:  []Binding{{"res", "-EACCES"}, {"name", `"$f.path"`}, {"mode", "R_OK | W_OK | X_OK"}},
 			},
 			{
 				Name: "a bit that is no mode",
@@ -1152,7 +1152,7 @@ var Syscalls = []Syscall{
 				Name:  "a file",
 				Given: []Binding{{"f", "tempfile()"}, {"st", "zeros(144)"}},
 				Call:  `stat("$f.path", $st)`,
-				Want:  []Binding{{"res", "0"}, {"path", "$f.path"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$f.path"`}},
 			},
 			{
 				Name:  "a link to nothing",
@@ -1339,13 +1339,13 @@ var Syscalls = []Syscall{
 				Name:  "a directory",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `chdir("$dir")`,
-				Want:  []Binding{{"res", "0"}, {"path", "$dir"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$dir"`}},
 			},
 			{
 				Name:  "a file",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `chdir("$f.path")`,
-				Want:  []Binding{{"res", "-ENOTDIR"}, {"path", "$f.path"}},
+				Want:  []Binding{{"res", "-ENOTDIR"}, {"path", `"$f.path"`}},
 			},
 			{
 				Name:      "probe NULL",
@@ -1459,7 +1459,7 @@ var Syscalls = []Syscall{
 				Name:  "a file",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `chmod("$f.path", 06711)`,
-				Want:  []Binding{{"res", "0"}, {"filename", "$f.path"}, {"mode", "06711"}},
+				Want:  []Binding{{"res", "0"}, {"filename", `"$f.path"`}, {"mode", "06711"}},
 			},
 			{
 				Name: "missing file, bits that are no mode",
@@ -1811,13 +1811,13 @@ var Syscalls = []Syscall{
 				Name:  "both",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `chown("$f.path", 4000000000, 1000)`,
-				Want:  []Binding{{"res", "0"}, {"path", "$f.path"}, {"uid", "4000000000"}, {"gid", "1000"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$f.path"`}, {"uid", "4000000000"}, {"gid", "1000"}},
 			},
 			{
 				Name:  "neither",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `chown("$f.path", -1, -1)`,
-				Want:  []Binding{{"res", "0"}, {"path", "$f.path"}, {"uid", "0xffffffff"}, {"gid", "0xffffffff"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$f.path"`}, {"uid", "4294967295"}, {"gid", "4294967295"}},
 			},
 			{
 				Name: "missing file",
@@ -1828,7 +1828,7 @@ var Syscalls = []Syscall{
 				Name:  "not allowed",
 				Given: []Binding{{"who", "become(1000, 1000)"}},
 				Call:  `chown("/", 1000, -1)`,
-				Want:  []Binding{{"res", "-EPERM"}, {"path", `"/"`}, {"uid", "1000"}, {"gid", "0xffffffff"}},
+				Want:  []Binding{{"res", "-EPERM"}, {"path", `"/"`}, {"uid", "1000"}, {"gid", "4294967295"}},
 			},
 			{
 				Name:      "probe NULL",
@@ -1884,7 +1884,7 @@ var Syscalls = []Syscall{
 				Name:  "a link to nothing",
 				Given: []Binding{{"dir", "tempdir()"}, {"l", `symlink("gone", "$dir/l")`}},
 				Call:  `lchown("$dir/l", 1000, -1)`,
-				Want:  []Binding{{"res", "0"}, {"path", `"$dir/l"`}, {"uid", "1000"}, {"gid", "0xffffffff"}},
+				Want:  []Binding{{"res", "0"}, {"path", `"$dir/l"`}, {"uid", "1000"}, {"gid", "4294967295"}},
 			},
 			{
 				Name:  "unmapped path",
@@ -1946,7 +1946,7 @@ var Syscalls = []Syscall{
 				Name:  "the group only",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  "fchown($f, -1, 1000)",
-				Want:  []Binding{{"res", "0"}, {"fd", "$f"}, {"uid", "0xffffffff"}, {"gid", "1000"}},
+				Want:  []Binding{{"res", "0"}, {"fd", "$f"}, {"uid", "4294967295"}, {"gid", "1000"}},
 			},
 			{
 				Name: "bad descriptor",
@@ -1996,13 +1996,13 @@ var Syscalls = []Syscall{
 				Name:  "a link to nothing",
 				Given: []Binding{{"dir", "tempdir()"}, {"l", `symlink("gone", "$dir/l")`}, {"d", "open($dir, O_RDONLY | O_DIRECTORY)"}},
 				Call:  `fchownat($d, "l", 1000, -1, AT_SYMLINK_NOFOLLOW)`,
-				Want:  []Binding{{"res", "0"}, {"dirfd", "$d"}, {"pathname", `"l"`}, {"uid", "1000"}, {"gid", "0xffffffff"}, {"flags", "AT_SYMLINK_NOFOLLOW"}},
+				Want:  []Binding{{"res", "0"}, {"dirfd", "$d"}, {"pathname", `"l"`}, {"uid", "1000"}, {"gid", "4294967295"}, {"flags", "AT_SYMLINK_NOFOLLOW"}},
 			},
 			{
 				Name:  "the descriptor itself",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `fchownat($f, "", -1, 4000000000, AT_EMPTY_PATH)`,
-				Want:  []Binding{{"res", "0"}, {"dirfd", "$f"}, {"pathname", `""`}, {"uid", "0xffffffff"}, {"gid", "4000000000"}, {"flags", "AT_EMPTY_PATH"}},
+				Want:  []Binding{{"res", "0"}, {"dirfd", "$f"}, {"pathname", `""`}, {"uid", "4294967295"}, {"gid", "4000000000"}, {"flags", "AT_EMPTY_PATH"}},
 			},
 			{
 				Name: "a flag of other calls",
@@ -2099,14 +2099,14 @@ var Syscalls = []Syscall{
 				Unsafe: true,
 				Given:  []Binding{{"dir", "tempdir()"}},
 				Call:   `mount("scaplab", "$dir", "tmpfs", MS_NOSUID | MS_NODEV, NULL)`,
-				Want:   []Binding{{"res", "0"}, {"dev", `"scaplab"`}, {"dir", "$dir"}, {"type", `"tmpfs"`}, {"flags", "NOSUID | NODEV"}},
+				Want:   []Binding{{"res", "0"}, {"dev", `"scaplab"`}, {"dir", `"$dir"`}, {"type", `"tmpfs"`}, {"flags", "NOSUID | NODEV"}},
 			},
 			{
 				Name:   "a directory twice",
 				Unsafe: true,
 				Given:  []Binding{{"dir", "tempdir()"}, {"sub", `mkdir("$dir/sub")`}},
 				Call:   `mount("$dir", "$sub", NULL, MS_BIND | MS_REC, NULL)`,
-				Want:   []Binding{{"res", "0"}, {"dev", "$dir"}, {"dir", "$sub"}, {"type", "empty"}, {"flags", "BIND | REC"}},
+				Want:   []Binding{{"res", "0"}, {"dev", `"$dir"`}, {"dir", `"$sub"`}, {"type", "empty"}, {"flags", "BIND | REC"}},
 			},
 			{
 				Name: "nowhere, with the magic number of old callers",
@@ -2156,13 +2156,13 @@ var Syscalls = []Syscall{
 				Unsafe: true,
 				Given:  []Binding{{"dir", "tempdir()"}, {"m", `mount("tmpfs", $dir)`}},
 				Call:   `umount("$dir")`,
-				Want:   []Binding{{"res", "0"}, {"name", "$dir"}},
+				Want:   []Binding{{"res", "0"}, {"name", `"$dir"`}},
 			},
 			{
 				Name:  "nothing is mounted there",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `umount("$dir")`,
-				Want:  []Binding{{"res", "-EINVAL"}, {"name", "$dir"}},
+				Want:  []Binding{{"res", "-EINVAL"}, {"name", `"$dir"`}},
 			},
 			{
 				Name:      "probe NULL",
@@ -2195,13 +2195,13 @@ var Syscalls = []Syscall{
 				Unsafe: true,
 				Given:  []Binding{{"dir", "tempdir()"}, {"m", `mount("tmpfs", $dir)`}},
 				Call:   `umount2("$dir", MNT_DETACH | UMOUNT_NOFOLLOW)`,
-				Want:   []Binding{{"res", "0"}, {"name", "$dir"}, {"flags", "DETACH | NOFOLLOW"}},
+				Want:   []Binding{{"res", "0"}, {"name", `"$dir"`}, {"flags", "DETACH | NOFOLLOW"}},
 			},
 			{
 				Name:  "nothing is mounted there",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `umount2("$dir", 0)`,
-				Want:  []Binding{{"res", "-EINVAL"}, {"name", "$dir"}, {"flags", "0"}},
+				Want:  []Binding{{"res", "-EINVAL"}, {"name", `"$dir"`}, {"flags", "0"}},
 			},
 			{
 				Name: "flags that exclude each other",
@@ -2659,24 +2659,24 @@ var Syscalls = []Syscall{
 				Name:  "more than there is",
 				Given: []Binding{{"in", "tempfile(pattern(100))"}, {"out", "tempfile()"}},
 				Call:  "copy_file_range($in, NULL, $out, NULL, 1000, 0)",
-				Want:  []Binding{{"res", "100"}, {"fdout", "$out"}, {"offout", "0"}, {"fdin", "$in"}, {"offin", "0"}, {"len", "1000"}},
+				Want:  []Binding{{"res", "100"}, {"fdout", "$out"}, {"offout", "NULL"}, {"fdin", "$in"}, {"offin", "NULL"}, {"len", "1000"}},
 			},
 			{
 				Name:  "over itself",
 				Given: []Binding{{"f", "tempfile(pattern(100))"}},
 				Call:  "copy_file_range($f, NULL, $f, NULL, 10, 0)",
-				Want:  []Binding{{"res", "-EINVAL"}, {"fdout", "$f"}, {"offout", "0"}, {"fdin", "$f"}, {"offin", "0"}, {"len", "10"}},
+				Want:  []Binding{{"res", "-EINVAL"}, {"fdout", "$f"}, {"offout", "NULL"}, {"fdin", "$f"}, {"offin", "NULL"}, {"len", "10"}},
 			},
 			{
 				Name:  "unmapped offset",
 				Given: []Binding{{"in", "tempfile(pattern(100))"}, {"out", "tempfile()"}, {"p", "unmapped()"}},
 				Call:  "copy_file_range($in, $p, $out, NULL, 10, 0)",
-				Want:  []Binding{{"res", "-EFAULT"}, {"fdout", "$out"}, {"offout", "0"}, {"fdin", "$in"}, {"offin", "$p"}, {"len", "10"}},
+				Want:  []Binding{{"res", "-EFAULT"}, {"fdout", "$out"}, {"offout", "NULL"}, {"fdin", "$in"}, {"offin", "$p"}, {"len", "10"}},
 			},
 			{
 				Name: "bad descriptors",
 				Call: "copy_file_range(-1, NULL, -2, NULL, -1, 0)",
-				Want: []Binding{{"res", "-EBADF"}, {"fdout", "-2"}, {"offout", "0"}, {"fdin", "-1"}, {"offin", "0"}, {"len", "-1"}},
+				Want: []Binding{{"res", "-EBADF"}, {"fdout", "-2"}, {"offout", "NULL"}, {"fdin", "-1"}, {"offin", "NULL"}, {"len", "-1"}},
 			},
 			{
 				Name:      "probe no descriptor and NULL",
@@ -3434,7 +3434,7 @@ var Syscalls = []Syscall{
 				Needs: []string{"io_uring"},
 				Given: []Binding{{"r", "io_uring(1)"}},
 				Call:  "io_uring_register($r, IORING_UNREGISTER_FILES, NULL, 0)",
-				Want:  []Binding{{"res", "-ENXIO"}, {"fd", "$r"}, {"opcode", "IORING_UNREGISTER_FILES"}, {"arg", "0"}, {"nr_args", "0"}},
+				Want:  []Binding{{"res", "-ENXIO"}, {"fd", "$r"}, {"opcode", "IORING_UNREGISTER_FILES"}, {"arg", "NULL"}, {"nr_args", "0"}},
 			},
 			{
 				Name:  "unmapped files",
@@ -3448,13 +3448,13 @@ var Syscalls = []Syscall{
 				Needs: []string{"io_uring"},
 				Given: []Binding{{"r", "io_uring(1)"}},
 				Call:  "io_uring_register($r, 0xffff, NULL, 0xffffffff)",
-				Want:  []Binding{{"res", "-EINVAL"}, {"fd", "$r"}, {"opcode", "0xffff"}, {"arg", "0"}, {"nr_args", "0xffffffff"}},
+				Want:  []Binding{{"res", "-EINVAL"}, {"fd", "$r"}, {"opcode", "0xffff"}, {"arg", "NULL"}, {"nr_args", "0xffffffff"}},
 			},
 			{
 				Name:  "bad descriptor",
 				Needs: []string{"io_uring"},
 				Call:  "io_uring_register(-2, IORING_REGISTER_BUFFERS, NULL, 0)",
-				Want:  []Binding{{"res", "-EBADF"}, {"fd", "-2"}, {"opcode", "IORING_REGISTER_BUFFERS"}, {"arg", "0"}, {"nr_args", "0"}},
+				Want:  []Binding{{"res", "-EBADF"}, {"fd", "-2"}, {"opcode", "IORING_REGISTER_BUFFERS"}, {"arg", "NULL"}, {"nr_args", "0"}},
 			},
 			{
 				Name:      "probe no descriptor and NULL",
@@ -5566,7 +5566,7 @@ var Syscalls = []Syscall{
 				Name:  "wakes nobody",
 				Given: []Binding{{"u", "s32s(7)"}},
 				Call:  "futex($u, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, -1, NULL, NULL, 0)",
-				Want:  []Binding{{"res", "0"}, {"addr", "$u.addr"}, {"op", "FUTEX_WAKE | FUTEX_PRIVATE_FLAG"}, {"val", "0xffffffff"}},
+				Want:  []Binding{{"res", "0"}, {"addr", "$u.addr"}, {"op", "FUTEX_WAKE | FUTEX_PRIVATE_FLAG"}, {"val", "4294967295"}},
 			},
 			{
 				Name:  "nobody wakes it in time",
@@ -6020,13 +6020,13 @@ var Syscalls = []Syscall{
 				Name:  "the longest name",
 				Given: []Binding{{"t", "text(249)"}},
 				Call:  `memfd_create("$t", 0)`,
-				Want:  []Binding{{"fd", "$ret"}, {"name", "$t"}, {"flags", "0"}},
+				Want:  []Binding{{"fd", "$ret"}, {"name", `"$t"`}, {"flags", "0"}},
 			},
 			{
 				Name:  "one byte longer",
 				Given: []Binding{{"t", "text(250)"}},
 				Call:  `memfd_create("$t", 0)`,
-				Want:  []Binding{{"fd", "-EINVAL"}, {"name", "$t"}, {"flags", "0"}},
+				Want:  []Binding{{"fd", "-EINVAL"}, {"name", `"$t"`}, {"flags", "0"}},
 			},
 			{
 				Name: "NULL name",
@@ -6092,13 +6092,13 @@ var Syscalls = []Syscall{
 			{
 				Name: "anonymous memory",
 				Call: "mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)",
-				Want: []Binding{{"res", "$ret"}, {"vm_size", "between($self.vm_size - 262144, $self.vm_size + 262144)"}, {"vm_rss", "between(1, $self.vm_rss + 65536)"}, {"vm_swap", "$self.vm_swap"}, {"addr", "0"}, {"length", "8192"}, {"prot", "PROT_READ | PROT_WRITE"}, {"flags", "MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE"}, {"fd", "-1"}, {"offset", "0"}},
+				Want: []Binding{{"res", "$ret"}, {"vm_size", "between($self.vm_size - 262144, $self.vm_size + 262144)"}, {"vm_rss", "between(1, $self.vm_rss + 65536)"}, {"vm_swap", "$self.vm_swap"}, {"addr", "NULL"}, {"length", "8192"}, {"prot", "PROT_READ | PROT_WRITE"}, {"flags", "MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE"}, {"fd", "-1"}, {"offset", "0"}},
 			},
 			{
 				Name:  "a file, from its second page on",
 				Given: []Binding{{"f", "tempfile(pattern(8192))"}},
 				Call:  "mmap(NULL, 100, PROT_READ, MAP_SHARED, $f, 4096)",
-				Want:  []Binding{{"res", "$ret"}, {"vm_size", ">= 1"}, {"vm_rss", ">= 1"}, {"vm_swap", "$self.vm_swap"}, {"addr", "0"}, {"length", "100"}, {"prot", "PROT_READ"}, {"flags", "MAP_SHARED"}, {"fd", "$f"}, {"offset", "4096"}},
+				Want:  []Binding{{"res", "$ret"}, {"vm_size", ">= 1"}, {"vm_rss", ">= 1"}, {"vm_swap", "$self.vm_swap"}, {"addr", "NULL"}, {"length", "100"}, {"prot", "PROT_READ"}, {"flags", "MAP_SHARED"}, {"fd", "$f"}, {"offset", "4096"}},
 			},
 			{
 				Name: "bad descriptor",
@@ -6108,7 +6108,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "nothing of it",
 				Call: "mmap(NULL, 0, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)",
-				Want: []Binding{{"res", "-EINVAL"}, {"vm_size", ">= 1"}, {"vm_rss", ">= 1"}, {"vm_swap", "$self.vm_swap"}, {"addr", "0"}, {"length", "0"}, {"prot", "PROT_EXEC"}, {"flags", "MAP_PRIVATE | MAP_ANONYMOUS"}, {"fd", "-1"}, {"offset", "0"}},
+				Want: []Binding{{"res", "-EINVAL"}, {"vm_size", ">= 1"}, {"vm_rss", ">= 1"}, {"vm_swap", "$self.vm_swap"}, {"addr", "NULL"}, {"length", "0"}, {"prot", "PROT_EXEC"}, {"flags", "MAP_PRIVATE | MAP_ANONYMOUS"}, {"fd", "-1"}, {"offset", "0"}},
 			},
 			{
 				Name:      "probe no descriptor",
@@ -7982,7 +7982,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "an operation nobody knows",
 				Call: "seccomp(0x7fffffff, -1, NULL)",
-				Want: []Binding{{"res", "-EINVAL"}, {"op", "0x7fffffff"}, {"flags", "0xffffffff"}},
+				Want: []Binding{{"res", "-EINVAL"}, {"op", "0x7fffffff"}, {"flags", "4294967295"}},
 			},
 			{
 				Name:  "more than 32 bits",
@@ -8568,7 +8568,7 @@ var Syscalls = []Syscall{
 				Name:  "there already",
 				Given: []Binding{{"dir", "tempdir()"}},
 				Call:  `mknodat(AT_FDCWD, "$dir", S_IFIFO, 0)`,
-				Want:  []Binding{{"res", "-EEXIST"}, {"dirfd", "AT_FDCWD"}, {"path", "$dir"}, {"mode", "S_IFIFO"}, {"dev", "0"}},
+				Want:  []Binding{{"res", "-EEXIST"}, {"dirfd", "AT_FDCWD"}, {"path", `"$dir"`}, {"mode", "S_IFIFO"}, {"dev", "0"}},
 			},
 			{
 				Name: "bad directory",
@@ -9651,7 +9651,7 @@ var Syscalls = []Syscall{
 				Unsafe: true,
 				Given:  []Binding{{"dir", "tempdir()"}, {"proc", `mkdir("$dir/proc")`}, {"m", `mount("proc", $proc)`}},
 				Call:   `chroot("$dir")`,
-				Want:   []Binding{{"res", "0"}, {"path", "$dir"}},
+				Want:   []Binding{{"res", "0"}, {"path", `"$dir"`}},
 			},
 			{
 				Name:  "the root there is",
@@ -9663,7 +9663,7 @@ var Syscalls = []Syscall{
 				Name:  "a file",
 				Given: []Binding{{"f", "tempfile()"}},
 				Call:  `chroot("$f.path")`,
-				Want:  []Binding{{"res", "-ENOTDIR"}, {"path", "$f.path"}},
+				Want:  []Binding{{"res", "-ENOTDIR"}, {"path", `"$f.path"`}},
 			},
 			{
 				Name:  "not allowed",
@@ -11101,7 +11101,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "no user",
 				Call: "setuid(-1)",
-				Want: []Binding{{"res", "-EINVAL"}, {"uid", "0xffffffff"}},
+				Want: []Binding{{"res", "-EINVAL"}, {"uid", "4294967295"}},
 			},
 			{
 				Name:  "not allowed",
@@ -11131,7 +11131,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "no group",
 				Call: "setgid(-1)",
-				Want: []Binding{{"res", "-EINVAL"}, {"gid", "0xffffffff"}},
+				Want: []Binding{{"res", "-EINVAL"}, {"gid", "4294967295"}},
 			},
 			{
 				Name:  "not allowed",
@@ -11161,13 +11161,13 @@ var Syscalls = []Syscall{
 			{
 				Name: "one of them",
 				Call: "setreuid(-1, 1000)",
-				Want: []Binding{{"res", "0"}, {"ruid", "0xffffffff"}, {"euid", "1000"}},
+				Want: []Binding{{"res", "0"}, {"ruid", "4294967295"}, {"euid", "1000"}},
 			},
 			{
 				Name:  "not allowed",
 				Given: []Binding{{"who", "become(1000, 1000)"}},
 				Call:  "setreuid(0, -1)",
-				Want:  []Binding{{"res", "-EPERM"}, {"ruid", "0"}, {"euid", "0xffffffff"}},
+				Want:  []Binding{{"res", "-EPERM"}, {"ruid", "0"}, {"euid", "4294967295"}},
 			},
 			{
 				Name:      "probe zeros",
@@ -11191,13 +11191,13 @@ var Syscalls = []Syscall{
 			{
 				Name: "one of them",
 				Call: "setregid(-1, 1000)",
-				Want: []Binding{{"res", "0"}, {"rgid", "0xffffffff"}, {"egid", "1000"}},
+				Want: []Binding{{"res", "0"}, {"rgid", "4294967295"}, {"egid", "1000"}},
 			},
 			{
 				Name:  "not allowed",
 				Given: []Binding{{"who", "become(1000, 1000)"}},
 				Call:  "setregid(0, -1)",
-				Want:  []Binding{{"res", "-EPERM"}, {"rgid", "0"}, {"egid", "0xffffffff"}},
+				Want:  []Binding{{"res", "-EPERM"}, {"rgid", "0"}, {"egid", "4294967295"}},
 			},
 			{
 				Name:      "probe zeros",
@@ -11221,7 +11221,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "one of them",
 				Call: "setresuid(-1, 1000, -1)",
-				Want: []Binding{{"res", "0"}, {"ruid", "0xffffffff"}, {"euid", "1000"}, {"suid", "0xffffffff"}},
+				Want: []Binding{{"res", "0"}, {"ruid", "4294967295"}, {"euid", "1000"}, {"suid", "4294967295"}},
 			},
 			{
 				Name:  "not allowed",
@@ -11251,7 +11251,7 @@ var Syscalls = []Syscall{
 			{
 				Name: "one of them",
 				Call: "setresgid(-1, 1000, -1)",
-				Want: []Binding{{"res", "0"}, {"rgid", "0xffffffff"}, {"egid", "1000"}, {"sgid", "0xffffffff"}},
+				Want: []Binding{{"res", "0"}, {"rgid", "4294967295"}, {"egid", "1000"}, {"sgid", "4294967295"}},
 			},
 			{
 				Name:  "not allowed",
