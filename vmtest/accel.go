@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/scaplab/scaplab/internal/files"
 )
 
 // Accel is how guests run on this machine, and why.
@@ -68,7 +70,7 @@ func chooseAccel(ctx context.Context, cache string, m machineConfig) (Accel, err
 	if err != nil {
 		return Accel{}, err
 	}
-	return want.Accel, writeFileAtomic(accelFile(cache, m.arch), b)
+	return want.Accel, files.WriteAtomic(accelFile(cache, m.arch), b)
 }
 
 func accelFile(cache, arch string) string { return filepath.Join(cache, "accel-"+arch+".json") }

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 // Boot runs a program of its own as init of a machine.
 type Boot struct {
-	Kernel   Kernel
+	Kernel   kernels.Kernel
 	Program  string            // static executable, /init in the machine
 	Files    map[string][]byte // in its root directory
 	CPUs     int               // 0 is 1
@@ -66,7 +69,7 @@ func (b Boot) Run(ctx context.Context) (string, error) {
 		memoryMB: cmp.Or(b.MemoryMB, 512), cpus: cmp.Or(b.CPUs, 1)}
 	// KVM was tried when a matrix ran; without a verdict, emulation always works.
 	config.accel = accelTCG
-	if cache, err := CacheDir(); err == nil {
+	if cache, err := env.CacheDir(); err == nil {
 		if kept, ok := keptAccel(cache, config.arch); ok {
 			config.accel = accelerator(kept.Name)
 		}

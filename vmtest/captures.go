@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -61,7 +62,7 @@ func newCaptures(dir string) *captures {
 }
 
 // add notes a case's events. Those whose bytes are no event are a failure of the case already.
-func (c *captures) add(k Kernel, driver string, r *guest.CaseResult) {
+func (c *captures) add(k kernels.Kernel, driver string, r *guest.CaseResult) {
 	own := r.By(driver)
 	if own == nil {
 		return
@@ -84,7 +85,7 @@ func (c *captures) add(k Kernel, driver string, r *guest.CaseResult) {
 	}
 }
 
-func (c *captures) setState(k Kernel, s *proc.State) {
+func (c *captures) setState(k kernels.Kernel, s *proc.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.states[k.Name] == nil {
@@ -141,7 +142,7 @@ func (f *captureFile) write(path string, state *proc.State) error {
 // stateLauncher asks each guest for the state of its system, which captures begin with.
 type stateLauncher struct {
 	launcher
-	kernel   Kernel
+	kernel   kernels.Kernel
 	captures *captures
 }
 

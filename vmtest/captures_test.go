@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -23,7 +24,7 @@ import (
 func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	c := newCaptures(dir)
-	k := Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}
+	k := kernels.Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}
 	enter, exit := openEnter(t, openFlags), openExit(t, goodOpen)
 	late := append([]byte{}, exit...)
 	late[0] = 9 // its time
@@ -79,7 +80,7 @@ func TestAGuestIsAskedForItsState(t *testing.T) {
 		}
 	}
 	c := newCaptures(t.TempDir())
-	k := Kernel{Name: "6.12"}
+	k := kernels.Kernel{Name: "6.12"}
 	l := stateLauncher{&fakeLauncher{t: t, guests: []fakeGuest{
 		answer(guest.State{Error: "no /proc"}), answer(guest.State{State: &proc.State{Machine: proc.Machine{NumCPUs: 2}}}),
 	}}, k, c}

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -34,7 +35,7 @@ const costLimit = 5 * time.Minute
 
 // measureCosts boots a kernel with a clock that counts instructions, and has the
 // guest time its calls.
-func measureCosts(ctx context.Context, k Kernel, config machineConfig, console io.Writer) ([]Cost, error) {
+func measureCosts(ctx context.Context, k kernels.Kernel, config machineConfig, console io.Writer) ([]Cost, error) {
 	config.accel, config.cpus, config.counted = accelTCG, 1, true
 	config.more = []string{guest.CostArgument, "nokaslr"}
 	v, err := startVM(ctx, &config, nil, console)
@@ -54,7 +55,7 @@ func measureCosts(ctx context.Context, k Kernel, config machineConfig, console i
 }
 
 // receiveCosts takes what the guest measured; the first is without a driver.
-func receiveCosts(ctx context.Context, k Kernel, s *session, limit time.Duration) ([]Cost, error) {
+func receiveCosts(ctx context.Context, k kernels.Kernel, s *session, limit time.Duration) ([]Cost, error) {
 	end := time.Now().Add(limit)
 	var bare map[string]float64
 	var costs []Cost
@@ -96,7 +97,7 @@ func receiveCosts(ctx context.Context, k Kernel, s *session, limit time.Duration
 }
 
 // addCosts measures on one kernel. What goes wrong there is told in place of numbers.
-func (r *Report) addCosts(ctx context.Context, k Kernel, config machineConfig, console io.Writer) error {
+func (r *Report) addCosts(ctx context.Context, k kernels.Kernel, config machineConfig, console io.Writer) error {
 	costs, err := measureCosts(ctx, k, config, console)
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -126,12 +127,12 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 			want: map[string]string{"ebpf": "pass", "kmod": "fail crash", pair: "fail crash"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{works}, Kernels: []Kernel{{Name: "6.12", Arch: "amd64"}}}
+			o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{works}, Kernels: []kernels.Kernel{{Name: "6.12", Arch: "amd64"}}}
 			require.NoError(t, o.setDefaults())
 			require.Equal(t, defaultSilence, o.Silence)
 			o.Log = t.Logf
 			raw := 0
-			o.OnResult = func(_ Kernel, driver string, r *guest.CaseResult) {
+			o.OnResult = func(_ kernels.Kernel, driver string, r *guest.CaseResult) {
 				raw++
 				require.NotNil(t, r)
 			}
@@ -159,7 +160,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 
 func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"},
-		Kernels: []Kernel{{Name: "6.12", Module: "scap.ko"}, {Name: "7.0", NoModule: "no headers"}}}
+		Kernels: []kernels.Kernel{{Name: "6.12", Module: "scap.ko"}, {Name: "7.0", NoModule: "no headers"}}}
 	rep := newReport(o)
 	pieces := plan(o)
 	rep.expect(pieces)
@@ -189,7 +190,7 @@ func (failingLauncher) launch(context.Context) (*session, error) {
 }
 
 func TestWithoutAGuestEveryDriverFails(t *testing.T) {
-	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"}, Kernels: []Kernel{{Name: "6.12"}}}
+	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"}, Kernels: []kernels.Kernel{{Name: "6.12"}}}
 	require.NoError(t, o.setDefaults())
 	rep := newReport(o)
 	require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], piece{0, o.Drivers, 1, o.Cases}, failingLauncher{}, true))

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -47,7 +49,7 @@ func checkErr(c Check, err error) Check {
 		return c
 	}
 	c.Detail = firstLine(err.Error())
-	var env *EnvError
+	var env *env.Error
 	if errors.As(err, &env) {
 		c.Detail, c.Fix = env.What, cmp.Or(env.Fix, c.Fix)
 	}
@@ -91,7 +93,7 @@ func checkKVM() Check {
 	}
 	f.Close()
 	c.Detail = "/dev/kvm opens; matrix finds out whether it runs a guest"
-	if cache, err := CacheDir(); err == nil {
+	if cache, err := env.CacheDir(); err == nil {
 		if kept, ok := keptAccel(cache, runtime.GOARCH); ok {
 			c.Detail = "tried: " + kept.String()
 			c.OK = kept.Name == string(accelKVM)
@@ -104,7 +106,7 @@ func checkKVM() Check {
 
 func checkCache() Check {
 	c := Check{Name: "cache", Use: "kernels, snapshots", Needed: true}
-	dir, err := CacheDir()
+	dir, err := env.CacheDir()
 	if err != nil {
 		return checkErr(c, err)
 	}
@@ -129,7 +131,7 @@ func checkCache() Check {
 
 func checkMirror(ctx context.Context, mirror string) Check {
 	c := Check{Name: "kernel packages", Use: "matrix, kernels fetch"}
-	m, err := (&Store{Mirror: mirror}).findMirror(ctx)
+	m, err := (&kernels.Store{Mirror: mirror}).FindMirror(ctx)
 	if err == nil {
 		c.Detail = fmt.Sprintf("%s and %s, keys in %s", m.Main, m.Security, m.Keyring)
 	}
@@ -138,11 +140,11 @@ func checkMirror(ctx context.Context, mirror string) Check {
 
 func checkKernels() Check {
 	c := Check{Name: "kernels", Use: "matrix", Fix: "matrix fetches them; or: scaplab kernels fetch"}
-	catalog, err := LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return checkErr(c, err)
 	}
-	list, err := (&Store{Catalog: catalog}).List()
+	list, err := (&kernels.Store{Catalog: catalog}).List()
 	if err != nil {
 		return checkErr(c, err)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap/event"
@@ -44,7 +46,7 @@ func mustRunHost(t *testing.T) hostRun {
 	var run hostRun
 	_, err := RunHost(t.Context(), Options{
 		Drivers: []string{"ebpf"}, Cases: guest.IDs(hostSyscalls...), Cache: t.TempDir(),
-		OnResult: func(_ Kernel, _ string, r *guest.CaseResult) { run.results = append(run.results, r) },
+		OnResult: func(_ kernels.Kernel, _ string, r *guest.CaseResult) { run.results = append(run.results, r) },
 	})
 	require.NoError(t, err)
 	require.NotEmpty(t, run.results, "no case came back")
@@ -124,7 +126,7 @@ func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
 		errs <- err
 	}()
 	err := <-errs
-	var env *EnvError
+	var env *env.Error
 	require.ErrorAs(t, err, &env)
 	require.ErrorContains(t, err, "no eBPF programs can be loaded here: user ")
 	require.ErrorContains(t, err, "sudo")

@@ -5,7 +5,6 @@
 package vmtest
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -28,5 +27,3 @@ func socketPair(string) (ours, theirs *os.File, err error) { return nil, nil, er
 func sendWithFile(*os.File, []byte, *os.File) error { return errNotLinux }
 
 func mayLoadPrograms() error { return errNotLinux }
-
-func lockFile(context.Context, string) (unlock func(), err error) { return nil, errNotLinux }

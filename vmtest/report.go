@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -75,7 +76,7 @@ func newReport(o Options) *Report {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
 	for _, g := range o.Gone {
-		r.Kernels = append(r.Kernels, g.Want.String())
+		r.Kernels = append(r.Kernels, g.Request.String())
 	}
 	return r
 }
@@ -97,13 +98,13 @@ func (r *Report) expect(pieces []piece) {
 	for _, g := range r.opts.Gone {
 		for _, d := range r.opts.Drivers {
 			for _, id := range r.opts.Cases {
-				r.add(Kernel{Name: g.Want.String(), Arch: arch}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+				r.add(kernels.Kernel{Name: g.Request.String(), Arch: arch}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
 			}
 		}
 	}
 }
 
-func (r *Report) welcome(k Kernel, driver string, h *guest.Hello, how string) {
+func (r *Report) welcome(k kernels.Kernel, driver string, h *guest.Hello, how string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := k.Name + " " + driver
@@ -125,13 +126,13 @@ func (r *Report) welcome(k Kernel, driver string, h *guest.Hello, how string) {
 	}
 }
 
-func (r *Report) note(k Kernel, driver, text string) {
+func (r *Report) note(k kernels.Kernel, driver, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s", k.Name, driver, text))
 }
 
-func (r *Report) started(k Kernel, driver, id string) {
+func (r *Report) started(k kernels.Kernel, driver, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.opts.Progress != nil {
@@ -139,7 +140,7 @@ func (r *Report) started(k Kernel, driver, id string) {
 	}
 }
 
-func (r *Report) add(k Kernel, driver, id string, raw *guest.CaseResult, v Verdict) {
+func (r *Report) add(k kernels.Kernel, driver, id string, raw *guest.CaseResult, v Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name, c, _ := strings.Cut(id, "/")

@@ -14,6 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -38,7 +41,7 @@ func TestShards(t *testing.T) {
 		require.ErrorContains(t, err, "want i/n", bad)
 	}
 	// Every part of a run is in exactly one shard.
-	o := Options{Kernels: []Kernel{{Name: "5.10"}, {Name: "6.1"}, {Name: "6.12"}}, Drivers: []string{"ebpf", "kmod"}, Cases: []string{"a/x", "a/y", "b/x", "c/x", "d/x"}, Jobs: 1}
+	o := Options{Kernels: []kernels.Kernel{{Name: "5.10"}, {Name: "6.1"}, {Name: "6.12"}}, Drivers: []string{"ebpf", "kmod"}, Cases: []string{"a/x", "a/y", "b/x", "c/x", "d/x"}, Jobs: 1}
 	for n := 1; n <= 35; n++ {
 		seen := map[string]int{}
 		for i := 1; i <= n; i++ {
@@ -58,7 +61,7 @@ func TestShards(t *testing.T) {
 }
 
 func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
-	o := Options{Kernels: []Kernel{{Name: "6.1"}}, Drivers: []string{"ebpf"}, Jobs: 2}
+	o := Options{Kernels: []kernels.Kernel{{Name: "6.1"}}, Drivers: []string{"ebpf"}, Jobs: 2}
 	for i := range 100 {
 		o.Cases = append(o.Cases, fmt.Sprintf("s%d/x", i/3)+fmt.Sprint(i))
 	}
@@ -81,8 +84,8 @@ func testReport(t *testing.T) *Report {
 	sc := guest.FindSyscall("openat")
 	require.NotNil(t, sc)
 	first, second := sc.ID(&sc.Cases[0]), sc.ID(&sc.Cases[1])
-	o := Options{Kernels: []Kernel{{Name: "6.1", Arch: runtime.GOARCH}, {Name: "/boot/my kernel", Arch: foreignArch}}, Drivers: []string{"ebpf"}, Cases: []string{first, second},
-		Gone: []Gone{{Want{Series: "5.10"}, errors.New("no package")}}}
+	o := Options{Kernels: []kernels.Kernel{{Name: "6.1", Arch: runtime.GOARCH}, {Name: "/boot/my kernel", Arch: foreignArch}}, Drivers: []string{"ebpf"}, Cases: []string{first, second},
+		Gone: []kernels.Unavailable{{Request: kernels.Request{Series: "5.10"}, Reason: errors.New("no package")}}}
 	r := newReport(o)
 	r.expect(plan(o))
 	k := o.Kernels[0]
@@ -232,7 +235,7 @@ func TestMachineArguments(t *testing.T) {
 	got = strings.Join(argv(costs.devices()...), " ")
 	require.Contains(t, got, "8250.nr_uarts=2 more=1 -icount shift=0,sleep=off -rtc base=2030-01-01,clock=vm", "its clock counts instructions")
 
-	l := &vmLauncher{config: *m, kernel: Kernel{Digest: strings.Repeat("d", 64)}, initrdSum: "guest 1"}
+	l := &vmLauncher{config: *m, kernel: kernels.Kernel{Digest: strings.Repeat("d", 64)}, initrdSum: "guest 1"}
 	first := l.key()
 	l.config.initrd = "/elsewhere"
 	require.Equal(t, first, l.key(), "places do not matter")
@@ -253,7 +256,7 @@ func TestMachineArguments(t *testing.T) {
 func TestMissingQEMUSaysHowToGetIt(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := FindQEMU("amd64")
-	var env *EnvError
+	var env *env.Error
 	require.ErrorAs(t, err, &env)
 	require.Contains(t, err.Error(), "qemu-system-x86_64 is not installed (install qemu-system-x86")
 	_, err = FindQEMU("vax")
@@ -275,7 +278,7 @@ func TestKVMVerdictIsKeptForOneBoot(t *testing.T) {
 	}{{bootID(), qemuIdentity(qemu), true}, {"another boot", qemuIdentity(qemu), false}, {bootID(), "older", false}, {"", qemuIdentity(qemu), false}} {
 		b, err := json.Marshal(accelRecord{want, row.boot, row.qemu})
 		require.NoError(t, err)
-		require.NoError(t, writeFileAtomic(accelFile(dir, "amd64"), b))
+		require.NoError(t, files.WriteAtomic(accelFile(dir, "amd64"), b))
 		got, ok := keptAccel(dir, "amd64")
 		require.Equal(t, row.ok, ok)
 		if ok {
@@ -284,7 +287,7 @@ func TestKVMVerdictIsKeptForOneBoot(t *testing.T) {
 	}
 	o := Options{Accel: "kvm", Cache: dir}
 	_, err = o.accel(t.Context(), machineConfig{arch: "amd64", qemu: "/no/such/qemu"})
-	var env *EnvError
+	var env *env.Error
 	require.ErrorAs(t, err, &env, "KVM was asked for, and is not there")
 
 	a, err := chooseAccel(t.Context(), dir, machineConfig{arch: "amd64", qemu: "/no/such/qemu"})

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
@@ -25,7 +27,7 @@ import (
 // a good one, else by booting. It may be used by several lanes at once.
 type vmLauncher struct {
 	config    machineConfig
-	kernel    Kernel
+	kernel    kernels.Kernel
 	initrdSum string        // of the initramfs
 	snapshots string        // directory; "" for none
 	bootLimit time.Duration // until a booted guest must be ready
@@ -221,7 +223,7 @@ func (l *vmLauncher) save(ctx context.Context, v *vm, hello guest.Hello) error {
 	if err := os.Rename(f.Name(), base+".state"); err != nil {
 		return err
 	}
-	if err := writeFileAtomic(base+".json", b); err != nil {
+	if err := files.WriteAtomic(base+".json", b); err != nil {
 		return err
 	}
 	l.prune()

@@ -14,11 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
 // testKernel is a kernel fetched earlier; tests do not use the network.
-func testKernel(t *testing.T) Kernel {
+func testKernel(t *testing.T) kernels.Kernel {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("machines of " + runtime.GOARCH + " are not supported yet")
@@ -26,9 +28,9 @@ func testKernel(t *testing.T) Kernel {
 	if _, err := FindQEMU(runtime.GOARCH); err != nil {
 		t.Skip(err)
 	}
-	c, err := LoadCatalog()
+	c, err := kernels.LoadCatalog()
 	require.NoError(t, err)
-	list, err := (&Store{Catalog: c}).List()
+	list, err := (&kernels.Store{Catalog: c}).List()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -61,7 +63,7 @@ func testLauncher(t *testing.T, snapshots string) *vmLauncher {
 	require.NoError(t, err)
 	return &vmLauncher{
 		config: machineConfig{arch: k.Arch, qemu: qemu, accel: accelTCG, kernel: k.Image, initrd: initrd, memoryMB: 256, cpus: 1},
-		kernel: k, initrdSum: sha256Hex(archive), snapshots: snapshots, bootLimit: defaultBootLimit, log: t.Logf,
+		kernel: k, initrdSum: files.Sum(archive), snapshots: snapshots, bootLimit: defaultBootLimit, log: t.Logf,
 	}
 }
 

@@ -23,15 +23,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
 // Options says what to run and how.
 type Options struct {
-	Kernels []Kernel // of one architecture
-	Gone    []Gone   // kernels asked for that cannot be had: their cases are skipped
-	Drivers []string // verdicts wanted: of "ebpf", of "kmod", of a pair compared, "ebpf=kmod"
-	Cases   []string // IDs
+	Kernels []kernels.Kernel      // of one architecture
+	Gone    []kernels.Unavailable // kernels asked for that cannot be had: their cases are skipped
+	Drivers []string              // verdicts wanted: of "ebpf", of "kmod", of a pair compared, "ebpf=kmod"
+	Cases   []string              // IDs
 	Shard   Shard
 
 	Guest    string // static program to be init, for the kernels' architecture; "" is this one
@@ -40,7 +43,7 @@ type Options struct {
 	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
 
 	NoSnapshots bool
-	Cache       string        // "" is CacheDir()
+	Cache       string        // "" is env.CacheDir()
 	CaseLimit   time.Duration // of one case; 0 leaves it to the guest
 	BootLimit   time.Duration // until a guest is ready; 0 is 5 minutes, ten times and more what it takes
 	Silence     time.Duration // without a word from the guest; 0 is 3 minutes
@@ -50,8 +53,8 @@ type Options struct {
 
 	Console  io.Writer // where to copy what kernels say; nil for nowhere
 	Log      func(format string, args ...any)
-	Progress func(Progress)                                     // nil, or called after each case, one at a time
-	OnResult func(k Kernel, driver string, r *guest.CaseResult) // nil, or called with each raw result, of a driver or a pair
+	Progress func(Progress)                                             // nil, or called after each case, one at a time
+	OnResult func(k kernels.Kernel, driver string, r *guest.CaseResult) // nil, or called with each raw result, of a driver or a pair
 }
 
 // Progress is how far a run has come.
@@ -110,7 +113,7 @@ func (o *Options) setDefaults() error {
 	}
 	var err error
 	if o.Cache == "" {
-		o.Cache, err = CacheDir()
+		o.Cache, err = env.CacheDir()
 	}
 	if o.Guest == "" && err == nil {
 		o.Guest, err = os.Executable()
@@ -125,11 +128,11 @@ func Arches() []string { return slices.Sorted(maps.Keys(targets)) }
 func FindQEMU(arch string) (string, error) {
 	t, ok := targets[arch]
 	if !ok {
-		return "", &EnvError{"guests of " + arch + " are not supported", "supported: " + strings.Join(Arches(), ", ")}
+		return "", env.Lacks("guests of "+arch+" are not supported", "supported: "+strings.Join(Arches(), ", "))
 	}
 	p, err := exec.LookPath(t.qemu)
 	if err != nil {
-		return "", &EnvError{t.qemu + " is not installed", "install " + t.pkg + ", e.g. apt-get install --no-install-recommends " + t.pkg}
+		return "", env.Lacks(t.qemu+" is not installed", "install "+t.pkg+", e.g. apt-get install --no-install-recommends "+t.pkg)
 	}
 	return p, nil
 }
@@ -181,14 +184,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if len(o.Kernels) == 0 {
-		return nil, &EnvError{"no kernel to run on", goneText(o.Gone)}
+		return nil, env.Lacks("no kernel to run on", goneText(o.Gone))
 	}
 	program, err := os.ReadFile(o.Guest)
 	if err != nil {
 		return nil, fmt.Errorf("guest program: %w", err)
 	}
 	if err := CheckGuest(program, o.Kernels[0].Arch); err != nil {
-		return nil, &EnvError{o.Guest + " cannot be a guest's init: " + err.Error(), ""}
+		return nil, env.Lacks(o.Guest+" cannot be a guest's init: "+err.Error(), "")
 	}
 	tmp, err := os.MkdirTemp("", "scaplab-")
 	if err != nil {
@@ -266,7 +269,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 type initramfs struct{ file, sum string }
 
 // writeInitramfs writes one for each kernel, the same for those without a module.
-func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, error) {
+func writeInitramfs(dir string, program []byte, kernels []kernels.Kernel) ([]initramfs, error) {
 	all := make([]initramfs, len(kernels))
 	byModule := map[string]initramfs{}
 	for i, k := range kernels {
@@ -274,19 +277,19 @@ func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, 
 			all[i] = have
 			continue
 		}
-		var files []guestFile
+		var extra []guestFile
 		if k.Module != "" {
 			module, err := os.ReadFile(k.Module)
 			if err != nil {
 				return nil, fmt.Errorf("module of kernel %s: %w", k.Name, err)
 			}
-			files = append(files, guestFile{strings.TrimPrefix(guest.ModuleFile, "/"), module})
+			extra = append(extra, guestFile{strings.TrimPrefix(guest.ModuleFile, "/"), module})
 		}
-		archive, err := newInitramfs(program, files...)
+		archive, err := newInitramfs(program, extra...)
 		if err != nil {
 			return nil, err
 		}
-		all[i] = initramfs{filepath.Join(dir, fmt.Sprintf("initramfs-%d", i)), sha256Hex(archive)}
+		all[i] = initramfs{filepath.Join(dir, fmt.Sprintf("initramfs-%d", i)), files.Sum(archive)}
 		if err := os.WriteFile(all[i].file, archive, 0o600); err != nil {
 			return nil, err
 		}
@@ -297,7 +300,7 @@ func writeInitramfs(dir string, program []byte, kernels []Kernel) ([]initramfs, 
 
 // skipWithoutModule takes out what needs the kernel module where there is none,
 // which is a failure when there could be one.
-func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
+func skipWithoutModule(rep *Report, kernels []kernels.Kernel, pieces []piece) []piece {
 	var kept []piece
 	for _, p := range pieces {
 		k := kernels[p.kernel]
@@ -363,7 +366,7 @@ func (o *Options) accel(ctx context.Context, m machineConfig) (Accel, error) {
 	case string(accelKVM):
 		a, err := chooseAccel(ctx, o.Cache, m)
 		if err == nil && a.Name != o.Accel {
-			err = &EnvError{"KVM was asked for: " + a.Reason, "--accel auto emulates where it has to"}
+			err = env.Lacks("KVM was asked for: "+a.Reason, "--accel auto emulates where it has to")
 		}
 		return a, err
 	case string(accelTCG):
@@ -443,7 +446,7 @@ func needsSMP(id string) bool {
 
 // runPiece runs a piece's cases and, one driver at a time, those with which a
 // guest ended that had both: whose doing that was cannot be told else.
-func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, l launcher, unsafe bool) error {
+func (o *Options) runPiece(ctx context.Context, rep *Report, k kernels.Kernel, p piece, l launcher, unsafe bool) error {
 	w := &wiring{o: o, rep: rep, kernel: k, drivers: p.drivers, judges: map[string]*Machine{}, broken: map[string]string{}}
 	if err := w.lane(l, unsafe).run(ctx, p.ids); err != nil {
 		return err
@@ -475,7 +478,7 @@ func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, 
 type wiring struct {
 	o       *Options
 	rep     *Report
-	kernel  Kernel
+	kernel  kernels.Kernel
 	drivers []string            // verdicts wanted
 	judges  map[string]*Machine // by driver or pair
 	broken  map[string]string   // driver -> why it does not work on this kernel
@@ -662,15 +665,15 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if runtime.GOOS != "linux" {
-		return nil, &EnvError{"this is no Linux kernel: " + runtime.GOOS, "use scaplab matrix"}
+		return nil, env.Lacks("this is no Linux kernel: "+runtime.GOOS, "use scaplab matrix")
 	}
 	for _, c := range []Check{checkRights(), checkBTF()} {
 		if !c.OK {
-			return nil, &EnvError{"no eBPF programs can be loaded here: " + c.Detail, c.Fix}
+			return nil, env.Lacks("no eBPF programs can be loaded here: "+c.Detail, c.Fix)
 		}
 	}
-	k := Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
-	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
+	k := kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
+	o.Kernels, o.Gone, o.Jobs = []kernels.Kernel{k}, nil, 1
 	rep := newReport(o)
 	rep.Accel = Accel{"none", "the running kernel"}
 	pieces := plan(o)
@@ -685,10 +688,10 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 	return rep, nil
 }
 
-func goneText(gone []Gone) string {
+func goneText(gone []kernels.Unavailable) string {
 	var s []string
 	for _, g := range gone {
-		s = append(s, fmt.Sprintf("%s: %v", g.Want, g.Reason))
+		s = append(s, fmt.Sprintf("%s: %v", g.Request, g.Reason))
 	}
 	return strings.Join(s, "; ")
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -77,16 +78,16 @@ func TestRecordOnAnotherKernel(t *testing.T) {
 	if series == "" {
 		series = "6.1"
 	}
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	require.NoError(t, err)
-	store := &vmtest.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}
+	store := &kernels.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}
 	builder := &kmodbuild.Builder{Store: store, Log: t.Logf}
-	wants, err := catalog.ParseWants(series)
+	wants, err := catalog.ParseRequests(series)
 	require.NoError(t, err)
 	kernels, gone, err := store.Resolve(t.Context(), wants)
 	require.NoError(t, err)
 	if len(gone) > 0 {
-		t.Skipf("kernel %s cannot be had: %v", gone[0].Want, gone[0].Reason)
+		t.Skipf("kernel %s cannot be had: %v", gone[0].Request, gone[0].Reason)
 	}
 	// This program may need a C library, which the machine has not.
 	program := filepath.Join(t.TempDir(), "scap.test")

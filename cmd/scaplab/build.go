@@ -20,6 +20,8 @@ import (
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -123,11 +125,11 @@ func newBuildKmodCmd() *cobra.Command {
 
 // withHeaders are the series that modules can be built for; it names the others.
 func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]string, error) {
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return nil, err
 	}
-	store := &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	store := &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	with, without, err := store.HeaderSeries(cmd.Context())
 	if err != nil {
 		return nil, environment(err)
@@ -142,12 +144,12 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 }
 
 func (f *runFlags) builder(tree string, log func(string, ...any)) (*kmodbuild.Builder, error) {
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return nil, err
 	}
 	return &kmodbuild.Builder{
-		Store: &vmtest.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log},
+		Store: &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log},
 		Log:   log, Tree: tree,
 	}, nil
 }
@@ -168,7 +170,7 @@ type manifest struct {
 }
 
 // buildOne builds, tests and writes what belongs to one kernel, and says how it went.
-func buildOne(ctx context.Context, b *kmodbuild.Builder, k vmtest.Kernel, o vmtest.Options, out string, untested bool) (string, error) {
+func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmtest.Options, out string, untested bool) (string, error) {
 	m, err := b.Build(ctx, k)
 	if err != nil {
 		return "", err
@@ -183,7 +185,7 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k vmtest.Kernel, o vmte
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	var env *vmtest.EnvError
+	var env *env.Error
 	switch {
 	case testErr == nil:
 		man.LoadTest = "passed"
@@ -222,10 +224,10 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k vmtest.Kernel, o vmte
 
 // loadTest loads the module in a machine of its kernel and runs some cases.
 // The log has the verdicts and what the kernel said.
-func loadTest(ctx context.Context, o vmtest.Options, k vmtest.Kernel, m *kmodbuild.Module) ([]byte, error) {
+func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbuild.Module) ([]byte, error) {
 	var console, log bytes.Buffer
 	k.Module = m.File
-	o.Kernels, o.Gone, o.Drivers = []vmtest.Kernel{k}, nil, []string{"kmod"}
+	o.Kernels, o.Gone, o.Drivers = []kernels.Kernel{k}, nil, []string{"kmod"}
 	o.Cases = guest.IDs(loadTestCases...)
 	o.Console, o.Jobs, o.NoSnapshots, o.Progress = &console, 1, true, nil
 	rep, err := vmtest.Run(ctx, o)
@@ -285,7 +287,7 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		case err != nil: // no headers, or no way to get them
 			k.NoModule = err.Error()
 			o.Log("kernel %s: no module: %v", k.Name, err)
-			if !errors.Is(err, vmtest.ErrNoHeaders) {
+			if !errors.Is(err, kernels.ErrNoHeaders) {
 				f.lacks = append(f.lacks, "module of kernel "+k.Name)
 			}
 		default:

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 func newKernelsCmd() *cobra.Command {
@@ -33,11 +33,11 @@ func newKernelsListCmd() *cobra.Command {
 		Example: "  scaplab kernels list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			catalog, err := vmtest.LoadCatalog()
+			catalog, err := kernels.LoadCatalog()
 			if err != nil {
 				return err
 			}
-			list, err := (&vmtest.Store{Catalog: catalog}).List()
+			list, err := (&kernels.Store{Catalog: catalog}).List()
 			if err != nil {
 				return environment(err)
 			}

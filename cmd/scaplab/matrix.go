@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
@@ -278,35 +279,35 @@ func splitList(s string) []string {
 }
 
 // kernels fetches what --kernel names.
-func (f *runFlags) kernels(cmd *cobra.Command, log func(string, ...any)) ([]vmtest.Kernel, []vmtest.Gone, error) {
+func (f *runFlags) kernels(cmd *cobra.Command, log func(string, ...any)) ([]kernels.Kernel, []kernels.Unavailable, error) {
 	return f.namedKernels(cmd, splitList(f.kernel), log)
 }
 
 // namedKernels fetches those named (matrix's defaults when none is) and says what cannot be had.
-func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(string, ...any)) ([]vmtest.Kernel, []vmtest.Gone, error) {
-	catalog, err := vmtest.LoadCatalog()
+func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(string, ...any)) ([]kernels.Kernel, []kernels.Unavailable, error) {
+	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return nil, nil, err
 	}
-	wants, err := catalog.ParseWants(names...)
+	wants, err := catalog.ParseRequests(names...)
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}
-	store := &vmtest.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
-	kernels, gone, err := store.Resolve(cmd.Context(), wants)
+	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	found, gone, err := store.Resolve(cmd.Context(), wants)
 	if err != nil {
 		return nil, nil, environment(err)
 	}
 	for _, g := range gone {
-		fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s SKIPPED: %v\n", g.Want, g.Reason)
-		if !errors.Is(g.Reason, vmtest.ErrNotInArchive) {
-			f.lacks = append(f.lacks, "kernel "+g.Want.String())
+		fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s SKIPPED: %v\n", g.Request, g.Reason)
+		if !errors.Is(g.Reason, kernels.ErrNotInArchive) {
+			f.lacks = append(f.lacks, "kernel "+g.Request.String())
 		}
 	}
-	if len(kernels) == 0 {
+	if len(found) == 0 {
 		return nil, nil, cli.Lacking(errors.New("none of the kernels can be had"))
 	}
-	return kernels, gone, nil
+	return found, gone, nil
 }
 
 // report writes a finished run where the flags say.

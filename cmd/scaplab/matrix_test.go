@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -123,7 +124,7 @@ func TestKernelsListNeedsNoNetwork(t *testing.T) {
 
 	code, stdout, _ = runHere(t, "kernels", "list", "--json")
 	require.Equal(t, cli.ExitFine, code)
-	var list []vmtest.Listed
+	var list []kernels.Available
 	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	require.NotEmpty(t, list)
 	require.True(t, list[len(list)-1].Default, "the newest")

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -45,7 +46,7 @@ func newReproCmd() *cobra.Command {
 			o.Cases = []string{id}
 			out := cmd.OutOrStdout()
 			printCase(out, id)
-			o.OnResult = func(_ vmtest.Kernel, _ string, r *guest.CaseResult) { printResult(out, r) }
+			o.OnResult = func(_ kernels.Kernel, _ string, r *guest.CaseResult) { printResult(out, r) }
 			var rep *vmtest.Report
 			if kernel == vmtest.HostKernel {
 				rep, err = vmtest.RunHost(cmd.Context(), o)

@@ -31,7 +31,8 @@ import (
 	"strings"
 
 	"github.com/scaplab/scaplab/driver"
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 // Version is the version that modules give of themselves.
@@ -39,7 +40,7 @@ const Version = "0.1.0"
 
 // Builder builds modules and keeps them.
 type Builder struct {
-	Store *vmtest.Store
+	Store *kernels.Store
 	Log   func(format string, args ...any)
 	// Tree is a prepared kernel tree or header directory to build against, in
 	// place of the kernel's packages.
@@ -68,14 +69,14 @@ type Module struct {
 
 // Inputs are all that a module's bytes depend on.
 type Inputs struct {
-	Release  string           `json:"release"`
-	Source   string           `json:"source_sha256"` // of the C text
-	Headers  []vmtest.Package `json:"headers"`
-	Tree     string           `json:"tree_sha256,omitempty"` // of what tells a tree given in place of packages from others
-	Compiler string           `json:"compiler"`
-	Tools    string           `json:"tools_sha256"` // of the list of the tool packages
-	Version  string           `json:"version"`      // that the module gives of itself
-	Recipe   int              `json:"recipe"`       // of this package
+	Release  string            `json:"release"`
+	Source   string            `json:"source_sha256"` // of the C text
+	Headers  []kernels.Package `json:"headers"`
+	Tree     string            `json:"tree_sha256,omitempty"` // of what tells a tree given in place of packages from others
+	Compiler string            `json:"compiler"`
+	Tools    string            `json:"tools_sha256"` // of the list of the tool packages
+	Version  string            `json:"version"`      // that the module gives of itself
+	Recipe   int               `json:"recipe"`       // of this package
 }
 
 // buildDir is where the compiler sees the sources.
@@ -159,9 +160,9 @@ func sortedKeys(m map[string]bool) []string {
 }
 
 // Build returns the module for a kernel, from the cache or built now. The error
-// wraps [vmtest.ErrNoHeaders] when the archive has nothing to build it against, and is
+// wraps [kernels.ErrNoHeaders] when the archive has nothing to build it against, and is
 // an [Error] when it does not compile.
-func (b *Builder) Build(ctx context.Context, k vmtest.Kernel) (*Module, error) {
+func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (*Module, error) {
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
@@ -176,7 +177,7 @@ func (b *Builder) Build(ctx context.Context, k vmtest.Kernel) (*Module, error) {
 			return nil, err
 		}
 		if b.Store.Cache == "" {
-			if b.Store.Cache, err = vmtest.CacheDir(); err != nil {
+			if b.Store.Cache, err = env.CacheDir(); err != nil {
 				return nil, err
 			}
 		}
@@ -227,7 +228,7 @@ func readModule(dir string) (*Module, error) {
 	return m, nil
 }
 
-func packageSum(packages []vmtest.Package) string {
+func packageSum(packages []kernels.Package) string {
 	h := sha256.New()
 	for _, p := range packages {
 		fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
@@ -357,7 +358,7 @@ const releaseFile = "include/generated/utsrelease.h"
 
 // checkTree makes Tree absolute and returns what tells it from other trees: the
 // configuration, and the symbols that modules may use.
-func (b *Builder) checkTree(k vmtest.Kernel) (string, error) {
+func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
 	dir, err := filepath.EvalSymlinks(b.Tree)
 	if err == nil {
 		dir, err = filepath.Abs(dir)
@@ -421,7 +422,7 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 }
 
 // unpackHeaders returns the directory with the header packages unpacked.
-func (b *Builder) unpackHeaders(ctx context.Context, packages []vmtest.Package) (string, error) {
+func (b *Builder) unpackHeaders(ctx context.Context, packages []kernels.Package) (string, error) {
 	dir := filepath.Join(b.Store.Cache, "headers", packageSum(packages)[:24])
 	if exists(dir) {
 		return dir, nil

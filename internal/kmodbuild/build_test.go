@@ -19,11 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/driver"
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 func TestEveryInputIsInTheKey(t *testing.T) {
-	full := Inputs{Release: "r", Source: "s", Headers: []vmtest.Package{{Name: "n", Version: "v", SHA256: "h"}}, Tree: "t", Compiler: "c", Tools: "o", Version: "1", Recipe: 1}
+	full := Inputs{Release: "r", Source: "s", Headers: []kernels.Package{{Name: "n", Version: "v", SHA256: "h"}}, Tree: "t", Compiler: "c", Tools: "o", Version: "1", Recipe: 1}
 	want, err := full.key()
 	require.NoError(t, err)
 	again, err := full.key()
@@ -37,7 +38,7 @@ func TestEveryInputIsInTheKey(t *testing.T) {
 		require.NotEqual(t, want, got, reflect.TypeFor[Inputs]().Field(i).Name)
 	}
 	other := full
-	other.Headers = []vmtest.Package{{Name: "n", Version: "v", SHA256: "other"}}
+	other.Headers = []kernels.Package{{Name: "n", Version: "v", SHA256: "other"}}
 	got, err := other.key()
 	require.NoError(t, err)
 	require.NotEqual(t, want, got, "the same version with other bytes")
@@ -129,16 +130,16 @@ func TestModuleChangedInTheCacheIsNotUsed(t *testing.T) {
 
 func TestTreeMustBeOfTheKernel(t *testing.T) {
 	b := &Builder{Tree: t.TempDir()}
-	_, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	_, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.ErrorContains(t, err, "is not what modules can be built against")
 	require.NoError(t, os.MkdirAll(filepath.Join(b.Tree, "include/generated"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, releaseFile), []byte("#define UTS_RELEASE \"6.1.0\"\n"), 0o644))
-	one, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	one, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)
-	_, err = b.checkTree(vmtest.Kernel{Release: "6.2.0"})
+	_, err = b.checkTree(kernels.Kernel{Release: "6.2.0"})
 	require.ErrorContains(t, err, `is of kernel "6.1.0" (want "6.2.0")`)
 	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, "include/generated/autoconf.h"), []byte("#define CONFIG_SMP 1\n"), 0o644))
-	two, err := b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	two, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)
 	require.NotEqual(t, one, two, "another configuration is another input")
 
@@ -147,13 +148,13 @@ func TestTreeMustBeOfTheKernel(t *testing.T) {
 	real, err := filepath.EvalSymlinks(b.Tree)
 	require.NoError(t, err)
 	b.Tree = link
-	_, err = b.checkTree(vmtest.Kernel{Release: "6.1.0"})
+	_, err = b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)
 	require.Equal(t, real, b.Tree)
 }
 
 // mustKernel is a kernel with headers, fetched when it was not before, and a builder for it.
-func mustKernel(t *testing.T) (*Builder, vmtest.Kernel) {
+func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("fetches packages and compiles: not in short mode")
@@ -161,19 +162,19 @@ func mustKernel(t *testing.T) (*Builder, vmtest.Kernel) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("modules are built on linux/amd64 only")
 	}
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	require.NoError(t, err)
-	b := &Builder{Store: &vmtest.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}, Log: t.Logf}
-	wants, err := catalog.ParseWants("6.1")
+	b := &Builder{Store: &kernels.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}, Log: t.Logf}
+	wants, err := catalog.ParseRequests("6.1")
 	require.NoError(t, err)
 	kernels, gone, err := b.Store.Resolve(t.Context(), wants)
-	var env *vmtest.EnvError
+	var env *env.Error
 	if errors.As(err, &env) {
 		t.Skip(env)
 	}
 	require.NoError(t, err)
 	if len(gone) > 0 {
-		t.Skipf("kernel %s cannot be had: %v", gone[0].Want, gone[0].Reason)
+		t.Skipf("kernel %s cannot be had: %v", gone[0].Request, gone[0].Reason)
 	}
 	if _, _, err := b.toolRoot(t.Context()); errors.As(err, &env) {
 		t.Skip(env)

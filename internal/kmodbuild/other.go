@@ -11,14 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 // BuildOther builds somebody else's module for a kernel, with the headers and the
 // compiler that this project's gets: dir has its sources with their Kbuild file
 // or Makefile, name is that of the module, without .ko. Nothing is written to dir
 // and nothing is kept. The error is as Build's.
-func (b *Builder) BuildOther(ctx context.Context, k vmtest.Kernel, dir, name string) ([]byte, error) {
+func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) ([]byte, error) {
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}

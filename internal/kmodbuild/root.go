@@ -19,7 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 // The compiler and its surroundings come from one release of Debian for all
@@ -36,7 +37,7 @@ var tools = []string{compiler, "binutils", "make", "pahole", "dash", "bash", "co
 
 // unpack extracts packages into dir, over what is there. Links to directories
 // in dir are followed, as package managers do.
-func unpack(ctx context.Context, dir string, packages []vmtest.Package) error {
+func unpack(ctx context.Context, dir string, packages []kernels.Package) error {
 	for _, p := range packages {
 		if err := unpackOne(ctx, dir, p.File); err != nil {
 			return fmt.Errorf("unpack %s %s: %w", p.Name, p.Version, err)
@@ -71,8 +72,8 @@ func unpackOne(ctx context.Context, dir, deb string) error {
 
 // rootInfo stands in a finished tree.
 type rootInfo struct {
-	Tools   []vmtest.Package `json:"tools"`
-	Version string           `json:"version"` // of the compiler
+	Tools   []kernels.Package `json:"tools"`
+	Version string            `json:"version"` // of the compiler
 }
 
 const rootInfoFile = "scaplab.json"
@@ -181,9 +182,9 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return &vmtest.EnvError{What: "unshare is not installed", Fix: "install util-linux"}
+		return &env.Error{What: "unshare is not installed", Fix: "install util-linux"}
 	case err != nil && strings.Contains(said.String(), "unshare: "):
-		return &vmtest.EnvError{What: "this machine gives users no namespaces of their own: " + strings.TrimSpace(said.String()),
+		return &env.Error{What: "this machine gives users no namespaces of their own: " + strings.TrimSpace(said.String()),
 			Fix: "allow it: sysctl kernel.unprivileged_userns_clone=1, or kernel.apparmor_restrict_unprivileged_userns=0"}
 	}
 	return err

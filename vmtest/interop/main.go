@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 )
@@ -75,29 +77,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func (o *options) compare(ctx context.Context, stdout, stderr io.Writer) (good bool, err error) {
 	log := func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return false, err
 	}
-	wants, err := catalog.ParseWants(strings.Split(o.kernels, ",")...)
+	wants, err := catalog.ParseRequests(strings.Split(o.kernels, ",")...)
 	if err != nil {
 		return false, err
 	}
-	store := &vmtest.Store{Catalog: catalog, Mirror: o.mirror, MaxAge: 24 * time.Hour, Log: log}
-	if store.Cache, err = vmtest.CacheDir(); err != nil {
+	store := &kernels.Store{Catalog: catalog, Mirror: o.mirror, MaxAge: 24 * time.Hour, Log: log}
+	if store.Cache, err = env.CacheDir(); err != nil {
 		return false, err
 	}
-	sysdig, err := unpackInto(ctx, store.Cache, o.suite+"-sysdig", o.refresh, func() ([]vmtest.Package, error) {
+	sysdig, err := unpackInto(ctx, store.Cache, o.suite+"-sysdig", o.refresh, func() ([]kernels.Package, error) {
 		log("fetching sysdig and what it needs from %s, once", o.suite)
 		return store.Closure(ctx, o.suite, "sysdig")
 	})
 	if err != nil {
 		return false, err
 	}
-	reference, err := unpackInto(ctx, store.Cache, o.suite+"-reference", o.refresh, func() ([]vmtest.Package, error) {
+	reference, err := unpackInto(ctx, store.Cache, o.suite+"-reference", o.refresh, func() ([]kernels.Package, error) {
 		log("fetching the reference module from %s, once", o.suite)
 		p, err := store.Package(ctx, o.suite, "falcosecurity-scap-dkms")
-		return []vmtest.Package{p}, err
+		return []kernels.Package{p}, err
 	})
 	if err != nil {
 		return false, err
@@ -113,7 +115,7 @@ func (o *options) compare(ctx context.Context, stdout, stderr io.Writer) (good b
 	good = true
 	for _, g := range gone {
 		good = false
-		fmt.Fprintf(stdout, "kernel %s cannot be had: %v\n", g.Want, g.Reason)
+		fmt.Fprintf(stdout, "kernel %s cannot be had: %v\n", g.Request, g.Reason)
 	}
 	program, done, err := buildGuest(ctx)
 	if err != nil {
@@ -157,7 +159,7 @@ func buildGuest(ctx context.Context) (file string, done func(), err error) {
 
 // machine is a boot of one kernel.
 type machine struct {
-	kernel         vmtest.Kernel
+	kernel         kernels.Kernel
 	program        string
 	tree           []byte
 	reference      *tree

@@ -20,13 +20,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/internal/kernels"
 )
 
 // tree is a directory with unpacked packages.
 type tree struct {
-	Dir      string           `json:"-"`
-	Packages []vmtest.Package `json:"packages"`
+	Dir      string            `json:"-"`
+	Packages []kernels.Package `json:"packages"`
 }
 
 func (t *tree) version(name string) string {
@@ -41,7 +41,7 @@ func (t *tree) version(name string) string {
 const treeInfo = "packages.json"
 
 // unpackInto returns the tree of that name in the cache, made by fetch if it is not there.
-func unpackInto(ctx context.Context, cache, name string, refresh bool, fetch func() ([]vmtest.Package, error)) (*tree, error) {
+func unpackInto(ctx context.Context, cache, name string, refresh bool, fetch func() ([]kernels.Package, error)) (*tree, error) {
 	t := &tree{Dir: filepath.Join(cache, "interop", name)}
 	text, err := os.ReadFile(filepath.Join(t.Dir, treeInfo))
 	if err == nil && !refresh && json.Unmarshal(text, t) == nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -77,16 +78,16 @@ func TestModule(t *testing.T) {
 	if run == "" {
 		run = "."
 	}
-	catalog, err := vmtest.LoadCatalog()
+	catalog, err := kernels.LoadCatalog()
 	require.NoError(t, err)
-	store := &vmtest.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}
+	store := &kernels.Store{Catalog: catalog, MaxAge: 1 << 62, Log: t.Logf}
 	builder := &kmodbuild.Builder{Store: store, Log: t.Logf}
-	wants, err := catalog.ParseWants(strings.Split(series, ",")...)
+	wants, err := catalog.ParseRequests(strings.Split(series, ",")...)
 	require.NoError(t, err)
 	kernels, gone, err := store.Resolve(t.Context(), wants)
 	require.NoError(t, err)
 	if len(gone) > 0 {
-		t.Skipf("kernel %s cannot be had: %v", gone[0].Want, gone[0].Reason)
+		t.Skipf("kernel %s cannot be had: %v", gone[0].Request, gone[0].Reason)
 	}
 	self, err := os.Executable()
 	require.NoError(t, err)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vmtest
+package deb
 
 import (
 	"cmp"
 	"strings"
 )
 
-// compareDebVersions orders package versions as dpkg does (deb-version(7)).
-func compareDebVersions(a, b string) int {
-	ea, ua, ra := splitDebVersion(a)
-	eb, ub, rb := splitDebVersion(b)
-	return cmp.Or(compareDigits(ea, eb), compareDebPart(ua, ub), compareDebPart(ra, rb))
+// Compare orders package versions as dpkg does (deb-version(7)).
+func Compare(a, b string) int {
+	ea, ua, ra := splitVersion(a)
+	eb, ub, rb := splitVersion(b)
+	return cmp.Or(compareDigits(ea, eb), comparePart(ua, ub), comparePart(ra, rb))
 }
 
-func splitDebVersion(v string) (epoch, upstream, revision string) {
+func splitVersion(v string) (epoch, upstream, revision string) {
 	if e, rest, ok := strings.Cut(v, ":"); ok {
 		epoch, v = e, rest
 	}
@@ -24,12 +24,12 @@ func splitDebVersion(v string) (epoch, upstream, revision string) {
 	return epoch, v, ""
 }
 
-// compareDebPart compares runs of non-digits and of digits in turn. "~" sorts
+// comparePart compares runs of non-digits and of digits in turn. "~" sorts
 // before everything, even the end; letters before other characters.
-func compareDebPart(a, b string) int {
+func comparePart(a, b string) int {
 	for a != "" || b != "" {
 		for a != "" && !isDigit(a[0]) || b != "" && !isDigit(b[0]) {
-			if c := cmp.Compare(debOrder(a), debOrder(b)); c != 0 {
+			if c := cmp.Compare(orderOf(a), orderOf(b)); c != 0 {
 				return c
 			}
 			a, b = a[1:], b[1:] // equal order means the same character
@@ -53,8 +53,8 @@ func digitRun(s string) int {
 	return n
 }
 
-// debOrder is the sort order of a string's first character.
-func debOrder(s string) int {
+// orderOf is the sort order of a string's first character.
+func orderOf(s string) int {
 	switch {
 	case s == "" || isDigit(s[0]):
 		return 0

@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vmtest
+package kernels
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
+	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
+	"github.com/scaplab/scaplab/internal/kernels/internal/vmlinux"
 )
 
 // Kernel is one kernel that can be booted.
@@ -40,149 +44,28 @@ type Kernel struct {
 	ModuleError string `json:"-"`
 }
 
-// Series is one line of kernels.yaml.
-type Series struct {
-	Series string   `yaml:"series"`
-	Suites []string `yaml:"suites"`
-}
-
-// Catalog is kernels.yaml.
-type Catalog struct {
-	Schema   int                 `yaml:"schema"`
-	Default  []string            `yaml:"default"`
-	Packages map[string][]string `yaml:"packages"`
-	Series   []Series            `yaml:"series"`
-}
-
-//go:embed kernels.yaml
-var kernelsYAML []byte
-
-// LoadCatalog returns the kernels this build knows of, oldest first.
-func LoadCatalog() (*Catalog, error) { return parseCatalog(kernelsYAML) }
-
-func parseCatalog(b []byte) (*Catalog, error) {
-	c := new(Catalog)
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(c); err != nil {
-		return nil, fmt.Errorf("vmtest/kernels.yaml: %w", err)
-	}
-	if c.Schema != 1 {
-		return nil, fmt.Errorf("vmtest/kernels.yaml: schema %d (want 1)", c.Schema)
-	}
-	seen := map[string]bool{}
-	for _, s := range c.Series {
-		if _, ok := seriesNumbers(s.Series); !ok || seen[s.Series] || len(s.Suites) == 0 {
-			return nil, fmt.Errorf("vmtest/kernels.yaml: series %q: want a version such as 6.1, once, with suites", s.Series)
-		}
-		seen[s.Series] = true
-	}
-	for arch, patterns := range c.Packages {
-		for _, p := range patterns {
-			if strings.Count(p, "{release}") != 1 {
-				return nil, fmt.Errorf("vmtest/kernels.yaml: packages: %s: %q: want {release} once", arch, p)
-			}
-		}
-	}
-	slices.SortFunc(c.Series, func(a, b Series) int { return compareSeries(a.Series, b.Series) })
-	return c, nil
-}
-
-func seriesNumbers(s string) (n [2]int, ok bool) {
-	major, minor, ok := strings.Cut(s, ".")
-	var err1, err2 error
-	n[0], err1 = strconv.Atoi(major)
-	n[1], err2 = strconv.Atoi(minor)
-	return n, ok && err1 == nil && err2 == nil
-}
-
-func compareSeries(a, b string) int {
-	x, _ := seriesNumbers(a)
-	y, _ := seriesNumbers(b)
-	return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
-}
-
-// Want is one kernel asked for.
-type Want struct {
-	Series string // of the catalog, or ""
-	Newest bool   // the highest series that can be had
-	File   string // an image or package, or ""
-}
-
-func (w Want) String() string {
-	switch {
-	case w.Newest:
-		return "newest"
-	case w.File != "":
-		return w.File
-	}
-	return w.Series
-}
-
-// ParseWants reads the names of kernels: series, `all`, `newest` and files.
-// Without any they are the catalog's default.
-func (c *Catalog) ParseWants(names ...string) ([]Want, error) {
-	items := names
-	if len(items) == 0 {
-		items = c.Default
-	}
-	var wants []Want
-	add := func(w Want) {
-		if !slices.Contains(wants, w) {
-			wants = append(wants, w)
-		}
-	}
-	for _, item := range items {
-		item = strings.TrimSpace(item)
-		known := slices.ContainsFunc(c.Series, func(s Series) bool { return s.Series == item })
-		switch {
-		case item == "":
-		case item == "all":
-			for _, s := range c.Series {
-				add(Want{Series: s.Series})
-			}
-		case item == "newest":
-			add(Want{Newest: true})
-		case known:
-			add(Want{Series: item})
-		case strings.ContainsRune(item, filepath.Separator) || fileExists(item):
-			add(Want{File: item})
-		default:
-			var names []string
-			for _, s := range c.Series {
-				names = append(names, s.Series)
-			}
-			return nil, fmt.Errorf("unknown kernel %q (known: %s, newest, all, or a file)", item, strings.Join(names, ", "))
-		}
-	}
-	if len(wants) == 0 {
-		return nil, errors.New("no kernel is named")
-	}
-	return wants, nil
-}
-
 // Store fetches kernels and keeps them.
 type Store struct {
 	Catalog *Catalog
 	Arch    string        // GOARCH of the kernels; "" is this machine's
 	Mirror  string        // as in the --mirror flag; "" is the machine's own
 	MaxAge  time.Duration // of a package index before it is fetched again
-	Cache   string        // "" is CacheDir()
+	Cache   string        // "" is env.CacheDir()
 	Log     func(format string, args ...any)
 
 	mu      sync.Mutex
-	mirror  *Mirror
+	mirror  *apt.Mirror
 	fetched map[string]*suiteIndex
 }
 
 type suiteIndex struct {
 	once     sync.Once
-	packages []debPackage
+	packages []apt.Package
 	err      error
 }
 
-// Listed is a series of the catalog and what is kept of it.
-type Listed struct {
+// Available is a series of the catalog and what is kept of it.
+type Available struct {
 	Series  string    `json:"series"`
 	Suites  string    `json:"suites"`
 	Default bool      `json:"default"` // used when --kernel is not given
@@ -191,13 +74,13 @@ type Listed struct {
 }
 
 // List returns the catalog's series, without looking at the network.
-func (s *Store) List() ([]Listed, error) {
+func (s *Store) List() ([]Available, error) {
 	if err := s.init(); err != nil {
 		return nil, err
 	}
-	var list []Listed
+	var list []Available
 	for i, line := range s.Catalog.Series {
-		l := Listed{Series: line.Series, Suites: strings.Join(line.Suites, ", ")}
+		l := Available{Series: line.Series, Suites: strings.Join(line.Suites, ", ")}
 		l.Default = slices.Contains(s.Catalog.Default, line.Series) ||
 			i == len(s.Catalog.Series)-1 && slices.Contains(s.Catalog.Default, "newest")
 		record := s.record(line.Series)
@@ -217,11 +100,11 @@ func (s *Store) record(series string) string {
 	return filepath.Join(s.Cache, "kernel", s.Arch+"-"+series+".json")
 }
 
-// Gone says that a kernel asked for cannot be had, and why. The reason is
+// Unavailable says that a kernel asked for cannot be had, and why. The reason is
 // [ErrNotInArchive] when nobody could have it; else this machine lacks something.
-type Gone struct {
-	Want   Want
-	Reason error
+type Unavailable struct {
+	Request Request
+	Reason  error
 }
 
 // ErrNotInArchive: the archive answered, and has no such kernel any more.
@@ -246,7 +129,7 @@ func fromApt(err error) error {
 
 // Resolve gets each kernel wanted. What cannot be had is returned as gone;
 // a want of `newest` that is another want's kernel is left out.
-func (s *Store) Resolve(ctx context.Context, wants []Want) (kernels []Kernel, gone []Gone, err error) {
+func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kernel, gone []Unavailable, err error) {
 	if err := s.init(); err != nil {
 		return nil, nil, err
 	}
@@ -254,10 +137,10 @@ func (s *Store) Resolve(ctx context.Context, wants []Want) (kernels []Kernel, go
 		k   Kernel
 		err error
 	}
-	answers := make([]answer, len(wants))
+	answers := make([]answer, len(requests))
 	limit := make(chan struct{}, 4)
 	var wg sync.WaitGroup
-	for i, w := range wants {
+	for i, w := range requests {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
@@ -271,7 +154,7 @@ func (s *Store) Resolve(ctx context.Context, wants []Want) (kernels []Kernel, go
 	for i, a := range answers {
 		switch {
 		case a.err != nil:
-			gone = append(gone, Gone{wants[i], a.err})
+			gone = append(gone, Unavailable{requests[i], a.err})
 		case slices.ContainsFunc(kernels, func(k Kernel) bool { return k.Name == a.k.Name }):
 		default:
 			kernels = append(kernels, a.k)
@@ -294,12 +177,12 @@ func (s *Store) init() error {
 	}
 	var err error
 	if s.Cache == "" {
-		s.Cache, err = CacheDir()
+		s.Cache, err = env.CacheDir()
 	}
 	return err
 }
 
-func (s *Store) get(ctx context.Context, w Want) (Kernel, error) {
+func (s *Store) get(ctx context.Context, w Request) (Kernel, error) {
 	switch {
 	case w.File != "":
 		return s.local(w.File)
@@ -359,7 +242,7 @@ func readKernel(record string) (Kernel, error) {
 	if err := json.Unmarshal(b, &k); err != nil {
 		return k, err
 	}
-	if !fileExists(k.Image) {
+	if !files.Exists(k.Image) {
 		return k, fmt.Errorf("%s is gone", k.Image)
 	}
 	return k, nil
@@ -372,7 +255,7 @@ func (s *Store) kept(record string) (Kernel, error) {
 	if err != nil {
 		return k, err
 	}
-	sum, err := fileSHA256(k.Image)
+	sum, err := files.SHA256(k.Image)
 	if err == nil && sum != k.Digest {
 		err = fmt.Errorf("%s is damaged", k.Image)
 		s.Log("kernel %s: %v; unpacking it anew", k.Name, err)
@@ -382,14 +265,14 @@ func (s *Store) kept(record string) (Kernel, error) {
 
 // candidate is a package that may hold a series' kernel.
 type candidate struct {
-	debPackage
+	apt.Package
 	rank int // position of its pattern; lower is preferred
 }
 
 func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
 	patterns := s.Catalog.Packages[s.Arch]
 	if len(patterns) == 0 {
-		return Kernel{}, &EnvError{"no kernel packages are known for " + s.Arch, "give one by file: --kernel FILE"}
+		return Kernel{}, env.Lacks("no kernel packages are known for "+s.Arch, "give one by file: --kernel FILE")
 	}
 	var errs []error
 	for _, suite := range line.Suites {
@@ -424,13 +307,13 @@ func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []
 		return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, series, suite)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Or(compareDebVersions(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
+		return cmp.Or(deb.Compare(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
 	})
 	// A mirror may list packages it no longer has.
 	const tries = 6
 	var errs []error
 	for _, c := range found[:min(tries, len(found))] {
-		k, err := s.fromPackage(ctx, c.debPackage, series)
+		k, err := s.fromPackage(ctx, c.Package, series)
 		if err == nil {
 			return k, nil
 		}
@@ -456,10 +339,10 @@ func packagePattern(pattern, series string) *regexp.Regexp {
 }
 
 // index returns the packages of a suite, fetched at most once a run.
-func (s *Store) index(ctx context.Context, suite string) ([]debPackage, error) {
+func (s *Store) index(ctx context.Context, suite string) ([]apt.Package, error) {
 	s.mu.Lock()
 	if s.mirror == nil {
-		m, err := s.findMirror(ctx)
+		m, err := s.FindMirror(ctx)
 		if err != nil {
 			s.mu.Unlock()
 			return nil, err
@@ -477,27 +360,27 @@ func (s *Store) index(ctx context.Context, suite string) ([]debPackage, error) {
 	return x.packages, x.err
 }
 
-func (s *Store) findMirror(ctx context.Context) (Mirror, error) {
+func (s *Store) FindMirror(ctx context.Context) (apt.Mirror, error) {
 	if s.Mirror != "" {
-		return ParseMirror(s.Mirror)
+		return apt.ParseMirror(s.Mirror)
 	}
-	return MachineMirror(ctx)
+	return apt.MachineMirror(ctx)
 }
 
-func (s *Store) loadIndex(ctx context.Context, m Mirror, suite string) ([]debPackage, error) {
-	dir, err := openSuite(s.Cache, m, suite, debArch(s.Arch))
+func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string) ([]apt.Package, error) {
+	dir, err := apt.Open(s.Cache, m, suite, debArch(s.Arch))
 	if err != nil {
 		return nil, err
 	}
-	if dir.indexAge() > s.MaxAge {
-		if err := dir.update(ctx); err != nil {
-			if dir.indexAge() == neverUpdated || ctx.Err() != nil {
+	if dir.IndexAge() > s.MaxAge {
+		if err := dir.Update(ctx); err != nil {
+			if dir.IndexAge() == apt.NeverUpdated || ctx.Err() != nil {
 				return nil, err
 			}
-			s.Log("%v; using the index of %s ago", err, dir.indexAge().Round(time.Minute))
+			s.Log("%v; using the index of %s ago", err, dir.IndexAge().Round(time.Minute))
 		}
 	}
-	return dir.packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
+	return dir.Packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
 }
 
 // debArch is Debian's name for a GOARCH.
@@ -512,14 +395,14 @@ func debArch(arch string) string {
 	}
 }
 
-func (s *Store) fromPackage(ctx context.Context, p debPackage, series string) (Kernel, error) {
+func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (Kernel, error) {
 	source := p.Name + " " + p.Version
 	meta := filepath.Join(s.Cache, "kernel", p.SHA256, "kernel.json")
 	if k, err := s.kept(meta); err == nil {
 		k.Name = series
 		return k, nil
 	}
-	file, err := p.fetch(ctx, s.Cache)
+	file, err := p.Fetch(ctx, s.Cache)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -546,7 +429,7 @@ func writeKernel(meta string, k Kernel) error {
 	if err != nil {
 		return err
 	}
-	return writeFileAtomic(meta, append(b, '\n'))
+	return files.WriteAtomic(meta, append(b, '\n'))
 }
 
 // local is a kernel given by file: an image, an unpacked kernel or a package.
@@ -555,11 +438,11 @@ func (s *Store) local(file string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	sum := sha256Hex(b)
+	sum := files.Sum(b)
 	meta := filepath.Join(s.Cache, "kernel", sum, "kernel.json")
 	k, err := s.kept(meta)
 	if err != nil {
-		image := &debFile{Name: file, Data: b}
+		image := &deb.File{Name: file, Data: b}
 		if bytes.HasPrefix(b, []byte("!<arch>\n")) {
 			if image, err = kernelFromDeb(bytes.NewReader(b)); err != nil {
 				return Kernel{}, fmt.Errorf("%s: %w", file, err)
@@ -580,23 +463,58 @@ func (s *Store) local(file string) (Kernel, error) {
 // unpack writes the image in the form that boots fastest: the ELF kernel when
 // QEMU can enter it, else as it is.
 func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
-	k := Kernel{Arch: s.Arch, Release: bzImageRelease(image)}
+	k := Kernel{Arch: s.Arch, Release: vmlinux.Release(image)}
 	name := "vmlinuz"
 	switch {
 	case bytes.HasPrefix(image, []byte("\x7fELF")):
-		if k.PVH = hasPVHEntry(image); !k.PVH && s.Arch == "amd64" {
+		if k.PVH = vmlinux.HasPVHEntry(image); !k.PVH && s.Arch == "amd64" {
 			return Kernel{}, errors.New("ELF kernel without a PVH entry (CONFIG_PVH) cannot be booted; give the bzImage")
 		}
 		name = "vmlinux"
-	case isBzImage(image):
-		if vmlinux, err := extractVmlinux(image); err != nil {
+	case vmlinux.IsBzImage(image):
+		if elf, err := vmlinux.Extract(image); err != nil {
 			s.Log("%v; booting the packed image, which takes longer", err)
-		} else if hasPVHEntry(vmlinux) {
-			image, name, k.PVH = vmlinux, "vmlinux", true
+		} else if vmlinux.HasPVHEntry(elf) {
+			image, name, k.PVH = elf, "vmlinux", true
 		}
 	case s.Arch == "amd64":
 		return Kernel{}, errors.New("not a kernel: neither bzImage nor ELF")
 	}
-	k.Image, k.Digest = filepath.Join(dir, name), sha256Hex(image)
-	return k, writeFileAtomic(k.Image, image)
+	k.Image, k.Digest = filepath.Join(dir, name), files.Sum(image)
+	return k, files.WriteAtomic(k.Image, image)
+}
+
+// errNoKernel says that a package holds no kernel image.
+var errNoKernel = errors.New("no kernel image in the package (looked for boot/vmlinu[xz]-* and usr/lib/modules/*/vmlinuz)")
+
+// kernelFromDeb returns the kernel image in the package. From Linux 7.2 on
+// Debian keeps it beside the modules, before that in /boot.
+func kernelFromDeb(r io.Reader) (*deb.File, error) {
+	f, err := deb.Find(r, func(name string) bool {
+		for _, pattern := range []string{"boot/vmlinuz-*", "boot/vmlinux-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"} {
+			if ok, _ := path.Match(pattern, name); ok {
+				return true
+			}
+		}
+		return false
+	})
+	if errors.Is(err, deb.ErrNotFound) {
+		return nil, errNoKernel
+	}
+	return f, err
+}
+
+// releaseOf returns the kernel release an image of the given path is for,
+// "" when the path does not tell.
+func releaseOf(file string) string {
+	base := path.Base(file)
+	for _, p := range []string{"vmlinuz-", "vmlinux-"} {
+		if r, ok := strings.CutPrefix(base, p); ok {
+			return r
+		}
+	}
+	if base == "vmlinuz" && path.Base(path.Dir(path.Dir(file))) == "modules" {
+		return path.Base(path.Dir(file))
+	}
+	return ""
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vmtest
+package kernels
 
 import (
 	"os"
@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
+	"github.com/scaplab/scaplab/internal/kernels/internal/kerneltest"
 )
 
 func TestHeaderPackages(t *testing.T) {
-	index := []debPackage{
+	index := []apt.Package{
 		{Name: "linux-headers-6.1.0-5-cloud-amd64", Version: "6.1.5-1", Depends: "linux-compiler-gcc-12-x86, linux-headers-6.1.0-5-common (= 6.1.5-1), linux-kbuild-6.1 (>= 6.1.5-1), linux-image-6.1.0-5-cloud-amd64 (= 6.1.5-1)"},
 		{Name: "linux-headers-6.1.0-5-common", Version: "6.1.5-1"},
 		{Name: "linux-kbuild-6.1", Version: "6.1.4-1"},
@@ -39,7 +43,8 @@ func TestHeaderPackages(t *testing.T) {
 
 func TestTwoRunsMayFetchTheSameAtOnce(t *testing.T) {
 	dir := t.TempDir()
-	fakeApt(t, dir, map[string][]byte{"gcc=1": []byte("a compiler")})
+	mustHaveKeys(t)
+	kerneltest.FakeApt(t, dir, map[string][]byte{"gcc=1": []byte("a compiler")})
 	cache := t.TempDir()
 	fetch := func() []Package {
 		s := &Store{Catalog: mustCatalog(t), Cache: cache, Arch: "amd64", Mirror: "file:/nowhere", MaxAge: time.Hour}
@@ -48,7 +53,7 @@ func TestTwoRunsMayFetchTheSameAtOnce(t *testing.T) {
 		return got
 	}
 	first := fetch()
-	require.Equal(t, []Package{{"gcc", "1:1", sha256Hex([]byte("a compiler")), first[0].File}}, first)
+	require.Equal(t, []Package{{"gcc", "1:1", files.Sum([]byte("a compiler")), first[0].File}}, first)
 	fetch()
 	b, err := os.ReadFile(first[0].File)
 	require.NoError(t, err, "what the first is still to unpack")

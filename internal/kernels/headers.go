@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vmtest
+package kernels
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
+	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
 )
 
 // Package is a package in the cache.
@@ -47,7 +48,7 @@ func (s *Store) Headers(ctx context.Context, k Kernel) ([]Package, error) {
 		}
 		var got []Package
 		for _, p := range wanted {
-			file, err := p.fetch(ctx, s.Cache)
+			file, err := p.Fetch(ctx, s.Cache)
 			if err != nil {
 				return nil, err
 			}
@@ -88,11 +89,11 @@ func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err e
 }
 
 // hasHeaders tells whether there is a package linux-headers-X where one of the patterns, linux-image-{release} or the like, names X.
-func hasHeaders(packages []debPackage, patterns []string, series string) bool {
+func hasHeaders(packages []apt.Package, patterns []string, series string) bool {
 	for _, p := range patterns {
 		_, after, _ := strings.Cut(p, "{release}")
 		re := packagePattern("linux-headers-{release}"+after, series)
-		if slices.ContainsFunc(packages, func(d debPackage) bool { return re.MatchString(d.Name) }) {
+		if slices.ContainsFunc(packages, func(d apt.Package) bool { return re.MatchString(d.Name) }) {
 			return true
 		}
 	}
@@ -101,12 +102,12 @@ func hasHeaders(packages []debPackage, patterns []string, series string) bool {
 
 // headerPackages is the package of that name with the header and build system
 // packages that it depends on; its compiler and its kernel are not needed here.
-func headerPackages(index []debPackage, name string) ([]debPackage, bool) {
+func headerPackages(index []apt.Package, name string) ([]apt.Package, bool) {
 	head, ok := newest(index, name)
 	if !ok {
 		return nil, false
 	}
-	all := []debPackage{head}
+	all := []apt.Package{head}
 	for dep := range strings.SplitSeq(head.Depends, ",") {
 		dep, _, _ = strings.Cut(strings.TrimSpace(dep), " ")
 		if !strings.HasPrefix(dep, "linux-headers-") && !strings.HasPrefix(dep, "linux-kbuild-") {
@@ -118,13 +119,13 @@ func headerPackages(index []debPackage, name string) ([]debPackage, bool) {
 		}
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b debPackage) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b apt.Package) int { return strings.Compare(a.Name, b.Name) })
 	return all, true
 }
 
-func newest(index []debPackage, name string) (best debPackage, found bool) {
+func newest(index []apt.Package, name string) (best apt.Package, found bool) {
 	for _, p := range index {
-		if p.Name == name && (!found || compareDebVersions(p.Version, best.Version) > 0) {
+		if p.Name == name && (!found || deb.Compare(p.Version, best.Version) > 0) {
 			best, found = p, true
 		}
 	}
@@ -140,11 +141,11 @@ func (s *Store) Package(ctx context.Context, suite, name string) (Package, error
 	if _, err := s.index(ctx, suite); err != nil { // fetches the index
 		return Package{}, err
 	}
-	dir, err := openSuite(s.Cache, *s.mirror, suite, debArch(s.Arch))
+	dir, err := apt.Open(s.Cache, *s.mirror, suite, debArch(s.Arch))
 	if err != nil {
 		return Package{}, err
 	}
-	found, err := dir.packages(ctx, func(n string) bool { return n == name })
+	found, err := dir.Packages(ctx, func(n string) bool { return n == name })
 	if err != nil {
 		return Package{}, err
 	}
@@ -152,7 +153,7 @@ func (s *Store) Package(ctx context.Context, suite, name string) (Package, error
 	if !ok {
 		return Package{}, fmt.Errorf("suite %s has no package %s", suite, name)
 	}
-	file, err := p.fetch(ctx, s.Cache)
+	file, err := p.Fetch(ctx, s.Cache)
 	if err != nil {
 		return Package{}, err
 	}
@@ -168,53 +169,17 @@ func (s *Store) Closure(ctx context.Context, suite string, names ...string) ([]P
 	if _, err := s.index(ctx, suite); err != nil {
 		return nil, err
 	}
-	dir, err := openSuite(s.Cache, *s.mirror, suite, debArch(s.Arch))
+	dir, err := apt.Open(s.Cache, *s.mirror, suite, debArch(s.Arch))
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(ctx, filepath.Join(dir.dir, "lock"))
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	archives := filepath.Join(dir.dir, "cache", "archives")
-	old, err := filepath.Glob(filepath.Join(archives, "*.deb"))
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range old {
-		if err := os.Remove(f); err != nil {
-			return nil, err
-		}
-	}
-	args := append([]string{"-y", "--no-install-recommends", "--download-only", "install"}, names...)
-	if out, err := dir.apt(ctx, "", "apt-get", args...); err != nil {
-		return nil, fmt.Errorf("fetch %s with dependencies from %s: %w", strings.Join(names, ", "), suite, explainApt(out, err))
-	}
-	files, err := filepath.Glob(filepath.Join(archives, "*.deb"))
+	found, err := dir.Closure(ctx, s.Cache, names...)
 	if err != nil {
 		return nil, err
 	}
 	var got []Package
-	for _, f := range files { // sorted by Glob
-		sum, err := fileSHA256(f)
-		if err != nil {
-			return nil, err
-		}
-		name, rest, _ := strings.Cut(filepath.Base(f), "_")
-		version, _, _ := strings.Cut(rest, "_")
-		p := Package{name, strings.ReplaceAll(version, "%3a", ":"), sum, debPath(s.Cache, debPackage{SHA256: sum})}
-		// Out of the way of another run, which empties the directory before it fetches.
-		if err := os.MkdirAll(filepath.Dir(p.File), 0o755); err != nil {
-			return nil, err
-		}
-		if err := os.Rename(f, p.File); err != nil {
-			return nil, err
-		}
-		got = append(got, p)
-	}
-	if len(got) == 0 {
-		return nil, fmt.Errorf("fetch %s from %s: apt fetched nothing", strings.Join(names, ", "), suite)
+	for _, p := range found {
+		got = append(got, Package{p.Name, p.Version, p.SHA256, apt.Path(s.Cache, p)})
 	}
 	return got, nil
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package apt fetches packages of a Debian archive, with an apt of its own for each
+// suite: nothing of the machine's package state is touched.
+package apt
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
+)
+
+// Suite is a private apt for one suite and architecture. Nothing of the
+// machine's package state is touched and no privilege is needed; one suite
+// that is gone or inconsistent spoils no other.
+type Suite struct {
+	dir   string
+	suite string
+	arch  string // Debian's name
+}
+
+// Open sets up the private apt for a suite.
+func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
+	sum := sha256.Sum256([]byte(m.base(suite)))
+	s := &Suite{dir: filepath.Join(cache, "apt", arch+"-"+suite+"-"+hex.EncodeToString(sum[:4])), suite: suite, arch: arch}
+	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "etc/apt/preferences.d", "download"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: %s\nSigned-By: %s\n",
+		m.base(suite), suite, arch, m.Keyring)
+	for name, text := range map[string]string{"suite.sources": sources, "apt.conf": s.conf("/etc/apt"), "state/status": ""} {
+		if err := files.WriteAtomic(filepath.Join(s.dir, name), []byte(text)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// conf is the private configuration. Of the machine's, in etc, come proxies and
+// passwords; what it says of releases, signatures and things to run does not hold here.
+// An archive's index may have expired: those of suites that are maintained no more have.
+func (s *Suite) conf(etc string) string {
+	return fmt.Sprintf(`#clear APT::Architectures;
+#clear APT::Update;
+Dir %[1]q;
+Dir::State "state";
+Dir::State::status %[2]q;
+Dir::Cache "cache";
+Dir::Etc::sourcelist %[3]q;
+Dir::Etc::sourceparts "-";
+Dir::Etc::main "%[5]s/apt.conf";
+Dir::Etc::parts "%[5]s/apt.conf.d";
+Dir::Etc::netrc "%[5]s/auth.conf";
+Dir::Etc::netrcparts "%[5]s/auth.conf.d";
+APT::Architecture %[4]q;
+APT::Architectures { %[4]q; };
+APT::Default-Release "";
+APT::Get::AllowUnauthenticated "false";
+APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::Check-Valid-Until "false";
+Acquire::GzipIndexes "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+`, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), s.arch, etc)
+}
+
+// apt runs an apt program within the private directory.
+func (s *Suite) apt(ctx context.Context, dir, program string, args ...string) (string, error) {
+	// Read first it says where the rest is, read last it is what holds.
+	conf := filepath.Join(s.dir, "apt.conf")
+	return run(ctx, dir, program, append([]string{"-c", conf}, args...), "APT_CONFIG="+conf)
+}
+
+// NeverUpdated is the age of an index that was never fetched.
+const NeverUpdated = time.Duration(math.MaxInt64)
+
+// IndexAge is the time since the index was last fetched.
+func (s *Suite) IndexAge() time.Duration {
+	st, err := os.Stat(filepath.Join(s.dir, "updated"))
+	if err != nil {
+		return NeverUpdated
+	}
+	return time.Since(st.ModTime())
+}
+
+// update fetches the suite's package index and checks its signature.
+func (s *Suite) Update(ctx context.Context) error {
+	unlock, err := files.Lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if out, err := s.apt(ctx, "", "apt-get", "update"); err != nil {
+		return fmt.Errorf("suite %s: %w", s.suite, explain(out, err))
+	}
+	return files.WriteAtomic(filepath.Join(s.dir, "updated"), nil)
+}
+
+// Package is one package of an index.
+type Package struct {
+	Name    string
+	Version string
+	SHA256  string
+	Size    string
+	Depends string
+	suite   *Suite
+}
+
+// packages reads the packages of the fetched index whose names match.
+func (s *Suite) Packages(ctx context.Context, match func(name string) bool) ([]Package, error) {
+	out, err := s.apt(ctx, "", "apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages")
+	if err != nil {
+		return nil, fmt.Errorf("suite %s: %w", s.suite, err)
+	}
+	var found []Package
+	for name := range strings.Lines(out) {
+		f, err := os.Open(strings.TrimSpace(name))
+		if err != nil {
+			return nil, fmt.Errorf("suite %s: open index: %w", s.suite, err)
+		}
+		p, err := readIndex(f, strings.TrimSpace(name), match)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("suite %s: %w", s.suite, err)
+		}
+		found = append(found, p...)
+	}
+	for i := range found {
+		found[i].suite = s
+	}
+	return found, nil
+}
+
+// readIndex reads the stanzas of a Packages file, which may be compressed.
+func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, error) {
+	br := bufio.NewReaderSize(r, 256<<10)
+	ext := filepath.Ext(name)
+	if strings.HasSuffix(name, "_Packages") || ext == "" {
+		ext = ".tar" // as it is
+	}
+	in, err := deb.Decompressor("index"+ext, br)
+	if err != nil {
+		return nil, fmt.Errorf("read index: %w", err)
+	}
+	var found []Package
+	var p Package
+	flush := func() {
+		if p.Name != "" && p.Version != "" && p.SHA256 != "" && match(p.Name) {
+			found = append(found, p)
+		}
+		p = Package{}
+	}
+	sc := bufio.NewScanner(in)
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		line := sc.Bytes()
+		if len(line) == 0 {
+			flush()
+			continue
+		}
+		key, value, ok := bytes.Cut(line, []byte(": "))
+		if !ok {
+			continue
+		}
+		switch string(key) {
+		case "Package":
+			p.Name = string(value)
+		case "Version":
+			p.Version = string(value)
+		case "SHA256":
+			p.SHA256 = string(value)
+		case "Size":
+			p.Size = string(value)
+		case "Depends":
+			p.Depends = string(value)
+		}
+	}
+	flush()
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("read index: %w", err)
+	}
+	return found, nil
+}
+
+// Path is where the cache keeps a package.
+func Path(cache string, p Package) string {
+	return filepath.Join(cache, "deb", p.SHA256+".deb")
+}
+
+// fetch returns the package's file, from the cache or the mirror.
+func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
+	file := Path(cache, p)
+	if sum, err := files.SHA256(file); err == nil && sum == p.SHA256 {
+		return file, nil
+	}
+	s := p.suite
+	unlock, err := files.Lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, "download"), "")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if out, err := s.apt(ctx, dir, "apt-get", "download", p.Name+"="+p.Version); err != nil {
+		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, explain(out, err))
+	}
+	got, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(got) != 1 {
+		return "", fmt.Errorf("fetch %s %s: apt left %d files", p.Name, p.Version, len(got))
+	}
+	// apt has compared it with the signed index; this is against damage on the way into the cache.
+	sum, err := files.SHA256(got[0])
+	if err != nil {
+		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, err)
+	}
+	if sum != p.SHA256 {
+		return "", fmt.Errorf("fetch %s %s: checksum is %s, index says %s", p.Name, p.Version, sum, p.SHA256)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return "", err
+	}
+	return file, os.Rename(got[0], file)
+}
+
+// Closure fetches packages of the suite with everything that they depend on.
+func (s *Suite) Closure(ctx context.Context, cache string, names ...string) ([]Package, error) {
+	unlock, err := files.Lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	archives := filepath.Join(s.dir, "cache", "archives")
+	old, err := filepath.Glob(filepath.Join(archives, "*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range old {
+		if err := os.Remove(f); err != nil {
+			return nil, err
+		}
+	}
+	args := append([]string{"-y", "--no-install-recommends", "--download-only", "install"}, names...)
+	if out, err := s.apt(ctx, "", "apt-get", args...); err != nil {
+		return nil, fmt.Errorf("fetch %s with dependencies from %s: %w", strings.Join(names, ", "), s.suite, explain(out, err))
+	}
+	fetched, err := filepath.Glob(filepath.Join(archives, "*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	var got []Package
+	for _, f := range fetched { // sorted by Glob
+		sum, err := files.SHA256(f)
+		if err != nil {
+			return nil, err
+		}
+		name, rest, _ := strings.Cut(filepath.Base(f), "_")
+		version, _, _ := strings.Cut(rest, "_")
+		p := Package{Name: name, Version: strings.ReplaceAll(version, "%3a", ":"), SHA256: sum}
+		file := Path(cache, p)
+		// Out of the way of another run, which empties the directory before it fetches.
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(f, file); err != nil {
+			return nil, err
+		}
+		got = append(got, p)
+	}
+	if len(got) == 0 {
+		return nil, fmt.Errorf("fetch %s from %s: apt fetched nothing", strings.Join(names, ", "), s.suite)
+	}
+	return got, nil
+}
