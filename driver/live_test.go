@@ -49,7 +49,7 @@ func captureWith(t *testing.T, d *Driver, f func()) []event.Event {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	tid := uint64(unix.Gettid())
+	tid := event.PID(unix.Gettid())
 	ring, err := mapRing(d.rings[0])
 	require.NoError(t, err)
 	defer ring.close()
@@ -455,7 +455,7 @@ func TestDynamicSnaplen(t *testing.T) {
 			if last.Type() == event.TypeSendmmsgExit {
 				want = c.iov
 			}
-			require.Equal(t, string(c.data[:want]), string(last.Param(last.Info().Param("data"))), "%s, %s", c.name, how)
+			require.Equal(t, string(c.data[:want]), string(last.Param(last.Info().ParamIndex("data"))), "%s, %s", c.name, how)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func TestConversionsThatCannotBeTold(t *testing.T) {
 
 func TestFieldNames(t *testing.T) {
 	for param, want := range map[string]string{"fd": "FD", "ino": "Ino", "cap_effective": "CapEffective", "nativeID": "NativeID",
-		"exe_ino_ctime": "ExeInoCtime", "fd1": "FD1", "pid_fd": "PIDFD", "set": "SetParam", "2nd": "P2nd"} {
+		"exe_ino_ctime": "ExeInoCtime", "olddirfd": "OldDirFD", "io_uring_op": "IOUringOp", "ptid": "PTID", "fd1": "FD1", "pid_fd": "PIDFD", "ipv4addr": "IPv4Addr", "enumflags32": "EnumFlags32", "getpid": "Getpid", "set": "SetParam", "2nd": "P2nd"} {
 		require.Equal(t, want, fieldName(param))
 	}
 }

@@ -4,6 +4,7 @@ package gen
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,20 +66,7 @@ var formats = map[string]string{
 	"dir": "FormatDir", "oct": "FormatOct",
 }
 
-// paramTypes spells the types whose Go names camel case does not give.
-var paramTypes = map[string]string{
-	"fd": "FD", "pid": "PID", "uid": "UID", "gid": "GID", "fd32": "FD32", "pid32": "PID32", "fdlist": "FDList",
-	"fspath": "FSPath", "fsrelpath": "FSRelPath", "syscallid": "SyscallID", "l4proto": "L4Proto", "ipv4addr": "IPv4Addr",
-	"ipv4net": "IPv4Net", "ipv6addr": "IPv6Addr", "ipv6net": "IPv6Net", "ipaddr": "IPAddr", "ipnet": "IPNet",
-	"charbufarray": "CharbufArray", "enumflags8": "EnumFlags8", "enumflags16": "EnumFlags16", "enumflags32": "EnumFlags32",
-}
-
-func paramType(typ string) string {
-	if name, ok := paramTypes[typ]; ok {
-		return "Param" + name
-	}
-	return "Param" + camel(typ)
-}
+func paramType(typ string) string { return "Param" + goName(typ) }
 
 // format is how tools print a param that does not say so.
 func format(p *tables.Param) string {
@@ -117,9 +105,9 @@ func (m *model) eventTable(files map[string][]byte) error {
 		if !used[s.Name] {
 			continue
 		}
-		f.Var().Id("flags"+camel(s.Name)).Op("=").Id("FlagSet").Values(
+		f.Var().Id("names"+goName(s.Name)).Op("=").Id("NameSet").Values(
 			jen.Lit(s.Name),
-			jen.Index().Id("FlagValue").ValuesFunc(func(g *jen.Group) {
+			jen.Index().Id("NamedValue").ValuesFunc(func(g *jen.Group) {
 				for _, v := range s.Values {
 					g.Line().Values(jen.Lit(v.Name), jen.Op(number(s, v.Value)))
 				}
@@ -141,7 +129,7 @@ func (m *model) eventTable(files map[string][]byte) error {
 		if dynTables[name] == nil {
 			return fmt.Errorf("unknown dyn table %s", name)
 		}
-		f.Var().Id("dyn" + camel(name)).Op("=").Index().Id("DynVariant").ValuesFunc(func(g *jen.Group) {
+		f.Var().Id("dyn" + goName(name)).Op("=").Index().Id("DynVariant").ValuesFunc(func(g *jen.Group) {
 			for _, v := range dynTables[name] {
 				g.Line().Values(jen.Id(paramType(v.Type)), jen.Id(formats[v.Show]))
 			}
@@ -172,7 +160,7 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 	}
 	return jen.ValuesFunc(func(g *jen.Group) {
 		field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
-		field("Code").Id("Type" + camel(e.Symbol))
+		field("Code").Id("Type" + goName(e.Symbol))
 		field("Name").Lit(e.Name)
 		field("Symbol").Lit(e.Symbol)
 		if e.Dir == "enter" {
@@ -224,7 +212,7 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 						field("Format").Id(formats[show])
 					}
 					if p.Names != "" {
-						field("Flags").Op("&").Id("flags" + camel(p.Names))
+						field("Names").Op("&").Id("names" + goName(p.Names))
 					}
 					dir := -1
 					if p.Base != "" {
@@ -234,7 +222,7 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 					}
 					field("DirFD").Lit(dir)
 					if p.Dyn != "" {
-						field("Dyn").Id("dyn" + camel(p.Dyn))
+						field("Dyn").Id("dyn" + goName(p.Dyn))
 					}
 				})
 			}
@@ -251,37 +239,19 @@ func number(s *tables.FlagSet, v uint32) string {
 	return fmt.Sprintf("%#x", v)
 }
 
-// initialisms are words that Go names spell in capitals.
-var initialisms = map[string]bool{"fd": true, "pid": true, "tid": true, "uid": true, "gid": true, "id": true, "ip": true,
-	"cpu": true}
-
-// fieldName is the Go field of a param. Set and Decode are taken by the type itself.
-func fieldName(param string) string {
-	var b strings.Builder
-	for w := range strings.SplitSeq(param, "_") {
-		switch {
-		case w == "":
-		case initialisms[strings.TrimRight(w, "0123456789")]:
-			b.WriteString(strings.ToUpper(w))
-		default:
-			b.WriteString(strings.ToUpper(w[:1]) + w[1:])
-		}
+// views are the Go types of variable params that are more than bytes, kinds
+// those of numbers that stand for something: by wire type, or by name where the
+// wire type is a plain number.
+var (
+	views = map[string]string{
+		"sockaddr": "SockAddr", "socktuple": "SockTuple", "fdlist": "FDList", "dyn": "Dyn", "charbufarray": "Strings",
+		"charbuf_pair_array": "Strings",
 	}
-	name := b.String()
-	if name == "" || name[0] >= '0' && name[0] <= '9' {
-		name = "P" + name
+	kinds = map[string]string{
+		"fd": "FD", "fd32": "FD", "pid": "PID", "pid32": "PID", "uid": "UID", "gid": "GID",
+		"uint32 uid": "UID", "uint32 gid": "GID",
 	}
-	if name == "Set" || name == "Decode" {
-		name += "Param"
-	}
-	return name
-}
-
-// views are the Go types of variable params that are more than bytes.
-var views = map[string]string{
-	"sockaddr": "SockAddr", "socktuple": "SockTuple", "fdlist": "FDList", "dyn": "Dyn", "charbufarray": "Strings",
-	"charbuf_pair_array": "Strings",
-}
+)
 
 // eventDecoders is scap/event/decode_gen.go: a constant for every type, and a
 // struct with a decoder for those that a driver makes.
@@ -291,33 +261,32 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 	f.Comment("Every event type.")
 	f.Const().DefsFunc(func(g *jen.Group) {
 		for _, e := range m.events {
-			code := fmt.Sprint(e.Code)
-			if e.Code >= 0x8000 {
-				code = fmt.Sprintf("%#x", e.Code)
-			}
-			g.Id("Type" + camel(e.Symbol)).Id("Type").Op("=").Op(code)
+			g.Id("Type" + goName(e.Symbol)).Id("Type").Op("=").Op(codeText(e.Code))
 		}
 	})
 	for _, e := range m.driven() {
-		name := camel(e.Symbol)
+		name := goName(e.Symbol)
 		f.Line()
 		f.Comment(fmt.Sprintf("%s is the %s event %d of %s.", name, e.Dir, e.Code, e.origin()))
+		if views := viewFields(e); views != "" {
+			f.Comment(views)
+		}
 		f.Type().Id(name).StructFunc(func(g *jen.Group) {
 			for _, p := range e.Params {
-				g.Id(fieldName(p.Name)).Id(goType(p.Type)).Comment(fieldComment(p))
+				g.Id(fieldName(p.Name)).Id(goType(p)).Comment(fieldComment(p))
 			}
 			g.Id("Set").Id("ParamSet")
 		})
 		f.Line()
-		f.Comment("Decode reads the event from its bytes; byte fields are views of buf.")
-		f.Func().Params(jen.Id("d").Op("*").Id(name)).Id("Decode").Params(jen.Id("buf").Index().Byte()).Error().BlockFunc(func(g *jen.Group) {
+		f.Comment("Decode reads ev, as [Typed] says.")
+		f.Func().Params(jen.Id("d").Op("*").Id(name)).Id("Decode").Params(jen.Id("ev").Op("*").Id("Event")).Error().BlockFunc(func(g *jen.Group) {
 			g.Var().Id("r").Id("decoder")
-			g.If(jen.Err().Op(":=").Id("r").Dot("begin").Call(jen.Id("buf"), jen.Id("Type"+name)), jen.Err().Op("!=").Nil()).Block(
+			g.If(jen.Err().Op(":=").Id("r").Dot("begin").Call(jen.Id("ev"), jen.Id("Type"+name)), jen.Err().Op("!=").Nil()).Block(
 				jen.Op("*").Id("d").Op("=").Id(name).Values(),
 				jen.Return(jen.Err()),
 			)
 			for _, p := range e.Params {
-				g.Id("d").Dot(fieldName(p.Name)).Op("=").Add(readCall(p.Type))
+				g.Id("d").Dot(fieldName(p.Name)).Op("=").Add(readCall(p))
 			}
 			if len(e.Params) > 0 {
 				g.If(jen.Id("r").Dot("err").Op("!=").Nil()).Block(
@@ -329,28 +298,38 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 			g.Return(jen.Nil())
 		})
 	}
+	f.Line()
+	f.Comment("newTyped makes the struct of a type; nil when it has none.")
+	f.Func().Id("newTyped").Params(jen.Id("t").Id("Type")).Id("Typed").Block(
+		jen.Switch(jen.Id("t")).BlockFunc(func(g *jen.Group) {
+			for _, e := range m.driven() {
+				name := goName(e.Symbol)
+				g.Case(jen.Id("Type" + name)).Block(jen.Return(jen.New(jen.Id(name))))
+			}
+		}),
+		jen.Return(jen.Nil()),
+	)
 	var err error
-	if files["scap/event/decode_gen.go"], err = render(f); err != nil {
-		return err
-	}
-	return m.decoderList(files)
+	files["scap/event/decode_gen.go"], err = render(f)
+	return err
 }
 
-// decoderList is scap/event/decoders_gen_test.go: every decoder by its type,
-// for tests that try them all.
-func (m *model) decoderList(files map[string][]byte) error {
-	f := goFile(eventPath, "event")
-	f.Comment("decoders makes a decoder of each type that has one.")
-	f.Var().Id("decoders").Op("=").Map(jen.Id("Type")).Func().Params().Id("typedDecoder").ValuesFunc(func(g *jen.Group) {
-		for _, e := range m.driven() {
-			name := camel(e.Symbol)
-			g.Line().Id("Type" + name).Op(":").Func().Params().Id("typedDecoder").Block(jen.Return(jen.New(jen.Id(name))))
+// viewFields says which fields of an event's struct are views of the event.
+func viewFields(e *event) string {
+	var names []string
+	for _, p := range e.Params {
+		if wireTypes[p.Type].size == 0 {
+			names = append(names, fieldName(p.Name))
 		}
-		g.Line()
-	})
-	var err error
-	files["scap/event/decoders_gen_test.go"], err = render(f)
-	return err
+	}
+	switch last := len(names) - 1; {
+	case last < 0:
+		return ""
+	case last == 0:
+		return names[0] + " is a view of the event."
+	default:
+		return strings.Join(names[:last], ", ") + " and " + names[last] + " are views of the event."
+	}
 }
 
 // origin says what makes an event.
@@ -368,15 +347,16 @@ func (e *event) origin() string {
 	return strings.Join(names, ", ")
 }
 
-func goType(typ string) string {
-	if v, ok := views[typ]; ok {
-		return v
-	}
-	return wireTypes[typ].goT
+// goType is the type of a param's field.
+func goType(p *tables.Param) string {
+	return cmp.Or(views[p.Type], kind(p), wireTypes[p.Type].goT)
 }
 
-// readCall is the runtime call that reads a param of a type.
-func readCall(typ string) jen.Code {
+func kind(p *tables.Param) string { return cmp.Or(kinds[p.Type], kinds[p.Type+" "+p.Name]) }
+
+// readCall is the runtime call that reads a param.
+func readCall(p *tables.Param) jen.Code {
+	typ := p.Type
 	w := wireTypes[typ]
 	switch {
 	case isString(typ):
@@ -386,7 +366,11 @@ func readCall(typ string) jen.Code {
 	case w.size == 0:
 		return jen.Id("r").Dot("bytes").Call()
 	}
-	return jen.Id("r").Dot(w.goT).Call()
+	read := jen.Id("r").Dot(w.goT).Call()
+	if k := kind(p); k != "" {
+		return jen.Id(k).Call(read)
+	}
+	return read
 }
 
 // fieldComment tells what Go's type does not: the wire type and the names of values.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"strings"
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/tables"
@@ -228,17 +227,6 @@ func fixedSize(e *tables.Event) int {
 }
 
 func isName(n *expr.Node, name string) bool { return n != nil && n.Kind == expr.Name && n.Text == name }
-
-// camel turns openat_exit into OpenatExit.
-func camel(s string) string {
-	var b strings.Builder
-	for w := range strings.SplitSeq(s, "_") {
-		if w != "" {
-			b.WriteString(strings.ToUpper(w[:1]) + w[1:])
-		}
-	}
-	return b.String()
-}
 
 // has tells whether the event carries a flag such as large_payload.
 func (e *event) has(flag string) bool { return slices.Contains(e.Flags, flag) }

@@ -236,7 +236,7 @@ func (c *comparison) compare() {
 	// take finds the first unused event of a code by a thread.
 	take := func(tid uint64, codes ...uint16) *event.Event {
 		for i := range events {
-			if !used[i] && events[i].TID() == tid && slices.Contains(codes, uint16(events[i].Type())) {
+			if !used[i] && uint64(events[i].TID()) == tid && slices.Contains(codes, uint16(events[i].Type())) {
 				used[i] = true
 				return &events[i]
 			}
@@ -271,7 +271,7 @@ func (c *comparison) compare() {
 	}
 	for i := range events {
 		// A successful clone makes an event in the child whether the case looks at it or not.
-		silent := c.res.Child != 0 && events[i].TID() == c.res.Child && len(c.cs.Child) == 0 &&
+		silent := c.res.Child != 0 && uint64(events[i].TID()) == c.res.Child && len(c.cs.Child) == 0 &&
 			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.ChildCode(c.m.Arch))
 		if !used[i] && !silent {
 			c.fault(ClassExtra, "extra event %s of thread %d: %s", symbolOf(uint16(events[i].Type())), events[i].TID(), events[i].AppendArgs(nil))
@@ -315,10 +315,10 @@ func (c *comparison) count(wants map[string]string) int {
 	n := 1
 	info := event.Lookup(event.Type(c.sc.Exit))
 	for name, w := range wants {
-		if info == nil || info.Param(name) < 0 || info.Params[info.Param(name)].Type == event.ParamFDList {
+		if info == nil || info.ParamIndex(name) < 0 || info.Params[info.ParamIndex(name)].Type == event.ParamFDList {
 			continue
 		}
-		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: info.Params[info.Param(name)].Flags})
+		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: info.Params[info.ParamIndex(name)].Names})
 		if list, ok := v.([]any); err == nil && ok {
 			n = max(n, len(list))
 		}
@@ -354,7 +354,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		if _, differs := c.sc.ParamExcept[p.Name][c.m.Driver]; differs {
 			continue
 		}
-		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: p.Flags})
+		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: p.Names})
 		if err != nil {
 			c.fault(ClassTable, "want %s: %v", p.Name, err)
 			continue
@@ -395,7 +395,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, out.Want, out.Got)
 	}
 	for name := range wants {
-		if !enter && info.Param(name) < 0 {
+		if !enter && info.ParamIndex(name) < 0 {
 			c.fault(ClassTable, "%s has no param %s", info.Symbol, name)
 		}
 	}
@@ -421,14 +421,14 @@ func match(p *event.ParamInfo, v any, got []byte, enter bool) (matched, error) {
 		return matched{}, err
 	}
 	m := matched{ok: slices.Equal(b, got), want: string(p.AppendText(nil, b)), bytes: b}
-	if !m.ok && enter && p.Flags != nil && len(b) == len(got) {
-		m.ok = unsignedOf(b)&^afterBits(p.Flags) == unsignedOf(got)
+	if !m.ok && enter && p.Names != nil && len(b) == len(got) {
+		m.ok = unsignedOf(b)&^afterBits(p.Names) == unsignedOf(got)
 	}
 	return m, nil
 }
 
 // afterBits are the bits of a set that nobody knows before the call is over.
-func afterBits(set *event.FlagSet) uint64 {
+func afterBits(set *event.NameSet) uint64 {
 	var bits uint64
 	for _, name := range []string{"O_F_CREATED", "FD_UPPER_LAYER", "FD_LOWER_LAYER"} {
 		if v, ok := set.Value(name); ok {
@@ -546,7 +546,7 @@ func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 		if len(got) == 0 || int(got[0]) >= len(p.Dyn) {
 			return nil, nil // matches nothing that came
 		}
-		variant := &event.ParamInfo{Name: p.Name, Type: p.Dyn[got[0]].Type, Format: p.Dyn[got[0]].Format, Flags: p.Flags}
+		variant := &event.ParamInfo{Name: p.Name, Type: p.Dyn[got[0]].Type, Format: p.Dyn[got[0]].Format, Names: p.Names}
 		b, err := encode(variant, v, got[1:])
 		if err != nil {
 			return nil, err
@@ -671,7 +671,7 @@ func evalWant(src string, env *wantEnv) (any, error) {
 // guest's facts, constants those of the param's flag set, then native ones.
 type wantEnv struct {
 	facts guest.Facts
-	set   *event.FlagSet
+	set   *event.NameSet
 }
 
 func (e *wantEnv) Lookup(name string) (any, error) {

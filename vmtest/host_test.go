@@ -73,7 +73,7 @@ func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 		for i, raw := range r.Events {
 			var ev event.Event
 			require.NoError(t, ev.Reset(raw, 0))
-			if uint16(ev.Type()) != sc.Exit || ev.TID() != r.TID {
+			if uint16(ev.Type()) != sc.Exit || uint64(ev.TID()) != r.TID {
 				continue
 			}
 			info := ev.Info()

@@ -91,7 +91,7 @@ func documentEvent(info *event.Info) eventDoc {
 	}
 	for i := range info.Params {
 		p := paramDoc{Name: info.Params[i].Name, Type: info.Params[i].Type.String()}
-		if set := info.Params[i].Flags; set != nil {
+		if set := info.Params[i].Names; set != nil {
 			for _, v := range set.Values {
 				p.Names = append(p.Names, v.Name)
 			}

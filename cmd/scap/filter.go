@@ -20,7 +20,7 @@ const filterHelp = "FILTER is any number of event names and of pids: events of o
 type filter struct {
 	types []bool          // by event code; nil: all
 	names map[string]bool // of generic events: by the call they stand for
-	pids  []uint64
+	pids  []event.PID
 }
 
 // parseFilter reads arguments such as "openat", "read,write" and "4711".
@@ -29,7 +29,7 @@ func parseFilter(args []string) (*filter, error) {
 	for _, arg := range args {
 		for _, word := range strings.FieldsFunc(arg, func(r rune) bool { return r == ',' || r == ' ' }) {
 			if pid, err := strconv.ParseUint(word, 10, 32); err == nil {
-				f.pids = append(f.pids, pid)
+				f.pids = append(f.pids, event.PID(pid))
 				continue
 			}
 			if err := f.addName(word); err != nil {

@@ -40,7 +40,7 @@ func mustRun(tb testing.TB, args ...string) string {
 	return stdout
 }
 
-func mustEvent(tb testing.TB, t event.Type, ts, tid uint64, add func(b *event.Builder), n int) *event.Event {
+func mustEvent(tb testing.TB, t event.Type, ts uint64, tid event.PID, add func(b *event.Builder), n int) *event.Event {
 	tb.Helper()
 	var b event.Builder
 	b.Begin(t, ts, tid, n)
@@ -55,7 +55,7 @@ func mustEvent(tb testing.TB, t event.Type, ts, tid uint64, add func(b *event.Bu
 const start = 1_700_000_000_000_000_000
 
 // cloneEvent is what parent sends when it has made child.
-func cloneEvent(tb testing.TB, ts, tid uint64, res, pid int64, comm string, flags uint32) *event.Event {
+func cloneEvent(tb testing.TB, ts uint64, tid event.PID, res, pid int64, comm string, flags uint32) *event.Event {
 	return mustEvent(tb, event.TypeCloneExit, ts, tid, func(b *event.Builder) {
 		b.AddInt64(res)
 		b.AddString("/bin/x")
@@ -78,7 +78,7 @@ func cloneEvent(tb testing.TB, ts, tid uint64, res, pid int64, comm string, flag
 }
 
 func someEvents(tb testing.TB) []*event.Event {
-	closeOf := func(ts, tid uint64, fd int64) *event.Event {
+	closeOf := func(ts uint64, tid event.PID, fd int64) *event.Event {
 		return mustEvent(tb, event.TypeCloseExit, ts, tid, func(b *event.Builder) { b.AddInt64(0); b.AddInt64(fd) }, 2)
 	}
 	prctl := mustEvent(tb, event.TypePrctlExit, start+4e9, 11, func(b *event.Builder) {
@@ -562,7 +562,7 @@ func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
 func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 	for _, test := range []struct {
 		filter       []string
-		self         uint64
+		self         event.PID
 		kept, hidden uint64
 	}{
 		{kept: 11},

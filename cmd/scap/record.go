@@ -96,7 +96,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 		defer stop()
 	}
 	if !o.self {
-		rec.self = uint64(os.Getpid())
+		rec.self = event.PID(os.Getpid())
 	}
 	rec.count = o.text.count
 	rec.start = time.Now()
@@ -120,9 +120,9 @@ type recorder struct {
 	err      io.Writer
 	progress bool
 	start    time.Time
-	self     uint64 // process whose events are left out; 0: none
-	events   uint64 // kept
-	tooLarge uint64 // of them, for the file
+	self     event.PID // process whose events are left out; 0: none
+	events   uint64    // kept
+	tooLarge uint64    // of them, for the file
 	count    uint64
 
 	lastShown  time.Time

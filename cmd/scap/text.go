@@ -177,7 +177,7 @@ func direction(t event.Type) byte {
 // commands to a terminal included.
 var nameParam = event.ParamInfo{Type: event.ParamCharbuf}
 
-func (p *printer) appendComm(b []byte, tid uint64) []byte {
+func (p *printer) appendComm(b []byte, tid event.PID) []byte {
 	return nameParam.AppendRaw(b, p.names.byTID[tid].comm)
 }
 
@@ -267,7 +267,7 @@ func (p *printer) appendJSONParam(b []byte, par *event.ParamInfo, v []byte) []by
 	if len(v) == 0 {
 		return append(b, "null"...)
 	}
-	if par.Flags == nil && (par.Format == event.FormatDec || par.Format == event.FormatID) {
+	if par.Names == nil && (par.Format == event.FormatDec || par.Format == event.FormatID) {
 		switch par.Type {
 		case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno, event.ParamFD, event.ParamPID,
 			event.ParamUint8, event.ParamUint16, event.ParamUint32, event.ParamUint64, event.ParamUID, event.ParamGID,

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"encoding/binary"
-
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
@@ -12,16 +10,16 @@ import (
 // threads knows the name and the process of each thread: what a line of text
 // needs, and a filter for pids. Package sinsp knows the rest.
 type threads struct {
-	byTID map[uint64]thread
+	byTID map[event.PID]thread
 }
 
 type thread struct {
 	comm []byte
-	pid  uint64
+	pid  event.PID
 }
 
 func newThreads(state *proc.State) *threads {
-	t := &threads{byTID: map[uint64]thread{}}
+	t := &threads{byTID: map[event.PID]thread{}}
 	t.reset(state)
 	return t
 }
@@ -33,13 +31,13 @@ func (t *threads) reset(state *proc.State) {
 	}
 	for i := range state.Threads {
 		s := &state.Threads[i]
-		t.byTID[uint64(s.TID)] = thread{[]byte(s.Comm), uint64(s.PID)}
+		t.byTID[event.PID(s.TID)] = thread{[]byte(s.Comm), event.PID(s.PID)}
 	}
 }
 
 // get is the thread with that tid; one not known is its own process, without a
 // name.
-func (t *threads) get(tid uint64) thread {
+func (t *threads) get(tid event.PID) thread {
 	th, ok := t.byTID[tid]
 	if !ok {
 		th.pid = tid
@@ -47,56 +45,80 @@ func (t *threads) get(tid uint64) thread {
 	return th
 }
 
-// params that say who a thread is, the same for all events that have them.
-const (
-	paramTID  = 3
-	paramPID  = 4
-	paramComm = 13
-
-	paramCloneFlags = 15
+// Values as events carry them.
+var (
+	cloneThread = value(event.TypeCloneExit, "flags", "CLONE_THREAD")
+	prSetName   = value(event.TypePrctlExit, "option", "PR_SET_NAME")
 )
 
-// cloneThread is CLONE_THREAD as events have it.
-var cloneThread, _ = event.Lookup(event.TypeCloneExit).Params[paramCloneFlags].Flags.Value("CLONE_THREAD")
+func value(t event.Type, param, name string) uint32 {
+	info := event.Lookup(t)
+	v, ok := info.Params[info.ParamIndex(param)].Names.Value(name)
+	if !ok {
+		panic(info.Symbol + "." + param + " has no value " + name)
+	}
+	return v
+}
 
 // apply takes from ev what it says about threads.
 func (t *threads) apply(ev *event.Event) {
 	switch ev.Type() {
-	case event.TypeCloneExit, event.TypeForkExit, event.TypeVforkExit, event.TypeClone3Exit:
-		res, ok := int64Of(ev.Param(0))
-		if !ok || res < 0 || ev.NumParams() <= paramComm {
-			return
+	case event.TypeCloneExit:
+		var e event.CloneExit
+		if e.Decode(ev) == nil {
+			t.cloned(ev.TID(), e.Res, e.PID, e.Comm, e.Flags)
 		}
-		comm := event.CString(ev.Param(paramComm))
-		if pid, ok := int64Of(ev.Param(paramPID)); ok {
-			t.set(ev.TID(), comm, uint64(pid))
+	case event.TypeForkExit:
+		var e event.ForkExit
+		if e.Decode(ev) == nil {
+			t.cloned(ev.TID(), e.Res, e.PID, e.Comm, e.Flags)
 		}
-		if res > 0 {
-			child := t.byTID[uint64(res)]
-			if child.comm == nil { // else the child told already
-				pid := uint64(res)
-				if flags := ev.Param(paramCloneFlags); len(flags) == 4 && binary.NativeEndian.Uint32(flags)&cloneThread != 0 {
-					pid = t.get(ev.TID()).pid
-				}
-				t.set(uint64(res), comm, pid)
-			}
+	case event.TypeVforkExit:
+		var e event.VforkExit
+		if e.Decode(ev) == nil {
+			t.cloned(ev.TID(), e.Res, e.PID, e.Comm, e.Flags)
 		}
-	case event.TypeExecveExit, event.TypeExecveatExit:
-		res, ok := int64Of(ev.Param(0))
-		pid, ok2 := int64Of(ev.Param(paramPID))
-		if ok && ok2 && res == 0 && ev.NumParams() > paramComm {
-			t.set(ev.TID(), event.CString(ev.Param(paramComm)), uint64(pid))
+	case event.TypeClone3Exit:
+		var e event.Clone3Exit
+		if e.Decode(ev) == nil {
+			t.cloned(ev.TID(), e.Res, e.PID, e.Comm, e.Flags)
+		}
+	case event.TypeExecveExit:
+		var e event.ExecveExit
+		if e.Decode(ev) == nil && e.Res == 0 && e.PID > 0 {
+			t.set(ev.TID(), e.Comm, e.PID)
+		}
+	case event.TypeExecveatExit:
+		var e event.ExecveatExit
+		if e.Decode(ev) == nil && e.Res == 0 && e.PID > 0 {
+			t.set(ev.TID(), e.Comm, e.PID)
 		}
 	case event.TypePrctlExit:
-		const setName = 15
-		res, ok := int64Of(ev.Param(0))
-		if option := ev.Param(1); ok && res == 0 && len(option) == 4 && binary.NativeEndian.Uint32(option) == setName {
-			t.set(ev.TID(), event.CString(ev.Param(2)), t.get(ev.TID()).pid)
+		var e event.PrctlExit
+		if e.Decode(ev) == nil && e.Res == 0 && e.Option == prSetName {
+			t.set(ev.TID(), e.Arg2Str, t.get(ev.TID()).pid)
 		}
 	}
 }
 
-func (t *threads) set(tid uint64, comm []byte, pid uint64) {
+// cloned takes the exit event of a call like clone, of the parent (res is the
+// child) or of the child (res is 0), by thread tid of process pid.
+func (t *threads) cloned(tid, res, pid event.PID, comm []byte, flags uint32) {
+	if res < 0 || pid <= 0 || comm == nil {
+		return
+	}
+	t.set(tid, comm, pid)
+	if res == 0 || t.byTID[res].comm != nil { // the child told already
+		return
+	}
+	child := res
+	if flags&cloneThread != 0 {
+		child = pid
+	}
+	t.set(res, comm, child)
+}
+
+func (t *threads) set(tid event.PID, comm []byte, pid event.PID) {
 	old := t.byTID[tid]
 	if len(comm) == 0 { // it could not be read
 		comm = old.comm
@@ -110,11 +132,4 @@ func (t *threads) gone(ev *event.Event) {
 	if ev.Type() == event.TypeProcexitEnter {
 		delete(t.byTID, ev.TID())
 	}
-}
-
-func int64Of(v []byte) (int64, bool) {
-	if len(v) != 8 {
-		return 0, false
-	}
-	return int64(binary.NativeEndian.Uint64(v)), true
 }

@@ -25,7 +25,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := open.Decode(ev.Bytes()); err != nil {
+		if err := open.Decode(ev); err != nil {
 			log.Fatal(err)
 		}
 		opens[string(open.Name)]++ // Name is a view, good until the next event

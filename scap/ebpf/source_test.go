@@ -109,12 +109,12 @@ func umount(path string) {
 }
 
 // onThread runs f on a thread of its own, and returns the thread's id.
-func onThread(f func()) (tid int) {
-	done := make(chan int)
+func onThread(f func()) (tid event.PID) {
+	done := make(chan event.PID)
 	go func() {
 		runtime.LockOSThread()
 		f()
-		done <- unix.Gettid()
+		done <- event.PID(unix.Gettid())
 	}()
 	return <-done
 }
@@ -123,7 +123,7 @@ func onThread(f func()) (tid int) {
 func keyOf(tb testing.TB, ev *event.Event) int {
 	tb.Helper()
 	var d event.ListenExit
-	require.NoError(tb, d.Decode(ev.Bytes()))
+	require.NoError(tb, d.Decode(ev))
 	return int(d.Backlog)
 }
 
@@ -148,7 +148,7 @@ func captureOurCalls(t *testing.T, opts Options) {
 	next := 1_000_000
 	for ev, err := range scap.Events(src) {
 		require.NoError(t, err)
-		if ev.TID() != uint64(tid) {
+		if ev.TID() != tid {
 			continue
 		}
 		at := time.Unix(0, int64(ev.Timestamp()))
@@ -222,7 +222,7 @@ func TestSelectionChangesAtRunTime(t *testing.T) {
 				return got
 			}
 			require.NoError(t, err)
-			if ev.TID() == uint64(tid) {
+			if ev.TID() == tid {
 				got = append(got, ev.Type())
 			}
 		}
@@ -270,7 +270,7 @@ func TestFailedCallsCanBeLeftOut(t *testing.T) {
 			break
 		}
 		require.NoError(t, err)
-		if ev.TID() == uint64(tid) {
+		if ev.TID() == tid {
 			ours = append(ours, keyOf(t, ev))
 		}
 	}
@@ -286,7 +286,7 @@ func TestSnaplenCutsPayloads(t *testing.T) {
 		tid := onThread(func() { file.WriteAt(slices.Repeat([]byte("payload "), 100), 3) })
 		for ev, err := range scap.Events(src) {
 			require.NoError(t, err)
-			if ev.TID() == uint64(tid) {
+			if ev.TID() == tid {
 				require.EqualValues(t, 115, ev.Type())
 				require.EqualValues(t, 800, binary.NativeEndian.Uint64(ev.Param(0)))
 				return slices.Clone(ev.Param(1))
@@ -350,7 +350,7 @@ func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
 	const calls = 5000
 	threads := src.Rings()
 	var wg sync.WaitGroup
-	tids := make([]int, threads)
+	tids := make([]event.PID, threads)
 	for i := range threads {
 		wg.Go(func() {
 			tids[i] = onThread(func() {
@@ -370,7 +370,7 @@ func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
 	for all < threads*calls {
 		ev, err := src.Next()
 		require.NoError(t, err)
-		i := slices.Index(tids, int(ev.TID()))
+		i := slices.Index(tids, ev.TID())
 		if i < 0 {
 			continue
 		}

@@ -58,7 +58,7 @@ func TestEndOfAProcess(t *testing.T) {
 					return false
 				}
 				var d event.ProcexitEnter
-				require.NoError(t, d.Decode(ev.Bytes()))
+				require.NoError(t, d.Decode(ev))
 				require.Equal(t, test.status, d.Status)
 				require.Equal(t, test.ret, d.Ret)
 				require.Equal(t, test.sig, d.Sig)
@@ -79,16 +79,16 @@ func TestSignalIsDelivered(t *testing.T) {
 	tid := onThread(func() { unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGHUP) })
 	<-caught
 	until(t, src, event.TypeSignaldeliverEnter, func(ev *event.Event) bool {
-		if int(ev.TID()) != tid {
+		if ev.TID() != tid {
 			return false
 		}
 		var d event.SignaldeliverEnter
-		require.NoError(t, d.Decode(ev.Bytes()))
+		require.NoError(t, d.Decode(ev))
 		if d.Sig != uint8(unix.SIGHUP) {
 			return false // the runtime preempts with SIGURG
 		}
-		require.EqualValues(t, unix.Getpid(), d.Spid)
-		require.EqualValues(t, tid, d.Dpid)
+		require.EqualValues(t, unix.Getpid(), d.SPID)
+		require.EqualValues(t, tid, d.DPID)
 		return true
 	})
 }
@@ -97,16 +97,16 @@ func TestThreadIsSwitchedOut(t *testing.T) {
 	src := mustOpen(t, Options{Tracepoints: []string{"sched_switch"}})
 	tid := onThread(func() { unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil) })
 	until(t, src, event.TypeSwitchEnter, func(ev *event.Event) bool {
-		if int(ev.TID()) != tid {
+		if ev.TID() != tid {
 			return false
 		}
 		var d event.SwitchEnter
-		require.NoError(t, d.Decode(ev.Bytes()))
-		require.NotEqual(t, int64(tid), d.Next)
+		require.NoError(t, d.Decode(ev))
+		require.NotEqual(t, tid, d.Next)
 		require.NotZero(t, d.PgftMin)
-		require.NotZero(t, d.VmSize)
-		require.NotZero(t, d.VmRss)
-		require.LessOrEqual(t, d.VmRss, d.VmSize)
+		require.NotZero(t, d.VMSize)
+		require.NotZero(t, d.VMRSS)
+		require.LessOrEqual(t, d.VMRSS, d.VMSize)
 		return true
 	})
 }
@@ -123,11 +123,11 @@ func TestPageFault(t *testing.T) {
 	tid := onThread(func() { mem[100] = 1 })
 	until(t, src, event.TypePageFaultEnter, func(ev *event.Event) bool {
 		var d event.PageFaultEnter
-		require.NoError(t, d.Decode(ev.Bytes()))
+		require.NoError(t, d.Decode(ev))
 		if d.Addr&^4095 != page {
 			return false
 		}
-		require.EqualValues(t, tid, ev.TID())
+		require.Equal(t, tid, ev.TID())
 		require.EqualValues(t, page+100, d.Addr)
 		require.NotZero(t, d.IP)
 		require.Equal(t, "PAGE_NOT_PRESENT|WRITE_ACCESS|USER_FAULT", names(ev, 2))

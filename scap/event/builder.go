@@ -24,8 +24,8 @@ type Builder struct {
 }
 
 // Begin starts an event of nparams params.
-func (b *Builder) Begin(t Type, ts, tid uint64, nparams int) {
-	b.n, b.i, b.wide, b.err = nparams, 0, largePayload(t), nil
+func (b *Builder) Begin(t Type, ts uint64, tid PID, nparams int) {
+	b.n, b.i, b.wide, b.err = nparams, 0, t.LargePayload(), nil
 	if nparams < 0 || nparams > MaxParams {
 		b.n, b.err = 0, fmt.Errorf("%d params: %w", nparams, ErrTooLarge)
 	}
@@ -39,7 +39,7 @@ func (b *Builder) Begin(t Type, ts, tid uint64, nparams int) {
 	b.buf = b.buf[:size]
 	clear(b.buf)
 	binary.NativeEndian.PutUint64(b.buf, ts)
-	binary.NativeEndian.PutUint64(b.buf[8:], tid)
+	binary.NativeEndian.PutUint64(b.buf[8:], uint64(tid))
 	binary.NativeEndian.PutUint16(b.buf[20:], uint16(t))
 	binary.NativeEndian.PutUint32(b.buf[22:], uint32(b.n))
 }

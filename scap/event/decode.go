@@ -7,25 +7,85 @@ import (
 	"encoding/binary"
 )
 
+// Typed is the generated struct of an event type: [OpenatExit] and all others
+// of this package that have a Set.
+type Typed interface {
+	// Decode reads ev, which must be of the struct's type ([ErrType]). Event.Reset
+	// has checked the lengths; here only the size of each number is checked
+	// ([ErrCorrupt]). An error leaves the zero value. It does not allocate: byte
+	// fields are views of ev and valid for as long as ev is.
+	Decode(ev *Event) error
+}
+
+// Decode reads ev into a new struct of its type, for a type switch:
+//
+//	switch e := typed.(type) {
+//	case *event.OpenatExit:
+//		fmt.Println(e.FD, string(e.Name))
+//	}
+//
+// The error wraps [ErrUntyped] when its type has none: older versions of events, and
+// events that no driver sends. A loop uses a [Decoder], which does not allocate.
+func Decode(ev *Event) (Typed, error) {
+	d := newTyped(ev.Type())
+	if d == nil {
+		return nil, ErrUntyped
+	}
+	if err := d.Decode(ev); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Decoder decodes events of all types. It keeps one struct for each type, so that
+// only the first event of a type allocates. The zero value is ready.
+type Decoder struct {
+	structs []Typed // by the index in infos
+}
+
+// Decode is the function [Decode]; the struct is valid until the next event of its type
+// is decoded.
+func (d *Decoder) Decode(ev *Event) (Typed, error) {
+	t := ev.Type()
+	at := index(t)
+	if at < 0 {
+		return nil, ErrUntyped
+	}
+	if d.structs == nil {
+		d.structs = make([]Typed, len(infos))
+	}
+	typed := d.structs[at]
+	if typed == nil {
+		if typed = newTyped(t); typed == nil {
+			return nil, ErrUntyped
+		}
+		d.structs[at] = typed
+	}
+	if err := typed.Decode(ev); err != nil {
+		return nil, err
+	}
+	return typed, nil
+}
+
 // ParamSet says which params an event had with a value: bit i is set when param
 // i was there and not empty. A number that was not sent decodes as 0, a string
 // or buffer as nil.
 type ParamSet uint32
 
-// Has tells whether param i had a value.
+// Has reports whether param i had a value.
 func (s ParamSet) Has(i int) bool { return s>>i&1 != 0 }
 
 // decoder reads the params of one event in order. The generated Decode methods
 // are straight lines over it:
 //
-//	func (d *CloseExit) Decode(buf []byte) error {
+//	func (d *CloseExit) Decode(ev *Event) error {
 //		var r decoder
-//		if err := r.begin(buf, TypeCloseExit); err != nil {
+//		if err := r.begin(ev, TypeCloseExit); err != nil {
 //			*d = CloseExit{}
 //			return err
 //		}
 //		d.Res = r.int64()
-//		d.FD = r.int64()
+//		d.FD = FD(r.int64())
 //		if r.err != nil {
 //			*d = CloseExit{}
 //			return r.err
@@ -49,20 +109,14 @@ type decoder struct {
 	wide bool
 }
 
-// begin checks the header, the type and all lengths.
-func (r *decoder) begin(buf []byte, t Type) error {
-	if len(buf) < HeaderSize {
-		return ErrTruncated
-	}
-	if Type(binary.NativeEndian.Uint16(buf[20:])) != t {
+// begin checks the type.
+func (r *decoder) begin(ev *Event, t Type) error {
+	if len(ev.buf) < HeaderSize || ev.Type() != t {
 		return ErrType
 	}
-	r.n = binary.NativeEndian.Uint32(buf[22:])
-	r.wide = largePayload(t)
-	if err := checkLengths(buf, binary.NativeEndian.Uint32(buf[16:]), r.n, r.wide); err != nil {
-		return err
-	}
-	r.buf = buf
+	r.buf = ev.buf
+	r.n = uint32(ev.n)
+	r.wide = ev.wide
 	r.off = HeaderSize + 2*int(r.n)
 	if r.wide {
 		r.off += 2 * int(r.n)

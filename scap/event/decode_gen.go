@@ -25,7 +25,7 @@ const (
 	TypeCloneEnterV11              Type = 14
 	TypeCloneExitV11               Type = 15
 	TypeProcexitEnterV1            Type = 16
-	TypeNaExit17                   Type = 17
+	TypeNAExit17                   Type = 17
 	TypeSocketEnter                Type = 18
 	TypeSocketExit                 Type = 19
 	TypeBindEnter                  Type = 20
@@ -155,13 +155,13 @@ const (
 	TypePrlimitEnter               Type = 144
 	TypePrlimitExit                Type = 145
 	TypeSchedswitchEnterV1         Type = 146
-	TypeNaExit147                  Type = 147
+	TypeNAExit147                  Type = 147
 	TypeDropEnter                  Type = 148
 	TypeDropExit                   Type = 149
 	TypeFcntlEnter                 Type = 150
 	TypeFcntlExit                  Type = 151
 	TypeSwitchEnter                Type = 152
-	TypeNaExit153                  Type = 153
+	TypeNAExit153                  Type = 153
 	TypeExecveEnterV13             Type = 154
 	TypeExecveExitV13              Type = 155
 	TypeCloneEnterV16              Type = 156
@@ -195,7 +195,7 @@ const (
 	TypeVforkEnterV1               Type = 184
 	TypeVforkExitV1                Type = 185
 	TypeProcexitEnter              Type = 186
-	TypeNaExit187                  Type = 187
+	TypeNAExit187                  Type = 187
 	TypeSendfileEnter              Type = 188
 	TypeSendfileExit               Type = 189
 	TypeQuotactlEnter              Type = 190
@@ -205,7 +205,7 @@ const (
 	TypeSetresgidEnter             Type = 194
 	TypeSetresgidExit              Type = 195
 	TypeScapeventEnter             Type = 196
-	TypeNaExit197                  Type = 197
+	TypeNAExit197                  Type = 197
 	TypeSetuidEnter                Type = 198
 	TypeSetuidExit                 Type = 199
 	TypeSetgidEnter                Type = 200
@@ -237,13 +237,13 @@ const (
 	TypeVforkEnter                 Type = 226
 	TypeVforkExit                  Type = 227
 	TypeContainerEnter             Type = 228
-	TypeNaExit229                  Type = 229
+	TypeNAExit229                  Type = 229
 	TypeExecveEnterV16             Type = 230
 	TypeExecveExitV16              Type = 231
 	TypeSignaldeliverEnter         Type = 232
-	TypeNaExit233                  Type = 233
+	TypeNAExit233                  Type = 233
 	TypeProcinfoEnter              Type = 234
-	TypeNaExit235                  Type = 235
+	TypeNAExit235                  Type = 235
 	TypeGetdentsEnter              Type = 236
 	TypeGetdentsExit               Type = 237
 	TypeGetdents64Enter            Type = 238
@@ -252,8 +252,8 @@ const (
 	TypeSetnsExit                  Type = 241
 	TypeFlockEnter                 Type = 242
 	TypeFlockExit                  Type = 243
-	TypeCpuHotplugEnter            Type = 244
-	TypeNaExit245                  Type = 245
+	TypeCPUHotplugEnter            Type = 244
+	TypeNAExit245                  Type = 245
 	TypeAcceptEnter                Type = 246
 	TypeAcceptExit                 Type = 247
 	TypeAccept4EnterV5             Type = 248
@@ -269,7 +269,7 @@ const (
 	TypeUmountEnterV1              Type = 258
 	TypeUmountExitV1               Type = 259
 	TypeK8sEnter                   Type = 260
-	TypeNaExit261                  Type = 261
+	TypeNAExit261                  Type = 261
 	TypeSemgetEnter                Type = 262
 	TypeSemgetExit                 Type = 263
 	TypeAccessEnter                Type = 264
@@ -277,11 +277,11 @@ const (
 	TypeChrootEnter                Type = 266
 	TypeChrootExit                 Type = 267
 	TypeTracerEnter                Type = 268
-	TypeNaExit269                  Type = 269
+	TypeNAExit269                  Type = 269
 	TypeMesosEnter                 Type = 270
-	TypeNaExit271                  Type = 271
-	TypeContainerJsonEnterV1       Type = 272
-	TypeNaExit273                  Type = 273
+	TypeNAExit271                  Type = 271
+	TypeContainerJSONEnterV1       Type = 272
+	TypeNAExit273                  Type = 273
 	TypeSetsidEnter                Type = 274
 	TypeSetsidExit                 Type = 275
 	TypeMkdirEnter                 Type = 276
@@ -289,23 +289,23 @@ const (
 	TypeRmdirEnter                 Type = 278
 	TypeRmdirExit                  Type = 279
 	TypeNotificationEnter          Type = 280
-	TypeNaExit281                  Type = 281
+	TypeNAExit281                  Type = 281
 	TypeExecveEnterV17             Type = 282
 	TypeExecveExitV17              Type = 283
 	TypeUnshareEnter               Type = 284
 	TypeUnshareExit                Type = 285
 	TypeInfraEnter                 Type = 286
-	TypeNaExit287                  Type = 287
+	TypeNAExit287                  Type = 287
 	TypeExecveEnterV18             Type = 288
 	TypeExecveExitV18              Type = 289
 	TypePageFaultEnter             Type = 290
-	TypeNaExit291                  Type = 291
+	TypeNAExit291                  Type = 291
 	TypeExecveEnter                Type = 292
 	TypeExecveExit                 Type = 293
 	TypeSetpgidEnter               Type = 294
 	TypeSetpgidExit                Type = 295
-	TypeBpfEnterV1                 Type = 296
-	TypeBpfExitV1                  Type = 297
+	TypeBPFEnterV1                 Type = 296
+	TypeBPFExitV1                  Type = 297
 	TypeSeccompEnter               Type = 298
 	TypeSeccompExit                Type = 299
 	TypeUnlinkEnter                Type = 300
@@ -331,9 +331,9 @@ const (
 	TypeUserfaultfdEnter           Type = 320
 	TypeUserfaultfdExit            Type = 321
 	TypePlugineventEnter           Type = 322
-	TypeNaExit323                  Type = 323
-	TypeContainerJsonEnter         Type = 324
-	TypeNaExit325                  Type = 325
+	TypeNAExit323                  Type = 323
+	TypeContainerJSONEnter         Type = 324
+	TypeNAExit325                  Type = 325
 	TypeOpenat2Enter               Type = 326
 	TypeOpenat2Exit                Type = 327
 	TypeMprotectEnter              Type = 328
@@ -346,12 +346,12 @@ const (
 	TypeClone3Exit                 Type = 335
 	TypeOpenByHandleAtEnter        Type = 336
 	TypeOpenByHandleAtExit         Type = 337
-	TypeIoUringSetupEnter          Type = 338
-	TypeIoUringSetupExit           Type = 339
-	TypeIoUringEnterEnter          Type = 340
-	TypeIoUringEnterExit           Type = 341
-	TypeIoUringRegisterEnter       Type = 342
-	TypeIoUringRegisterExit        Type = 343
+	TypeIOUringSetupEnter          Type = 338
+	TypeIOUringSetupExit           Type = 339
+	TypeIOUringEnterEnter          Type = 340
+	TypeIOUringEnterExit           Type = 341
+	TypeIOUringRegisterEnter       Type = 342
+	TypeIOUringRegisterExit        Type = 343
 	TypeMlockEnter                 Type = 344
 	TypeMlockExit                  Type = 345
 	TypeMunlockEnter               Type = 346
@@ -363,21 +363,21 @@ const (
 	TypeCapsetEnter                Type = 352
 	TypeCapsetExit                 Type = 353
 	TypeUseraddedEnter             Type = 354
-	TypeNaExit355                  Type = 355
+	TypeNAExit355                  Type = 355
 	TypeUserdeletedEnter           Type = 356
-	TypeNaExit357                  Type = 357
+	TypeNAExit357                  Type = 357
 	TypeGroupaddedEnter            Type = 358
-	TypeNaExit359                  Type = 359
+	TypeNAExit359                  Type = 359
 	TypeGroupdeletedEnter          Type = 360
-	TypeNaExit361                  Type = 361
+	TypeNAExit361                  Type = 361
 	TypeDup2Enter                  Type = 362
 	TypeDup2Exit                   Type = 363
 	TypeDup3Enter                  Type = 364
 	TypeDup3Exit                   Type = 365
 	TypeDupEnter                   Type = 366
 	TypeDupExit                    Type = 367
-	TypeBpfEnter                   Type = 368
-	TypeBpfExit                    Type = 369
+	TypeBPFEnter                   Type = 368
+	TypeBPFExit                    Type = 369
 	TypeMlock2Enter                Type = 370
 	TypeMlock2Exit                 Type = 371
 	TypeFsconfigEnter              Type = 372
@@ -411,7 +411,7 @@ const (
 	TypePrctlEnter                 Type = 400
 	TypePrctlExit                  Type = 401
 	TypeAsynceventEnter            Type = 402
-	TypeNaExit403                  Type = 403
+	TypeNAExit403                  Type = 403
 	TypeMemfdCreateEnter           Type = 404
 	TypeMemfdCreateExit            Type = 405
 	TypePidfdGetfdEnter            Type = 406
@@ -428,10 +428,10 @@ const (
 	TypeMknodatExit                Type = 417
 	TypeNewfstatatEnter            Type = 418
 	TypeNewfstatatExit             Type = 419
-	TypeProcessVmReadvEnter        Type = 420
-	TypeProcessVmReadvExit         Type = 421
-	TypeProcessVmWritevEnter       Type = 422
-	TypeProcessVmWritevExit        Type = 423
+	TypeProcessVMReadvEnter        Type = 420
+	TypeProcessVMReadvExit         Type = 421
+	TypeProcessVMWritevEnter       Type = 422
+	TypeProcessVMWritevExit        Type = 423
 	TypeDeleteModuleEnter          Type = 424
 	TypeDeleteModuleExit           Type = 425
 	TypeSetreuidEnter              Type = 426
@@ -439,28 +439,28 @@ const (
 	TypeSetregidEnter              Type = 428
 	TypeSetregidExit               Type = 429
 	TypeTaskEnter                  Type = 430
-	TypeNaExit431                  Type = 431
+	TypeNAExit431                  Type = 431
 	TypeTaskFilePipeEnter          Type = 432
-	TypeNaExit433                  Type = 433
+	TypeNAExit433                  Type = 433
 	TypeTaskFileMemfdEnter         Type = 434
-	TypeNaExit435                  Type = 435
+	TypeNAExit435                  Type = 435
 	TypeTaskFileRegularEnter       Type = 436
-	TypeNaExit437                  Type = 437
+	TypeNAExit437                  Type = 437
 	TypeTaskFileDirectoryEnter     Type = 438
-	TypeNaExit439                  Type = 439
+	TypeNAExit439                  Type = 439
 	TypeTaskFileSocketInetEnter    Type = 440
-	TypeNaExit441                  Type = 441
+	TypeNAExit441                  Type = 441
 	TypeTaskFileSocketInet6Enter   Type = 442
-	TypeNaExit443                  Type = 443
+	TypeNAExit443                  Type = 443
 	TypeTaskFileSocketUnixEnter    Type = 444
-	TypeNaExit445                  Type = 445
+	TypeNAExit445                  Type = 445
 	TypeTaskFileSocketNetlinkEnter Type = 446
-	TypeNaExit447                  Type = 447
+	TypeNAExit447                  Type = 447
 	TypeTaskFileAnonInodeEnter     Type = 448
-	TypeNaExit449                  Type = 449
-	TypeNaEnter450                 Type = 450
+	TypeNAExit449                  Type = 449
+	TypeNAEnter450                 Type = 450
 	TypeCloseRangeExit             Type = 451
-	TypeNaEnter452                 Type = 452
+	TypeNAEnter452                 Type = 452
 	TypeKeyctlExit                 Type = 453
 	TypeGetppidExit                Type = 0x8001
 	TypeGetpidExit                 Type = 0x8003
@@ -477,10 +477,10 @@ type GenericExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GenericExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GenericExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGenericExit); err != nil {
+	if err := r.begin(ev, TypeGenericExit); err != nil {
 		*d = GenericExit{}
 		return err
 	}
@@ -495,6 +495,7 @@ func (d *GenericExit) Decode(buf []byte) error {
 }
 
 // OpenEnter is the enter event 2 of open.
+// Name is a view of the event.
 type OpenEnter struct {
 	Name  []byte // fspath
 	Flags uint32 // open_flags
@@ -502,10 +503,10 @@ type OpenEnter struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *OpenEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *OpenEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenEnter); err != nil {
+	if err := r.begin(ev, TypeOpenEnter); err != nil {
 		*d = OpenEnter{}
 		return err
 	}
@@ -521,8 +522,9 @@ func (d *OpenEnter) Decode(buf []byte) error {
 }
 
 // OpenExit is the exit event 3 of open.
+// Name is a view of the event.
 type OpenExit struct {
-	FD    int64  // fd
+	FD    FD     // fd
 	Name  []byte // fspath
 	Flags uint32 // open_flags
 	Mode  uint32 // uint32, oct
@@ -531,14 +533,14 @@ type OpenExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *OpenExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *OpenExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenExit); err != nil {
+	if err := r.begin(ev, TypeOpenExit); err != nil {
 		*d = OpenExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	d.Mode = r.uint32()
@@ -555,19 +557,19 @@ func (d *OpenExit) Decode(buf []byte) error {
 // CloseExit is the exit event 5 of close.
 type CloseExit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CloseExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CloseExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCloseExit); err != nil {
+	if err := r.begin(ev, TypeCloseExit); err != nil {
 		*d = CloseExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = CloseExit{}
 		return r.err
@@ -577,24 +579,25 @@ func (d *CloseExit) Decode(buf []byte) error {
 }
 
 // ReadExit is the exit event 7 of read.
+// Data is a view of the event.
 type ReadExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ReadExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ReadExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeReadExit); err != nil {
+	if err := r.begin(ev, TypeReadExit); err != nil {
 		*d = ReadExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	if r.err != nil {
 		*d = ReadExit{}
@@ -605,24 +608,25 @@ func (d *ReadExit) Decode(buf []byte) error {
 }
 
 // WriteExit is the exit event 9 of write.
+// Data is a view of the event.
 type WriteExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *WriteExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *WriteExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeWriteExit); err != nil {
+	if err := r.begin(ev, TypeWriteExit); err != nil {
 		*d = WriteExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	if r.err != nil {
 		*d = WriteExit{}
@@ -634,7 +638,7 @@ func (d *WriteExit) Decode(buf []byte) error {
 
 // SocketExit is the exit event 19 of socket.
 type SocketExit struct {
-	FD     int64  // fd
+	FD     FD     // fd
 	Domain uint32 // socket_family
 	Type   uint32 // uint32
 	Proto  uint32 // uint32
@@ -642,14 +646,14 @@ type SocketExit struct {
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SocketExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SocketExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSocketExit); err != nil {
+	if err := r.begin(ev, TypeSocketExit); err != nil {
 		*d = SocketExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Domain = r.uint32()
 	d.Type = r.uint32()
 	d.Proto = r.uint32()
@@ -663,23 +667,24 @@ func (d *SocketExit) Decode(buf []byte) error {
 }
 
 // BindExit is the exit event 21 of bind.
+// Addr is a view of the event.
 type BindExit struct {
 	Res  int64    // errno
 	Addr SockAddr // sockaddr
-	FD   int64    // fd
+	FD   FD       // fd
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *BindExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *BindExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeBindExit); err != nil {
+	if err := r.begin(ev, TypeBindExit); err != nil {
 		*d = BindExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Addr = SockAddr(r.bytes())
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = BindExit{}
 		return r.err
@@ -689,20 +694,21 @@ func (d *BindExit) Decode(buf []byte) error {
 }
 
 // ConnectEnter is the enter event 22 of connect.
+// Addr is a view of the event.
 type ConnectEnter struct {
-	FD   int64    // fd
+	FD   FD       // fd
 	Addr SockAddr // sockaddr
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ConnectEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ConnectEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeConnectEnter); err != nil {
+	if err := r.begin(ev, TypeConnectEnter); err != nil {
 		*d = ConnectEnter{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Addr = SockAddr(r.bytes())
 	if r.err != nil {
 		*d = ConnectEnter{}
@@ -713,24 +719,25 @@ func (d *ConnectEnter) Decode(buf []byte) error {
 }
 
 // ConnectExit is the exit event 23 of connect.
+// Tuple and Addr are views of the event.
 type ConnectExit struct {
 	Res   int64     // errno
 	Tuple SockTuple // socktuple
-	FD    int64     // fd
+	FD    FD        // fd
 	Addr  SockAddr  // sockaddr
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ConnectExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ConnectExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeConnectExit); err != nil {
+	if err := r.begin(ev, TypeConnectExit); err != nil {
 		*d = ConnectExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Tuple = SockTuple(r.bytes())
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Addr = SockAddr(r.bytes())
 	if r.err != nil {
 		*d = ConnectExit{}
@@ -743,20 +750,20 @@ func (d *ConnectExit) Decode(buf []byte) error {
 // ListenExit is the exit event 25 of listen.
 type ListenExit struct {
 	Res     int64 // errno
-	FD      int64 // fd
+	FD      FD    // fd
 	Backlog int32 // int32
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ListenExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ListenExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeListenExit); err != nil {
+	if err := r.begin(ev, TypeListenExit); err != nil {
 		*d = ListenExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Backlog = r.int32()
 	if r.err != nil {
 		*d = ListenExit{}
@@ -767,25 +774,26 @@ func (d *ListenExit) Decode(buf []byte) error {
 }
 
 // SendExit is the exit event 29 of send.
+// Data and Tuple are views of the event.
 type SendExit struct {
 	Res   int64     // errno
 	Data  []byte    // bytebuf
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Tuple SockTuple // socktuple
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SendExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SendExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSendExit); err != nil {
+	if err := r.begin(ev, TypeSendExit); err != nil {
 		*d = SendExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Tuple = SockTuple(r.bytes())
 	if r.err != nil {
@@ -797,25 +805,26 @@ func (d *SendExit) Decode(buf []byte) error {
 }
 
 // SendtoExit is the exit event 31 of sendto.
+// Data and Tuple are views of the event.
 type SendtoExit struct {
 	Res   int64     // errno
 	Data  []byte    // bytebuf
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Tuple SockTuple // socktuple
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SendtoExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SendtoExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSendtoExit); err != nil {
+	if err := r.begin(ev, TypeSendtoExit); err != nil {
 		*d = SendtoExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Tuple = SockTuple(r.bytes())
 	if r.err != nil {
@@ -827,25 +836,26 @@ func (d *SendtoExit) Decode(buf []byte) error {
 }
 
 // RecvExit is the exit event 33 of recv.
+// Data and Tuple are views of the event.
 type RecvExit struct {
 	Res   int64     // errno
 	Data  []byte    // bytebuf
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Tuple SockTuple // socktuple
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RecvExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RecvExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRecvExit); err != nil {
+	if err := r.begin(ev, TypeRecvExit); err != nil {
 		*d = RecvExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Tuple = SockTuple(r.bytes())
 	if r.err != nil {
@@ -857,26 +867,27 @@ func (d *RecvExit) Decode(buf []byte) error {
 }
 
 // RecvfromExit is the exit event 35 of recvfrom.
+// Data and Tuple are views of the event.
 type RecvfromExit struct {
 	Res   int64     // errno
 	Data  []byte    // bytebuf
 	Tuple SockTuple // socktuple
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RecvfromExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RecvfromExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRecvfromExit); err != nil {
+	if err := r.begin(ev, TypeRecvfromExit); err != nil {
 		*d = RecvfromExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
 	d.Tuple = SockTuple(r.bytes())
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	if r.err != nil {
 		*d = RecvfromExit{}
@@ -889,20 +900,20 @@ func (d *RecvfromExit) Decode(buf []byte) error {
 // ShutdownExit is the exit event 37 of shutdown.
 type ShutdownExit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	How uint8 // shutdown_how
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ShutdownExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ShutdownExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeShutdownExit); err != nil {
+	if err := r.begin(ev, TypeShutdownExit); err != nil {
 		*d = ShutdownExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.How = r.uint8()
 	if r.err != nil {
 		*d = ShutdownExit{}
@@ -917,10 +928,10 @@ type GetsocknameExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetsocknameExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetsocknameExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetsocknameExit); err != nil {
+	if err := r.begin(ev, TypeGetsocknameExit); err != nil {
 		*d = GetsocknameExit{}
 		return err
 	}
@@ -933,10 +944,10 @@ type GetpeernameExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetpeernameExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetpeernameExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetpeernameExit); err != nil {
+	if err := r.begin(ev, TypeGetpeernameExit); err != nil {
 		*d = GetpeernameExit{}
 		return err
 	}
@@ -947,8 +958,8 @@ func (d *GetpeernameExit) Decode(buf []byte) error {
 // SocketpairExit is the exit event 43 of socketpair.
 type SocketpairExit struct {
 	Res    int64  // errno
-	FD1    int64  // fd
-	FD2    int64  // fd
+	FD1    FD     // fd
+	FD2    FD     // fd
 	Source uint64 // uint64, hex
 	Peer   uint64 // uint64, hex
 	Domain uint32 // socket_family
@@ -957,16 +968,16 @@ type SocketpairExit struct {
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SocketpairExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SocketpairExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSocketpairExit); err != nil {
+	if err := r.begin(ev, TypeSocketpairExit); err != nil {
 		*d = SocketpairExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD1 = r.int64()
-	d.FD2 = r.int64()
+	d.FD1 = FD(r.int64())
+	d.FD2 = FD(r.int64())
 	d.Source = r.uint64()
 	d.Peer = r.uint64()
 	d.Domain = r.uint32()
@@ -981,9 +992,10 @@ func (d *SocketpairExit) Decode(buf []byte) error {
 }
 
 // SetsockoptExit is the exit event 45 of setsockopt.
+// Val is a view of the event.
 type SetsockoptExit struct {
 	Res     int64  // errno
-	FD      int64  // fd
+	FD      FD     // fd
 	Level   uint8  // sockopt_level
 	Optname uint8  // sockopt_name
 	Val     Dyn    // dyn
@@ -991,15 +1003,15 @@ type SetsockoptExit struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetsockoptExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetsockoptExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetsockoptExit); err != nil {
+	if err := r.begin(ev, TypeSetsockoptExit); err != nil {
 		*d = SetsockoptExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Level = r.uint8()
 	d.Optname = r.uint8()
 	d.Val = Dyn(r.bytes())
@@ -1013,9 +1025,10 @@ func (d *SetsockoptExit) Decode(buf []byte) error {
 }
 
 // GetsockoptExit is the exit event 47 of getsockopt.
+// Val is a view of the event.
 type GetsockoptExit struct {
 	Res     int64  // errno
-	FD      int64  // fd
+	FD      FD     // fd
 	Level   uint8  // sockopt_level
 	Optname uint8  // sockopt_name
 	Val     Dyn    // dyn
@@ -1023,15 +1036,15 @@ type GetsockoptExit struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetsockoptExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetsockoptExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetsockoptExit); err != nil {
+	if err := r.begin(ev, TypeGetsockoptExit); err != nil {
 		*d = GetsockoptExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Level = r.uint8()
 	d.Optname = r.uint8()
 	d.Val = Dyn(r.bytes())
@@ -1045,25 +1058,26 @@ func (d *GetsockoptExit) Decode(buf []byte) error {
 }
 
 // SendmsgExit is the exit event 49 of sendmsg.
+// Data and Tuple are views of the event.
 type SendmsgExit struct {
 	Res   int64     // errno
 	Data  []byte    // bytebuf
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Tuple SockTuple // socktuple
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SendmsgExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SendmsgExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSendmsgExit); err != nil {
+	if err := r.begin(ev, TypeSendmsgExit); err != nil {
 		*d = SendmsgExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Tuple = SockTuple(r.bytes())
 	if r.err != nil {
@@ -1075,24 +1089,25 @@ func (d *SendmsgExit) Decode(buf []byte) error {
 }
 
 // SendmmsgExit is the exit event 51 of sendmmsg.
+// Data and Tuple are views of the event.
 type SendmmsgExit struct {
 	Res   int64     // errno
-	FD    int64     // fd
+	FD    FD        // fd
 	Size  uint32    // uint32
 	Data  []byte    // bytebuf
 	Tuple SockTuple // socktuple
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SendmmsgExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SendmmsgExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSendmmsgExit); err != nil {
+	if err := r.begin(ev, TypeSendmmsgExit); err != nil {
 		*d = SendmmsgExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Data = r.bytes()
 	d.Tuple = SockTuple(r.bytes())
@@ -1105,20 +1120,21 @@ func (d *SendmmsgExit) Decode(buf []byte) error {
 }
 
 // RecvmsgExit is the exit event 53 of recvmsg.
+// Data, Tuple and Msgcontrol are views of the event.
 type RecvmsgExit struct {
 	Res        int64     // errno
 	Size       uint32    // uint32
 	Data       []byte    // bytebuf
 	Tuple      SockTuple // socktuple
 	Msgcontrol []byte    // bytebuf
-	FD         int64     // fd
+	FD         FD        // fd
 	Set        ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RecvmsgExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RecvmsgExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRecvmsgExit); err != nil {
+	if err := r.begin(ev, TypeRecvmsgExit); err != nil {
 		*d = RecvmsgExit{}
 		return err
 	}
@@ -1127,7 +1143,7 @@ func (d *RecvmsgExit) Decode(buf []byte) error {
 	d.Data = r.bytes()
 	d.Tuple = SockTuple(r.bytes())
 	d.Msgcontrol = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = RecvmsgExit{}
 		return r.err
@@ -1137,9 +1153,10 @@ func (d *RecvmsgExit) Decode(buf []byte) error {
 }
 
 // RecvmmsgExit is the exit event 55 of recvmmsg.
+// Data, Tuple and Msgcontrol are views of the event.
 type RecvmmsgExit struct {
 	Res        int64     // errno
-	FD         int64     // fd
+	FD         FD        // fd
 	Size       uint32    // uint32
 	Data       []byte    // bytebuf
 	Tuple      SockTuple // socktuple
@@ -1147,15 +1164,15 @@ type RecvmmsgExit struct {
 	Set        ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RecvmmsgExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RecvmmsgExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRecvmmsgExit); err != nil {
+	if err := r.begin(ev, TypeRecvmmsgExit); err != nil {
 		*d = RecvmmsgExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Data = r.bytes()
 	d.Tuple = SockTuple(r.bytes())
@@ -1169,16 +1186,17 @@ func (d *RecvmmsgExit) Decode(buf []byte) error {
 }
 
 // CreatEnter is the enter event 58 of creat.
+// Name is a view of the event.
 type CreatEnter struct {
 	Name []byte // fspath
 	Mode uint32 // uint32, oct
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CreatEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CreatEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCreatEnter); err != nil {
+	if err := r.begin(ev, TypeCreatEnter); err != nil {
 		*d = CreatEnter{}
 		return err
 	}
@@ -1193,8 +1211,9 @@ func (d *CreatEnter) Decode(buf []byte) error {
 }
 
 // CreatExit is the exit event 59 of creat.
+// Name is a view of the event.
 type CreatExit struct {
-	FD         int64  // fd
+	FD         FD     // fd
 	Name       []byte // fspath
 	Mode       uint32 // uint32, oct
 	Dev        uint32 // uint32, hex
@@ -1203,14 +1222,14 @@ type CreatExit struct {
 	Set        ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CreatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CreatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCreatExit); err != nil {
+	if err := r.begin(ev, TypeCreatExit); err != nil {
 		*d = CreatExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Name = r.str()
 	d.Mode = r.uint32()
 	d.Dev = r.uint32()
@@ -1227,22 +1246,22 @@ func (d *CreatExit) Decode(buf []byte) error {
 // PipeExit is the exit event 61 of pipe.
 type PipeExit struct {
 	Res int64  // errno
-	FD1 int64  // fd
-	FD2 int64  // fd
+	FD1 FD     // fd
+	FD2 FD     // fd
 	Ino uint64 // uint64
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PipeExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PipeExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePipeExit); err != nil {
+	if err := r.begin(ev, TypePipeExit); err != nil {
 		*d = PipeExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD1 = r.int64()
-	d.FD2 = r.int64()
+	d.FD1 = FD(r.int64())
+	d.FD2 = FD(r.int64())
 	d.Ino = r.uint64()
 	if r.err != nil {
 		*d = PipeExit{}
@@ -1254,20 +1273,20 @@ func (d *PipeExit) Decode(buf []byte) error {
 
 // EventfdExit is the exit event 63 of eventfd.
 type EventfdExit struct {
-	Res     int64  // fd
+	Res     FD     // fd
 	Initval uint64 // uint64
 	Flags   uint32 // uint32, hex
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *EventfdExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *EventfdExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeEventfdExit); err != nil {
+	if err := r.begin(ev, TypeEventfdExit); err != nil {
 		*d = EventfdExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = FD(r.int64())
 	d.Initval = r.uint64()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -1287,10 +1306,10 @@ type FutexExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FutexExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FutexExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFutexExit); err != nil {
+	if err := r.begin(ev, TypeFutexExit); err != nil {
 		*d = FutexExit{}
 		return err
 	}
@@ -1307,16 +1326,17 @@ func (d *FutexExit) Decode(buf []byte) error {
 }
 
 // StatExit is the exit event 67 of stat.
+// Path is a view of the event.
 type StatExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *StatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *StatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeStatExit); err != nil {
+	if err := r.begin(ev, TypeStatExit); err != nil {
 		*d = StatExit{}
 		return err
 	}
@@ -1331,16 +1351,17 @@ func (d *StatExit) Decode(buf []byte) error {
 }
 
 // LstatExit is the exit event 69 of lstat.
+// Path is a view of the event.
 type LstatExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *LstatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *LstatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeLstatExit); err != nil {
+	if err := r.begin(ev, TypeLstatExit); err != nil {
 		*d = LstatExit{}
 		return err
 	}
@@ -1357,19 +1378,19 @@ func (d *LstatExit) Decode(buf []byte) error {
 // FstatExit is the exit event 71 of fstat.
 type FstatExit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FstatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FstatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFstatExit); err != nil {
+	if err := r.begin(ev, TypeFstatExit); err != nil {
 		*d = FstatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = FstatExit{}
 		return r.err
@@ -1385,10 +1406,10 @@ type EpollWaitExit struct {
 	Set       ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *EpollWaitExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *EpollWaitExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeEpollWaitExit); err != nil {
+	if err := r.begin(ev, TypeEpollWaitExit); err != nil {
 		*d = EpollWaitExit{}
 		return err
 	}
@@ -1403,22 +1424,23 @@ func (d *EpollWaitExit) Decode(buf []byte) error {
 }
 
 // PollExit is the exit event 81 of poll.
+// FDs is a view of the event.
 type PollExit struct {
 	Res     int64  // errno
-	Fds     FDList // fdlist
+	FDs     FDList // fdlist
 	Timeout int64  // int64
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PollExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PollExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePollExit); err != nil {
+	if err := r.begin(ev, TypePollExit); err != nil {
 		*d = PollExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Fds = FDList(r.bytes())
+	d.FDs = FDList(r.bytes())
 	d.Timeout = r.int64()
 	if r.err != nil {
 		*d = PollExit{}
@@ -1434,10 +1456,10 @@ type SelectExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SelectExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SelectExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSelectExit); err != nil {
+	if err := r.begin(ev, TypeSelectExit); err != nil {
 		*d = SelectExit{}
 		return err
 	}
@@ -1453,21 +1475,21 @@ func (d *SelectExit) Decode(buf []byte) error {
 // LseekExit is the exit event 87 of lseek.
 type LseekExit struct {
 	Res    int64  // errno
-	FD     int64  // fd
+	FD     FD     // fd
 	Offset uint64 // uint64
 	Whence uint8  // lseek_whence
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *LseekExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *LseekExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeLseekExit); err != nil {
+	if err := r.begin(ev, TypeLseekExit); err != nil {
 		*d = LseekExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Offset = r.uint64()
 	d.Whence = r.uint8()
 	if r.err != nil {
@@ -1479,16 +1501,17 @@ func (d *LseekExit) Decode(buf []byte) error {
 }
 
 // GetcwdExit is the exit event 93 of getcwd.
+// Path is a view of the event.
 type GetcwdExit struct {
 	Res  int64  // errno
 	Path []byte // charbuf
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetcwdExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetcwdExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetcwdExit); err != nil {
+	if err := r.begin(ev, TypeGetcwdExit); err != nil {
 		*d = GetcwdExit{}
 		return err
 	}
@@ -1503,16 +1526,17 @@ func (d *GetcwdExit) Decode(buf []byte) error {
 }
 
 // ChdirExit is the exit event 95 of chdir.
+// Path is a view of the event.
 type ChdirExit struct {
 	Res  int64  // errno
 	Path []byte // charbuf
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ChdirExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ChdirExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeChdirExit); err != nil {
+	if err := r.begin(ev, TypeChdirExit); err != nil {
 		*d = ChdirExit{}
 		return err
 	}
@@ -1529,19 +1553,19 @@ func (d *ChdirExit) Decode(buf []byte) error {
 // FchdirExit is the exit event 97 of fchdir.
 type FchdirExit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FchdirExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FchdirExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFchdirExit); err != nil {
+	if err := r.begin(ev, TypeFchdirExit); err != nil {
 		*d = FchdirExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = FchdirExit{}
 		return r.err
@@ -1551,25 +1575,26 @@ func (d *FchdirExit) Decode(buf []byte) error {
 }
 
 // PreadExit is the exit event 113 of pread64.
+// Data is a view of the event.
 type PreadExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Pos  uint64 // uint64
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PreadExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PreadExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePreadExit); err != nil {
+	if err := r.begin(ev, TypePreadExit); err != nil {
 		*d = PreadExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Pos = r.uint64()
 	if r.err != nil {
@@ -1581,25 +1606,26 @@ func (d *PreadExit) Decode(buf []byte) error {
 }
 
 // PwriteExit is the exit event 115 of pwrite64.
+// Data is a view of the event.
 type PwriteExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Pos  uint64 // uint64
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PwriteExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PwriteExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePwriteExit); err != nil {
+	if err := r.begin(ev, TypePwriteExit); err != nil {
 		*d = PwriteExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Pos = r.uint64()
 	if r.err != nil {
@@ -1611,25 +1637,26 @@ func (d *PwriteExit) Decode(buf []byte) error {
 }
 
 // ReadvExit is the exit event 117 of readv.
+// Data is a view of the event.
 type ReadvExit struct {
 	Res  int64  // errno
 	Size uint32 // uint32
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ReadvExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ReadvExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeReadvExit); err != nil {
+	if err := r.begin(ev, TypeReadvExit); err != nil {
 		*d = ReadvExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Size = r.uint32()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = ReadvExit{}
 		return r.err
@@ -1639,24 +1666,25 @@ func (d *ReadvExit) Decode(buf []byte) error {
 }
 
 // WritevExit is the exit event 119 of writev.
+// Data is a view of the event.
 type WritevExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *WritevExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *WritevExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeWritevExit); err != nil {
+	if err := r.begin(ev, TypeWritevExit); err != nil {
 		*d = WritevExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	if r.err != nil {
 		*d = WritevExit{}
@@ -1667,26 +1695,27 @@ func (d *WritevExit) Decode(buf []byte) error {
 }
 
 // PreadvExit is the exit event 121 of preadv.
+// Data is a view of the event.
 type PreadvExit struct {
 	Res  int64  // errno
 	Size uint32 // uint32
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Pos  uint64 // uint64
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PreadvExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PreadvExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePreadvExit); err != nil {
+	if err := r.begin(ev, TypePreadvExit); err != nil {
 		*d = PreadvExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Size = r.uint32()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Pos = r.uint64()
 	if r.err != nil {
 		*d = PreadvExit{}
@@ -1697,25 +1726,26 @@ func (d *PreadvExit) Decode(buf []byte) error {
 }
 
 // PwritevExit is the exit event 123 of pwritev.
+// Data is a view of the event.
 type PwritevExit struct {
 	Res  int64  // errno
 	Data []byte // bytebuf
-	FD   int64  // fd
+	FD   FD     // fd
 	Size uint32 // uint32
 	Pos  uint64 // uint64
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PwritevExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PwritevExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePwritevExit); err != nil {
+	if err := r.begin(ev, TypePwritevExit); err != nil {
 		*d = PwritevExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Data = r.bytes()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Size = r.uint32()
 	d.Pos = r.uint64()
 	if r.err != nil {
@@ -1728,22 +1758,22 @@ func (d *PwritevExit) Decode(buf []byte) error {
 
 // SignalfdExit is the exit event 127 of signalfd.
 type SignalfdExit struct {
-	Res   int64  // fd
-	FD    int64  // fd
+	Res   FD     // fd
+	FD    FD     // fd
 	Mask  uint32 // uint32, hex
 	Flags uint8  // uint8, hex
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SignalfdExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SignalfdExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSignalfdExit); err != nil {
+	if err := r.begin(ev, TypeSignalfdExit); err != nil {
 		*d = SignalfdExit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.FD = r.int64()
+	d.Res = FD(r.int64())
+	d.FD = FD(r.int64())
 	d.Mask = r.uint32()
 	d.Flags = r.uint8()
 	if r.err != nil {
@@ -1757,20 +1787,20 @@ func (d *SignalfdExit) Decode(buf []byte) error {
 // KillExit is the exit event 129 of kill.
 type KillExit struct {
 	Res int64 // errno
-	PID int64 // pid
+	PID PID   // pid
 	Sig uint8 // sigtype
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *KillExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *KillExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeKillExit); err != nil {
+	if err := r.begin(ev, TypeKillExit); err != nil {
 		*d = KillExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.PID = r.int64()
+	d.PID = PID(r.int64())
 	d.Sig = r.uint8()
 	if r.err != nil {
 		*d = KillExit{}
@@ -1783,20 +1813,20 @@ func (d *KillExit) Decode(buf []byte) error {
 // TkillExit is the exit event 131 of tkill.
 type TkillExit struct {
 	Res int64 // errno
-	TID int64 // pid
+	TID PID   // pid
 	Sig uint8 // sigtype
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *TkillExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *TkillExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeTkillExit); err != nil {
+	if err := r.begin(ev, TypeTkillExit); err != nil {
 		*d = TkillExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.TID = r.int64()
+	d.TID = PID(r.int64())
 	d.Sig = r.uint8()
 	if r.err != nil {
 		*d = TkillExit{}
@@ -1809,22 +1839,22 @@ func (d *TkillExit) Decode(buf []byte) error {
 // TgkillExit is the exit event 133 of tgkill.
 type TgkillExit struct {
 	Res int64 // errno
-	PID int64 // pid
-	TID int64 // pid
+	PID PID   // pid
+	TID PID   // pid
 	Sig uint8 // sigtype
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *TgkillExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *TgkillExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeTgkillExit); err != nil {
+	if err := r.begin(ev, TypeTgkillExit); err != nil {
 		*d = TgkillExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.PID = r.int64()
-	d.TID = r.int64()
+	d.PID = PID(r.int64())
+	d.TID = PID(r.int64())
 	d.Sig = r.uint8()
 	if r.err != nil {
 		*d = TgkillExit{}
@@ -1841,10 +1871,10 @@ type NanosleepExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *NanosleepExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *NanosleepExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeNanosleepExit); err != nil {
+	if err := r.begin(ev, TypeNanosleepExit); err != nil {
 		*d = NanosleepExit{}
 		return err
 	}
@@ -1860,21 +1890,21 @@ func (d *NanosleepExit) Decode(buf []byte) error {
 
 // TimerfdCreateExit is the exit event 137 of timerfd_create.
 type TimerfdCreateExit struct {
-	Res     int64 // fd
-	Clockid uint8 // uint8
+	Res     FD    // fd
+	ClockID uint8 // uint8
 	Flags   uint8 // uint8, hex
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *TimerfdCreateExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *TimerfdCreateExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeTimerfdCreateExit); err != nil {
+	if err := r.begin(ev, TypeTimerfdCreateExit); err != nil {
 		*d = TimerfdCreateExit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.Clockid = r.uint8()
+	d.Res = FD(r.int64())
+	d.ClockID = r.uint8()
 	d.Flags = r.uint8()
 	if r.err != nil {
 		*d = TimerfdCreateExit{}
@@ -1886,19 +1916,19 @@ func (d *TimerfdCreateExit) Decode(buf []byte) error {
 
 // InotifyInitExit is the exit event 139 of inotify_init.
 type InotifyInitExit struct {
-	Res   int64 // fd
+	Res   FD    // fd
 	Flags uint8 // uint8, hex
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *InotifyInitExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *InotifyInitExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeInotifyInitExit); err != nil {
+	if err := r.begin(ev, TypeInotifyInitExit); err != nil {
 		*d = InotifyInitExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = FD(r.int64())
 	d.Flags = r.uint8()
 	if r.err != nil {
 		*d = InotifyInitExit{}
@@ -1917,10 +1947,10 @@ type GetrlimitExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetrlimitExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetrlimitExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetrlimitExit); err != nil {
+	if err := r.begin(ev, TypeGetrlimitExit); err != nil {
 		*d = GetrlimitExit{}
 		return err
 	}
@@ -1945,10 +1975,10 @@ type SetrlimitExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetrlimitExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetrlimitExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetrlimitExit); err != nil {
+	if err := r.begin(ev, TypeSetrlimitExit); err != nil {
 		*d = SetrlimitExit{}
 		return err
 	}
@@ -1976,10 +2006,10 @@ type PrlimitExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PrlimitExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PrlimitExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePrlimitExit); err != nil {
+	if err := r.begin(ev, TypePrlimitExit); err != nil {
 		*d = PrlimitExit{}
 		return err
 	}
@@ -2004,10 +2034,10 @@ type DropEnter struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *DropEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *DropEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDropEnter); err != nil {
+	if err := r.begin(ev, TypeDropEnter); err != nil {
 		*d = DropEnter{}
 		return err
 	}
@@ -2026,10 +2056,10 @@ type DropExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *DropExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *DropExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDropExit); err != nil {
+	if err := r.begin(ev, TypeDropExit); err != nil {
 		*d = DropExit{}
 		return err
 	}
@@ -2044,22 +2074,22 @@ func (d *DropExit) Decode(buf []byte) error {
 
 // FcntlExit is the exit event 151 of fcntl.
 type FcntlExit struct {
-	Res int64  // fd
-	FD  int64  // fd
+	Res FD     // fd
+	FD  FD     // fd
 	Cmd uint8  // fcntl_cmd
 	Arg uint64 // uint64, hex
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FcntlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FcntlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFcntlExit); err != nil {
+	if err := r.begin(ev, TypeFcntlExit); err != nil {
 		*d = FcntlExit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.FD = r.int64()
+	d.Res = FD(r.int64())
+	d.FD = FD(r.int64())
 	d.Cmd = r.uint8()
 	d.Arg = r.uint64()
 	if r.err != nil {
@@ -2072,28 +2102,28 @@ func (d *FcntlExit) Decode(buf []byte) error {
 
 // SwitchEnter is the enter event 152 of tracepoint sched_switch.
 type SwitchEnter struct {
-	Next    int64  // pid
+	Next    PID    // pid
 	PgftMaj uint64 // uint64
 	PgftMin uint64 // uint64
-	VmSize  uint32 // uint32
-	VmRss   uint32 // uint32
-	VmSwap  uint32 // uint32
+	VMSize  uint32 // uint32
+	VMRSS   uint32 // uint32
+	VMSwap  uint32 // uint32
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SwitchEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SwitchEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSwitchEnter); err != nil {
+	if err := r.begin(ev, TypeSwitchEnter); err != nil {
 		*d = SwitchEnter{}
 		return err
 	}
-	d.Next = r.int64()
+	d.Next = PID(r.int64())
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	if r.err != nil {
 		*d = SwitchEnter{}
 		return r.err
@@ -2105,24 +2135,24 @@ func (d *SwitchEnter) Decode(buf []byte) error {
 // BrkExit is the exit event 159 of brk.
 type BrkExit struct {
 	Res    uint64 // uint64, hex
-	VmSize uint32 // uint32
-	VmRss  uint32 // uint32
-	VmSwap uint32 // uint32
+	VMSize uint32 // uint32
+	VMRSS  uint32 // uint32
+	VMSwap uint32 // uint32
 	Addr   uint64 // uint64, hex
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *BrkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *BrkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeBrkExit); err != nil {
+	if err := r.begin(ev, TypeBrkExit); err != nil {
 		*d = BrkExit{}
 		return err
 	}
 	d.Res = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Addr = r.uint64()
 	if r.err != nil {
 		*d = BrkExit{}
@@ -2135,34 +2165,34 @@ func (d *BrkExit) Decode(buf []byte) error {
 // MmapExit is the exit event 161 of mmap.
 type MmapExit struct {
 	Res    int64  // errno, hex
-	VmSize uint32 // uint32
-	VmRss  uint32 // uint32
-	VmSwap uint32 // uint32
+	VMSize uint32 // uint32
+	VMRSS  uint32 // uint32
+	VMSwap uint32 // uint32
 	Addr   uint64 // uint64, hex
 	Length uint64 // uint64
 	Prot   uint32 // prot_flags
 	Flags  uint32 // mmap_flags
-	FD     int64  // fd
+	FD     FD     // fd
 	Offset uint64 // uint64
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MmapExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MmapExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMmapExit); err != nil {
+	if err := r.begin(ev, TypeMmapExit); err != nil {
 		*d = MmapExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Addr = r.uint64()
 	d.Length = r.uint64()
 	d.Prot = r.uint32()
 	d.Flags = r.uint32()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Offset = r.uint64()
 	if r.err != nil {
 		*d = MmapExit{}
@@ -2175,25 +2205,25 @@ func (d *MmapExit) Decode(buf []byte) error {
 // MunmapExit is the exit event 165 of munmap.
 type MunmapExit struct {
 	Res    int64  // errno
-	VmSize uint32 // uint32
-	VmRss  uint32 // uint32
-	VmSwap uint32 // uint32
+	VMSize uint32 // uint32
+	VMRSS  uint32 // uint32
+	VMSwap uint32 // uint32
 	Addr   uint64 // uint64, hex
 	Length uint64 // uint64
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MunmapExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MunmapExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMunmapExit); err != nil {
+	if err := r.begin(ev, TypeMunmapExit); err != nil {
 		*d = MunmapExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Addr = r.uint64()
 	d.Length = r.uint64()
 	if r.err != nil {
@@ -2207,23 +2237,23 @@ func (d *MunmapExit) Decode(buf []byte) error {
 // SpliceExit is the exit event 167 of splice.
 type SpliceExit struct {
 	Res   int64  // errno
-	FDIn  int64  // fd
-	FDOut int64  // fd
+	FDIn  FD     // fd
+	FDOut FD     // fd
 	Size  uint64 // uint64
 	Flags uint32 // splice_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SpliceExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SpliceExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSpliceExit); err != nil {
+	if err := r.begin(ev, TypeSpliceExit); err != nil {
 		*d = SpliceExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FDIn = r.int64()
-	d.FDOut = r.int64()
+	d.FDIn = FD(r.int64())
+	d.FDOut = FD(r.int64())
 	d.Size = r.uint64()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -2235,19 +2265,20 @@ func (d *SpliceExit) Decode(buf []byte) error {
 }
 
 // PtraceExit is the exit event 169 of ptrace.
+// Addr and Data are views of the event.
 type PtraceExit struct {
 	Res     int64  // errno
 	Addr    Dyn    // dyn, hex
 	Data    Dyn    // dyn, hex
 	Request uint16 // ptrace_request
-	PID     int64  // pid
+	PID     PID    // pid
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PtraceExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PtraceExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePtraceExit); err != nil {
+	if err := r.begin(ev, TypePtraceExit); err != nil {
 		*d = PtraceExit{}
 		return err
 	}
@@ -2255,7 +2286,7 @@ func (d *PtraceExit) Decode(buf []byte) error {
 	d.Addr = Dyn(r.bytes())
 	d.Data = Dyn(r.bytes())
 	d.Request = r.uint16()
-	d.PID = r.int64()
+	d.PID = PID(r.int64())
 	if r.err != nil {
 		*d = PtraceExit{}
 		return r.err
@@ -2267,21 +2298,21 @@ func (d *PtraceExit) Decode(buf []byte) error {
 // IoctlExit is the exit event 171 of ioctl.
 type IoctlExit struct {
 	Res      int64  // errno
-	FD       int64  // fd
+	FD       FD     // fd
 	Request  uint64 // uint64, hex
 	Argument uint64 // uint64, hex
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *IoctlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *IoctlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeIoctlExit); err != nil {
+	if err := r.begin(ev, TypeIoctlExit); err != nil {
 		*d = IoctlExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Request = r.uint64()
 	d.Argument = r.uint64()
 	if r.err != nil {
@@ -2293,23 +2324,24 @@ func (d *IoctlExit) Decode(buf []byte) error {
 }
 
 // RenameExit is the exit event 175 of rename.
+// OldPath and NewPath are views of the event.
 type RenameExit struct {
 	Res     int64  // errno
-	Oldpath []byte // fspath
-	Newpath []byte // fspath
+	OldPath []byte // fspath
+	NewPath []byte // fspath
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RenameExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RenameExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRenameExit); err != nil {
+	if err := r.begin(ev, TypeRenameExit); err != nil {
 		*d = RenameExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Oldpath = r.str()
-	d.Newpath = r.str()
+	d.OldPath = r.str()
+	d.NewPath = r.str()
 	if r.err != nil {
 		*d = RenameExit{}
 		return r.err
@@ -2319,27 +2351,28 @@ func (d *RenameExit) Decode(buf []byte) error {
 }
 
 // RenameatExit is the exit event 177 of renameat.
+// OldPath and NewPath are views of the event.
 type RenameatExit struct {
 	Res      int64  // errno
-	Olddirfd int64  // fd
-	Oldpath  []byte // fsrelpath, below olddirfd
-	Newdirfd int64  // fd
-	Newpath  []byte // fsrelpath, below newdirfd
+	OldDirFD FD     // fd
+	OldPath  []byte // fsrelpath, below olddirfd
+	NewDirFD FD     // fd
+	NewPath  []byte // fsrelpath, below newdirfd
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RenameatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RenameatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRenameatExit); err != nil {
+	if err := r.begin(ev, TypeRenameatExit); err != nil {
 		*d = RenameatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Olddirfd = r.int64()
-	d.Oldpath = r.str()
-	d.Newdirfd = r.int64()
-	d.Newpath = r.str()
+	d.OldDirFD = FD(r.int64())
+	d.OldPath = r.str()
+	d.NewDirFD = FD(r.int64())
+	d.NewPath = r.str()
 	if r.err != nil {
 		*d = RenameatExit{}
 		return r.err
@@ -2349,23 +2382,24 @@ func (d *RenameatExit) Decode(buf []byte) error {
 }
 
 // SymlinkExit is the exit event 179 of symlink.
+// Target and LinkPath are views of the event.
 type SymlinkExit struct {
 	Res      int64  // errno
 	Target   []byte // charbuf
-	Linkpath []byte // fspath
+	LinkPath []byte // fspath
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SymlinkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SymlinkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSymlinkExit); err != nil {
+	if err := r.begin(ev, TypeSymlinkExit); err != nil {
 		*d = SymlinkExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Target = r.str()
-	d.Linkpath = r.str()
+	d.LinkPath = r.str()
 	if r.err != nil {
 		*d = SymlinkExit{}
 		return r.err
@@ -2375,25 +2409,26 @@ func (d *SymlinkExit) Decode(buf []byte) error {
 }
 
 // SymlinkatExit is the exit event 181 of symlinkat.
+// Target and LinkPath are views of the event.
 type SymlinkatExit struct {
 	Res       int64  // errno
 	Target    []byte // charbuf
-	Linkdirfd int64  // fd
-	Linkpath  []byte // fsrelpath, below linkdirfd
+	LinkDirFD FD     // fd
+	LinkPath  []byte // fsrelpath, below linkdirfd
 	Set       ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SymlinkatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SymlinkatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSymlinkatExit); err != nil {
+	if err := r.begin(ev, TypeSymlinkatExit); err != nil {
 		*d = SymlinkatExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Target = r.str()
-	d.Linkdirfd = r.int64()
-	d.Linkpath = r.str()
+	d.LinkDirFD = FD(r.int64())
+	d.LinkPath = r.str()
 	if r.err != nil {
 		*d = SymlinkatExit{}
 		return r.err
@@ -2408,14 +2443,14 @@ type ProcexitEnter struct {
 	Ret       int64 // errno
 	Sig       uint8 // sigtype
 	Core      uint8 // uint8
-	ReaperTID int64 // pid
+	ReaperTID PID   // pid
 	Set       ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ProcexitEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ProcexitEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeProcexitEnter); err != nil {
+	if err := r.begin(ev, TypeProcexitEnter); err != nil {
 		*d = ProcexitEnter{}
 		return err
 	}
@@ -2423,7 +2458,7 @@ func (d *ProcexitEnter) Decode(buf []byte) error {
 	d.Ret = r.int64()
 	d.Sig = r.uint8()
 	d.Core = r.uint8()
-	d.ReaperTID = r.int64()
+	d.ReaperTID = PID(r.int64())
 	if r.err != nil {
 		*d = ProcexitEnter{}
 		return r.err
@@ -2436,23 +2471,23 @@ func (d *ProcexitEnter) Decode(buf []byte) error {
 type SendfileExit struct {
 	Res    int64  // errno
 	Offset uint64 // uint64
-	OutFD  int64  // fd
-	InFD   int64  // fd
+	OutFD  FD     // fd
+	InFD   FD     // fd
 	Size   uint64 // uint64
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SendfileExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SendfileExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSendfileExit); err != nil {
+	if err := r.begin(ev, TypeSendfileExit); err != nil {
 		*d = SendfileExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Offset = r.uint64()
-	d.OutFD = r.int64()
-	d.InFD = r.int64()
+	d.OutFD = FD(r.int64())
+	d.InFD = FD(r.int64())
 	d.Size = r.uint64()
 	if r.err != nil {
 		*d = SendfileExit{}
@@ -2463,10 +2498,11 @@ func (d *SendfileExit) Decode(buf []byte) error {
 }
 
 // QuotactlExit is the exit event 191 of quotactl.
+// Special and QuotaFilePath are views of the event.
 type QuotactlExit struct {
 	Res           int64  // errno
 	Special       []byte // charbuf
-	Quotafilepath []byte // charbuf
+	QuotaFilePath []byte // charbuf
 	DqbBhardlimit uint64 // uint64
 	DqbBsoftlimit uint64 // uint64
 	DqbCurspace   uint64 // uint64
@@ -2485,16 +2521,16 @@ type QuotactlExit struct {
 	Set           ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *QuotactlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *QuotactlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeQuotactlExit); err != nil {
+	if err := r.begin(ev, TypeQuotactlExit); err != nil {
 		*d = QuotactlExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Special = r.str()
-	d.Quotafilepath = r.str()
+	d.QuotaFilePath = r.str()
 	d.DqbBhardlimit = r.uint64()
 	d.DqbBsoftlimit = r.uint64()
 	d.DqbCurspace = r.uint64()
@@ -2520,24 +2556,24 @@ func (d *QuotactlExit) Decode(buf []byte) error {
 
 // SetresuidExit is the exit event 193 of setresuid.
 type SetresuidExit struct {
-	Res  int64  // errno
-	Ruid uint32 // uid
-	Euid uint32 // uid
-	Suid uint32 // uid
+	Res  int64 // errno
+	RUID UID   // uid
+	EUID UID   // uid
+	SUID UID   // uid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetresuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetresuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetresuidExit); err != nil {
+	if err := r.begin(ev, TypeSetresuidExit); err != nil {
 		*d = SetresuidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Ruid = r.uint32()
-	d.Euid = r.uint32()
-	d.Suid = r.uint32()
+	d.RUID = UID(r.uint32())
+	d.EUID = UID(r.uint32())
+	d.SUID = UID(r.uint32())
 	if r.err != nil {
 		*d = SetresuidExit{}
 		return r.err
@@ -2548,24 +2584,24 @@ func (d *SetresuidExit) Decode(buf []byte) error {
 
 // SetresgidExit is the exit event 195 of setresgid.
 type SetresgidExit struct {
-	Res  int64  // errno
-	Rgid uint32 // gid
-	Egid uint32 // gid
-	Sgid uint32 // gid
+	Res  int64 // errno
+	RGID GID   // gid
+	EGID GID   // gid
+	SGID GID   // gid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetresgidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetresgidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetresgidExit); err != nil {
+	if err := r.begin(ev, TypeSetresgidExit); err != nil {
 		*d = SetresgidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Rgid = r.uint32()
-	d.Egid = r.uint32()
-	d.Sgid = r.uint32()
+	d.RGID = GID(r.uint32())
+	d.EGID = GID(r.uint32())
+	d.SGID = GID(r.uint32())
 	if r.err != nil {
 		*d = SetresgidExit{}
 		return r.err
@@ -2576,20 +2612,20 @@ func (d *SetresgidExit) Decode(buf []byte) error {
 
 // SetuidExit is the exit event 199 of setuid.
 type SetuidExit struct {
-	Res int64  // errno
-	UID uint32 // uid
+	Res int64 // errno
+	UID UID   // uid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetuidExit); err != nil {
+	if err := r.begin(ev, TypeSetuidExit); err != nil {
 		*d = SetuidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.UID = r.uint32()
+	d.UID = UID(r.uint32())
 	if r.err != nil {
 		*d = SetuidExit{}
 		return r.err
@@ -2600,20 +2636,20 @@ func (d *SetuidExit) Decode(buf []byte) error {
 
 // SetgidExit is the exit event 201 of setgid.
 type SetgidExit struct {
-	Res int64  // errno
-	GID uint32 // gid
+	Res int64 // errno
+	GID GID   // gid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetgidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetgidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetgidExit); err != nil {
+	if err := r.begin(ev, TypeSetgidExit); err != nil {
 		*d = SetgidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.GID = r.uint32()
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = SetgidExit{}
 		return r.err
@@ -2624,18 +2660,18 @@ func (d *SetgidExit) Decode(buf []byte) error {
 
 // GetuidExit is the exit event 203 of getuid.
 type GetuidExit struct {
-	UID uint32 // uid
+	UID UID // uid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetuidExit); err != nil {
+	if err := r.begin(ev, TypeGetuidExit); err != nil {
 		*d = GetuidExit{}
 		return err
 	}
-	d.UID = r.uint32()
+	d.UID = UID(r.uint32())
 	if r.err != nil {
 		*d = GetuidExit{}
 		return r.err
@@ -2646,18 +2682,18 @@ func (d *GetuidExit) Decode(buf []byte) error {
 
 // GeteuidExit is the exit event 205 of geteuid.
 type GeteuidExit struct {
-	Euid uint32 // uid
+	EUID UID // uid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GeteuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GeteuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGeteuidExit); err != nil {
+	if err := r.begin(ev, TypeGeteuidExit); err != nil {
 		*d = GeteuidExit{}
 		return err
 	}
-	d.Euid = r.uint32()
+	d.EUID = UID(r.uint32())
 	if r.err != nil {
 		*d = GeteuidExit{}
 		return r.err
@@ -2668,18 +2704,18 @@ func (d *GeteuidExit) Decode(buf []byte) error {
 
 // GetgidExit is the exit event 207 of getgid.
 type GetgidExit struct {
-	GID uint32 // gid
+	GID GID // gid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetgidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetgidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetgidExit); err != nil {
+	if err := r.begin(ev, TypeGetgidExit); err != nil {
 		*d = GetgidExit{}
 		return err
 	}
-	d.GID = r.uint32()
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = GetgidExit{}
 		return r.err
@@ -2690,18 +2726,18 @@ func (d *GetgidExit) Decode(buf []byte) error {
 
 // GetegidExit is the exit event 209 of getegid.
 type GetegidExit struct {
-	Egid uint32 // gid
+	EGID GID // gid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetegidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetegidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetegidExit); err != nil {
+	if err := r.begin(ev, TypeGetegidExit); err != nil {
 		*d = GetegidExit{}
 		return err
 	}
-	d.Egid = r.uint32()
+	d.EGID = GID(r.uint32())
 	if r.err != nil {
 		*d = GetegidExit{}
 		return r.err
@@ -2712,24 +2748,24 @@ func (d *GetegidExit) Decode(buf []byte) error {
 
 // GetresuidExit is the exit event 211 of getresuid.
 type GetresuidExit struct {
-	Res  int64  // errno
-	Ruid uint32 // uid
-	Euid uint32 // uid
-	Suid uint32 // uid
+	Res  int64 // errno
+	RUID UID   // uid
+	EUID UID   // uid
+	SUID UID   // uid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetresuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetresuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetresuidExit); err != nil {
+	if err := r.begin(ev, TypeGetresuidExit); err != nil {
 		*d = GetresuidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Ruid = r.uint32()
-	d.Euid = r.uint32()
-	d.Suid = r.uint32()
+	d.RUID = UID(r.uint32())
+	d.EUID = UID(r.uint32())
+	d.SUID = UID(r.uint32())
 	if r.err != nil {
 		*d = GetresuidExit{}
 		return r.err
@@ -2740,24 +2776,24 @@ func (d *GetresuidExit) Decode(buf []byte) error {
 
 // GetresgidExit is the exit event 213 of getresgid.
 type GetresgidExit struct {
-	Res  int64  // errno
-	Rgid uint32 // gid
-	Egid uint32 // gid
-	Sgid uint32 // gid
+	Res  int64 // errno
+	RGID GID   // gid
+	EGID GID   // gid
+	SGID GID   // gid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetresgidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetresgidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetresgidExit); err != nil {
+	if err := r.begin(ev, TypeGetresgidExit); err != nil {
 		*d = GetresgidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Rgid = r.uint32()
-	d.Egid = r.uint32()
-	d.Sgid = r.uint32()
+	d.RGID = GID(r.uint32())
+	d.EGID = GID(r.uint32())
+	d.SGID = GID(r.uint32())
 	if r.err != nil {
 		*d = GetresgidExit{}
 		return r.err
@@ -2767,59 +2803,60 @@ func (d *GetresgidExit) Decode(buf []byte) error {
 }
 
 // CloneExit is the exit event 223 of clone.
+// Exe, Args, CWD, Comm and Cgroups are views of the event.
 type CloneExit struct {
-	Res              int64  // pid
+	Res              PID    // pid
 	Exe              []byte // charbuf
 	Args             []byte // bytebuf
-	TID              int64  // pid
-	PID              int64  // pid
-	Ptid             int64  // pid
-	Cwd              []byte // charbuf
-	Fdlimit          int64  // int64
+	TID              PID    // pid
+	PID              PID    // pid
+	PTID             PID    // pid
+	CWD              []byte // charbuf
+	FDLimit          int64  // int64
 	PgftMaj          uint64 // uint64
 	PgftMin          uint64 // uint64
-	VmSize           uint32 // uint32
-	VmRss            uint32 // uint32
-	VmSwap           uint32 // uint32
+	VMSize           uint32 // uint32
+	VMRSS            uint32 // uint32
+	VMSwap           uint32 // uint32
 	Comm             []byte // charbuf
 	Cgroups          []byte // bytebuf
 	Flags            uint32 // clone_flags
-	UID              uint32 // uint32
-	GID              uint32 // uint32
-	Vtid             int64  // pid
-	Vpid             int64  // pid
-	PidnsInitStartTs uint64 // uint64
+	UID              UID    // uint32
+	GID              GID    // uint32
+	VTID             PID    // pid
+	VPID             PID    // pid
+	PIDNSInitStartTs uint64 // uint64
 	Set              ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CloneExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CloneExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCloneExit); err != nil {
+	if err := r.begin(ev, TypeCloneExit); err != nil {
 		*d = CloneExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = PID(r.int64())
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.int64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.int64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Flags = r.uint32()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
-	d.Vtid = r.int64()
-	d.Vpid = r.int64()
-	d.PidnsInitStartTs = r.uint64()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.VTID = PID(r.int64())
+	d.VPID = PID(r.int64())
+	d.PIDNSInitStartTs = r.uint64()
 	if r.err != nil {
 		*d = CloneExit{}
 		return r.err
@@ -2829,59 +2866,60 @@ func (d *CloneExit) Decode(buf []byte) error {
 }
 
 // ForkExit is the exit event 225 of fork.
+// Exe, Args, CWD, Comm and Cgroups are views of the event.
 type ForkExit struct {
-	Res              int64  // pid
+	Res              PID    // pid
 	Exe              []byte // charbuf
 	Args             []byte // bytebuf
-	TID              int64  // pid
-	PID              int64  // pid
-	Ptid             int64  // pid
-	Cwd              []byte // charbuf
-	Fdlimit          int64  // int64
+	TID              PID    // pid
+	PID              PID    // pid
+	PTID             PID    // pid
+	CWD              []byte // charbuf
+	FDLimit          int64  // int64
 	PgftMaj          uint64 // uint64
 	PgftMin          uint64 // uint64
-	VmSize           uint32 // uint32
-	VmRss            uint32 // uint32
-	VmSwap           uint32 // uint32
+	VMSize           uint32 // uint32
+	VMRSS            uint32 // uint32
+	VMSwap           uint32 // uint32
 	Comm             []byte // charbuf
 	Cgroups          []byte // bytebuf
 	Flags            uint32 // clone_flags
-	UID              uint32 // uint32
-	GID              uint32 // uint32
-	Vtid             int64  // pid
-	Vpid             int64  // pid
-	PidnsInitStartTs uint64 // uint64
+	UID              UID    // uint32
+	GID              GID    // uint32
+	VTID             PID    // pid
+	VPID             PID    // pid
+	PIDNSInitStartTs uint64 // uint64
 	Set              ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ForkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ForkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeForkExit); err != nil {
+	if err := r.begin(ev, TypeForkExit); err != nil {
 		*d = ForkExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = PID(r.int64())
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.int64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.int64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Flags = r.uint32()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
-	d.Vtid = r.int64()
-	d.Vpid = r.int64()
-	d.PidnsInitStartTs = r.uint64()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.VTID = PID(r.int64())
+	d.VPID = PID(r.int64())
+	d.PIDNSInitStartTs = r.uint64()
 	if r.err != nil {
 		*d = ForkExit{}
 		return r.err
@@ -2891,59 +2929,60 @@ func (d *ForkExit) Decode(buf []byte) error {
 }
 
 // VforkExit is the exit event 227 of vfork.
+// Exe, Args, CWD, Comm and Cgroups are views of the event.
 type VforkExit struct {
-	Res              int64  // pid
+	Res              PID    // pid
 	Exe              []byte // charbuf
 	Args             []byte // bytebuf
-	TID              int64  // pid
-	PID              int64  // pid
-	Ptid             int64  // pid
-	Cwd              []byte // charbuf
-	Fdlimit          int64  // int64
+	TID              PID    // pid
+	PID              PID    // pid
+	PTID             PID    // pid
+	CWD              []byte // charbuf
+	FDLimit          int64  // int64
 	PgftMaj          uint64 // uint64
 	PgftMin          uint64 // uint64
-	VmSize           uint32 // uint32
-	VmRss            uint32 // uint32
-	VmSwap           uint32 // uint32
+	VMSize           uint32 // uint32
+	VMRSS            uint32 // uint32
+	VMSwap           uint32 // uint32
 	Comm             []byte // charbuf
 	Cgroups          []byte // bytebuf
 	Flags            uint32 // clone_flags
-	UID              uint32 // uint32
-	GID              uint32 // uint32
-	Vtid             int64  // pid
-	Vpid             int64  // pid
-	PidnsInitStartTs uint64 // uint64
+	UID              UID    // uint32
+	GID              GID    // uint32
+	VTID             PID    // pid
+	VPID             PID    // pid
+	PIDNSInitStartTs uint64 // uint64
 	Set              ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *VforkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *VforkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeVforkExit); err != nil {
+	if err := r.begin(ev, TypeVforkExit); err != nil {
 		*d = VforkExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = PID(r.int64())
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.int64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.int64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Flags = r.uint32()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
-	d.Vtid = r.int64()
-	d.Vpid = r.int64()
-	d.PidnsInitStartTs = r.uint64()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.VTID = PID(r.int64())
+	d.VPID = PID(r.int64())
+	d.PIDNSInitStartTs = r.uint64()
 	if r.err != nil {
 		*d = VforkExit{}
 		return r.err
@@ -2954,21 +2993,21 @@ func (d *VforkExit) Decode(buf []byte) error {
 
 // SignaldeliverEnter is the enter event 232 of tracepoint signal_deliver.
 type SignaldeliverEnter struct {
-	Spid int64 // pid
-	Dpid int64 // pid
+	SPID PID   // pid
+	DPID PID   // pid
 	Sig  uint8 // sigtype
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SignaldeliverEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SignaldeliverEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSignaldeliverEnter); err != nil {
+	if err := r.begin(ev, TypeSignaldeliverEnter); err != nil {
 		*d = SignaldeliverEnter{}
 		return err
 	}
-	d.Spid = r.int64()
-	d.Dpid = r.int64()
+	d.SPID = PID(r.int64())
+	d.DPID = PID(r.int64())
 	d.Sig = r.uint8()
 	if r.err != nil {
 		*d = SignaldeliverEnter{}
@@ -2981,19 +3020,19 @@ func (d *SignaldeliverEnter) Decode(buf []byte) error {
 // GetdentsExit is the exit event 237 of getdents.
 type GetdentsExit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetdentsExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetdentsExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetdentsExit); err != nil {
+	if err := r.begin(ev, TypeGetdentsExit); err != nil {
 		*d = GetdentsExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = GetdentsExit{}
 		return r.err
@@ -3005,19 +3044,19 @@ func (d *GetdentsExit) Decode(buf []byte) error {
 // Getdents64Exit is the exit event 239 of getdents64.
 type Getdents64Exit struct {
 	Res int64 // errno
-	FD  int64 // fd
+	FD  FD    // fd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Getdents64Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Getdents64Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetdents64Exit); err != nil {
+	if err := r.begin(ev, TypeGetdents64Exit); err != nil {
 		*d = Getdents64Exit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	if r.err != nil {
 		*d = Getdents64Exit{}
 		return r.err
@@ -3029,21 +3068,21 @@ func (d *Getdents64Exit) Decode(buf []byte) error {
 // SetnsExit is the exit event 241 of setns.
 type SetnsExit struct {
 	Res    int64  // errno
-	FD     int64  // fd
-	Nstype uint32 // clone_flags
+	FD     FD     // fd
+	NSType uint32 // clone_flags
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetnsExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetnsExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetnsExit); err != nil {
+	if err := r.begin(ev, TypeSetnsExit); err != nil {
 		*d = SetnsExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
-	d.Nstype = r.uint32()
+	d.FD = FD(r.int64())
+	d.NSType = r.uint32()
 	if r.err != nil {
 		*d = SetnsExit{}
 		return r.err
@@ -3055,20 +3094,20 @@ func (d *SetnsExit) Decode(buf []byte) error {
 // FlockExit is the exit event 243 of flock.
 type FlockExit struct {
 	Res       int64  // errno
-	FD        int64  // fd
+	FD        FD     // fd
 	Operation uint32 // flock_flags
 	Set       ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FlockExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FlockExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFlockExit); err != nil {
+	if err := r.begin(ev, TypeFlockExit); err != nil {
 		*d = FlockExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Operation = r.uint32()
 	if r.err != nil {
 		*d = FlockExit{}
@@ -3078,24 +3117,24 @@ func (d *FlockExit) Decode(buf []byte) error {
 	return nil
 }
 
-// CpuHotplugEnter is the enter event 244 of tracepoint cpu_hotplug.
-type CpuHotplugEnter struct {
+// CPUHotplugEnter is the enter event 244 of tracepoint cpu_hotplug.
+type CPUHotplugEnter struct {
 	CPU    uint32 // uint32
 	Action uint32 // uint32
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CpuHotplugEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CPUHotplugEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCpuHotplugEnter); err != nil {
-		*d = CpuHotplugEnter{}
+	if err := r.begin(ev, TypeCPUHotplugEnter); err != nil {
+		*d = CPUHotplugEnter{}
 		return err
 	}
 	d.CPU = r.uint32()
 	d.Action = r.uint32()
 	if r.err != nil {
-		*d = CpuHotplugEnter{}
+		*d = CPUHotplugEnter{}
 		return r.err
 	}
 	d.Set = r.set
@@ -3103,8 +3142,9 @@ func (d *CpuHotplugEnter) Decode(buf []byte) error {
 }
 
 // AcceptExit is the exit event 247 of accept.
+// Tuple is a view of the event.
 type AcceptExit struct {
-	FD       int64     // fd
+	FD       FD        // fd
 	Tuple    SockTuple // socktuple
 	Queuepct uint8     // uint8
 	Queuelen uint32    // uint32
@@ -3112,14 +3152,14 @@ type AcceptExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *AcceptExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *AcceptExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeAcceptExit); err != nil {
+	if err := r.begin(ev, TypeAcceptExit); err != nil {
 		*d = AcceptExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Tuple = SockTuple(r.bytes())
 	d.Queuepct = r.uint8()
 	d.Queuelen = r.uint32()
@@ -3142,14 +3182,14 @@ type SemopExit struct {
 	SemNum1 uint16 // uint16
 	SemOp1  int16  // int16
 	SemFlg1 uint16 // semop_flags
-	Semid   int32  // int32
+	SemID   int32  // int32
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SemopExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SemopExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSemopExit); err != nil {
+	if err := r.begin(ev, TypeSemopExit); err != nil {
 		*d = SemopExit{}
 		return err
 	}
@@ -3161,7 +3201,7 @@ func (d *SemopExit) Decode(buf []byte) error {
 	d.SemNum1 = r.uint16()
 	d.SemOp1 = r.int16()
 	d.SemFlg1 = r.uint16()
-	d.Semid = r.int32()
+	d.SemID = r.int32()
 	if r.err != nil {
 		*d = SemopExit{}
 		return r.err
@@ -3173,23 +3213,23 @@ func (d *SemopExit) Decode(buf []byte) error {
 // SemctlExit is the exit event 253 of semctl.
 type SemctlExit struct {
 	Res    int64  // errno
-	Semid  int32  // int32
-	Semnum int32  // int32
+	SemID  int32  // int32
+	SemNum int32  // int32
 	Cmd    uint16 // semctl_cmd
 	Val    int32  // int32
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SemctlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SemctlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSemctlExit); err != nil {
+	if err := r.begin(ev, TypeSemctlExit); err != nil {
 		*d = SemctlExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Semid = r.int32()
-	d.Semnum = r.int32()
+	d.SemID = r.int32()
+	d.SemNum = r.int32()
 	d.Cmd = r.uint16()
 	d.Val = r.int32()
 	if r.err != nil {
@@ -3201,23 +3241,24 @@ func (d *SemctlExit) Decode(buf []byte) error {
 }
 
 // PpollExit is the exit event 255 of ppoll.
+// FDs is a view of the event.
 type PpollExit struct {
 	Res     int64  // errno
-	Fds     FDList // fdlist
+	FDs     FDList // fdlist
 	Timeout uint64 // reltime
 	Sigmask uint32 // sigset
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PpollExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PpollExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePpollExit); err != nil {
+	if err := r.begin(ev, TypePpollExit); err != nil {
 		*d = PpollExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Fds = FDList(r.bytes())
+	d.FDs = FDList(r.bytes())
 	d.Timeout = r.uint64()
 	d.Sigmask = r.uint32()
 	if r.err != nil {
@@ -3229,6 +3270,7 @@ func (d *PpollExit) Decode(buf []byte) error {
 }
 
 // MountExit is the exit event 257 of mount.
+// Dev, Dir and Type are views of the event.
 type MountExit struct {
 	Res   int64  // errno
 	Dev   []byte // charbuf
@@ -3238,10 +3280,10 @@ type MountExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MountExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MountExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMountExit); err != nil {
+	if err := r.begin(ev, TypeMountExit); err != nil {
 		*d = MountExit{}
 		return err
 	}
@@ -3267,10 +3309,10 @@ type SemgetExit struct {
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SemgetExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SemgetExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSemgetExit); err != nil {
+	if err := r.begin(ev, TypeSemgetExit); err != nil {
 		*d = SemgetExit{}
 		return err
 	}
@@ -3287,6 +3329,7 @@ func (d *SemgetExit) Decode(buf []byte) error {
 }
 
 // AccessExit is the exit event 265 of access.
+// Name is a view of the event.
 type AccessExit struct {
 	Res  int64  // errno
 	Name []byte // fspath
@@ -3294,10 +3337,10 @@ type AccessExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *AccessExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *AccessExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeAccessExit); err != nil {
+	if err := r.begin(ev, TypeAccessExit); err != nil {
 		*d = AccessExit{}
 		return err
 	}
@@ -3313,16 +3356,17 @@ func (d *AccessExit) Decode(buf []byte) error {
 }
 
 // ChrootExit is the exit event 267 of chroot.
+// Path is a view of the event.
 type ChrootExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ChrootExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ChrootExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeChrootExit); err != nil {
+	if err := r.begin(ev, TypeChrootExit); err != nil {
 		*d = ChrootExit{}
 		return err
 	}
@@ -3338,18 +3382,18 @@ func (d *ChrootExit) Decode(buf []byte) error {
 
 // SetsidExit is the exit event 275 of setsid.
 type SetsidExit struct {
-	Res int64 // pid
+	Res PID // pid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetsidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetsidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetsidExit); err != nil {
+	if err := r.begin(ev, TypeSetsidExit); err != nil {
 		*d = SetsidExit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = PID(r.int64())
 	if r.err != nil {
 		*d = SetsidExit{}
 		return r.err
@@ -3359,6 +3403,7 @@ func (d *SetsidExit) Decode(buf []byte) error {
 }
 
 // MkdirExit is the exit event 277 of mkdir.
+// Path is a view of the event.
 type MkdirExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
@@ -3366,10 +3411,10 @@ type MkdirExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MkdirExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MkdirExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMkdirExit); err != nil {
+	if err := r.begin(ev, TypeMkdirExit); err != nil {
 		*d = MkdirExit{}
 		return err
 	}
@@ -3385,16 +3430,17 @@ func (d *MkdirExit) Decode(buf []byte) error {
 }
 
 // RmdirExit is the exit event 279 of rmdir.
+// Path is a view of the event.
 type RmdirExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *RmdirExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *RmdirExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRmdirExit); err != nil {
+	if err := r.begin(ev, TypeRmdirExit); err != nil {
 		*d = RmdirExit{}
 		return err
 	}
@@ -3415,10 +3461,10 @@ type UnshareExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UnshareExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UnshareExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUnshareExit); err != nil {
+	if err := r.begin(ev, TypeUnshareExit); err != nil {
 		*d = UnshareExit{}
 		return err
 	}
@@ -3440,10 +3486,10 @@ type PageFaultEnter struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PageFaultEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PageFaultEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePageFaultEnter); err != nil {
+	if err := r.begin(ev, TypePageFaultEnter); err != nil {
 		*d = PageFaultEnter{}
 		return err
 	}
@@ -3459,26 +3505,27 @@ func (d *PageFaultEnter) Decode(buf []byte) error {
 }
 
 // ExecveExit is the exit event 293 of execve.
+// Exe, Args, CWD, Comm, Cgroups, Env, TrustedExePath and Filename are views of the event.
 type ExecveExit struct {
 	Res            int64  // errno
 	Exe            []byte // charbuf
 	Args           []byte // bytebuf
-	TID            int64  // pid
-	PID            int64  // pid
-	Ptid           int64  // pid
-	Cwd            []byte // charbuf
-	Fdlimit        uint64 // uint64
+	TID            PID    // pid
+	PID            PID    // pid
+	PTID           PID    // pid
+	CWD            []byte // charbuf
+	FDLimit        uint64 // uint64
 	PgftMaj        uint64 // uint64
 	PgftMin        uint64 // uint64
-	VmSize         uint32 // uint32
-	VmRss          uint32 // uint32
-	VmSwap         uint32 // uint32
+	VMSize         uint32 // uint32
+	VMRSS          uint32 // uint32
+	VMSwap         uint32 // uint32
 	Comm           []byte // charbuf
 	Cgroups        []byte // bytebuf
 	Env            []byte // bytebuf
-	Tty            uint32 // uint32
-	Vpgid          int64  // pid
-	Loginuid       uint32 // uid
+	TTY            uint32 // uint32
+	VPGID          PID    // pid
+	LoginUID       UID    // uid
 	Flags          uint32 // execve_flags
 	CapInheritable uint64 // uint64, hex
 	CapPermitted   uint64 // uint64, hex
@@ -3486,40 +3533,40 @@ type ExecveExit struct {
 	ExeIno         uint64 // uint64
 	ExeInoCtime    uint64 // abstime
 	ExeInoMtime    uint64 // abstime
-	UID            uint32 // uid
-	TrustedExepath []byte // fspath
-	Pgid           int64  // pid
-	GID            uint32 // gid
+	UID            UID    // uid
+	TrustedExePath []byte // fspath
+	PGID           PID    // pid
+	GID            GID    // gid
 	Filename       []byte // fspath
 	Set            ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ExecveExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ExecveExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeExecveExit); err != nil {
+	if err := r.begin(ev, TypeExecveExit); err != nil {
 		*d = ExecveExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.uint64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.uint64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Env = r.bytes()
-	d.Tty = r.uint32()
-	d.Vpgid = r.int64()
-	d.Loginuid = r.uint32()
+	d.TTY = r.uint32()
+	d.VPGID = PID(r.int64())
+	d.LoginUID = UID(r.uint32())
 	d.Flags = r.uint32()
 	d.CapInheritable = r.uint64()
 	d.CapPermitted = r.uint64()
@@ -3527,10 +3574,10 @@ func (d *ExecveExit) Decode(buf []byte) error {
 	d.ExeIno = r.uint64()
 	d.ExeInoCtime = r.uint64()
 	d.ExeInoMtime = r.uint64()
-	d.UID = r.uint32()
-	d.TrustedExepath = r.str()
-	d.Pgid = r.int64()
-	d.GID = r.uint32()
+	d.UID = UID(r.uint32())
+	d.TrustedExePath = r.str()
+	d.PGID = PID(r.int64())
+	d.GID = GID(r.uint32())
 	d.Filename = r.str()
 	if r.err != nil {
 		*d = ExecveExit{}
@@ -3543,21 +3590,21 @@ func (d *ExecveExit) Decode(buf []byte) error {
 // SetpgidExit is the exit event 295 of setpgid.
 type SetpgidExit struct {
 	Res  int64 // errno
-	PID  int64 // pid
-	Pgid int64 // pid
+	PID  PID   // pid
+	PGID PID   // pid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetpgidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetpgidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetpgidExit); err != nil {
+	if err := r.begin(ev, TypeSetpgidExit); err != nil {
 		*d = SetpgidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.PID = r.int64()
-	d.Pgid = r.int64()
+	d.PID = PID(r.int64())
+	d.PGID = PID(r.int64())
 	if r.err != nil {
 		*d = SetpgidExit{}
 		return r.err
@@ -3574,10 +3621,10 @@ type SeccompExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SeccompExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SeccompExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSeccompExit); err != nil {
+	if err := r.begin(ev, TypeSeccompExit); err != nil {
 		*d = SeccompExit{}
 		return err
 	}
@@ -3593,16 +3640,17 @@ func (d *SeccompExit) Decode(buf []byte) error {
 }
 
 // UnlinkExit is the exit event 301 of unlink.
+// Path is a view of the event.
 type UnlinkExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UnlinkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UnlinkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUnlinkExit); err != nil {
+	if err := r.begin(ev, TypeUnlinkExit); err != nil {
 		*d = UnlinkExit{}
 		return err
 	}
@@ -3617,23 +3665,24 @@ func (d *UnlinkExit) Decode(buf []byte) error {
 }
 
 // UnlinkatExit is the exit event 303 of unlinkat.
+// Name is a view of the event.
 type UnlinkatExit struct {
 	Res   int64  // errno
-	Dirfd int64  // fd
+	DirFD FD     // fd
 	Name  []byte // fsrelpath, below dirfd
 	Flags uint32 // unlinkat_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UnlinkatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UnlinkatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUnlinkatExit); err != nil {
+	if err := r.begin(ev, TypeUnlinkatExit); err != nil {
 		*d = UnlinkatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -3645,23 +3694,24 @@ func (d *UnlinkatExit) Decode(buf []byte) error {
 }
 
 // MkdiratExit is the exit event 305 of mkdirat.
+// Path is a view of the event.
 type MkdiratExit struct {
 	Res   int64  // errno
-	Dirfd int64  // fd
+	DirFD FD     // fd
 	Path  []byte // fsrelpath, below dirfd
 	Mode  uint32 // uint32, hex
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MkdiratExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MkdiratExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMkdiratExit); err != nil {
+	if err := r.begin(ev, TypeMkdiratExit); err != nil {
 		*d = MkdiratExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Path = r.str()
 	d.Mode = r.uint32()
 	if r.err != nil {
@@ -3673,22 +3723,23 @@ func (d *MkdiratExit) Decode(buf []byte) error {
 }
 
 // OpenatEnter is the enter event 306 of openat.
+// Name is a view of the event.
 type OpenatEnter struct {
-	Dirfd int64  // fd
+	DirFD FD     // fd
 	Name  []byte // fsrelpath, below dirfd
 	Flags uint32 // open_flags
 	Mode  uint32 // uint32, oct
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *OpenatEnter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *OpenatEnter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenatEnter); err != nil {
+	if err := r.begin(ev, TypeOpenatEnter); err != nil {
 		*d = OpenatEnter{}
 		return err
 	}
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	d.Mode = r.uint32()
@@ -3701,9 +3752,10 @@ func (d *OpenatEnter) Decode(buf []byte) error {
 }
 
 // OpenatExit is the exit event 307 of openat.
+// Name is a view of the event.
 type OpenatExit struct {
-	FD    int64  // fd
-	Dirfd int64  // fd
+	FD    FD     // fd
+	DirFD FD     // fd
 	Name  []byte // fsrelpath, below dirfd
 	Flags uint32 // open_flags
 	Mode  uint32 // uint32, oct
@@ -3712,15 +3764,15 @@ type OpenatExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *OpenatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *OpenatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenatExit); err != nil {
+	if err := r.begin(ev, TypeOpenatExit); err != nil {
 		*d = OpenatExit{}
 		return err
 	}
-	d.FD = r.int64()
-	d.Dirfd = r.int64()
+	d.FD = FD(r.int64())
+	d.DirFD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	d.Mode = r.uint32()
@@ -3735,23 +3787,24 @@ func (d *OpenatExit) Decode(buf []byte) error {
 }
 
 // LinkExit is the exit event 309 of link.
+// OldPath and NewPath are views of the event.
 type LinkExit struct {
 	Res     int64  // errno
-	Oldpath []byte // fspath
-	Newpath []byte // fspath
+	OldPath []byte // fspath
+	NewPath []byte // fspath
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *LinkExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *LinkExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeLinkExit); err != nil {
+	if err := r.begin(ev, TypeLinkExit); err != nil {
 		*d = LinkExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Oldpath = r.str()
-	d.Newpath = r.str()
+	d.OldPath = r.str()
+	d.NewPath = r.str()
 	if r.err != nil {
 		*d = LinkExit{}
 		return r.err
@@ -3761,28 +3814,29 @@ func (d *LinkExit) Decode(buf []byte) error {
 }
 
 // LinkatExit is the exit event 311 of linkat.
+// OldPath and NewPath are views of the event.
 type LinkatExit struct {
 	Res     int64  // errno
-	Olddir  int64  // fd
-	Oldpath []byte // fsrelpath, below olddir
-	Newdir  int64  // fd
-	Newpath []byte // fsrelpath, below newdir
+	Olddir  FD     // fd
+	OldPath []byte // fsrelpath, below olddir
+	Newdir  FD     // fd
+	NewPath []byte // fsrelpath, below newdir
 	Flags   uint32 // linkat_flags
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *LinkatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *LinkatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeLinkatExit); err != nil {
+	if err := r.begin(ev, TypeLinkatExit); err != nil {
 		*d = LinkatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Olddir = r.int64()
-	d.Oldpath = r.str()
-	d.Newdir = r.int64()
-	d.Newpath = r.str()
+	d.Olddir = FD(r.int64())
+	d.OldPath = r.str()
+	d.Newdir = FD(r.int64())
+	d.NewPath = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = LinkatExit{}
@@ -3793,23 +3847,24 @@ func (d *LinkatExit) Decode(buf []byte) error {
 }
 
 // FchmodatExit is the exit event 313 of fchmodat.
+// Filename is a view of the event.
 type FchmodatExit struct {
 	Res      int64  // errno
-	Dirfd    int64  // fd
+	DirFD    FD     // fd
 	Filename []byte // fsrelpath, below dirfd
 	Mode     uint32 // chmod_mode
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FchmodatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FchmodatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFchmodatExit); err != nil {
+	if err := r.begin(ev, TypeFchmodatExit); err != nil {
 		*d = FchmodatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Filename = r.str()
 	d.Mode = r.uint32()
 	if r.err != nil {
@@ -3821,6 +3876,7 @@ func (d *FchmodatExit) Decode(buf []byte) error {
 }
 
 // ChmodExit is the exit event 315 of chmod.
+// Filename is a view of the event.
 type ChmodExit struct {
 	Res      int64  // errno
 	Filename []byte // fspath
@@ -3828,10 +3884,10 @@ type ChmodExit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ChmodExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ChmodExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeChmodExit); err != nil {
+	if err := r.begin(ev, TypeChmodExit); err != nil {
 		*d = ChmodExit{}
 		return err
 	}
@@ -3849,20 +3905,20 @@ func (d *ChmodExit) Decode(buf []byte) error {
 // FchmodExit is the exit event 317 of fchmod.
 type FchmodExit struct {
 	Res  int64  // errno
-	FD   int64  // fd
+	FD   FD     // fd
 	Mode uint32 // chmod_mode
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FchmodExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FchmodExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFchmodExit); err != nil {
+	if err := r.begin(ev, TypeFchmodExit); err != nil {
 		*d = FchmodExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Mode = r.uint32()
 	if r.err != nil {
 		*d = FchmodExit{}
@@ -3873,28 +3929,29 @@ func (d *FchmodExit) Decode(buf []byte) error {
 }
 
 // Renameat2Exit is the exit event 319 of renameat2.
+// OldPath and NewPath are views of the event.
 type Renameat2Exit struct {
 	Res      int64  // errno
-	Olddirfd int64  // fd
-	Oldpath  []byte // fsrelpath, below olddirfd
-	Newdirfd int64  // fd
-	Newpath  []byte // fsrelpath, below newdirfd
+	OldDirFD FD     // fd
+	OldPath  []byte // fsrelpath, below olddirfd
+	NewDirFD FD     // fd
+	NewPath  []byte // fsrelpath, below newdirfd
 	Flags    uint32 // renameat2_flags
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Renameat2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Renameat2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeRenameat2Exit); err != nil {
+	if err := r.begin(ev, TypeRenameat2Exit); err != nil {
 		*d = Renameat2Exit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Olddirfd = r.int64()
-	d.Oldpath = r.str()
-	d.Newdirfd = r.int64()
-	d.Newpath = r.str()
+	d.OldDirFD = FD(r.int64())
+	d.OldPath = r.str()
+	d.NewDirFD = FD(r.int64())
+	d.NewPath = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = Renameat2Exit{}
@@ -3911,10 +3968,10 @@ type UserfaultfdExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UserfaultfdExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UserfaultfdExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUserfaultfdExit); err != nil {
+	if err := r.begin(ev, TypeUserfaultfdExit); err != nil {
 		*d = UserfaultfdExit{}
 		return err
 	}
@@ -3929,8 +3986,9 @@ func (d *UserfaultfdExit) Decode(buf []byte) error {
 }
 
 // Openat2Enter is the enter event 326 of openat2.
+// Name is a view of the event.
 type Openat2Enter struct {
-	Dirfd   int64  // fd
+	DirFD   FD     // fd
 	Name    []byte // fsrelpath, below dirfd
 	Flags   uint32 // open_flags
 	Mode    uint32 // uint32, oct
@@ -3938,14 +3996,14 @@ type Openat2Enter struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Openat2Enter) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Openat2Enter) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenat2Enter); err != nil {
+	if err := r.begin(ev, TypeOpenat2Enter); err != nil {
 		*d = Openat2Enter{}
 		return err
 	}
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	d.Mode = r.uint32()
@@ -3959,9 +4017,10 @@ func (d *Openat2Enter) Decode(buf []byte) error {
 }
 
 // Openat2Exit is the exit event 327 of openat2.
+// Name is a view of the event.
 type Openat2Exit struct {
-	FD      int64  // fd
-	Dirfd   int64  // fd
+	FD      FD     // fd
+	DirFD   FD     // fd
 	Name    []byte // fsrelpath, below dirfd
 	Flags   uint32 // open_flags
 	Mode    uint32 // uint32, oct
@@ -3971,15 +4030,15 @@ type Openat2Exit struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Openat2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Openat2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenat2Exit); err != nil {
+	if err := r.begin(ev, TypeOpenat2Exit); err != nil {
 		*d = Openat2Exit{}
 		return err
 	}
-	d.FD = r.int64()
-	d.Dirfd = r.int64()
+	d.FD = FD(r.int64())
+	d.DirFD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	d.Mode = r.uint32()
@@ -4003,10 +4062,10 @@ type MprotectExit struct {
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MprotectExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MprotectExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMprotectExit); err != nil {
+	if err := r.begin(ev, TypeMprotectExit); err != nil {
 		*d = MprotectExit{}
 		return err
 	}
@@ -4023,26 +4082,27 @@ func (d *MprotectExit) Decode(buf []byte) error {
 }
 
 // ExecveatExit is the exit event 331 of execveat.
+// Exe, Args, CWD, Comm, Cgroups, Env and TrustedExePath are views of the event.
 type ExecveatExit struct {
 	Res            int64  // errno
 	Exe            []byte // charbuf
 	Args           []byte // bytebuf
-	TID            int64  // pid
-	PID            int64  // pid
-	Ptid           int64  // pid
-	Cwd            []byte // charbuf
-	Fdlimit        uint64 // uint64
+	TID            PID    // pid
+	PID            PID    // pid
+	PTID           PID    // pid
+	CWD            []byte // charbuf
+	FDLimit        uint64 // uint64
 	PgftMaj        uint64 // uint64
 	PgftMin        uint64 // uint64
-	VmSize         uint32 // uint32
-	VmRss          uint32 // uint32
-	VmSwap         uint32 // uint32
+	VMSize         uint32 // uint32
+	VMRSS          uint32 // uint32
+	VMSwap         uint32 // uint32
 	Comm           []byte // charbuf
 	Cgroups        []byte // bytebuf
 	Env            []byte // bytebuf
-	Tty            uint32 // uint32
-	Vpgid          int64  // pid
-	Loginuid       uint32 // uid
+	TTY            uint32 // uint32
+	VPGID          PID    // pid
+	LoginUID       UID    // uid
 	Flags          uint32 // execve_flags
 	CapInheritable uint64 // uint64, hex
 	CapPermitted   uint64 // uint64, hex
@@ -4050,39 +4110,39 @@ type ExecveatExit struct {
 	ExeIno         uint64 // uint64
 	ExeInoCtime    uint64 // abstime
 	ExeInoMtime    uint64 // abstime
-	UID            uint32 // uid
-	TrustedExepath []byte // fspath
-	Pgid           int64  // pid
-	GID            uint32 // gid
+	UID            UID    // uid
+	TrustedExePath []byte // fspath
+	PGID           PID    // pid
+	GID            GID    // gid
 	Set            ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ExecveatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ExecveatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeExecveatExit); err != nil {
+	if err := r.begin(ev, TypeExecveatExit); err != nil {
 		*d = ExecveatExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.uint64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.uint64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Env = r.bytes()
-	d.Tty = r.uint32()
-	d.Vpgid = r.int64()
-	d.Loginuid = r.uint32()
+	d.TTY = r.uint32()
+	d.VPGID = PID(r.int64())
+	d.LoginUID = UID(r.uint32())
 	d.Flags = r.uint32()
 	d.CapInheritable = r.uint64()
 	d.CapPermitted = r.uint64()
@@ -4090,10 +4150,10 @@ func (d *ExecveatExit) Decode(buf []byte) error {
 	d.ExeIno = r.uint64()
 	d.ExeInoCtime = r.uint64()
 	d.ExeInoMtime = r.uint64()
-	d.UID = r.uint32()
-	d.TrustedExepath = r.str()
-	d.Pgid = r.int64()
-	d.GID = r.uint32()
+	d.UID = UID(r.uint32())
+	d.TrustedExePath = r.str()
+	d.PGID = PID(r.int64())
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = ExecveatExit{}
 		return r.err
@@ -4105,25 +4165,25 @@ func (d *ExecveatExit) Decode(buf []byte) error {
 // CopyFileRangeExit is the exit event 333 of copy_file_range.
 type CopyFileRangeExit struct {
 	Res    int64  // errno
-	Fdout  int64  // fd
+	FDOut  FD     // fd
 	Offout uint64 // uint64
-	Fdin   int64  // fd
+	FDIn   FD     // fd
 	Offin  uint64 // uint64
 	Len    uint64 // uint64
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CopyFileRangeExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CopyFileRangeExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCopyFileRangeExit); err != nil {
+	if err := r.begin(ev, TypeCopyFileRangeExit); err != nil {
 		*d = CopyFileRangeExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Fdout = r.int64()
+	d.FDOut = FD(r.int64())
 	d.Offout = r.uint64()
-	d.Fdin = r.int64()
+	d.FDIn = FD(r.int64())
 	d.Offin = r.uint64()
 	d.Len = r.uint64()
 	if r.err != nil {
@@ -4135,59 +4195,60 @@ func (d *CopyFileRangeExit) Decode(buf []byte) error {
 }
 
 // Clone3Exit is the exit event 335 of clone3.
+// Exe, Args, CWD, Comm and Cgroups are views of the event.
 type Clone3Exit struct {
-	Res              int64  // pid
+	Res              PID    // pid
 	Exe              []byte // charbuf
 	Args             []byte // bytebuf
-	TID              int64  // pid
-	PID              int64  // pid
-	Ptid             int64  // pid
-	Cwd              []byte // charbuf
-	Fdlimit          int64  // int64
+	TID              PID    // pid
+	PID              PID    // pid
+	PTID             PID    // pid
+	CWD              []byte // charbuf
+	FDLimit          int64  // int64
 	PgftMaj          uint64 // uint64
 	PgftMin          uint64 // uint64
-	VmSize           uint32 // uint32
-	VmRss            uint32 // uint32
-	VmSwap           uint32 // uint32
+	VMSize           uint32 // uint32
+	VMRSS            uint32 // uint32
+	VMSwap           uint32 // uint32
 	Comm             []byte // charbuf
 	Cgroups          []byte // bytebuf
 	Flags            uint32 // clone_flags
-	UID              uint32 // uint32
-	GID              uint32 // uint32
-	Vtid             int64  // pid
-	Vpid             int64  // pid
-	PidnsInitStartTs uint64 // uint64
+	UID              UID    // uint32
+	GID              GID    // uint32
+	VTID             PID    // pid
+	VPID             PID    // pid
+	PIDNSInitStartTs uint64 // uint64
 	Set              ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Clone3Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Clone3Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeClone3Exit); err != nil {
+	if err := r.begin(ev, TypeClone3Exit); err != nil {
 		*d = Clone3Exit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = PID(r.int64())
 	d.Exe = r.str()
 	d.Args = r.bytes()
-	d.TID = r.int64()
-	d.PID = r.int64()
-	d.Ptid = r.int64()
-	d.Cwd = r.str()
-	d.Fdlimit = r.int64()
+	d.TID = PID(r.int64())
+	d.PID = PID(r.int64())
+	d.PTID = PID(r.int64())
+	d.CWD = r.str()
+	d.FDLimit = r.int64()
 	d.PgftMaj = r.uint64()
 	d.PgftMin = r.uint64()
-	d.VmSize = r.uint32()
-	d.VmRss = r.uint32()
-	d.VmSwap = r.uint32()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
 	d.Comm = r.str()
 	d.Cgroups = r.bytes()
 	d.Flags = r.uint32()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
-	d.Vtid = r.int64()
-	d.Vpid = r.int64()
-	d.PidnsInitStartTs = r.uint64()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.VTID = PID(r.int64())
+	d.VPID = PID(r.int64())
+	d.PIDNSInitStartTs = r.uint64()
 	if r.err != nil {
 		*d = Clone3Exit{}
 		return r.err
@@ -4197,9 +4258,10 @@ func (d *Clone3Exit) Decode(buf []byte) error {
 }
 
 // OpenByHandleAtExit is the exit event 337 of open_by_handle_at.
+// Path is a view of the event.
 type OpenByHandleAtExit struct {
-	FD      int64  // fd
-	Mountfd int64  // fd
+	FD      FD     // fd
+	MountFD FD     // fd
 	Flags   uint32 // open_flags
 	Path    []byte // fspath
 	Dev     uint32 // uint32, hex
@@ -4207,15 +4269,15 @@ type OpenByHandleAtExit struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *OpenByHandleAtExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *OpenByHandleAtExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeOpenByHandleAtExit); err != nil {
+	if err := r.begin(ev, TypeOpenByHandleAtExit); err != nil {
 		*d = OpenByHandleAtExit{}
 		return err
 	}
-	d.FD = r.int64()
-	d.Mountfd = r.int64()
+	d.FD = FD(r.int64())
+	d.MountFD = FD(r.int64())
 	d.Flags = r.uint32()
 	d.Path = r.str()
 	d.Dev = r.uint32()
@@ -4228,46 +4290,46 @@ func (d *OpenByHandleAtExit) Decode(buf []byte) error {
 	return nil
 }
 
-// IoUringSetupExit is the exit event 339 of io_uring_setup.
-type IoUringSetupExit struct {
+// IOUringSetupExit is the exit event 339 of io_uring_setup.
+type IOUringSetupExit struct {
 	Res          int64  // errno
 	Entries      uint32 // uint32
-	SqEntries    uint32 // uint32
-	CqEntries    uint32 // uint32
+	SQEntries    uint32 // uint32
+	CQEntries    uint32 // uint32
 	Flags        uint32 // io_uring_setup_flags
-	SqThreadCPU  uint32 // uint32
-	SqThreadIdle uint32 // uint32
+	SQThreadCPU  uint32 // uint32
+	SQThreadIdle uint32 // uint32
 	Features     uint32 // io_uring_setup_feats
 	Set          ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *IoUringSetupExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *IOUringSetupExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeIoUringSetupExit); err != nil {
-		*d = IoUringSetupExit{}
+	if err := r.begin(ev, TypeIOUringSetupExit); err != nil {
+		*d = IOUringSetupExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Entries = r.uint32()
-	d.SqEntries = r.uint32()
-	d.CqEntries = r.uint32()
+	d.SQEntries = r.uint32()
+	d.CQEntries = r.uint32()
 	d.Flags = r.uint32()
-	d.SqThreadCPU = r.uint32()
-	d.SqThreadIdle = r.uint32()
+	d.SQThreadCPU = r.uint32()
+	d.SQThreadIdle = r.uint32()
 	d.Features = r.uint32()
 	if r.err != nil {
-		*d = IoUringSetupExit{}
+		*d = IOUringSetupExit{}
 		return r.err
 	}
 	d.Set = r.set
 	return nil
 }
 
-// IoUringEnterExit is the exit event 341 of io_uring_enter.
-type IoUringEnterExit struct {
+// IOUringEnterExit is the exit event 341 of io_uring_enter.
+type IOUringEnterExit struct {
 	Res         int64  // errno
-	FD          int64  // fd
+	FD          FD     // fd
 	ToSubmit    uint32 // uint32
 	MinComplete uint32 // uint32
 	Flags       uint32 // io_uring_enter_flags
@@ -4275,51 +4337,51 @@ type IoUringEnterExit struct {
 	Set         ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *IoUringEnterExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *IOUringEnterExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeIoUringEnterExit); err != nil {
-		*d = IoUringEnterExit{}
+	if err := r.begin(ev, TypeIOUringEnterExit); err != nil {
+		*d = IOUringEnterExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.ToSubmit = r.uint32()
 	d.MinComplete = r.uint32()
 	d.Flags = r.uint32()
 	d.Sig = r.uint32()
 	if r.err != nil {
-		*d = IoUringEnterExit{}
+		*d = IOUringEnterExit{}
 		return r.err
 	}
 	d.Set = r.set
 	return nil
 }
 
-// IoUringRegisterExit is the exit event 343 of io_uring_register.
-type IoUringRegisterExit struct {
+// IOUringRegisterExit is the exit event 343 of io_uring_register.
+type IOUringRegisterExit struct {
 	Res    int64  // errno
-	FD     int64  // fd
+	FD     FD     // fd
 	Opcode uint16 // io_uring_register_opcode
 	Arg    uint64 // uint64, hex
 	NrArgs uint32 // uint32
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *IoUringRegisterExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *IOUringRegisterExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeIoUringRegisterExit); err != nil {
-		*d = IoUringRegisterExit{}
+	if err := r.begin(ev, TypeIOUringRegisterExit); err != nil {
+		*d = IOUringRegisterExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Opcode = r.uint16()
 	d.Arg = r.uint64()
 	d.NrArgs = r.uint32()
 	if r.err != nil {
-		*d = IoUringRegisterExit{}
+		*d = IOUringRegisterExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -4334,10 +4396,10 @@ type MlockExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MlockExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MlockExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMlockExit); err != nil {
+	if err := r.begin(ev, TypeMlockExit); err != nil {
 		*d = MlockExit{}
 		return err
 	}
@@ -4360,10 +4422,10 @@ type MunlockExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MunlockExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MunlockExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMunlockExit); err != nil {
+	if err := r.begin(ev, TypeMunlockExit); err != nil {
 		*d = MunlockExit{}
 		return err
 	}
@@ -4385,10 +4447,10 @@ type MlockallExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MlockallExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MlockallExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMlockallExit); err != nil {
+	if err := r.begin(ev, TypeMlockallExit); err != nil {
 		*d = MlockallExit{}
 		return err
 	}
@@ -4408,10 +4470,10 @@ type MunlockallExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MunlockallExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MunlockallExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMunlockallExit); err != nil {
+	if err := r.begin(ev, TypeMunlockallExit); err != nil {
 		*d = MunlockallExit{}
 		return err
 	}
@@ -4433,10 +4495,10 @@ type CapsetExit struct {
 	Set            ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CapsetExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CapsetExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCapsetExit); err != nil {
+	if err := r.begin(ev, TypeCapsetExit); err != nil {
 		*d = CapsetExit{}
 		return err
 	}
@@ -4454,22 +4516,22 @@ func (d *CapsetExit) Decode(buf []byte) error {
 
 // Dup2Exit is the exit event 363 of dup2.
 type Dup2Exit struct {
-	Res   int64 // fd
-	Oldfd int64 // fd
-	Newfd int64 // fd
+	Res   FD // fd
+	OldFD FD // fd
+	NewFD FD // fd
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Dup2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Dup2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDup2Exit); err != nil {
+	if err := r.begin(ev, TypeDup2Exit); err != nil {
 		*d = Dup2Exit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.Oldfd = r.int64()
-	d.Newfd = r.int64()
+	d.Res = FD(r.int64())
+	d.OldFD = FD(r.int64())
+	d.NewFD = FD(r.int64())
 	if r.err != nil {
 		*d = Dup2Exit{}
 		return r.err
@@ -4480,23 +4542,23 @@ func (d *Dup2Exit) Decode(buf []byte) error {
 
 // Dup3Exit is the exit event 365 of dup3.
 type Dup3Exit struct {
-	Res   int64  // fd
-	Oldfd int64  // fd
-	Newfd int64  // fd
+	Res   FD     // fd
+	OldFD FD     // fd
+	NewFD FD     // fd
 	Flags uint32 // open_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Dup3Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Dup3Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDup3Exit); err != nil {
+	if err := r.begin(ev, TypeDup3Exit); err != nil {
 		*d = Dup3Exit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.Oldfd = r.int64()
-	d.Newfd = r.int64()
+	d.Res = FD(r.int64())
+	d.OldFD = FD(r.int64())
+	d.NewFD = FD(r.int64())
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = Dup3Exit{}
@@ -4508,20 +4570,20 @@ func (d *Dup3Exit) Decode(buf []byte) error {
 
 // DupExit is the exit event 367 of dup.
 type DupExit struct {
-	Res   int64 // fd
-	Oldfd int64 // fd
+	Res   FD // fd
+	OldFD FD // fd
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *DupExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *DupExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDupExit); err != nil {
+	if err := r.begin(ev, TypeDupExit); err != nil {
 		*d = DupExit{}
 		return err
 	}
-	d.Res = r.int64()
-	d.Oldfd = r.int64()
+	d.Res = FD(r.int64())
+	d.OldFD = FD(r.int64())
 	if r.err != nil {
 		*d = DupExit{}
 		return r.err
@@ -4530,24 +4592,24 @@ func (d *DupExit) Decode(buf []byte) error {
 	return nil
 }
 
-// BpfExit is the exit event 369 of bpf.
-type BpfExit struct {
-	FD  int64  // fd
+// BPFExit is the exit event 369 of bpf.
+type BPFExit struct {
+	FD  FD     // fd
 	Cmd uint32 // bpf_cmd
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *BpfExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *BPFExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeBpfExit); err != nil {
-		*d = BpfExit{}
+	if err := r.begin(ev, TypeBPFExit); err != nil {
+		*d = BPFExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Cmd = r.uint32()
 	if r.err != nil {
-		*d = BpfExit{}
+		*d = BPFExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -4563,10 +4625,10 @@ type Mlock2Exit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Mlock2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Mlock2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMlock2Exit); err != nil {
+	if err := r.begin(ev, TypeMlock2Exit); err != nil {
 		*d = Mlock2Exit{}
 		return err
 	}
@@ -4583,9 +4645,10 @@ func (d *Mlock2Exit) Decode(buf []byte) error {
 }
 
 // FsconfigExit is the exit event 373 of fsconfig.
+// Key, ValueBytebuf and ValueCharbuf are views of the event.
 type FsconfigExit struct {
 	Res          int64  // errno
-	FD           int64  // fd
+	FD           FD     // fd
 	Cmd          uint32 // fsconfig_cmd
 	Key          []byte // charbuf
 	ValueBytebuf []byte // bytebuf
@@ -4594,15 +4657,15 @@ type FsconfigExit struct {
 	Set          ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FsconfigExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FsconfigExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFsconfigExit); err != nil {
+	if err := r.begin(ev, TypeFsconfigExit); err != nil {
 		*d = FsconfigExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Cmd = r.uint32()
 	d.Key = r.str()
 	d.ValueBytebuf = r.bytes()
@@ -4623,10 +4686,10 @@ type EpollCreateExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *EpollCreateExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *EpollCreateExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeEpollCreateExit); err != nil {
+	if err := r.begin(ev, TypeEpollCreateExit); err != nil {
 		*d = EpollCreateExit{}
 		return err
 	}
@@ -4647,10 +4710,10 @@ type EpollCreate1Exit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *EpollCreate1Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *EpollCreate1Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeEpollCreate1Exit); err != nil {
+	if err := r.begin(ev, TypeEpollCreate1Exit); err != nil {
 		*d = EpollCreate1Exit{}
 		return err
 	}
@@ -4665,25 +4728,26 @@ func (d *EpollCreate1Exit) Decode(buf []byte) error {
 }
 
 // ChownExit is the exit event 379 of chown.
+// Path is a view of the event.
 type ChownExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
-	UID  uint32 // uint32
-	GID  uint32 // uint32
+	UID  UID    // uint32
+	GID  GID    // uint32
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ChownExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ChownExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeChownExit); err != nil {
+	if err := r.begin(ev, TypeChownExit); err != nil {
 		*d = ChownExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Path = r.str()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = ChownExit{}
 		return r.err
@@ -4693,25 +4757,26 @@ func (d *ChownExit) Decode(buf []byte) error {
 }
 
 // LchownExit is the exit event 381 of lchown.
+// Path is a view of the event.
 type LchownExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
-	UID  uint32 // uint32
-	GID  uint32 // uint32
+	UID  UID    // uint32
+	GID  GID    // uint32
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *LchownExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *LchownExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeLchownExit); err != nil {
+	if err := r.begin(ev, TypeLchownExit); err != nil {
 		*d = LchownExit{}
 		return err
 	}
 	d.Res = r.int64()
 	d.Path = r.str()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = LchownExit{}
 		return r.err
@@ -4722,24 +4787,24 @@ func (d *LchownExit) Decode(buf []byte) error {
 
 // FchownExit is the exit event 383 of fchown.
 type FchownExit struct {
-	Res int64  // errno
-	FD  int64  // fd
-	UID uint32 // uint32
-	GID uint32 // uint32
+	Res int64 // errno
+	FD  FD    // fd
+	UID UID   // uint32
+	GID GID   // uint32
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FchownExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FchownExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFchownExit); err != nil {
+	if err := r.begin(ev, TypeFchownExit); err != nil {
 		*d = FchownExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
+	d.FD = FD(r.int64())
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
 	if r.err != nil {
 		*d = FchownExit{}
 		return r.err
@@ -4749,28 +4814,29 @@ func (d *FchownExit) Decode(buf []byte) error {
 }
 
 // FchownatExit is the exit event 385 of fchownat.
+// Pathname is a view of the event.
 type FchownatExit struct {
 	Res      int64  // errno
-	Dirfd    int64  // fd
+	DirFD    FD     // fd
 	Pathname []byte // fsrelpath, below dirfd
-	UID      uint32 // uint32
-	GID      uint32 // uint32
+	UID      UID    // uint32
+	GID      GID    // uint32
 	Flags    uint32 // fchownat_flags
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FchownatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FchownatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFchownatExit); err != nil {
+	if err := r.begin(ev, TypeFchownatExit); err != nil {
 		*d = FchownatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Pathname = r.str()
-	d.UID = r.uint32()
-	d.GID = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = FchownatExit{}
@@ -4781,16 +4847,17 @@ func (d *FchownatExit) Decode(buf []byte) error {
 }
 
 // UmountExit is the exit event 387 of umount.
+// Name is a view of the event.
 type UmountExit struct {
 	Res  int64  // errno
 	Name []byte // fspath
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UmountExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UmountExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUmountExit); err != nil {
+	if err := r.begin(ev, TypeUmountExit); err != nil {
 		*d = UmountExit{}
 		return err
 	}
@@ -4805,8 +4872,9 @@ func (d *UmountExit) Decode(buf []byte) error {
 }
 
 // Accept4Exit is the exit event 389 of accept4.
+// Tuple is a view of the event.
 type Accept4Exit struct {
-	FD       int64     // fd
+	FD       FD        // fd
 	Tuple    SockTuple // socktuple
 	Queuepct uint8     // uint8
 	Queuelen uint32    // uint32
@@ -4815,14 +4883,14 @@ type Accept4Exit struct {
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Accept4Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Accept4Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeAccept4Exit); err != nil {
+	if err := r.begin(ev, TypeAccept4Exit); err != nil {
 		*d = Accept4Exit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Tuple = SockTuple(r.bytes())
 	d.Queuepct = r.uint8()
 	d.Queuelen = r.uint32()
@@ -4837,6 +4905,7 @@ func (d *Accept4Exit) Decode(buf []byte) error {
 }
 
 // Umount2Exit is the exit event 391 of umount2.
+// Name is a view of the event.
 type Umount2Exit struct {
 	Res   int64  // errno
 	Name  []byte // fspath
@@ -4844,10 +4913,10 @@ type Umount2Exit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Umount2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Umount2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUmount2Exit); err != nil {
+	if err := r.begin(ev, TypeUmount2Exit); err != nil {
 		*d = Umount2Exit{}
 		return err
 	}
@@ -4865,23 +4934,23 @@ func (d *Umount2Exit) Decode(buf []byte) error {
 // Pipe2Exit is the exit event 393 of pipe2.
 type Pipe2Exit struct {
 	Res   int64  // errno
-	FD1   int64  // fd
-	FD2   int64  // fd
+	FD1   FD     // fd
+	FD2   FD     // fd
 	Ino   uint64 // uint64
 	Flags uint32 // open_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Pipe2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Pipe2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePipe2Exit); err != nil {
+	if err := r.begin(ev, TypePipe2Exit); err != nil {
 		*d = Pipe2Exit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD1 = r.int64()
-	d.FD2 = r.int64()
+	d.FD1 = FD(r.int64())
+	d.FD2 = FD(r.int64())
 	d.Ino = r.uint64()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -4894,19 +4963,19 @@ func (d *Pipe2Exit) Decode(buf []byte) error {
 
 // InotifyInit1Exit is the exit event 395 of inotify_init1.
 type InotifyInit1Exit struct {
-	Res   int64  // fd
+	Res   FD     // fd
 	Flags uint16 // open_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *InotifyInit1Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *InotifyInit1Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeInotifyInit1Exit); err != nil {
+	if err := r.begin(ev, TypeInotifyInit1Exit); err != nil {
 		*d = InotifyInit1Exit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = FD(r.int64())
 	d.Flags = r.uint16()
 	if r.err != nil {
 		*d = InotifyInit1Exit{}
@@ -4918,20 +4987,20 @@ func (d *InotifyInit1Exit) Decode(buf []byte) error {
 
 // Eventfd2Exit is the exit event 397 of eventfd2.
 type Eventfd2Exit struct {
-	Res     int64  // fd
+	Res     FD     // fd
 	Flags   uint16 // open_flags
 	Initval uint64 // uint64
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Eventfd2Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Eventfd2Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeEventfd2Exit); err != nil {
+	if err := r.begin(ev, TypeEventfd2Exit); err != nil {
 		*d = Eventfd2Exit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = FD(r.int64())
 	d.Flags = r.uint16()
 	d.Initval = r.uint64()
 	if r.err != nil {
@@ -4944,23 +5013,23 @@ func (d *Eventfd2Exit) Decode(buf []byte) error {
 
 // Signalfd4Exit is the exit event 399 of signalfd4.
 type Signalfd4Exit struct {
-	Res   int64  // fd
+	Res   FD     // fd
 	Flags uint16 // open_flags
-	FD    int64  // fd
+	FD    FD     // fd
 	Mask  uint32 // uint32, hex
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *Signalfd4Exit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *Signalfd4Exit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSignalfd4Exit); err != nil {
+	if err := r.begin(ev, TypeSignalfd4Exit); err != nil {
 		*d = Signalfd4Exit{}
 		return err
 	}
-	d.Res = r.int64()
+	d.Res = FD(r.int64())
 	d.Flags = r.uint16()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Mask = r.uint32()
 	if r.err != nil {
 		*d = Signalfd4Exit{}
@@ -4971,6 +5040,7 @@ func (d *Signalfd4Exit) Decode(buf []byte) error {
 }
 
 // PrctlExit is the exit event 401 of prctl.
+// Arg2Str is a view of the event.
 type PrctlExit struct {
 	Res     int64  // errno
 	Option  uint32 // prctl_option
@@ -4979,10 +5049,10 @@ type PrctlExit struct {
 	Set     ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PrctlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PrctlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePrctlExit); err != nil {
+	if err := r.begin(ev, TypePrctlExit); err != nil {
 		*d = PrctlExit{}
 		return err
 	}
@@ -4999,21 +5069,22 @@ func (d *PrctlExit) Decode(buf []byte) error {
 }
 
 // MemfdCreateExit is the exit event 405 of memfd_create.
+// Name is a view of the event.
 type MemfdCreateExit struct {
-	FD    int64  // fd
+	FD    FD     // fd
 	Name  []byte // charbuf
 	Flags uint32 // memfd_create_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MemfdCreateExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MemfdCreateExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMemfdCreateExit); err != nil {
+	if err := r.begin(ev, TypeMemfdCreateExit); err != nil {
 		*d = MemfdCreateExit{}
 		return err
 	}
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Name = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -5026,23 +5097,23 @@ func (d *MemfdCreateExit) Decode(buf []byte) error {
 
 // PidfdGetfdExit is the exit event 407 of pidfd_getfd.
 type PidfdGetfdExit struct {
-	FD       int64  // fd
-	PIDFD    int64  // fd
-	TargetFD int64  // fd
+	FD       FD     // fd
+	PIDFD    FD     // fd
+	TargetFD FD     // fd
 	Flags    uint32 // uint32, hex
 	Set      ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PidfdGetfdExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PidfdGetfdExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePidfdGetfdExit); err != nil {
+	if err := r.begin(ev, TypePidfdGetfdExit); err != nil {
 		*d = PidfdGetfdExit{}
 		return err
 	}
-	d.FD = r.int64()
-	d.PIDFD = r.int64()
-	d.TargetFD = r.int64()
+	d.FD = FD(r.int64())
+	d.PIDFD = FD(r.int64())
+	d.TargetFD = FD(r.int64())
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = PidfdGetfdExit{}
@@ -5054,21 +5125,21 @@ func (d *PidfdGetfdExit) Decode(buf []byte) error {
 
 // PidfdOpenExit is the exit event 409 of pidfd_open.
 type PidfdOpenExit struct {
-	FD    int64  // fd
-	PID   int64  // pid
+	FD    FD     // fd
+	PID   PID    // pid
 	Flags uint32 // pidfd_open_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *PidfdOpenExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *PidfdOpenExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypePidfdOpenExit); err != nil {
+	if err := r.begin(ev, TypePidfdOpenExit); err != nil {
 		*d = PidfdOpenExit{}
 		return err
 	}
-	d.FD = r.int64()
-	d.PID = r.int64()
+	d.FD = FD(r.int64())
+	d.PID = PID(r.int64())
 	d.Flags = r.uint32()
 	if r.err != nil {
 		*d = PidfdOpenExit{}
@@ -5079,6 +5150,7 @@ func (d *PidfdOpenExit) Decode(buf []byte) error {
 }
 
 // InitModuleExit is the exit event 411 of init_module.
+// Img and Uargs are views of the event.
 type InitModuleExit struct {
 	Res    int64  // errno
 	Img    []byte // bytebuf
@@ -5087,10 +5159,10 @@ type InitModuleExit struct {
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *InitModuleExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *InitModuleExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeInitModuleExit); err != nil {
+	if err := r.begin(ev, TypeInitModuleExit); err != nil {
 		*d = InitModuleExit{}
 		return err
 	}
@@ -5107,23 +5179,24 @@ func (d *InitModuleExit) Decode(buf []byte) error {
 }
 
 // FinitModuleExit is the exit event 413 of finit_module.
+// Uargs is a view of the event.
 type FinitModuleExit struct {
 	Res   int64  // errno
-	FD    int64  // fd
+	FD    FD     // fd
 	Uargs []byte // charbuf
 	Flags uint32 // finit_module_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FinitModuleExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FinitModuleExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFinitModuleExit); err != nil {
+	if err := r.begin(ev, TypeFinitModuleExit); err != nil {
 		*d = FinitModuleExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Uargs = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -5135,6 +5208,7 @@ func (d *FinitModuleExit) Decode(buf []byte) error {
 }
 
 // MknodExit is the exit event 415 of mknod.
+// Path is a view of the event.
 type MknodExit struct {
 	Res  int64  // errno
 	Path []byte // fspath
@@ -5143,10 +5217,10 @@ type MknodExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MknodExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MknodExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMknodExit); err != nil {
+	if err := r.begin(ev, TypeMknodExit); err != nil {
 		*d = MknodExit{}
 		return err
 	}
@@ -5163,24 +5237,25 @@ func (d *MknodExit) Decode(buf []byte) error {
 }
 
 // MknodatExit is the exit event 417 of mknodat.
+// Path is a view of the event.
 type MknodatExit struct {
 	Res   int64  // errno
-	Dirfd int64  // fd
+	DirFD FD     // fd
 	Path  []byte // fsrelpath, below dirfd
 	Mode  uint32 // mknod_mode
 	Dev   uint32 // uint32
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *MknodatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *MknodatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeMknodatExit); err != nil {
+	if err := r.begin(ev, TypeMknodatExit); err != nil {
 		*d = MknodatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Path = r.str()
 	d.Mode = r.uint32()
 	d.Dev = r.uint32()
@@ -5193,23 +5268,24 @@ func (d *MknodatExit) Decode(buf []byte) error {
 }
 
 // NewfstatatExit is the exit event 419 of newfstatat.
+// Path is a view of the event.
 type NewfstatatExit struct {
 	Res   int64  // errno
-	Dirfd int64  // fd
+	DirFD FD     // fd
 	Path  []byte // fsrelpath, below dirfd
 	Flags uint32 // newfstatat_flags
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *NewfstatatExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *NewfstatatExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeNewfstatatExit); err != nil {
+	if err := r.begin(ev, TypeNewfstatatExit); err != nil {
 		*d = NewfstatatExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Dirfd = r.int64()
+	d.DirFD = FD(r.int64())
 	d.Path = r.str()
 	d.Flags = r.uint32()
 	if r.err != nil {
@@ -5220,52 +5296,54 @@ func (d *NewfstatatExit) Decode(buf []byte) error {
 	return nil
 }
 
-// ProcessVmReadvExit is the exit event 421 of process_vm_readv.
-type ProcessVmReadvExit struct {
+// ProcessVMReadvExit is the exit event 421 of process_vm_readv.
+// Data is a view of the event.
+type ProcessVMReadvExit struct {
 	Res  int64  // int64
-	PID  int64  // pid
+	PID  PID    // pid
 	Data []byte // bytebuf
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ProcessVmReadvExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ProcessVMReadvExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeProcessVmReadvExit); err != nil {
-		*d = ProcessVmReadvExit{}
+	if err := r.begin(ev, TypeProcessVMReadvExit); err != nil {
+		*d = ProcessVMReadvExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.PID = r.int64()
+	d.PID = PID(r.int64())
 	d.Data = r.bytes()
 	if r.err != nil {
-		*d = ProcessVmReadvExit{}
+		*d = ProcessVMReadvExit{}
 		return r.err
 	}
 	d.Set = r.set
 	return nil
 }
 
-// ProcessVmWritevExit is the exit event 423 of process_vm_writev.
-type ProcessVmWritevExit struct {
+// ProcessVMWritevExit is the exit event 423 of process_vm_writev.
+// Data is a view of the event.
+type ProcessVMWritevExit struct {
 	Res  int64  // int64
-	PID  int64  // pid
+	PID  PID    // pid
 	Data []byte // bytebuf
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *ProcessVmWritevExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *ProcessVMWritevExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeProcessVmWritevExit); err != nil {
-		*d = ProcessVmWritevExit{}
+	if err := r.begin(ev, TypeProcessVMWritevExit); err != nil {
+		*d = ProcessVMWritevExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.PID = r.int64()
+	d.PID = PID(r.int64())
 	d.Data = r.bytes()
 	if r.err != nil {
-		*d = ProcessVmWritevExit{}
+		*d = ProcessVMWritevExit{}
 		return r.err
 	}
 	d.Set = r.set
@@ -5273,6 +5351,7 @@ func (d *ProcessVmWritevExit) Decode(buf []byte) error {
 }
 
 // DeleteModuleExit is the exit event 425 of delete_module.
+// Name is a view of the event.
 type DeleteModuleExit struct {
 	Res   int64  // errno
 	Name  []byte // charbuf
@@ -5280,10 +5359,10 @@ type DeleteModuleExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *DeleteModuleExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *DeleteModuleExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeDeleteModuleExit); err != nil {
+	if err := r.begin(ev, TypeDeleteModuleExit); err != nil {
 		*d = DeleteModuleExit{}
 		return err
 	}
@@ -5300,22 +5379,22 @@ func (d *DeleteModuleExit) Decode(buf []byte) error {
 
 // SetreuidExit is the exit event 427 of setreuid.
 type SetreuidExit struct {
-	Res  int64  // errno
-	Ruid uint32 // uid
-	Euid uint32 // uid
+	Res  int64 // errno
+	RUID UID   // uid
+	EUID UID   // uid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetreuidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetreuidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetreuidExit); err != nil {
+	if err := r.begin(ev, TypeSetreuidExit); err != nil {
 		*d = SetreuidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Ruid = r.uint32()
-	d.Euid = r.uint32()
+	d.RUID = UID(r.uint32())
+	d.EUID = UID(r.uint32())
 	if r.err != nil {
 		*d = SetreuidExit{}
 		return r.err
@@ -5326,22 +5405,22 @@ func (d *SetreuidExit) Decode(buf []byte) error {
 
 // SetregidExit is the exit event 429 of setregid.
 type SetregidExit struct {
-	Res  int64  // errno
-	Rgid uint32 // uid
-	Egid uint32 // uid
+	Res  int64 // errno
+	RGID UID   // uid
+	EGID UID   // uid
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SetregidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SetregidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSetregidExit); err != nil {
+	if err := r.begin(ev, TypeSetregidExit); err != nil {
 		*d = SetregidExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.Rgid = r.uint32()
-	d.Egid = r.uint32()
+	d.RGID = UID(r.uint32())
+	d.EGID = UID(r.uint32())
 	if r.err != nil {
 		*d = SetregidExit{}
 		return r.err
@@ -5359,10 +5438,10 @@ type CloseRangeExit struct {
 	Set   ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *CloseRangeExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *CloseRangeExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeCloseRangeExit); err != nil {
+	if err := r.begin(ev, TypeCloseRangeExit); err != nil {
 		*d = CloseRangeExit{}
 		return err
 	}
@@ -5379,6 +5458,7 @@ func (d *CloseRangeExit) Decode(buf []byte) error {
 }
 
 // KeyctlExit is the exit event 453 of keyctl.
+// Arg2, Arg3, Arg4 and Arg5 are views of the event.
 type KeyctlExit struct {
 	Res       int64  // errno
 	Operation uint32 // keyctl_operation
@@ -5389,10 +5469,10 @@ type KeyctlExit struct {
 	Set       ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *KeyctlExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *KeyctlExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeKeyctlExit); err != nil {
+	if err := r.begin(ev, TypeKeyctlExit); err != nil {
 		*d = KeyctlExit{}
 		return err
 	}
@@ -5416,10 +5496,10 @@ type GetppidExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetppidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetppidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetppidExit); err != nil {
+	if err := r.begin(ev, TypeGetppidExit); err != nil {
 		*d = GetppidExit{}
 		return err
 	}
@@ -5434,18 +5514,18 @@ func (d *GetppidExit) Decode(buf []byte) error {
 
 // GetpidExit is the exit event 32771 of getpid.
 type GetpidExit struct {
-	PID int64 // pid
+	PID PID // pid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GetpidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GetpidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGetpidExit); err != nil {
+	if err := r.begin(ev, TypeGetpidExit); err != nil {
 		*d = GetpidExit{}
 		return err
 	}
-	d.PID = r.int64()
+	d.PID = PID(r.int64())
 	if r.err != nil {
 		*d = GetpidExit{}
 		return r.err
@@ -5456,18 +5536,18 @@ func (d *GetpidExit) Decode(buf []byte) error {
 
 // GettidExit is the exit event 32773 of gettid.
 type GettidExit struct {
-	TID int64 // pid
+	TID PID // pid
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *GettidExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *GettidExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeGettidExit); err != nil {
+	if err := r.begin(ev, TypeGettidExit); err != nil {
 		*d = GettidExit{}
 		return err
 	}
-	d.TID = r.int64()
+	d.TID = PID(r.int64())
 	if r.err != nil {
 		*d = GettidExit{}
 		return r.err
@@ -5482,10 +5562,10 @@ type SchedYieldExit struct {
 	Set ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *SchedYieldExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *SchedYieldExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeSchedYieldExit); err != nil {
+	if err := r.begin(ev, TypeSchedYieldExit); err != nil {
 		*d = SchedYieldExit{}
 		return err
 	}
@@ -5505,10 +5585,10 @@ type UmaskExit struct {
 	Set  ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *UmaskExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *UmaskExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeUmaskExit); err != nil {
+	if err := r.begin(ev, TypeUmaskExit); err != nil {
 		*d = UmaskExit{}
 		return err
 	}
@@ -5525,25 +5605,384 @@ func (d *UmaskExit) Decode(buf []byte) error {
 // FtruncateExit is the exit event 32779 of ftruncate.
 type FtruncateExit struct {
 	Res    int64 // errno
-	FD     int64 // fd
+	FD     FD    // fd
 	Length int64 // int64
 	Set    ParamSet
 }
 
-// Decode reads the event from its bytes; byte fields are views of buf.
-func (d *FtruncateExit) Decode(buf []byte) error {
+// Decode reads ev, as [Typed] says.
+func (d *FtruncateExit) Decode(ev *Event) error {
 	var r decoder
-	if err := r.begin(buf, TypeFtruncateExit); err != nil {
+	if err := r.begin(ev, TypeFtruncateExit); err != nil {
 		*d = FtruncateExit{}
 		return err
 	}
 	d.Res = r.int64()
-	d.FD = r.int64()
+	d.FD = FD(r.int64())
 	d.Length = r.int64()
 	if r.err != nil {
 		*d = FtruncateExit{}
 		return r.err
 	}
 	d.Set = r.set
+	return nil
+}
+
+// newTyped makes the struct of a type; nil when it has none.
+func newTyped(t Type) Typed {
+	switch t {
+	case TypeGenericExit:
+		return new(GenericExit)
+	case TypeOpenEnter:
+		return new(OpenEnter)
+	case TypeOpenExit:
+		return new(OpenExit)
+	case TypeCloseExit:
+		return new(CloseExit)
+	case TypeReadExit:
+		return new(ReadExit)
+	case TypeWriteExit:
+		return new(WriteExit)
+	case TypeSocketExit:
+		return new(SocketExit)
+	case TypeBindExit:
+		return new(BindExit)
+	case TypeConnectEnter:
+		return new(ConnectEnter)
+	case TypeConnectExit:
+		return new(ConnectExit)
+	case TypeListenExit:
+		return new(ListenExit)
+	case TypeSendExit:
+		return new(SendExit)
+	case TypeSendtoExit:
+		return new(SendtoExit)
+	case TypeRecvExit:
+		return new(RecvExit)
+	case TypeRecvfromExit:
+		return new(RecvfromExit)
+	case TypeShutdownExit:
+		return new(ShutdownExit)
+	case TypeGetsocknameExit:
+		return new(GetsocknameExit)
+	case TypeGetpeernameExit:
+		return new(GetpeernameExit)
+	case TypeSocketpairExit:
+		return new(SocketpairExit)
+	case TypeSetsockoptExit:
+		return new(SetsockoptExit)
+	case TypeGetsockoptExit:
+		return new(GetsockoptExit)
+	case TypeSendmsgExit:
+		return new(SendmsgExit)
+	case TypeSendmmsgExit:
+		return new(SendmmsgExit)
+	case TypeRecvmsgExit:
+		return new(RecvmsgExit)
+	case TypeRecvmmsgExit:
+		return new(RecvmmsgExit)
+	case TypeCreatEnter:
+		return new(CreatEnter)
+	case TypeCreatExit:
+		return new(CreatExit)
+	case TypePipeExit:
+		return new(PipeExit)
+	case TypeEventfdExit:
+		return new(EventfdExit)
+	case TypeFutexExit:
+		return new(FutexExit)
+	case TypeStatExit:
+		return new(StatExit)
+	case TypeLstatExit:
+		return new(LstatExit)
+	case TypeFstatExit:
+		return new(FstatExit)
+	case TypeEpollWaitExit:
+		return new(EpollWaitExit)
+	case TypePollExit:
+		return new(PollExit)
+	case TypeSelectExit:
+		return new(SelectExit)
+	case TypeLseekExit:
+		return new(LseekExit)
+	case TypeGetcwdExit:
+		return new(GetcwdExit)
+	case TypeChdirExit:
+		return new(ChdirExit)
+	case TypeFchdirExit:
+		return new(FchdirExit)
+	case TypePreadExit:
+		return new(PreadExit)
+	case TypePwriteExit:
+		return new(PwriteExit)
+	case TypeReadvExit:
+		return new(ReadvExit)
+	case TypeWritevExit:
+		return new(WritevExit)
+	case TypePreadvExit:
+		return new(PreadvExit)
+	case TypePwritevExit:
+		return new(PwritevExit)
+	case TypeSignalfdExit:
+		return new(SignalfdExit)
+	case TypeKillExit:
+		return new(KillExit)
+	case TypeTkillExit:
+		return new(TkillExit)
+	case TypeTgkillExit:
+		return new(TgkillExit)
+	case TypeNanosleepExit:
+		return new(NanosleepExit)
+	case TypeTimerfdCreateExit:
+		return new(TimerfdCreateExit)
+	case TypeInotifyInitExit:
+		return new(InotifyInitExit)
+	case TypeGetrlimitExit:
+		return new(GetrlimitExit)
+	case TypeSetrlimitExit:
+		return new(SetrlimitExit)
+	case TypePrlimitExit:
+		return new(PrlimitExit)
+	case TypeDropEnter:
+		return new(DropEnter)
+	case TypeDropExit:
+		return new(DropExit)
+	case TypeFcntlExit:
+		return new(FcntlExit)
+	case TypeSwitchEnter:
+		return new(SwitchEnter)
+	case TypeBrkExit:
+		return new(BrkExit)
+	case TypeMmapExit:
+		return new(MmapExit)
+	case TypeMunmapExit:
+		return new(MunmapExit)
+	case TypeSpliceExit:
+		return new(SpliceExit)
+	case TypePtraceExit:
+		return new(PtraceExit)
+	case TypeIoctlExit:
+		return new(IoctlExit)
+	case TypeRenameExit:
+		return new(RenameExit)
+	case TypeRenameatExit:
+		return new(RenameatExit)
+	case TypeSymlinkExit:
+		return new(SymlinkExit)
+	case TypeSymlinkatExit:
+		return new(SymlinkatExit)
+	case TypeProcexitEnter:
+		return new(ProcexitEnter)
+	case TypeSendfileExit:
+		return new(SendfileExit)
+	case TypeQuotactlExit:
+		return new(QuotactlExit)
+	case TypeSetresuidExit:
+		return new(SetresuidExit)
+	case TypeSetresgidExit:
+		return new(SetresgidExit)
+	case TypeSetuidExit:
+		return new(SetuidExit)
+	case TypeSetgidExit:
+		return new(SetgidExit)
+	case TypeGetuidExit:
+		return new(GetuidExit)
+	case TypeGeteuidExit:
+		return new(GeteuidExit)
+	case TypeGetgidExit:
+		return new(GetgidExit)
+	case TypeGetegidExit:
+		return new(GetegidExit)
+	case TypeGetresuidExit:
+		return new(GetresuidExit)
+	case TypeGetresgidExit:
+		return new(GetresgidExit)
+	case TypeCloneExit:
+		return new(CloneExit)
+	case TypeForkExit:
+		return new(ForkExit)
+	case TypeVforkExit:
+		return new(VforkExit)
+	case TypeSignaldeliverEnter:
+		return new(SignaldeliverEnter)
+	case TypeGetdentsExit:
+		return new(GetdentsExit)
+	case TypeGetdents64Exit:
+		return new(Getdents64Exit)
+	case TypeSetnsExit:
+		return new(SetnsExit)
+	case TypeFlockExit:
+		return new(FlockExit)
+	case TypeCPUHotplugEnter:
+		return new(CPUHotplugEnter)
+	case TypeAcceptExit:
+		return new(AcceptExit)
+	case TypeSemopExit:
+		return new(SemopExit)
+	case TypeSemctlExit:
+		return new(SemctlExit)
+	case TypePpollExit:
+		return new(PpollExit)
+	case TypeMountExit:
+		return new(MountExit)
+	case TypeSemgetExit:
+		return new(SemgetExit)
+	case TypeAccessExit:
+		return new(AccessExit)
+	case TypeChrootExit:
+		return new(ChrootExit)
+	case TypeSetsidExit:
+		return new(SetsidExit)
+	case TypeMkdirExit:
+		return new(MkdirExit)
+	case TypeRmdirExit:
+		return new(RmdirExit)
+	case TypeUnshareExit:
+		return new(UnshareExit)
+	case TypePageFaultEnter:
+		return new(PageFaultEnter)
+	case TypeExecveExit:
+		return new(ExecveExit)
+	case TypeSetpgidExit:
+		return new(SetpgidExit)
+	case TypeSeccompExit:
+		return new(SeccompExit)
+	case TypeUnlinkExit:
+		return new(UnlinkExit)
+	case TypeUnlinkatExit:
+		return new(UnlinkatExit)
+	case TypeMkdiratExit:
+		return new(MkdiratExit)
+	case TypeOpenatEnter:
+		return new(OpenatEnter)
+	case TypeOpenatExit:
+		return new(OpenatExit)
+	case TypeLinkExit:
+		return new(LinkExit)
+	case TypeLinkatExit:
+		return new(LinkatExit)
+	case TypeFchmodatExit:
+		return new(FchmodatExit)
+	case TypeChmodExit:
+		return new(ChmodExit)
+	case TypeFchmodExit:
+		return new(FchmodExit)
+	case TypeRenameat2Exit:
+		return new(Renameat2Exit)
+	case TypeUserfaultfdExit:
+		return new(UserfaultfdExit)
+	case TypeOpenat2Enter:
+		return new(Openat2Enter)
+	case TypeOpenat2Exit:
+		return new(Openat2Exit)
+	case TypeMprotectExit:
+		return new(MprotectExit)
+	case TypeExecveatExit:
+		return new(ExecveatExit)
+	case TypeCopyFileRangeExit:
+		return new(CopyFileRangeExit)
+	case TypeClone3Exit:
+		return new(Clone3Exit)
+	case TypeOpenByHandleAtExit:
+		return new(OpenByHandleAtExit)
+	case TypeIOUringSetupExit:
+		return new(IOUringSetupExit)
+	case TypeIOUringEnterExit:
+		return new(IOUringEnterExit)
+	case TypeIOUringRegisterExit:
+		return new(IOUringRegisterExit)
+	case TypeMlockExit:
+		return new(MlockExit)
+	case TypeMunlockExit:
+		return new(MunlockExit)
+	case TypeMlockallExit:
+		return new(MlockallExit)
+	case TypeMunlockallExit:
+		return new(MunlockallExit)
+	case TypeCapsetExit:
+		return new(CapsetExit)
+	case TypeDup2Exit:
+		return new(Dup2Exit)
+	case TypeDup3Exit:
+		return new(Dup3Exit)
+	case TypeDupExit:
+		return new(DupExit)
+	case TypeBPFExit:
+		return new(BPFExit)
+	case TypeMlock2Exit:
+		return new(Mlock2Exit)
+	case TypeFsconfigExit:
+		return new(FsconfigExit)
+	case TypeEpollCreateExit:
+		return new(EpollCreateExit)
+	case TypeEpollCreate1Exit:
+		return new(EpollCreate1Exit)
+	case TypeChownExit:
+		return new(ChownExit)
+	case TypeLchownExit:
+		return new(LchownExit)
+	case TypeFchownExit:
+		return new(FchownExit)
+	case TypeFchownatExit:
+		return new(FchownatExit)
+	case TypeUmountExit:
+		return new(UmountExit)
+	case TypeAccept4Exit:
+		return new(Accept4Exit)
+	case TypeUmount2Exit:
+		return new(Umount2Exit)
+	case TypePipe2Exit:
+		return new(Pipe2Exit)
+	case TypeInotifyInit1Exit:
+		return new(InotifyInit1Exit)
+	case TypeEventfd2Exit:
+		return new(Eventfd2Exit)
+	case TypeSignalfd4Exit:
+		return new(Signalfd4Exit)
+	case TypePrctlExit:
+		return new(PrctlExit)
+	case TypeMemfdCreateExit:
+		return new(MemfdCreateExit)
+	case TypePidfdGetfdExit:
+		return new(PidfdGetfdExit)
+	case TypePidfdOpenExit:
+		return new(PidfdOpenExit)
+	case TypeInitModuleExit:
+		return new(InitModuleExit)
+	case TypeFinitModuleExit:
+		return new(FinitModuleExit)
+	case TypeMknodExit:
+		return new(MknodExit)
+	case TypeMknodatExit:
+		return new(MknodatExit)
+	case TypeNewfstatatExit:
+		return new(NewfstatatExit)
+	case TypeProcessVMReadvExit:
+		return new(ProcessVMReadvExit)
+	case TypeProcessVMWritevExit:
+		return new(ProcessVMWritevExit)
+	case TypeDeleteModuleExit:
+		return new(DeleteModuleExit)
+	case TypeSetreuidExit:
+		return new(SetreuidExit)
+	case TypeSetregidExit:
+		return new(SetregidExit)
+	case TypeCloseRangeExit:
+		return new(CloseRangeExit)
+	case TypeKeyctlExit:
+		return new(KeyctlExit)
+	case TypeGetppidExit:
+		return new(GetppidExit)
+	case TypeGetpidExit:
+		return new(GetpidExit)
+	case TypeGettidExit:
+		return new(GettidExit)
+	case TypeSchedYieldExit:
+		return new(SchedYieldExit)
+	case TypeUmaskExit:
+		return new(UmaskExit)
+	case TypeFtruncateExit:
+		return new(FtruncateExit)
+	}
 	return nil
 }

@@ -11,21 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-type typedDecoder interface{ Decode(buf []byte) error }
-
 // checkDecoder decodes an accepted event and compares each field with the param
 // of its place.
 func checkDecoder(tb testing.TB, ev *Event) {
 	tb.Helper()
-	newDecoder := decoders[ev.Type()]
-	if newDecoder == nil {
+	d := newTyped(ev.Type())
+	if d == nil {
 		return
 	}
-	d := newDecoder()
 	fields := reflect.ValueOf(d).Elem()
 	info := ev.Info()
 	require.Equal(tb, len(info.Params)+1, fields.NumField(), info.Symbol)
-	err := d.Decode(ev.Bytes())
+	err := d.Decode(ev)
 	fits := true
 	for i := range info.Params {
 		size, fixed := info.Params[i].Type.Size()
@@ -62,26 +59,20 @@ func checkDecoder(tb testing.TB, ev *Event) {
 }
 
 func TestEveryDecoder(t *testing.T) {
-	require.Greater(t, len(decoders), 100)
 	r := rand.New(rand.NewPCG(13, 14))
-	for code, newDecoder := range decoders {
-		info := Lookup(code)
-		require.NotNil(t, info, "type %d", code)
-		var ev Event
+	typed := 0
+	for info := range All() {
+		code := info.Code
+		if newTyped(code) == nil {
+			continue
+		}
+		typed++
 		for range 20 {
 			full := sample(t, info, r)
-			require.NoError(t, ev.Reset(full, 0))
-			checkDecoder(t, &ev)
-
-			d := newDecoder()
-			fields := reflect.ValueOf(d).Elem()
-			for n := range full { // every proper prefix
-				if err := d.Decode(full[:n]); err != ErrTruncated {
-					require.ErrorIs(t, err, ErrTruncated, "%s: %d of %d bytes", info.Symbol, n, len(full))
-				}
-			}
-			require.True(t, fields.IsZero(), info.Symbol)
-			require.Zero(t, testing.AllocsPerRun(1, func() { d.Decode(full) }), info.Symbol)
+			ev := mustEvent(t, full)
+			checkDecoder(t, ev)
+			d := newTyped(code)
+			require.Zero(t, testing.AllocsPerRun(1, func() { d.Decode(ev) }), info.Symbol)
 
 			// Fewer params, as an older producer sends.
 			if info.Params != nil {
@@ -93,13 +84,17 @@ func TestEveryDecoder(t *testing.T) {
 				}
 				short, err := b.End()
 				require.NoError(t, err)
-				require.NoError(t, ev.Reset(short, 0))
-				checkDecoder(t, &ev)
+				checkDecoder(t, mustEvent(t, short))
 			}
 		}
 		other := sample(t, info, r)
 		binary.NativeEndian.PutUint16(other[20:], uint16(typeEveryWidth))
-		require.ErrorIs(t, newDecoder().Decode(other), ErrType, info.Symbol)
+		d := newTyped(code)
+		require.NoError(t, d.Decode(mustEvent(t, sample(t, info, r))))
+		if !code.LargePayload() {
+			require.ErrorIs(t, d.Decode(mustEvent(t, other)), ErrType, info.Symbol)
+			require.True(t, reflect.ValueOf(d).Elem().IsZero(), "%s: an error means no result", info.Symbol)
+		}
 		for i := range info.Params {
 			if size, ok := info.Params[i].Type.Size(); ok {
 				params := [][]byte{}
@@ -109,9 +104,55 @@ func TestEveryDecoder(t *testing.T) {
 						params[j] = append(params[j], random(r, size+1)...)
 					}
 				}
-				require.ErrorIs(t, newDecoder().Decode(mustBuild(t, code, 1, 2, params...)), ErrCorrupt, "%s.%s", info.Symbol, info.Params[i].Name)
+				require.ErrorIs(t, newTyped(code).Decode(mustEvent(t, mustBuild(t, code, 1, 2, params...))), ErrCorrupt, "%s.%s", info.Symbol, info.Params[i].Name)
 			}
 		}
+	}
+	require.Greater(t, typed, 100)
+}
+
+func TestDecoderKeepsOneStructForEachType(t *testing.T) {
+	var d Decoder
+	first, err := d.Decode(mustEvent(t, openatEvent(t)))
+	require.NoError(t, err)
+	require.Equal(t, FD(3), first.(*OpenatExit).FD)
+	unlink, err := d.Decode(mustEvent(t, unlinkEvent(t)))
+	require.NoError(t, err)
+	require.Equal(t, "/x", string(unlink.(*UnlinkExit).Path))
+	require.Equal(t, FD(3), first.(*OpenatExit).FD, "another type has another struct")
+	again, err := d.Decode(mustEvent(t, mustBuild(t, TypeOpenatExit, 1, 2, s64(4))))
+	require.NoError(t, err)
+	require.Same(t, first, again)
+	require.Equal(t, FD(4), first.(*OpenatExit).FD)
+
+	ev := mustEvent(t, openatEvent(t))
+	require.Zero(t, testing.AllocsPerRun(10, func() { d.Decode(ev) }))
+
+	fresh, err := Decode(ev)
+	require.NoError(t, err)
+	require.NotSame(t, first, fresh)
+	require.Equal(t, AtFDCWD, fresh.(*OpenatExit).DirFD)
+}
+
+func TestAnErrorOfDecodeMeansNoStruct(t *testing.T) {
+	var d Decoder
+	for name, tt := range map[string]struct {
+		raw  []byte
+		want error
+	}{
+		"a type without a struct":   {mustBuild(t, TypeOpenEnter+0x4000, 1, 2), ErrUntyped},
+		"an old version":            {mustBuild(t, TypeExecveExitV8, 1, 2), ErrUntyped},
+		"a number of another width": {mustBuild(t, TypeOpenatExit, 1, 2, []byte{1}), ErrCorrupt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ev := mustEvent(t, tt.raw)
+			typed, err := d.Decode(ev)
+			require.ErrorIs(t, err, tt.want)
+			require.Nil(t, typed)
+			typed, err = Decode(ev)
+			require.ErrorIs(t, err, tt.want)
+			require.Nil(t, typed)
+		})
 	}
 }
 

@@ -19,10 +19,12 @@
 // Three ways to read one, from general to quick:
 //
 //   - [Event.Param] and [Event.AppendParam] work on any event, by the table
-//     ([Event.Info]) alone.
-//   - The generated types (OpenatExit, …) have one typed field per param and a
-//     Decode method; byte fields are views into the event.
-//   - [ParamInfo.AppendText] prints one value.
+//     ([Event.Info]) alone; [ParamInfo.AppendText] prints one value.
+//   - [Decoder] gives the struct of any event, for a switch over Go types.
+//   - The generated structs ([OpenatExit], …) have one typed field per param
+//     and a Decode method, for who wants one type of event.
+//
+// Byte fields of the structs are views into the event.
 //
 // Nothing here allocates once the caller's buffers have grown.
 package event

@@ -17,9 +17,15 @@ type Type uint16
 // FirstOwn is the first code the reference schema does not have.
 const FirstOwn Type = 0x8000
 
-// Enter tells whether t is the code of an enter event. Tracepoints and
+// Enter reports whether t is the code of an enter event. Tracepoints and
 // metaevents have enter codes, too.
 func (t Type) Enter() bool { return t&1 == 0 }
+
+// LargePayload reports whether events of type t have 4-byte param lengths, which
+// the capture file's format fixes.
+func (t Type) LargePayload() bool {
+	return t == TypePlugineventEnter || t == TypeContainerJSONEnter || t == TypeAsynceventEnter
+}
 
 // String is the event's name, or its number when the type is not known.
 func (t Type) String() string {
@@ -45,6 +51,8 @@ var (
 	ErrCorrupt = errors.New("event is corrupt")
 	// ErrType: a typed decoder was given an event of another type.
 	ErrType = errors.New("event is of another type")
+	// ErrUntyped: there is no generated struct for events of that type.
+	ErrUntyped = errors.New("event has no struct of its type")
 	// ErrTooLarge: a param or an event does not fit its length field.
 	ErrTooLarge = errors.New("event is too large")
 )
@@ -74,7 +82,7 @@ func (e *Event) Reset(buf []byte, cpu int) error {
 	}
 	size := binary.NativeEndian.Uint32(buf[16:])
 	n := binary.NativeEndian.Uint32(buf[22:])
-	wide := largePayload(Type(binary.NativeEndian.Uint16(buf[20:])))
+	wide := Type(binary.NativeEndian.Uint16(buf[20:])).LargePayload()
 	if err := checkLengths(buf, size, n, wide); err != nil {
 		return err
 	}
@@ -92,7 +100,7 @@ func (e *Event) ResetUnchecked(buf []byte, cpu int) {
 	e.buf = buf
 	e.n = uint16(binary.NativeEndian.Uint32(buf[22:]))
 	e.cpu = uint16(cpu)
-	e.wide = largePayload(Type(binary.NativeEndian.Uint16(buf[20:])))
+	e.wide = Type(binary.NativeEndian.Uint16(buf[20:])).LargePayload()
 	e.hidden = false
 }
 
@@ -136,13 +144,13 @@ func (e *Event) Timestamp() uint64 {
 	return binary.NativeEndian.Uint64(e.buf)
 }
 
-// TID is the thread id in the initial pid namespace; all ones for events that
-// no thread made.
-func (e *Event) TID() uint64 {
+// TID is the thread id in the initial pid namespace; -1 for events that no
+// thread made.
+func (e *Event) TID() PID {
 	if len(e.buf) < HeaderSize {
 		return 0
 	}
-	return binary.NativeEndian.Uint64(e.buf[8:])
+	return PID(binary.NativeEndian.Uint64(e.buf[8:]))
 }
 
 // Type is the event code.

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func mustBuild(tb testing.TB, t Type, ts, tid uint64, params ...[]byte) []byte {
+func mustBuild(tb testing.TB, t Type, ts uint64, tid PID, params ...[]byte) []byte {
 	tb.Helper()
 	var b Builder
 	b.Begin(t, ts, tid, len(params))
@@ -21,6 +21,13 @@ func mustBuild(tb testing.TB, t Type, ts, tid uint64, params ...[]byte) []byte {
 	raw, err := b.End()
 	require.NoError(tb, err)
 	return slices.Clone(raw)
+}
+
+func mustEvent(tb testing.TB, raw []byte) *Event {
+	tb.Helper()
+	ev := new(Event)
+	require.NoError(tb, ev.Reset(raw, 0))
+	return ev
 }
 
 func u16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
@@ -243,7 +250,7 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 		seen[info.Code] = true
 		require.Equal(t, info.Enter, info.Code.Enter(), info.Symbol)
 		require.LessOrEqual(t, len(info.Params), MaxParams, info.Symbol)
-		require.Equal(t, largePayload(info.Code), info.Flags&LargePayload != 0, info.Symbol)
+		require.Equal(t, info.Code.LargePayload(), info.Flags&LargePayload != 0, info.Symbol)
 		if info.FDParam >= 0 {
 			require.Contains(t, []ParamType{ParamFD, ParamFD32}, info.Params[info.FDParam].Type, info.Symbol)
 		}
@@ -257,7 +264,7 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 				require.Equal(t, ParamFD, info.Params[p.DirFD].Type, "%s.%s", info.Symbol, p.Name)
 			}
 			require.Equal(t, p.Type == ParamDyn, p.Dyn != nil, "%s.%s", info.Symbol, p.Name)
-			require.Equal(t, i, info.Param(p.Name), "%s.%s", info.Symbol, p.Name)
+			require.Equal(t, i, info.ParamIndex(p.Name), "%s.%s", info.Symbol, p.Name)
 		}
 	}
 	for _, code := range []Type{454, 1000, FirstOwn - 1, 0xffff} {
@@ -265,7 +272,7 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 	}
 	require.Equal(t, "unlink", Type(301).String())
 	require.Equal(t, "event(1000)", Type(1000).String())
-	require.Equal(t, -1, Lookup(301).Param("nosuch"))
+	require.Equal(t, -1, Lookup(301).ParamIndex("nosuch"))
 }
 
 func TestParamTypesHaveNamesAndSizes(t *testing.T) {
@@ -292,7 +299,7 @@ func sample(tb testing.TB, info *Info, r *rand.Rand) []byte {
 	for i := range params {
 		params[i] = sampleValue(&info.Params[i], r)
 	}
-	return mustBuild(tb, info.Code, r.Uint64(), r.Uint64(), params...)
+	return mustBuild(tb, info.Code, r.Uint64(), PID(r.Uint64()), params...)
 }
 
 func sampleValue(p *ParamInfo, r *rand.Rand) []byte {

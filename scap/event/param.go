@@ -21,8 +21,8 @@ type Info struct {
 	FDParam  int8 // the param that is "the fd", of events that have one; else -1
 }
 
-// Param is the index of the param of that name, or -1.
-func (in *Info) Param(name string) int {
+// ParamIndex is the index of the param of that name, or -1.
+func (in *Info) ParamIndex(name string) int {
 	return slices.IndexFunc(in.Params, func(p ParamInfo) bool { return p.Name == name })
 }
 
@@ -31,7 +31,7 @@ type ParamInfo struct {
 	Name   string
 	Type   ParamType
 	Format Format
-	Flags  *FlagSet // names of the value's bits or of the value, or nil
+	Names  *NameSet // names of the value's bits or of the value, or nil
 	DirFD  int8     // ParamFSRelPath: the param with the directory's fd; -1 otherwise
 	Dyn    []DynVariant
 }
@@ -43,21 +43,21 @@ type DynVariant struct {
 	Format Format
 }
 
-// FlagSet is a named set of values. ParamFlags* and ParamMode values are sums
-// of them, ParamEnumFlags* values are one of them.
-type FlagSet struct {
+// NameSet is a named set of names for values. ParamFlags* and ParamMode values
+// are sums of them, ParamEnumFlags* values are one of them.
+type NameSet struct {
 	Name   string
-	Values []FlagValue // in the order they are looked for and printed
+	Values []NamedValue // in the order they are looked for and printed
 }
 
-// FlagValue is one named value, as events carry it (not always as the kernel does).
-type FlagValue struct {
+// NamedValue is one value, as events carry it (not always as the kernel does).
+type NamedValue struct {
 	Name  string
 	Value uint32
 }
 
 // Value is the value of that name.
-func (s *FlagSet) Value(name string) (uint32, bool) {
+func (s *NameSet) Value(name string) (uint32, bool) {
 	for i := range s.Values {
 		if s.Values[i].Name == name {
 			return s.Values[i].Value, true
@@ -334,16 +334,25 @@ func indexInfos() (low, high []uint16) {
 	return low, high
 }
 
-// Lookup describes type t; nil when it is not known.
-func Lookup(t Type) *Info {
+// index is t's place in infos; -1 when it is not known.
+func index(t Type) int {
 	run, at := low, int(t)
 	if t >= FirstOwn {
 		run, at = high, int(t-FirstOwn)
 	}
-	if at >= len(run) || run[at] == 0 {
-		return nil
+	if at >= len(run) {
+		return -1
 	}
-	return &infos[run[at]-1]
+	return int(run[at]) - 1
+}
+
+// Lookup describes type t; nil when it is not known. What it points to is shared
+// and must not be changed.
+func Lookup(t Type) *Info {
+	if at := index(t); at >= 0 {
+		return &infos[at]
+	}
+	return nil
 }
 
 // All ranges over every known type, by code.
@@ -356,7 +365,3 @@ func All() iter.Seq[*Info] {
 		}
 	}
 }
-
-// largePayload tells whether events of type t have 4-byte lengths: the types
-// pluginevent, container and asyncevent, fixed by the capture file's format.
-func largePayload(t Type) bool { return t == 322 || t == 324 || t == 402 }

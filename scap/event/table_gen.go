@@ -6,7 +6,7 @@ package event
 // The hand-written part of this package must be of the same schema.
 var _ = [1]struct{}{}[schema-1]
 
-var flagsOpenFlags = FlagSet{"open_flags", []FlagValue{
+var namesOpenFlags = NameSet{"open_flags", []NamedValue{
 	{"O_LARGEFILE", 0x800},
 	{"O_DIRECTORY", 0x400},
 	{"O_DIRECT", 0x200},
@@ -28,12 +28,12 @@ var flagsOpenFlags = FlagSet{"open_flags", []FlagValue{
 	{"FD_LOWER_LAYER", 0x10000},
 }}
 
-var flagsCreatFlags = FlagSet{"creat_flags", []FlagValue{
+var namesCreatFlags = NameSet{"creat_flags", []NamedValue{
 	{"FD_UPPER_LAYER_CREAT", 1},
 	{"FD_LOWER_LAYER_CREAT", 2},
 }}
 
-var flagsOpenat2Resolve = FlagSet{"openat2_resolve", []FlagValue{
+var namesOpenat2Resolve = NameSet{"openat2_resolve", []NamedValue{
 	{"RESOLVE_BENEATH", 1},
 	{"RESOLVE_IN_ROOT", 2},
 	{"RESOLVE_NO_MAGICLINKS", 4},
@@ -42,7 +42,7 @@ var flagsOpenat2Resolve = FlagSet{"openat2_resolve", []FlagValue{
 	{"RESOLVE_CACHED", 0x20},
 }}
 
-var flagsChmodMode = FlagSet{"chmod_mode", []FlagValue{
+var namesChmodMode = NameSet{"chmod_mode", []NamedValue{
 	{"S_IXOTH", 1},
 	{"S_IWOTH", 2},
 	{"S_IROTH", 4},
@@ -57,7 +57,7 @@ var flagsChmodMode = FlagSet{"chmod_mode", []FlagValue{
 	{"S_ISUID", 0x800},
 }}
 
-var flagsMknodMode = FlagSet{"mknod_mode", []FlagValue{
+var namesMknodMode = NameSet{"mknod_mode", []NamedValue{
 	{"S_IXOTH", 1},
 	{"S_IWOTH", 2},
 	{"S_IROTH", 4},
@@ -77,14 +77,14 @@ var flagsMknodMode = FlagSet{"mknod_mode", []FlagValue{
 	{"S_IFSOCK", 0xc000},
 }}
 
-var flagsAccessFlags = FlagSet{"access_flags", []FlagValue{
+var namesAccessFlags = NameSet{"access_flags", []NamedValue{
 	{"F_OK", 0},
 	{"R_OK", 4},
 	{"W_OK", 2},
 	{"X_OK", 1},
 }}
 
-var flagsFlockFlags = FlagSet{"flock_flags", []FlagValue{
+var namesFlockFlags = NameSet{"flock_flags", []NamedValue{
 	{"LOCK_SH", 1},
 	{"LOCK_EX", 2},
 	{"LOCK_NB", 4},
@@ -92,39 +92,39 @@ var flagsFlockFlags = FlagSet{"flock_flags", []FlagValue{
 	{"LOCK_NONE", 0},
 }}
 
-var flagsLseekWhence = FlagSet{"lseek_whence", []FlagValue{
+var namesLseekWhence = NameSet{"lseek_whence", []NamedValue{
 	{"SEEK_END", 2},
 	{"SEEK_CUR", 1},
 	{"SEEK_SET", 0},
 }}
 
-var flagsRenameat2Flags = FlagSet{"renameat2_flags", []FlagValue{
+var namesRenameat2Flags = NameSet{"renameat2_flags", []NamedValue{
 	{"RENAME_NOREPLACE", 1},
 	{"RENAME_EXCHANGE", 2},
 	{"RENAME_WHITEOUT", 4},
 }}
 
-var flagsUnlinkatFlags = FlagSet{"unlinkat_flags", []FlagValue{
+var namesUnlinkatFlags = NameSet{"unlinkat_flags", []NamedValue{
 	{"AT_REMOVEDIR", 0x200},
 }}
 
-var flagsLinkatFlags = FlagSet{"linkat_flags", []FlagValue{
+var namesLinkatFlags = NameSet{"linkat_flags", []NamedValue{
 	{"AT_SYMLINK_FOLLOW", 0x400},
 	{"AT_EMPTY_PATH", 0x1000},
 }}
 
-var flagsNewfstatatFlags = FlagSet{"newfstatat_flags", []FlagValue{
+var namesNewfstatatFlags = NameSet{"newfstatat_flags", []NamedValue{
 	{"AT_EMPTY_PATH", 0x1000},
 	{"AT_NO_AUTOMOUNT", 0x800},
 	{"AT_SYMLINK_NOFOLLOW", 0x100},
 }}
 
-var flagsFchownatFlags = FlagSet{"fchownat_flags", []FlagValue{
+var namesFchownatFlags = NameSet{"fchownat_flags", []NamedValue{
 	{"AT_SYMLINK_NOFOLLOW", 0x400},
 	{"AT_EMPTY_PATH", 0x1000},
 }}
 
-var flagsMountFlags = FlagSet{"mount_flags", []FlagValue{
+var namesMountFlags = NameSet{"mount_flags", []NamedValue{
 	{"RDONLY", 1},
 	{"NOSUID", 2},
 	{"NODEV", 4},
@@ -155,21 +155,21 @@ var flagsMountFlags = FlagSet{"mount_flags", []FlagValue{
 	{"NOUSER", 0x80000000},
 }}
 
-var flagsUmountFlags = FlagSet{"umount_flags", []FlagValue{
+var namesUmountFlags = NameSet{"umount_flags", []NamedValue{
 	{"FORCE", 1},
 	{"DETACH", 2},
 	{"EXPIRE", 4},
 	{"NOFOLLOW", 8},
 }}
 
-var flagsSpliceFlags = FlagSet{"splice_flags", []FlagValue{
+var namesSpliceFlags = NameSet{"splice_flags", []NamedValue{
 	{"SPLICE_F_MOVE", 1},
 	{"SPLICE_F_NONBLOCK", 2},
 	{"SPLICE_F_MORE", 4},
 	{"SPLICE_F_GIFT", 8},
 }}
 
-var flagsFcntlCmd = FlagSet{"fcntl_cmd", []FlagValue{
+var namesFcntlCmd = NameSet{"fcntl_cmd", []NamedValue{
 	{"F_GETPIPE_SZ", 29},
 	{"F_SETPIPE_SZ", 28},
 	{"F_NOTIFY", 27},
@@ -200,22 +200,22 @@ var flagsFcntlCmd = FlagSet{"fcntl_cmd", []FlagValue{
 	{"UNKNOWN", 0},
 }}
 
-var flagsEpollCreate1Flags = FlagSet{"epoll_create1_flags", []FlagValue{
+var namesEpollCreate1Flags = NameSet{"epoll_create1_flags", []NamedValue{
 	{"EPOLL_CLOEXEC", 1},
 }}
 
-var flagsMemfdCreateFlags = FlagSet{"memfd_create_flags", []FlagValue{
+var namesMemfdCreateFlags = NameSet{"memfd_create_flags", []NamedValue{
 	{"MFD_CLOEXEC", 1},
 	{"MFD_ALLOW_SEALING", 2},
 	{"MFD_HUGETLB", 4},
 }}
 
-var flagsCloseRangeFlags = FlagSet{"close_range_flags", []FlagValue{
+var namesCloseRangeFlags = NameSet{"close_range_flags", []NamedValue{
 	{"CLOSE_RANGE_UNSHARE", 2},
 	{"CLOSE_RANGE_CLOEXEC", 4},
 }}
 
-var flagsFsconfigCmd = FlagSet{"fsconfig_cmd", []FlagValue{
+var namesFsconfigCmd = NameSet{"fsconfig_cmd", []NamedValue{
 	{"FSCONFIG_SET_FLAG", 0},
 	{"FSCONFIG_SET_STRING", 1},
 	{"FSCONFIG_SET_BINARY", 2},
@@ -226,7 +226,7 @@ var flagsFsconfigCmd = FlagSet{"fsconfig_cmd", []FlagValue{
 	{"FSCONFIG_CMD_RECONFIGURE", 7},
 }}
 
-var flagsQuotactlCmd = FlagSet{"quotactl_cmd", []FlagValue{
+var namesQuotactlCmd = NameSet{"quotactl_cmd", []NamedValue{
 	{"Q_QUOTAON", 1},
 	{"Q_QUOTAOFF", 2},
 	{"Q_GETFMT", 4},
@@ -244,24 +244,24 @@ var flagsQuotactlCmd = FlagSet{"quotactl_cmd", []FlagValue{
 	{"Q_XQUOTASYNC", 16384},
 }}
 
-var flagsQuotactlType = FlagSet{"quotactl_type", []FlagValue{
+var namesQuotactlType = NameSet{"quotactl_type", []NamedValue{
 	{"USRQUOTA", 1},
 	{"GRPQUOTA", 2},
 }}
 
-var flagsQuotactlFmt = FlagSet{"quotactl_fmt", []FlagValue{
+var namesQuotactlFmt = NameSet{"quotactl_fmt", []NamedValue{
 	{"QFMT_NOT_USED", 1},
 	{"QFMT_VFS_OLD", 2},
 	{"QFMT_VFS_V0", 4},
 	{"QFMT_VFS_V1", 8},
 }}
 
-var flagsQuotactlDqiFlags = FlagSet{"quotactl_dqi_flags", []FlagValue{
+var namesQuotactlDqiFlags = NameSet{"quotactl_dqi_flags", []NamedValue{
 	{"DQF_NONE", 1},
 	{"V1_DQF_RSQUASH", 2},
 }}
 
-var flagsSocketFamily = FlagSet{"socket_family", []FlagValue{
+var namesSocketFamily = NameSet{"socket_family", []NamedValue{
 	{"AF_NFC", 39},
 	{"AF_ALG", 38},
 	{"AF_CAIF", 37},
@@ -304,20 +304,20 @@ var flagsSocketFamily = FlagSet{"socket_family", []FlagValue{
 	{"AF_UNSPEC", 0},
 }}
 
-var flagsShutdownHow = FlagSet{"shutdown_how", []FlagValue{
+var namesShutdownHow = NameSet{"shutdown_how", []NamedValue{
 	{"SHUT_UNKNOWN", 255},
 	{"SHUT_RDWR", 2},
 	{"SHUT_WR", 1},
 	{"SHUT_RD", 0},
 }}
 
-var flagsSockoptLevel = FlagSet{"sockopt_level", []FlagValue{
+var namesSockoptLevel = NameSet{"sockopt_level", []NamedValue{
 	{"SOL_SOCKET", 1},
 	{"SOL_TCP", 2},
 	{"UNKNOWN", 0},
 }}
 
-var flagsSockoptName = FlagSet{"sockopt_name", []FlagValue{
+var namesSockoptName = NameSet{"sockopt_name", []NamedValue{
 	{"SO_COOKIE", 53},
 	{"SO_MEMINFO", 52},
 	{"SO_PEERGROUPS", 51},
@@ -376,7 +376,7 @@ var flagsSockoptName = FlagSet{"sockopt_name", []FlagValue{
 	{"UNKNOWN", 0},
 }}
 
-var flagsFutexOp = FlagSet{"futex_op", []FlagValue{
+var namesFutexOp = NameSet{"futex_op", []NamedValue{
 	{"FUTEX_CLOCK_REALTIME", 0x100},
 	{"FUTEX_PRIVATE_FLAG", 0x80},
 	{"FUTEX_CMP_REQUEUE_PI", 0xc},
@@ -394,7 +394,7 @@ var flagsFutexOp = FlagSet{"futex_op", []FlagValue{
 	{"FUTEX_WAIT", 0},
 }}
 
-var flagsCloneFlags = FlagSet{"clone_flags", []FlagValue{
+var namesCloneFlags = NameSet{"clone_flags", []NamedValue{
 	{"CLONE_FILES", 1},
 	{"CLONE_FS", 2},
 	{"CLONE_IO", 4},
@@ -424,19 +424,19 @@ var flagsCloneFlags = FlagSet{"clone_flags", []FlagValue{
 	{"CLONE_CHILD_IN_PIDNS", 0x20000000},
 }}
 
-var flagsExecveFlags = FlagSet{"execve_flags", []FlagValue{
+var namesExecveFlags = NameSet{"execve_flags", []NamedValue{
 	{"EXE_WRITABLE", 1},
 	{"EXE_UPPER_LAYER", 2},
 	{"EXE_FROM_MEMFD", 4},
 	{"EXE_LOWER_LAYER", 8},
 }}
 
-var flagsExecveatFlags = FlagSet{"execveat_flags", []FlagValue{
+var namesExecveatFlags = NameSet{"execveat_flags", []NamedValue{
 	{"AT_EMPTY_PATH", 1},
 	{"AT_SYMLINK_NOFOLLOW", 2},
 }}
 
-var flagsPrctlOption = FlagSet{"prctl_option", []FlagValue{
+var namesPrctlOption = NameSet{"prctl_option", []NamedValue{
 	{"PR_GET_DUMPABLE", 3},
 	{"PR_SET_DUMPABLE", 4},
 	{"PR_GET_KEEPCAPS", 7},
@@ -461,7 +461,7 @@ var flagsPrctlOption = FlagSet{"prctl_option", []FlagValue{
 	{"PR_CAP_AMBIENT", 47},
 }}
 
-var flagsPtraceRequest = FlagSet{"ptrace_request", []FlagValue{
+var namesPtraceRequest = NameSet{"ptrace_request", []NamedValue{
 	{"PTRACE_SINGLEBLOCK", 38},
 	{"PTRACE_SYSEMU_SINGLESTEP", 37},
 	{"PTRACE_SYSEMU", 36},
@@ -503,7 +503,7 @@ var flagsPtraceRequest = FlagSet{"ptrace_request", []FlagValue{
 	{"PTRACE_UNKNOWN", 0},
 }}
 
-var flagsRlimitResource = FlagSet{"rlimit_resource", []FlagValue{
+var namesRlimitResource = NameSet{"rlimit_resource", []NamedValue{
 	{"RLIMIT_UNKNOWN", 255},
 	{"RLIMIT_RTTIME", 15},
 	{"RLIMIT_RTPRIO", 14},
@@ -523,11 +523,11 @@ var flagsRlimitResource = FlagSet{"rlimit_resource", []FlagValue{
 	{"RLIMIT_CPU", 0},
 }}
 
-var flagsPidfdOpenFlags = FlagSet{"pidfd_open_flags", []FlagValue{
+var namesPidfdOpenFlags = NameSet{"pidfd_open_flags", []NamedValue{
 	{"PIDFD_NONBLOCK", 1},
 }}
 
-var flagsKeyctlOperation = FlagSet{"keyctl_operation", []FlagValue{
+var namesKeyctlOperation = NameSet{"keyctl_operation", []NamedValue{
 	{"KEYCTL_GET_KEYRING_ID", 0},
 	{"KEYCTL_JOIN_SESSION_KEYRING", 1},
 	{"KEYCTL_UPDATE", 2},
@@ -563,7 +563,7 @@ var flagsKeyctlOperation = FlagSet{"keyctl_operation", []FlagValue{
 	{"KEYCTL_WATCH_KEY", 32},
 }}
 
-var flagsBpfCmd = FlagSet{"bpf_cmd", []FlagValue{
+var namesBPFCmd = NameSet{"bpf_cmd", []NamedValue{
 	{"BPF_MAP_CREATE", 0},
 	{"BPF_MAP_LOOKUP_ELEM", 1},
 	{"BPF_MAP_UPDATE_ELEM", 2},
@@ -603,7 +603,7 @@ var flagsBpfCmd = FlagSet{"bpf_cmd", []FlagValue{
 	{"BPF_PROG_BIND_MAP", 35},
 }}
 
-var flagsProtFlags = FlagSet{"prot_flags", []FlagValue{
+var namesProtFlags = NameSet{"prot_flags", []NamedValue{
 	{"PROT_READ", 1},
 	{"PROT_WRITE", 2},
 	{"PROT_EXEC", 4},
@@ -614,7 +614,7 @@ var flagsProtFlags = FlagSet{"prot_flags", []FlagValue{
 	{"PROT_NONE", 0},
 }}
 
-var flagsMmapFlags = FlagSet{"mmap_flags", []FlagValue{
+var namesMmapFlags = NameSet{"mmap_flags", []NamedValue{
 	{"MAP_SHARED", 1},
 	{"MAP_PRIVATE", 2},
 	{"MAP_FIXED", 4},
@@ -632,17 +632,17 @@ var flagsMmapFlags = FlagSet{"mmap_flags", []FlagValue{
 	{"MAP_LOCKED", 0x4000},
 }}
 
-var flagsMlock2Flags = FlagSet{"mlock2_flags", []FlagValue{
+var namesMlock2Flags = NameSet{"mlock2_flags", []NamedValue{
 	{"MLOCK_ONFAULT", 1},
 }}
 
-var flagsMlockallFlags = FlagSet{"mlockall_flags", []FlagValue{
+var namesMlockallFlags = NameSet{"mlockall_flags", []NamedValue{
 	{"MCL_CURRENT", 1},
 	{"MCL_FUTURE", 2},
 	{"MCL_ONFAULT", 4},
 }}
 
-var flagsPfFlags = FlagSet{"pf_flags", []FlagValue{
+var namesPfFlags = NameSet{"pf_flags", []NamedValue{
 	{"PROTECTION_VIOLATION", 1},
 	{"PAGE_NOT_PRESENT", 2},
 	{"WRITE_ACCESS", 4},
@@ -653,17 +653,17 @@ var flagsPfFlags = FlagSet{"pf_flags", []FlagValue{
 	{"INSTRUCTION_FETCH", 0x80},
 }}
 
-var flagsSemopFlags = FlagSet{"semop_flags", []FlagValue{
+var namesSemopFlags = NameSet{"semop_flags", []NamedValue{
 	{"IPC_NOWAIT", 1},
 	{"SEM_UNDO", 2},
 }}
 
-var flagsSemgetFlags = FlagSet{"semget_flags", []FlagValue{
+var namesSemgetFlags = NameSet{"semget_flags", []NamedValue{
 	{"IPC_EXCL", 0x4000},
 	{"IPC_CREAT", 0x2000},
 }}
 
-var flagsSemctlCmd = FlagSet{"semctl_cmd", []FlagValue{
+var namesSemctlCmd = NameSet{"semctl_cmd", []NamedValue{
 	{"IPC_STAT", 1},
 	{"IPC_SET", 2},
 	{"IPC_RMID", 4},
@@ -679,18 +679,18 @@ var flagsSemctlCmd = FlagSet{"semctl_cmd", []FlagValue{
 	{"SETVAL", 4096},
 }}
 
-var flagsFinitModuleFlags = FlagSet{"finit_module_flags", []FlagValue{
+var namesFinitModuleFlags = NameSet{"finit_module_flags", []NamedValue{
 	{"MODULE_INIT_IGNORE_MODVERSIONS", 1},
 	{"MODULE_INIT_IGNORE_VERMAGIC", 2},
 	{"MODULE_INIT_COMPRESSED_FILE", 4},
 }}
 
-var flagsDeleteModuleFlags = FlagSet{"delete_module_flags", []FlagValue{
+var namesDeleteModuleFlags = NameSet{"delete_module_flags", []NamedValue{
 	{"O_NONBLOCK", 2},
 	{"O_TRUNC", 1},
 }}
 
-var flagsIoUringSetupFlags = FlagSet{"io_uring_setup_flags", []FlagValue{
+var namesIOUringSetupFlags = NameSet{"io_uring_setup_flags", []NamedValue{
 	{"IORING_SETUP_IOPOLL", 1},
 	{"IORING_SETUP_SQPOLL", 2},
 	{"IORING_SQ_NEED_WAKEUP", 4},
@@ -701,7 +701,7 @@ var flagsIoUringSetupFlags = FlagSet{"io_uring_setup_flags", []FlagValue{
 	{"IORING_SETUP_R_DISABLED", 0x80},
 }}
 
-var flagsIoUringSetupFeats = FlagSet{"io_uring_setup_feats", []FlagValue{
+var namesIOUringSetupFeats = NameSet{"io_uring_setup_feats", []NamedValue{
 	{"IORING_FEAT_SINGLE_MMAP", 1},
 	{"IORING_FEAT_NODROP", 2},
 	{"IORING_FEAT_SUBMIT_STABLE", 4},
@@ -715,14 +715,14 @@ var flagsIoUringSetupFeats = FlagSet{"io_uring_setup_feats", []FlagValue{
 	{"IORING_FEAT_RSRC_TAGS", 0x400},
 }}
 
-var flagsIoUringEnterFlags = FlagSet{"io_uring_enter_flags", []FlagValue{
+var namesIOUringEnterFlags = NameSet{"io_uring_enter_flags", []NamedValue{
 	{"IORING_ENTER_GETEVENTS", 1},
 	{"IORING_ENTER_SQ_WAKEUP", 2},
 	{"IORING_ENTER_SQ_WAIT", 4},
 	{"IORING_ENTER_EXT_ARG", 8},
 }}
 
-var flagsIoUringRegisterOpcode = FlagSet{"io_uring_register_opcode", []FlagValue{
+var namesIOUringRegisterOpcode = NameSet{"io_uring_register_opcode", []NamedValue{
 	{"IORING_REGISTER_BUFFERS", 0},
 	{"IORING_UNREGISTER_BUFFERS", 1},
 	{"IORING_REGISTER_FILES", 2},
@@ -747,7 +747,7 @@ var flagsIoUringRegisterOpcode = FlagSet{"io_uring_register_opcode", []FlagValue
 	{"IORING_UNREGISTER_RING_FDS", 21},
 }}
 
-var flagsAnonInodeType = FlagSet{"anon_inode_type", []FlagValue{
+var namesAnonInodeType = NameSet{"anon_inode_type", []NamedValue{
 	{"ANON_INODE_FD_TYPE_UNKNOWN", 0},
 	{"ANON_INODE_FD_TYPE_EVENTFD", 1},
 	{"ANON_INODE_FD_TYPE_EVENTPOLL", 2},
@@ -764,7 +764,7 @@ var flagsAnonInodeType = FlagSet{"anon_inode_type", []FlagValue{
 	{"ANON_INODE_FD_TYPE_PERF_EVENT", 0xd},
 }}
 
-var dynBpf = []DynVariant{
+var dynBPF = []DynVariant{
 	{ParamFD, FormatDec},
 	{ParamErrno, FormatDec},
 }
@@ -799,13 +799,13 @@ var infos = []Info{
 	}},
 	{Code: TypeOpenEnter, Name: "open", Symbol: "open_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "name", Type: ParamFSPath, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 	}},
 	{Code: TypeOpenExit, Name: "open", Symbol: "open_exit", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSPath, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
@@ -864,23 +864,23 @@ var infos = []Info{
 		{Name: "ptid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "cwd", Type: ParamCharbuf, DirFD: -1},
 		{Name: "fdlimit", Type: ParamInt64, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeProcexitEnterV1, Name: "procexit", Symbol: "procexit_enter_v1", Enter: true, Category: CategoryProcess, Source: SourceTracepoint, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1},
-	{Code: TypeNaExit17, Name: "NA", Symbol: "na_exit_17", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit17, Name: "NA", Symbol: "na_exit_17", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeSocketEnter, Name: "socket", Symbol: "socket_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsSocketFamily, DirFD: -1},
+		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSocketFamily, DirFD: -1},
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "proto", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeSocketExit, Name: "socket", Symbol: "socket_exit", Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsSocketFamily, DirFD: -1},
+		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSocketFamily, DirFD: -1},
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "proto", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 	}},
 	{Code: TypeBindEnter, Name: "bind", Symbol: "bind_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: UsesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
@@ -962,19 +962,19 @@ var infos = []Info{
 	}},
 	{Code: TypeShutdownEnter, Name: "shutdown", Symbol: "shutdown_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: UsesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "how", Type: ParamEnumFlags8, Format: FormatHex, Flags: &flagsShutdownHow, DirFD: -1},
+		{Name: "how", Type: ParamEnumFlags8, Format: FormatHex, Names: &namesShutdownHow, DirFD: -1},
 	}},
 	{Code: TypeShutdownExit, Name: "shutdown", Symbol: "shutdown_exit", Category: CategoryNet, Source: SourceSyscall, Flags: UsesFD | ModifiesState | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "how", Type: ParamEnumFlags8, Format: FormatHex, Flags: &flagsShutdownHow, DirFD: -1},
+		{Name: "how", Type: ParamEnumFlags8, Format: FormatHex, Names: &namesShutdownHow, DirFD: -1},
 	}},
 	{Code: TypeGetsocknameEnter, Name: "getsockname", Symbol: "getsockname_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeGetsocknameExit, Name: "getsockname", Symbol: "getsockname_exit", Category: CategoryNet, Source: SourceSyscall, FDParam: -1},
 	{Code: TypeGetpeernameEnter, Name: "getpeername", Symbol: "getpeername_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeGetpeernameExit, Name: "getpeername", Symbol: "getpeername_exit", Category: CategoryNet, Source: SourceSyscall, FDParam: -1},
 	{Code: TypeSocketpairEnter, Name: "socketpair", Symbol: "socketpair_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsSocketFamily, DirFD: -1},
+		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSocketFamily, DirFD: -1},
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "proto", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -984,7 +984,7 @@ var infos = []Info{
 		{Name: "fd2", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "source", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "peer", Type: ParamUint64, Format: FormatHex, DirFD: -1},
-		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsSocketFamily, DirFD: -1},
+		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSocketFamily, DirFD: -1},
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "proto", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -992,8 +992,8 @@ var infos = []Info{
 	{Code: TypeSetsockoptExit, Name: "setsockopt", Symbol: "setsockopt_exit", Category: CategoryNet, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "level", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsSockoptLevel, DirFD: -1},
-		{Name: "optname", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsSockoptName, DirFD: -1},
+		{Name: "level", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesSockoptLevel, DirFD: -1},
+		{Name: "optname", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesSockoptName, DirFD: -1},
 		{Name: "val", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynSockopt},
 		{Name: "optlen", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1001,8 +1001,8 @@ var infos = []Info{
 	{Code: TypeGetsockoptExit, Name: "getsockopt", Symbol: "getsockopt_exit", Category: CategoryNet, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "level", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsSockoptLevel, DirFD: -1},
-		{Name: "optname", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsSockoptName, DirFD: -1},
+		{Name: "level", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesSockoptLevel, DirFD: -1},
+		{Name: "optname", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesSockoptName, DirFD: -1},
 		{Name: "val", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynSockopt},
 		{Name: "optlen", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1064,7 +1064,7 @@ var infos = []Info{
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "creat_flags", Type: ParamFlags16, Format: FormatHex, Flags: &flagsCreatFlags, DirFD: -1},
+		{Name: "creat_flags", Type: ParamFlags16, Format: FormatHex, Names: &namesCreatFlags, DirFD: -1},
 	}},
 	{Code: TypePipeEnter, Name: "pipe", Symbol: "pipe_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypePipeExit, Name: "pipe", Symbol: "pipe_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
@@ -1084,13 +1084,13 @@ var infos = []Info{
 	}},
 	{Code: TypeFutexEnter, Name: "futex", Symbol: "futex_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
-		{Name: "op", Type: ParamFlags16, Format: FormatHex, Flags: &flagsFutexOp, DirFD: -1},
+		{Name: "op", Type: ParamFlags16, Format: FormatHex, Names: &namesFutexOp, DirFD: -1},
 		{Name: "val", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeFutexExit, Name: "futex", Symbol: "futex_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
-		{Name: "op", Type: ParamFlags16, Format: FormatHex, Flags: &flagsFutexOp, DirFD: -1},
+		{Name: "op", Type: ParamFlags16, Format: FormatHex, Names: &namesFutexOp, DirFD: -1},
 		{Name: "val", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeStatEnter, Name: "stat", Symbol: "stat_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
@@ -1153,24 +1153,24 @@ var infos = []Info{
 	{Code: TypeLseekEnter, Name: "lseek", Symbol: "lseek_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsLseekWhence, DirFD: -1},
+		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesLseekWhence, DirFD: -1},
 	}},
 	{Code: TypeLseekExit, Name: "lseek", Symbol: "lseek_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsLseekWhence, DirFD: -1},
+		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesLseekWhence, DirFD: -1},
 	}},
 	{Code: TypeLlseekEnter, Name: "llseek", Symbol: "llseek_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsLseekWhence, DirFD: -1},
+		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesLseekWhence, DirFD: -1},
 	}},
 	{Code: TypeLlseekExit, Name: "llseek", Symbol: "llseek_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsLseekWhence, DirFD: -1},
+		{Name: "whence", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesLseekWhence, DirFD: -1},
 	}},
 	{Code: TypeIoctlEnterV2, Name: "ioctl", Symbol: "ioctl_enter_v2", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
@@ -1212,7 +1212,7 @@ var infos = []Info{
 	{Code: TypeOpenatEnterV1, Name: "openat", Symbol: "openat_enter_v1", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 	}},
 	{Code: TypeOpenatExitV1, Name: "openat", Symbol: "openat_exit_v1", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
@@ -1383,26 +1383,26 @@ var infos = []Info{
 		{Name: "flags", Type: ParamUint8, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypeGetrlimitEnter, Name: "getrlimit", Symbol: "getrlimit_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypeGetrlimitExit, Name: "getrlimit", Symbol: "getrlimit_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "cur", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "max", Type: ParamInt64, Format: FormatDec, DirFD: -1},
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypeSetrlimitEnter, Name: "setrlimit", Symbol: "setrlimit_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypeSetrlimitExit, Name: "setrlimit", Symbol: "setrlimit_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "cur", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "max", Type: ParamInt64, Format: FormatDec, DirFD: -1},
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypePrlimitEnter, Name: "prlimit", Symbol: "prlimit_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypePrlimitExit, Name: "prlimit", Symbol: "prlimit_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -1411,12 +1411,12 @@ var infos = []Info{
 		{Name: "oldcur", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "oldmax", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "pid", Type: ParamInt64, Format: FormatDec, DirFD: -1},
-		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsRlimitResource, DirFD: -1},
+		{Name: "resource", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesRlimitResource, DirFD: -1},
 	}},
 	{Code: TypeSchedswitchEnterV1, Name: "switch", Symbol: "schedswitch_enter_v1", Enter: true, Category: CategoryScheduler, Source: SourceTracepoint, Flags: SkipParseReset | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "next", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit147, Name: "NA", Symbol: "na_exit_147", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit147, Name: "NA", Symbol: "na_exit_147", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeDropEnter, Name: "drop", Symbol: "drop_enter", Enter: true, Category: CategoryInternal, Source: SourceMetaevent, Flags: SkipParseReset, FDParam: -1, Params: []ParamInfo{
 		{Name: "ratio", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1425,12 +1425,12 @@ var infos = []Info{
 	}},
 	{Code: TypeFcntlEnter, Name: "fcntl", Symbol: "fcntl_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsFcntlCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesFcntlCmd, DirFD: -1},
 	}},
 	{Code: TypeFcntlExit, Name: "fcntl", Symbol: "fcntl_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | ModifiesState | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Flags: &flagsFcntlCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesFcntlCmd, DirFD: -1},
 		{Name: "arg", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypeSwitchEnter, Name: "switch", Symbol: "switch_enter", Enter: true, Category: CategoryScheduler, Source: SourceTracepoint, FDParam: -1, Params: []ParamInfo{
@@ -1441,7 +1441,7 @@ var infos = []Info{
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit153, Name: "NA", Symbol: "na_exit_153", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit153, Name: "NA", Symbol: "na_exit_153", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeExecveEnterV13, Name: "execve", Symbol: "execve_enter_v13", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1},
 	{Code: TypeExecveExitV13, Name: "execve", Symbol: "execve_exit_v13", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -1473,7 +1473,7 @@ var infos = []Info{
 		{Name: "vm_size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1490,8 +1490,8 @@ var infos = []Info{
 	{Code: TypeMmapEnter, Name: "mmap", Symbol: "mmap_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 4, Params: []ParamInfo{
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMmapFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMmapFlags, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
@@ -1502,16 +1502,16 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMmapFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMmapFlags, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "offset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeMmap2Enter, Name: "mmap2", Symbol: "mmap2_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 4, Params: []ParamInfo{
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMmapFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMmapFlags, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "pgoffset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
@@ -1522,8 +1522,8 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMmapFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMmapFlags, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "pgoffset", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
@@ -1543,24 +1543,24 @@ var infos = []Info{
 		{Name: "fd_in", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "fd_out", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsSpliceFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSpliceFlags, DirFD: -1},
 	}},
 	{Code: TypeSpliceExit, Name: "splice", Symbol: "splice_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | ConverterManaged, FDParam: 2, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd_in", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "fd_out", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsSpliceFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSpliceFlags, DirFD: -1},
 	}},
 	{Code: TypePtraceEnter, Name: "ptrace", Symbol: "ptrace_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "request", Type: ParamEnumFlags16, Format: FormatDec, Flags: &flagsPtraceRequest, DirFD: -1},
+		{Name: "request", Type: ParamEnumFlags16, Format: FormatDec, Names: &namesPtraceRequest, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypePtraceExit, Name: "ptrace", Symbol: "ptrace_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamDyn, Format: FormatHex, DirFD: -1, Dyn: dynPtrace},
 		{Name: "data", Type: ParamDyn, Format: FormatHex, DirFD: -1, Dyn: dynPtrace},
-		{Name: "request", Type: ParamEnumFlags16, Format: FormatDec, Flags: &flagsPtraceRequest, DirFD: -1},
+		{Name: "request", Type: ParamEnumFlags16, Format: FormatDec, Names: &namesPtraceRequest, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeIoctlEnter, Name: "ioctl", Symbol: "ioctl_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
@@ -1633,7 +1633,7 @@ var infos = []Info{
 		{Name: "vm_size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1652,7 +1652,7 @@ var infos = []Info{
 		{Name: "vm_size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1663,7 +1663,7 @@ var infos = []Info{
 		{Name: "core", Type: ParamUint8, Format: FormatDec, DirFD: -1},
 		{Name: "reaper_tid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit187, Name: "NA", Symbol: "na_exit_187", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit187, Name: "NA", Symbol: "na_exit_187", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeSendfileEnter, Name: "sendfile", Symbol: "sendfile_enter", Enter: true, Category: CategoryIOWrite, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "out_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "in_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
@@ -1678,10 +1678,10 @@ var infos = []Info{
 		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeQuotactlEnter, Name: "quotactl", Symbol: "quotactl_enter", Enter: true, Category: CategoryUser, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "cmd", Type: ParamFlags16, Format: FormatDec, Flags: &flagsQuotactlCmd, DirFD: -1},
-		{Name: "type", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlType, DirFD: -1},
+		{Name: "cmd", Type: ParamFlags16, Format: FormatDec, Names: &namesQuotactlCmd, DirFD: -1},
+		{Name: "type", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlType, DirFD: -1},
 		{Name: "id", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "quota_fmt", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlFmt, DirFD: -1},
+		{Name: "quota_fmt", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlFmt, DirFD: -1},
 	}},
 	{Code: TypeQuotactlExit, Name: "quotactl", Symbol: "quotactl_exit", Category: CategoryUser, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -1696,12 +1696,12 @@ var infos = []Info{
 		{Name: "dqb_itime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
 		{Name: "dqi_bgrace", Type: ParamReltime, Format: FormatDec, DirFD: -1},
 		{Name: "dqi_igrace", Type: ParamReltime, Format: FormatDec, DirFD: -1},
-		{Name: "dqi_flags", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlDqiFlags, DirFD: -1},
-		{Name: "quota_fmt_out", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlFmt, DirFD: -1},
-		{Name: "cmd", Type: ParamFlags16, Format: FormatDec, Flags: &flagsQuotactlCmd, DirFD: -1},
-		{Name: "type", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlType, DirFD: -1},
+		{Name: "dqi_flags", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlDqiFlags, DirFD: -1},
+		{Name: "quota_fmt_out", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlFmt, DirFD: -1},
+		{Name: "cmd", Type: ParamFlags16, Format: FormatDec, Names: &namesQuotactlCmd, DirFD: -1},
+		{Name: "type", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlType, DirFD: -1},
 		{Name: "id", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "quota_fmt", Type: ParamFlags8, Format: FormatDec, Flags: &flagsQuotactlFmt, DirFD: -1},
+		{Name: "quota_fmt", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlFmt, DirFD: -1},
 	}},
 	{Code: TypeSetresuidEnter, Name: "setresuid", Symbol: "setresuid_enter", Enter: true, Category: CategoryUser, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "ruid", Type: ParamUID, Format: FormatDec, DirFD: -1},
@@ -1729,7 +1729,7 @@ var infos = []Info{
 		{Name: "event_type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "event_data", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit197, Name: "NA", Symbol: "na_exit_197", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit197, Name: "NA", Symbol: "na_exit_197", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeSetuidEnter, Name: "setuid", Symbol: "setuid_enter", Enter: true, Category: CategoryUser, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
 	}},
@@ -1808,7 +1808,7 @@ var infos = []Info{
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1828,7 +1828,7 @@ var infos = []Info{
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1848,7 +1848,7 @@ var infos = []Info{
 		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -1869,7 +1869,7 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
 		{Name: "cgroups", Type: ParamBytebuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vtid", Type: ParamPID, Format: FormatDec, DirFD: -1},
@@ -1893,7 +1893,7 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
 		{Name: "cgroups", Type: ParamBytebuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vtid", Type: ParamPID, Format: FormatDec, DirFD: -1},
@@ -1917,7 +1917,7 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
 		{Name: "cgroups", Type: ParamBytebuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vtid", Type: ParamPID, Format: FormatDec, DirFD: -1},
@@ -1930,7 +1930,7 @@ var infos = []Info{
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
 		{Name: "image", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit229, Name: "NA", Symbol: "na_exit_229", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit229, Name: "NA", Symbol: "na_exit_229", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeExecveEnterV16, Name: "execve", Symbol: "execve_enter_v16", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1},
 	{Code: TypeExecveExitV16, Name: "execve", Symbol: "execve_exit_v16", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -1955,12 +1955,12 @@ var infos = []Info{
 		{Name: "dpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "sig", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit233, Name: "NA", Symbol: "na_exit_233", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit233, Name: "NA", Symbol: "na_exit_233", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeProcinfoEnter, Name: "procinfo", Symbol: "procinfo_enter", Enter: true, Category: CategoryInternal, Source: SourceMetaevent, Flags: SkipParseReset, FDParam: -1, Params: []ParamInfo{
 		{Name: "cpu_usr", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "cpu_sys", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit235, Name: "NA", Symbol: "na_exit_235", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit235, Name: "NA", Symbol: "na_exit_235", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeGetdentsEnter, Name: "getdents", Symbol: "getdents_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, DirFD: -1},
 	}},
@@ -1977,27 +1977,27 @@ var infos = []Info{
 	}},
 	{Code: TypeSetnsEnter, Name: "setns", Symbol: "setns_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, DirFD: -1},
-		{Name: "nstype", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "nstype", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 	}},
 	{Code: TypeSetnsExit, Name: "setns", Symbol: "setns_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, DirFD: -1},
-		{Name: "nstype", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "nstype", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 	}},
 	{Code: TypeFlockEnter, Name: "flock", Symbol: "flock_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, DirFD: -1},
-		{Name: "operation", Type: ParamFlags32, Format: FormatHex, Flags: &flagsFlockFlags, DirFD: -1},
+		{Name: "operation", Type: ParamFlags32, Format: FormatHex, Names: &namesFlockFlags, DirFD: -1},
 	}},
 	{Code: TypeFlockExit, Name: "flock", Symbol: "flock_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD | ConverterManaged, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, DirFD: -1},
-		{Name: "operation", Type: ParamFlags32, Format: FormatHex, Flags: &flagsFlockFlags, DirFD: -1},
+		{Name: "operation", Type: ParamFlags32, Format: FormatHex, Names: &namesFlockFlags, DirFD: -1},
 	}},
-	{Code: TypeCpuHotplugEnter, Name: "cpu_hotplug", Symbol: "cpu_hotplug_enter", Enter: true, Category: CategorySystem, Source: SourceMetaevent, Flags: ModifiesState | SkipParseReset, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeCPUHotplugEnter, Name: "cpu_hotplug", Symbol: "cpu_hotplug_enter", Enter: true, Category: CategorySystem, Source: SourceMetaevent, Flags: ModifiesState | SkipParseReset, FDParam: -1, Params: []ParamInfo{
 		{Name: "cpu", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "action", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit245, Name: "NA", Symbol: "na_exit_245", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit245, Name: "NA", Symbol: "na_exit_245", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeAcceptEnter, Name: "accept", Symbol: "accept_enter", Enter: true, Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeAcceptExit, Name: "accept", Symbol: "accept_exit", Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
@@ -2024,23 +2024,23 @@ var infos = []Info{
 		{Name: "nsops", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "sem_num_0", Type: ParamUint16, Format: FormatDec, DirFD: -1},
 		{Name: "sem_op_0", Type: ParamInt16, Format: FormatDec, DirFD: -1},
-		{Name: "sem_flg_0", Type: ParamFlags16, Format: FormatHex, Flags: &flagsSemopFlags, DirFD: -1},
+		{Name: "sem_flg_0", Type: ParamFlags16, Format: FormatHex, Names: &namesSemopFlags, DirFD: -1},
 		{Name: "sem_num_1", Type: ParamUint16, Format: FormatDec, DirFD: -1},
 		{Name: "sem_op_1", Type: ParamInt16, Format: FormatDec, DirFD: -1},
-		{Name: "sem_flg_1", Type: ParamFlags16, Format: FormatHex, Flags: &flagsSemopFlags, DirFD: -1},
+		{Name: "sem_flg_1", Type: ParamFlags16, Format: FormatHex, Names: &namesSemopFlags, DirFD: -1},
 		{Name: "semid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeSemctlEnter, Name: "semctl", Symbol: "semctl_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "semid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 		{Name: "semnum", Type: ParamInt32, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamFlags16, Format: FormatHex, Flags: &flagsSemctlCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamFlags16, Format: FormatHex, Names: &namesSemctlCmd, DirFD: -1},
 		{Name: "val", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeSemctlExit, Name: "semctl", Symbol: "semctl_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "semid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 		{Name: "semnum", Type: ParamInt32, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamFlags16, Format: FormatHex, Flags: &flagsSemctlCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamFlags16, Format: FormatHex, Names: &namesSemctlCmd, DirFD: -1},
 		{Name: "val", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypePpollEnter, Name: "ppoll", Symbol: "ppoll_enter", Enter: true, Category: CategoryWait, Source: SourceSyscall, Flags: Waits | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
@@ -2055,17 +2055,17 @@ var infos = []Info{
 		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeMountEnter, Name: "mount", Symbol: "mount_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMountFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMountFlags, DirFD: -1},
 	}},
 	{Code: TypeMountExit, Name: "mount", Symbol: "mount_exit", Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "dev", Type: ParamCharbuf, DirFD: -1},
 		{Name: "dir", Type: ParamFSPath, DirFD: -1},
 		{Name: "type", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMountFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMountFlags, DirFD: -1},
 	}},
 	{Code: TypeUmountEnterV1, Name: "umount", Symbol: "umount_enter_v1", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1, Params: []ParamInfo{
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsUmountFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesUmountFlags, DirFD: -1},
 	}},
 	{Code: TypeUmountExitV1, Name: "umount", Symbol: "umount_exit_v1", Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -2074,25 +2074,25 @@ var infos = []Info{
 	{Code: TypeK8sEnter, Name: "k8s", Symbol: "k8s_enter", Enter: true, Category: CategoryInternal, Source: SourceMetaevent, Flags: ModifiesState | SkipParseReset | OldVersion, FDParam: -1, Params: []ParamInfo{
 		{Name: "json", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit261, Name: "NA", Symbol: "na_exit_261", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit261, Name: "NA", Symbol: "na_exit_261", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeSemgetEnter, Name: "semget", Symbol: "semget_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "key", Type: ParamInt32, Format: FormatHex, DirFD: -1},
 		{Name: "nsems", Type: ParamInt32, Format: FormatDec, DirFD: -1},
-		{Name: "semflg", Type: ParamFlags32, Format: FormatHex, Flags: &flagsSemgetFlags, DirFD: -1},
+		{Name: "semflg", Type: ParamFlags32, Format: FormatHex, Names: &namesSemgetFlags, DirFD: -1},
 	}},
 	{Code: TypeSemgetExit, Name: "semget", Symbol: "semget_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "key", Type: ParamInt32, Format: FormatHex, DirFD: -1},
 		{Name: "nsems", Type: ParamInt32, Format: FormatDec, DirFD: -1},
-		{Name: "semflg", Type: ParamFlags32, Format: FormatHex, Flags: &flagsSemgetFlags, DirFD: -1},
+		{Name: "semflg", Type: ParamFlags32, Format: FormatHex, Names: &namesSemgetFlags, DirFD: -1},
 	}},
 	{Code: TypeAccessEnter, Name: "access", Symbol: "access_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "mode", Type: ParamFlags32, Format: FormatHex, Flags: &flagsAccessFlags, DirFD: -1},
+		{Name: "mode", Type: ParamFlags32, Format: FormatHex, Names: &namesAccessFlags, DirFD: -1},
 	}},
 	{Code: TypeAccessExit, Name: "access", Symbol: "access_exit", Category: CategoryFile, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSPath, DirFD: -1},
-		{Name: "mode", Type: ParamFlags32, Format: FormatHex, Flags: &flagsAccessFlags, DirFD: -1},
+		{Name: "mode", Type: ParamFlags32, Format: FormatHex, Names: &namesAccessFlags, DirFD: -1},
 	}},
 	{Code: TypeChrootEnter, Name: "chroot", Symbol: "chroot_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeChrootExit, Name: "chroot", Symbol: "chroot_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
@@ -2104,7 +2104,7 @@ var infos = []Info{
 		{Name: "tags", Type: ParamCharbufArray, DirFD: -1},
 		{Name: "args", Type: ParamCharbufPairArray, DirFD: -1},
 	}},
-	{Code: TypeNaExit269, Name: "NA", Symbol: "na_exit_269", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeNAExit269, Name: "NA", Symbol: "na_exit_269", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1, Params: []ParamInfo{
 		{Name: "id", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "tags", Type: ParamCharbufArray, DirFD: -1},
 		{Name: "args", Type: ParamCharbufPairArray, DirFD: -1},
@@ -2112,11 +2112,11 @@ var infos = []Info{
 	{Code: TypeMesosEnter, Name: "mesos", Symbol: "mesos_enter", Enter: true, Category: CategoryInternal, Source: SourceMetaevent, Flags: ModifiesState | SkipParseReset | OldVersion, FDParam: -1, Params: []ParamInfo{
 		{Name: "json", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit271, Name: "NA", Symbol: "na_exit_271", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
-	{Code: TypeContainerJsonEnterV1, Name: "container", Symbol: "container_json_enter_v1", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeNAExit271, Name: "NA", Symbol: "na_exit_271", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeContainerJSONEnterV1, Name: "container", Symbol: "container_json_enter_v1", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "json", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit273, Name: "NA", Symbol: "na_exit_273", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit273, Name: "NA", Symbol: "na_exit_273", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeSetsidEnter, Name: "setsid", Symbol: "setsid_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeSetsidExit, Name: "setsid", Symbol: "setsid_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamPID, Format: FormatDec, DirFD: -1},
@@ -2138,7 +2138,7 @@ var infos = []Info{
 		{Name: "id", Type: ParamCharbuf, Format: FormatDec, DirFD: -1},
 		{Name: "desc", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit281, Name: "NA", Symbol: "na_exit_281", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit281, Name: "NA", Symbol: "na_exit_281", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeExecveEnterV17, Name: "execve", Symbol: "execve_enter_v17", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1},
 	{Code: TypeExecveExitV17, Name: "execve", Symbol: "execve_exit_v17", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -2160,11 +2160,11 @@ var infos = []Info{
 		{Name: "tty", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeUnshareEnter, Name: "unshare", Symbol: "unshare_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 	}},
 	{Code: TypeUnshareExit, Name: "unshare", Symbol: "unshare_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 	}},
 	{Code: TypeInfraEnter, Name: "infra", Symbol: "infra_enter", Enter: true, Category: CategoryInternal, Source: SourceMetaevent, Flags: SkipParseReset, FDParam: -1, Params: []ParamInfo{
 		{Name: "source", Type: ParamCharbuf, Format: FormatDec, DirFD: -1},
@@ -2172,7 +2172,7 @@ var infos = []Info{
 		{Name: "description", Type: ParamCharbuf, DirFD: -1},
 		{Name: "scope", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit287, Name: "NA", Symbol: "na_exit_287", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit287, Name: "NA", Symbol: "na_exit_287", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeExecveEnterV18, Name: "execve", Symbol: "execve_enter_v18", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "filename", Type: ParamFSPath, DirFD: -1},
 	}},
@@ -2198,9 +2198,9 @@ var infos = []Info{
 	{Code: TypePageFaultEnter, Name: "page_fault", Symbol: "page_fault_enter", Enter: true, Category: CategoryOther, Source: SourceTracepoint, Flags: SkipParseReset, FDParam: -1, Params: []ParamInfo{
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "ip", Type: ParamUint64, Format: FormatHex, DirFD: -1},
-		{Name: "error", Type: ParamFlags32, Format: FormatHex, Flags: &flagsPfFlags, DirFD: -1},
+		{Name: "error", Type: ParamFlags32, Format: FormatHex, Names: &namesPfFlags, DirFD: -1},
 	}},
-	{Code: TypeNaExit291, Name: "NA", Symbol: "na_exit_291", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit291, Name: "NA", Symbol: "na_exit_291", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeExecveEnter, Name: "execve", Symbol: "execve_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "filename", Type: ParamFSPath, DirFD: -1},
 	}},
@@ -2224,7 +2224,7 @@ var infos = []Info{
 		{Name: "tty", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vpgid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "loginuid", Type: ParamUID, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsExecveFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesExecveFlags, DirFD: -1},
 		{Name: "cap_inheritable", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "cap_permitted", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "cap_effective", Type: ParamUint64, Format: FormatHex, DirFD: -1},
@@ -2246,11 +2246,11 @@ var infos = []Info{
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "pgid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeBpfEnterV1, Name: "bpf", Symbol: "bpf_enter_v1", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeBPFEnterV1, Name: "bpf", Symbol: "bpf_enter_v1", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "cmd", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeBpfExitV1, Name: "bpf", Symbol: "bpf_exit_v1", Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "res_or_fd", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynBpf},
+	{Code: TypeBPFExitV1, Name: "bpf", Symbol: "bpf_exit_v1", Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
+		{Name: "res_or_fd", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynBPF},
 	}},
 	{Code: TypeSeccompEnter, Name: "seccomp", Symbol: "seccomp_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "op", Type: ParamUint64, Format: FormatDec, DirFD: -1},
@@ -2271,7 +2271,7 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsUnlinkatFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesUnlinkatFlags, DirFD: -1},
 	}},
 	{Code: TypeMkdiratEnter, Name: "mkdirat", Symbol: "mkdirat_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeMkdiratExit, Name: "mkdirat", Symbol: "mkdirat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
@@ -2283,14 +2283,14 @@ var infos = []Info{
 	{Code: TypeOpenatEnter, Name: "openat", Symbol: "openat_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSRelPath, DirFD: 0},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 	}},
 	{Code: TypeOpenatExit, Name: "openat", Symbol: "openat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
@@ -2308,26 +2308,26 @@ var infos = []Info{
 		{Name: "oldpath", Type: ParamFSRelPath, DirFD: 1},
 		{Name: "newdir", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "newpath", Type: ParamFSRelPath, DirFD: 3},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsLinkatFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesLinkatFlags, DirFD: -1},
 	}},
 	{Code: TypeFchmodatEnter, Name: "fchmodat", Symbol: "fchmodat_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeFchmodatExit, Name: "fchmodat", Symbol: "fchmodat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "filename", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "mode", Type: ParamMode, Format: FormatOct, Flags: &flagsChmodMode, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesChmodMode, DirFD: -1},
 	}},
 	{Code: TypeChmodEnter, Name: "chmod", Symbol: "chmod_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeChmodExit, Name: "chmod", Symbol: "chmod_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "filename", Type: ParamFSPath, DirFD: -1},
-		{Name: "mode", Type: ParamMode, Format: FormatOct, Flags: &flagsChmodMode, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesChmodMode, DirFD: -1},
 	}},
 	{Code: TypeFchmodEnter, Name: "fchmod", Symbol: "fchmod_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeFchmodExit, Name: "fchmod", Symbol: "fchmod_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "mode", Type: ParamMode, Format: FormatOct, Flags: &flagsChmodMode, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesChmodMode, DirFD: -1},
 	}},
 	{Code: TypeRenameat2Enter, Name: "renameat2", Symbol: "renameat2_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeRenameat2Exit, Name: "renameat2", Symbol: "renameat2_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
@@ -2336,54 +2336,54 @@ var infos = []Info{
 		{Name: "oldpath", Type: ParamFSRelPath, DirFD: 1},
 		{Name: "newdirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "newpath", Type: ParamFSRelPath, DirFD: 3},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsRenameat2Flags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesRenameat2Flags, DirFD: -1},
 	}},
 	{Code: TypeUserfaultfdEnter, Name: "userfaultfd", Symbol: "userfaultfd_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeUserfaultfdExit, Name: "userfaultfd", Symbol: "userfaultfd_exit", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 	}},
 	{Code: TypePlugineventEnter, Name: "pluginevent", Symbol: "pluginevent_enter", Enter: true, Category: CategoryOther, Source: SourcePlugin, Flags: LargePayload, FDParam: -1, Params: []ParamInfo{
 		{Name: "plugin_id", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "event_data", Type: ParamBytebuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit323, Name: "NA", Symbol: "na_exit_323", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
-	{Code: TypeContainerJsonEnter, Name: "container", Symbol: "container_json_enter", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState | LargePayload, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeNAExit323, Name: "NA", Symbol: "na_exit_323", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeContainerJSONEnter, Name: "container", Symbol: "container_json_enter", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState | LargePayload, FDParam: -1, Params: []ParamInfo{
 		{Name: "json", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit325, Name: "NA", Symbol: "na_exit_325", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit325, Name: "NA", Symbol: "na_exit_325", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeOpenat2Enter, Name: "openat2", Symbol: "openat2_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSRelPath, DirFD: 0},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
-		{Name: "resolve", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenat2Resolve, DirFD: -1},
+		{Name: "resolve", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenat2Resolve, DirFD: -1},
 	}},
 	{Code: TypeOpenat2Exit, Name: "openat2", Symbol: "openat2_exit", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
-		{Name: "resolve", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenat2Resolve, DirFD: -1},
+		{Name: "resolve", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenat2Resolve, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeMprotectEnter, Name: "mprotect", Symbol: "mprotect_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
 	}},
 	{Code: TypeMprotectExit, Name: "mprotect", Symbol: "mprotect_exit", Category: CategoryMemory, Source: SourceSyscall, Flags: ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Flags: &flagsProtFlags, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
 	}},
 	{Code: TypeExecveatEnter, Name: "execveat", Symbol: "execveat_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "pathname", Type: ParamFSRelPath, DirFD: 0},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsExecveatFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesExecveatFlags, DirFD: -1},
 	}},
 	{Code: TypeExecveatExit, Name: "execveat", Symbol: "execveat_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -2405,7 +2405,7 @@ var infos = []Info{
 		{Name: "tty", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vpgid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "loginuid", Type: ParamUID, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsExecveFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesExecveFlags, DirFD: -1},
 		{Name: "cap_inheritable", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "cap_permitted", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "cap_effective", Type: ParamUint64, Format: FormatHex, DirFD: -1},
@@ -2447,7 +2447,7 @@ var infos = []Info{
 		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
 		{Name: "cgroups", Type: ParamBytebuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloneFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloneFlags, DirFD: -1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "vtid", Type: ParamPID, Format: FormatDec, DirFD: -1},
@@ -2458,36 +2458,36 @@ var infos = []Info{
 	{Code: TypeOpenByHandleAtExit, Name: "open_by_handle_at", Symbol: "open_by_handle_at_exit", Category: CategoryFile, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "mountfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeIoUringSetupEnter, Name: "io_uring_setup", Symbol: "io_uring_setup_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
-	{Code: TypeIoUringSetupExit, Name: "io_uring_setup", Symbol: "io_uring_setup_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeIOUringSetupEnter, Name: "io_uring_setup", Symbol: "io_uring_setup_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
+	{Code: TypeIOUringSetupExit, Name: "io_uring_setup", Symbol: "io_uring_setup_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "entries", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "sq_entries", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "cq_entries", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsIoUringSetupFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesIOUringSetupFlags, DirFD: -1},
 		{Name: "sq_thread_cpu", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "sq_thread_idle", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "features", Type: ParamFlags32, Format: FormatHex, Flags: &flagsIoUringSetupFeats, DirFD: -1},
+		{Name: "features", Type: ParamFlags32, Format: FormatHex, Names: &namesIOUringSetupFeats, DirFD: -1},
 	}},
-	{Code: TypeIoUringEnterEnter, Name: "io_uring_enter", Symbol: "io_uring_enter_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
-	{Code: TypeIoUringEnterExit, Name: "io_uring_enter", Symbol: "io_uring_enter_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+	{Code: TypeIOUringEnterEnter, Name: "io_uring_enter", Symbol: "io_uring_enter_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
+	{Code: TypeIOUringEnterExit, Name: "io_uring_enter", Symbol: "io_uring_enter_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "to_submit", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "min_complete", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsIoUringEnterFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesIOUringEnterFlags, DirFD: -1},
 		{Name: "sig", Type: ParamSigset, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeIoUringRegisterEnter, Name: "io_uring_register", Symbol: "io_uring_register_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
-	{Code: TypeIoUringRegisterExit, Name: "io_uring_register", Symbol: "io_uring_register_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+	{Code: TypeIOUringRegisterEnter, Name: "io_uring_register", Symbol: "io_uring_register_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
+	{Code: TypeIOUringRegisterExit, Name: "io_uring_register", Symbol: "io_uring_register_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "opcode", Type: ParamEnumFlags16, Format: FormatDec, Flags: &flagsIoUringRegisterOpcode, DirFD: -1},
+		{Name: "opcode", Type: ParamEnumFlags16, Format: FormatDec, Names: &namesIOUringRegisterOpcode, DirFD: -1},
 		{Name: "arg", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "nr_args", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
@@ -2506,7 +2506,7 @@ var infos = []Info{
 	{Code: TypeMlockallEnter, Name: "mlockall", Symbol: "mlockall_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeMlockallExit, Name: "mlockall", Symbol: "mlockall_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMlockallFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMlockallFlags, DirFD: -1},
 	}},
 	{Code: TypeMunlockallEnter, Name: "munlockall", Symbol: "munlockall_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeMunlockallExit, Name: "munlockall", Symbol: "munlockall_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
@@ -2527,7 +2527,7 @@ var infos = []Info{
 		{Name: "shell", Type: ParamCharbuf, DirFD: -1},
 		{Name: "container_id", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit355, Name: "NA", Symbol: "na_exit_355", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit355, Name: "NA", Symbol: "na_exit_355", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeUserdeletedEnter, Name: "userdeleted", Symbol: "userdeleted_enter", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
@@ -2536,19 +2536,19 @@ var infos = []Info{
 		{Name: "shell", Type: ParamCharbuf, DirFD: -1},
 		{Name: "container_id", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit357, Name: "NA", Symbol: "na_exit_357", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit357, Name: "NA", Symbol: "na_exit_357", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeGroupaddedEnter, Name: "groupadded", Symbol: "groupadded_enter", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
 		{Name: "container_id", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit359, Name: "NA", Symbol: "na_exit_359", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit359, Name: "NA", Symbol: "na_exit_359", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeGroupdeletedEnter, Name: "groupdeleted", Symbol: "groupdeleted_enter", Enter: true, Category: CategoryProcess, Source: SourceMetaevent, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
 		{Name: "container_id", Type: ParamCharbuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit361, Name: "NA", Symbol: "na_exit_361", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit361, Name: "NA", Symbol: "na_exit_361", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeDup2Enter, Name: "dup2", Symbol: "dup2_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState | OldVersion, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 	}},
@@ -2564,7 +2564,7 @@ var infos = []Info{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "oldfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "newfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 	}},
 	{Code: TypeDupEnter, Name: "dup", Symbol: "dup_enter", Enter: true, Category: CategoryIOOther, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState | OldVersion, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
@@ -2573,25 +2573,25 @@ var infos = []Info{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "oldfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeBpfEnter, Name: "bpf", Symbol: "bpf_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeBPFEnter, Name: "bpf", Symbol: "bpf_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | OldVersion, FDParam: -1, Params: []ParamInfo{
 		{Name: "cmd", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeBpfExit, Name: "bpf", Symbol: "bpf_exit", Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD, FDParam: 0, Params: []ParamInfo{
+	{Code: TypeBPFExit, Name: "bpf", Symbol: "bpf_exit", Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsBpfCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesBPFCmd, DirFD: -1},
 	}},
 	{Code: TypeMlock2Enter, Name: "mlock2", Symbol: "mlock2_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeMlock2Exit, Name: "mlock2", Symbol: "mlock2_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMlock2Flags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMlock2Flags, DirFD: -1},
 	}},
 	{Code: TypeFsconfigEnter, Name: "fsconfig", Symbol: "fsconfig_enter", Enter: true, Category: CategorySystem, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeFsconfigExit, Name: "fsconfig", Symbol: "fsconfig_exit", Category: CategorySystem, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsFsconfigCmd, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesFsconfigCmd, DirFD: -1},
 		{Name: "key", Type: ParamCharbuf, DirFD: -1},
 		{Name: "value_bytebuf", Type: ParamBytebuf, DirFD: -1},
 		{Name: "value_charbuf", Type: ParamCharbuf, DirFD: -1},
@@ -2605,11 +2605,11 @@ var infos = []Info{
 		{Name: "size", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeEpollCreate1Enter, Name: "epoll_create1", Symbol: "epoll_create1_enter", Enter: true, Category: CategoryWait, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsEpollCreate1Flags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesEpollCreate1Flags, DirFD: -1},
 	}},
 	{Code: TypeEpollCreate1Exit, Name: "epoll_create1", Symbol: "epoll_create1_exit", Category: CategoryWait, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsEpollCreate1Flags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesEpollCreate1Flags, DirFD: -1},
 	}},
 	{Code: TypeChownEnter, Name: "chown", Symbol: "chown_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeChownExit, Name: "chown", Symbol: "chown_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
@@ -2639,7 +2639,7 @@ var infos = []Info{
 		{Name: "pathname", Type: ParamFSRelPath, DirFD: 1},
 		{Name: "uid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "gid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsFchownatFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFchownatFlags, DirFD: -1},
 	}},
 	{Code: TypeUmountEnter, Name: "umount", Symbol: "umount_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeUmountExit, Name: "umount", Symbol: "umount_exit", Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
@@ -2658,12 +2658,12 @@ var infos = []Info{
 		{Name: "flags", Type: ParamInt32, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypeUmount2Enter, Name: "umount2", Symbol: "umount2_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsUmountFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesUmountFlags, DirFD: -1},
 	}},
 	{Code: TypeUmount2Exit, Name: "umount2", Symbol: "umount2_exit", Category: CategoryFile, Source: SourceSyscall, Flags: ModifiesState | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamFSPath, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsUmountFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesUmountFlags, DirFD: -1},
 	}},
 	{Code: TypePipe2Enter, Name: "pipe2", Symbol: "pipe2_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypePipe2Exit, Name: "pipe2", Symbol: "pipe2_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
@@ -2671,19 +2671,19 @@ var infos = []Info{
 		{Name: "fd1", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "fd2", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 	}},
 	{Code: TypeInotifyInit1Enter, Name: "inotify_init1", Symbol: "inotify_init1_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeInotifyInit1Exit, Name: "inotify_init1", Symbol: "inotify_init1_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 	}},
 	{Code: TypeEventfd2Enter, Name: "eventfd2", Symbol: "eventfd2_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "initval", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeEventfd2Exit, Name: "eventfd2", Symbol: "eventfd2_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "initval", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeSignalfd4Enter, Name: "signalfd4", Symbol: "signalfd4_enter", Enter: true, Category: CategorySignal, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion | ConverterManaged, FDParam: 0, Params: []ParamInfo{
@@ -2692,14 +2692,14 @@ var infos = []Info{
 	}},
 	{Code: TypeSignalfd4Exit, Name: "signalfd4", Symbol: "signalfd4_exit", Category: CategorySignal, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 2, Params: []ParamInfo{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags16, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "mask", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypePrctlEnter, Name: "prctl", Symbol: "prctl_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypePrctlExit, Name: "prctl", Symbol: "prctl_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "option", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsPrctlOption, DirFD: -1},
+		{Name: "option", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPrctlOption, DirFD: -1},
 		{Name: "arg2_str", Type: ParamCharbuf, DirFD: -1},
 		{Name: "arg2_int", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 	}},
@@ -2708,12 +2708,12 @@ var infos = []Info{
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
 		{Name: "data", Type: ParamBytebuf, DirFD: -1},
 	}},
-	{Code: TypeNaExit403, Name: "NA", Symbol: "na_exit_403", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit403, Name: "NA", Symbol: "na_exit_403", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeMemfdCreateEnter, Name: "memfd_create", Symbol: "memfd_create_enter", Enter: true, Category: CategoryMemory, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeMemfdCreateExit, Name: "memfd_create", Symbol: "memfd_create_exit", Category: CategoryMemory, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsMemfdCreateFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMemfdCreateFlags, DirFD: -1},
 	}},
 	{Code: TypePidfdGetfdEnter, Name: "pidfd_getfd", Symbol: "pidfd_getfd_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypePidfdGetfdExit, Name: "pidfd_getfd", Symbol: "pidfd_getfd_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
@@ -2726,7 +2726,7 @@ var infos = []Info{
 	{Code: TypePidfdOpenExit, Name: "pidfd_open", Symbol: "pidfd_open_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsPidfdOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesPidfdOpenFlags, DirFD: -1},
 	}},
 	{Code: TypeInitModuleEnter, Name: "init_module", Symbol: "init_module_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeInitModuleExit, Name: "init_module", Symbol: "init_module_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
@@ -2740,13 +2740,13 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "uargs", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsFinitModuleFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFinitModuleFlags, DirFD: -1},
 	}},
 	{Code: TypeMknodEnter, Name: "mknod", Symbol: "mknod_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
 	{Code: TypeMknodExit, Name: "mknod", Symbol: "mknod_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
-		{Name: "mode", Type: ParamMode, Format: FormatOct, Flags: &flagsMknodMode, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesMknodMode, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeMknodatEnter, Name: "mknodat", Symbol: "mknodat_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
@@ -2754,7 +2754,7 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "mode", Type: ParamMode, Format: FormatOct, Flags: &flagsMknodMode, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesMknodMode, DirFD: -1},
 		{Name: "dev", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeNewfstatatEnter, Name: "newfstatat", Symbol: "newfstatat_enter", Enter: true, Category: CategoryFile, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
@@ -2762,16 +2762,16 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsNewfstatatFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesNewfstatatFlags, DirFD: -1},
 	}},
-	{Code: TypeProcessVmReadvEnter, Name: "process_vm_readv", Symbol: "process_vm_readv_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
-	{Code: TypeProcessVmReadvExit, Name: "process_vm_readv", Symbol: "process_vm_readv_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeProcessVMReadvEnter, Name: "process_vm_readv", Symbol: "process_vm_readv_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
+	{Code: TypeProcessVMReadvExit, Name: "process_vm_readv", Symbol: "process_vm_readv_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "data", Type: ParamBytebuf, DirFD: -1},
 	}},
-	{Code: TypeProcessVmWritevEnter, Name: "process_vm_writev", Symbol: "process_vm_writev_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
-	{Code: TypeProcessVmWritevExit, Name: "process_vm_writev", Symbol: "process_vm_writev_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+	{Code: TypeProcessVMWritevEnter, Name: "process_vm_writev", Symbol: "process_vm_writev_enter", Enter: true, Category: CategoryIPC, Source: SourceSyscall, Flags: OldVersion, FDParam: -1},
+	{Code: TypeProcessVMWritevExit, Name: "process_vm_writev", Symbol: "process_vm_writev_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "data", Type: ParamBytebuf, DirFD: -1},
@@ -2780,7 +2780,7 @@ var infos = []Info{
 	{Code: TypeDeleteModuleExit, Name: "delete_module", Symbol: "delete_module_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "name", Type: ParamCharbuf, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsDeleteModuleFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesDeleteModuleFlags, DirFD: -1},
 	}},
 	{Code: TypeSetreuidEnter, Name: "setreuid", Symbol: "setreuid_enter", Enter: true, Category: CategoryUser, Source: SourceSyscall, Flags: ModifiesState | OldVersion, FDParam: -1},
 	{Code: TypeSetreuidExit, Name: "setreuid", Symbol: "setreuid_exit", Category: CategoryUser, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
@@ -2802,7 +2802,7 @@ var infos = []Info{
 		{Name: "comm", Type: ParamCharbuf, DirFD: -1},
 		{Name: "argv", Type: ParamCharbufArray, DirFD: -1},
 		{Name: "exepath", Type: ParamFSPath, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsExecveFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesExecveFlags, DirFD: -1},
 		{Name: "env", Type: ParamCharbufArray, DirFD: -1},
 		{Name: "cwd", Type: ParamCharbuf, DirFD: -1},
 		{Name: "fdlimit", Type: ParamUint64, Format: FormatDec, DirFD: -1},
@@ -2828,33 +2828,33 @@ var infos = []Info{
 		{Name: "tty", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "loginuid", Type: ParamUID, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit431, Name: "NA", Symbol: "na_exit_431", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit431, Name: "NA", Symbol: "na_exit_431", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFilePipeEnter, Name: "task_file_pipe", Symbol: "task_file_pipe_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit433, Name: "NA", Symbol: "na_exit_433", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit433, Name: "NA", Symbol: "na_exit_433", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileMemfdEnter, Name: "task_file_memfd", Symbol: "task_file_memfd_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit435, Name: "NA", Symbol: "na_exit_435", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit435, Name: "NA", Symbol: "na_exit_435", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileRegularEnter, Name: "task_file_regular", Symbol: "task_file_regular_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsOpenFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
 		{Name: "mnt_id", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit437, Name: "NA", Symbol: "na_exit_437", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit437, Name: "NA", Symbol: "na_exit_437", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileDirectoryEnter, Name: "task_file_directory", Symbol: "task_file_directory_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit439, Name: "NA", Symbol: "na_exit_439", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit439, Name: "NA", Symbol: "na_exit_439", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileSocketInetEnter, Name: "task_file_socket_inet", Symbol: "task_file_socket_inet_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "sk_type", Type: ParamUint16, Format: FormatDec, DirFD: -1},
@@ -2865,7 +2865,7 @@ var infos = []Info{
 		{Name: "remote_port", Type: ParamPort, Format: FormatHex, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit441, Name: "NA", Symbol: "na_exit_441", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit441, Name: "NA", Symbol: "na_exit_441", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileSocketInet6Enter, Name: "task_file_socket_inet6", Symbol: "task_file_socket_inet6_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "sk_type", Type: ParamUint16, Format: FormatDec, DirFD: -1},
@@ -2876,7 +2876,7 @@ var infos = []Info{
 		{Name: "remote_port", Type: ParamPort, Format: FormatHex, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit443, Name: "NA", Symbol: "na_exit_443", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit443, Name: "NA", Symbol: "na_exit_443", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileSocketUnixEnter, Name: "task_file_socket_unix", Symbol: "task_file_socket_unix_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "sk_type", Type: ParamUint16, Format: FormatDec, DirFD: -1},
@@ -2885,32 +2885,32 @@ var infos = []Info{
 		{Name: "sun_path", Type: ParamFSPath, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit445, Name: "NA", Symbol: "na_exit_445", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit445, Name: "NA", Symbol: "na_exit_445", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileSocketNetlinkEnter, Name: "task_file_socket_netlink", Symbol: "task_file_socket_netlink_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
 		{Name: "sk_type", Type: ParamUint16, Format: FormatDec, DirFD: -1},
 		{Name: "sk_proto", Type: ParamUint16, Format: FormatDec, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit447, Name: "NA", Symbol: "na_exit_447", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit447, Name: "NA", Symbol: "na_exit_447", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeTaskFileAnonInodeEnter, Name: "task_file_anon_inode", Symbol: "task_file_anon_inode_enter", Enter: true, Category: CategoryFile, Source: SourceIter, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD32, Format: FormatDec, DirFD: -1},
-		{Name: "fd_type", Type: ParamFlags8, Format: FormatDec, Flags: &flagsAnonInodeType, DirFD: -1},
+		{Name: "fd_type", Type: ParamFlags8, Format: FormatDec, Names: &namesAnonInodeType, DirFD: -1},
 		{Name: "path", Type: ParamFSPath, DirFD: -1},
 		{Name: "ino_num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeNaExit449, Name: "NA", Symbol: "na_exit_449", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
-	{Code: TypeNaEnter450, Name: "NA", Symbol: "na_enter_450", Enter: true, Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAExit449, Name: "NA", Symbol: "na_exit_449", Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAEnter450, Name: "NA", Symbol: "na_enter_450", Enter: true, Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeCloseRangeExit, Name: "close_range", Symbol: "close_range_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "first", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "last", Type: ParamUint32, Format: FormatDec, DirFD: -1},
-		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Flags: &flagsCloseRangeFlags, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesCloseRangeFlags, DirFD: -1},
 	}},
-	{Code: TypeNaEnter452, Name: "NA", Symbol: "na_enter_452", Enter: true, Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
+	{Code: TypeNAEnter452, Name: "NA", Symbol: "na_enter_452", Enter: true, Category: CategoryUnknown, Source: SourceUnknown, Flags: Unused, FDParam: -1},
 	{Code: TypeKeyctlExit, Name: "keyctl", Symbol: "keyctl_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
-		{Name: "operation", Type: ParamEnumFlags32, Format: FormatDec, Flags: &flagsKeyctlOperation, DirFD: -1},
+		{Name: "operation", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesKeyctlOperation, DirFD: -1},
 		{Name: "arg2", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynKeyctl},
 		{Name: "arg3", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynKeyctl},
 		{Name: "arg4", Type: ParamDyn, Format: FormatDec, DirFD: -1, Dyn: dynKeyctl},

@@ -176,7 +176,7 @@ func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 	case ParamErrno:
 		name = ErrnoName(-signed(value))
 	case ParamFD, ParamFD32:
-		if v := signed(value); v == atFDCWD {
+		if v := signed(value); v == int64(AtFDCWD) {
 			name = "AT_FDCWD"
 		} else {
 			name = ErrnoName(-v)
@@ -187,9 +187,9 @@ func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 		dst = strconv.AppendFloat(dst, float64(unsigned(value))/1e9, 'g', 9, 64)
 		return append(dst, 's'), true
 	case ParamFlags8, ParamFlags16, ParamFlags32, ParamMode:
-		return p.Flags.appendBits(dst, uint32(unsigned(value)))
+		return p.Names.appendBits(dst, uint32(unsigned(value)))
 	case ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
-		name = p.Flags.name(uint32(unsigned(value)))
+		name = p.Names.name(uint32(unsigned(value)))
 	case ParamDyn:
 		if v, ok := p.variant(value); ok {
 			return v.AppendResolved(dst, value[1:])
@@ -201,20 +201,17 @@ func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 	return append(dst, name...), true
 }
 
-// atFDCWD is AT_FDCWD: "the current directory" where a directory's fd is due.
-const atFDCWD = -100
-
 // variant is the type of a ParamDyn value.
 func (p *ParamInfo) variant(value []byte) (ParamInfo, bool) {
 	if len(value) == 0 || int(value[0]) >= len(p.Dyn) || p.Dyn[value[0]].Type == ParamDyn {
 		return ParamInfo{}, false
 	}
 	v := p.Dyn[value[0]]
-	return ParamInfo{Name: p.Name, Type: v.Type, Format: v.Format, Flags: p.Flags, DirFD: -1}, true
+	return ParamInfo{Name: p.Name, Type: v.Type, Format: v.Format, Names: p.Names, DirFD: -1}, true
 }
 
 // name is the name of exactly that value, or "".
-func (s *FlagSet) name(v uint32) string {
+func (s *NameSet) name(v uint32) string {
 	if s != nil {
 		for i := range s.Values {
 			if s.Values[i].Value == v {
@@ -228,7 +225,7 @@ func (s *FlagSet) name(v uint32) string {
 // appendBits appends the names of the values in v with | between them. A value
 // of several bits needs all of them, and takes them from those after it in the
 // set. The value 0 stands for no bit at all.
-func (s *FlagSet) appendBits(dst []byte, v uint32) ([]byte, bool) {
+func (s *NameSet) appendBits(dst []byte, v uint32) ([]byte, bool) {
 	if s == nil {
 		return dst, false
 	}
@@ -434,7 +431,7 @@ func appendFDList(dst, v []byte) []byte {
 			dst = append(dst, ' ')
 		}
 		fd, flags := l.At(i)
-		dst = strconv.AppendInt(dst, fd, 10)
+		dst = strconv.AppendInt(dst, int64(fd), 10)
 		dst = append(dst, ':')
 		dst = strconv.AppendUint(dst, uint64(flags), 16)
 	}

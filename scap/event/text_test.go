@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	openFlags = FlagSet{"file_flags", []FlagValue{{"O_CLOEXEC", 4096}, {"O_CREAT", 4}, {"O_RDWR", 3}, {"O_WRONLY", 2}, {"O_RDONLY", 1}, {"O_NONE", 0}}}
-	whence    = FlagSet{"lseek_whence", []FlagValue{{"SEEK_END", 2}, {"SEEK_CUR", 1}, {"SEEK_SET", 0}}}
+	openFlags = NameSet{"file_flags", []NamedValue{{"O_CLOEXEC", 4096}, {"O_CREAT", 4}, {"O_RDWR", 3}, {"O_WRONLY", 2}, {"O_RDONLY", 1}, {"O_NONE", 0}}}
+	whence    = NameSet{"lseek_whence", []NamedValue{{"SEEK_END", 2}, {"SEEK_CUR", 1}, {"SEEK_SET", 0}}}
 	sockopt   = []DynVariant{{ParamBytebuf, FormatHex}, {ParamErrno, FormatDec}, {ParamUint32, FormatDec}, {ParamUint64, FormatDec}, {ParamReltime, FormatDec}}
 )
 
@@ -91,17 +91,17 @@ func TestEveryParamTypeHasItsText(t *testing.T) {
 		{"false", ParamInfo{Type: ParamBool}, u32(0), "false", "", ""},
 		{"a double", ParamInfo{Type: ParamDouble}, u64(math.Float64bits(2.25)), "2.2", "", ""},
 
-		{"flags", ParamInfo{Type: ParamFlags32, Format: FormatHex, Flags: &openFlags}, u32(4097), "4097", "4097(O_CLOEXEC|O_RDONLY)", "O_CLOEXEC|O_RDONLY"},
-		{"flags of several bits", ParamInfo{Type: ParamFlags16, Flags: &openFlags}, u16(3), "3", "3(O_RDWR)", "O_RDWR"},
-		{"bits without a name are in the number", ParamInfo{Type: ParamFlags32, Flags: &openFlags}, u32(0x10001), "65537", "65537(O_RDONLY)", "O_RDONLY"},
-		{"only bits without a name", ParamInfo{Type: ParamFlags32, Flags: &openFlags}, u32(0x10000), "65536", "", ""},
-		{"no flag, which has a name", ParamInfo{Type: ParamFlags8, Flags: &openFlags}, []byte{0}, "0", "0(O_NONE)", "O_NONE"},
-		{"no flag, which has none", ParamInfo{Type: ParamFlags8, Flags: &FlagSet{}}, []byte{0}, "0", "", ""},
+		{"flags", ParamInfo{Type: ParamFlags32, Format: FormatHex, Names: &openFlags}, u32(4097), "4097", "4097(O_CLOEXEC|O_RDONLY)", "O_CLOEXEC|O_RDONLY"},
+		{"flags of several bits", ParamInfo{Type: ParamFlags16, Names: &openFlags}, u16(3), "3", "3(O_RDWR)", "O_RDWR"},
+		{"bits without a name are in the number", ParamInfo{Type: ParamFlags32, Names: &openFlags}, u32(0x10001), "65537", "65537(O_RDONLY)", "O_RDONLY"},
+		{"only bits without a name", ParamInfo{Type: ParamFlags32, Names: &openFlags}, u32(0x10000), "65536", "", ""},
+		{"no flag, which has a name", ParamInfo{Type: ParamFlags8, Names: &openFlags}, []byte{0}, "0", "0(O_NONE)", "O_NONE"},
+		{"no flag, which has none", ParamInfo{Type: ParamFlags8, Names: &NameSet{}}, []byte{0}, "0", "", ""},
 		{"flags without a set", ParamInfo{Type: ParamFlags32}, u32(3), "3", "", ""},
-		{"an enumeration", ParamInfo{Type: ParamEnumFlags8, Flags: &whence}, []byte{1}, "1", "1(SEEK_CUR)", "SEEK_CUR"},
-		{"an enumeration's zero", ParamInfo{Type: ParamEnumFlags32, Flags: &whence}, u32(0), "0", "0(SEEK_SET)", "SEEK_SET"},
-		{"an enumeration is not a sum", ParamInfo{Type: ParamEnumFlags16, Flags: &whence}, u16(3), "3", "", ""},
-		{"a mode", ParamInfo{Type: ParamMode, Format: FormatOct, Flags: &FlagSet{"m", []FlagValue{{"S_IRUSR", 0o400}, {"S_IWUSR", 0o200}}}}, u32(0o600), "0600", "0600(S_IRUSR|S_IWUSR)", "S_IRUSR|S_IWUSR"},
+		{"an enumeration", ParamInfo{Type: ParamEnumFlags8, Names: &whence}, []byte{1}, "1", "1(SEEK_CUR)", "SEEK_CUR"},
+		{"an enumeration's zero", ParamInfo{Type: ParamEnumFlags32, Names: &whence}, u32(0), "0", "0(SEEK_SET)", "SEEK_SET"},
+		{"an enumeration is not a sum", ParamInfo{Type: ParamEnumFlags16, Names: &whence}, u16(3), "3", "", ""},
+		{"a mode", ParamInfo{Type: ParamMode, Format: FormatOct, Names: &NameSet{"m", []NamedValue{{"S_IRUSR", 0o400}, {"S_IWUSR", 0o200}}}}, u32(0o600), "0600", "0600(S_IRUSR|S_IWUSR)", "S_IRUSR|S_IWUSR"},
 
 		{"a string", ParamInfo{Type: ParamCharbuf}, []byte("abc\x00"), "abc", "", ""},
 		{"a string ends at its first NUL", ParamInfo{Type: ParamFSPath}, []byte("ab\x00cd\x00"), "ab", "", ""},
@@ -236,7 +236,7 @@ func FuzzPrint(f *testing.F) {
 	f.Add(uint8(ParamFSPath), uint8(0), []byte("/tmp/\xc3\xab\x00"))
 	f.Add(uint8(255), uint8(255), []byte{})
 	f.Fuzz(func(t *testing.T, typ, format uint8, value []byte) {
-		p := ParamInfo{Name: "res", Type: ParamType(typ), Format: Format(format), Flags: &openFlags, Dyn: sockopt, DirFD: -1}
+		p := ParamInfo{Name: "res", Type: ParamType(typ), Format: Format(format), Names: &openFlags, Dyn: sockopt, DirFD: -1}
 		keep := append([]byte(nil), value...)
 		raw := p.AppendRaw([]byte("x="), value)
 		arg := p.AppendArg([]byte("x="), value)

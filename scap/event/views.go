@@ -9,6 +9,28 @@ import (
 	"net/netip"
 )
 
+// FD is a file descriptor as params carry it, or -errno where it is a result.
+type FD int64
+
+// AtFDCWD stands for the working directory where a param is a directory's
+// descriptor.
+const AtFDCWD FD = -100
+
+// PID is the id of a process, a thread, a process group or a session; -1 is none.
+type PID int64
+
+// UID is the id of a user.
+type UID uint32
+
+// GID is the id of a group.
+type GID uint32
+
+// NoUID and NoGID are "none" where an id may be missing.
+const (
+	NoUID UID = 1<<32 - 1
+	NoGID GID = 1<<32 - 1
+)
+
 // Address families as events carry them (Linux's numbers).
 const (
 	FamilyUnix = 1
@@ -133,9 +155,9 @@ func (l FDList) Len() int {
 }
 
 // At is the i-th entry; flags are those of the poll_flags set.
-func (l FDList) At(i int) (fd int64, flags uint16) {
+func (l FDList) At(i int) (fd FD, flags uint16) {
 	v := l[2+10*i:]
-	return int64(binary.NativeEndian.Uint64(v)), binary.NativeEndian.Uint16(v[8:])
+	return FD(binary.NativeEndian.Uint64(v)), binary.NativeEndian.Uint16(v[8:])
 }
 
 // Dyn is a ParamDyn value: which of ParamInfo.Dyn, then the value in that type.

@@ -320,7 +320,7 @@ var threadFlags = cloneFlags("CLONE_THREAD", "CLONE_SIGHAND", "CLONE_VM", "CLONE
 
 func cloneFlags(names ...string) (flags uint32) {
 	info := event.Lookup(event.TypeCloneExit)
-	set := info.Params[info.Param("flags")].Flags
+	set := info.Params[info.ParamIndex("flags")].Names
 	for _, name := range names {
 		v, _ := set.Value(name)
 		flags |= v

@@ -199,12 +199,12 @@ const (
 
 // converter makes current events of older ones.
 type converter struct {
-	stored map[uint64][]byte // by tid; empty: memory to be used again
-	bytes  int               // of memory in stored
+	stored map[event.PID][]byte // by tid; empty: memory to be used again
+	bytes  int                  // of memory in stored
 	json   []byte
 }
 
-func newConverter() *converter { return &converter{stored: map[uint64][]byte{}} }
+func newConverter() *converter { return &converter{stored: map[event.PID][]byte{}} }
 
 func (c *converter) reset() {
 	clear(c.stored)
@@ -233,7 +233,7 @@ func (c *converter) forget() {
 	}
 }
 
-func (c *converter) remove(tid uint64) {
+func (c *converter) remove(tid event.PID) {
 	c.bytes -= cap(c.stored[tid])
 	delete(c.stored, tid)
 }
@@ -249,7 +249,7 @@ func (c *converter) enter(ev *event.Event, enter *event.Event) bool {
 	return enter.Type() == ev.Type()-1
 }
 
-func (c *converter) used(tid uint64) {
+func (c *converter) used(tid event.PID) {
 	if buf := c.stored[tid]; cap(buf) <= 4096 {
 		c.stored[tid] = buf[:0]
 	} else {
@@ -390,12 +390,12 @@ func wideLengths(t event.Type) bool { return t == 322 || t == 324 || t == 402 }
 
 // appendEvent builds an event at the end of b. Strings and buffers that do not fit
 // their length field are cut; false when the whole is larger than events may be.
-func appendEvent(b []byte, ts, tid uint64, t event.Type, params [][]byte) ([]byte, bool) {
+func appendEvent(b []byte, ts uint64, tid event.PID, t event.Type, params [][]byte) ([]byte, bool) {
 	wide := wideLengths(t)
 	o := binary.NativeEndian
 	at := len(b)
 	b = o.AppendUint64(b, ts)
-	b = o.AppendUint64(b, tid)
+	b = o.AppendUint64(b, uint64(tid))
 	b = o.AppendUint32(b, 0)
 	b = o.AppendUint16(b, uint16(t))
 	b = o.AppendUint32(b, uint32(len(params)))

@@ -183,7 +183,7 @@ func randomEvent(tb testing.TB, rnd *rand.Rand, t event.Type, n int, tid uint64)
 			params[i] = v
 		}
 	}
-	return mustEvent(tb, t, 1, tid, params...)
+	return mustEvent(tb, t, 1, event.PID(tid), params...)
 }
 
 func TestEveryRuleLeadsToACurrentEvent(t *testing.T) {
@@ -234,14 +234,14 @@ func TestCurrentEventsStayAsTheyAre(t *testing.T) {
 
 func TestStoredEventsAreBounded(t *testing.T) {
 	c := newConverter()
-	for tid := range uint64(3 * maxStored) {
+	for tid := range event.PID(3 * maxStored) {
 		c.store(mustEvent(t, 4, 1, tid, 3))
 		require.LessOrEqual(t, len(c.stored), maxStored+1)
 	}
 	c.reset()
 	require.Zero(t, c.bytes)
 	large := make([]byte, 60_000)
-	for tid := range uint64(3 * maxStoredBytes / len(large)) {
+	for tid := range event.PID(3 * maxStoredBytes / len(large)) {
 		ev := mustEvent(t, 30, 1, tid, 3, uint32(0), large)
 		c.store(ev)
 		sum := 0

@@ -20,7 +20,7 @@
 //		} else if err != nil {
 //			return err
 //		}
-//		if ev.Type() == event.TypeOpenatExit && open.Decode(ev.Bytes()) == nil {
+//		if ev.Type() == event.TypeOpenatExit && open.Decode(ev) == nil {
 //			opens[string(open.Name)]++ // Name is a view: copied by string()
 //		}
 //	}

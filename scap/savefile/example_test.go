@@ -33,7 +33,7 @@ func Example() {
 		} else if err != nil {
 			log.Fatal(err)
 		}
-		if ev.Type() == event.TypeOpenatExit && open.Decode(ev.Bytes()) == nil {
+		if ev.Type() == event.TypeOpenatExit && open.Decode(ev) == nil {
 			opens[string(open.Name)]++ // Name is a view: copied by string()
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // mustEvent builds an event; params are int64, uint32, uint16, uint8, string or
 // []byte, nil is the empty param.
-func mustEvent(tb testing.TB, t event.Type, ts, tid uint64, params ...any) *event.Event {
+func mustEvent(tb testing.TB, t event.Type, ts uint64, tid event.PID, params ...any) *event.Event {
 	tb.Helper()
 	var b event.Builder
 	b.Begin(t, ts, tid, len(params))
@@ -122,7 +122,7 @@ func someEvents(tb testing.TB) []*event.Event {
 		mustEvent(tb, event.TypeReadExit, 200, 11, 5, []byte("hello"), 3, uint32(5)),
 		hidden,
 		mustEvent(tb, event.TypeWriteExit, 400, 13, -9, nil, -1, uint32(0)),
-		mustEvent(tb, 402, 500, 1<<64-1, uint32(7), "container", []byte("{}")),
+		mustEvent(tb, 402, 500, -1, uint32(7), "container", []byte("{}")),
 		mustEvent(tb, 9999, 600, 14, 1, []byte{1, 2, 3}),
 		mustEvent(tb, event.TypeGetppidExit, 700, 15, 1),
 	}

@@ -49,7 +49,7 @@ func TestKnownBytesAreReadAndWritten(t *testing.T) {
 	require.Equal(t, event.TypeUnlinkExit, evs[0].Type())
 	require.Equal(t, 3, evs[0].CPU())
 	require.Equal(t, uint64(0x1122334455667788), evs[0].Timestamp())
-	require.Equal(t, uint64(0x102), evs[0].TID())
+	require.Equal(t, event.PID(0x102), evs[0].TID())
 	require.Equal(t, "res=-2(ENOENT) path=/x", string(evs[0].AppendArgs(nil)))
 	require.False(t, evs[0].Hidden())
 	require.True(t, evs[1].Hidden())

@@ -27,7 +27,7 @@ func Synthesize(w EventWriter, n int) error {
 		// A linear congruential sequence: no package, same everywhere.
 		seed := uint32(i)*1664525 + 1013904223
 		seed ^= seed >> 15
-		tid := uint64(1000 + seed%threads)
+		tid := event.PID(1000 + seed%threads)
 		fd := int64(3 + seed>>8%20)
 		for j := 0; j < len(data); j += 8 {
 			data[j] = byte(seed >> (j & 15))

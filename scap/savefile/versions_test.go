@@ -305,7 +305,7 @@ func TestMachineOfVersion1(t *testing.T) {
 func foreign(tb testing.TB, o binary.AppendByteOrder, ev *event.Event, old bool) []byte {
 	tb.Helper()
 	b := o.AppendUint64(nil, ev.Timestamp())
-	b = o.AppendUint64(b, ev.TID())
+	b = o.AppendUint64(b, uint64(ev.TID()))
 	size := len(ev.Bytes())
 	if old {
 		size -= 4
@@ -365,7 +365,7 @@ func TestWideLengthsOfTheOtherOrder(t *testing.T) {
 	if hostIsBigEndian {
 		o = binary.LittleEndian
 	}
-	ev := mustEvent(t, 402, 500, 1<<64-1, uint32(7), "container", []byte("{}"))
+	ev := mustEvent(t, 402, 500, -1, uint32(7), "container", []byte("{}"))
 	capture := appendRawEvent(appendSectionHeader(nil, o), o, eventLarge, uint16(ev.CPU()), foreign(t, o, ev, false))
 	_, got := mustRead(t, capture, Options{})
 	require.Equal(t, []*event.Event{ev}, got)

@@ -117,7 +117,7 @@ func (c *collector) take(ev *event.Event) {
 	if which, ok := c.isMark(ev); ok {
 		switch which {
 		case markBefore:
-			c.began, c.tid = true, ev.TID()
+			c.began, c.tid = true, uint64(ev.TID())
 		case markAfter:
 			c.after = true
 			c.marks = append(c.marks, len(c.events))
@@ -159,7 +159,7 @@ func (c *collector) ofCase(childTID uint64) (events [][]byte, others int) {
 	for i := range c.events {
 		ev := &c.events[i]
 		switch {
-		case ev.TID() == c.tid && i < until, childTID != 0 && ev.TID() == childTID:
+		case uint64(ev.TID()) == c.tid && i < until, childTID != 0 && uint64(ev.TID()) == childTID:
 			events = append(events, ev.Bytes())
 		default:
 			others++

@@ -125,7 +125,7 @@ func timeCalls(driver string, calls []costCall) (costs []CallCost, err error) {
 		}
 		defer func() { err = errors.Join(err, src.Close()) }()
 	}
-	tid := uint64(unix.Gettid())
+	tid := event.PID(unix.Gettid())
 	for _, c := range calls {
 		least := time.Duration(math.MaxInt64)
 		captured := 0
@@ -153,7 +153,7 @@ func timeCalls(driver string, calls []costCall) (costs []CallCost, err error) {
 }
 
 // takeAll empties the rings and counts the thread's events of a type.
-func takeAll(src scap.Source, tid uint64, t event.Type) (n int, err error) {
+func takeAll(src scap.Source, tid event.PID, t event.Type) (n int, err error) {
 	if src == nil {
 		return 0, nil
 	}

@@ -266,7 +266,7 @@ func (v *verdict) same(l *leg, found []*shown) {
 		switch {
 		case mine[k]:
 			alike++
-		case ev.TID() == 1<<64-1 || ev.Type() == event.TypeProcinfoEnter:
+		case ev.TID() == -1 || ev.Type() == event.TypeProcinfoEnter:
 			added++ // sysdig's own, of users, groups and processes
 		case ev.Type() == event.TypeSwitchEnter:
 			switches++ // our client did not ask for them

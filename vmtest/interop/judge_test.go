@@ -20,7 +20,7 @@ import (
 func closed(tb testing.TB, ts, tid uint64, res, fd int64) record {
 	tb.Helper()
 	var b event.Builder
-	b.Begin(event.TypeCloseExit, ts, tid, 2)
+	b.Begin(event.TypeCloseExit, ts, event.PID(tid), 2)
 	b.AddInt64(res)
 	b.AddInt64(fd)
 	raw, err := b.End()

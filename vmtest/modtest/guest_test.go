@@ -754,7 +754,7 @@ func TestGuestHotplug(t *testing.T) {
 	pinned(t, 0, func() { badClose(); badClose() })
 	plugged := 0
 	drain(t, src, func(ev *event.Event) {
-		if ev.Type() == event.TypeCpuHotplugEnter {
+		if ev.Type() == event.TypeCPUHotplugEnter {
 			plugged++
 			require.Equal(t, uint32(1), binary.NativeEndian.Uint32(ev.Param(0)), "the CPU that came")
 			require.Equal(t, uint32(0), binary.NativeEndian.Uint32(ev.Param(1)))

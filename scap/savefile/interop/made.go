@@ -61,8 +61,8 @@ func makeCapture(path string) error {
 // show.
 func value(p *event.ParamInfo, i, round int) []byte {
 	n := uint64(10*i + round)
-	if p.Flags != nil && len(p.Flags.Values) > 0 {
-		n = uint64(p.Flags.Values[(i+round*3)%len(p.Flags.Values)].Value)
+	if p.Names != nil && len(p.Names.Values) > 0 {
+		n = uint64(p.Names.Values[(i+round*3)%len(p.Names.Values)].Value)
 	}
 	if size, fixed := p.Type.Size(); fixed {
 		if round == highest && p.Type <= event.ParamUint64 {

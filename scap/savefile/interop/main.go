@@ -299,7 +299,7 @@ func (c *comparison) line(ev *event.Event, verbose bool, mine, theirs string) {
 		return strings.Join(slices.Concat(f[:3], []string{name}, f[4:7]), " ")
 	}
 	rest, ok := strings.CutPrefix(mine, head(f[3]))
-	if name := ev.Info().Param("comm"); !ok && f[3] == "<NA>" && name >= 0 {
+	if name := ev.Info().ParamIndex("comm"); !ok && f[3] == "<NA>" && name >= 0 {
 		// sysdig does not take the name of a thread it does not know from the
 		// event that has it.
 		rest, ok = strings.CutPrefix(mine, head(string(event.CString(ev.Param(name)))))
@@ -512,7 +512,7 @@ func kept(t *proc.Thread) proc.Thread {
 func nextOf(r *savefile.Reader) (*event.Event, error) {
 	for {
 		ev, err := r.Next()
-		if err != nil || ev.TID() != 1<<64-1 || ev.Type() < event.TypeUseraddedEnter || ev.Type() > event.TypeGroupdeletedEnter {
+		if err != nil || ev.TID() != -1 || ev.Type() < event.TypeUseraddedEnter || ev.Type() > event.TypeGroupdeletedEnter {
 			return ev, err
 		}
 	}
