@@ -71,8 +71,8 @@ func benchmark(b *testing.B, events []string, run func()) {
 	realTimePriority(b)
 
 	known := map[string]bool{}
-	for i := range Events {
-		for _, c := range Events[i].Calls {
+	for _, e := range Events() {
+		for _, c := range e.Calls {
 			known[c.Name] = true
 		}
 	}

@@ -252,9 +252,9 @@ func (d *Driver) constants() error {
 		ia32[i] = uint16(nr) // -1 becomes noSyscall
 	}
 	var codes [Syscalls]uint16
-	for i := range IDs {
-		if nr := IDs[i].NR.on(runtime.GOARCH); nr >= 0 && int(nr) < Syscalls {
-			codes[nr] = IDs[i].Code
+	for i := range ids {
+		if nr := ids[i].NR.on(runtime.GOARCH); nr >= 0 && int(nr) < Syscalls {
+			codes[nr] = ids[i].Code
 		}
 	}
 	return errors.Join(

@@ -2,6 +2,12 @@
 
 package driver
 
+import "slices"
+
+// IDs lists the syscall codes of the file format, in their order. The list is the
+// caller's own.
+func IDs() []ID { return slices.Clone(ids[:]) }
+
 // ID is a syscall code: what a generic event carries instead of a name.
 // ids_gen.go lists them all, whether or not the table has an entry for the call.
 type ID struct {

@@ -3,8 +3,8 @@
 
 package driver
 
-// IDs are the syscall codes of the file format, in their order.
-var IDs = [...]ID{
+// ids are the syscall codes of the file format, in their order.
+var ids = [...]ID{
 	{1, "restart_syscall", DropAlways, NR{219, 128, 128, 128, 7, 0, 0}, ""},
 	{2, "exit", DropAlways, NR{60, 93, 93, 93, 1, 1, 1}, ""},
 	{3, "read", DropSampled, NR{0, 63, 63, 63, 3, 3, 3}, ""},

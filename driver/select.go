@@ -48,7 +48,7 @@ func SocketcallOnly(name string) bool {
 
 // nativeNumber is where the tables by number keep a call.
 func nativeNumber(c *Call) (int, bool) {
-	if nr, ok := c.Number(runtime.GOARCH); ok {
+	if nr, ok := c.NR.Number(runtime.GOARCH); ok {
 		return nr, nr < Syscalls
 	}
 	if runtime.GOARCH == "amd64" {
@@ -59,9 +59,9 @@ func nativeNumber(c *Call) (int, bool) {
 }
 
 func number(name string) (int, bool) {
-	for i := range Events {
-		for j := range Events[i].Calls {
-			if c := &Events[i].Calls[j]; c.Name == name {
+	for i := range events {
+		for j := range events[i].Calls {
+			if c := &events[i].Calls[j]; c.Name == name {
 				return nativeNumber(c)
 			}
 		}
@@ -101,8 +101,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		wanted[name] = true
 	}
 	known := make(map[string]bool)
-	for i := range Events {
-		e := &Events[i]
+	for i := range events {
+		e := &events[i]
 		if e.From != dispatcherExit && e.From != dispatcherEnter {
 			continue
 		}
@@ -144,8 +144,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		}
 	}
 	// Calls without an event of their own: the generic one, with their code.
-	for i := range IDs {
-		id := &IDs[i]
+	for i := range ids {
+		id := &ids[i]
 		nr := int(id.NR.on(runtime.GOARCH))
 		if known[id.Name] {
 			continue
@@ -168,8 +168,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	}
 	if runtime.GOARCH == "amd64" {
 		// A 32-bit task that executes a 64-bit program returns with the number it called with.
-		for i := range IDs {
-			id := &IDs[i]
+		for i := range ids {
+			id := &ids[i]
 			if nr := id.NR.on("386"); (id.Name == "execve" || id.Name == "execveat") && p.interest[nr] != 0 {
 				p.interest[nr] |= interestAfterExec
 			}
@@ -190,9 +190,9 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 			p.attach["k_page_fault_enter"] = name
 			continue
 		}
-		for i := range Events {
-			if Events[i].From == name {
-				p.attach[Events[i].Program] = name
+		for i := range events {
+			if events[i].From == name {
+				p.attach[events[i].Program] = name
 			}
 		}
 	}

@@ -7,6 +7,16 @@ import "slices"
 // Syscalls is the size of the tables by native syscall number.
 const Syscalls = 512
 
+// Events lists what the drivers make, in the order of their codes. The list is the
+// caller's own.
+func Events() []Event {
+	list := slices.Clone(events[:])
+	for i := range list {
+		list[i].Calls = slices.Clone(list[i].Calls)
+	}
+	return list
+}
+
 // Event is one event that the drivers make; table_gen.go lists them.
 type Event struct {
 	Code    uint16
@@ -46,29 +56,29 @@ func (nr *NR) on(arch string) int16 {
 	return nr[i]
 }
 
-// arches are the architectures of Call.NR, by GOARCH; 386 is the number a
+// Number is the call's number on arch (a GOARCH), and whether arch has it.
+func (nr *NR) Number(arch string) (int, bool) {
+	n := nr.on(arch)
+	return int(n), n >= 0
+}
+
+// arches are the architectures of NR, by GOARCH; 386 is the number a
 // 32-bit task uses on amd64.
 var arches = [len(NR{})]string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le", "386"}
-
-// Number is the call's number on arch (a GOARCH), and whether arch has it.
-func (c *Call) Number(arch string) (int, bool) {
-	nr := c.NR.on(arch)
-	return int(nr), nr >= 0
-}
 
 // IA32 is the amd64 number of each number a 32-bit task uses; -1 where there is
 // no such call, or one that makes no event.
 func IA32() *[Syscalls]int16 {
-	native := make(map[string]int16, len(IDs))
-	for i := range IDs {
-		native[IDs[i].Name] = IDs[i].NR.on("amd64")
+	native := make(map[string]int16, len(ids))
+	for i := range ids {
+		native[ids[i].Name] = ids[i].NR.on("amd64")
 	}
 	table := new([Syscalls]int16)
 	for i := range table {
 		table[i] = -1
 	}
-	for i := range IDs {
-		id := &IDs[i]
+	for i := range ids {
+		id := &ids[i]
 		name := id.Name
 		if id.IA32 != "" {
 			name = id.IA32
@@ -79,14 +89,4 @@ func IA32() *[Syscalls]int16 {
 		}
 	}
 	return table
-}
-
-// SyscallID is the code that generic events carry for a call; 0 when the file
-// format has none.
-func SyscallID(name string) uint16 {
-	i := slices.IndexFunc(IDs[:], func(id ID) bool { return id.Name == name })
-	if i < 0 {
-		return 0
-	}
-	return IDs[i].Code
 }

@@ -3,8 +3,8 @@
 
 package driver
 
-// Events are what the drivers make, in the order of their codes.
-var Events = [...]Event{
+// events are what the drivers make, in the order of their codes.
+var events = [...]Event{
 	{Code: 1, Symbol: "generic_exit", Program: "x_generic_exit", From: "sys_exit", Params: 2, Fixed: 4},
 	{Code: 2, Symbol: "open_enter", Program: "x_open_enter", From: "sys_enter", Params: 3, Drop: DropNever, Calls: []Call{{"open", NR{2, -1, -1, -1, 5, 5, 5}}}},
 	{Code: 3, Symbol: "open_exit", Program: "x_open_exit", From: "sys_exit", Params: 6, Drop: DropNever, Calls: []Call{{"open", NR{2, -1, -1, -1, 5, 5, 5}}}},

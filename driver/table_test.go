@@ -10,8 +10,8 @@ import (
 )
 
 func TestEventsStandInTheOrderOfTheirCodes(t *testing.T) {
-	for i := 1; i < len(Events); i++ {
-		require.Less(t, Events[i-1].Code, Events[i].Code)
+	for i := 1; i < len(events); i++ {
+		require.Less(t, events[i-1].Code, events[i].Code)
 	}
 }
 
@@ -19,13 +19,13 @@ func TestNumbersBelongToOneCall(t *testing.T) {
 	for _, arch := range arches {
 		for _, from := range []string{"sys_enter", "sys_exit"} {
 			owner := make(map[int]string)
-			for i := range Events {
-				if Events[i].From != from {
+			for i := range events {
+				if events[i].From != from {
 					continue
 				}
-				for j := range Events[i].Calls {
-					c := &Events[i].Calls[j]
-					nr, ok := c.Number(arch)
+				for j := range events[i].Calls {
+					c := &events[i].Calls[j]
+					nr, ok := c.NR.Number(arch)
 					if !ok {
 						continue
 					}
@@ -46,10 +46,18 @@ func TestIA32CallsBecomeTheirAMD64Namesakes(t *testing.T) {
 	require.EqualValues(t, -1, table[Syscalls-1])
 }
 
-func TestSyscallIDs(t *testing.T) {
-	require.EqualValues(t, 3, SyscallID("read"))
-	require.EqualValues(t, 5, SyscallID("open"))
-	require.Zero(t, SyscallID("no such call"))
+func TestListsAreTheCallersOwn(t *testing.T) {
+	Events()[0].Symbol = "changed"
+	for i, e := range Events() {
+		if len(e.Calls) > 0 {
+			e.Calls[0].Name = "changed"
+			require.NotEqual(t, "changed", Events()[i].Calls[0].Name)
+			break
+		}
+	}
+	require.NotEqual(t, "changed", Events()[0].Symbol)
+	IDs()[0].Name = "changed"
+	require.NotEqual(t, "changed", IDs()[0].Name)
 }
 
 func TestNumbersOfThe32BitExecsAreMarked(t *testing.T) {

@@ -17,8 +17,8 @@ var drops = map[string]string{"": "DropSampled", "sampled": "DropSampled", "alwa
 func (m *model) driverTable(files map[string][]byte) error {
 	var err error
 	f := goFile(driverPath, "driver")
-	f.Comment("Events are what the drivers make, in the order of their codes.")
-	f.Var().Id("Events").Op("=").Index(jen.Op("...")).Id("Event").ValuesFunc(func(g *jen.Group) {
+	f.Comment("events are what the drivers make, in the order of their codes.")
+	f.Var().Id("events").Op("=").Index(jen.Op("...")).Id("Event").ValuesFunc(func(g *jen.Group) {
 		for _, e := range m.driven() {
 			g.Line().ValuesFunc(func(g *jen.Group) {
 				field := func(name string) *jen.Statement { return g.Id(name).Op(":") }

@@ -137,6 +137,13 @@ func (m *model) eventTable(files map[string][]byte) error {
 		})
 		f.Line()
 	}
+	f.Var().Id("syscallNames").Op("=").Index(jen.Op("...")).String().ValuesFunc(func(g *jen.Group) {
+		for _, id := range m.table.IDs {
+			g.Line().Op(fmt.Sprintf("%d: %q", id.Code, id.Name))
+		}
+		g.Line()
+	})
+	f.Line()
 	var err error
 	f.Comment("infos stand in the order of their codes.")
 	f.Var().Id("infos").Op("=").Index().Id("Info").ValuesFunc(func(g *jen.Group) {

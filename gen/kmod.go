@@ -126,8 +126,8 @@ func designated(byNumber map[int]string) []string {
 func (m *model) driverIDs(files map[string][]byte) error {
 	var err error
 	f := goFile(driverPath, "driver")
-	f.Comment("IDs are the syscall codes of the file format, in their order.")
-	f.Var().Id("IDs").Op("=").Index(jen.Op("...")).Id("ID").ValuesFunc(func(g *jen.Group) {
+	f.Comment("ids are the syscall codes of the file format, in their order.")
+	f.Var().Id("ids").Op("=").Index(jen.Op("...")).Id("ID").ValuesFunc(func(g *jen.Group) {
 		for _, id := range m.table.IDs {
 			g.Line().ValuesFunc(func(g *jen.Group) {
 				g.Lit(int(id.Code))

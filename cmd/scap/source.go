@@ -107,8 +107,7 @@ func selection(f *filter, enter bool) driver.Selection {
 			}
 		}
 	}
-	for i := range driver.Events {
-		e := &driver.Events[i]
+	for _, e := range driver.Events() {
 		if !wanted(event.Type(e.Code)) {
 			continue
 		}

@@ -138,29 +138,23 @@ func genericName(ev *event.Event) string {
 	}
 	code, nr := ev.Param(0), ev.Param(1)
 	if len(code) == 2 {
-		if c := int(binary.NativeEndian.Uint16(code)); c > 0 && c < len(syscallNames()) {
-			return syscallNames()[c]
+		if name := event.SyscallName(binary.NativeEndian.Uint16(code)); name != "" {
+			return name
 		}
 	}
 	if len(nr) == 2 {
-		for i := range driver.IDs {
-			call := driver.Call{NR: driver.IDs[i].NR}
-			if n, ok := call.Number(runtime.GOARCH); ok && n == int(binary.NativeEndian.Uint16(nr)) {
-				return driver.IDs[i].Name
-			}
-		}
+		return nativeNames()[binary.NativeEndian.Uint16(nr)]
 	}
 	return ""
 }
 
-// syscallNames are the names of syscall codes.
-var syscallNames = sync.OnceValue(func() []string {
-	names := []string{}
-	for i := range driver.IDs {
-		for len(names) <= int(driver.IDs[i].Code) {
-			names = append(names, "")
+// nativeNames are the names of syscalls by their number here.
+var nativeNames = sync.OnceValue(func() map[uint16]string {
+	names := map[uint16]string{}
+	for _, id := range driver.IDs() {
+		if n, ok := id.NR.Number(runtime.GOARCH); ok && names[uint16(n)] == "" {
+			names[uint16(n)] = id.Name
 		}
-		names[driver.IDs[i].Code] = driver.IDs[i].Name
 	}
 	return names
 })

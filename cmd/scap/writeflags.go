@@ -78,24 +78,20 @@ func (w *writeFlags) options() savefile.FileOptions {
 // genericIDs gives the syscall code and number that stand for an event of ours in
 // a generic event.
 func genericIDs() func(event.Type) (code, nr uint16) {
-	ids := map[string]*driver.ID{}
-	for i := range driver.IDs {
-		ids[driver.IDs[i].Name] = &driver.IDs[i]
+	ids := map[string]driver.ID{}
+	for _, id := range driver.IDs() {
+		ids[id.Name] = id
 	}
 	return func(t event.Type) (code, nr uint16) {
 		info := event.Lookup(t)
 		if info == nil {
 			return 0, 0
 		}
-		id := ids[info.Name]
-		if id == nil {
+		id, ok := ids[info.Name]
+		if !ok {
 			return 0, 0
 		}
-		call := driver.Call{Name: id.Name, NR: id.NR}
-		n, ok := call.Number(runtime.GOARCH)
-		if !ok {
-			n = 0
-		}
-		return id.Code, uint16(n)
+		n, _ := id.NR.Number(runtime.GOARCH)
+		return id.Code, uint16(max(n, 0))
 	}
 }

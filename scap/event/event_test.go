@@ -275,6 +275,13 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 	require.Equal(t, -1, Lookup(301).ParamIndex("nosuch"))
 }
 
+func TestSyscallCodesHaveNames(t *testing.T) {
+	require.Equal(t, "read", SyscallName(3))
+	require.Equal(t, "open", SyscallName(5))
+	require.Empty(t, SyscallName(0))
+	require.Empty(t, SyscallName(0xffff))
+}
+
 func TestParamTypesHaveNamesAndSizes(t *testing.T) {
 	for i := range ParamType(paramTypes) {
 		got, ok := ParseParamType(i.String())

@@ -24,6 +24,15 @@ func ErrnoName(n int64) string {
 	return ""
 }
 
+// SyscallName is the name of a syscall code (ParamSyscallID), "" when it has none.
+// Codes are the file format's, the same on all architectures.
+func SyscallName(code uint16) string {
+	if int(code) < len(syscallNames) {
+		return syscallNames[code]
+	}
+	return ""
+}
+
 // SignalName is the name of a Linux signal; "" when it has none.
 func SignalName(n uint8) string {
 	if int(n) < len(signalNames) {

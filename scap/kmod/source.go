@@ -310,7 +310,7 @@ func (s *Source) plan(sel Selection) (*interest, error) {
 	for _, name := range sel.Syscalls {
 		want[name] = true
 	}
-	known := make(map[string]bool, len(driver.IDs))
+	known := make(map[string]bool)
 	choose := func(name string, nr int, ok bool) {
 		known[name] = true
 		if !sel.All && !want[name] {
@@ -332,15 +332,13 @@ func (s *Source) plan(sel Selection) (*interest, error) {
 			in.tracepoints[tpFork] = true
 		}
 	}
-	for i := range driver.IDs {
-		call := driver.Call{Name: driver.IDs[i].Name, NR: driver.IDs[i].NR}
-		nr, ok := call.Number(runtime.GOARCH)
-		choose(call.Name, nr, ok)
+	for _, id := range driver.IDs() {
+		nr, ok := id.NR.Number(runtime.GOARCH)
+		choose(id.Name, nr, ok)
 	}
-	for i := range driver.Events {
-		for j := range driver.Events[i].Calls {
-			call := &driver.Events[i].Calls[j]
-			nr, ok := call.Number(runtime.GOARCH)
+	for _, e := range driver.Events() {
+		for _, call := range e.Calls {
+			nr, ok := call.NR.Number(runtime.GOARCH)
 			choose(call.Name, nr, ok)
 		}
 	}

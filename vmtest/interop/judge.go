@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -128,19 +129,13 @@ func showRecords(records []record) (all []*shown, err error) {
 }
 
 func genericName(ev *event.Event) string {
-	code := binary.NativeEndian.Uint16(ev.Param(0))
-	for i := range driver.IDs {
-		if driver.IDs[i].Code == code {
-			return driver.IDs[i].Name
-		}
-	}
-	return "unknown"
+	return cmp.Or(event.SyscallName(binary.NativeEndian.Uint16(ev.Param(0))), "unknown")
 }
 
 // tabled says whether this project's table has an event of its own or of the
 // reference schema for the call. Our module sends the generic event for others.
 func tabled(name string) bool {
-	return slices.ContainsFunc(driver.Events[:], func(e driver.Event) bool {
+	return slices.ContainsFunc(driver.Events(), func(e driver.Event) bool {
 		return slices.ContainsFunc(e.Calls, func(c driver.Call) bool {
 			return c.Name == name || strings.TrimSuffix(c.Name, "64") == name // pread64 makes the event pread
 		})
