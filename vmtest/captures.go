@@ -22,6 +22,8 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // CaptureInfo stands beside a capture file and says what its driver delivered,
@@ -57,7 +59,11 @@ type recorded struct {
 	order int // of arrival, for events of the same time
 }
 
+// newCaptures returns nil without a directory.
 func newCaptures(dir string) *captures {
+	if dir == "" {
+		return nil
+	}
 	return &captures{dir: dir, states: make(map[string]*proc.State), files: make(map[string]*captureFile)}
 }
 
@@ -95,6 +101,9 @@ func (c *captures) setState(k kernels.Kernel, s *proc.State) {
 
 // write writes DIR/KERNEL-DRIVER.scap for each, compressed, and a .json beside it.
 func (c *captures) write() error {
+	if c == nil {
+		return nil
+	}
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
@@ -106,7 +115,7 @@ func (c *captures) write() error {
 		for i := range f.events {
 			ev := &f.events[i].ev
 			sum.Write(ev.Bytes())
-			f.info.Types[symbolOf(uint16(ev.Type()))]++
+			f.info.Types[judge.Symbol(uint16(ev.Type()))]++
 		}
 		f.info.Events, f.info.SHA256 = len(f.events), hex.EncodeToString(sum.Sum(nil))
 		// A kernel may be a file.
@@ -154,7 +163,7 @@ func (l stateLauncher) launch(ctx context.Context) (*session, error) {
 	state, err := askState(ctx, s)
 	if err != nil {
 		s.finish()
-		return nil, &bootError{"state of the system: " + err.Error(), crashExcerpt(s.console(), excerptLines)}
+		return nil, &bootError{"state of the system: " + err.Error(), machine.Excerpt(s.console())}
 	}
 	l.captures.setState(l.kernel, state)
 	return s, nil

@@ -3,6 +3,7 @@
 package vmtest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -16,16 +17,35 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
+// openEvent makes an event of openat with empty params, which is valid.
+func openEvent(t *testing.T, code event.Type, params int) []byte {
+	t.Helper()
+	var b event.Builder
+	b.Begin(code, 1, testTID, params)
+	for range params {
+		b.AddEmpty()
+	}
+	raw, err := b.End()
+	require.NoError(t, err)
+	return bytes.Clone(raw)
+}
+
+// ofBoth is what two drivers delivered of one open.
+func ofBoth(first, second [][]byte) *guest.CaseResult {
+	return &guest.CaseResult{Outcome: guest.Ran, Capture: guest.Capture{Driver: "ebpf", Events: first}, Second: &guest.Capture{Driver: "kmod", Events: second}}
+}
+
 func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	c := newCaptures(dir)
 	k := kernels.Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}
-	enter, exit := openEnter(t, openFlags), openExit(t, goodOpen)
+	enter, exit := openEvent(t, 306, 4), openEvent(t, event.TypeOpenatExit, 7)
 	late := append([]byte{}, exit...)
 	late[0] = 9 // its time
 	c.add(k, "ebpf", ofBoth([][]byte{late, []byte("no event")}, [][]byte{enter, exit}))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // Cost is what a driver adds to a call on a kernel, in instructions: the
@@ -35,10 +36,10 @@ const costLimit = 5 * time.Minute
 
 // measureCosts boots a kernel with a clock that counts instructions, and has the
 // guest time its calls.
-func measureCosts(ctx context.Context, k kernels.Kernel, config machineConfig, console io.Writer) ([]Cost, error) {
-	config.accel, config.cpus, config.counted = accelTCG, 1, true
-	config.more = []string{guest.CostArgument, "nokaslr"}
-	v, err := startVM(ctx, &config, nil, console)
+func measureCosts(ctx context.Context, k kernels.Kernel, config machine.Config, console io.Writer) ([]Cost, error) {
+	config.Accel, config.CPUs, config.Counted = machine.TCG, 1, true
+	config.Arguments = []string{guest.CostArgument, "nokaslr"}
+	v, err := machine.Start(ctx, &config, nil, console)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func measureCosts(ctx context.Context, k kernels.Kernel, config machineConfig, c
 	costs, err := receiveCosts(ctx, k, s, costLimit)
 	if err != nil {
 		s.finish()
-		if excerpt := crashExcerpt(s.console(), excerptLines); excerpt != "" {
+		if excerpt := machine.Excerpt(s.console()); excerpt != "" {
 			err = fmt.Errorf("%w\n%s", err, excerpt)
 		}
 	}
@@ -97,7 +98,7 @@ func receiveCosts(ctx context.Context, k kernels.Kernel, s *session, limit time.
 }
 
 // addCosts measures on one kernel. What goes wrong there is told in place of numbers.
-func (r *Report) addCosts(ctx context.Context, k kernels.Kernel, config machineConfig, console io.Writer) error {
+func (r *Report) addCosts(ctx context.Context, k kernels.Kernel, config machine.Config, console io.Writer) error {
 	costs, err := measureCosts(ctx, k, config, console)
 	if ctx.Err() != nil {
 		return ctx.Err()

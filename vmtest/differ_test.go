@@ -13,58 +13,10 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
 const pair = "ebpf=kmod"
-
-// ofBoth is what two drivers delivered of one open.
-func ofBoth(first, second [][]byte) *guest.CaseResult {
-	r := openResult(first...)
-	r.Second = &guest.Capture{Driver: "kmod", Events: second}
-	return r
-}
-
-func TestDriversAreCompared(t *testing.T) {
-	good, enter := openExit(t, goodOpen), openEnter(t, openFlags)
-	other := goodOpen
-	other.name += "x"
-	longer := openExit(t, other)
-	foreign := func() []byte { b := append([]byte{}, good...); b[8]++; return b }()
-	for _, tc := range []struct {
-		name          string
-		first, second [][]byte
-		change        func(*guest.CaseResult, *guest.Syscall, *Machine)
-		status        Status
-		class, reason string
-	}{
-		{name: "they agree", first: [][]byte{enter, good}, second: [][]byte{enter, good}, status: Pass},
-		{name: "the events of threads come in another order", first: [][]byte{enter, good, foreign}, second: [][]byte{foreign, enter, good}, status: Pass},
-		{name: "a value differs", first: [][]byte{enter, good}, second: [][]byte{enter, longer}, status: Fail, class: ClassDiffer, reason: "openat_exit: name: ebpf says /tmp/d/new, kmod /tmp/d/newx"},
-		{name: "a value that may differ", first: [][]byte{enter, good}, second: [][]byte{enter, longer}, status: Pass, change: func(_ *guest.CaseResult, sc *guest.Syscall, _ *Machine) {
-			sc.ParamExcept = map[string]map[string]string{"name": {"kmod": "why"}}
-		}},
-		{name: "the second lacks an event", first: [][]byte{enter, good}, second: [][]byte{enter}, status: Fail, class: ClassDiffer, reason: "only ebpf has openat_exit of thread 1234"},
-		{name: "the first lacks an event", first: [][]byte{enter}, second: [][]byte{enter, good}, status: Fail, class: ClassDiffer, reason: "only kmod has openat_exit"},
-		{name: "events are of other kinds", first: [][]byte{enter}, second: [][]byte{good}, status: Fail, class: ClassDiffer, reason: "event 1: ebpf has openat_enter"},
-		{name: "the second's is cut", first: [][]byte{good}, second: [][]byte{good[:len(good)-1]}, status: Fail, class: ClassGarbled, reason: "kmod: event 1 of 1"},
-		{name: "the second lost its marks", first: [][]byte{good}, second: nil, status: Fail, class: ClassMissing, reason: "the driver did not deliver x; the driver dropped 2 events",
-			change: func(r *guest.CaseResult, _ *guest.Syscall, _ *Machine) {
-				r.Second.Incomplete, r.Second.Lost = "the driver did not deliver x", 2
-			}},
-		{name: "the kernel refused a program", first: nil, second: [][]byte{good}, status: Skip, reason: "too complex",
-			change: func(_ *guest.CaseResult, _ *guest.Syscall, m *Machine) { m.Refused["openat_exit"] = "too complex" }},
-	} {
-		sc, m, r := openSyscall(t), testMachine("6.1"), ofBoth(tc.first, tc.second)
-		m.Driver = pair
-		if tc.change != nil {
-			tc.change(r, sc, m)
-		}
-		v := CompareDrivers(sc, &openCase, r, m)
-		require.Equal(t, tc.status, v.Status, "%s: %s", tc.name, v.Reason)
-		require.Equal(t, tc.class, v.Class, "%s: %s", tc.name, v.Reason)
-		require.Contains(t, v.Reason, tc.reason, tc.name)
-	}
-}
 
 func TestVerdictsThatComeOfOneRun(t *testing.T) {
 	require.Equal(t, [][]string{{"ebpf", "kmod", pair}}, lanes([]string{"ebpf", "kmod", pair}))
@@ -169,13 +121,13 @@ func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 	require.Len(t, rep.Results, 2)
 	for _, r := range rep.Results {
 		require.Equal(t, "7.0", r.Kernel)
-		require.Equal(t, Skip, r.Status)
+		require.Equal(t, judge.Skip, r.Status)
 		require.Equal(t, "no module: no headers", r.Reason)
 	}
 	o.Kernels[1].ModuleError = "error: no such member"
 	skipWithoutModule(rep, o.Kernels, pieces)
-	require.Equal(t, Fail, rep.Results[3].Status, "a module that does not compile is no excuse")
-	require.Equal(t, ClassBuild, rep.Results[3].Class)
+	require.Equal(t, judge.Fail, rep.Results[3].Status, "a module that does not compile is no excuse")
+	require.Equal(t, judge.ClassBuild, rep.Results[3].Class)
 	o.Drivers = []string{"kmod"}
 	require.Len(t, skipWithoutModule(rep, o.Kernels, plan(o)), 1)
 }
@@ -196,6 +148,6 @@ func TestWithoutAGuestEveryDriverFails(t *testing.T) {
 	require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], piece{0, o.Drivers, 1, o.Cases}, failingLauncher{}, true))
 	require.Len(t, rep.Results, 3)
 	for _, r := range rep.Results {
-		require.Equal(t, ClassBoot, r.Class)
+		require.Equal(t, judge.ClassBoot, r.Class)
 	}
 }

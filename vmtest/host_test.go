@@ -22,6 +22,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +36,7 @@ var hostSyscalls = []string{"openat", "close", "write", "connect", "getppid", "c
 
 type hostRun struct {
 	results []*guest.CaseResult
-	machine *Machine
+	machine *judge.Machine
 }
 
 func mustRunHost(t *testing.T) hostRun {
@@ -52,7 +53,7 @@ func mustRunHost(t *testing.T) hostRun {
 	require.NotEmpty(t, run.results, "no case came back")
 	release, err := kver.Running()
 	require.NoError(t, err)
-	run.machine = &Machine{Release: release, Arch: runtime.GOARCH, Driver: "ebpf"}
+	run.machine = &judge.Machine{Release: release, Arch: runtime.GOARCH, Driver: "ebpf"}
 	return run
 }
 
@@ -64,11 +65,11 @@ func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 	for _, r := range run.results {
 		sc, cs := guest.Find(r.Case)
 		require.NotNil(t, sc, r.Case)
-		v := Compare(sc, cs, r, run.machine)
-		if v.Status == Skip {
+		v := judge.Result(run.machine, r)
+		if v.Status == judge.Skip {
 			continue
 		}
-		require.Equal(t, Pass, v.Status, "%s: %s", r.Case, v.Reason)
+		require.Equal(t, judge.Pass, v.Status, "%s: %s", r.Case, v.Reason)
 		exact := exactParams(cs)
 		for i, raw := range r.Events {
 			var ev event.Event
@@ -84,18 +85,18 @@ func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 					changed.Events = slices.Clone(r.Events)
 					changed.Events[i] = bytes.Clone(raw)
 					changed.Events[i][at+len(value)-1] ^= 0x40
-					got := Compare(sc, cs, &changed, run.machine)
-					require.Equal(t, ClassParam, got.Class, "%s: a change of %s passes", r.Case, info.Params[p].Name)
+					got := judge.Result(run.machine, &changed)
+					require.Equal(t, judge.ClassParam, got.Class, "%s: a change of %s passes", r.Case, info.Params[p].Name)
 					mutants++
 				}
 				at += len(value)
 			}
 			gone := *r
 			gone.Events = slices.Delete(slices.Clone(r.Events), i, i+1)
-			require.Equal(t, ClassMissing, Compare(sc, cs, &gone, run.machine).Class, r.Case)
+			require.Equal(t, judge.ClassMissing, judge.Result(run.machine, &gone).Class, r.Case)
 			twice := *r
 			twice.Events = slices.Insert(slices.Clone(r.Events), i, raw)
-			require.Equal(t, ClassExtra, Compare(sc, cs, &twice, run.machine).Class, r.Case)
+			require.Equal(t, judge.ClassExtra, judge.Result(run.machine, &twice).Class, r.Case)
 		}
 	}
 	require.Greater(t, mutants, 200)
@@ -126,8 +127,8 @@ func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
 		errs <- err
 	}()
 	err := <-errs
-	var env *env.Error
-	require.ErrorAs(t, err, &env)
+	var lack *env.Error
+	require.ErrorAs(t, err, &lack)
 	require.ErrorContains(t, err, "no eBPF programs can be loaded here: user ")
 	require.ErrorContains(t, err, "sudo")
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
@@ -35,7 +37,7 @@ type lane struct {
 	// cases to skip with the reason, and syscalls that must be absent.
 	plan func(ids []string) (run []string, skip map[string]string, absent []string)
 	// judge compares a case's result with what was wanted.
-	judge func(r *guest.CaseResult) Verdict
+	judge func(r *guest.CaseResult) judge.Verdict
 
 	caseLimit time.Duration // of one case, kept by the guest
 	silence   time.Duration // without any word from the guest before it counts as hung
@@ -43,7 +45,7 @@ type lane struct {
 	unsafe    bool
 
 	log     func(format string, args ...any)
-	emit    func(id string, r *guest.CaseResult, v Verdict) // r is nil when none came
+	emit    func(id string, r *guest.CaseResult, v judge.Verdict) // r is nil when none came
 	started func(id string)
 	note    func(text string)                      // something to tell that is no verdict
 	onHello func(h *guest.Hello, how string) error // before plan and judge; an error is about the guest
@@ -59,7 +61,7 @@ type lane struct {
 type settled struct {
 	id string
 	r  *guest.CaseResult
-	v  Verdict
+	v  judge.Verdict
 }
 
 // run works through ids. Every one of them is emitted exactly once, unless ctx ends.
@@ -79,7 +81,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 				l.log("guest did not become ready, trying again: %s", boot.reason)
 				continue
 			}
-			l.failAll(ClassBoot, "guest did not become ready: "+err.Error())
+			l.failAll(judge.ClassBoot, "guest did not become ready: "+err.Error())
 			return nil
 		}
 		before := len(l.pending) + len(l.absent)
@@ -104,11 +106,11 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		}
 		if stuck++; stuck >= bootTries {
 			// What a dying kernel had still to send is lost, even that the case began.
-			if stuck, blamed = 0, blamed+1; blamed > blameLimit || end.class != ClassCrash {
+			if stuck, blamed = 0, blamed+1; blamed > blameLimit || end.class != judge.ClassCrash {
 				l.failAll(end.class, end.reason)
 				return nil
 			}
-			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, Verdict{Status: Fail, Class: end.class, Reason: end.reason})
+			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, judge.Verdict{Status: judge.Fail, Class: end.class, Reason: end.reason})
 			continue
 		}
 		l.log("%s; starting it again", firstLine(end.reason))
@@ -121,26 +123,26 @@ func (l *lane) welcome(s *session) {
 	hello := s.hello
 	l.hello = &hello
 	if err := l.onHello(l.hello, s.how); err != nil {
-		l.failAll(ClassBoot, err.Error())
+		l.failAll(judge.ClassBoot, err.Error())
 		return
 	}
 	run, skip, absent := l.plan(l.pending)
 	for _, id := range l.pending {
 		if reason, ok := skip[id]; ok {
-			l.emit(id, nil, Verdict{Status: Skip, Reason: reason})
+			l.emit(id, nil, judge.Verdict{Status: judge.Skip, Reason: reason})
 		}
 	}
 	l.pending, l.absent = run, absent
 	for _, d := range l.hello.Drivers {
 		if slices.Contains(guest.Drivers(l.driver), d.Name) && d.Error != "" {
-			l.failAll(ClassDriver, fmt.Sprintf("driver %s: %s", d.Name, d.Error))
+			l.failAll(judge.ClassDriver, fmt.Sprintf("driver %s: %s", d.Name, d.Error))
 		}
 	}
 }
 
 func (l *lane) failAll(class, reason string) {
 	for _, id := range slices.Concat(l.pending, absentIDs(l.absent)) {
-		l.emit(id, nil, Verdict{Status: Fail, Class: class, Reason: reason})
+		l.emit(id, nil, judge.Verdict{Status: judge.Fail, Class: class, Reason: reason})
 	}
 	l.pending, l.absent = nil, nil
 }
@@ -155,7 +157,7 @@ func absentIDs(syscalls []string) []string {
 
 // settle takes a case off the list and emits its verdict; a case that is not
 // on the list is ignored.
-func (l *lane) settle(id string, r *guest.CaseResult, v Verdict) {
+func (l *lane) settle(id string, r *guest.CaseResult, v judge.Verdict) {
 	if i := slices.Index(l.pending, id); i >= 0 {
 		l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
 	} else if i := slices.Index(absentIDs(l.absent), id); i >= 0 {
@@ -178,11 +180,11 @@ func (l *lane) release() {
 }
 
 // complained is the verdict of a case of which the kernel told a bug.
-func complained(v Verdict, bug string) Verdict {
-	if bug == "" || v.Status == Fail {
+func complained(v judge.Verdict, bug string) judge.Verdict {
+	if bug == "" || v.Status == judge.Fail {
 		return v
 	}
-	return Verdict{Status: Fail, Class: ClassKernel, Reason: "the kernel complained: " + bug, Params: v.Params}
+	return judge.Verdict{Status: judge.Fail, Class: judge.ClassKernel, Reason: "the kernel complained: " + bug, Params: v.Params}
 }
 
 // complaint is what the kernel complained of, "" for nothing. A stall is only
@@ -257,14 +259,14 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			}
 		}
 		if culprit != "" {
-			l.settle(culprit, nil, Verdict{Status: Fail, Class: class, Reason: reason})
+			l.settle(culprit, nil, judge.Verdict{Status: judge.Fail, Class: class, Reason: reason})
 		}
 		return ending{class, reason}, false
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return ending{ClassHarness, ctx.Err().Error()}, false
+			return ending{judge.ClassHarness, ctx.Err().Error()}, false
 		case err := <-sent:
 			if err != nil {
 				l.log("ask the guest: %v", err) // its end comes by the channel
@@ -276,10 +278,10 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			limit.Reset(l.grace)
 		case <-limit.C:
 			if dead {
-				return fail(ClassCrash, l.obituary(s, "guest kernel died"))
+				return fail(judge.ClassCrash, l.obituary(s, "guest kernel died"))
 			}
 			l.release() // what is provoked now is not the last case's
-			return fail(ClassHang, l.silenceReport(s))
+			return fail(judge.ClassHang, l.silenceReport(s))
 		case m, open := <-s.messages:
 			if !dead {
 				limit.Reset(l.silence)
@@ -287,7 +289,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			var garbled *wire.GarbledError
 			switch {
 			case !open || m.err != nil && !errors.As(m.err, &garbled):
-				return fail(ClassCrash, l.obituary(s, "guest ended"))
+				return fail(judge.ClassCrash, l.obituary(s, "guest ended"))
 			case m.err != nil:
 				damage = append(damage, m.err.Error())
 				continue
@@ -300,7 +302,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 					continue
 				}
 				if inFlight != "" { // its result never came
-					l.settle(inFlight, nil, Verdict{Status: Fail, Class: ClassChannel, Reason: lost(damage)})
+					l.settle(inFlight, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassChannel, Reason: lost(damage)})
 					damage = nil
 				}
 				inFlight, began = st.Case, true
@@ -313,7 +315,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 				}
 				v := l.judge(&r)
 				if len(damage) > 0 {
-					v = Verdict{Status: Fail, Class: ClassChannel, Reason: strings.Join(damage, "; ")}
+					v = judge.Verdict{Status: judge.Fail, Class: judge.ClassChannel, Reason: strings.Join(damage, "; ")}
 				}
 				l.settle(r.Case, &r, v)
 				inFlight, damage = "", nil
@@ -322,7 +324,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 				if err := m.decode(&e); err != nil {
 					e.Text = err.Error()
 				}
-				return fail(ClassChannel, "the guest could not read the request: "+e.Text)
+				return fail(judge.ClassChannel, "the guest could not read the request: "+e.Text)
 			case guest.KindDone:
 				var d guest.Done
 				if err := m.decode(&d); err != nil {
@@ -352,12 +354,12 @@ func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []s
 		if !slices.Contains(l.pending, id) && !slices.Contains(absentIDs(l.absent), id) {
 			continue
 		}
-		v := Verdict{Status: Fail, Class: ClassHarness, Reason: "the guest finished without reporting it"}
+		v := judge.Verdict{Status: judge.Fail, Class: judge.ClassHarness, Reason: "the guest finished without reporting it"}
 		switch {
 		case d.Error != "":
-			v.Class, v.Reason = ClassDriver, d.Error
+			v.Class, v.Reason = judge.ClassDriver, d.Error
 		case id == inFlight || len(damage) > 0:
-			v.Class, v.Reason = ClassChannel, lost(damage)
+			v.Class, v.Reason = judge.ClassChannel, lost(damage)
 		}
 		l.settle(id, nil, v)
 	}
@@ -375,12 +377,12 @@ func (l *lane) obituary(s *session, what string) string {
 	how := s.finish()
 	text := s.console()
 	reason := what
-	if head := crashHeadline(text); head != "" {
+	if head := machine.Headline(text); head != "" {
 		reason += ": " + head
 	} else if how != "" {
 		reason += ": " + firstLine(how)
 	}
-	if excerpt := crashExcerpt(text, excerptLines); excerpt != "" {
+	if excerpt := machine.Excerpt(text); excerpt != "" {
 		reason += "\n" + excerpt
 	}
 	return reason
@@ -393,11 +395,11 @@ func (l *lane) silenceReport(s *session) string {
 	}
 	s.finish()
 	reason := fmt.Sprintf("no word from the guest for %v", l.silence)
-	if excerpt := crashExcerpt(said, excerptLines); excerpt != "" {
+	if excerpt := machine.Excerpt(said); excerpt != "" {
 		reason += "; its console ends with\n" + excerpt
 	}
 	if more, ok := strings.CutPrefix(s.console(), said); ok && strings.TrimSpace(more) != "" {
-		reason += "\nand after a non-maskable interrupt\n" + crashExcerpt(more, excerptLines)
+		reason += "\nand after a non-maskable interrupt\n" + machine.Excerpt(more)
 	}
 	return reason
 }

@@ -19,12 +19,17 @@ import (
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 // fakeGuest is the guest's end of a session: it gets its channel and its
 // console, and the guest ends when it returns.
 type fakeGuest func(c *fakeConn, console io.Writer)
+
+// testTID is the thread that calls.
+const testTID = 1234
 
 type fakeConn struct {
 	*wire.Conn
@@ -51,7 +56,7 @@ func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool))
 	return func(c *fakeConn, console io.Writer) {
 		for c.nextRun() {
 			for _, id := range append(c.req.Cases, absentIDs(c.req.Absent)...) {
-				fmt.Fprintf(console, "[    1.0] %s%s\n", guest.CaseLine, id)
+				fmt.Fprintf(console, "[    1.0] %s%s\n", wire.CaseLine, id)
 				c.start(id)
 				if f := extra[id]; f != nil && f(c, console) {
 					return
@@ -83,7 +88,7 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	l.started++
 	hostEnd, guestEnd := net.Pipe()
 	consoleR, consoleW := io.Pipe()
-	con := readConsole(consoleR, nil)
+	con := machine.ReadConsole(consoleR, nil)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -95,13 +100,13 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	stop := make(chan struct{})
 	var once sync.Once
 	return &session{
-		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.died, console: con.text, complaint: con.complaint, stalls: con.stalls,
+		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.Died(), console: con.Text, complaint: con.Complaint, stalls: con.Stalls,
 		finish: func() string {
 			once.Do(func() {
 				close(stop)
 				hostEnd.Close()
 				waitFor(gone, 5*time.Second)
-				waitFor(con.finished, time.Second)
+				waitFor(con.Finished(), time.Second)
 			})
 			return ""
 		},
@@ -109,7 +114,7 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 }
 
 // verdicts collects what a lane emits.
-type verdicts map[string]Verdict
+type verdicts map[string]judge.Verdict
 
 // runLane runs ids over the guests; every result is a pass for the judge.
 func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane)) verdicts {
@@ -121,8 +126,8 @@ func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane))
 		log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
 		onHello: func(*guest.Hello, string) error { return nil },
 		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		judge:   func(*guest.CaseResult) Verdict { return Verdict{Status: Pass} },
-		emit: func(id string, _ *guest.CaseResult, v Verdict) {
+		judge:   func(*guest.CaseResult) judge.Verdict { return judge.Verdict{Status: judge.Pass} },
+		emit: func(id string, _ *guest.CaseResult, v judge.Verdict) {
 			require.NotContains(t, got, id, "a case has one verdict")
 			got[id] = v
 		},
@@ -363,11 +368,11 @@ func TestACaseOfWhichTheKernelComplainsFails(t *testing.T) {
 }
 
 func TestAComplaintAfterTheLastResultIsNotLost(t *testing.T) {
-	for _, said := range []string{"", guest.CaseLine + "a/x\n"} { // of the last case; of one whose verdict is out
+	for _, said := range []string{"", wire.CaseLine + "a/x\n"} { // of the last case; of one whose verdict is out
 		atTheEnd := func(c *fakeConn, console io.Writer) {
 			if c.nextRun() {
 				for _, id := range c.req.Cases {
-					fmt.Fprintf(console, "%s%s\n", guest.CaseLine, id)
+					fmt.Fprintf(console, "%s%s\n", wire.CaseLine, id)
 					c.start(id)
 					c.result(id)
 				}
@@ -377,7 +382,7 @@ func TestAComplaintAfterTheLastResultIsNotLost(t *testing.T) {
 		}
 		got := runLane(t, &fakeLauncher{guests: []fakeGuest{atTheEnd}}, []string{"a/x", "b/x"})
 		failed := "b/x"
-		if said != "" && got["a/x"].Status == Fail { // its verdict was not out yet
+		if said != "" && got["a/x"].Status == judge.Fail { // its verdict was not out yet
 			failed = "a/x"
 		}
 		want := map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}
@@ -448,7 +453,7 @@ func TestCancellingEndsTheGuest(t *testing.T) {
 		launcher: l, silence: time.Minute, log: t.Logf, started: func(string) {},
 		onHello: func(*guest.Hello, string) error { return nil },
 		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		emit:    func(id string, _ *guest.CaseResult, _ Verdict) { t.Errorf("%s has a verdict", id) },
+		emit:    func(id string, _ *guest.CaseResult, _ judge.Verdict) { t.Errorf("%s has a verdict", id) },
 	}
 	require.ErrorIs(t, ln.run(ctx, []string{"a/x"}), context.Canceled)
 	<-ended
@@ -483,7 +488,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 		{"cut event", [][]byte{good[:len(good)-3]}, [2]string{"fail garbled", "event 1 of 1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var m *Machine
+			var m *judge.Machine
 			l := &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
 				for c.nextRun() {
 					c.start(id)
@@ -497,11 +502,13 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 			l.hello = guest.Hello{Release: "6.12.1", Arch: "amd64"}
 			got := runLane(t, l, []string{id}, func(ln *lane) {
 				ln.onHello = func(h *guest.Hello, _ string) (err error) {
-					m, err = NewMachine(h, "ebpf")
+					m, err = judge.NewMachine(h, "ebpf")
 					return err
 				}
-				ln.plan = func(ids []string) ([]string, map[string]string, []string) { return planCases([]*Machine{m}, ids) }
-				ln.judge = func(r *guest.CaseResult) Verdict { return judge(m, r) }
+				ln.plan = func(ids []string) ([]string, map[string]string, []string) {
+					return judge.Plan([]*judge.Machine{m}, ids)
+				}
+				ln.judge = func(r *guest.CaseResult) judge.Verdict { return judge.Result(m, r) }
 			})
 			requireVerdicts(t, map[string][2]string{id: row.want}, got)
 		})

@@ -17,20 +17,22 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // Result is one cell of the report: a case on a kernel under a driver.
 type Result struct {
-	Kernel  string  `json:"kernel"`
-	Arch    string  `json:"arch"`
-	Driver  string  `json:"driver"`
-	Syscall string  `json:"syscall"`
-	Case    string  `json:"case"`
-	Status  Status  `json:"status"`
-	Class   string  `json:"class"`
-	Reason  string  `json:"reason"`
-	Params  []Param `json:"params"`
-	Repro   string  `json:"repro"`
+	Kernel  string        `json:"kernel"`
+	Arch    string        `json:"arch"`
+	Driver  string        `json:"driver"`
+	Syscall string        `json:"syscall"`
+	Case    string        `json:"case"`
+	Status  judge.Status  `json:"status"`
+	Class   string        `json:"class"`
+	Reason  string        `json:"reason"`
+	Params  []judge.Param `json:"params"`
+	Repro   string        `json:"repro"`
 }
 
 // Cell is the result's name on command lines.
@@ -54,7 +56,7 @@ type Report struct {
 	Drivers []string
 	Results []Result
 	Costs   []Cost // when asked for
-	Accel   Accel
+	Accel   machine.Accel
 	Missing []Shard // of the run that was joined: parts that no report was given of
 
 	captures *captures // nil when none are wanted
@@ -62,7 +64,7 @@ type Report struct {
 	mu       sync.Mutex
 	opts     Options
 	begun    time.Time
-	coverage Coverage
+	coverage judge.Coverage
 	guests   map[string]string // kernel and driver -> how it ran
 	notes    []string
 	order    map[string]int // of cells
@@ -71,7 +73,7 @@ type Report struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[string]string{}}
+	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[string]string{}}
 	for _, k := range o.Kernels {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
@@ -98,7 +100,7 @@ func (r *Report) expect(pieces []piece) {
 	for _, g := range r.opts.Gone {
 		for _, d := range r.opts.Drivers {
 			for _, id := range r.opts.Cases {
-				r.add(kernels.Kernel{Name: g.Request.String(), Arch: arch}, d, id, nil, Verdict{Status: Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+				r.add(kernels.Kernel{Name: g.Request.String(), Arch: arch}, d, id, nil, judge.Verdict{Status: judge.Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
 			}
 		}
 	}
@@ -140,24 +142,24 @@ func (r *Report) started(k kernels.Kernel, driver, id string) {
 	}
 }
 
-func (r *Report) add(k kernels.Kernel, driver, id string, raw *guest.CaseResult, v Verdict) {
+func (r *Report) add(k kernels.Kernel, driver, id string, raw *guest.CaseResult, v judge.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Kernel: k.Name, Arch: k.Arch, Driver: driver, Syscall: name, Case: c,
 		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
 	if res.Params == nil {
-		res.Params = []Param{}
+		res.Params = []judge.Param{}
 	}
 	res.Repro = "scaplab repro " + shellWord(res.Cell())
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}
 	r.Results = append(r.Results, res)
-	if v.Status == Fail {
+	if v.Status == judge.Fail {
 		r.failed++
 	}
-	if sc, _ := findCase(id); sc != nil {
+	if sc, _ := judge.FindCase(id); sc != nil {
 		r.coverage.Add(k.Name+" "+driver, sc, raw, v)
 	}
 	if r.total < len(r.Results) {
@@ -196,7 +198,7 @@ func (r *Report) finish() {
 		return slices.Compare(x[:], y[:])
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
-	r.coverage.sortColumns(r.Kernels, r.Drivers)
+	r.coverage.SortColumns(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
 }
@@ -205,7 +207,7 @@ func (r *Report) finish() {
 func (r *Report) Failures() []Result {
 	var f []Result
 	for _, x := range r.Results {
-		if x.Status == Fail {
+		if x.Status == judge.Fail {
 			f = append(f, x)
 		}
 	}
@@ -273,17 +275,17 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 		}
 		r.Costs = append(r.Costs, j.Costs...)
 		for _, x := range j.Results {
-			if x.Status != Pass && x.Status != Fail && x.Status != Skip {
+			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
 				return nil, fmt.Errorf("read report %d: %s: unknown status %q", i+1, x.Cell(), x.Status)
 			}
 			r.Results = append(r.Results, x)
 			id := x.Syscall + "/" + x.Case
-			sc, _ := findCase(id)
+			sc, _ := judge.FindCase(id)
 			if sc == nil {
 				r.notes = append(r.notes, "the table has no case "+id+" any more")
 				continue
 			}
-			r.coverage.Add(x.Kernel+" "+x.Driver, sc, returned(x.Params), Verdict{x.Status, x.Class, x.Reason, x.Params})
+			r.coverage.Add(x.Kernel+" "+x.Driver, sc, returned(x.Params), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
 			if !slices.Contains(r.opts.Cases, id) {
 				r.opts.Cases = append(r.opts.Cases, id)
 			}
@@ -304,10 +306,10 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 
 // returned tells from a result's params whether its call failed: the first of
 // an exit event is what the call returned.
-func returned(params []Param) *guest.CaseResult {
+func returned(params []judge.Param) *guest.CaseResult {
 	r := &guest.CaseResult{Outcome: guest.Ran, Return: true}
 	for _, p := range params {
-		if !strings.HasPrefix(p.Name, enterPrefix) {
+		if !strings.HasPrefix(p.Name, judge.EnterPrefix) {
 			if strings.HasPrefix(p.Got, "-") {
 				r.Ret = -1
 			}
@@ -359,10 +361,10 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		c := junitCase{Class: x.Syscall, Name: x.Case}
 		s.Tests++
 		switch x.Status {
-		case Fail:
+		case judge.Fail:
 			s.Failures++
 			c.Failure = &junitFailure{x.Class, firstLine(x.Reason), x.Reason + "\n" + x.Repro + "\n"}
-		case Skip:
+		case judge.Skip:
 			s.Skipped++
 			c.Skipped = &junitSkipped{x.Reason}
 		}
@@ -421,7 +423,7 @@ func (r *Report) writeSkips(b *strings.Builder) {
 	groups := map[string]*group{}
 	for i := range r.Results {
 		x := &r.Results[i]
-		if x.Status != Skip {
+		if x.Status != judge.Skip {
 			continue
 		}
 		key := x.Kernel + " " + x.Driver + ": " + firstLine(x.Reason)
@@ -454,7 +456,7 @@ func (r *Report) writeTotals(b *strings.Builder) {
 			var n [3]int
 			for _, x := range r.Results {
 				if x.Kernel == k && x.Driver == d {
-					n[slices.Index([]Status{Pass, Fail, Skip}, x.Status)]++
+					n[slices.Index([]judge.Status{judge.Pass, judge.Fail, judge.Skip}, x.Status)]++
 				}
 			}
 			if n == [3]int{} {

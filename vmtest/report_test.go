@@ -14,10 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/scaplab/scaplab/internal/env"
-	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
 func TestCellsAreReadBack(t *testing.T) {
@@ -91,11 +90,11 @@ func testReport(t *testing.T) *Report {
 	k := o.Kernels[0]
 	r.welcome(k, "ebpf", &guest.Hello{Release: "6.1.9-test", Drivers: []guest.DriverState{{Name: "ebpf", Refused: []guest.Refusal{{Program: "x_bpf_exit", Reason: "too complex\nlog"}}}}}, "cold boot in 2.0s")
 	// Out of order, as machines finish.
-	r.add(o.Kernels[1], "ebpf", second, nil, Verdict{Status: Skip, Reason: "needs ipv6"})
-	r.add(o.Kernels[1], "ebpf", first, nil, Verdict{Status: Fail, Class: ClassHang, Reason: "no word"})
-	r.add(k, "ebpf", second, nil, Verdict{Status: Fail, Class: ClassCrash, Reason: "guest ended: <BUG> & more\nline two"})
-	r.add(k, "ebpf", first, &guest.CaseResult{Outcome: guest.Ran, Return: true}, Verdict{Status: Pass, Params: []Param{{"fd", "3", "3", true}}})
-	r.add(k, "ebpf", "openat/absent", nil, Verdict{Status: Pass})
+	r.add(o.Kernels[1], "ebpf", second, nil, judge.Verdict{Status: judge.Skip, Reason: "needs ipv6"})
+	r.add(o.Kernels[1], "ebpf", first, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassHang, Reason: "no word"})
+	r.add(k, "ebpf", second, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassCrash, Reason: "guest ended: <BUG> & more\nline two"})
+	r.add(k, "ebpf", first, &guest.CaseResult{Outcome: guest.Ran, Return: true}, judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "fd", Want: "3", Got: "3", OK: true}}})
+	r.add(k, "ebpf", "openat/absent", nil, judge.Verdict{Status: judge.Pass})
 	r.finish()
 	return r
 }
@@ -179,123 +178,6 @@ func TestReportAsText(t *testing.T) {
 	}
 }
 
-func TestConsoleTellsWhyAGuestDied(t *testing.T) {
-	text := "[    0.1] booting\n[    1.0] <mod>\n[   12.3][  T77] BUG: kernel NULL pointer dereference, address: 0\n[   12.4] #PF: supervisor\nlast\n"
-	require.Equal(t, "BUG: kernel NULL pointer dereference, address: 0", crashHeadline(text))
-	require.Equal(t, "[   12.3][  T77] BUG: kernel NULL pointer dereference, address: 0\n[   12.4] #PF: supervisor", crashExcerpt(text, 2))
-	require.Empty(t, crashHeadline("all is well\n"))
-	require.Equal(t, "b\nc", crashExcerpt("a\nb\nc\n", 2), "without a complaint the last lines")
-	require.Equal(t, "plain\ttext\n", cleanConsole([]byte("\x1b[2J\x1b[1;1H\x1bcplain\ttext\r\n\x00\x07")))
-}
-
-func TestConsoleKeepsBothEnds(t *testing.T) {
-	c := &console{died: make(chan struct{})}
-	c.add([]byte("first line\n"))
-	line := []byte(strings.Repeat("x", 99) + "\n")
-	for range 3 * consoleLimit / len(line) {
-		c.add(line)
-	}
-	c.add([]byte("Kernel panic - not syncing: te"))
-	select {
-	case <-c.died:
-		t.Fatal("the line is not over")
-	default:
-	}
-	c.add([]byte("st\n"))
-	<-c.died
-	text := c.text()
-	require.True(t, strings.HasPrefix(text, "first line\n"))
-	require.True(t, strings.HasSuffix(text, "test\n"))
-	require.LessOrEqual(t, len(text), 2*consoleLimit)
-}
-
-func TestMachineArguments(t *testing.T) {
-	m := &machineConfig{arch: "amd64", qemu: "/q", accel: accelTCG, kernel: "/k", initrd: "/i", memoryMB: 512, cpus: 1}
-	got := strings.Join(argv(append(m.devices(), serialPort{"console", 3, ""}, serialPort{"channel", 4, ""}, monitor{5}, incoming{6})...), " ")
-	for _, want := range []string{
-		"-no-reboot", "-nodefaults", "-machine pc -accel tcg -cpu max,-cx16 -m 512 -smp 1", "-kernel /k -initrd /i -append console=ttyS0 ",
-		"panic=-1 oops=panic unknown_nmi_panic scaplab_port=/dev/ttyS1", "-chardev socket,id=channel,fd=4 -serial chardev:channel", "-mon chardev=qmp,mode=control", "-incoming fd:6",
-	} {
-		require.Contains(t, got, want)
-	}
-	require.NotContains(t, got, "mitigations=off", "the tested kernel is the real one")
-	require.NotContains(t, got, "nokaslr")
-	require.NotContains(t, got, "-icount")
-	arm := *m
-	arm.arch = "arm64"
-	got = strings.Join(argv(append(arm.devices(), serialPort{"channel", 4, targets["arm64"].port})...), " ")
-	for _, want := range []string{
-		"-machine virt -accel tcg -cpu max,pauth-impdef=on ", "-append console=ttyAMA0 ", "scaplab_port=/dev/ttyS0",
-		"-chardev socket,id=channel,fd=4 -device pci-serial,chardev=channel",
-	} {
-		require.Contains(t, got, want)
-	}
-	costs := *m
-	costs.counted, costs.more = true, []string{"more=1"}
-	got = strings.Join(argv(costs.devices()...), " ")
-	require.Contains(t, got, "8250.nr_uarts=2 more=1 -icount shift=0,sleep=off -rtc base=2030-01-01,clock=vm", "its clock counts instructions")
-
-	l := &vmLauncher{config: *m, kernel: kernels.Kernel{Digest: strings.Repeat("d", 64)}, initrdSum: "guest 1"}
-	first := l.key()
-	l.config.initrd = "/elsewhere"
-	require.Equal(t, first, l.key(), "places do not matter")
-	for name, change := range map[string]func(*vmLauncher){
-		"guest":       func(l *vmLauncher) { l.initrdSum = "guest 2" },
-		"kernel":      func(l *vmLauncher) { l.kernel.Digest = strings.Repeat("e", 64) },
-		"memory":      func(l *vmLauncher) { l.config.memoryMB = 1024 },
-		"processors":  func(l *vmLauncher) { l.config.cpus = 2 },
-		"accelerator": func(l *vmLauncher) { l.config.accel = accelKVM },
-		"qemu":        func(l *vmLauncher) { l.config.qemu = "/other" },
-	} {
-		c := &vmLauncher{config: l.config, kernel: l.kernel, initrdSum: l.initrdSum}
-		change(c)
-		require.NotEqual(t, first, c.key(), name)
-	}
-}
-
-func TestMissingQEMUSaysHowToGetIt(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	_, err := FindQEMU("amd64")
-	var env *env.Error
-	require.ErrorAs(t, err, &env)
-	require.Contains(t, err.Error(), "qemu-system-x86_64 is not installed (install qemu-system-x86")
-	_, err = FindQEMU("vax")
-	require.ErrorContains(t, err, "guests of vax are not supported")
-}
-
-func TestKVMVerdictIsKeptForOneBoot(t *testing.T) {
-	dir := t.TempDir()
-	_, ok := keptAccel(dir, "amd64")
-	require.False(t, ok)
-	qemu, err := FindQEMU("amd64")
-	if err != nil {
-		t.Skip(err)
-	}
-	want := Accel{"tcg", "tried"}
-	for _, row := range []struct {
-		boot, qemu string
-		ok         bool
-	}{{bootID(), qemuIdentity(qemu), true}, {"another boot", qemuIdentity(qemu), false}, {bootID(), "older", false}, {"", qemuIdentity(qemu), false}} {
-		b, err := json.Marshal(accelRecord{want, row.boot, row.qemu})
-		require.NoError(t, err)
-		require.NoError(t, files.WriteAtomic(accelFile(dir, "amd64"), b))
-		got, ok := keptAccel(dir, "amd64")
-		require.Equal(t, row.ok, ok)
-		if ok {
-			require.Equal(t, want, got)
-		}
-	}
-	o := Options{Accel: "kvm", Cache: dir}
-	_, err = o.accel(t.Context(), machineConfig{arch: "amd64", qemu: "/no/such/qemu"})
-	var env *env.Error
-	require.ErrorAs(t, err, &env, "KVM was asked for, and is not there")
-
-	a, err := chooseAccel(t.Context(), dir, machineConfig{arch: "amd64", qemu: "/no/such/qemu"})
-	require.NoError(t, err)
-	require.Equal(t, "tcg", a.Name)
-	require.NotEmpty(t, a.Reason)
-}
-
 func TestALongCaseIsNoHang(t *testing.T) {
 	o := Options{CaseLimit: defaultSilence, Cache: t.TempDir()}
 	require.NoError(t, o.setDefaults())
@@ -306,9 +188,4 @@ func TestThereIsAMachineForEachProcessor(t *testing.T) {
 	o := Options{Cache: t.TempDir()}
 	require.NoError(t, o.setDefaults())
 	require.Equal(t, min(runtime.GOMAXPROCS(0), 8), o.Jobs)
-}
-
-func TestTheNameOfACaseIsNoComplaint(t *testing.T) {
-	require.Empty(t, Complaint("[    1.2] "+guest.CaseLine+"prctl/BUG: of old\nall is well\n"))
-	require.Equal(t, "BUG: scheduling while atomic", Complaint("[    1.2] BUG: scheduling while atomic\n"))
 }

@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -47,24 +44,6 @@ type session struct {
 	// Of its kernel's complaints, those not yet taken; nil for a guest without a kernel of its own.
 	complaint func(of func(id string) bool) string
 	stalls    func() []string
-}
-
-// launcher brings up guests.
-type launcher interface {
-	launch(ctx context.Context) (*session, error)
-}
-
-// bootError is a guest that never became ready.
-type bootError struct {
-	reason  string
-	console string
-}
-
-func (e *bootError) Error() string {
-	if e.console == "" {
-		return e.reason
-	}
-	return e.reason + "\n" + e.console
 }
 
 // pump receives messages until the channel ends or stop is closed.
@@ -126,135 +105,3 @@ func (s *session) awaitAny(ctx context.Context, limit time.Duration, kinds ...st
 		}
 	}
 }
-
-// excerptLines is how much console goes with a crash.
-const excerptLines = 25
-
-// vmSession makes a session of a started machine.
-func vmSession(v *vm) *session {
-	stop := make(chan struct{})
-	ended := false
-	return &session{
-		messages:  pump(v.conn, stop),
-		send:      v.conn.Send,
-		died:      v.console.died,
-		console:   v.console.text,
-		complaint: v.console.complaint,
-		stalls:    v.console.stalls,
-		provoke: func() {
-			if v.qmp.do(5*time.Second, "inject-nmi", nil, nil, nil) == nil {
-				waitFor(v.proc.done, 5*time.Second) // it panics, and so ends
-			}
-		},
-		finish: func() string {
-			if ended {
-				return ""
-			}
-			ended = true
-			select {
-			case <-v.proc.done: // it ended by itself: QEMU may have said why
-			default:
-				// A machine that panics resets at once, and its console is complete then.
-				select {
-				case <-v.console.died:
-					waitFor(v.proc.done, 2*time.Second)
-				default:
-				}
-			}
-			v.close()
-			close(stop)
-			return v.stderr.String()
-		},
-	}
-}
-
-func waitFor(c <-chan struct{}, limit time.Duration) {
-	select {
-	case <-c:
-	case <-time.After(limit):
-	}
-}
-
-// processLauncher runs the guest as a process on the running kernel.
-type processLauncher struct {
-	program string
-	args    []string
-	env     []string
-	limit   time.Duration // until it must be ready
-	log     io.Writer
-}
-
-func (l *processLauncher) launch(ctx context.Context) (*session, error) {
-	start := time.Now()
-	ours, theirs, err := socketPair("guest")
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	logR, logW, err := os.Pipe()
-	if err != nil {
-		ours.Close()
-		return nil, err
-	}
-	defer logW.Close()
-	// Its files are here, since one that has to be killed leaves them.
-	dir, err := os.MkdirTemp("", "scaplab-host")
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // cases may become another user
-	}
-	if err != nil {
-		ours.Close()
-		logR.Close()
-		return nil, err
-	}
-	cmd := exec.Command(l.program, l.args...)
-	cmd.Env = append(slices.Clone(l.env), "TMPDIR="+dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, logW
-	p, err := startProcess(cmd)
-	if err != nil {
-		ours.Close()
-		logR.Close()
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	conn := wire.NewConn(ours)
-	said := readConsole(logR, l.log)
-	stop := make(chan struct{})
-	ended := false
-	s := &session{
-		messages: pump(conn, stop),
-		send:     conn.Send,
-		console:  said.text,
-		finish: func() string {
-			if ended {
-				return ""
-			}
-			ended = true
-			waitFor(p.done, 2*time.Second) // it cleans up after itself when asked to go
-			var how string
-			select {
-			case <-p.done:
-				how = "guest process: " + p.cmd.ProcessState.String()
-			default:
-			}
-			p.kill()
-			waitFor(said.finished, time.Second)
-			close(stop)
-			ours.Close()
-			logR.Close()
-			_ = os.RemoveAll(dir) // what a case mounted there is busy
-			return how
-		},
-	}
-	m, err := s.await(ctx, guest.KindHello, l.limit)
-	if err == nil {
-		err = m.decode(&s.hello)
-	}
-	if err != nil {
-		how := s.finish()
-		return nil, &bootError{strings.TrimSpace(err.Error() + " " + how), crashExcerpt(s.console(), excerptLines)}
-	}
-	s.how = "started in " + seconds(time.Since(start))
-	return s, nil
-}
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

@@ -3,7 +3,6 @@
 package vmtest
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // testKernel is a kernel fetched earlier; tests do not use the network.
@@ -25,7 +26,7 @@ func testKernel(t *testing.T) kernels.Kernel {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("machines of " + runtime.GOARCH + " are not supported yet")
 	}
-	if _, err := FindQEMU(runtime.GOARCH); err != nil {
+	if _, err := machine.FindQEMU(runtime.GOARCH); err != nil {
 		t.Skip(err)
 	}
 	c, err := kernels.LoadCatalog()
@@ -55,15 +56,16 @@ func testLauncher(t *testing.T, snapshots string) *vmLauncher {
 	require.NoError(t, err, "%s", out)
 	b, err := os.ReadFile(program)
 	require.NoError(t, err)
-	archive, err := newInitramfs(b)
+	archive, err := machine.Initramfs(b, nil)
 	require.NoError(t, err)
 	initrd := filepath.Join(dir, "initramfs")
 	require.NoError(t, os.WriteFile(initrd, archive, 0o600))
-	qemu, err := FindQEMU(k.Arch)
+	qemu, err := machine.FindQEMU(k.Arch)
 	require.NoError(t, err)
 	return &vmLauncher{
-		config: machineConfig{arch: k.Arch, qemu: qemu, accel: accelTCG, kernel: k.Image, initrd: initrd, memoryMB: 256, cpus: 1},
-		kernel: k, initrdSum: files.Sum(archive), snapshots: snapshots, bootLimit: defaultBootLimit, log: t.Logf,
+		config: machine.Config{Arch: k.Arch, QEMU: qemu, Accel: machine.TCG, MemoryMB: 256, CPUs: 1,
+			Kernel: machine.Image{File: k.Image, Digest: k.Digest}, Initrd: machine.Image{File: initrd, Digest: files.Sum(archive)}},
+		kernel: k.Name, snapshots: machine.Snapshots(snapshots), bootLimit: defaultBootLimit, log: t.Logf,
 	}
 }
 
@@ -90,13 +92,13 @@ func TestRealMachineMisbehaves(t *testing.T) {
 	ln := &lane{
 		launcher: l, silence: 15 * time.Second, grace: 5 * time.Second, log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
 		onHello: func(h *guest.Hello, how string) error {
-			require.True(t, strings.HasPrefix(h.Release, l.kernel.Name+"."), h.Release)
+			require.True(t, strings.HasPrefix(h.Release, l.kernel+"."), h.Release)
 			hows = append(hows, how)
 			return nil
 		},
 		plan:  func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		judge: func(r *guest.CaseResult) Verdict { return Verdict{Status: Pass} },
-		emit: func(id string, r *guest.CaseResult, v Verdict) {
+		judge: func(r *guest.CaseResult) judge.Verdict { return judge.Verdict{Status: judge.Pass} },
+		emit: func(id string, r *guest.CaseResult, v judge.Verdict) {
 			got[id] = v
 			if id == "test/big" {
 				require.Len(t, r.Events[0], 100<<10)
@@ -119,7 +121,7 @@ func TestRealMachineMisbehaves(t *testing.T) {
 	require.Len(t, hows, 1)
 	require.Contains(t, hows[0], "cold boot")
 	require.False(t, l.unusable, "the machines after the first were restored")
-	noProcessLeft(t, l.config.initrd)
+	noProcessLeft(t, l.config.Initrd.File)
 }
 
 func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
@@ -133,7 +135,7 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 		s, err := l.launch(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, ping(t.Context(), s, restoreLimit))
-		require.True(t, strings.HasPrefix(s.hello.Release, l.kernel.Name+"."))
+		require.True(t, strings.HasPrefix(s.hello.Release, l.kernel+"."))
 		s.finish()
 		return strings.Fields(s.how)[0]
 	}
@@ -163,28 +165,9 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 
 	l.unusable = false
 	require.Equal(t, "cold", up())
-	l.initrdSum = "another guest program"
+	l.config.Initrd.Digest = "another guest program"
 	require.Equal(t, "cold", up(), "a state of another guest program")
-	for i := range 2 * keptSnapshots {
-		base := fmt.Sprintf("%s%016d", l.stem(), i)
-		require.NoError(t, os.WriteFile(base+".json", nil, 0o600))
-		require.NoError(t, os.WriteFile(base+".state", nil, 0o600))
-		old := time.Now().Add(-time.Hour)
-		require.NoError(t, os.Chtimes(base+".state", old, old))
-	}
-	unused := filepath.Join(dir, "of-a-kernel-that-is-gone.state")
-	require.NoError(t, os.WriteFile(unused, nil, 0o600))
-	old := time.Now().Add(-2 * snapshotAge)
-	require.NoError(t, os.Chtimes(unused, old, old))
-	l.prune()
-	left, err = filepath.Glob(filepath.Join(dir, "*.state"))
-	require.NoError(t, err)
-	require.Len(t, left, keptSnapshots)
-	require.Contains(t, left, l.base()+".state", "those used last are kept")
-	left, err = filepath.Glob(filepath.Join(dir, "*.json"))
-	require.NoError(t, err)
-	require.Len(t, left, keptSnapshots)
-	noProcessLeft(t, l.config.initrd)
+	noProcessLeft(t, l.config.Initrd.File)
 }
 
 func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
@@ -194,14 +177,14 @@ func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
 	l := testLauncher(t, "")
 	bad := filepath.Join(t.TempDir(), "initramfs")
 	require.NoError(t, os.WriteFile(bad, []byte("no archive"), 0o600))
-	l.config.initrd = bad
+	l.config.Initrd.File = bad
 	_, err := l.launch(t.Context())
 	var boot *bootError
 	require.ErrorAs(t, err, &boot)
 	require.Contains(t, boot.reason, "before hello: ")
 	require.Contains(t, boot.reason, "VFS: Unable to mount root fs")
 
-	l.config.kernel = bad
+	l.config.Kernel.File = bad
 	_, err = l.launch(t.Context())
 	require.ErrorAs(t, err, &boot)
 	require.Contains(t, boot.reason, "qemu")

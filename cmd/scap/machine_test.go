@@ -20,8 +20,8 @@ import (
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
-	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // In a machine whose root directory has this file, the test program is init.
@@ -71,7 +71,7 @@ func TestRecordOnAnotherKernel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots kernels: not in short mode")
 	}
-	if _, err := vmtest.FindQEMU("amd64"); err != nil {
+	if _, err := machine.FindQEMU("amd64"); err != nil {
 		t.Skip(err)
 	}
 	series := os.Getenv("SCAPLAB_KERNELS")
@@ -99,16 +99,17 @@ func TestRecordOnAnotherKernel(t *testing.T) {
 		t.Run(k.Name, func(t *testing.T) {
 			m, err := builder.Build(t.Context(), k)
 			require.NoError(t, err)
-			k.Module = m.File
-			console, err := vmtest.Boot{
-				Kernel: k, Program: program, CPUs: 2, OneThread: true, Limit: 10 * time.Minute,
-				Files: map[string][]byte{machineFile: nil},
+			module, err := os.ReadFile(m.File)
+			require.NoError(t, err)
+			console, err := machine.Boot{
+				Arch: k.Arch, Kernel: k.Image, Program: program, CPUs: 2, SingleThread: true, Limit: 10 * time.Minute,
+				Files: map[string][]byte{machineFile: nil, guest.ModuleFile[1:]: module},
 			}.Run(t.Context())
 			require.NoError(t, err, "%s", console)
 			if !strings.Contains(console, machineMark+"0") {
 				t.Fatalf("the machine's tests failed:\n%s", console)
 			}
-			require.Empty(t, vmtest.Complaint(console), "%s", console)
+			require.Empty(t, machine.Complaint(console), "%s", console)
 		})
 	}
 }

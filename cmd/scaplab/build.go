@@ -25,6 +25,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // Files in the output directory of a kernel.
@@ -241,7 +242,7 @@ func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbu
 	if failures := rep.Failures(); len(failures) > 0 {
 		return log.Bytes(), fmt.Errorf("%d of %d cases failed", len(failures), len(rep.Results))
 	}
-	if line := vmtest.Complaint(console.String()); line != "" {
+	if line := machine.Complaint(console.String()); line != "" {
 		return log.Bytes(), fmt.Errorf("the kernel complained: %s", line)
 	}
 	return log.Bytes(), nil

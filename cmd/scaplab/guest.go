@@ -12,6 +12,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // findGuest sets what machines run as init: this program, unless it is of another
@@ -31,11 +32,11 @@ func (f *runFlags) findGuest(ctx context.Context, o *vmtest.Options) (remove fun
 		if err != nil {
 			return remove, cli.Lacking(err)
 		}
-		if vmtest.CheckGuest(program, f.arch) == nil {
+		if machine.CheckInit(program, f.arch) == nil {
 			return remove, nil
 		}
 	}
-	if _, err := vmtest.FindQEMU(f.arch); err != nil {
+	if _, err := machine.FindQEMU(f.arch); err != nil {
 		return remove, cli.Lacking(err)
 	}
 	o.Guest, remove, err = buildGuest(ctx, f.arch)

@@ -20,6 +20,8 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // driverPair is both drivers on the same calls, for what they say to be compared.
@@ -77,7 +79,7 @@ func (f *runFlags) guestFlags(cmd *cobra.Command) {
 
 // archFlags adds the flags for machines of another architecture than this one.
 func (f *runFlags) archFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "architecture of the machines: "+strings.Join(vmtest.Arches(), ", ")+"; another one than this one's has no modules")
+	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "architecture of the machines: "+strings.Join(machine.Arches(), ", ")+"; another one than this one's has no modules")
 	cmd.Flags().StringVar(&f.guest, "guest", "", "static scaplab for --arch, to be init; default is this program, or one built from the source around it")
 }
 
@@ -171,8 +173,8 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
 	}
 	f.arch = cmp.Or(f.arch, runtime.GOARCH)
-	if !slices.Contains(vmtest.Arches(), f.arch) {
-		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(vmtest.Arches(), " or ")))
+	if !slices.Contains(machine.Arches(), f.arch) {
+		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
 	}
 	for _, file := range []string{f.json, f.junit} {
 		if err := empty(file); err != nil {
@@ -339,7 +341,7 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 // outcome is the exit status of a finished run. What a kernel does not have is
 // skipped and fine; what this machine could not get or do is not.
 func (f *runFlags) outcome(rep *vmtest.Report) error {
-	ran := func(r vmtest.Result) bool { return r.Status != vmtest.Skip }
+	ran := func(r vmtest.Result) bool { return r.Status != judge.Skip }
 	switch {
 	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }):
 		return cli.Found(nil)

@@ -15,6 +15,7 @@ import (
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 // runHere runs the program with a cache of its own.
@@ -191,12 +192,12 @@ func TestReportsAreJoined(t *testing.T) {
 // What go run makes where there is a C compiler is no init, so a guest is built beside it.
 func TestGuestsAreBuiltStatic(t *testing.T) {
 	t.Setenv("CGO_ENABLED", "1")
-	for _, arch := range vmtest.Arches() {
+	for _, arch := range machine.Arches() {
 		file, done, err := buildGuest(t.Context(), arch)
 		require.NoError(t, err)
 		program, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.NoError(t, vmtest.CheckGuest(program, arch))
+		require.NoError(t, machine.CheckInit(program, arch))
 		done()
 		require.NoFileExists(t, file)
 	}

@@ -45,9 +45,29 @@ var boundaries = []struct {
 		"libraries do not know the workbench",
 	},
 	{
-		[]string{"vmtest/guest"},
-		[]string{"vmtest"},
+		[]string{"vmtest/guest/...", "vmtest/wire"},
+		[]string{"vmtest", "vmtest/judge", "vmtest/machine", "internal/kernels/...", "internal/kmodbuild"},
 		"the guest does not carry the host's part",
+	},
+	{
+		[]string{"vmtest/machine"},
+		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "internal/kernels/...", "scap/...", "driver/..."},
+		"a machine runs any kernel and any program",
+	},
+	{
+		[]string{"vmtest/judge"},
+		[]string{"vmtest", "vmtest/machine", "internal/kernels/...", "internal/kmodbuild"},
+		"a verdict depends on what the guest reports alone",
+	},
+	{
+		[]string{"internal/kernels/...", "internal/kmodbuild", "internal/env", "internal/files"},
+		[]string{"vmtest/...", "gen/...", "tables/...", "cmd/...", "scap/...", "sinsp/..."},
+		"kernels are fetched and modules built without the harness",
+	},
+	{
+		[]string{"vmtest/..."},
+		[]string{"internal/kmodbuild", "internal/cli"},
+		"the harness is given its modules",
 	},
 }
 

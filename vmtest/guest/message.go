@@ -35,9 +35,6 @@ const (
 	KindError   = "error"   // Error
 )
 
-// CaseLine begins the line in a machine's kernel log that says which case comes next.
-const CaseLine = "scaplab: case "
-
 // ModuleFile is where a machine has the kernel module, when it has one.
 const ModuleFile = "/scap.ko"
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 const (
@@ -299,7 +300,7 @@ func (r *runner) run(req *RunRequest) error {
 	}
 	for _, id := range ids {
 		if r.init { // without it only what the kernel complains of is not known to be of this case
-			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+CaseLine+id+"\n"), 0)
+			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+wire.CaseLine+id+"\n"), 0)
 		}
 		if err := r.conn.Send(KindStarted, Started{Case: id}); err != nil {
 			return err

@@ -38,6 +38,9 @@ var (
 	magicBytes = binary.LittleEndian.AppendUint32(nil, magic)
 )
 
+// CaseLine begins the line in a machine's kernel log that says which case comes next.
+const CaseLine = "scaplab: case "
+
 // ErrTooLarge is returned for a payload over [MaxPayload] bytes.
 var ErrTooLarge = errors.New("record too large")
 

@@ -73,7 +73,7 @@ func run() error {
 
 func serve(conn *wire.Conn, port *os.File, req *guest.RunRequest) error {
 	for _, id := range req.Cases {
-		if err := os.WriteFile("/dev/kmsg", []byte("<4>"+guest.CaseLine+id), 0); err != nil {
+		if err := os.WriteFile("/dev/kmsg", []byte("<4>"+wire.CaseLine+id), 0); err != nil {
 			return err
 		}
 		if err := conn.Send(guest.KindStarted, guest.Started{Case: id}); err != nil {

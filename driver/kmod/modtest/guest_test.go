@@ -1,0 +1,1039 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && amd64
+
+package modtest
+
+import (
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/kmod"
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
+)
+
+const ioc = 's' << 8
+
+func needGuest(tb testing.TB) {
+	tb.Helper()
+	if !inGuest {
+		tb.Skip("runs in the machine that TestModule boots")
+	}
+}
+
+// mustLoad loads the module with these parameters, afresh, and unloads it at the test's end.
+func mustLoad(tb testing.TB, params string) {
+	tb.Helper()
+	needGuest(tb)
+	f, err := os.Open(guest.ModuleFile)
+	require.NoError(tb, err)
+	defer f.Close()
+	require.NoError(tb, unix.FinitModule(int(f.Fd()), params, 0), "load with %q", params)
+	tb.Cleanup(func() { mustUnload(tb) })
+}
+
+func mustUnload(tb testing.TB) {
+	tb.Helper()
+	require.NoError(tb, unix.DeleteModule("scap", unix.O_NONBLOCK), "unload")
+	requireQuiet(tb)
+}
+
+// requireQuiet demands that the kernel has nothing to complain about.
+func requireQuiet(tb testing.TB) {
+	tb.Helper()
+	buf := make([]byte, 1<<20)
+	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
+	require.NoError(tb, err)
+	require.Empty(tb, machine.Complaint(string(buf[:n])), "%s", buf[:n])
+}
+
+// device is an open device; everything about it in plain system calls.
+type device int
+
+func openDevice(cpu int) (device, error) {
+	fd, err := unix.Open(fmt.Sprintf("/dev/scap%d", cpu), unix.O_RDWR|unix.O_SYNC|unix.O_CLOEXEC, 0)
+	return device(fd), err
+}
+
+func mustOpen(tb testing.TB, cpu int) device {
+	tb.Helper()
+	d, err := openDevice(cpu)
+	require.NoError(tb, err)
+	return d
+}
+
+func (d device) ioctl(n int, arg uintptr) (uintptr, error) {
+	r, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d), uintptr(ioc+n), arg)
+	if errno != 0 {
+		return 0, errno
+	}
+	return r, nil
+}
+
+func (d device) pointer(n int, p unsafe.Pointer) error {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d), uintptr(ioc+n), uintptr(p))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (d device) close() { unix.Close(int(d)) }
+
+// onThread runs f on an OS thread of its own, which ends with it: another client of the module.
+func onThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		f()
+	}()
+	<-done
+}
+
+func ringBytes(tb testing.TB) int {
+	tb.Helper()
+	b, err := os.ReadFile("/sys/module/scap/parameters/g_buffer_bytes_dim")
+	require.NoError(tb, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	require.NoError(tb, err)
+	return n
+}
+
+func TestGuestNamesAndParameters(t *testing.T) {
+	mustLoad(t, "")
+	require.Equal(t, 8<<20, ringBytes(t))
+	b, err := os.ReadFile("/sys/module/scap/parameters/max_consumers")
+	require.NoError(t, err)
+	require.Equal(t, "5\n", string(b))
+	nodes, err := filepath.Glob("/dev/scap*")
+	require.NoError(t, err)
+	require.Len(t, nodes, 2)
+	st, err := os.Stat("/dev/scap1")
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o400), st.Mode().Perm())
+	require.Equal(t, uint32(1), unix.Minor(st.Sys().(*syscall.Stat_t).Rdev))
+}
+
+func TestGuestRingSizeParameter(t *testing.T) {
+	mustLoad(t, "")
+	const file = "/sys/module/scap/parameters/g_buffer_bytes_dim"
+	for _, bad := range []string{"0", "4096", "8192", "12288", "16385", "1000000", "-1", "8589934592", "x"} {
+		require.Error(t, os.WriteFile(file, []byte(bad), 0), bad)
+	}
+	require.Equal(t, 8<<20, ringBytes(t))
+	require.NoError(t, os.WriteFile(file, []byte("16384"), 0))
+	require.Equal(t, 16384, ringBytes(t))
+}
+
+func TestGuestUnknownPersonaIsRefused(t *testing.T) {
+	needGuest(t)
+	f, err := os.Open(guest.ModuleFile)
+	require.NoError(t, err)
+	defer f.Close()
+	require.ErrorIs(t, unix.FinitModule(int(f.Fd()), "persona=9.0.0", 0), unix.EINVAL)
+}
+
+// Every request of the interface: what it returns for good and bad arguments.
+func TestGuestIoctls(t *testing.T) {
+	mustLoad(t, "")
+	onThread(func() {
+		d := mustOpen(t, 0)
+		defer d.close()
+		inval, notty := error(unix.EINVAL), error(unix.ENOTTY)
+		for _, c := range []struct {
+			n    int
+			arg  uintptr
+			want error
+		}{
+			{2, 0, nil},
+			{3, 1, nil}, {3, 2, nil}, {3, 128, nil}, {3, 0, inval}, {3, 3, inval}, {3, 256, inval}, {3, ^uintptr(0), inval},
+			{4, 0, nil}, {4, 80, nil}, {4, 65000, nil}, {4, 65001, inval}, {4, ^uintptr(0), inval},
+			{8, 0, nil}, {9, 0, nil},
+			{10, 1, nil}, {10, 0, inval}, {10, 4194303, inval}, {10, ^uintptr(0), inval},
+			{11, 1, nil}, {11, 4194303, inval},
+			{16, 0, inval}, {20, 0, inval}, {21, 0, inval}, {24, 0, inval}, {25, 0, inval},
+			{16, ^uintptr(0) - 4095, inval}, {20, ^uintptr(0) - 4095, inval}, {24, ^uintptr(0) - 4095, inval},
+			{22, 80<<16 | 70, nil}, {23, 8125, nil},
+			{29, 0, nil}, {29, 511, nil}, {29, 512, inval}, {29, ^uintptr(0), inval},
+			{30, 0, nil}, {30, 511, nil}, {30, 512, inval},
+			{31, 0, nil}, {31, 8, nil}, {31, 7, nil}, {31, 9, inval}, {31, ^uintptr(0), inval},
+			{32, 0, nil}, {32, 8, nil}, {32, 7, nil}, {32, 9, inval},
+			{33, 0, nil}, {34, 0, nil},
+			{0, 0, notty}, {1, 0, notty}, {5, 0, notty}, {6, 0, notty}, {7, 0, notty}, {14, 0, notty}, {15, 0, notty},
+			{17, 0, notty}, {18, 0, notty}, {19, 0, notty}, {26, 0, notty}, {27, 0, notty}, {28, 0, notty}, {35, 0, notty}, {199, 0, notty},
+			{200, 1, nil}, {200, 0, nil}, {201, 0, notty},
+		} {
+			_, err := d.ioctl(c.n, c.arg)
+			if c.want == nil {
+				require.NoError(t, err, "request %d, argument %#x", c.n, c.arg)
+			} else {
+				require.Equal(t, c.want, err, "request %d, argument %#x", c.n, c.arg)
+			}
+		}
+		tid, err := d.ioctl(12, 0)
+		require.NoError(t, err)
+		require.Equal(t, uintptr(unix.Gettid()), tid)
+		pid, err := d.ioctl(13, 0)
+		require.NoError(t, err)
+		require.Equal(t, uintptr(os.Getpid()), pid)
+		vtid, err := d.ioctl(10, tid)
+		require.NoError(t, err)
+		require.Equal(t, tid, vtid)
+		vpid, err := d.ioctl(11, tid)
+		require.NoError(t, err)
+		require.Equal(t, pid, vpid)
+
+		var api, schema uint64
+		require.NoError(t, d.pointer(24, unsafe.Pointer(&api)))
+		require.NoError(t, d.pointer(25, unsafe.Pointer(&schema)))
+		require.Equal(t, uint64(10<<44|1<<24), api)
+		require.Equal(t, uint64(4<<44|5<<24|1), schema)
+		var text [64]byte
+		require.NoError(t, d.pointer(21, unsafe.Pointer(&text)))
+		require.NotEmpty(t, unix.ByteSliceToString(text[:]))
+	})
+}
+
+func TestGuestProcList(t *testing.T) {
+	mustLoad(t, "")
+	d := mustOpen(t, 0)
+	defer d.close()
+	list := make([]uint64, 2+3*100)
+	list[1] = 0
+	require.Equal(t, unix.ENOSPC, d.pointer(16, unsafe.Pointer(&list[0])))
+	threads, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*")
+	require.NoError(t, err)
+	require.InDelta(t, len(threads), list[0], 8)
+	list[1] = 1000001
+	require.Equal(t, unix.EINVAL, d.pointer(16, unsafe.Pointer(&list[0])))
+	list[1] = ^uint64(0)
+	require.Equal(t, unix.EINVAL, d.pointer(16, unsafe.Pointer(&list[0])))
+	big := make([]uint64, 2+3*4096)
+	big[1] = 4096
+	require.NoError(t, d.pointer(16, unsafe.Pointer(&big[0])))
+	self := uint64(os.Getpid())
+	found := false
+	for i := range big[0] {
+		found = found || big[2+3*i] == self
+	}
+	require.True(t, found, "this process is in the list")
+}
+
+func TestGuestOpen(t *testing.T) {
+	mustLoad(t, "max_consumers=2")
+	onThread(func() {
+		d := mustOpen(t, 0)
+		_, err := openDevice(0)
+		require.Equal(t, unix.EBUSY, err, "the same device twice")
+		e := mustOpen(t, 1)
+		onThread(func() {
+			other := mustOpen(t, 0) // another client
+			onThread(func() {
+				_, err := openDevice(0)
+				require.Equal(t, unix.EBUSY, err, "one client too many")
+			})
+			other.close()
+		})
+		require.Equal(t, unix.EWOULDBLOCK, unix.DeleteModule("scap", unix.O_NONBLOCK), "unload while it is open")
+		d.close()
+		e.close()
+	})
+}
+
+func TestGuestOnlyRootOpens(t *testing.T) {
+	mustLoad(t, "")
+	onThread(func() {
+		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 1000, 1000, 1000)
+		require.Zero(t, errno)
+		_, err := openDevice(0)
+		require.Equal(t, unix.EACCES, err)
+	})
+	require.NoError(t, os.Chmod("/dev/scap0", 0o666))
+	onThread(func() {
+		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 1000, 1000, 1000)
+		require.Zero(t, errno)
+		_, err := openDevice(0)
+		require.Equal(t, unix.EPERM, err, "the node's mode is not what keeps others out")
+	})
+}
+
+func TestGuestMappings(t *testing.T) {
+	mustLoad(t, "g_buffer_bytes_dim=65536")
+	d := mustOpen(t, 0)
+	defer d.close()
+	const size, ro, rw = 65536, unix.PROT_READ, unix.PROT_READ | unix.PROT_WRITE
+	for _, c := range []struct {
+		what      string
+		off       int64
+		len, prot int
+	}{
+		{"an offset", 4096, 2 * size, ro}, {"once the ring", 0, size, ro}, {"a page more", 0, 2*size + 4096, ro},
+		{"writable", 0, 2 * size, rw}, {"two pages", 0, 8192, ro},
+	} {
+		_, err := unix.Mmap(int(d), c.off, c.len, c.prot, unix.MAP_SHARED)
+		require.Equal(t, unix.EIO, err, c.what)
+	}
+	ring, err := unix.Mmap(int(d), 0, 2*size, ro, unix.MAP_SHARED)
+	require.NoError(t, err)
+	require.Error(t, unix.Mprotect(ring, rw), "made writable later")
+	info, err := unix.Mmap(int(d), 0, 128, rw, unix.MAP_SHARED)
+	require.NoError(t, err)
+
+	// Events until the ring has wrapped: both halves show the same bytes, and the shared page moves.
+	for _, request := range [][2]uintptr{{29, unix.SYS_GETPPID}, {31, 1}} {
+		_, err := d.ioctl(int(request[0]), request[1])
+		require.NoError(t, err)
+	}
+	head, tail := (*uint32)(unsafe.Pointer(&info[0])), (*uint32)(unsafe.Pointer(&info[4]))
+	events := (*uint64)(unsafe.Pointer(&info[8]))
+	wrapped := false
+	pinned(t, 0, func() {
+		for range 20000 {
+			before := atomic.LoadUint32(head)
+			_, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+			after := atomic.LoadUint32(head)
+			require.Less(t, after, uint32(size))
+			if after == before {
+				continue // another CPU, or nothing
+			}
+			ev := ring[before:]
+			require.Equal(t, (after-before+size)%size, binary.NativeEndian.Uint32(ev[16:]), "the event's length is what head moved by")
+			require.Equal(t, uint16(event.TypeGenericExit), binary.NativeEndian.Uint16(ev[20:]), "not opted in: the generic event")
+			wrapped = wrapped || after < before
+			atomic.StoreUint32(tail, after)
+		}
+	})
+	require.True(t, wrapped, "the ring has been gone through")
+	require.NotZero(t, *events)
+	require.Equal(t, ring[:size], ring[size:])
+
+	// A client that writes nonsense harms nobody but itself.
+	for _, bad := range []uint32{size, size + 1, ^uint32(0), 1 << 31} {
+		atomic.StoreUint32(tail, bad)
+		atomic.StoreUint32(head, bad)
+		for range 1000 {
+			_, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+		}
+	}
+	require.NoError(t, unix.Munmap(ring))
+	require.NoError(t, unix.Munmap(info))
+}
+
+// pinned runs f on one CPU.
+func pinned(tb testing.TB, cpu int, f func()) {
+	tb.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var old, set unix.CPUSet
+	require.NoError(tb, unix.SchedGetaffinity(0, &old))
+	set.Set(cpu)
+	require.NoError(tb, unix.SchedSetaffinity(0, &set))
+	defer func() { _ = unix.SchedSetaffinity(0, &old) }()
+	f()
+}
+
+func mustSource(tb testing.TB, o kmod.Options) *kmod.Source {
+	tb.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = 20 * time.Millisecond
+	}
+	src, err := kmod.Open(o)
+	require.NoError(tb, err)
+	return src
+}
+
+// drain reads until there is nothing more.
+func drain(tb testing.TB, src *kmod.Source, each func(*event.Event)) (n int) {
+	tb.Helper()
+	for {
+		ev, err := src.Next()
+		if errors.Is(err, scap.ErrTimeout) {
+			return n
+		}
+		require.NoError(tb, err)
+		n++
+		if each != nil {
+			each(ev)
+		}
+	}
+}
+
+// badClose makes an event of a fixed size: 26 + 2*2 + 2*8 bytes.
+func badClose() { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, 1<<30, 0, 0) }
+
+// A small ring that nobody reads, then one that is read too slowly: every
+// event is either delivered or counted as lost, exactly.
+func TestGuestOverflowIsCounted(t *testing.T) {
+	mustLoad(t, "")
+	src := mustSource(t, kmod.Options{Syscalls: []string{"close", "openat"}, RingSize: 16384})
+	defer src.Close()
+	const calls = 5000
+	var wg sync.WaitGroup
+	for cpu := range 2 {
+		wg.Go(func() {
+			pinned(t, cpu, func() {
+				for i := range calls {
+					badClose()
+					if i%10 == 0 {
+						_, _ = unix.Open("/no/such/file/anywhere", unix.O_RDONLY, 0)
+					}
+				}
+			})
+		})
+	}
+	wg.Wait()
+	require.NoError(t, src.Select(kmod.Selection{})) // at rest
+	mine := 0
+	drain(t, src, func(ev *event.Event) { mine++ })
+	s, err := src.Stats()
+	require.NoError(t, err)
+	require.Equal(t, s.Seen, s.Delivered+s.Drops.Total(), "%+v", s)
+	require.Equal(t, uint64(mine), s.Delivered)
+	require.GreaterOrEqual(t, s.Seen, uint64(2*calls*11/10))
+	require.Greater(t, s.Drops.BufferFull, uint64(calls))
+	c, err := src.Counters()
+	require.NoError(t, err)
+	require.LessOrEqual(t, c.ByCategory.Close+c.ByCategory.Open, c.DropsBuffer)
+	t.Logf("seen %d = delivered %d + dropped %d (of those whose header fitted: close %d, open %d)",
+		s.Seen, s.Delivered, s.Drops.Total(), c.ByCategory.Close, c.ByCategory.Open)
+
+	// The same while somebody reads.
+	require.NoError(t, src.Select(kmod.Selection{Syscalls: []string{"close"}}))
+	stop := make(chan struct{})
+	for cpu := range 2 {
+		wg.Go(func() {
+			pinned(t, cpu, func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						for range 100 {
+							badClose()
+						}
+					}
+				}
+			})
+		})
+	}
+	var last uint64
+	late := 0
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		ev, err := src.Next()
+		if errors.Is(err, scap.ErrTimeout) {
+			continue
+		}
+		require.NoError(t, err)
+		if ev.Timestamp() < last {
+			late++
+		}
+		last = max(last, ev.Timestamp())
+	}
+	close(stop)
+	wg.Wait()
+	require.NoError(t, src.Select(kmod.Selection{}))
+	drain(t, src, nil)
+	s, err = src.Stats()
+	require.NoError(t, err)
+	require.Equal(t, s.Seen, s.Delivered+s.Drops.Total(), "%+v", s)
+	t.Logf("read meanwhile: seen %d = delivered %d + dropped %d; %d came after a later one", s.Seen, s.Delivered, s.Drops.Total(), late)
+}
+
+// Events whose header still fits into a full ring, but not their params, are also counted by category.
+func TestGuestDropsByCategory(t *testing.T) {
+	mustLoad(t, "")
+	src := mustSource(t, kmod.Options{Syscalls: []string{"openat"}, RingSize: 16384})
+	defer src.Close()
+	name := "/" + strings.Repeat("x", 200)
+	pinned(t, 0, func() {
+		for range 500 {
+			_, _ = unix.Open(name, unix.O_RDONLY, 0)
+		}
+	})
+	require.NoError(t, src.Select(kmod.Selection{}))
+	size := 0
+	n := drain(t, src, func(ev *event.Event) { size = max(size, len(ev.Bytes())) })
+	require.GreaterOrEqual(t, 16383%size, event.HeaderSize+2*7, "the test is made for a remainder that a header fits into")
+	c, err := src.Counters()
+	require.NoError(t, err)
+	require.NotZero(t, c.DropsBuffer)
+	require.Equal(t, c.Events, uint64(n)+c.DropsBuffer)
+	require.Equal(t, c.DropsBuffer, c.ByCategory.Open)
+	require.Zero(t, c.ByCategory.Close)
+}
+
+func TestGuestDroppingMode(t *testing.T) {
+	mustLoad(t, "")
+	const ratio = 4
+	src := mustSource(t, kmod.Options{Syscalls: []string{"kill", "getppid", "dup"}, SamplingRatio: ratio})
+	defer src.Close()
+	kept, always, never, enter, exit := 0, 0, 0, 0, 0
+	count := func(ev *event.Event) {
+		switch ev.Type() {
+		case event.TypeKillExit:
+			kept++
+			ns := ev.Timestamp() % uint64(time.Second)
+			require.Less(t, ns, uint64(time.Second)/ratio, "a sampled event lies in the kept part of its second")
+		case event.TypeGetppidExit:
+			always++
+		case event.TypeDupExit:
+			never++
+		case event.TypeDropEnter, event.TypeDropExit:
+			require.Equal(t, uint32(ratio), binary.NativeEndian.Uint32(ev.Param(0)))
+			if ev.Type() == event.TypeDropEnter {
+				enter++
+			} else {
+				exit++
+			}
+		}
+	}
+	calls := 0
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); calls++ {
+		_ = unix.Kill(1<<22-1, 0)
+		unix.Getppid()
+		_, _ = unix.Dup(-1)
+		time.Sleep(2 * time.Millisecond)
+		if calls%64 == 0 {
+			drain(t, src, count)
+		}
+	}
+	require.NoError(t, src.Select(kmod.Selection{}))
+	drain(t, src, count)
+	require.Equal(t, calls, never, "never dropped")
+	require.Zero(t, always, "always dropped")
+	require.InDelta(t, float64(calls)/ratio, kept, float64(calls)/8, "a quarter of each second")
+	require.GreaterOrEqual(t, enter, 3)
+	require.GreaterOrEqual(t, exit, 3)
+	t.Logf("%d calls, %d kept at ratio %d, gaps: %d begun, %d ended", calls, kept, ratio, enter, exit)
+}
+
+func TestGuestDropFailed(t *testing.T) {
+	mustLoad(t, "")
+	src := mustSource(t, kmod.Options{Syscalls: []string{"dup", "close"}, DropFailed: true})
+	defer src.Close()
+	fd, err := unix.Dup(0)
+	require.NoError(t, err)
+	badClose()
+	require.NoError(t, unix.Close(fd))
+	require.NoError(t, src.Select(kmod.Selection{}))
+	dups := 0
+	drain(t, src, func(ev *event.Event) {
+		require.GreaterOrEqual(t, int64(binary.NativeEndian.Uint64(ev.Param(0))), int64(0), "%v", ev.Type())
+		if ev.Type() == event.TypeDupExit {
+			dups++
+		}
+	})
+	require.NotZero(t, dups)
+}
+
+// Of an address whose end cannot be read nothing is told: what was read of it is no address.
+func TestGuestHalfAnAddress(t *testing.T) {
+	mustLoad(t, "")
+	pages, err := unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(t, err)
+	defer unix.Munmap(pages)
+	require.NoError(t, unix.Mprotect(pages[4096:], unix.PROT_NONE))
+	const half = unix.SizeofSockaddrInet4 / 2
+	addr := pages[4096-half:]
+	binary.NativeEndian.PutUint16(addr, unix.AF_INET)
+	copy(addr[2:], []byte{0, 80, 127, 0, 0, 1})
+	src := mustSource(t, kmod.Options{Syscalls: []string{"bind"}})
+	defer src.Close()
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, ^uintptr(0), uintptr(unsafe.Pointer(&addr[0])), unix.SizeofSockaddrInet4)
+	require.NotZero(t, errno)
+	binds := 0
+	drain(t, src, func(ev *event.Event) {
+		binds++
+		require.Empty(t, ev.Param(1))
+	})
+	require.Equal(t, 1, binds)
+}
+
+func TestGuestTwoConsumers(t *testing.T) {
+	mustLoad(t, "")
+	a := mustSource(t, kmod.Options{Syscalls: []string{"kill", "umask"}})
+	defer a.Close()
+	b := mustSource(t, kmod.Options{Syscalls: []string{"dup", "getppid"}, Reference: true})
+	defer b.Close()
+	for range 100 {
+		_ = unix.Kill(1<<22-1, 0)
+		_, _ = unix.Dup(-1)
+		unix.Getppid()
+		unix.Umask(0o22)
+	}
+	kills, own, dups, generic := 0, 0, 0, 0
+	drain(t, a, func(ev *event.Event) {
+		switch ev.Type() {
+		case event.TypeKillExit:
+			kills++
+		case event.TypeUmaskExit:
+			own++
+		default:
+			t.Errorf("%v, which was not selected", ev.Type())
+		}
+	})
+	drain(t, b, func(ev *event.Event) {
+		switch ev.Type() {
+		case event.TypeDupExit:
+			dups++
+		case event.TypeGenericExit:
+			generic++
+		default:
+			t.Errorf("%v for a client that did not ask for it", ev.Type())
+		}
+	})
+	require.Equal(t, 100, kills)
+	require.Equal(t, 100, own, "an own event for one that opted in")
+	require.Equal(t, 100, dups)
+	require.Equal(t, 100, generic, "an own event for one that did not opt in")
+	require.True(t, a.OwnEvents())
+	require.False(t, b.OwnEvents())
+
+	// The first one's end must not take the other's tracepoints away.
+	require.NoError(t, a.Close())
+	_, _ = unix.Dup(-1)
+	n := drain(t, b, nil)
+	require.Equal(t, 1, n)
+}
+
+// Events with codes of our own are for clients that opted in, and only as long as they stay so.
+func TestGuestOwnEvents(t *testing.T) {
+	for _, persona := range []string{"10.1.0", "8.0.4"} {
+		t.Run(persona, func(t *testing.T) {
+			mustLoad(t, "g_buffer_bytes_dim=65536 persona="+persona)
+			onThread(func() { ownEvents(t) })
+		})
+	}
+}
+
+func ownEvents(t *testing.T) {
+	runtime.LockOSThread() // the devices know their client by its thread
+	defer runtime.UnlockOSThread()
+	d := mustOpen(t, 0)
+	defer d.close()
+	ring, err := unix.Mmap(int(d), 0, 2*65536, unix.PROT_READ, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer unix.Munmap(ring)
+	info, err := unix.Mmap(int(d), 0, 128, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer unix.Munmap(info)
+	request := func(n int, arg uintptr) {
+		_, err := d.ioctl(n, arg)
+		require.NoError(t, err, "request %d", n)
+	}
+	request(29, unix.SYS_GETPPID)
+	request(31, 1)
+	head := (*uint32)(unsafe.Pointer(&info[0]))
+	// one makes a call and returns its event, on CPU 0, whose ring it is.
+	one := func() []byte {
+		var ev []byte
+		pinned(t, 0, func() {
+			before := atomic.LoadUint32(head)
+			_, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+			after := atomic.LoadUint32(head)
+			require.NotEqual(t, before, after, "an event")
+			ev = ring[before:after]
+		})
+		return ev
+	}
+	code := func(ev []byte) event.Type { return event.Type(binary.NativeEndian.Uint16(ev[20:])) }
+	require.GreaterOrEqual(t, event.TypeGetppidExit, event.Type(0x8000), "the test needs a call with an event of our own")
+	for range 2 {
+		ev := one()
+		require.Equal(t, event.TypeGenericExit, code(ev))
+		var generic event.Event
+		require.NoError(t, generic.Reset(ev, 0))
+		require.Equal(t, 2, generic.NumParams())
+		require.Equal(t, uint16(unix.SYS_GETPPID), binary.NativeEndian.Uint16(generic.Param(1)), "the native number")
+		request(200, 1)
+		require.Equal(t, event.TypeGetppidExit, code(one()))
+		// The consumer's settings start afresh with each device opened, this one does not.
+		if other, err := openDevice(1); err == nil {
+			request(29, unix.SYS_GETPPID)
+			require.Equal(t, event.TypeGetppidExit, code(one()))
+			other.close()
+		}
+		request(200, 0)
+	}
+}
+
+// A start of the pid namespace is a time since boot for every client, whatever
+// the clock is set to: readers add the time of boot.
+func TestGuestTimeSinceBoot(t *testing.T) {
+	mustLoad(t, "")
+	start := func(o kmod.Options) uint64 {
+		t.Helper()
+		o.Syscalls = []string{"clone", "clone3", "vfork", "fork"}
+		src := mustSource(t, o)
+		defer src.Close()
+		p, err := os.StartProcess("/init", []string{"child"}, &os.ProcAttr{Env: []string{"MODTEST_CHILD=1"}})
+		require.NoError(t, err)
+		_, err = p.Wait()
+		require.NoError(t, err)
+		var ns uint64
+		drain(t, src, func(ev *event.Event) {
+			for i, p := range ev.Info().Params {
+				if p.Name == "pidns_init_start_ts" && i < ev.NumParams() && len(ev.Param(i)) == 8 {
+					ns = max(ns, binary.NativeEndian.Uint64(ev.Param(i)))
+				}
+			}
+		})
+		require.NotZero(t, ns, "no event of the new process")
+		return ns
+	}
+	ours := start(kmod.Options{})
+	require.Less(t, ours, uint64(time.Minute), "init is the first thread of all")
+	require.Equal(t, ours, start(kmod.Options{Reference: true}))
+
+	var now unix.Timeval
+	require.NoError(t, unix.Gettimeofday(&now))
+	now.Sec += 3600
+	require.NoError(t, unix.Settimeofday(&now))
+	require.Equal(t, ours, start(kmod.Options{}), "no matter of the clock")
+}
+
+func TestGuestPersona8(t *testing.T) {
+	mustLoad(t, "persona=8.0.4")
+	src := mustSource(t, kmod.Options{Syscalls: []string{"socket", "fcntl", "openat"}, Reference: true})
+	defer src.Close()
+	require.Equal(t, kmod.Version{Major: 8, Minor: 0, Patch: 4}, src.API())
+	require.Equal(t, kmod.Version{Major: 4, Minor: 1, Patch: 0}, src.Schema())
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	require.NoError(t, err)
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	unix.Close(fd)
+	require.NoError(t, src.Select(kmod.Selection{}))
+	params := map[event.Type]int{}
+	drain(t, src, func(ev *event.Event) {
+		params[ev.Type()] = ev.NumParams()
+		require.Less(t, ev.Type(), event.Type(430))
+	})
+	require.Equal(t, 4, params[event.TypeSocketExit])
+	require.Equal(t, 3, params[event.TypeFcntlExit])
+}
+
+func setOnline(tb testing.TB, cpu int, on bool) {
+	tb.Helper()
+	v := "0"
+	if on {
+		v = "1"
+	}
+	require.NoError(tb, os.WriteFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", cpu), []byte(v), 0))
+}
+
+func TestGuestHotplug(t *testing.T) {
+	mustLoad(t, "")
+	setOnline(t, 1, false)
+	_, err := openDevice(1)
+	require.Equal(t, unix.ENODEV, err)
+	src := mustSource(t, kmod.Options{Syscalls: []string{"close"}})
+	require.Equal(t, 1, src.Rings())
+	setOnline(t, 1, true)
+	pinned(t, 1, badClose)
+	pinned(t, 0, func() { badClose(); badClose() })
+	plugged := 0
+	drain(t, src, func(ev *event.Event) {
+		if ev.Type() == event.TypeCPUHotplugEnter {
+			plugged++
+			require.Equal(t, uint32(1), binary.NativeEndian.Uint32(ev.Param(0)), "the CPU that came")
+			require.Equal(t, uint32(0), binary.NativeEndian.Uint32(ev.Param(1)))
+		}
+	})
+	require.Equal(t, 1, plugged, "told once")
+	require.NoError(t, src.Close())
+
+	// Off- and on-line while reading.
+	src = mustSource(t, kmod.Options{All: true, Tracepoints: kmod.Tracepoints()})
+	require.Equal(t, 2, src.Rings())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 10 {
+			setOnline(t, 1, false)
+			setOnline(t, 1, true)
+		}
+	}()
+	read := 0
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			read += drainSome(t, src)
+		}
+	}
+	require.NotZero(t, read)
+	require.NoError(t, src.Close())
+	t.Logf("%d events read while CPU 1 went and came 10 times", read)
+}
+
+// drainSome reads a batch; the whole capture makes events as fast as they are read.
+func drainSome(tb testing.TB, src *kmod.Source) int {
+	tb.Helper()
+	evs := make([]event.Event, 256)
+	n, err := src.ReadBatch(evs)
+	if !errors.Is(err, scap.ErrTimeout) {
+		require.NoError(tb, err)
+	}
+	return n
+}
+
+// Clients that open, map, set and close, one that switches tracepoints, CPUs that
+// go and come, and attempts to unload, all at once: nobody may wait for ever, and
+// all are served. Locks taken in different orders show here.
+func TestGuestAllAtOnce(t *testing.T) {
+	mustLoad(t, "g_buffer_bytes_dim=65536 max_consumers=8")
+	const last, patience = 4 * time.Second, 2 * time.Minute
+	var opened, switched, plugged, refused atomic.Int64
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	// forever runs f on a thread of its own until the end.
+	forever := func(f func(round int)) {
+		all.Go(func() {
+			onThread(func() {
+				for round := 0; ; round++ {
+					select {
+					case <-stop:
+						return
+					default:
+						f(round)
+					}
+				}
+			})
+		})
+	}
+	for n := range 3 {
+		forever(func(round int) {
+			for cpu := range 2 {
+				d, err := openDevice(cpu)
+				if err != nil {
+					continue // off-line, or busy in a process that is being started
+				}
+				opened.Add(1)
+				if ring, err := unix.Mmap(int(d), 0, 2*65536, unix.PROT_READ, unix.MAP_SHARED); err == nil {
+					info, err := unix.Mmap(int(d), 0, 128, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+					_, _ = d.ioctl(29, uintptr(unix.SYS_CLOSE))
+					_, _ = d.ioctl(31, uintptr((round+n)%9))
+					badClose()
+					if err == nil {
+						atomic.StoreUint32((*uint32)(unsafe.Pointer(&info[4])), uint32(round)*7919)
+						_ = unix.Munmap(info)
+					}
+					badClose()
+					_ = unix.Munmap(ring)
+				}
+				d.close()
+			}
+		})
+	}
+	ready := make(chan struct{})
+	all.Go(func() {
+		onThread(func() {
+			d, err := openDevice(0)
+			close(ready)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer d.close()
+			for tp := uintptr(0); ; tp = (tp + 1) % 9 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for _, n := range []int{31, 32} {
+					if _, err := d.ioctl(n, tp); err != nil {
+						t.Errorf("request %d, tracepoint %d: %v", n, tp, err)
+					}
+				}
+				switched.Add(1)
+			}
+		})
+	})
+	<-ready
+	forever(func(int) {
+		for _, v := range []string{"0", "1"} {
+			if err := os.WriteFile("/sys/devices/system/cpu/cpu1/online", []byte(v), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		plugged.Add(1)
+	})
+	forever(func(int) {
+		if err := unix.DeleteModule("scap", unix.O_NONBLOCK); err == unix.EWOULDBLOCK {
+			refused.Add(1)
+		} else {
+			t.Errorf("unload while it is open: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+	})
+	time.Sleep(last)
+	close(stop)
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		buf := make([]byte, 1<<20)
+		_ = os.WriteFile("/proc/sysrq-trigger", []byte("w"), 0) // who waits for what
+		n, _ := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
+		t.Fatalf("somebody waits since %v\n%s", patience, buf[:max(n, 0)])
+	}
+	t.Logf("in %v: %d devices opened, %d switches of a tracepoint, CPU 1 off and on %d times, %d refusals to unload",
+		last, opened.Load(), switched.Load(), plugged.Load(), refused.Load())
+	for _, n := range []*atomic.Int64{&opened, &switched, &plugged, &refused} {
+		require.NotZero(t, n.Load())
+	}
+}
+
+// stressRounds is how often a capture is started and ended. The default is
+// enough to see that it works; to look for rare things,
+//
+//	SCAPLAB_MODTEST=Stress SCAPLAB_MODTEST_ROUNDS=3000 go test -v -timeout 2h -run TestModule ./vmtest/modtest
+var stressRounds = flag.Int("rounds", 20, "captures that the stress test starts and ends")
+
+// reloadRounds is how many captures a load of the module lives for.
+const reloadRounds = 5
+
+// Opens, maps, captures, closes, unloads and moves CPUs under load.
+func TestGuestStress(t *testing.T) {
+	needGuest(t)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 3 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				work(t)
+			}
+		})
+	}
+	events := 0
+	start := time.Now()
+	plugged, loads := 0, 0
+	for round := range *stressRounds {
+		if round%reloadRounds == 0 {
+			loads++
+			f, err := os.Open(guest.ModuleFile)
+			require.NoError(t, err)
+			require.NoError(t, unix.FinitModule(int(f.Fd()), "g_buffer_bytes_dim=65536", 0))
+			f.Close()
+		}
+		src := mustSource(t, kmod.Options{All: true, Enter: true, Tracepoints: kmod.Tracepoints(), Snaplen: 1 + round%65000,
+			DynamicSnaplen: round%2 == 0, DropFailed: round%3 == 0, SamplingRatio: uint32(1) << (round % 3), Timeout: time.Millisecond})
+		events += drainSome(t, src)
+		if round%reloadRounds == 0 {
+			plugged++
+			setOnline(t, 1, false)
+			events += drainSome(t, src)
+			setOnline(t, 1, true)
+		}
+		s, err := src.Stats()
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, s.Seen, s.Delivered)
+		require.NoError(t, src.Close())
+		if round%100 == 99 {
+			t.Logf("round %d, %v", round+1, time.Since(start).Round(time.Second))
+		}
+		if round%reloadRounds == reloadRounds-1 || round == *stressRounds-1 {
+			// A process that the load is starting has the devices open until it execs.
+			require.Eventually(t, func() bool { return unix.DeleteModule("scap", unix.O_NONBLOCK) == nil }, 10*time.Second, 20*time.Millisecond)
+		}
+	}
+	took := time.Since(start)
+	close(stop)
+	load.Wait()
+	requireQuiet(t)
+	t.Logf("%d captures, %d loads of the module, CPU 1 off and on %d times, %d events read in %v",
+		*stressRounds, loads, plugged, events, took.Round(time.Second))
+}
+
+// work makes calls of many kinds: files, sockets, memory, threads, processes.
+func work(tb testing.TB) {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "work")
+	if err != nil {
+		return
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "file")
+	_ = os.WriteFile(name, make([]byte, 9000), 0o600)
+	_, _ = os.ReadFile(name)
+	_ = os.Symlink(name, name+".link")
+	_ = os.Rename(name, name+".new")
+	if pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); err == nil {
+		_, _ = unix.Write(pair[0], []byte("GET / HTTP/1.1"))
+		var b [64]byte
+		_, _ = unix.Read(pair[1], b[:])
+		unix.Close(pair[0])
+		unix.Close(pair[1])
+	}
+	if m, err := unix.Mmap(-1, 0, 1<<16, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE); err == nil {
+		for i := 0; i < len(m); i += 4096 {
+			m[i] = 1
+		}
+		_ = unix.Munmap(m)
+	}
+	onThread(func() { badClose() })
+	_ = unix.Kill(os.Getpid(), unix.SIGURG)
+	if p, err := os.StartProcess("/init", []string{"child"}, &os.ProcAttr{Env: []string{"MODTEST_CHILD=1"}}); err == nil {
+		_, _ = p.Wait()
+	}
+}
+
+// The kernel's own switching of tracepoints under the same load, to tell what
+// the emulator does to it from what the module does.
+func TestGuestControl(t *testing.T) {
+	needGuest(t)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 3 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				work(t)
+			}
+		})
+	}
+	// Otherwise each switch of an event switches three more tracepoints, to know the names of threads.
+	require.NoError(t, os.WriteFile("/sys/kernel/tracing/options/record-cmd", []byte("0"), 0))
+	for range *stressRounds {
+		for _, event := range []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_switch"} {
+			for _, v := range []string{"1", "0"} {
+				require.NoError(t, os.WriteFile("/sys/kernel/tracing/events/"+event+"/enable", []byte(v), 0))
+			}
+		}
+	}
+	close(stop)
+	load.Wait()
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"runtime"
+
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
+)
+
+// HostKernel is the name under which the running kernel stands in reports.
+const HostKernel = "host"
+
+// RunHost runs the cases on the running kernel, in a child process. Cases that
+// would change the machine are skipped.
+func RunHost(ctx context.Context, o Options) (*Report, error) {
+	o.Cache = cmp.Or(o.Cache, os.TempDir()) // nothing is kept
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "linux" {
+		return nil, env.Lacks("this is no Linux kernel: "+runtime.GOOS, "use scaplab matrix")
+	}
+	for _, check := range []func() error{env.MayLoadPrograms, env.HasBTF} {
+		if lack, ok := errors.AsType[*env.Error](check()); ok {
+			return nil, env.Lacks("no eBPF programs can be loaded here: "+lack.What, lack.Fix)
+		}
+	}
+	k := kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
+	o.Kernels, o.Gone, o.Jobs = []kernels.Kernel{k}, nil, 1
+	rep := newReport(o)
+	rep.Accel = machine.Accel{Name: "none", Reason: "the running kernel"}
+	pieces := plan(o)
+	rep.expect(pieces)
+	for _, p := range pieces {
+		l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
+		if err := o.runPiece(ctx, rep, k, p, l, false); err != nil {
+			return nil, err
+		}
+	}
+	rep.finish()
+	return rep, nil
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/kver"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Classes of failure that the comparison finds.
+const (
+	ClassMissing = "missing-event" // an event that should have come did not
+	ClassExtra   = "extra-event"   // an event came that should not have
+	ClassParam   = "param"         // a value is not the wanted one
+	ClassGarbled = "garbled"       // an event's bytes are not what its header says
+	ClassTimeout = "timeout"       // the case took too long
+	ClassSetup   = "setup"         // what the case needs could not be made or looked at
+	ClassENOSYS  = "enosys"        // the call is there and should not be, or the other way round
+	ClassTable   = "table"         // the case itself is wrong
+	ClassRefused = "refused"       // the kernel did not accept the event's program
+)
+
+// Machine is what the comparison must know of where a case ran.
+type Machine struct {
+	Release kver.Version
+	Arch    string // GOARCH
+	Driver  string
+	Refused map[string]string // symbol of an event -> why its program was not accepted
+}
+
+// NewMachine describes the guest that said hello.
+func NewMachine(h *guest.Hello, driver string) (*Machine, error) {
+	release, err := kver.Parse(h.Release)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Release: release, Arch: h.Arch, Driver: driver, Refused: make(map[string]string)}
+	for _, d := range h.Drivers {
+		if !slices.Contains(guest.Drivers(driver), d.Name) {
+			continue
+		}
+		for _, r := range d.Refused {
+			m.Refused[strings.TrimPrefix(r.Program, "x_")] = r.Reason
+		}
+	}
+	return m, nil
+}
+
+// Available tells whether the kernel should have the call, and else why not.
+func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
+	if _, ok := sc.Number(m.Arch); !ok {
+		return false, "not on " + m.Arch
+	}
+	if since := sc.Since[m.Arch]; since != "" && m.before(since) {
+		return false, "since " + since
+	}
+	if sc.Until != "" && !m.before(sc.Until) {
+		return false, "until " + sc.Until
+	}
+	return true, ""
+}
+
+// SkipReason says why a case has nothing to prove here; "" when it has.
+func (m *Machine) SkipReason(sc *guest.Syscall, cs *guest.Case) string {
+	if ok, why := m.Available(sc); !ok {
+		return sc.Name + " " + why
+	}
+	if cs.Since != "" && m.before(cs.Since) {
+		return "since " + cs.Since
+	}
+	if cs.Until != "" && !m.before(cs.Until) {
+		return "until " + cs.Until
+	}
+	for _, d := range guest.Drivers(m.Driver) {
+		if why, ok := cs.Except[d]; ok {
+			return d + ": " + why
+		}
+	}
+	return ""
+}
+
+func (m *Machine) before(version string) bool {
+	v, err := kver.Parse(version)
+	return err == nil && m.Release.Less(v)
+}
+
+// compareAbsent judges a call this kernel should lack.
+func compareAbsent(sc *guest.Syscall, res *guest.CaseResult, m *Machine) Verdict {
+	if v, done := judgeOutcome(new(guest.Case), res); done {
+		return v
+	}
+	const enosys = -38
+	if res.Ret == enosys {
+		return Verdict{Status: Pass}
+	}
+	_, why := m.Available(sc)
+	return Failf(ClassENOSYS, "%s returned %s on %v (want ENOSYS: %s)", sc.Name, errnoText(res.Ret), m.Release, why)
+}
+
+// Compare judges a case by what the guest tells of it. Verdict.Params has the
+// params that were compared; wanted values of `any` are not.
+func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
+	if why := m.SkipReason(sc, cs); why != "" {
+		return Verdict{Status: Skip, Reason: why}
+	}
+	if v, done := judgeOutcome(cs, res); done {
+		return v
+	}
+	c := comparison{sc: sc, cs: cs, res: res, m: m}
+	c.excuse()
+	c.compare()
+	return c.verdict()
+}
+
+func Failf(class, format string, args ...any) Verdict {
+	return Verdict{Status: Fail, Class: class, Reason: fmt.Sprintf(format, args...)}
+}
+
+// judgeOutcome handles cases that did not get as far as to be compared.
+func judgeOutcome(cs *guest.Case, res *guest.CaseResult) (v Verdict, done bool) {
+	switch res.Outcome {
+	case guest.Ran:
+		return judgeCapture(&res.Capture)
+	case guest.Skipped:
+		return Verdict{Status: Skip, Reason: res.Reason}, true
+	case guest.Crashed:
+		if cs.NoEvent != "" && res.Args != nil && !res.Return && res.Signal != "" {
+			return judgeCapture(&res.Capture) // the call is one that kills its caller
+		}
+		return Failf(ClassCrash, "%s", withStderr(res)), true
+	case guest.Timeout:
+		return Failf(ClassTimeout, "%s", withStderr(res)), true
+	case guest.Failed:
+		return Failf(ClassSetup, "%s", withStderr(res)), true
+	}
+	return Failf(ClassSetup, "the guest reports a strange outcome %q", res.Outcome), true
+}
+
+// judgeCapture handles what a driver did not deliver around the case's own events.
+func judgeCapture(c *guest.Capture) (v Verdict, done bool) {
+	if c.Incomplete == "" {
+		return v, false
+	}
+	return Failf(ClassMissing, "%s%s", c.Incomplete, lostText(c)), true
+}
+
+func lostText(c *guest.Capture) string {
+	if c.Lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; the driver dropped %d events", c.Lost)
+}
+
+func withStderr(res *guest.CaseResult) string {
+	if s := strings.TrimSpace(res.Stderr); s != "" {
+		return res.Reason + "\n" + s
+	}
+	return res.Reason
+}
+
+func errnoText(ret int64) string {
+	if name := event.ErrnoName(-ret); ret < 0 && name != "" {
+		return name
+	}
+	return fmt.Sprint(ret)
+}
+
+// EnterPrefix marks params of the enter event.
+const EnterPrefix = "enter."
+
+// comparison collects what is wrong with one case.
+type comparison struct {
+	sc  *guest.Syscall
+	cs  *guest.Case
+	res *guest.CaseResult
+	m   *Machine
+
+	params []Param
+	faults []Verdict
+}
+
+func (c *comparison) fault(class, format string, args ...any) {
+	c.faults = append(c.faults, Failf(class, format, args...))
+}
+
+// verdict is the gravest fault, with all of them as its reason.
+func (c *comparison) verdict() Verdict {
+	v := Verdict{Status: Pass, Params: c.params}
+	if len(c.faults) == 0 {
+		return v
+	}
+	order := []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, ClassMissing, ClassExtra, ClassParam, ClassDiffer}
+	slices.SortStableFunc(c.faults, func(a, b Verdict) int {
+		return slices.Index(order, a.Class) - slices.Index(order, b.Class)
+	})
+	var reasons []string
+	for _, f := range c.faults {
+		reasons = append(reasons, f.Reason)
+	}
+	v.Status, v.Class, v.Reason = Fail, c.faults[0].Class, strings.Join(reasons, "\n")
+	return v
+}
+
+// excuse holds the table to never_fails and never_succeeds, which excuse it from
+// a kind of case: whatever the call was given, it must not end that way.
+func (c *comparison) excuse() {
+	if !c.res.Return {
+		return
+	}
+	failed := c.res.Ret < 0 && c.res.Ret > -4096
+	switch {
+	case failed && c.sc.NeverFails != "":
+		c.fault(ClassTable, "never_fails (%s), but the call returned %s", c.sc.NeverFails, errnoText(c.res.Ret))
+	case !failed && c.sc.NeverSucceeds != "":
+		c.fault(ClassTable, "never_succeeds (%s), but the call returned %d", c.sc.NeverSucceeds, c.res.Ret)
+	}
+}
+
+func (c *comparison) compare() {
+	events := make([]event.Event, len(c.res.Events))
+	used := make([]bool, len(events))
+	for i, b := range c.res.Events {
+		if err := events[i].Reset(b, 0); err != nil {
+			c.fault(ClassGarbled, "event %d of %d: %v (%d bytes: % x)", i+1, len(events), err, len(b), b[:min(len(b), 64)])
+			used[i] = true
+		}
+	}
+	// take finds the first unused event of a code by a thread.
+	take := func(tid uint64, codes ...uint16) *event.Event {
+		for i := range events {
+			if !used[i] && uint64(events[i].TID()) == tid && slices.Contains(codes, uint16(events[i].Type())) {
+				used[i] = true
+				return &events[i]
+			}
+		}
+		return nil
+	}
+	wants := bindings(c.cs.Want)
+	if c.sc.Enter != 0 {
+		if ev := take(c.res.TID, c.sc.Enter); ev != nil {
+			c.compareEvent(ev, wants, 0, true)
+		} else {
+			c.missing(c.sc.Enter)
+		}
+	}
+	switch {
+	case c.cs.NoEvent != "":
+	case c.sc.Exit != 0:
+		for i := range c.count(wants) {
+			if ev := take(c.res.TID, append([]uint16{c.sc.Exit}, c.sc.Extra...)...); ev != nil {
+				c.compareEvent(ev, wants, i, false)
+			} else {
+				c.missing(c.sc.Exit)
+			}
+		}
+	}
+	if len(c.cs.Child) > 0 {
+		if ev := take(c.res.Child, c.sc.ChildCode(c.m.Arch)); ev != nil {
+			c.compareEvent(ev, bindings(c.cs.Child), 0, false)
+		} else {
+			c.missing(c.sc.ChildCode(c.m.Arch))
+		}
+	}
+	for i := range events {
+		// A successful clone makes an event in the child whether the case looks at it or not.
+		silent := c.res.Child != 0 && uint64(events[i].TID()) == c.res.Child && len(c.cs.Child) == 0 &&
+			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.ChildCode(c.m.Arch))
+		if !used[i] && !silent {
+			c.fault(ClassExtra, "extra event %s of thread %d: %s", Symbol(uint16(events[i].Type())), events[i].TID(), events[i].AppendArgs(nil))
+		}
+	}
+}
+
+func Symbol(code uint16) string {
+	if info := event.Lookup(event.Type(code)); info != nil {
+		return info.Symbol
+	}
+	return fmt.Sprintf("code %d", code)
+}
+
+// missing says that an event did not come, and why if that is known.
+func (c *comparison) missing(code uint16) {
+	symbol := Symbol(code)
+	if why, ok := c.m.Refused[symbol]; ok {
+		c.fault(ClassRefused, "%s: the kernel refused its program: %s", symbol, why)
+		return
+	}
+	outcome := "the call did not return"
+	if c.res.Return {
+		outcome = "the call returned " + errnoText(c.res.Ret)
+	}
+	c.fault(ClassMissing, "no %s event (%s%s)", symbol, outcome, lostText(&c.res.Capture))
+}
+
+// bindings are wanted values by the param's name.
+func bindings(list []guest.Binding) map[string]string {
+	m := make(map[string]string, len(list))
+	for _, b := range list {
+		m[b.Name] = b.Expr
+	}
+	return m
+}
+
+// count is how many exit events the call makes: one, or as many as the longest
+// list among the wanted values has elements (sendmmsg sends one per message).
+func (c *comparison) count(wants map[string]string) int {
+	n := 1
+	info := event.Lookup(event.Type(c.sc.Exit))
+	for name, w := range wants {
+		if info == nil || info.ParamIndex(name) < 0 || info.Params[info.ParamIndex(name)].Type == event.ParamFDList {
+			continue
+		}
+		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: info.Params[info.ParamIndex(name)].Names})
+		if list, ok := v.([]any); err == nil && ok {
+			n = max(n, len(list))
+		}
+	}
+	return n
+}
+
+// compareEvent checks the params of one event, the nth of its kind. Of an enter event it checks
+// those that have a wanted value; an exit event must have one for each.
+func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth int, enter bool) {
+	info := ev.Info()
+	if info == nil {
+		c.fault(ClassGarbled, "event of unknown code %d", ev.Type())
+		return
+	}
+	if ev.NumParams() != len(info.Params) {
+		c.fault(ClassGarbled, "%s has %d params (want %d)", info.Symbol, ev.NumParams(), len(info.Params))
+		return
+	}
+	for i := range info.Params {
+		p := &info.Params[i]
+		w, ok := wants[p.Name]
+		switch {
+		case !ok && !enter && (uint16(info.Code) == c.sc.Exit || uint16(info.Code) == c.sc.ChildCode(c.m.Arch)):
+			c.fault(ClassTable, "the case does not say what %s.%s must be", info.Symbol, p.Name)
+			continue
+		case !ok:
+			continue
+		}
+		if since := c.sc.ParamSince[p.Name]; since != "" && c.m.before(since) {
+			continue
+		}
+		if _, differs := c.sc.ParamExcept[p.Name][c.m.Driver]; differs {
+			continue
+		}
+		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: p.Names})
+		if err != nil {
+			c.fault(ClassTable, "want %s: %v", p.Name, err)
+			continue
+		}
+		if list, ok := v.([]any); ok && p.Type != event.ParamFDList {
+			if nth >= len(list) {
+				c.fault(ClassTable, "want %s: %s has no element for event %d", p.Name, w, nth+1)
+				continue
+			}
+			v = list[nth]
+		}
+		if _, isAny := v.(expr.Any); isAny {
+			continue
+		}
+		got := ev.Param(i)
+		result, err := match(p, v, got, enter)
+		if err != nil {
+			c.fault(ClassTable, "want %s: %s: %v", p.Name, w, err)
+			continue
+		}
+		name := p.Name
+		if enter {
+			name = EnterPrefix + name
+		}
+		out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
+		if !result.ok && out.Want == out.Got { // text forms leave something out
+			out.Want, out.Got = fmt.Sprintf("% x", result.bytes), fmt.Sprintf("% x", got)
+		}
+		c.params = append(c.params, out)
+		if result.ok {
+			continue
+		}
+		class := ClassParam
+		const enosys = -38
+		if c.res.Return && c.res.Ret == enosys && !strings.Contains(w, "ENOSYS") && i == 0 {
+			class = ClassENOSYS
+		}
+		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, out.Want, out.Got)
+	}
+	for name := range wants {
+		if !enter && info.ParamIndex(name) < 0 {
+			c.fault(ClassTable, "%s has no param %s", info.Symbol, name)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// evalWant parses and computes one wanted value.
+func evalWant(src string, env *wantEnv) (any, error) {
+	n, err := expr.Parse(src, expr.Pos{File: "want", Line: 1, Col: 1})
+	if err != nil {
+		return nil, err
+	}
+	return expr.Eval(n, env)
+}
+
+// wantEnv gives names in wanted values their meaning: variables are the
+// guest's facts, constants those of the param's flag set, then native ones.
+type wantEnv struct {
+	facts guest.Facts
+	set   *event.NameSet
+}
+
+func (e *wantEnv) Lookup(name string) (any, error) {
+	v := factValue{e.facts, name}
+	if !v.exists() {
+		return nil, fmt.Errorf("the guest reported no $%s", name)
+	}
+	return v, nil
+}
+
+func (e *wantEnv) Const(name string) (int64, bool) {
+	if e.set != nil {
+		if v, ok := e.set.Value(name); ok {
+			return int64(v), true
+		}
+	}
+	if v, ok := guest.Consts[name]; ok {
+		return int64(v), true
+	}
+	if n, ok := errnos[name]; ok {
+		return n, true
+	}
+	return 0, false
+}
+
+// errnos are the error numbers by name.
+var errnos = func() map[string]int64 {
+	m := make(map[string]int64)
+	for n := int64(1); n < 600; n++ {
+		if name := event.ErrnoName(n); name != "" {
+			m[name] = n
+		}
+	}
+	return m
+}()
+
+func (e *wantEnv) Call(name string, args []any) (any, error) {
+	switch name {
+	case "pattern":
+		if len(args) != 1 {
+			break
+		}
+		n, err := expr.ToInt(args[0])
+		if err != nil || n < 0 || n > 1<<20 {
+			return nil, fmt.Errorf("pattern: bad size %s", show(args[0]))
+		}
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = guest.PatternByte(i)
+		}
+		return b, nil
+	case "sockaddr":
+		if len(args) != 1 {
+			break
+		}
+		text, err := expr.ToText(args[0])
+		if err != nil {
+			return nil, err
+		}
+		a, err := guest.ParseAddress(text)
+		if err != nil {
+			return nil, err
+		}
+		return a.Wire(), nil
+	default:
+		return nil, fmt.Errorf("unknown function %s in a wanted value", name)
+	}
+	return nil, fmt.Errorf("%s has 1 argument, not %d", name, len(args))
+}
+
+// factValue is a variable, or a field of one, as the guest reported it.
+type factValue struct {
+	facts guest.Facts
+	name  string
+}
+
+func (v factValue) exists() bool {
+	if _, ok := v.facts[v.name]; ok {
+		return true
+	}
+	for name := range v.facts {
+		if strings.HasPrefix(name, v.name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func (v factValue) String() string { return "$" + v.name }
+
+// Plain implements expr.Plainer.
+func (v factValue) Plain() any {
+	f, ok := v.facts[v.name]
+	switch {
+	case !ok:
+		return nil
+	case f.IsInt:
+		return int64(f.Int)
+	}
+	return f.Bytes
+}
+
+// Address implements expr.Addresser: variables that are memory.
+func (v factValue) Address() (int64, bool) {
+	if f, ok := v.facts[v.name]; ok && f.IsInt {
+		return 0, false
+	}
+	f, ok := v.facts[v.name+".addr"]
+	return int64(f.Int), ok && f.IsInt
+}
+
+// Field implements expr.Fielder.
+func (v factValue) Field(name string) (any, error) {
+	f := factValue{v.facts, v.name + "." + name}
+	if !f.exists() {
+		return nil, fmt.Errorf("the guest reported no $%s", f.name)
+	}
+	return f, nil
+}
+
+// Index implements expr.Indexer.
+func (v factValue) Index(i int) (any, error) {
+	f := factValue{v.facts, fmt.Sprintf("%s.%d", v.name, i)}
+	if f.exists() {
+		return f, nil
+	}
+	if b, ok := v.Plain().([]byte); ok && i >= 0 && i < len(b) {
+		return int64(b[i]), nil
+	}
+	return nil, fmt.Errorf("the guest reported no $%s[%d]", v.name, i)
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// excerptLines is how much of a console goes with a crash.
+const excerptLines = 25
+
+// consoleLimit is how much of a console is kept: the first half and the last.
+const consoleLimit = 1 << 20
+
+// Console keeps what a guest's kernel and init said.
+type Console struct {
+	mu       sync.Mutex
+	head     []byte
+	tail     []byte
+	copyTo   io.Writer
+	finished chan struct{}
+	died     chan struct{}
+	line     []byte // not yet ended, for the scan
+	said     complaints
+}
+
+// ReadConsole collects r until its end. copyTo may be nil.
+func ReadConsole(r io.Reader, copyTo io.Writer) *Console {
+	c := &Console{copyTo: copyTo, finished: make(chan struct{}), died: make(chan struct{})}
+	go func() {
+		defer close(c.finished)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := r.Read(buf)
+			c.add(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// Finished is closed at the end of the stream.
+func (c *Console) Finished() <-chan struct{} { return c.finished }
+
+// Died is closed when the kernel has said that it is dead.
+func (c *Console) Died() <-chan struct{} { return c.died }
+
+func (c *Console) add(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.copyTo != nil {
+		_, _ = c.copyTo.Write(b) // a log nobody reads any more does not matter
+	}
+	for _, ch := range b {
+		if ch != '\n' && len(c.line) < 4096 {
+			c.line = append(c.line, ch)
+			continue
+		}
+		c.scan()
+		c.line = c.line[:0]
+	}
+	n := min(len(b), consoleLimit/2-len(c.head))
+	c.head = append(c.head, b[:n]...)
+	c.tail = append(c.tail, b[n:]...)
+	if len(c.tail) > consoleLimit {
+		c.tail = append(c.tail[:0], c.tail[len(c.tail)-consoleLimit/2:]...)
+	}
+}
+
+// scan looks at one whole line.
+func (c *Console) scan() {
+	if deadRE.Match(c.line) {
+		select {
+		case <-c.died:
+		default:
+			close(c.died)
+		}
+	}
+	c.said.add(cleanConsole(c.line))
+}
+
+// Complaint returns what the kernel complained of; see complaints.take.
+func (c *Console) Complaint(of func(id string) bool) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said.take(of)
+}
+
+// Complains reports whether there is a complaint that was not taken.
+func (c *Console) Complains() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.said.bugs) > 0
+}
+
+// Stalls returns the stalls since the last call that the kernel noticed.
+func (c *Console) Stalls() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said.takeStalls()
+}
+
+// Text returns all that was kept.
+func (c *Console) Text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cleanConsole(append(bytes.Clone(c.head), c.tail...))
+}
+
+var (
+	escapeRE = regexp.MustCompile("\x1b(\\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>c])")
+	stampRE  = regexp.MustCompile(`^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?`)
+	deadRE   = regexp.MustCompile(`Kernel panic - not syncing`)
+	crashRE  = regexp.MustCompile(`Kernel panic - not syncing|BUG: |kernel BUG at|Oops:|general protection fault|Unable to handle kernel|KASAN:|UBSAN:|soft lockup|hard LOCKUP|^panic: |^fatal error: |detected stalls`)
+)
+
+// cleanConsole turns serial output into plain lines: no escape sequences, no
+// carriage returns, no other control bytes.
+func cleanConsole(b []byte) string {
+	b = escapeRE.ReplaceAll(b, nil)
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(string(b), "?"))
+}
+
+// Excerpt returns the lines that tell why a guest died: from the first
+// complaint on, or the last lines when there is none.
+func Excerpt(text string) string { return excerpt(text, excerptLines) }
+
+func excerpt(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, l := range all {
+		if crashRE.MatchString(stampRE.ReplaceAllString(l, "")) {
+			return strings.Join(all[i:min(i+lines, len(all))], "\n")
+		}
+	}
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// Headline is the one line to show for a crash, "" when the console has none.
+func Headline(text string) string {
+	for l := range strings.Lines(text) {
+		l = strings.TrimSpace(stampRE.ReplaceAllString(l, ""))
+		if crashRE.MatchString(l) {
+			return l
+		}
+	}
+	return ""
+}
+
+// tailBuffer keeps the last bytes written to it.
+type tailBuffer struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if len(t.b) > 16<<10 {
+		t.b = append(t.b[:0], t.b[len(t.b)-8<<10:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tailBuffer) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(cleanConsole(t.b))
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// Process is a child that does not outlive this program.
+type Process struct {
+	Done chan struct{} // closed when it has ended
+
+	cmd *exec.Cmd
+}
+
+// StartProcess starts cmd. The kernel ends the child when the thread that
+// started it ends, so one thread is kept for it until then.
+func StartProcess(cmd *exec.Cmd) (*Process, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p := &Process{cmd: cmd, Done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // State says how it ended
+			close(p.Done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return p, nil
+}
+
+// State is how it ended, once Done is closed.
+func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
+
+// Kill ends the process and waits for its end.
+func (p *Process) Kill() {
+	// The group holds children of the child, e.g. those of a guest process.
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	_ = p.cmd.Process.Kill()
+	<-p.Done
+}
+
+// SocketPair returns two connected stream sockets. ours can be waited on with
+// a deadline, theirs is for a child.
+func SocketPair(name string) (ours, theirs *os.File, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socketpair for %s: %w", name, err)
+	}
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("socketpair for %s: %w", name, err), syscall.Close(fds[0]), syscall.Close(fds[1]))
+	}
+	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+}
+
+// sendWithFile writes data on a socket with an open file attached.
+func sendWithFile(socket *os.File, data []byte, file *os.File) error {
+	rc, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var n int
+	var sendErr error
+	err = rc.Write(func(fd uintptr) bool {
+		n, sendErr = syscall.SendmsgN(int(fd), data, syscall.UnixRights(int(file.Fd())), nil, 0)
+		return !errors.Is(sendErr, syscall.EAGAIN)
+	})
+	if err == nil {
+		err = sendErr
+	}
+	if err == nil && n != len(data) {
+		err = fmt.Errorf("%d of %d bytes sent", n, len(data))
+	}
+	return err
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package machine
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+var errNotLinux = errors.New("running guests needs Linux")
+
+// Process cannot be had.
+type Process struct {
+	Done chan struct{}
+}
+
+// StartProcess needs Linux.
+func StartProcess(*exec.Cmd) (*Process, error) { return nil, errNotLinux }
+
+// State is never asked for.
+func (p *Process) State() *os.ProcessState { return nil }
+
+// Kill is never called.
+func (p *Process) Kill() {}
+
+// SocketPair needs Linux.
+func SocketPair(string) (ours, theirs *os.File, err error) { return nil, nil, errNotLinux }
+
+func sendWithFile(*os.File, []byte, *os.File) error { return errNotLinux }

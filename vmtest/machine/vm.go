@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package machine runs kernels in virtual machines: QEMU as the current user, an
+// initramfs with one static program, two serial ports. It knows nothing of what
+// the program is for.
+package machine
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/wire"
+)
+
+// Image is a file that a machine starts from.
+type Image struct {
+	File   string
+	Digest string // SHA-256 of the content
+}
+
+// Config is all that decides what a machine is.
+type Config struct {
+	Arch         string // GOARCH
+	QEMU         string // path of the program
+	Accel        Accelerator
+	SingleThread bool // emulate all processors in one thread of the host
+	Kernel       Image
+	Initrd       Image
+	MemoryMB     int
+	CPUs         int
+	Counted      bool     // time is the number of instructions; see the device
+	Arguments    []string // more of the kernel's command line
+}
+
+func (c *Config) command() []string {
+	t := targets[c.Arch]
+	// loglevel=5 shows the kernel's warnings but no chatter.
+	// unknown_nmi_panic lets a hung kernel be made to say where it is. The guest names
+	// each case in the log, more often than the kernel lets programs write by default.
+	line := []string{"console=" + t.console, "loglevel=5", "printk.devkmsg=on", "panic=-1", "oops=panic", "unknown_nmi_panic", "scaplab_port=" + t.channel}
+	return slices.Concat(line, t.args, c.Arguments)
+}
+
+func (c *Config) devices() []device {
+	d := []device{bare{}, board{targets[c.Arch], c.Accel, c.SingleThread, c.MemoryMB, c.CPUs}, bootImage{c.Kernel.File, c.Initrd.File, c.command()}}
+	if c.Counted {
+		d = append(d, counted{})
+	}
+	return d
+}
+
+// key is a digest of all that a saved state depends on; where files are does not matter.
+func (c *Config) key() string {
+	placeless := *c
+	placeless.Kernel.File, placeless.Initrd.File = c.Kernel.Digest, c.Initrd.Digest
+	all := strings.Join(append([]string{qemuIdentity(c.QEMU)}, argv(placeless.devices()...)...), "\x00")
+	sum := sha256.Sum256([]byte(all))
+	return hex.EncodeToString(sum[:])
+}
+
+// VM is one running QEMU.
+type VM struct {
+	Conn    *wire.Conn // the second serial port
+	Console *Console   // the first
+
+	proc    *Process
+	channel *os.File
+	qmp     *qmp
+	stderr  *tailBuffer
+	files   []*os.File
+	closed  bool
+}
+
+// Start starts a machine. With snapshot, it waits for its saved state from that
+// file instead of booting; see [VM.WaitRunning]. The console is copied to consoleLog,
+// which may be nil.
+func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writer) (_ *VM, err error) {
+	v := &VM{stderr: new(tailBuffer)}
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+		if err != nil {
+			for _, f := range v.files {
+				f.Close()
+			}
+		}
+	}()
+	pair := func(name string) *os.File {
+		if err != nil {
+			return nil
+		}
+		var ours, other *os.File
+		if ours, other, err = SocketPair(name); err == nil {
+			v.files, theirs = append(v.files, ours), append(theirs, other)
+		}
+		return ours
+	}
+	console, channel, control := pair("console"), pair("channel"), pair("monitor")
+	if err != nil {
+		return nil, err
+	}
+	const firstFD = 3 // exec.Cmd.ExtraFiles start here
+	devices := append(c.devices(), serialPort{"console", firstFD, ""}, serialPort{"channel", firstFD + 1, targets[c.Arch].port}, monitor{firstFD + 2})
+	extra := slices.Clone(theirs)
+	if snapshot != nil {
+		devices = append(devices, incoming{firstFD + 3})
+		extra = append(extra, snapshot)
+	}
+	cmd := exec.Command(c.QEMU, argv(devices...)...)
+	cmd.ExtraFiles = extra
+	cmd.Stdout, cmd.Stderr = v.stderr, v.stderr
+	cmd.WaitDelay = time.Second
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if v.proc, err = StartProcess(cmd); err != nil {
+		return nil, err
+	}
+	v.Console = ReadConsole(console, consoleLog)
+	v.channel, v.Conn = channel, wire.NewConn(channel)
+	v.qmp = &qmp{f: control, r: bufio.NewReader(control)}
+	return v, nil
+}
+
+// Done is closed when QEMU has ended.
+func (v *VM) Done() <-chan struct{} { return v.proc.Done }
+
+// WaitRunning waits until a restored machine runs; what is sent before that is lost.
+func (v *VM) WaitRunning(ctx context.Context, limit time.Duration) error {
+	return v.qmp.waitRunning(ctx, limit)
+}
+
+// Interrupt injects a non-maskable interrupt: the kernel of a hung machine then says
+// on its console where it is, and panics.
+func (v *VM) Interrupt() {
+	if v.qmp.do(5*time.Second, "inject-nmi", nil, nil, nil) == nil {
+		waitFor(v.proc.Done, 5*time.Second)
+	}
+}
+
+// Close ends the machine, waits until it has gone, and returns what QEMU said of it.
+// Later calls return "".
+func (v *VM) Close() string {
+	if v.closed {
+		return ""
+	}
+	v.closed = true
+	select {
+	case <-v.proc.Done: // it ended by itself: QEMU may have said why
+	default:
+		// A machine that panics resets at once, and its console is complete then.
+		select {
+		case <-v.Console.Died():
+			waitFor(v.proc.Done, 2*time.Second)
+		default:
+		}
+	}
+	v.proc.Kill()
+	waitFor(v.Console.Finished(), time.Second)
+	for _, f := range v.files {
+		f.Close()
+	}
+	return v.stderr.String()
+}
+
+func waitFor(c <-chan struct{}, limit time.Duration) {
+	select {
+	case <-c:
+	case <-time.After(limit):
+	}
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+)
+
+// Shard is part Index (from 1) of Count equal parts of a run.
+type Shard struct{ Index, Count int }
+
+// ParseShard reads "i/n".
+func ParseShard(s string) (Shard, error) {
+	var sh Shard
+	if s == "" {
+		return Shard{1, 1}, nil
+	}
+	if n, err := fmt.Sscanf(s, "%d/%d", &sh.Index, &sh.Count); err != nil || n != 2 || sh.String() != s ||
+		sh.Index < 1 || sh.Index > sh.Count {
+		return Shard{}, fmt.Errorf("shard %q: want i/n with 1 <= i <= n", s)
+	}
+	return sh, nil
+}
+
+func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
+
+// part returns this shard's part of n things, as a half-open range.
+func (s Shard) part(n int) (from, to int) {
+	if s.Count == 0 {
+		return 0, n
+	}
+	return n * (s.Index - 1) / s.Count, n * s.Index / s.Count
+}
+
+// piece is what one lane runs.
+type piece struct {
+	kernel  int      // index in Options.Kernels
+	drivers []string // whose verdicts come of it: a pair and its two come of one run
+	cpus    int
+	ids     []string
+}
+
+// lanes groups verdicts by the runs they come of.
+func lanes(drivers []string) [][]string {
+	var all [][]string
+	rest := slices.Clone(drivers)
+	for _, pair := range drivers {
+		if !guest.IsPair(pair) {
+			continue
+		}
+		var group []string
+		rest = slices.DeleteFunc(rest, func(d string) bool {
+			of := d == pair || slices.Contains(guest.Drivers(pair), d)
+			if of {
+				group = append(group, d)
+			}
+			return of
+		})
+		all = append(all, group)
+	}
+	for _, d := range rest {
+		all = append(all, []string{d})
+	}
+	return all
+}
+
+// captureOf is what captures for a group of verdicts: the pair when it is among them.
+func captureOf(group []string) string {
+	if i := slices.IndexFunc(group, guest.IsPair); i >= 0 {
+		return group[i]
+	}
+	return group[0]
+}
+
+// plan cuts the run into pieces: one for each kernel and run of drivers, cases
+// that need two processors apart, and more when there are machines to spare.
+func plan(o Options) []piece {
+	groups := lanes(o.Drivers)
+	total := len(o.Kernels) * len(groups) * len(o.Cases)
+	from, to := o.Shard.part(total)
+	var pieces []piece
+	n := 0
+	for k := range o.Kernels {
+		for _, g := range groups {
+			one, two := piece{k, g, 1, nil}, piece{k, g, 2, nil}
+			for _, id := range o.Cases {
+				if n >= from && n < to {
+					if needsSMP(id) {
+						two.ids = append(two.ids, id)
+					} else {
+						one.ids = append(one.ids, id)
+					}
+				}
+				n++
+			}
+			for _, p := range []piece{one, two} {
+				if len(p.ids) > 0 {
+					pieces = append(pieces, p)
+				}
+			}
+		}
+	}
+	// A machine more costs a fraction of a second, restored; worth it for many cases.
+	const worthSplitting = 60
+	for len(pieces) < o.Jobs {
+		i := largest(pieces)
+		if i < 0 || len(pieces[i].ids) < worthSplitting {
+			break
+		}
+		rest := pieces[i]
+		half := len(rest.ids) / 2
+		for half < len(rest.ids) && syscallOf(rest.ids[half]) == syscallOf(rest.ids[half-1]) {
+			half++ // a syscall's cases stay together
+		}
+		if half == len(rest.ids) {
+			break
+		}
+		pieces[i].ids, rest.ids = rest.ids[:half], rest.ids[half:]
+		pieces = slices.Insert(pieces, i+1, rest)
+	}
+	return pieces
+}
+
+func syscallOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
+}
+
+func largest(pieces []piece) int {
+	best := -1
+	for i, p := range pieces {
+		if best < 0 || len(p.ids) > len(pieces[best].ids) {
+			best = i
+		}
+	}
+	return best
+}
+
+func needsSMP(id string) bool {
+	_, c := guest.Find(id)
+	return c != nil && slices.Contains(c.Needs, "smp")
+}
+
+// skipWithoutModule takes out what needs the kernel module where there is none,
+// which is a failure when there could be one.
+func skipWithoutModule(rep *Report, kernels []kernels.Kernel, pieces []piece) []piece {
+	var kept []piece
+	for _, p := range pieces {
+		k := kernels[p.kernel]
+		if k.Module != "" {
+			kept = append(kept, p)
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(p.drivers), func(d string) bool { return slices.Contains(guest.Drivers(d), "kmod") })
+		for _, d := range p.drivers {
+			if slices.Contains(rest, d) {
+				continue
+			}
+			v := judge.Verdict{Status: judge.Skip, Reason: "no module: " + cmp.Or(k.NoModule, "none was given")}
+			if k.ModuleError != "" {
+				v = judge.Verdict{Status: judge.Fail, Class: judge.ClassBuild, Reason: k.ModuleError}
+			}
+			for _, id := range p.ids {
+				rep.add(k, d, id, nil, v)
+			}
+		}
+		if p.drivers = rest; len(rest) > 0 {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
