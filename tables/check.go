@@ -116,6 +116,11 @@ func (l *loader) check() {
 		}
 	}
 	l.checkParts()
+	for _, r := range l.table.Reducers {
+		if !r.used && len(l.errs) == 0 { // what is wrong may be the state that uses it
+			l.errs.add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
+		}
+	}
 	l.checkIDs()
 	names := map[string]*Syscall{}
 	numbers := map[string]map[int]*Syscall{}

@@ -38,7 +38,7 @@
 //	exit      params of the exit event. Left out: inferred, see below
 //	enter     params of the TOCTOU enter event. Left out: there is none
 //	filler    manual: the exit body is C by hand, fill_<name>_exit; params need no from then
-//	state     a reducer with exit params or constants as arguments, or manual
+//	state     what the event does to the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag speaks of descriptors
 //	differs   a deliberate difference from the reference, in words
 //	cases     the proofs: at least one that works and one that fails; just one, if the event has no params
@@ -147,7 +147,7 @@
 // source (syscall, tracepoint, metaevent, plugin, iter, unknown; left out:
 // tracepoint if from is one, else syscall), from (sys_exit, or tracepoints
 // joined by |; left out: no driver makes it, and params need no from), filler,
-// flags, fd, differs, params, symbol. The symbol is <name>_<dir>, and
+// flags, fd, differs, params, state, symbol. The symbol is <name>_<dir>, and
 // <name>_<dir>_<code> for flags old_version and unused; `dir:` may be written
 // and must fit the code. Codes without use have flags: [unused].
 //
@@ -175,7 +175,6 @@
 //     filler: true                    it takes struct filler * first
 //     doc: one line
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
-//   - reducer: open_file(fd, name)    Go method, for state
 //   - given: tempfile(bytes?)         guest function that makes an object
 //     reads: text                     what a driver reads where it is passed as a string: text (its own), nothing
 //   - after: fstat(fd)                guest function that looks; after only
@@ -183,6 +182,26 @@
 // An argument with ? may be left out, one with ... repeats. Conversions of
 // flags.yaml are value helpers of one argument; a manual one with more is
 // declared here too.
+//
+//	reducers:
+//	- reducer: dup(fd ret, fd oldfd, open_flags flags = 0)   a Go method of package sinsp, for state
+//	  doc: one line
+//	  on: any                               runs after a failure too
+//
+// `state: dup` passes each argument the param of its name, ret the first param
+// whatever its name, and the constant behind = where there is no such param.
+// `state: dup(ret, fd, O_CLOEXEC)` writes them where the names differ: params,
+// numbers, names of the argument's flag set, AT_FDCWD, empty. A reducer runs when
+// the syscall has not failed: when the first param, if it is signed, is not
+// negative. Events that are no syscall's always run theirs. A call costs one
+// decode of the event and one call through an interface. With `state: manual`
+// the method has the event's own name and gets the whole struct.
+//
+// Types of arguments, with the wire types that fit: fd (fd, fd32; errno as ret),
+// pid (pid, pid32, int64), uid and gid (theirs, uint32), u8, u32, u64 (unsigned
+// numbers that are not wider), s64 (signed numbers), path (text), text (charbuf),
+// bytes (bytebuf), tuple, addr, dyn, a flag set (numbers with its names, or
+// without names), fd_type (constants only: the words of proc.FDType).
 //
 // # ids.yaml
 //

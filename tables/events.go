@@ -46,7 +46,7 @@ func (l *loader) group(f *file, n *yaml.Node) {
 }
 
 var eventKeys = []string{
-	"event", "name", "code", "dir", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params",
+	"event", "name", "code", "dir", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params", "state",
 }
 
 func (l *loader) event(f *file, n *yaml.Node) {
@@ -120,6 +120,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 		m.required("params", "params: [] has none")
 	}
 	l.finish(ev, m, "fd")
+	l.state(ev, m)
 	l.own(ev, f.pos(code), ev.Name)
 	l.table.Events = append(l.table.Events, ev)
 }

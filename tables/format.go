@@ -71,7 +71,7 @@ func sameMeaning(a, b *yaml.Node) bool {
 var layouts = map[string][]string{
 	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "dir", "class", "source", "from", "filler", "flags", "fd", "differs", "params"},
 	"groups": {"group", "doc", "params"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
-	"helpers": {"value", "param", "reducer", "given", "after", "filler", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
+	"helpers": {"value", "param", "given", "after", "filler", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
 }
 
 func layoutRoot(lines []string, root *yaml.Node) []string {

@@ -55,6 +55,9 @@ func dump(t *Table) string {
 		line("  %s %d %q %s class=%s source=%s from=%q filler=%q flags=%v fd=%d differs=%q %s", e.Symbol, e.Code, e.Name, e.Dir, e.Class,
 			e.Source, e.From, e.Filler, e.Flags, e.FDParam, e.Differs, e.Pos)
 		params("    ", e.Params)
+		if s := e.State; s != nil {
+			line("    state %s (%s)", s.Text, s.Pos)
+		}
 	}
 	bindings := func(name string, list []Binding) {
 		for _, x := range list {
@@ -72,6 +75,9 @@ func dump(t *Table) string {
 		least, most := h.Arity()
 		line("%s %s %d..%d filler=%t %q", h.Kind, h, least, most, h.Filler, h.Doc)
 	}
+	for _, r := range t.Reducers {
+		line("reducer %s any=%t %q", r, r.Any, r.Doc)
+	}
 	for _, g := range t.Groups {
 		line("group %s", g.Name)
 		params("  ", g.Params)
@@ -80,8 +86,8 @@ func dump(t *Table) string {
 		event(e)
 	}
 	for _, s := range t.Syscalls {
-		line("syscall %s%v class=%s drop=%s nr=%s since=%v until=%q state=%s differs=%q %s", s.Name, s.Params, s.Class, s.Drop,
-			byArch(s.NR), s.Since, s.Until, s.State, s.Differs, s.Pos)
+		line("syscall %s%v class=%s drop=%s nr=%s since=%v until=%q differs=%q %s", s.Name, s.Params, s.Class, s.Drop,
+			byArch(s.NR), s.Since, s.Until, s.Differs, s.Pos)
 		if s.Enter != nil {
 			event(s.Enter)
 		}

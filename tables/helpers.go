@@ -78,7 +78,7 @@ func (h *Helper) Arity() (least, most int) {
 // String writes the declaration.
 func (h *Helper) String() string { return h.Name + "(" + strings.Join(h.Args, ", ") + ")" }
 
-var helperKinds = []string{"value", "param", "reducer", "given", "after"}
+var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
 	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "reads"}, helperKinds...), &l.errs)
@@ -97,7 +97,7 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 		}
 	}
 	if decl == nil {
-		m.errorf(n, "kind is missing (value, param, reducer, given or after)")
+		m.errorf(n, "kind is missing (value, param, given or after)")
 		return
 	}
 	if m.asScalar(decl, h.Kind) == nil {
@@ -113,7 +113,7 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	h.Doc = m.text("doc")
 	m.required("doc", "one line: units, errors, what an object is")
 	if h.Filler = m.bool("filler"); m.has("filler") && h.Kind != "value" {
-		m.errorf(m.byKey["filler"], "filler without use (param helpers always take it, guest and Go functions never)")
+		m.errorf(m.byKey["filler"], "filler without use (param helpers always take it, guest functions never)")
 	}
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")

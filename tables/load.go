@@ -23,7 +23,7 @@ var files = []struct {
 	lists []string
 }{
 	{"flags.yaml", []string{"flags"}},
-	{"helpers.yaml", []string{"helpers"}},
+	{"helpers.yaml", []string{"helpers", "reducers"}},
 	{"events.yaml", []string{"groups", "events"}},
 	{"syscalls.yaml", []string{"include", "syscalls"}},
 	{"ids.yaml", []string{"ids"}},
@@ -43,15 +43,16 @@ func LoadFS(fsys fs.FS) (*Table, error) { return load(fsys, "") }
 
 func load(fsys fs.FS, dir string) (*Table, error) {
 	l := &loader{
-		fsys:    fsys,
-		dir:     dir,
-		table:   &Table{},
-		sets:    map[string]*FlagSet{},
-		natives: map[string]bool{},
-		helpers: map[string]map[string]*Helper{},
-		groups:  map[string]*rawGroup{},
-		codes:   map[uint16]codeOwner{},
-		symbols: map[string]codeOwner{},
+		fsys:     fsys,
+		dir:      dir,
+		table:    &Table{},
+		sets:     map[string]*FlagSet{},
+		natives:  map[string]bool{},
+		helpers:  map[string]map[string]*Helper{},
+		groups:   map[string]*rawGroup{},
+		reducers: map[string]*Reducer{},
+		codes:    map[uint16]codeOwner{},
+		symbols:  map[string]codeOwner{},
 	}
 	for _, file := range files {
 		if _, err := fs.Stat(fsys, file.name); file.name == "ids.yaml" && errors.Is(err, fs.ErrNotExist) {
@@ -78,14 +79,15 @@ type loader struct {
 	class string   // of the part being read; "" in the root
 	parts []string // read so far
 
-	table   *Table
-	errs    ErrorList
-	sets    map[string]*FlagSet
-	natives map[string]bool // constants with a native value
-	helpers map[string]map[string]*Helper
-	groups  map[string]*rawGroup
-	codes   map[uint16]codeOwner
-	symbols map[string]codeOwner
+	table    *Table
+	errs     ErrorList
+	sets     map[string]*FlagSet
+	natives  map[string]bool // constants with a native value
+	helpers  map[string]map[string]*Helper
+	groups   map[string]*rawGroup
+	reducers map[string]*Reducer
+	codes    map[uint16]codeOwner
+	symbols  map[string]codeOwner
 
 	nativeNames []string // sorted, made when first needed
 }
@@ -124,7 +126,7 @@ func (l *loader) file(f *file, lists []string) {
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {
-			if key != "groups" && key != "include" && !(key == "syscalls" && m.has("include")) {
+			if key != "groups" && key != "reducers" && key != "include" && !(key == "syscalls" && m.has("include")) {
 				m.required(key, "the list of this file")
 			}
 			continue
@@ -141,6 +143,8 @@ func (l *loader) file(f *file, lists []string) {
 				l.flagSet(f, item)
 			case "helpers":
 				l.helper(f, item)
+			case "reducers":
+				l.reducer(f, item)
 			case "groups":
 				l.group(f, item)
 			case "events":

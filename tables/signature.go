@@ -47,7 +47,7 @@ func sigTokens(src string) ([]sigToken, *sigError) {
 			for j < len(src) && (src[j] == '_' || src[j]|0x20 >= 'a' && src[j]|0x20 <= 'z' || src[j] >= '0' && src[j] <= '9') {
 				j++
 			}
-		case strings.IndexByte("()[],*?", c) >= 0:
+		case strings.IndexByte("()[],*?=", c) >= 0:
 		case strings.HasPrefix(src[i:], "..."):
 			j = i + 3
 		default:

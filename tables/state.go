@@ -5,45 +5,175 @@ package tables
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-func (l *loader) state(s *Syscall, m *mapping) {
-	n := m.scalar("state")
+// State is what an event does to the state that package sinsp keeps: one of
+// Reducer, Manual and None.
+type State struct {
+	Pos     expr.Pos
+	Reducer *Reducer
+	Args    []StateArg // one for each of the reducer's
+	Manual  bool       // a Go method of the event's own name reads the event
+	None    string     // why nothing changes, where that is not obvious
+	Text    string     // as the table has it, every argument written
+}
+
+// StateArg is where an argument comes from.
+type StateArg struct {
+	Param int   // index of the param, or -1
+	Value int64 // the constant, when Param is -1
+}
+
+// state reads `state` of an event.
+func (l *loader) state(ev *Event, m *mapping) {
+	n := m.byKey["state"]
 	if n == nil {
 		return
 	}
-	x := m.f.parse(n, s.Name+": state", &l.errs)
+	subject := m.subject + ": state"
+	if n.Kind == yaml.MappingNode { // {none: why}
+		nm := m.f.mapping(n, subject, "state", []string{"none"}, &l.errs)
+		if nm.required("none", "none: why nothing changes") && nm.scalar("none") != nil {
+			ev.State = &State{Pos: m.f.pos(n), None: nm.text("none"), Text: "none: " + nm.text("none")}
+		}
+		return
+	}
+	if n = m.scalar("state"); n == nil {
+		return
+	}
+	x := m.f.parse(n, subject, &l.errs)
 	if x == nil {
 		return
 	}
-	s.State = x
-	subject := s.Name + ": state"
-	if isName(x, "manual") {
+	s := &State{Pos: x.Pos}
+	switch {
+	case isName(x, "manual"):
+		s.Manual, s.Text = true, "manual"
+	case isName(x, "none"):
+		l.errs.add(x.Pos, subject, "none without a reason (state: {none: why}, where that is not obvious)")
 		return
-	}
-	if x.Kind != expr.Call {
-		l.errs.add(x.Pos, subject, "state is a %s (a reducer such as open_file(fd, name), or manual, is expected)", x.Kind)
+	case x.Kind != expr.Call && x.Kind != expr.Name:
+		l.errs.add(x.Pos, subject, "state is a %s (a reducer such as open_file, or manual, is expected)", x.Kind)
 		return
+	default:
+		if s.Reducer = l.reducers[x.Text]; s.Reducer == nil {
+			l.errs.add(x.Pos, subject, "unknown reducer %s%s", x.Text, didYouMean(x.Text, slices.Sorted(maps.Keys(l.reducers))))
+			return
+		}
+		s.Reducer.used = true
+		if x.Kind == expr.Name {
+			l.stateByName(ev, s, subject)
+		} else {
+			l.stateArgs(ev, s, x, subject)
+		}
+		var args []string
+		for _, a := range s.Args {
+			if a.Param >= 0 {
+				args = append(args, ev.Params[a.Param].Name)
+			} else {
+				args = append(args, strconv.FormatInt(a.Value, 10))
+			}
+		}
+		s.Text = s.Reducer.Name + "(" + strings.Join(args, ", ") + ")"
 	}
-	if h := l.helpers["reducer"][x.Text]; h == nil {
-		l.errs.add(x.Pos, subject, "unknown reducer %s%s", x.Text, didYouMean(x.Text, slices.Sorted(maps.Keys(l.helpers["reducer"]))))
-	} else {
-		l.arity(x, h, subject)
-	}
-	known := []string{}
-	for _, p := range s.Exit.Params {
-		known = append(known, p.Name)
-	}
-	for _, a := range x.Args {
+	ev.State = s
+}
+
+// stateByName takes each argument from the param of its name.
+func (l *loader) stateByName(ev *Event, s *State, subject string) {
+	for _, a := range s.Reducer.Args {
+		i := slices.IndexFunc(ev.Params, func(p *Param) bool { return p.Name == a.Name })
+		if a.Name == "ret" && len(ev.Params) > 0 {
+			i = 0
+		}
 		switch {
-		case a.Kind == expr.Int || a.Kind == expr.Neg && a.Args[0].Kind == expr.Int:
-		case a.Kind == expr.Name && l.isConstant(a.Text) && !slices.Contains(known, a.Text):
-		case a.Kind != expr.Name:
-			l.errs.add(a.Pos, subject, "argument is a %s (a param of the exit event or a constant is expected)", a.Kind)
-		case !slices.Contains(known, a.Text):
-			l.errs.add(a.Pos, subject, "unknown param %s%s", a.Text, didYouMean(a.Text, known))
+		case i >= 0:
+			l.stateFits(ev.Params[i], a, s, s.Pos, subject)
+			s.Args = append(s.Args, StateArg{Param: i})
+		case a.Default != "":
+			v, _ := l.stateConstant(a, constantNode(a.Default))
+			s.Args = append(s.Args, StateArg{Param: -1, Value: v})
+		default:
+			l.errs.add(s.Pos, subject, "no param is called %s (%s is declared; write the arguments where the names differ)", a.Name, s.Reducer)
 		}
 	}
+}
+
+// stateArgs reads written arguments: params, constants, ret.
+func (l *loader) stateArgs(ev *Event, s *State, x *expr.Node, subject string) {
+	known := []string{"ret"}
+	for _, p := range ev.Params {
+		known = append(known, p.Name)
+	}
+	for i, a := range s.Reducer.Args {
+		if i >= len(x.Args) {
+			if a.Default == "" {
+				l.errs.add(x.Pos, subject, "argument %s is missing (%s is declared)", a.Name, s.Reducer)
+				continue
+			}
+			v, _ := l.stateConstant(a, constantNode(a.Default))
+			s.Args = append(s.Args, StateArg{Param: -1, Value: v})
+			continue
+		}
+		arg := x.Args[i]
+		if v, ok := l.stateConstant(a, arg); ok {
+			s.Args = append(s.Args, StateArg{Param: -1, Value: v})
+			continue
+		}
+		if arg.Kind != expr.Name {
+			l.errs.add(arg.Pos, subject, "argument is a %s (a param or a constant of type %s is expected)", arg.Kind, a.Type)
+			continue
+		}
+		at := slices.IndexFunc(ev.Params, func(p *Param) bool { return p.Name == arg.Text })
+		if at < 0 && arg.Text == "ret" && len(ev.Params) > 0 {
+			at = 0
+		}
+		if at < 0 {
+			l.errs.add(arg.Pos, subject, "unknown param %s%s", arg.Text, didYouMean(arg.Text, known))
+			continue
+		}
+		p := ev.Params[at]
+		if other := slices.IndexFunc(s.Reducer.Args, func(b ReducerArg) bool { return b.Name == p.Name }); other >= 0 && other != i {
+			l.errs.add(arg.Pos, subject, "param %s is passed as %s (%s is declared)", p.Name, a.Name, s.Reducer)
+		}
+		l.stateFits(p, a, s, arg.Pos, subject)
+		s.Args = append(s.Args, StateArg{Param: at})
+	}
+	if len(x.Args) > len(s.Reducer.Args) {
+		l.errs.add(x.Args[len(s.Reducer.Args)].Pos, subject, "%d arguments (%s is declared)", len(x.Args), s.Reducer)
+	}
+}
+
+// stateFits checks a param against the type of the argument that it becomes.
+func (l *loader) stateFits(p *Param, a ReducerArg, s *State, pos expr.Pos, subject string) {
+	if a.namesSet() {
+		t := wireTypes[p.Type]
+		if p.Names != a.Type && (p.Names != "" || t.shape != "number" || t.size > 4) {
+			has := p.Type
+			if p.Names != "" {
+				has = "values of " + p.Names
+			}
+			l.errs.add(pos, subject, "param %s has %s (%s is declared)", p.Name, has, s.Reducer)
+		}
+		return
+	}
+	// The reference types some results that are descriptors as errno.
+	if fits := ReducerTypes[a.Type]; !slices.Contains(fits, p.Type) && !(a.Name == "ret" && p.Type == "errno" && a.Type == "fd") {
+		l.errs.add(pos, subject, "param %s is of type %s, argument %s of type %s (%s)", p.Name, p.Type, a.Name, a.Type,
+			strings.Join(append([]string{"it takes"}, fits...), " "))
+	}
+}
+
+// String returns Text; "" when the event changes no state.
+func (s *State) String() string {
+	if s == nil {
+		return ""
+	}
+	return s.Text
 }

@@ -102,7 +102,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		l.finish(s.Enter, m, "fd")
 		l.own(s.Enter, f.pos(m.byKey["event"]), s.Name)
 	}
-	l.state(s, m)
+	l.state(s.Exit, m)
 	l.cases(s, m)
 }
 
@@ -141,7 +141,8 @@ func (l *loader) numbers(m *mapping) map[string]int {
 // ours, without it, what follows from params and state.
 func (l *loader) eventFlags(s *Syscall, m *mapping, ours bool) {
 	if !m.has("flags") && ours {
-		s.Exit.Flags = inferFlags(s.Exit, m.has("state"))
+		state := m.byKey["state"]
+		s.Exit.Flags = inferFlags(s.Exit, state != nil && state.Kind == yaml.ScalarNode)
 		return
 	}
 	s.Exit.Flags = m.names("flags", "event flag", func(f string) bool { return slices.Contains(eventFlags, f) }, eventFlags)

@@ -11,6 +11,7 @@ type Table struct {
 	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions
 	Flags    []*FlagSet // named sets and the conversions from native values
 	Helpers  []*Helper
+	Reducers []*Reducer
 	Groups   []*Group // named runs of params that several events share (`- use: task_common`)
 	IDs      []*ID    // syscall codes of the file format; in order of code
 }
@@ -55,7 +56,6 @@ type Syscall struct {
 	Until   string            // first kernel without it
 	Exit    *Event
 	Enter   *Event // TOCTOU event, or nil
-	State   *expr.Node
 	Cases   []*Case
 	Differs string // a deliberate difference from the reference, in words
 
@@ -85,6 +85,7 @@ type Event struct {
 	From    string // what fires it: "sys_exit", "sys_enter", or a tracepoint name such as sched_switch, several joined by "|"; "" when no driver makes it
 	Filler  string // "manual" when the body is hand-written C (fill_<symbol>); else generated
 	FDParam int    // index of the param that is "the fd", or -1
+	State   *State // nil: no state changes
 	Differs string
 }
 
@@ -161,11 +162,10 @@ type FlagValue struct {
 	NativeBy  map[string]uint64 // by GOARCH where it differs; without HasNative, the only arches that have it
 }
 
-// Helper declares a C function of both drivers that `from` may call, a reducer
-// that `state` may name, or a guest function of `given`, `after` and `call`.
+// Helper declares a C function of both drivers that `from` may call, or a guest function of `given`, `after` and `call`.
 type Helper struct {
 	Pos    expr.Pos
-	Kind   string // value, param, reducer, given, after
+	Kind   string // value, param, given, after
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)

@@ -198,7 +198,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 			continue
 		}
 		e := &shownEntry{Name: s.Name, At: s.Pos.String(), Signature: signature(s), Class: s.Class, Drop: s.Drop,
-			Numbers: s.NR, Since: s.Since, Until: s.Until, State: s.State.String(), Differs: s.Differs}
+			Numbers: s.NR, Since: s.Since, Until: s.Until, State: s.Exit.State.String(), Differs: s.Differs}
 		for _, ev := range []*tables.Event{s.Enter, s.Exit} {
 			if err := e.add(t, ev); err != nil {
 				return nil, err
