@@ -261,7 +261,7 @@ var (
 )
 
 // eventDecoders is scap/event/decode_gen.go: a constant for every type, and a
-// struct with a decoder for those that a driver makes.
+// struct with a decoder for those that a driver makes or that change state.
 func (m *model) eventDecoders(files map[string][]byte) error {
 	f := goFile(eventPath, "event")
 	pin(f)
@@ -271,7 +271,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 			g.Id("Type" + goName(e.Symbol)).Id("Type").Op("=").Op(codeText(e.Code))
 		}
 	})
-	for _, e := range m.driven() {
+	for _, e := range m.typed() {
 		name := goName(e.Symbol)
 		f.Line()
 		f.Comment(fmt.Sprintf("%s is the %s event %d of %s.", name, e.Dir, e.Code, e.origin()))
@@ -309,7 +309,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 	f.Comment("newTyped makes the struct of a type; nil when it has none.")
 	f.Func().Id("newTyped").Params(jen.Id("t").Id("Type")).Id("Typed").Block(
 		jen.Switch(jen.Id("t")).BlockFunc(func(g *jen.Group) {
-			for _, e := range m.driven() {
+			for _, e := range m.typed() {
 				name := goName(e.Symbol)
 				g.Case(jen.Id("Type" + name)).Block(jen.Return(jen.New(jen.Id(name))))
 			}
@@ -346,6 +346,9 @@ func (e *event) origin() string {
 		names = append(names, s.Name)
 	}
 	if len(names) == 0 {
+		if e.From == "" {
+			return e.Name + ", which no driver makes"
+		}
 		if e.From == "sys_exit" || e.From == "sys_enter" {
 			return "system calls without one of their own"
 		}

@@ -2202,6 +2202,46 @@ func (d *MmapExit) Decode(ev *Event) error {
 	return nil
 }
 
+// Mmap2Exit is the exit event 163 of mmap2, which no driver makes.
+type Mmap2Exit struct {
+	Res      int64  // errno, hex
+	VMSize   uint32 // uint32
+	VMRSS    uint32 // uint32
+	VMSwap   uint32 // uint32
+	Addr     uint64 // uint64, hex
+	Length   uint64 // uint64
+	Prot     uint32 // prot_flags
+	Flags    uint32 // mmap_flags
+	FD       FD     // fd
+	Pgoffset uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Mmap2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMmap2Exit); err != nil {
+		*d = Mmap2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
+	d.Addr = r.uint64()
+	d.Length = r.uint64()
+	d.Prot = r.uint32()
+	d.Flags = r.uint32()
+	d.FD = FD(r.int64())
+	d.Pgoffset = r.uint64()
+	if r.err != nil {
+		*d = Mmap2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // MunmapExit is the exit event 165 of munmap.
 type MunmapExit struct {
 	Res    int64  // errno
@@ -3985,6 +4025,29 @@ func (d *UserfaultfdExit) Decode(ev *Event) error {
 	return nil
 }
 
+// ContainerJSONEnter is the enter event 324 of container, which no driver makes.
+// JSON is a view of the event.
+type ContainerJSONEnter struct {
+	JSON []byte // charbuf
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ContainerJSONEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeContainerJSONEnter); err != nil {
+		*d = ContainerJSONEnter{}
+		return err
+	}
+	d.JSON = r.str()
+	if r.err != nil {
+		*d = ContainerJSONEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // Openat2Enter is the enter event 326 of openat2.
 // Name is a view of the event.
 type Openat2Enter struct {
@@ -4508,6 +4571,126 @@ func (d *CapsetExit) Decode(ev *Event) error {
 	d.CapEffective = r.uint64()
 	if r.err != nil {
 		*d = CapsetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UseraddedEnter is the enter event 354 of useradded, which no driver makes.
+// Name, Home, Shell and ContainerID are views of the event.
+type UseraddedEnter struct {
+	UID         UID    // uint32
+	GID         GID    // uint32
+	Name        []byte // charbuf
+	Home        []byte // charbuf
+	Shell       []byte // charbuf
+	ContainerID []byte // charbuf
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UseraddedEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUseraddedEnter); err != nil {
+		*d = UseraddedEnter{}
+		return err
+	}
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.Name = r.str()
+	d.Home = r.str()
+	d.Shell = r.str()
+	d.ContainerID = r.str()
+	if r.err != nil {
+		*d = UseraddedEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UserdeletedEnter is the enter event 356 of userdeleted, which no driver makes.
+// Name, Home, Shell and ContainerID are views of the event.
+type UserdeletedEnter struct {
+	UID         UID    // uint32
+	GID         GID    // uint32
+	Name        []byte // charbuf
+	Home        []byte // charbuf
+	Shell       []byte // charbuf
+	ContainerID []byte // charbuf
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UserdeletedEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUserdeletedEnter); err != nil {
+		*d = UserdeletedEnter{}
+		return err
+	}
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.Name = r.str()
+	d.Home = r.str()
+	d.Shell = r.str()
+	d.ContainerID = r.str()
+	if r.err != nil {
+		*d = UserdeletedEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GroupaddedEnter is the enter event 358 of groupadded, which no driver makes.
+// Name and ContainerID are views of the event.
+type GroupaddedEnter struct {
+	GID         GID    // uint32
+	Name        []byte // charbuf
+	ContainerID []byte // charbuf
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GroupaddedEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGroupaddedEnter); err != nil {
+		*d = GroupaddedEnter{}
+		return err
+	}
+	d.GID = GID(r.uint32())
+	d.Name = r.str()
+	d.ContainerID = r.str()
+	if r.err != nil {
+		*d = GroupaddedEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GroupdeletedEnter is the enter event 360 of groupdeleted, which no driver makes.
+// Name and ContainerID are views of the event.
+type GroupdeletedEnter struct {
+	GID         GID    // uint32
+	Name        []byte // charbuf
+	ContainerID []byte // charbuf
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GroupdeletedEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGroupdeletedEnter); err != nil {
+		*d = GroupdeletedEnter{}
+		return err
+	}
+	d.GID = GID(r.uint32())
+	d.Name = r.str()
+	d.ContainerID = r.str()
+	if r.err != nil {
+		*d = GroupdeletedEnter{}
 		return r.err
 	}
 	d.Set = r.set
@@ -5755,6 +5938,8 @@ func newTyped(t Type) Typed {
 		return new(BrkExit)
 	case TypeMmapExit:
 		return new(MmapExit)
+	case TypeMmap2Exit:
+		return new(Mmap2Exit)
 	case TypeMunmapExit:
 		return new(MunmapExit)
 	case TypeSpliceExit:
@@ -5871,6 +6056,8 @@ func newTyped(t Type) Typed {
 		return new(Renameat2Exit)
 	case TypeUserfaultfdExit:
 		return new(UserfaultfdExit)
+	case TypeContainerJSONEnter:
+		return new(ContainerJSONEnter)
 	case TypeOpenat2Enter:
 		return new(Openat2Enter)
 	case TypeOpenat2Exit:
@@ -5901,6 +6088,14 @@ func newTyped(t Type) Typed {
 		return new(MunlockallExit)
 	case TypeCapsetExit:
 		return new(CapsetExit)
+	case TypeUseraddedEnter:
+		return new(UseraddedEnter)
+	case TypeUserdeletedEnter:
+		return new(UserdeletedEnter)
+	case TypeGroupaddedEnter:
+		return new(GroupaddedEnter)
+	case TypeGroupdeletedEnter:
+		return new(GroupdeletedEnter)
 	case TypeDup2Exit:
 		return new(Dup2Exit)
 	case TypeDup3Exit:

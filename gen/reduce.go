@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/scaplab/scaplab/tables"
+)
+
+const (
+	sinspPath = "github.com/scaplab/scaplab/sinsp"
+	procPath  = "github.com/scaplab/scaplab/scap/proc"
+)
+
+// reducerGo are the Go types of reducer arguments; of package event where the
+// first letter is a capital one. Values of a flag set are uint32.
+var reducerGo = map[string]string{
+	"fd": "FD", "pid": "PID", "uid": "UID", "gid": "GID", "u8": "uint8", "u32": "uint32", "u64": "uint64", "s64": "int64",
+	"path": "[]byte", "text": "[]byte", "bytes": "[]byte", "tuple": "SockTuple", "addr": "SockAddr", "dyn": "Dyn", "fd_type": "FDType",
+}
+
+func reducerType(typ string) string {
+	if t, ok := reducerGo[typ]; ok {
+		return t
+	}
+	return "uint32"
+}
+
+// goTypeCode is a type by the names of goType and reducerType.
+func goTypeCode(name string) *jen.Statement {
+	switch {
+	case name == "FDType":
+		return jen.Qual(procPath, name)
+	case name[0] >= 'A' && name[0] <= 'Z':
+		return jen.Qual(eventPath, name)
+	}
+	return jen.Op(name)
+}
+
+// typed are the events that have a Go struct: those that a driver makes, and
+// those that change state.
+func (m *model) typed() []*event {
+	var out []*event
+	for _, e := range m.events {
+		if e.From != "" || e.State != nil && e.State.None == "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// reducers is sinsp/reduce_gen.go: the interface with a method for each reducer,
+// and the dispatch from an event's type to the method with its values.
+func (m *model) reducers(files map[string][]byte) error {
+	var manual, stateful []*event
+	for _, e := range m.typed() {
+		switch {
+		case e.State == nil || e.State.None != "":
+		case e.State.Manual:
+			manual = append(manual, e)
+			stateful = append(stateful, e)
+		default:
+			stateful = append(stateful, e)
+		}
+	}
+	f := goFile(sinspPath, "sinsp")
+	f.ImportName(eventPath, "event")
+	f.ImportName(procPath, "proc")
+	f.Comment("Reducers is what events do to state. A method gets the event and the values of")
+	f.Comment("its params; bytes are views of the event.")
+	f.Type().Id("Reducers").InterfaceFunc(func(g *jen.Group) {
+		for _, r := range m.table.Reducers {
+			g.Comment(fmt.Sprintf("%s: %s.", goName(r.Name), r.Doc))
+			g.Id(goName(r.Name)).Add(reducerParams(r, true))
+		}
+		for _, e := range manual {
+			g.Comment(fmt.Sprintf("%s handles the event %s.", goName(e.Name), e.Symbol))
+			g.Id(goName(e.Name)).Add(manualParams(e, true))
+		}
+	})
+	f.Line()
+	f.Comment("Ignore implements [Reducers] and does nothing: embed it to handle some.")
+	f.Type().Id("Ignore").Struct()
+	f.Line()
+	f.Var().Id("_").Id("Reducers").Op("=").Id("Ignore").Values()
+	for _, r := range m.table.Reducers {
+		f.Func().Params(jen.Id("Ignore")).Id(goName(r.Name)).Add(reducerParams(r, false)).Block()
+	}
+	for _, e := range manual {
+		f.Func().Params(jen.Id("Ignore")).Id(goName(e.Name)).Add(manualParams(e, false)).Block()
+	}
+	f.Line()
+	f.Comment("reduce calls the method for ev; errors are those of its decoder.")
+	f.Func().Id("reduce").Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().Block(
+		jen.Switch(jen.Id("ev").Dot("Type").Call()).BlockFunc(func(g *jen.Group) {
+			for _, e := range stateful {
+				name := goName(e.Symbol)
+				g.Case(jen.Qual(eventPath, "Type"+name)).Block(jen.Return(jen.Id("reduce"+name).Call(jen.Id("r"), jen.Id("ev"))))
+			}
+		}),
+		jen.Return(jen.Nil()),
+	)
+	for _, e := range stateful {
+		f.Line()
+		f.Add(m.reduceFunc(e))
+	}
+	var err error
+	files["sinsp/reduce_gen.go"], err = render(f)
+	return err
+}
+
+// reducerParams are the parameters of a reducer's method.
+func reducerParams(r *tables.Reducer, names bool) jen.Code {
+	list := []jen.Code{jen.Id("ev").Op("*").Qual(eventPath, "Event")}
+	if !names {
+		list = []jen.Code{jen.Op("*").Qual(eventPath, "Event")}
+	}
+	for _, a := range r.Args {
+		typ := goTypeCode(reducerType(a.Type))
+		if names {
+			typ = jen.Id(argName(a.Name)).Add(typ)
+		}
+		list = append(list, typ)
+	}
+	return jen.Params(list...)
+}
+
+func manualParams(e *event, names bool) jen.Code {
+	ev, d := jen.Op("*").Qual(eventPath, "Event"), jen.Qual(eventPath, goName(e.Symbol))
+	if !names {
+		return jen.Params(ev, d)
+	}
+	return jen.Params(jen.Id("ev").Add(ev), jen.Id("d").Add(d))
+}
+
+// argName is a reducer argument's name in Go.
+func argName(name string) string {
+	switch name {
+	case "type":
+		return "typ"
+	case "ev":
+		return "event"
+	}
+	first, rest, _ := strings.Cut(name, "_")
+	return first + goName(rest)
+}
+
+// reduceFunc decodes one type of event and calls its method.
+func (m *model) reduceFunc(e *event) jen.Code {
+	name := goName(e.Symbol)
+	return jen.Func().Id("reduce"+name).Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().BlockFunc(func(g *jen.Group) {
+		g.Var().Id("d").Qual(eventPath, name)
+		bad := jen.Err().Op("!=").Nil()
+		if e.Dir == "exit" && e.Source == "syscall" && !(e.State.Reducer != nil && e.State.Reducer.Any) && len(e.Params) > 0 && signedField(e.Params[0]) {
+			bad.Op("||").Id("d").Dot(fieldName(e.Params[0].Name)).Op("<").Lit(0)
+		}
+		g.If(jen.Err().Op(":=").Id("d").Dot("Decode").Call(jen.Id("ev")), bad).Block(jen.Return(jen.Err()))
+		if e.State.Manual {
+			g.Id("r").Dot(goName(e.Name)).Call(jen.Id("ev"), jen.Id("d"))
+			g.Return(jen.Nil())
+			return
+		}
+		args := []jen.Code{jen.Id("ev")}
+		for i, a := range e.State.Args {
+			want := reducerType(e.State.Reducer.Args[i].Type)
+			if a.Param < 0 {
+				args = append(args, constArg(want, a.Value))
+				continue
+			}
+			p := e.Params[a.Param]
+			field := jen.Id("d").Dot(fieldName(p.Name))
+			if goType(p) != want {
+				field = goTypeCode(want).Call(field)
+			}
+			args = append(args, field)
+		}
+		g.Id("r").Dot(goName(e.State.Reducer.Name)).Call(args...)
+		g.Return(jen.Nil())
+	})
+}
+
+// constArg is a constant as an argument of a Go type.
+func constArg(typ string, v int64) jen.Code {
+	switch typ {
+	case "[]byte", "SockTuple", "SockAddr", "Dyn":
+		return jen.Nil()
+	case "FDType":
+		return jen.Qual(procPath, typ).Call(jen.Lit(int(v)))
+	}
+	return jen.Lit(int(v))
+}
+
+// signedField tells whether the value of a param may be negative.
+func signedField(p *tables.Param) bool {
+	switch goType(p) {
+	case "FD", "PID", "int8", "int16", "int32", "int64":
+		return true
+	}
+	return false
+}
