@@ -63,7 +63,8 @@ func (b *body) line(format string, args ...any) {
 // branches tells whether a param takes an if: not when both of its values are
 // numbers, which are chosen from in one push, so that the offset stays a constant.
 func (b *body) branches(p *tables.Param) bool {
-	number := wireTypes[p.Type].size > 0 && p.Else != nil && p.Switch == nil && !isName(p.Else, "empty") && !b.isPush(p.From)
+	w, _ := b.m.wire(p.Type)
+	number := w.size > 0 && p.Else != nil && p.Switch == nil && !isName(p.Else, "empty") && !b.isPush(p.From)
 	return len(p.When) > 0 && !number
 }
 
@@ -137,14 +138,14 @@ func (b *body) otherwise(p *tables.Param) error {
 		for _, a := range p.Switch.Arms {
 			typ = cmp.Or(a.Dyn, typ)
 		}
-		variant = dynIndex(p.Dyn, typ)
+		variant = b.m.variant(p.Dyn, typ)
 	}
 	return b.send(p, typ, p.Else, variant)
 }
 
 // choice sends one of two numbers.
 func (b *body) choice(p *tables.Param, cond string) error {
-	w := wireTypes[p.Type]
+	w, _ := b.m.wire(p.Type)
 	yes, err := b.value(p.From, w)
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 	}
 	if only := p.Switch.Arms[0]; len(only.Values) == 0 { // the same for every value
 		if p.Dyn != "" {
-			return b.send(p, only.Dyn, only.From, dynIndex(p.Dyn, only.Dyn))
+			return b.send(p, only.Dyn, only.From, b.m.variant(p.Dyn, only.Dyn))
 		}
 		return b.send(p, p.Type, only.From, -1)
 	}
@@ -176,11 +177,12 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 	if on == nil {
 		return fmt.Errorf("switch on unknown param %s", p.Switch.On)
 	}
-	sel, err := b.value(on.From, wireTypes[on.Type])
+	w, _ := b.m.wire(on.Type)
+	sel, err := b.value(on.From, w)
 	if err != nil {
 		return err
 	}
-	b.line("switch ((%s)%s) {", wireTypes[on.Type].c, operand(sel))
+	b.line("switch ((%s)%s) {", w.c, operand(sel))
 	for _, arm := range p.Switch.Arms {
 		if len(arm.Values) == 0 {
 			b.line("default:")
@@ -199,7 +201,7 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 		b.depth++
 		typ, variant := p.Type, -1
 		if p.Dyn != "" && !isName(arm.From, "empty") {
-			if variant = dynIndex(p.Dyn, arm.Dyn); variant < 0 {
+			if variant = b.m.variant(p.Dyn, arm.Dyn); variant < 0 {
 				return fmt.Errorf("%s is no variant of %s", arm.Dyn, p.Dyn)
 			}
 			typ = arm.Dyn
@@ -217,7 +219,7 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 // send is the one statement that pushes a value of type typ; variant is the
 // index byte of a dyn param, or -1.
 func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) error {
-	w, ok := wireTypes[typ]
+	w, ok := b.m.wire(typ)
 	dyn, first := "", ""
 	if variant >= 0 {
 		dyn, first = "dyn_", fmt.Sprintf("%d, ", variant)
@@ -276,7 +278,7 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 func (b *body) fd() string {
 	if i := b.ev.FDParam; i >= 0 && i < len(b.ev.Params) {
 		if from := b.ev.Params[i].From; from != nil && from.Kind == expr.Name {
-			if v, err := b.value(from, wireTypes["fd"]); err == nil {
+			if v, err := b.value(from, wire{size: 8, c: "s64", low: true}); err == nil {
 				return v.text
 			}
 		}
@@ -466,33 +468,8 @@ func (m *model) constant(name string) (native, bool) {
 	if n, ok := m.natives[name]; ok {
 		return n, true
 	}
-	if e, ok := errnos[name]; ok {
-		return native{value: uint64(e), all: true}, true
+	if e, ok := m.table.Types.Errno(name); ok {
+		return native{value: e, all: true}, true
 	}
 	return native{}, false
-}
-
-// errnos are the errors that conditions of the table name. Their numbers are
-// the same on every architecture of the table.
-var errnos = map[string]int{
-	"EPERM": 1, "ENOENT": 2, "ESRCH": 3, "EINTR": 4, "EIO": 5, "ENXIO": 6, "E2BIG": 7, "ENOEXEC": 8, "EBADF": 9,
-	"ECHILD": 10, "EAGAIN": 11, "ENOMEM": 12, "EACCES": 13, "EFAULT": 14, "ENOTBLK": 15, "EBUSY": 16, "EEXIST": 17,
-	"EXDEV": 18, "ENODEV": 19, "ENOTDIR": 20, "EISDIR": 21, "EINVAL": 22, "ENFILE": 23, "EMFILE": 24, "ENOTTY": 25,
-	"ETXTBSY": 26, "EFBIG": 27, "ENOSPC": 28, "ESPIPE": 29, "EROFS": 30, "EMLINK": 31, "EPIPE": 32, "EDOM": 33,
-	"ERANGE": 34, "ENAMETOOLONG": 36, "ENOSYS": 38, "ENOTEMPTY": 39, "ELOOP": 40, "EOVERFLOW": 75, "EMSGSIZE": 90,
-	"EOPNOTSUPP": 95, "EADDRINUSE": 98, "ENOBUFS": 105, "EISCONN": 106, "ENOTCONN": 107, "ETIMEDOUT": 110,
-	"ECONNREFUSED": 111, "EHOSTUNREACH": 113, "EALREADY": 114, "EINPROGRESS": 115,
-}
-
-// dynTables are the variants of dyn params, by index.
-var dynTables = map[string][]tables.Param{
-	"sockopt": {{Type: "bytebuf", Show: "hex"}, {Type: "errno", Show: "dec"}, {Type: "uint32", Show: "dec"},
-		{Type: "uint64", Show: "dec"}, {Type: "reltime", Show: "dec"}},
-	"ptrace": {{Type: "uint64", Show: "hex"}, {Type: "sigtype", Show: "dec"}},
-	"bpf":    {{Type: "fd", Show: "dec"}, {Type: "errno", Show: "dec"}},
-	"keyctl": {{Type: "int64", Show: "dec"}, {Type: "charbuf", Show: "na"}},
-}
-
-func dynIndex(table, typ string) int {
-	return slices.IndexFunc(dynTables[table], func(v tables.Param) bool { return v.Type == typ })
 }

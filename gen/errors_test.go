@@ -28,7 +28,7 @@ func oneEvent(p *tables.Param) *tables.Table {
 	p.Name = "p"
 	e := &tables.Event{Code: 1, Name: "one", Symbol: "one_exit", Dir: "exit", Class: "other", Source: "syscall", From: "sys_exit",
 		FDParam: -1, Params: []*tables.Param{p}}
-	return &tables.Table{Syscalls: []*tables.Syscall{{
+	return &tables.Table{Types: tables.DefaultTypes(), Syscalls: []*tables.Syscall{{
 		Name: "one", Class: "other", NR: map[string]int{"amd64": 1}, Exit: e,
 		Params: []tables.CParam{{Type: "int", Name: "fd"}, {Type: "char *", Name: "buf"}, {Type: "size_t", Name: "n"}},
 	}}}
@@ -148,5 +148,16 @@ func TestGeneratedGoCompiles(t *testing.T) {
 		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s\n%s", tt.system, out)
+	}
+}
+
+// Whatever number a condition may name by lint's rules, gen knows.
+func TestEveryErrnoHasANumberInConditions(t *testing.T) {
+	for _, e := range tables.DefaultTypes().Errnos {
+		p := &tables.Param{Type: "uint64", From: mustParse(t, "n")}
+		p.When = []tables.Cond{{Var: "ret", Op: "in", In: []*expr.Node{mustParse(t, "-"+e.Name)}}}
+		text, err := Filler(oneEvent(p), "one_exit")
+		require.NoError(t, err, e.Name)
+		require.Contains(t, text, "-N_"+e.Name, e.Name)
 	}
 }

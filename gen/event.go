@@ -37,52 +37,24 @@ func pin(f *jen.File) {
 	f.Line()
 }
 
-var categories = map[string]string{
-	"unknown": "CategoryUnknown", "other": "CategoryOther", "file": "CategoryFile", "net": "CategoryNet",
-	"ipc": "CategoryIPC", "memory": "CategoryMemory", "process": "CategoryProcess", "sleep": "CategorySleep",
-	"system": "CategorySystem", "signal": "CategorySignal", "user": "CategoryUser", "time": "CategoryTime",
-	"processing": "CategoryProcessing", "io_read": "CategoryIORead", "io_write": "CategoryIOWrite",
-	"io_other": "CategoryIOOther", "wait": "CategoryWait", "scheduler": "CategoryScheduler", "internal": "CategoryInternal",
+// word is the constant of a word of types.yaml, "" when there is none.
+func word(kind, name string, lists ...[]tables.Word) string {
+	for _, list := range lists {
+		if slices.ContainsFunc(list, func(w tables.Word) bool { return w.Name == name }) {
+			return kind + goName(strings.TrimLeft(name, "0123456789_"))
+		}
+	}
+	return ""
 }
 
-var sources = map[string]string{
-	"": "SourceUnknown", "unknown": "SourceUnknown", "syscall": "SourceSyscall", "tracepoint": "SourceTracepoint",
-	"plugin": "SourcePlugin", "metaevent": "SourceMetaevent", "iter": "SourceIter",
+func (m *model) category(class string) string {
+	return word("Category", class, m.table.Types.Classes, m.table.Types.OtherClasses)
 }
 
-var eventFlags = map[string]string{
-	"creates_fd": "CreatesFD", "destroys_fd": "DestroysFD", "uses_fd": "UsesFD", "reads_from_fd": "ReadsFromFD",
-	"writes_to_fd": "WritesToFD", "modifies_state": "ModifiesState", "unused": "Unused", "waits": "Waits",
-	"skip_parse_reset": "SkipParseReset", "old_version": "OldVersion", "large_payload": "LargePayload",
-	"converter_managed": "ConverterManaged",
-}
-
-// eventFlagOrder is the order of their bits.
-var eventFlagOrder = []string{"creates_fd", "destroys_fd", "uses_fd", "reads_from_fd", "writes_to_fd", "modifies_state",
-	"unused", "waits", "skip_parse_reset", "old_version", "large_payload", "converter_managed"}
-
-var formats = map[string]string{
-	"na": "FormatNA", "dec": "FormatDec", "hex": "FormatHex", "10_padded_dec": "FormatPaddedDec", "id": "FormatID",
-	"dir": "FormatDir", "oct": "FormatOct",
-}
+func (m *model) eventFlag(name string) string { return word("", name, m.table.Types.EventFlags) }
+func (m *model) format(show string) string    { return word("Format", show, m.table.Types.Shows) }
 
 func paramType(typ string) string { return "Param" + goName(typ) }
-
-// format is how tools print a param that does not say so.
-func format(p *tables.Param) string {
-	if p.Show != "" {
-		return p.Show
-	}
-	switch {
-	case strings.HasPrefix(p.Type, "flags"):
-		return "hex"
-	case p.Type == "mode":
-		return "oct"
-	case wireTypes[p.Type].size == 0:
-		return "na"
-	}
-	return "dec"
-}
 
 // eventTable is scap/event/table_gen.go: flag sets and every known type.
 func (m *model) eventTable(files map[string][]byte) error {
@@ -126,12 +98,13 @@ func (m *model) eventTable(files map[string][]byte) error {
 	}
 	slices.Sort(dyns)
 	for _, name := range dyns {
-		if dynTables[name] == nil {
+		dyn := m.table.Types.Dyn(name)
+		if dyn == nil {
 			return fmt.Errorf("unknown dyn table %s", name)
 		}
 		f.Var().Id("dyn" + goName(name)).Op("=").Index().Id("DynVariant").ValuesFunc(func(g *jen.Group) {
-			for _, v := range dynTables[name] {
-				g.Line().Values(jen.Id(paramType(v.Type)), jen.Id(formats[v.Show]))
+			for _, v := range dyn.Variants {
+				g.Line().Values(jen.Id(paramType(v.Type.Name)), jen.Id(m.format(v.Show)))
 			}
 			g.Line()
 		})
@@ -173,24 +146,24 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 		if e.Dir == "enter" {
 			field("Enter").True()
 		}
-		if c, ok := categories[e.Class]; !ok {
+		if c := m.category(e.Class); c == "" {
 			fail("unknown class %s", e.Class)
 		} else {
 			field("Category").Id(c)
 		}
-		if s, ok := sources[e.Source]; !ok {
+		if s := word("Source", cmp.Or(e.Source, "unknown"), m.table.Types.Sources); s == "" {
 			fail("unknown source %s", e.Source)
 		} else {
 			field("Source").Id(s)
 		}
 		var flags []jen.Code
-		for _, name := range eventFlagOrder {
-			if e.has(name) {
-				flags = append(flags, jen.Id(eventFlags[name]))
+		for _, w := range m.table.Types.EventFlags {
+			if e.has(w.Name) {
+				flags = append(flags, jen.Id(m.eventFlag(w.Name)))
 			}
 		}
 		for _, name := range e.Flags {
-			if eventFlags[name] == "" {
+			if m.eventFlag(name) == "" {
 				fail("unknown event flag %s", name)
 			}
 		}
@@ -209,14 +182,16 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 				g.Line().ValuesFunc(func(g *jen.Group) {
 					field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
 					field("Name").Lit(p.Name)
-					if _, ok := wireTypes[p.Type]; !ok {
+					typ := m.table.Types.Type(p.Type)
+					if typ == nil {
 						fail("%s: unknown type %s", p.Name, p.Type)
+						return
 					}
 					field("Type").Id(paramType(p.Type))
-					if show := format(p); formats[show] == "" {
+					if show := cmp.Or(p.Show, typ.Show); m.format(show) == "" {
 						fail("%s: unknown format %s", p.Name, show)
 					} else if show != "na" {
-						field("Format").Id(formats[show])
+						field("Format").Id(m.format(show))
 					}
 					if p.Names != "" {
 						field("Names").Op("&").Id("names" + goName(p.Names))
@@ -246,20 +221,6 @@ func number(s *tables.FlagSet, v uint32) string {
 	return fmt.Sprintf("%#x", v)
 }
 
-// views are the Go types of variable params that are more than bytes, kinds
-// those of numbers that stand for something: by wire type, or by name where the
-// wire type is a plain number.
-var (
-	views = map[string]string{
-		"sockaddr": "SockAddr", "socktuple": "SockTuple", "fdlist": "FDList", "dyn": "Dyn", "charbufarray": "Strings",
-		"charbuf_pair_array": "Strings",
-	}
-	kinds = map[string]string{
-		"fd": "FD", "fd32": "FD", "pid": "PID", "pid32": "PID", "uid": "UID", "gid": "GID",
-		"uint32 uid": "UID", "uint32 gid": "GID",
-	}
-)
-
 // eventDecoders is scap/event/decode_gen.go: a constant for every type, and a
 // struct with a decoder for those that a driver makes or that change state.
 func (m *model) eventDecoders(files map[string][]byte) error {
@@ -275,12 +236,12 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 		name := goName(e.Symbol)
 		f.Line()
 		f.Comment(fmt.Sprintf("%s is the %s event %d of %s.", name, e.Dir, e.Code, e.origin()))
-		if views := viewFields(e); views != "" {
+		if views := m.viewFields(e); views != "" {
 			f.Comment(views)
 		}
 		f.Type().Id(name).StructFunc(func(g *jen.Group) {
 			for _, p := range e.Params {
-				g.Id(fieldName(p.Name)).Id(goType(p)).Comment(fieldComment(p))
+				g.Id(fieldName(p.Name)).Id(m.goType(p)).Comment(fieldComment(p))
 			}
 			g.Id("Set").Id("ParamSet")
 		})
@@ -293,7 +254,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 				jen.Return(jen.Err()),
 			)
 			for _, p := range e.Params {
-				g.Id("d").Dot(fieldName(p.Name)).Op("=").Add(readCall(p))
+				g.Id("d").Dot(fieldName(p.Name)).Op("=").Add(m.readCall(p))
 			}
 			if len(e.Params) > 0 {
 				g.If(jen.Id("r").Dot("err").Op("!=").Nil()).Block(
@@ -322,10 +283,10 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 }
 
 // viewFields says which fields of an event's struct are views of the event.
-func viewFields(e *event) string {
+func (m *model) viewFields(e *event) string {
 	var names []string
 	for _, p := range e.Params {
-		if wireTypes[p.Type].size == 0 {
+		if m.table.Types.Type(p.Type).Size == 0 {
 			names = append(names, fieldName(p.Name))
 		}
 	}
@@ -358,27 +319,35 @@ func (e *event) origin() string {
 }
 
 // goType is the type of a param's field.
-func goType(p *tables.Param) string {
-	return cmp.Or(views[p.Type], kind(p), wireTypes[p.Type].goT)
+func (m *model) goType(p *tables.Param) string {
+	w, _ := m.wire(p.Type)
+	return cmp.Or(m.view(p), w.goT)
 }
 
-func kind(p *tables.Param) string { return cmp.Or(kinds[p.Type], kinds[p.Type+" "+p.Name]) }
+// view is the Go type that shows what a param stands for: by wire type, or by
+// name where the wire type is a plain number.
+func (m *model) view(p *tables.Param) string {
+	switch p.Type + " " + p.Name {
+	case "uint32 uid":
+		return "UID"
+	case "uint32 gid":
+		return "GID"
+	}
+	return m.table.Types.Type(p.Type).View
+}
 
 // readCall is the runtime call that reads a param.
-func readCall(p *tables.Param) jen.Code {
-	typ := p.Type
-	w := wireTypes[typ]
+func (m *model) readCall(p *tables.Param) jen.Code {
+	w, _ := m.wire(p.Type)
+	read := jen.Id("r").Dot("bytes").Call()
 	switch {
-	case isString(typ):
-		return jen.Id("r").Dot("str").Call()
-	case views[typ] != "":
-		return jen.Id(views[typ]).Call(jen.Id("r").Dot("bytes").Call())
-	case w.size == 0:
-		return jen.Id("r").Dot("bytes").Call()
+	case m.isString(p.Type):
+		read = jen.Id("r").Dot("str").Call()
+	case w.c != "":
+		read = jen.Id("r").Dot(w.goT).Call()
 	}
-	read := jen.Id("r").Dot(w.goT).Call()
-	if k := kind(p); k != "" {
-		return jen.Id(k).Call(read)
+	if view := m.view(p); view != "" {
+		return jen.Id(view).Call(read)
 	}
 	return read
 }

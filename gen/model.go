@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/tables"
@@ -119,7 +120,7 @@ func newModel(t *tables.Table) (*model, error) {
 			return nil, fmt.Errorf("%v: %s: symbol of codes %d and %d", e.Pos, e.Symbol, old.Code, e.Code)
 		}
 		symbols[e.Symbol] = e
-		e.fixed = fixedSize(e.Event)
+		e.fixed = m.fixedSize(e.Event)
 	}
 	return m, nil
 }
@@ -135,82 +136,49 @@ func (m *model) driven() []*event {
 	return out
 }
 
-// wire describes a wire type: its payload bytes (0: variable), the C
-// primitive that sends it, the C type of the value, and the Go type of the
-// decoded field.
+// wire is a wire type as the drivers and decoders have it.
 type wire struct {
 	size int
-	push string
-	c    string
-	goT  string
-	low  bool // descriptors and pids are 32 bits wide, whatever type carries them
+	push string // the C primitive that sends it, "" when a param helper must
+	c    string // C type of the value
+	goT  string // Go type of the decoded field
+	low  bool   // only the lower 32 bits of the source count
 }
 
-var wireTypes = map[string]wire{
-	"int8":  {1, "push_s8", "s8", "int8", false},
-	"int16": {2, "push_s16", "s16", "int16", false},
-	"int32": {4, "push_s32", "s32", "int32", false},
-	"int64": {8, "push_s64", "s64", "int64", false},
+// wire returns a wire type by name.
+func (m *model) wire(name string) (wire, bool) {
+	t := m.table.Types.Type(name)
+	if t == nil {
+		return wire{}, false
+	}
+	w := wire{size: t.Size, goT: "[]byte", low: t.Low}
+	switch {
+	case t.As == "text":
+		w.push = "push_user_str"
+	case t.Number():
+		w.c = strings.Replace(t.As, "f", "u", 1) // the bits of a float
+		w.push, w.goT = "push_"+w.c, map[byte]string{'s': "int", 'u': "uint"}[w.c[0]]+w.c[1:]
+	}
+	return w, true
+}
 
-	"uint8":  {1, "push_u8", "u8", "uint8", false},
-	"uint16": {2, "push_u16", "u16", "uint16", false},
-	"uint32": {4, "push_u32", "u32", "uint32", false},
-	"uint64": {8, "push_u64", "u64", "uint64", false},
-
-	"bool":       {4, "push_u32", "u32", "uint32", false},
-	"errno":      {8, "push_s64", "s64", "int64", false},
-	"fd":         {8, "push_s64", "s64", "int64", true},
-	"pid":        {8, "push_s64", "s64", "int64", true},
-	"fd32":       {4, "push_s32", "s32", "int32", false},
-	"pid32":      {4, "push_s32", "s32", "int32", false},
-	"uid":        {4, "push_u32", "u32", "uint32", false},
-	"gid":        {4, "push_u32", "u32", "uint32", false},
-	"mode":       {4, "push_u32", "u32", "uint32", false},
-	"sigtype":    {1, "push_u8", "u8", "uint8", false},
-	"sigset":     {4, "push_u32", "u32", "uint32", false},
-	"syscallid":  {2, "push_u16", "u16", "uint16", false},
-	"sockfamily": {1, "push_u8", "u8", "uint8", false},
-	"l4proto":    {1, "push_u8", "u8", "uint8", false},
-	"port":       {2, "push_u16", "u16", "uint16", false},
-	"reltime":    {8, "push_u64", "u64", "uint64", false},
-	"abstime":    {8, "push_u64", "u64", "uint64", false},
-	"double":     {8, "push_u64", "u64", "uint64", false},
-	"ipv4addr":   {4, "push_u32", "u32", "uint32", false},
-
-	"flags8":      {1, "push_u8", "u8", "uint8", false},
-	"flags16":     {2, "push_u16", "u16", "uint16", false},
-	"flags32":     {4, "push_u32", "u32", "uint32", false},
-	"enumflags8":  {1, "push_u8", "u8", "uint8", false},
-	"enumflags16": {2, "push_u16", "u16", "uint16", false},
-	"enumflags32": {4, "push_u32", "u32", "uint32", false},
-
-	"charbuf":   {0, "push_user_str", "", "[]byte", false},
-	"fspath":    {0, "push_user_str", "", "[]byte", false},
-	"fsrelpath": {0, "push_user_str", "", "[]byte", false},
-
-	"bytebuf":            {0, "", "", "[]byte", false},
-	"sockaddr":           {0, "", "", "[]byte", false},
-	"socktuple":          {0, "", "", "[]byte", false},
-	"fdlist":             {0, "", "", "[]byte", false},
-	"dyn":                {0, "", "", "[]byte", false},
-	"charbufarray":       {0, "", "", "[]byte", false},
-	"charbuf_pair_array": {0, "", "", "[]byte", false},
-	"ipaddr":             {0, "", "", "[]byte", false},
-	"ipv6addr":           {0, "", "", "[]byte", false},
-	"ipnet":              {0, "", "", "[]byte", false},
-	"ipv4net":            {0, "", "", "[]byte", false},
-	"ipv6net":            {0, "", "", "[]byte", false},
+// variant is the index of a type in a table of variants, or -1.
+func (m *model) variant(dyn, typ string) int {
+	if d := m.table.Types.Dyn(dyn); d != nil {
+		return d.Index(typ)
+	}
+	return -1
 }
 
 // isString tells whether a type is sent with its terminating NUL.
-func isString(typ string) bool { return typ == "charbuf" || typ == "fspath" || typ == "fsrelpath" }
+func (m *model) isString(typ string) bool { return m.table.Types.Type(typ).As == "text" }
 
 // fixedSize is the payload size of an event whose params all have one and are
 // never sent empty, else 0.
-func fixedSize(e *tables.Event) int {
+func (m *model) fixedSize(e *tables.Event) int {
 	sum := 0
 	for _, p := range e.Params {
-		w := wireTypes[p.Type]
+		w, _ := m.wire(p.Type)
 		if w.size == 0 || len(p.When) > 0 && (p.Else == nil || isName(p.Else, "empty")) || isName(p.From, "empty") {
 			return 0
 		}

@@ -253,22 +253,22 @@ func (k *knower) want(p *tables.Param) string {
 		return "any"
 	}
 	from := p.From
+	w, _ := k.m.wire(p.Type)
 	switch {
 	case isName(from, "ret"):
-		if wireTypes[p.Type].size == 8 {
+		if w.size == 8 {
 			return "$ret"
 		}
 		return "any" // a result of 32 bits: an errno does not fit
 	case isName(from, "empty"):
 		return "empty"
-	case isString(p.Type), p.Type == "bytebuf", p.Type == "sockaddr":
+	case k.m.isString(p.Type), p.Type == "bytebuf", p.Type == "sockaddr":
 		// NULL and unmapped memory give no bytes, however many were asked for, nor does a string without an end.
-		if a, ok := k.arg(from); ok && (a.badPtr || a.oneByte && isString(p.Type)) {
+		if a, ok := k.arg(from); ok && (a.badPtr || a.oneByte && k.m.isString(p.Type)) {
 			return "empty"
 		}
 		return "any"
 	}
-	w := wireTypes[p.Type]
 	if w.size == 0 {
 		return "any"
 	}

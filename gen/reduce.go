@@ -155,7 +155,7 @@ func (m *model) reduceFunc(e *event) jen.Code {
 	return jen.Func().Id("reduce"+name).Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().BlockFunc(func(g *jen.Group) {
 		g.Var().Id("d").Qual(eventPath, name)
 		bad := jen.Err().Op("!=").Nil()
-		if e.Dir == "exit" && e.Source == "syscall" && !(e.State.Reducer != nil && e.State.Reducer.Any) && len(e.Params) > 0 && signedField(e.Params[0]) {
+		if e.Dir == "exit" && e.Source == "syscall" && !(e.State.Reducer != nil && e.State.Reducer.Any) && len(e.Params) > 0 && m.table.Types.Type(e.Params[0].Type).Signed() {
 			bad.Op("||").Id("d").Dot(fieldName(e.Params[0].Name)).Op("<").Lit(0)
 		}
 		g.If(jen.Err().Op(":=").Id("d").Dot("Decode").Call(jen.Id("ev")), bad).Block(jen.Return(jen.Err()))
@@ -173,7 +173,7 @@ func (m *model) reduceFunc(e *event) jen.Code {
 			}
 			p := e.Params[a.Param]
 			field := jen.Id("d").Dot(fieldName(p.Name))
-			if goType(p) != want {
+			if m.goType(p) != want {
 				field = goTypeCode(want).Call(field)
 			}
 			args = append(args, field)
@@ -192,13 +192,4 @@ func constArg(typ string, v int64) jen.Code {
 		return jen.Qual(procPath, typ).Call(jen.Lit(int(v)))
 	}
 	return jen.Lit(int(v))
-}
-
-// signedField tells whether the value of a param may be negative.
-func signedField(p *tables.Param) bool {
-	switch goType(p) {
-	case "FD", "PID", "int8", "int16", "int32", "int64":
-		return true
-	}
-	return false
 }

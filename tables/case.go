@@ -65,7 +65,7 @@ func (l *loader) cases(s *Syscall, m *mapping) {
 func (l *loader) proven(s *Syscall, m *mapping, outcome, what string) {
 	var cases []*Case
 	for _, c := range s.Cases {
-		if c.NoEvent == "" && outcomeOf(s, c) == outcome {
+		if c.NoEvent == "" && l.outcomeOf(s, c) == outcome {
 			cases = append(cases, c)
 		}
 	}
@@ -166,12 +166,12 @@ func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 	if len(missing) > 0 {
 		m.errorf(wm, "want does not name %s, which the call does not tell (every exit param is wanted; any leaves it open)", strings.Join(missing, ", "))
 	}
-	return outcomeOf(s, c)
+	return l.outcomeOf(s, c)
 }
 
 // outcomeOf tells how a case ends by what it wants of the first param; "" when
 // it does not say.
-func outcomeOf(s *Syscall, c *Case) string {
+func (l *loader) outcomeOf(s *Syscall, c *Case) string {
 	if len(s.broken) > 0 {
 		return "" // perhaps the first one
 	}
@@ -187,7 +187,7 @@ func outcomeOf(s *Syscall, c *Case) string {
 	switch {
 	case first == nil:
 		return ""
-	case first.Kind == expr.Neg && first.Args[0].Kind == expr.Name && errnos[first.Args[0].Text]:
+	case first.Kind == expr.Neg && first.Args[0].Kind == expr.Name && l.isErrno(first.Args[0].Text):
 		return "failed"
 	case first.Kind == expr.Compare && first.Text == "<" && isInt(first.Args[0], 0):
 		return "failed"
@@ -245,10 +245,10 @@ func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
 		}
 		v.subject = m.subject + ": " + p.Name
 		v.names = l.sets[p.Names]
-		x := v.value(e.val, wireTypes[p.Type].shape == "text")
+		x := v.value(e.val, l.typ(p.Type).As == "text")
 		v.check(x, true)
 		v.names = nil
-		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && !signedTypes[p.Type] {
+		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && l.typ(p.Type).Number() && !l.typ(p.Type).Signed() {
 			v.errorf(x.Pos, ">= 0 proves nothing of type %s (any says so; a bound is better)", p.Type)
 		}
 		if x != nil {

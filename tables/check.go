@@ -5,7 +5,6 @@ package tables
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // Arches are the architectures of the table, as GOARCH names them.
@@ -31,23 +30,12 @@ const (
 )
 
 var (
-	syscallClasses = []string{
-		"file", "net", "ipc", "memory", "process", "sleep", "system", "signal", "user", "time", "io_read", "io_write", "io_other", "wait", "other",
-	}
-	eventClasses = append(slices.Clone(syscallClasses), "internal", "scheduler", "unknown")
-	dropClasses  = []string{"never", "always", "sampled"}
-	eventSources = []string{"syscall", "tracepoint", "metaevent", "plugin", "iter", "unknown"}
-	eventFlags   = []string{
-		"creates_fd", "destroys_fd", "uses_fd", "reads_from_fd", "writes_to_fd", "modifies_state", "unused", "waits",
-		"skip_parse_reset", "old_version", "large_payload", "converter_managed",
-	}
+	dropClasses = []string{"never", "always", "sampled"}
 	tracepoints = []string{
 		"sys_enter", "sys_exit", "sched_switch", "sched_process_exit", "sched_process_exec", "sched_process_fork",
 		"page_fault_user", "page_fault_kernel", "signal_deliver", "iter_task", "iter_task_file", "dropping_mode", "cpu_hotplug",
 	}
-	shows     = []string{"na", "dec", "hex", "oct", "id", "dir", "10_padded_dec"}
-	dynTables = []string{"sockopt", "ptrace", "bpf", "keyctl"}
-	drivers   = []string{"ebpf", "kmod"}
+	drivers = []string{"ebpf", "kmod"}
 )
 
 // Needs are what a case may ask of the machine, with what each means. Package
@@ -80,27 +68,6 @@ var Needs = map[string]string{
 	"userns":       "user namespaces",
 	"vm":           "a virtual machine of the harness",
 }
-
-// Errnos of asm-generic: what a case may expect and `when` may test.
-var errnoNames = strings.Fields(`EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK
-	EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM
-	ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP EWOULDBLOCK ENOMSG EIDRM ECHRNG EL2NSYNC EL3HLT EL3RST ELNRNG
-	EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL ENOANO EBADRQC EBADSLT EDEADLOCK EBFONT ENOSTR ENODATA ETIME ENOSR ENONET ENOPKG
-	EREMOTE ENOLINK EADV ESRMNT ECOMM EPROTO EMULTIHOP EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ EBADFD EREMCHG ELIBACC ELIBBAD
-	ELIBSCN ELIBMAX ELIBEXEC EILSEQ ERESTART ESTRPIPE EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT
-	EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP ENOTSUP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH
-	ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN
-	EHOSTUNREACH EALREADY EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM EREMOTEIO EDQUOT ENOMEDIUM EMEDIUMTYPE ECANCELED
-	ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE ERFKILL EHWPOISON
-	ERESTARTSYS ERESTARTNOINTR ERESTARTNOHAND ENOIOCTLCMD ERESTART_RESTARTBLOCK`)
-
-var errnos = func() map[string]bool {
-	m := make(map[string]bool, len(errnoNames))
-	for _, e := range errnoNames {
-		m[e] = true
-	}
-	return m
-}()
 
 // check applies the rules that need the whole table.
 func (l *loader) check() {

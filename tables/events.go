@@ -77,9 +77,9 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	if dir := m.oneOf("dir", []string{"enter", "exit"}); dir != "" && dir != ev.Dir {
 		m.errorf(code, "code %d is for dir %s (enter codes are even, exit codes odd)", ev.Code, ev.Dir)
 	}
-	ev.Flags = m.names("flags", "event flag", func(s string) bool { return slices.Contains(eventFlags, s) }, eventFlags)
+	ev.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
 	unused := slices.Contains(ev.Flags, "unused")
-	if ev.Class = m.oneOf("class", eventClasses); !m.has("class") {
+	if ev.Class = m.oneOf("class", names(slices.Concat(l.table.Types.Classes, l.table.Types.OtherClasses)...)); !m.has("class") {
 		if !unused {
 			m.required("class", "class: file is its category")
 		}
@@ -93,7 +93,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 		}
 		ev.From = strings.Join(strings.FieldsFunc(ev.From, func(r rune) bool { return r == '|' || r == ' ' }), "|")
 	}
-	ev.Source = m.oneOf("source", eventSources)
+	ev.Source = m.oneOf("source", names(l.table.Types.Sources...))
 	if !m.has("source") {
 		switch {
 		case unused:

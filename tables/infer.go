@@ -8,32 +8,6 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// wireType says how a param of a type is sent.
-type wireType struct {
-	size  int    // bytes, 0: variable
-	shape string // number, text (NUL behind it), bytes (need a length), other (only a param helper or switch makes it)
-	show  string // the default
-}
-
-var wireTypes = map[string]wireType{
-	"int8": {1, "number", "dec"}, "int16": {2, "number", "dec"}, "int32": {4, "number", "dec"}, "int64": {8, "number", "dec"},
-	"uint8": {1, "number", "dec"}, "uint16": {2, "number", "dec"}, "uint32": {4, "number", "dec"}, "uint64": {8, "number", "dec"},
-	"bool": {4, "number", "dec"}, "errno": {8, "number", "dec"}, "fd": {8, "number", "dec"}, "fd32": {4, "number", "dec"},
-	"pid": {8, "number", "dec"}, "pid32": {4, "number", "dec"}, "uid": {4, "number", "dec"}, "gid": {4, "number", "dec"},
-	"sigtype": {1, "number", "dec"}, "sigset": {4, "number", "dec"}, "syscallid": {2, "number", "dec"},
-	"flags8": {1, "number", "dec"}, "flags16": {2, "number", "hex"}, "flags32": {4, "number", "hex"},
-	"enumflags8": {1, "number", "dec"}, "enumflags16": {2, "number", "dec"}, "enumflags32": {4, "number", "dec"},
-	"mode": {4, "number", "oct"}, "sockfamily": {1, "number", "dec"}, "port": {2, "number", "dec"}, "l4proto": {1, "number", "dec"},
-	"reltime": {8, "number", "dec"}, "abstime": {8, "number", "dec"}, "double": {8, "number", "dec"}, "ipv4addr": {4, "number", "hex"},
-	"charbuf": {0, "text", "na"}, "fspath": {0, "text", "na"}, "fsrelpath": {0, "text", "na"},
-	"bytebuf": {0, "bytes", "na"}, "sockaddr": {0, "bytes", "na"},
-	"socktuple": {0, "other", "na"}, "fdlist": {0, "other", "dec"}, "dyn": {0, "other", "dec"}, "charbufarray": {0, "other", "na"},
-	"charbuf_pair_array": {0, "other", "na"}, "ipv6addr": {16, "other", "hex"}, "ipaddr": {0, "other", "na"}, "ipnet": {0, "other", "na"},
-}
-
-// Size returns the payload bytes of a wire type, 0 when they vary.
-func Size(typ string) int { return wireTypes[typ].size }
-
 // cIntegers maps C's integer types to wire types, by width: long is 64 bits on
 // every architecture of the table.
 var cIntegers = map[string]string{
@@ -148,7 +122,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 // defaults fills in what the type decides.
 func (l *loader) defaults(p *Param) {
 	if p.Show == "" {
-		p.Show = wireTypes[p.Type].show
+		p.Show = l.typ(p.Type).Show
 	}
 }
 
@@ -205,12 +179,6 @@ func RegisterBits(t string) (bits int, signed bool) {
 		return 32, false
 	}
 	return 64, false
-}
-
-// signedTypes are the wire types whose numbers may be below 0.
-var signedTypes = map[string]bool{
-	"int8": true, "int16": true, "int32": true, "int64": true, "errno": true, "fd": true, "fd32": true, "pid": true, "pid32": true,
-	"dyn": true, "double": true,
 }
 
 func isInt(n *expr.Node, v int64) bool { return n != nil && n.Kind == expr.Int && n.Num == v }

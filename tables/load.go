@@ -17,11 +17,13 @@ import (
 )
 
 // files are the table's files in the order they are read, with the lists of
-// each. A table without codes for generic events needs no ids.yaml.
+// each. A table without codes for generic events needs no ids.yaml, one with the
+// project's own types no types.yaml.
 var files = []struct {
 	name  string
 	lists []string
 }{
+	{typesFile, typeLists},
 	{"flags.yaml", []string{"flags"}},
 	{"helpers.yaml", []string{"helpers", "reducers"}},
 	{"events.yaml", []string{"groups", "events"}},
@@ -45,7 +47,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 	l := &loader{
 		fsys:     fsys,
 		dir:      dir,
-		table:    &Table{},
+		table:    &Table{Types: &Types{}},
 		sets:     map[string]*FlagSet{},
 		natives:  map[string]bool{},
 		helpers:  map[string]map[string]*Helper{},
@@ -55,11 +57,20 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		symbols:  map[string]codeOwner{},
 	}
 	for _, file := range files {
-		if _, err := fs.Stat(fsys, file.name); file.name == "ids.yaml" && errors.Is(err, fs.ErrNotExist) {
-			continue
+		if _, err := fs.Stat(fsys, file.name); errors.Is(err, fs.ErrNotExist) {
+			switch file.name {
+			case typesFile:
+				l.table.Types = DefaultTypes()
+				continue
+			case "ids.yaml":
+				continue
+			}
 		}
 		if f := l.open(file.name, expr.Pos{}); f != nil && !l.broken {
 			l.file(f, file.lists)
+		}
+		if file.name == typesFile && len(l.errs) > 0 {
+			l.broken = true // nothing can be said of params
 		}
 	}
 	if !l.broken {
@@ -123,12 +134,21 @@ func (l *loader) file(f *file, lists []string) {
 			m.errorf(m.fields[0].key, "schema stands behind %s (schema: 1 comes first)", m.fields[0].key.Value)
 		}
 	}
+	defer func() {
+		if slices.Contains(lists, "types") {
+			l.checkTypes(m)
+		}
+	}()
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {
 			if key != "groups" && key != "reducers" && key != "include" && !(key == "syscalls" && m.has("include")) {
 				m.required(key, "the list of this file")
 			}
+			continue
+		}
+		if slices.Contains(typeLists, key) && key != "types" && key != "dyns" {
+			l.words(f, key, n)
 			continue
 		}
 		if n.Kind != yaml.SequenceNode {
@@ -139,6 +159,10 @@ func (l *loader) file(f *file, lists []string) {
 			switch key {
 			case "include":
 				l.include(m, item)
+			case "types":
+				l.wireType(f, item)
+			case "dyns":
+				l.dyn(f, item)
 			case "flags":
 				l.flagSet(f, item)
 			case "helpers":
@@ -164,7 +188,7 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 		return
 	}
 	class, ok := strings.CutSuffix(strings.TrimPrefix(n.Value, partDir+"/"), ".yaml")
-	if known := partNames(); !ok || !slices.Contains(known, n.Value) {
+	if known := l.partNames(); !ok || !slices.Contains(known, n.Value) {
 		m.errorf(n, "include %s is the file of no class%s", n.Value, didYouMean(n.Value, known))
 		return
 	}
@@ -180,12 +204,12 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 	}
 }
 
-func partNames() []string {
-	var names []string
-	for _, class := range syscallClasses {
-		names = append(names, partDir+"/"+class+".yaml")
+func (l *loader) partNames() []string {
+	var out []string
+	for _, class := range l.table.Types.Classes {
+		out = append(out, partDir+"/"+class.Name+".yaml")
 	}
-	return names
+	return out
 }
 
 // checkParts reports files beside the parts that nothing includes.

@@ -128,17 +128,17 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		return nil
 	}
 	if n := m.scalar("type"); n != nil {
-		if _, ok := wireTypes[n.Value]; ok {
+		if l.typ(n.Value) != nil {
 			p.Type = n.Value
 		} else {
-			m.errorf(n, "unknown type %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(wireTypes))))
+			m.errorf(n, "unknown type %s%s", n.Value, didYouMean(n.Value, l.table.Types.names()))
 			return nil
 		}
 	}
 	p.Base = m.text("base")
 	p.Names = m.text("names")
-	p.Show = m.oneOf("show", shows)
-	p.Dyn = m.oneOf("dyn", dynTables)
+	p.Show = m.oneOf("show", names(l.table.Types.Shows...))
+	p.Dyn = m.oneOf("dyn", l.table.Types.dynNames())
 	p.Differs = m.text("differs")
 	p.Since = l.version(m, "since")
 	p.Except = l.except(m)
@@ -315,7 +315,7 @@ func (l *loader) switchOn(p *Param, m *mapping, src *source) {
 				continue
 			}
 			from = am.scalar("from")
-			arm.Dyn = am.oneOf("dyn", slices.Sorted(maps.Keys(wireTypes)))
+			arm.Dyn = am.oneOf("dyn", l.table.Types.names())
 		} else {
 			from = s.asScalar(from, "switch arm")
 		}

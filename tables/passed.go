@@ -39,7 +39,7 @@ func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
 		return nil
 	}
 	from, set := p.From, (*FlagSet)(nil)
-	low := p.Type == "fd" || p.Type == "pid"
+	low := l.typ(p.Type).Low
 	if from.Kind == expr.Call && len(from.Args) == 1 {
 		switch {
 		case from.Text == "at_fdcwd":
@@ -59,10 +59,10 @@ func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
 		return nil
 	}
 	x := c.Call.Args[i]
-	switch t := wireTypes[p.Type]; {
-	case t.shape == "text" && set == nil:
+	switch t := l.typ(p.Type); {
+	case t.As == "text" && set == nil:
 		return l.passedText(c, x)
-	case t.shape != "number":
+	case !t.Number():
 		return nil
 	case set != nil:
 		return l.converted(set, s.Params[i], x)
@@ -71,7 +71,7 @@ func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
 		if low {
 			bits, signed = 32, true
 		}
-		return passedNumber(c, x, min(bits, 8*t.size), signed)
+		return passedNumber(c, x, min(bits, 8*t.Size), signed)
 	}
 }
 

@@ -167,7 +167,7 @@ func constantNode(text string) *expr.Node {
 // stateConstant is the value of a constant as an argument: a number, names of
 // the argument's flag set, AT_FDCWD, a kind of descriptor, or empty for bytes.
 func (l *loader) stateConstant(a ReducerArg, x *expr.Node) (int64, bool) {
-	number := len(ReducerTypes[a.Type]) > 0 && wireTypes[ReducerTypes[a.Type][0]].shape == "number" || a.namesSet()
+	number := len(ReducerTypes[a.Type]) > 0 && l.typ(ReducerTypes[a.Type][0]).Number() || a.namesSet()
 	switch {
 	case x.Kind == expr.Int:
 		return x.Num, number

@@ -29,7 +29,7 @@ func (s *source) check(n *expr.Node, whole bool) {
 	switch n.Kind {
 	case expr.Int:
 	case expr.Neg:
-		if a := n.Args[0]; a.Kind == expr.Name && errnos[a.Text] {
+		if a := n.Args[0]; a.Kind == expr.Name && s.l.isErrno(a.Text) {
 			return
 		}
 		s.check(n.Args[0], false)
@@ -154,10 +154,10 @@ func (l *loader) constant(n *expr.Node, subject string) bool {
 	switch {
 	case x.Kind == expr.Int:
 		return true
-	case x.Kind == expr.Name && (errnos[x.Text] || l.isConstant(x.Text)):
+	case x.Kind == expr.Name && (l.isErrno(x.Text) || l.isConstant(x.Text)):
 		return true
 	case x.Kind == expr.Name && n.Kind == expr.Neg:
-		l.errs.add(x.Pos, subject, "unknown errno %s%s", x.Text, didYouMean(x.Text, errnoNames))
+		l.errs.add(x.Pos, subject, "unknown errno %s%s", x.Text, didYouMean(x.Text, names(l.table.Types.Errnos...)))
 	case x.Kind == expr.Name:
 		l.errs.add(x.Pos, subject, "unknown constant %s%s", x.Text, didYouMean(x.Text, l.constants()))
 	default:
@@ -168,8 +168,8 @@ func (l *loader) constant(n *expr.Node, subject string) bool {
 
 // shape checks that what a param is made of fits its type.
 func (l *loader) shape(p *Param, m *mapping, ctx *context) {
-	t := wireTypes[p.Type]
-	if p.Len != nil && t.shape != "bytes" {
+	t := l.typ(p.Type)
+	if p.Len != nil && t.As != "bytes" {
 		m.errorf(m.byKey["len"], "len on type %s (bytebuf and sockaddr have one)", p.Type)
 	}
 	if p.Snaplen && p.Type != "bytebuf" {
@@ -179,7 +179,7 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 		m.errorf(m.byKey["dyn"], "dyn on type %s (it names the variants of type dyn)", p.Type)
 	}
 	if p.Type == "dyn" && p.Dyn == "" {
-		m.errorf(m.node, "dyn is missing (%s)", strings.Join(dynTables, ", "))
+		m.errorf(m.node, "dyn is missing (%s)", strings.Join(l.table.Types.dynNames(), ", "))
 	}
 	if p.Base != "" && p.Type != "fsrelpath" {
 		m.errorf(m.byKey["base"], "base on type %s (only fsrelpath has one)", p.Type)
@@ -188,7 +188,7 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 		if p.Names == "" && !m.has("names") {
 			m.errorf(m.node, "names is missing (type %s needs its flag set)", p.Type)
 		}
-	} else if p.Names != "" && t.shape != "number" {
+	} else if p.Names != "" && !t.Number() {
 		m.errorf(m.byKey["names"], "names on type %s (only numbers have named values)", p.Type)
 	}
 	l.fits(p, p.From, m)
@@ -206,20 +206,20 @@ func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
 	if from == nil || isName(from, "empty") {
 		return
 	}
-	t := wireTypes[p.Type]
+	t := l.typ(p.Type)
 	sends := from.Kind == expr.Call && l.helpers["param"][from.Text] != nil && l.helpers["value"][from.Text] == nil
 	switch {
 	case from.Kind == expr.Str:
-		if t.shape != "text" && from.Text == "" {
+		if t.As != "text" && from.Text == "" {
 			l.errs.add(from.Pos, m.subject, "text for type %s (charbuf and paths are text)", p.Type)
 		}
 	case p.Type == "dyn": // the variant's value; what does not fit is the variant's business
-	case sends && t.shape == "number":
+	case sends && t.Number():
 		l.errs.add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
 	case sends:
-	case t.shape == "bytes" && p.Len == nil && p.From == from:
+	case t.As == "bytes" && p.Len == nil && p.From == from:
 		l.errs.add(from.Pos, m.subject, "len is missing (how many bytes of type %s stand there)", p.Type)
-	case t.shape == "other":
+	case t.As == "other":
 		l.errs.add(from.Pos, m.subject, "a number for type %s (a param helper is expected)", p.Type)
 	}
 }
@@ -245,7 +245,7 @@ func (l *loader) checkParam(p *Param, at map[string]*Param, subject string) {
 	case on == nil:
 		l.errs.add(p.Pos, subject, "switch is on unknown param %s%s", p.Switch.On, didYouMean(p.Switch.On, names()))
 		return
-	case wireTypes[on.Type].shape != "number" || on == p:
+	case !l.typ(on.Type).Number() || on == p:
 		l.errs.add(p.Pos, subject, "switch is on param %s of type %s (another param with a number is expected)", on.Name, on.Type)
 		return
 	}

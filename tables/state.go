@@ -153,8 +153,8 @@ func (l *loader) stateArgs(ev *Event, s *State, x *expr.Node, subject string) {
 // stateFits checks a param against the type of the argument that it becomes.
 func (l *loader) stateFits(p *Param, a ReducerArg, s *State, pos expr.Pos, subject string) {
 	if a.namesSet() {
-		t := wireTypes[p.Type]
-		if p.Names != a.Type && (p.Names != "" || t.shape != "number" || t.size > 4) {
+		t := l.typ(p.Type)
+		if p.Names != a.Type && (p.Names != "" || !t.Number() || t.Size > 4) {
 			has := p.Type
 			if p.Names != "" {
 				has = "values of " + p.Names

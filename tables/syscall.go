@@ -33,7 +33,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	l.table.Syscalls = append(l.table.Syscalls, s)
 	m.subject = s.Name
 	if m.required("class", "class: file is its category") {
-		s.Class = m.oneOf("class", syscallClasses)
+		s.Class = m.oneOf("class", names(l.table.Types.Classes...))
 		if s.Class != "" && l.class != "" && s.Class != l.class {
 			m.errorf(m.byKey["class"], "class %s in the file of class %s (the entry belongs to %s/%s.yaml)", s.Class, l.class, partDir, s.Class)
 		}
@@ -145,6 +145,5 @@ func (l *loader) eventFlags(s *Syscall, m *mapping, ours bool) {
 		s.Exit.Flags = inferFlags(s.Exit, state != nil && state.Kind == yaml.ScalarNode)
 		return
 	}
-	s.Exit.Flags = m.names("flags", "event flag", func(f string) bool { return slices.Contains(eventFlags, f) }, eventFlags)
-	slices.SortFunc(s.Exit.Flags, func(a, b string) int { return slices.Index(eventFlags, a) - slices.Index(eventFlags, b) })
+	s.Exit.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
 }

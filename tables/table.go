@@ -7,6 +7,7 @@ import "github.com/scaplab/scaplab/internal/expr"
 // Table is the whole description, resolved: every name looked up, every
 // inferred field filled in. Entries keep the order of their files.
 type Table struct {
+	Types    *Types
 	Syscalls []*Syscall
 	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions
 	Flags    []*FlagSet // named sets and the conversions from native values

@@ -137,8 +137,8 @@ func (v *values) check(n *expr.Node, top bool) {
 		return
 	case expr.Neg:
 		if a := n.Args[0]; a.Kind == expr.Name && strings.HasPrefix(a.Text, "E") {
-			if !errnos[a.Text] {
-				v.errorf(a.Pos, "unknown errno %s%s", a.Text, didYouMean(a.Text, errnoNames))
+			if !v.l.isErrno(a.Text) {
+				v.errorf(a.Pos, "unknown errno %s%s", a.Text, didYouMean(a.Text, names(v.l.table.Types.Errnos...)))
 			}
 			return
 		}
@@ -181,7 +181,7 @@ func (v *values) name(n *expr.Node, top bool) {
 		if !v.names.has(name) {
 			v.errorf(n.Pos, "%s is not in flag set %s%s", name, v.names.Name, didYouMean(name, v.names.names()))
 		}
-	case v.l.isConstant(name) || errnos[name]:
+	case v.l.isConstant(name) || v.l.isErrno(name):
 	case name[0] >= 'a' && name[0] <= 'z':
 		hint := " (constants are in upper case)"
 		if _, ok := v.vars[name]; ok {

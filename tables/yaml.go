@@ -458,6 +458,14 @@ func (m *mapping) names(key, what string, known func(string) bool, all []string)
 	return out
 }
 
+// words is names of a list of types.yaml, in the order of their numbers.
+func (m *mapping) words(key, what string, list []Word) []string {
+	all := names(list...)
+	out := m.names(key, what, func(s string) bool { return slices.Contains(all, s) }, all)
+	slices.SortFunc(out, func(a, b string) int { return slices.Index(all, a) - slices.Index(all, b) })
+	return out
+}
+
 // didYouMean suggests the known word nearest to a misspelt one, or lists few
 // known words, or says nothing.
 func didYouMean(word string, known []string) string {

@@ -283,15 +283,16 @@ func TestSyscallCodesHaveNames(t *testing.T) {
 }
 
 func TestParamTypesHaveNamesAndSizes(t *testing.T) {
-	for i := range ParamType(paramTypes) {
-		got, ok := ParseParamType(i.String())
-		require.True(t, ok)
-		require.Equal(t, i, got)
+	seen := map[string]bool{}
+	for i := range paramTypes {
+		name := ParamType(i).String()
+		require.False(t, seen[name], name)
+		seen[name] = true
 	}
-	_, ok := ParseParamType("nosuch")
+	_, ok := ParamDyn.Size()
 	require.False(t, ok)
-	require.Equal(t, "unknown", ParamType(paramTypes).String())
-	_, ok = ParamType(paramTypes).Size()
+	require.Equal(t, "unknown", ParamType(len(paramTypes)).String())
+	_, ok = ParamType(len(paramTypes)).Size()
 	require.False(t, ok)
 	size, ok := ParamErrno.Size()
 	require.True(t, ok)

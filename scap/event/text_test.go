@@ -164,7 +164,7 @@ func TestEveryParamTypeHasItsText(t *testing.T) {
 			require.Equal(t, "x="+test.text, string(test.p.AppendText(prefix, test.value)))
 		})
 	}
-	for i := range ParamType(paramTypes) {
+	for i := range ParamType(len(paramTypes)) {
 		require.True(t, covered[i], "no row for %s", i)
 	}
 }

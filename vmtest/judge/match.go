@@ -51,15 +51,6 @@ func afterBits(set *event.NameSet) uint64 {
 	return bits
 }
 
-func isSigned(t event.ParamType) bool {
-	switch t {
-	case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno,
-		event.ParamFD, event.ParamPID, event.ParamFD32, event.ParamPID32:
-		return true
-	}
-	return false
-}
-
 func unsignedOf(b []byte) uint64 {
 	var full [8]byte
 	if isLittleEndian {
@@ -107,12 +98,12 @@ func matchComparison(p *event.ParamInfo, cmp expr.Comparison, got []byte) (match
 		return m, nil
 	}
 	v := int64(unsignedOf(got))
-	if isSigned(t) {
+	if t.Signed() {
 		v = signedOf(got)
 	}
 	var err error
 	// Bounds may be below 0, of sizes and times too: only 64 bits need unsigned order.
-	m.ok, err = cmp.Holds(v, !isSigned(t) && size == 8 && v < 0)
+	m.ok, err = cmp.Holds(v, !t.Signed() && size == 8 && v < 0)
 	return m, err
 }
 

@@ -44,22 +44,9 @@ func (e *wantEnv) Const(name string) (int64, bool) {
 	if v, ok := guest.Consts[name]; ok {
 		return int64(v), true
 	}
-	if n, ok := errnos[name]; ok {
-		return n, true
-	}
-	return 0, false
+	n := event.Errno(name)
+	return n, n != 0
 }
-
-// errnos are the error numbers by name.
-var errnos = func() map[string]int64 {
-	m := make(map[string]int64)
-	for n := int64(1); n < 600; n++ {
-		if name := event.ErrnoName(n); name != "" {
-			m[name] = n
-		}
-	}
-	return m
-}()
 
 func (e *wantEnv) Call(name string, args []any) (any, error) {
 	switch name {
