@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
@@ -81,6 +83,26 @@ func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
 	require.Equal(t, cli.ExitEnvironment, code)
 	require.Regexp(t, `MISSING +qemu .* is not installed`, stdout)
 	require.Contains(t, stdout, "-> install qemu-system-x86")
+}
+
+func TestReproOfACellThatCannotBeRunSaysWhy(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "vmlinux")
+	require.NoError(t, os.WriteFile(image, testutil.TinyELF(t, "Xen", 18, ""), 0o600))
+	init := filepath.Join(t.TempDir(), "init")
+	require.NoError(t, os.WriteFile(init, testutil.TinyELF(t, "Go", 4, ""), 0o600))
+	args := []string{"repro", "getppid/works@" + image + "/ebpf", "--guest", init}
+
+	t.Setenv("PATH", t.TempDir())
+	code, stdout, stderr := runHere(t, args...)
+	require.Equal(t, cli.ExitEnvironment, code, stderr)
+	require.Contains(t, stderr, "is not installed")
+	require.Contains(t, stdout, "case getppid/works\n")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	require.Equal(t, cli.ExitEnvironment, run(ctx, args, &out, &errs))
+	require.Contains(t, errs.String(), "interrupted")
 }
 
 func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {

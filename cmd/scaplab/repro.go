@@ -47,24 +47,7 @@ func newReproCmd() *cobra.Command {
 			out := cmd.OutOrStdout()
 			printCase(out, id)
 			o.OnResult = func(_ kernels.Kernel, _ string, r *guest.CaseResult) { printResult(out, r) }
-			var rep *vmtest.Report
-			if kernel == vmtest.HostKernel {
-				rep, err = vmtest.RunHost(cmd.Context(), o)
-			} else {
-				if o.Kernels, o.Gone, err = f.namedKernels(cmd, []string{kernel}, o.Log); err != nil {
-					return err
-				}
-				fmt.Fprintf(out, "kernel: %s\n", o.Kernels[0].Source)
-				removeGuest, err := f.findGuest(cmd.Context(), &o)
-				if err != nil {
-					return err
-				}
-				defer removeGuest()
-				if err := f.findModules(cmd.Context(), &o); err != nil {
-					return err
-				}
-				rep, err = vmtest.Run(cmd.Context(), o)
-			}
+			rep, err := f.replay(cmd, o, kernel)
 			if err != nil {
 				return environment(err)
 			}
@@ -76,6 +59,27 @@ func newReproCmd() *cobra.Command {
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
 	return cmd
+}
+
+// replay runs the one case on a kernel.
+func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (*vmtest.Report, error) {
+	if kernel == vmtest.HostKernel {
+		return vmtest.RunHost(cmd.Context(), o)
+	}
+	var err error
+	if o.Kernels, o.Gone, err = f.namedKernels(cmd, []string{kernel}, o.Log); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "kernel: %s\n", o.Kernels[0].Source)
+	removeGuest, err := f.findGuest(cmd.Context(), &o)
+	if err != nil {
+		return nil, err
+	}
+	defer removeGuest()
+	if err := f.findModules(cmd.Context(), &o); err != nil {
+		return nil, err
+	}
+	return vmtest.Run(cmd.Context(), o)
 }
 
 // caseToRun is the case that brings about what a cell names: a call that must
