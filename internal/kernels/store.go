@@ -47,12 +47,13 @@ type Kernel struct {
 // Store fetches kernels and keeps them.
 type Store struct {
 	Catalog *Catalog
-	Arch    string        // GOARCH of the kernels; "" is this machine's
-	Mirror  string        // as in the --mirror flag; "" is the machine's own
-	MaxAge  time.Duration // of a package index before it is fetched again
-	Cache   string        // "" is env.CacheDir()
-	Log     func(format string, args ...any)
+	Arch    string                           // GOARCH of the kernels; "" is this machine's
+	Mirror  string                           // as in the --mirror flag; "" is the machine's own
+	MaxAge  time.Duration                    // of a package index before it is fetched again
+	Cache   string                           // "" is env.CacheDir()
+	Log     func(format string, args ...any) // called one at a time; nil for nowhere
 
+	logging sync.Mutex
 	mu      sync.Mutex
 	mirror  *apt.Mirror
 	fetched map[string]*suiteIndex
@@ -163,14 +164,21 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 	return kernels, gone, nil
 }
 
+// log tells what happens, one goroutine at a time.
+func (s *Store) log(format string, args ...any) {
+	if s.Log == nil {
+		return
+	}
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	s.Log(format, args...)
+}
+
 func (s *Store) init() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Arch == "" {
 		s.Arch = runtime.GOARCH
-	}
-	if s.Log == nil {
-		s.Log = func(string, ...any) {}
 	}
 	if s.fetched == nil {
 		s.fetched = map[string]*suiteIndex{}
@@ -193,7 +201,7 @@ func (s *Store) get(ctx context.Context, w Request) (Kernel, error) {
 			if err == nil {
 				return k, nil
 			}
-			s.Log("kernel %s cannot be had: %v", s.Catalog.Series[i].Series, err)
+			s.log("kernel %s cannot be had: %v", s.Catalog.Series[i].Series, err)
 			errs = append(errs, fmt.Errorf("%s: %w", s.Catalog.Series[i].Series, err))
 			if ctx.Err() != nil {
 				break
@@ -222,7 +230,7 @@ func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 		return k, writeKernel(record, k)
 	}
 	if keptErr == nil && ctx.Err() == nil {
-		s.Log("kernel %s: using %s from the cache: %v", line.Series, kept.Release, err)
+		s.log("kernel %s: using %s from the cache: %v", line.Series, kept.Release, err)
 		return kept, nil
 	}
 	return Kernel{}, err
@@ -258,7 +266,7 @@ func (s *Store) kept(record string) (Kernel, error) {
 	sum, err := files.SHA256(k.Image)
 	if err == nil && sum != k.Digest {
 		err = fmt.Errorf("%s is damaged", k.Image)
-		s.Log("kernel %s: %v; unpacking it anew", k.Name, err)
+		s.log("kernel %s: %v; unpacking it anew", k.Name, err)
 	}
 	return k, err
 }
@@ -321,7 +329,7 @@ func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []
 			return Kernel{}, ctx.Err()
 		}
 		if !errors.Is(err, errNoKernel) {
-			s.Log("kernel %s: %v; trying the next older one", series, err)
+			s.log("kernel %s: %v; trying the next older one", series, err)
 			errs = append(errs, fromApt(err))
 		}
 	}
@@ -377,7 +385,7 @@ func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string) ([]ap
 			if dir.IndexAge() == apt.NeverUpdated || ctx.Err() != nil {
 				return nil, err
 			}
-			s.Log("%v; using the index of %s ago", err, dir.IndexAge().Round(time.Minute))
+			s.log("%v; using the index of %s ago", err, dir.IndexAge().Round(time.Minute))
 		}
 	}
 	return dir.Packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
@@ -406,7 +414,7 @@ func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (
 	if err != nil {
 		return Kernel{}, err
 	}
-	s.Log("kernel %s: fetched %s", series, source)
+	s.log("kernel %s: fetched %s", series, source)
 	f, err := os.Open(file)
 	if err != nil {
 		return Kernel{}, err
@@ -473,7 +481,7 @@ func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
 		name = "vmlinux"
 	case vmlinux.IsBzImage(image):
 		if elf, err := vmlinux.Extract(image); err != nil {
-			s.Log("%v; booting the packed image, which takes longer", err)
+			s.log("%v; booting the packed image, which takes longer", err)
 		} else if vmlinux.HasPVHEntry(elf) {
 			image, name, k.PVH = elf, "vmlinux", true
 		}
