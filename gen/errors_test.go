@@ -3,14 +3,12 @@
 package gen
 
 import (
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -136,18 +134,12 @@ func TestFieldNames(t *testing.T) {
 // The generated Go compiles where it must: decoders everywhere, cases on what
 // guests are made for.
 func TestGeneratedGoCompiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds for three systems")
-	}
-	for _, tt := range []struct{ system, packages string }{
-		{"linux/amd64", "./scap/event ./vmtest/guest"}, {"linux/arm64", "./scap/event ./vmtest/guest"}, {"darwin/arm64", "./scap/event"},
+	for target, pkgs := range map[string][]string{
+		"linux/amd64":  {"./scap/event", "./vmtest/guest"},
+		"linux/arm64":  {"./scap/event", "./vmtest/guest"},
+		"darwin/arm64": {"./scap/event"},
 	} {
-		goos, goarch, _ := strings.Cut(tt.system, "/")
-		cmd := exec.Command("go", append([]string{"build"}, strings.Fields(tt.packages)...)...)
-		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s\n%s", tt.system, out)
+		testutil.Compiles(t, target, pkgs...)
 	}
 }
 
