@@ -15,7 +15,11 @@ export GOFLAGS += -trimpath
 
 matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SYSCALL),--syscall $(SYSCALL)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
-.PHONY: all build generate check format vet fresh test unit fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+# How long the tests of one package may take: it ends tests that hang, and is enough for a machine ten times slower than ours.
+limit  = -timeout 3h
+gotest = $(GO) run ./internal/cmd/gotest $(limit)
+
+.PHONY: all build generate check quick format vet fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -34,13 +38,24 @@ vet:
 fresh: ## generated code is what the table says
 	$(GO) run ./cmd/scaplab gen --check
 
+quick: format vet fresh ## the daily loop: no virtual machines, no module builds, no cross builds
+	$(gotest) -short ./...
+
 check: format vet fresh unit ## what every commit must pass
 
 unit:
-	$(GO) test ./...
+	$(gotest) ./...
 
-test: setup setup-c setup-test check ## all tests, and the harness on one real kernel
+race: ## all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(gotest) -race ./...
+
+cross: ## build what needs no kernel for other systems
+	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
+
+# The tests come last: they use the kernel that matrix fetches, and end with what was skipped and why.
+test: setup setup-c setup-test format vet fresh cross ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
+	$(gotest) ./...
 
 matrix: setup build ## every syscall of the table on every kernel: make matrix KERNEL=6.1 SYSCALL=openat ARCH=arm64
 	bin/scaplab matrix $(matrix_flags)
@@ -55,10 +70,10 @@ fuzz: ## a short run of every fuzz target
 	scripts/fuzz $(ARGS)
 
 bench: ## benchmarks; the live ones need root and a kernel with BTF
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test $(limit) -run '^$$' -bench . -benchmem ./...
 
 golden: ## rewrite the golden files after a wanted change
-	$(GO) test ./... -run Golden -update
+	$(GO) test $(limit) ./... -run Golden -update
 
 setup:
 	@scripts/setup qemu $(if $(filter arm64,$(ARCH)),qemu-arm64)

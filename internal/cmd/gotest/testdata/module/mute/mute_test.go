@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mute
+
+import "testing"
+
+func TestGivesNoReason(t *testing.T) { t.SkipNow() }
