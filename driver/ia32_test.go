@@ -6,6 +6,8 @@ package driver
 
 import (
 	"encoding/binary"
+	"runtime"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -25,9 +27,19 @@ func low(t *testing.T) []byte {
 }
 
 // int80 makes a 32-bit system call from this 64-bit program: the kernel treats
-// it like any call of a 32-bit one.
+// it like any call of a 32-bit one. Its thread gets no signal meanwhile: the
+// runtime preempts goroutines with SIGURG, which ends a call that sleeps with
+// ERESTART_RESTARTBLOCK and has the kernel make another one in its place.
 func int80(t *testing.T, nr, bx, cx, dx, si uint32) int32 {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^uint64(0)
+	}
+	require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before))
+	defer func() { require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)) }()
 	code, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
 	require.NoError(t, err)
 	defer unix.Munmap(code)
@@ -106,6 +118,29 @@ func TestCallsOf32BitTasks(t *testing.T) {
 			require.Equal(t, c.want, params(only(t, events, c.event)))
 		})
 	}
+	t.Run("a call that sleeps while signals come", func(t *testing.T) {
+		binary.LittleEndian.PutUint32(m[516:], 50e6)
+		d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"nanosleep"}}})
+		events := captureWith(t, d, func() {
+			tid, stop := unix.Gettid(), make(chan struct{})
+			var sender sync.WaitGroup
+			sender.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						_ = unix.Tgkill(unix.Getpid(), tid, unix.SIGURG) // as the runtime does
+					}
+				}
+			})
+			r := int80(t, 162, address(m[512:]), 0, 0, 0)
+			close(stop)
+			sender.Wait()
+			require.Zero(t, r)
+		})
+		require.Equal(t, []string{"0", "50000000"}, params(only(t, events, event.TypeNanosleepExit)))
+	})
 	t.Run("socketcall", func(t *testing.T) {
 		var fd int32
 		e := only(t, capture(t, Options{Select: Selection{Syscalls: []string{"socket"}}}, func() {

@@ -287,8 +287,9 @@ func TestDroppingModeSamples(t *testing.T) {
 		Settings: Settings{Dropping: true, SamplingRatio: ratio},
 	})
 	var inside, outside, unsure int // writes
+	begin := time.Now()
 	events := captureWith(t, d, func() {
-		for start := time.Now(); time.Since(start) < 2300*time.Millisecond; {
+		for start := time.Now(); time.Since(start) < 2300*time.Millisecond || inside == 0 || outside == 0; {
 			fd, _ := unix.Open("/dev/null", unix.O_RDWR, 0)
 			_, _ = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
@@ -308,6 +309,7 @@ func TestDroppingModeSamples(t *testing.T) {
 			time.Sleep(200 * time.Microsecond)
 		}
 	})
+	gaps := int(time.Since(begin)/time.Second) + 1 // on each CPU at most: one begins in each second
 	count := map[event.Type]int{}
 	for _, e := range events {
 		if e.Type() == event.TypeWriteExit && string(e.Param(1)) != "x" {
@@ -325,14 +327,12 @@ func TestDroppingModeSamples(t *testing.T) {
 	}
 	require.Equal(t, inside+outside+unsure, count[event.TypeOpenatExit], "openat is never dropped")
 	require.Equal(t, count[event.TypeOpenatExit], count[event.TypeCloseExit])
-	require.Positive(t, inside)
-	require.Positive(t, outside)
 	require.GreaterOrEqual(t, count[event.TypeWriteExit], inside)
 	require.LessOrEqual(t, count[event.TypeWriteExit], inside+unsure)
-	// Each CPU tells of its own gaps: two or three begin in such a time, as many end but for the one at the edge.
+	// Each CPU tells of its own gaps; as many end as begin, but for the one at the edge.
 	cpus := runtime.NumCPU()
 	require.Positive(t, count[event.TypeDropEnter])
-	require.LessOrEqual(t, count[event.TypeDropEnter], 3*cpus)
+	require.LessOrEqual(t, count[event.TypeDropEnter], gaps*cpus)
 	require.InDelta(t, count[event.TypeDropEnter], count[event.TypeDropExit], float64(cpus))
 }
 
@@ -462,23 +462,22 @@ func TestDynamicSnaplen(t *testing.T) {
 
 // Readers are woken once per WakeBytes, else never.
 func TestWakeUps(t *testing.T) {
-	for _, wake := range []uint32{0, 4096} {
+	for wake, patience := range map[uint32]int{0: 1000, 4096: -1} { // ms: for what never comes, and for what does
 		d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"getppid"}}, Settings: Settings{WakeBytes: wake}})
 		epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		require.NoError(t, err)
 		fd := d.rings[0].Map.FD()
 		require.NoError(t, unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}))
-		woken := make(chan int)
-		go func() {
-			n, _ := unix.EpollWait(epoll, make([]unix.EpollEvent, 1), 1000)
-			woken <- n
-		}()
-		time.Sleep(50 * time.Millisecond) // it waits now
 		require.NoError(t, d.Attach())
 		for range 200 {
 			unix.Getppid()
 		}
-		require.Equal(t, wake > 0, <-woken == 1, "WakeBytes %d", wake)
+		n, err := 0, error(unix.EINTR)
+		for err == unix.EINTR {
+			n, err = unix.EpollWait(epoll, make([]unix.EpollEvent, 1), patience)
+		}
+		require.NoError(t, err)
+		require.Equal(t, wake > 0, n == 1, "WakeBytes %d", wake)
 		require.NoError(t, d.Detach())
 		require.NoError(t, unix.Close(epoll))
 	}
