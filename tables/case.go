@@ -140,8 +140,8 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	c.After = v.bindings(m, "after")
 	v.kinds = nil
 	v.want = true
-	c.Want = l.want(s, m, v, "want")
-	c.Child = l.want(s, m, v, "child")
+	c.Want = l.want(s, c, m, v, "want")
+	c.Child = l.want(s, c, m, v, "child")
 	outcome := "worked"
 	if c.NoEvent == "" {
 		if m.required("want", "want: {res: 0} tells what the event carries") {
@@ -160,9 +160,7 @@ func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 	if wm.Kind != yaml.MappingNode {
 		return ""
 	}
-	missing := slices.DeleteFunc(l.asPassed(s, c), func(name string) bool { // written, with an error of its own
-		return slices.ContainsFunc(wm.Content, func(n *yaml.Node) bool { return n.Value == name })
-	})
+	missing := slices.DeleteFunc(l.asPassed(s, c), func(name string) bool { return slices.Contains(c.broken, name) })
 	if len(missing) > 0 {
 		m.errorf(wm, "want does not name %s, which the call does not tell (every exit param is wanted; any leaves it open)", strings.Join(missing, ", "))
 	}
@@ -218,7 +216,7 @@ func short(x *expr.Node) string {
 	return "a " + x.Kind.String()
 }
 
-func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
+func (l *loader) want(s *Syscall, c *Case, m *mapping, v *values, key string) []Binding {
 	n := m.byKey[key]
 	if n == nil {
 		return nil
@@ -227,6 +225,7 @@ func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
 	if wm == nil {
 		return nil
 	}
+	fields := l.usedFields(wm, nil)
 	byName := map[string]*Param{}
 	var names []string
 	for _, p := range s.Exit.Params {
@@ -234,13 +233,14 @@ func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
 		names = append(names, p.Name)
 	}
 	var out []Binding
-	for _, e := range wm.fields {
+	for _, e := range fields {
+		v.f = e.f
 		p := byName[e.key.Value]
 		if p == nil && slices.Contains(s.broken, e.key.Value) {
 			continue
 		}
 		if p == nil {
-			wm.errorf(e.key, "%s names no exit param %s%s", key, e.key.Value, didYouMean(e.key.Value, names))
+			l.errs.add(e.f.pos(e.key), m.subject, "%s names no exit param %s%s", key, e.key.Value, didYouMean(e.key.Value, names))
 			continue
 		}
 		v.subject = m.subject + ": " + p.Name
@@ -248,12 +248,17 @@ func (l *loader) want(s *Syscall, m *mapping, v *values, key string) []Binding {
 		x := v.value(e.val, l.typ(p.Type).As == "text")
 		v.check(x, true)
 		v.names = nil
+		if x == nil {
+			c.broken = append(c.broken, p.Name)
+		}
 		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && l.typ(p.Type).Number() && !l.typ(p.Type).Signed() {
 			v.errorf(x.Pos, ">= 0 proves nothing of type %s (any says so; a bound is better)", p.Type)
 		}
 		if x != nil {
-			out = append(out, Binding{Pos: m.f.pos(e.key), Name: p.Name, Expr: x})
+			out = append(out, Binding{Pos: e.f.pos(e.key), Name: p.Name, Expr: x})
 		}
 	}
+	v.f = m.f
+	slices.SortStableFunc(out, func(a, b Binding) int { return slices.Index(names, a.Name) - slices.Index(names, b.Name) })
 	return out
 }

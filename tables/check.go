@@ -83,6 +83,11 @@ func (l *loader) check() {
 		}
 	}
 	l.checkParts()
+	for _, name := range slices.Sorted(maps.Keys(l.wants)) {
+		if g := l.wants[name]; !g.used {
+			l.errs.add(g.f.pos(g.node), name, "want %s is used nowhere", name)
+		}
+	}
 	for _, r := range l.table.Reducers {
 		if !r.used && len(l.errs) == 0 { // what is wrong may be the state that uses it
 			l.errs.add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)

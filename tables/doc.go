@@ -98,7 +98,8 @@
 //	given     {variable: value} in order, before the call
 //	call      the syscall with a value per argument
 //	after     {variable: value} in order, after the call
-//	want      {param: value} for each exit param but those that hold what the call passes
+//	want      {param: value} for each exit param but those that hold what the call passes; use: NAME (or a list) stands
+//	          for the values of that group, of which those written beside it take the place
 //	child     as want, for the event of the process the call made; only some params
 //	no_event  why no exit event is expected; no want then
 //	except    {kmod: why}
@@ -128,6 +129,13 @@
 // behind the variant), any (not looked at). A case whose first wanted value is a
 // negative errno, or < 0, is a failure case. Each param is something else than any
 // in one that works and in one that fails, if there are such.
+//
+// A group of wanted values is described before its use, in syscalls.yaml for all
+// parts or in the part that uses it:
+//
+//	wants:
+//	- want: clone_failed
+//	  values: {use: clone, exe: empty, args: empty}
 //
 // # events.yaml
 //

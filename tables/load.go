@@ -27,7 +27,7 @@ var files = []struct {
 	{"flags.yaml", []string{"flags"}},
 	{"helpers.yaml", []string{"helpers", "reducers"}},
 	{"events.yaml", []string{"groups", "events"}},
-	{"syscalls.yaml", []string{"include", "syscalls"}},
+	{"syscalls.yaml", []string{"wants", "include", "syscalls"}},
 	{"ids.yaml", []string{"ids"}},
 }
 
@@ -52,6 +52,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		natives:  map[string]bool{},
 		helpers:  map[string]map[string]*Helper{},
 		groups:   map[string]*rawGroup{},
+		wants:    map[string]*wantGroup{},
 		reducers: map[string]*Reducer{},
 		codes:    map[uint16]codeOwner{},
 		symbols:  map[string]codeOwner{},
@@ -96,6 +97,7 @@ type loader struct {
 	natives  map[string]bool // constants with a native value
 	helpers  map[string]map[string]*Helper
 	groups   map[string]*rawGroup
+	wants    map[string]*wantGroup
 	reducers map[string]*Reducer
 	codes    map[uint16]codeOwner
 	symbols  map[string]codeOwner
@@ -142,7 +144,7 @@ func (l *loader) file(f *file, lists []string) {
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {
-			if key != "groups" && key != "reducers" && key != "include" && !(key == "syscalls" && m.has("include")) {
+			if key != "groups" && key != "reducers" && key != "wants" && key != "include" && !(key == "syscalls" && m.has("include")) {
 				m.required(key, "the list of this file")
 			}
 			continue
@@ -169,6 +171,8 @@ func (l *loader) file(f *file, lists []string) {
 				l.helper(f, item)
 			case "reducers":
 				l.reducer(f, item)
+			case "wants":
+				l.wantGroup(f, item)
 			case "groups":
 				l.group(f, item)
 			case "events":
@@ -199,7 +203,7 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 	l.parts = append(l.parts, n.Value)
 	if f := l.open(n.Value, m.f.pos(n)); f != nil && !l.broken {
 		l.class = class
-		l.file(f, []string{"syscalls"})
+		l.file(f, []string{"wants", "syscalls"})
 		l.class = ""
 	}
 }

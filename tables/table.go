@@ -190,6 +190,8 @@ type Case struct {
 	Child        []Binding // clone family: params of the child's own event
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
 	Except       map[string]string
+
+	broken []string // params whose wanted values have errors of their own
 }
 
 // Binding names an expression.
