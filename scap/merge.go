@@ -9,84 +9,16 @@ import (
 	"os"
 
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/internal/merge"
 )
-
-// Order keeps numbered heads (of sources, of rings) by timestamp: a binary
-// heap. Heads of equal timestamps come by number, so that a merge of the same
-// input is always the same. The zero value is empty.
-type Order struct {
-	heap []head
-}
-
-type head struct {
-	ts  uint64
-	num int
-}
-
-func (a head) before(b head) bool { return a.ts < b.ts || a.ts == b.ts && a.num < b.num }
-
-// Len is the number of heads.
-func (o *Order) Len() int { return len(o.heap) }
-
-// Reset takes all heads out.
-func (o *Order) Reset() { o.heap = o.heap[:0] }
-
-// Min is the number of the head with the lowest timestamp; there must be one.
-func (o *Order) Min() int { return o.heap[0].num }
-
-// Push puts head num in.
-func (o *Order) Push(num int, ts uint64) {
-	o.heap = append(o.heap, head{ts, num})
-	i := len(o.heap) - 1
-	for i > 0 {
-		up := (i - 1) / 2
-		if !o.heap[i].before(o.heap[up]) {
-			break
-		}
-		o.heap[i], o.heap[up] = o.heap[up], o.heap[i]
-		i = up
-	}
-}
-
-// Fix gives the lowest head its next timestamp.
-func (o *Order) Fix(ts uint64) {
-	o.heap[0].ts = ts
-	o.down()
-}
-
-// Pop takes the lowest head out.
-func (o *Order) Pop() {
-	last := len(o.heap) - 1
-	o.heap[0] = o.heap[last]
-	o.heap = o.heap[:last]
-	o.down()
-}
-
-func (o *Order) down() {
-	h := o.heap
-	for i := 0; ; {
-		low := i
-		if l := 2*i + 1; l < len(h) && h[l].before(h[low]) {
-			low = l
-		}
-		if r := 2*i + 2; r < len(h) && h[r].before(h[low]) {
-			low = r
-		}
-		if low == i {
-			return
-		}
-		h[i], h[low] = h[low], h[i]
-		i = low
-	}
-}
 
 // mergeBatch is how many events a merge holds of each source.
 const mergeBatch = 64
 
-// merge is several sources as one.
-type merge struct {
+// merged is several sources as one.
+type merged struct {
 	inputs []input
-	order  Order
+	order  merge.Heap
 	ev     event.Event
 	closed bool
 }
@@ -102,22 +34,25 @@ type input struct {
 // Merge is one source of all events of several, lowest timestamp first, each
 // source's own events in their order. It owns the sources: Close closes them.
 //
-// An event of a live source that comes later than one with a higher timestamp
-// was delivered stands where it came; there is no delay to wait for it. When one
-// source fails the merge fails, naming it by its place, and can be read on
-// without it.
+// An event of a live source that arrives after a newer one was returned comes out
+// of order: Merge does not hold events back. When one source fails the merge fails,
+// naming it by its place, and can be read on without it.
+//
+// Stats is the sum over the sources. Events that Merge has read ahead, up to 64 of
+// each source, are seen but not yet delivered. [Events] can stop a merge that waits
+// when it can stop its sources.
 func Merge(sources ...Source) Source {
-	m := &merge{inputs: make([]input, len(sources))}
+	m := &merged{inputs: make([]input, len(sources))}
 	for i, src := range sources {
 		m.inputs[i] = input{src: src, evs: make([]event.Event, mergeBatch)}
 	}
-	m.order.heap = make([]head, 0, len(sources))
+	m.order = merge.New(len(sources))
 	return m
 }
 
 // fill reads from every source whose events are used up. It gives [ErrTimeout] or
 // [io.EOF] when there is no event at all.
-func (m *merge) fill() error {
+func (m *merged) fill() error {
 	if m.closed {
 		return os.ErrClosed
 	}
@@ -154,7 +89,7 @@ func (m *merge) fill() error {
 
 // take is the lowest event; exhausted tells that its source must be read
 // before the order of further events is known.
-func (m *merge) take(ev *event.Event) (exhausted bool) {
+func (m *merged) take(ev *event.Event) (exhausted bool) {
 	in := &m.inputs[m.order.Min()]
 	*ev = in.evs[in.at]
 	in.at++
@@ -166,14 +101,14 @@ func (m *merge) take(ev *event.Event) (exhausted bool) {
 	return false
 }
 
-func (m *merge) Next() (*event.Event, error) {
+func (m *merged) Next() (*event.Event, error) {
 	if err := m.NextInto(&m.ev); err != nil {
 		return nil, err
 	}
 	return &m.ev, nil
 }
 
-func (m *merge) NextInto(ev *event.Event) error {
+func (m *merged) NextInto(ev *event.Event) error {
 	if err := m.fill(); err != nil {
 		return err
 	}
@@ -181,7 +116,7 @@ func (m *merge) NextInto(ev *event.Event) error {
 	return nil
 }
 
-func (m *merge) ReadBatch(evs []event.Event) (int, error) {
+func (m *merged) ReadBatch(evs []event.Event) (int, error) {
 	if len(evs) == 0 {
 		return 0, nil
 	}
@@ -198,7 +133,7 @@ func (m *merge) ReadBatch(evs []event.Event) (int, error) {
 	return len(evs), nil
 }
 
-func (m *merge) Stats() (Stats, error) {
+func (m *merged) Stats() (Stats, error) {
 	var sum Stats
 	for i := range m.inputs {
 		s, err := m.inputs[i].src.Stats()
@@ -211,7 +146,16 @@ func (m *merge) Stats() (Stats, error) {
 	return sum, nil
 }
 
-func (m *merge) Close() error {
+// Interrupt is that of the sources which have it.
+func (m *merged) Interrupt() {
+	for i := range m.inputs {
+		if src, ok := m.inputs[i].src.(interrupter); ok {
+			src.Interrupt()
+		}
+	}
+}
+
+func (m *merged) Close() error {
 	if m.closed {
 		return os.ErrClosed
 	}

@@ -9,6 +9,7 @@
 package scap
 
 import (
+	"context"
 	"errors"
 	"io"
 	"iter"
@@ -19,7 +20,8 @@ import (
 // ErrTimeout: a live source had no event in time; more may come.
 var ErrTimeout = errors.New("no event in time")
 
-// Source is where events come from. One goroutine at a time may use it.
+// Source is where events come from. One goroutine at a time may use it; what
+// else a source allows, its type says. To stop a loop from outside, see [Events].
 //
 // Events are views into the source's memory, valid until the next call of a
 // reading method or Close; event.Event.Clone and CopyTo keep one for longer. The
@@ -35,9 +37,11 @@ type Source interface {
 	// 1 unless there is an error or evs is empty. All of them are valid until the
 	// next call. It waits for the first event only.
 	ReadBatch(evs []event.Event) (int, error)
-	// Stats counts since the source was opened.
+	// Stats counts since the source was opened. After Close it returns the
+	// last counts.
 	Stats() (Stats, error)
-	// Close ends the capture; events read before are no longer valid.
+	// Close ends the capture; events read before are no longer valid, and
+	// reads return os.ErrClosed, as does a second Close.
 	Close() error
 }
 
@@ -85,13 +89,28 @@ func (s Stats) Add(o Stats) Stats {
 	}
 }
 
-// Events ranges over all events of a source until it ends. An event is valid
-// inside the loop's body. Timeouts of live sources are passed over, so the loop
-// waits for as long as nothing happens; a reader that wants to look at the
-// clock calls Next itself. Any other error is the last thing the loop gets.
-func Events(src Source) iter.Seq2[*event.Event, error] {
+// Events ranges over all events of a source until the source ends or ctx is done.
+// An event is valid inside the loop's body. Timeouts of live sources are passed
+// over, so the loop waits for as long as nothing happens; a reader that wants to look
+// at the clock calls Next itself. Any other error is the last thing the loop gets.
+//
+// Cancelling ctx, from any goroutine, is how a loop is stopped from outside: the
+// loop ends without an error, before its next event, and a live source that waits is
+// woken. A source that waits for its input, such as a capture in a pipe, ends the
+// loop when its read returns. The source is still open: stop the loop first, then
+// close, since Close takes the memory of an event that is in use.
+func Events(ctx context.Context, src Source) iter.Seq2[*event.Event, error] {
 	return func(yield func(*event.Event, error) bool) {
+		if src, ok := src.(interrupter); ok {
+			defer context.AfterFunc(ctx, src.Interrupt)()
+		}
+		done := ctx.Done()
 		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
 			ev, err := src.Next()
 			switch {
 			case err == nil:
@@ -108,3 +127,6 @@ func Events(src Source) iter.Seq2[*event.Event, error] {
 		}
 	}
 }
+
+// interrupter is a source whose read, while it waits, can be woken: see Live.
+type interrupter interface{ Interrupt() }

@@ -4,6 +4,7 @@ package scap_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -32,7 +33,7 @@ func closeEvent(tb testing.TB, ts uint64, fd int64) []byte {
 
 func timestamps(tb testing.TB, src scap.Source) (out []uint64) {
 	tb.Helper()
-	for ev, err := range scap.Events(src) {
+	for ev, err := range scap.Events(context.Background(), src) {
 		require.NoError(tb, err)
 		out = append(out, ev.Timestamp())
 	}
@@ -51,7 +52,7 @@ func TestEventsEndsWithTheFirstFailure(t *testing.T) {
 	src.AddError(io.ErrUnexpectedEOF)
 	src.Add(closeEvent(t, 2, 0), 0)
 	var got []error
-	for ev, err := range scap.Events(src) {
+	for ev, err := range scap.Events(context.Background(), src) {
 		require.Equal(t, err == nil, ev != nil)
 		got = append(got, err)
 	}
@@ -60,12 +61,32 @@ func TestEventsEndsWithTheFirstFailure(t *testing.T) {
 
 func TestEventsCanBeLeft(t *testing.T) {
 	src := scaptest.New(closeEvent(t, 1, 0), closeEvent(t, 2, 0))
-	for range scap.Events(src) {
+	for range scap.Events(context.Background(), src) {
 		break
 	}
 	ev, err := src.Next()
 	require.NoError(t, err)
 	require.EqualValues(t, 2, ev.Timestamp())
+}
+
+func TestEventsStopsWithItsContext(t *testing.T) {
+	src := scaptest.New(closeEvent(t, 1, 0), closeEvent(t, 2, 0), closeEvent(t, 3, 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	for _, err := range scap.Events(ctx, src) {
+		require.NoError(t, err)
+		if n++; n == 2 {
+			cancel()
+		}
+	}
+	require.Equal(t, 2, n, "no event after ctx is done")
+	ev, err := src.Next()
+	require.NoError(t, err)
+	require.EqualValues(t, 3, ev.Timestamp(), "and none is lost")
+	for range scap.Events(ctx, src) {
+		t.Error("a context that is done before the loop")
+	}
 }
 
 func TestStatsAddUp(t *testing.T) {
@@ -177,11 +198,7 @@ func TestMergeClosesItsSources(t *testing.T) {
 	m := scap.Merge(a, b)
 	require.NoError(t, m.Close())
 	for _, src := range []scap.Source{a, b, m} {
-		_, err := src.Next()
-		require.ErrorIs(t, err, os.ErrClosed)
-		_, err = src.ReadBatch(make([]event.Event, 1))
-		require.ErrorIs(t, err, os.ErrClosed)
-		require.ErrorIs(t, src.Close(), os.ErrClosed)
+		scaptest.RequireClosed(t, src)
 	}
 	require.ErrorIs(t, scap.Merge(a).Close(), os.ErrClosed)
 }
@@ -207,45 +224,6 @@ func TestMergeDoesNotAllocate(t *testing.T) {
 			t.Error(err)
 		}
 	}))
-}
-
-func TestOrderIsAHeap(t *testing.T) {
-	r := rand.New(rand.NewPCG(11, 12))
-	var o scap.Order
-	type head struct {
-		ts  uint64
-		num int
-	}
-	var model []head
-	lowest := func() head {
-		return slices.MinFunc(model, func(a, b head) int { return cmp.Or(cmp.Compare(a.ts, b.ts), cmp.Compare(a.num, b.num)) })
-	}
-	free := r.Perm(50)
-	for range 20_000 {
-		switch op := r.IntN(3); {
-		case op == 0 && len(free) > 0:
-			h := head{r.Uint64N(100), free[0]}
-			free = free[1:]
-			o.Push(h.num, h.ts)
-			model = append(model, h)
-		case op == 1 && len(model) > 0:
-			low := lowest()
-			o.Pop()
-			model = slices.DeleteFunc(model, func(h head) bool { return h == low })
-			free = append(free, low.num)
-		case op == 2 && len(model) > 0:
-			low := lowest()
-			next := low.ts + r.Uint64N(50)
-			o.Fix(next)
-			model[slices.Index(model, low)].ts = next
-		}
-		require.Equal(t, len(model), o.Len())
-		if len(model) > 0 {
-			require.Equal(t, lowest().num, o.Min())
-		}
-	}
-	o.Reset()
-	require.Zero(t, o.Len())
 }
 
 func BenchmarkMerge(b *testing.B) {

@@ -592,7 +592,7 @@ func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 		r, err := savefile.Open(path, savefile.Options{})
 		require.NoError(t, err)
 		kept, hidden := uint64(0), uint64(0)
-		for ev, err := range scap.Events(r) {
+		for ev, err := range scap.Events(t.Context(), r) {
 			require.NoError(t, err)
 			if ev.Hidden() {
 				hidden++

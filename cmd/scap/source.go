@@ -59,12 +59,10 @@ func (s *sourceFlags) check() error {
 
 // open starts the capture of what sel has. compat: no events that only this
 // project has, where the driver can do without. What is not captured is told.
-func (s *sourceFlags) open(sel driver.Selection, compat bool, talk io.Writer) (scap.Source, error) {
+func (s *sourceFlags) open(sel scap.Selection, compat bool, talk io.Writer) (scap.Live, error) {
+	set := scap.Settings{Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed}
 	if s.driver == "kmod" {
-		src, err := kmod.Open(kmod.Options{
-			Name: s.module, All: sel.All, Syscalls: sel.Syscalls, Tracepoints: sel.Tracepoints, Enter: sel.Enter,
-			Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed, Reference: compat,
-		})
+		src, err := kmod.Open(sel, kmod.Options{Settings: set, Name: s.module, Reference: compat})
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("the kernel module %s is not loaded (scaplab build kmod makes it, insmod loads it): %w", s.module, err)
@@ -75,10 +73,7 @@ func (s *sourceFlags) open(sel driver.Selection, compat bool, talk io.Writer) (s
 		}
 		return src, nil
 	}
-	src, err := ebpf.Open(ebpf.Options{
-		All: sel.All, Syscalls: sel.Syscalls, Tracepoints: sel.Tracepoints, Enter: sel.Enter,
-		Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed,
-	})
+	src, err := ebpf.Open(sel, ebpf.Options{Settings: set})
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +85,8 @@ func (s *sourceFlags) open(sel driver.Selection, compat bool, talk io.Writer) (s
 
 // selection is what the driver is asked for: the events that f keeps, and those
 // that change the state, without which names would soon be wrong.
-func selection(f *filter, enter bool) driver.Selection {
-	sel := driver.Selection{Enter: enter, All: f.types == nil || f.types[event.TypeGenericExit]}
+func selection(f *filter, enter bool) scap.Selection {
+	sel := scap.Selection{Enter: enter, All: f.types == nil || f.types[event.TypeGenericExit]}
 	wanted := func(t event.Type) bool {
 		if f.types != nil && f.types[t] {
 			return true

@@ -3,25 +3,30 @@
 package ebpf_test
 
 import (
+	"context"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
 
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Counts which files are opened, until there are a hundred. (It needs root and is
-// not run by the tests.)
+// Counts which files are opened, until there are a hundred or the user interrupts. (It
+// needs root and is not run by the tests.)
 func Example() {
-	src, err := ebpf.Open(ebpf.Options{Syscalls: []string{"openat"}})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	src, err := ebpf.Open(scap.Selection{Syscalls: []string{"openat"}}, ebpf.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer src.Close()
 	opens := make(map[string]int)
 	var open event.OpenatExit
-	for ev, err := range scap.Events(src) {
+	for ev, err := range scap.Events(ctx, src) {
 		if err != nil {
 			log.Fatal(err)
 		}

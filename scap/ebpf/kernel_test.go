@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/testutil"
 )
@@ -67,7 +68,7 @@ func TestRingOfTheKernel(t *testing.T) {
 	size := os.Getpagesize()
 	m, r := mustRing(t, size)
 	prog := output(t, m, noWakeup)
-	rd := newReader([]*ring{r})
+	rd := newReader(r)
 	var last uint64
 	total := 0
 	for range 20 { // several times around
@@ -81,7 +82,7 @@ func TestRingOfTheKernel(t *testing.T) {
 		}
 		read := 0
 		for {
-			rec, _ := rd.step(false)
+			rec, _ := step(t, rd, false)
 			if rec == nil {
 				break
 			}
@@ -101,8 +102,9 @@ func TestRingOfTheKernel(t *testing.T) {
 func TestTheKernelEndsASleep(t *testing.T) {
 	m, r := mustRing(t, os.Getpagesize())
 	prog := output(t, m, forceWakeup)
-	rd := newReader([]*ring{r})
-	rec, _ := rd.step(false)
+	rd := newReader(r)
+	e := &engine{polls: []unix.PollFd{{Fd: int32(m.FD()), Events: unix.POLLIN}}}
+	rec, _ := step(t, rd, false)
 	require.Nil(t, rec)
 	ran := make(chan error)
 	go func() {
@@ -111,9 +113,9 @@ func TestTheKernelEndsASleep(t *testing.T) {
 		ran <- err
 	}()
 	start := time.Now()
-	require.NoError(t, rd.sleep(30*time.Second))
+	require.NoError(t, e.Wait(30*time.Second))
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.NoError(t, <-ran)
-	rec, _ = rd.step(false)
+	rec, _ = step(t, rd, false)
 	require.Len(t, rec, 24)
 }

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
 // Bits of the first word of a record in a BPF ring buffer; the rest of the word
@@ -35,6 +37,7 @@ type ring struct {
 	mask     uint64
 
 	pos       uint64 // of the next record to look at
+	next      uint64 // of the one after it, once it was the head
 	end       uint64 // what the producer had reserved when last looked
 	published uint64 // the value of *consumer
 
@@ -77,7 +80,7 @@ func newRing(consumer, producer, data []byte, index int) *ring {
 		index:    index,
 	}
 	r.pos = atomic.LoadUint64(r.consumer)
-	r.end, r.published = r.pos, r.pos
+	r.end, r.next, r.published = r.pos, r.pos, r.pos
 	return r
 }
 
@@ -95,41 +98,45 @@ func (r *ring) close() error {
 	return nil
 }
 
-// look takes note of what the producer has reserved up to now.
-func (r *ring) look() { r.end = atomic.LoadUint64(r.producer) }
+// Look takes note of what the producer has reserved up to now.
+func (r *ring) Look() { r.end = atomic.LoadUint64(r.producer) }
 
-// head is the record at the ring's position, among those seen by look. No
-// record: nil, and busy tells whether one is there but not yet complete.
-func (r *ring) head() (record []byte, busy bool) {
+// Head is the record at the ring's position, among those seen by Look.
+func (r *ring) Head() ([]byte, error) {
 	for r.pos < r.end {
 		at := r.pos & r.mask
 		// This load is what makes the record's bytes, written before the
 		// word was, visible.
 		word := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
 		if word&recordBusy != 0 {
-			return nil, true
+			return nil, live.ErrBusy
 		}
 		n := uint64(word &^ (recordBusy | recordDiscard))
+		r.next = r.pos + (n+recordHeader+7)&^7
 		if word&recordDiscard == 0 {
-			return r.data[at+recordHeader : at+recordHeader+n : at+recordHeader+n], false
+			return r.data[at+recordHeader : at+recordHeader+n : at+recordHeader+n], nil
 		}
-		r.skip(n)
+		r.pos = r.next
 	}
-	return nil, false
+	return nil, nil
 }
 
-// skip steps over the head, a record of n bytes. Its memory stays as it is until
-// publish.
-func (r *ring) skip(n uint64) { r.pos += (n + recordHeader + 7) &^ 7 }
+// Advance steps over the head, whose memory stays as it is until Publish, to the next.
+func (r *ring) Advance() ([]byte, error) {
+	r.pos = r.next
+	return r.Head()
+}
 
-// publish gives the memory of everything before the ring's position back to the
+// Publish gives the memory of everything before the ring's position back to the
 // producer.
-func (r *ring) publish() {
+func (r *ring) Publish() {
 	if r.pos != r.published {
 		r.published = r.pos
 		atomic.StoreUint64(r.consumer, r.pos)
 	}
 }
 
-// owed is how many bytes publish would give back.
-func (r *ring) owed() uint64 { return r.pos - r.published }
+func (r *ring) Size() int { return int(r.mask + 1) }
+
+// CPU is the ring's number: several CPUs write to it.
+func (r *ring) CPU() int { return r.index }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
 // memory is a ring buffer as the kernel's side handles it.
@@ -73,6 +75,23 @@ func record(ts uint64, n int) []byte {
 	return b
 }
 
+func newReader(rings ...*ring) *live.Reader {
+	var all []live.Ring
+	for _, r := range rings {
+		all = append(all, r)
+	}
+	return live.NewReader(all, nil)
+}
+
+func step(tb testing.TB, rd *live.Reader, keep bool) (record []byte, ring int) {
+	tb.Helper()
+	record, ring, err := rd.Step(keep)
+	require.NoError(tb, err)
+	return record, ring
+}
+
+func timestamp(record []byte) uint64 { return binary.NativeEndian.Uint64(record) }
+
 func TestRingReadsAcrossItsEnd(t *testing.T) {
 	m := newMemory(256)
 	r := m.ring(0)
@@ -80,16 +99,15 @@ func TestRingReadsAcrossItsEnd(t *testing.T) {
 	for i := range uint64(1000) {
 		want := record(i, random.IntN(100))
 		require.True(t, m.write(want))
-		r.look()
-		got, busy := r.head()
-		require.False(t, busy)
+		r.Look()
+		got, err := r.Head()
+		require.NoError(t, err)
 		require.Equal(t, want, got)
-		r.skip(uint64(len(got)))
-		r.publish()
+		got, err = r.Advance()
+		require.NoError(t, err)
+		require.Nil(t, got)
+		r.Publish()
 	}
-	got, busy := r.head()
-	require.Nil(t, got)
-	require.False(t, busy)
 }
 
 func TestRingHoldsMemoryUntilItIsPublished(t *testing.T) {
@@ -97,21 +115,15 @@ func TestRingHoldsMemoryUntilItIsPublished(t *testing.T) {
 	r := m.ring(0)
 	for m.write(record(7, 8)) {
 	}
-	r.look()
+	r.Look()
 	n := 0
-	for {
-		head, _ := r.head()
-		if head == nil {
-			break
-		}
-		r.skip(uint64(len(head)))
+	for head, err := r.Head(); head != nil; head, err = r.Advance() {
+		require.NoError(t, err)
 		n++
-		require.False(t, m.write(record(8, 8)), "nothing is free before publish")
+		require.False(t, m.write(record(8, 8)), "nothing is free before Publish")
 	}
 	require.Equal(t, 4, n)
-	require.EqualValues(t, 64, r.owed())
-	r.publish()
-	require.Zero(t, r.owed())
+	r.Publish()
 	require.True(t, m.write(record(8, 8)))
 }
 
@@ -122,16 +134,16 @@ func TestRingStopsAtBusyAndPassesOverDiscarded(t *testing.T) {
 	gone, _ := m.reserve(16)
 	m.submit(gone, record(0, 16), recordDiscard)
 	require.True(t, m.write(record(3, 8)))
-	r.look()
-	head, busy := r.head()
+	r.Look()
+	head, err := r.Head()
 	require.Nil(t, head)
-	require.True(t, busy)
+	require.ErrorIs(t, err, live.ErrBusy)
 	m.submit(first, record(1, 8), 0)
-	head, busy = r.head()
-	require.False(t, busy)
+	head, err = r.Head()
+	require.NoError(t, err)
 	require.Equal(t, record(1, 8), head)
-	r.skip(8)
-	head, _ = r.head()
+	head, err = r.Advance()
+	require.NoError(t, err)
 	require.Equal(t, record(3, 8), head)
 	require.EqualValues(t, 16+24, r.pos)
 }
@@ -140,13 +152,17 @@ func TestRingTakesUpWhereTheConsumerLeft(t *testing.T) {
 	m := newMemory(64)
 	r := m.ring(0)
 	require.True(t, m.write(record(1, 8)))
-	r.look()
-	r.skip(8)
-	r.publish()
+	r.Look()
+	_, err := r.Head()
+	require.NoError(t, err)
+	_, err = r.Advance()
+	require.NoError(t, err)
+	r.Publish()
 	require.True(t, m.write(record(2, 8)))
 	again := m.ring(0)
-	again.look()
-	head, _ := again.head()
+	again.Look()
+	head, err := again.Head()
+	require.NoError(t, err)
 	require.Equal(t, record(2, 8), head)
 }
 
@@ -169,7 +185,7 @@ func TestReaderMergesByTimestamp(t *testing.T) {
 			memories[i] = newMemory(4096)
 			rings[i] = memories[i].ring(i)
 		}
-		rd := newReader(rings)
+		rd := newReader(rings...)
 		var ts uint64
 		var want, got []uint64
 		for range 200 {
@@ -183,7 +199,7 @@ func TestReaderMergesByTimestamp(t *testing.T) {
 				}
 			}
 			for {
-				rec, ring := rd.step(false)
+				rec, ring := step(t, rd, false)
 				if rec == nil {
 					break
 				}
@@ -200,60 +216,60 @@ func TestReaderMergesByTimestamp(t *testing.T) {
 
 func TestReaderLooksAgainAtBusyRings(t *testing.T) {
 	a, b := newMemory(4096), newMemory(4096)
-	rd := newReader([]*ring{a.ring(0), b.ring(1)})
+	rd := newReader(a.ring(0), b.ring(1))
 	late, _ := a.reserve(8)
 	require.True(t, a.write(record(30, 8)))
 	for ts := range uint64(3) {
 		require.True(t, b.write(record(10+10*ts, 8)))
 	}
-	take := func() uint64 { rec, _ := rd.step(false); return timestamp(rec) }
+	take := func() uint64 { rec, _ := step(t, rd, false); return timestamp(rec) }
 	require.EqualValues(t, 10, take(), "the busy record is not waited for")
 	a.submit(late, record(15, 8), 0)
 	require.EqualValues(t, 15, take(), "but it is not left to the next pass")
 	require.EqualValues(t, 20, take())
 	require.EqualValues(t, 30, take(), "equal timestamps come by ring")
 	require.EqualValues(t, 30, take())
-	rec, _ := rd.step(false)
+	rec, _ := step(t, rd, false)
 	require.Nil(t, rec)
 }
 
 func TestReaderKeepsWhatABatchHolds(t *testing.T) {
 	m := newMemory(256)
-	rd := newReader([]*ring{m.ring(0)})
+	rd := newReader(m.ring(0))
 	for ts := uint64(0); m.write(record(ts, 8)); ts++ {
 	}
 	require.EqualValues(t, 256, m.pos)
-	rd.release()
+	require.NoError(t, rd.Release())
 	var kept [][]byte
 	for {
-		rec, _ := rd.step(true)
+		rec, _ := step(t, rd, true)
 		if rec == nil {
 			break
 		}
 		kept = append(kept, rec)
 	}
 	require.Empty(t, kept, "a batch begins with a step that may look")
-	rec, _ := rd.step(false)
+	rec, _ := step(t, rd, false)
 	for rec != nil {
 		kept = append(kept, rec)
-		rec, _ = rd.step(true)
+		rec, _ = step(t, rd, true)
 	}
 	require.Len(t, kept, 16)
 	require.False(t, m.write(record(99, 8)), "the batch is in use")
 	for i, rec := range kept {
 		require.Equal(t, record(uint64(i), 8), rec)
 	}
-	rd.release()
+	require.NoError(t, rd.Release())
 	require.True(t, m.write(record(99, 8)))
 }
 
 func TestReaderGivesBackWithinAPass(t *testing.T) {
 	m := newMemory(4096)
-	rd := newReader([]*ring{m.ring(0)})
+	rd := newReader(m.ring(0))
 	for m.write(record(1, 8)) {
 	}
 	for range 17 { // a sixteenth of the ring, and one to step over the last
-		rec, _ := rd.step(false)
+		rec, _ := step(t, rd, false)
 		require.NotNil(t, rec)
 	}
 	require.EqualValues(t, 256, binary.NativeEndian.Uint64(m.consumer))
@@ -262,7 +278,7 @@ func TestReaderGivesBackWithinAPass(t *testing.T) {
 // Producers in other goroutines, so that the race detector sees who reads what.
 func TestReaderBesideAProducer(t *testing.T) {
 	m := newMemory(1 << 12)
-	rd := newReader([]*ring{m.ring(0)})
+	rd := newReader(m.ring(0))
 	for pass := range 50 {
 		done := make(chan []uint64)
 		go func() {
@@ -275,7 +291,7 @@ func TestReaderBesideAProducer(t *testing.T) {
 		want := <-done
 		var got []uint64
 		for {
-			rec, _ := rd.step(false)
+			rec, _ := step(t, rd, false)
 			if rec == nil {
 				break
 			}
@@ -290,23 +306,21 @@ func TestSleepEndsInTime(t *testing.T) {
 	require.NoError(t, unix.Pipe2(pipe[:], unix.O_CLOEXEC))
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
-	r := newMemory(64).ring(0)
-	r.fd = pipe[0]
-	rd := newReader([]*ring{r})
+	e := &engine{polls: []unix.PollFd{{Fd: int32(pipe[0]), Events: unix.POLLIN}}}
 
 	start := time.Now()
-	require.NoError(t, rd.sleep(5*time.Millisecond))
+	require.NoError(t, e.Wait(5*time.Millisecond))
 	require.GreaterOrEqual(t, time.Since(start), 4*time.Millisecond)
 
 	_, err := unix.Write(pipe[1], []byte{1})
 	require.NoError(t, err)
 	start = time.Now()
-	require.NoError(t, rd.sleep(10*time.Second))
+	require.NoError(t, e.Wait(10*time.Second))
 	require.Less(t, time.Since(start), 5*time.Second, "a wake-up ends the sleep")
 
 	// Still readable, and the reader found nothing: it must not spin.
 	start = time.Now()
-	require.NoError(t, rd.sleep(5*time.Millisecond))
+	require.NoError(t, e.Wait(5*time.Millisecond))
 	require.GreaterOrEqual(t, time.Since(start), 4*time.Millisecond)
 }
 
@@ -321,19 +335,22 @@ func BenchmarkReader(b *testing.B) {
 				for ts := uint64(i); memories[i].write(record(ts, 48)); ts += uint64(k) {
 				}
 			}
-			rd := newReader(rings)
+			rd := newReader(rings...)
 			events := 0
 			b.ReportAllocs()
 			for b.Loop() {
 				for {
-					rec, _ := rd.step(false)
+					rec, _, err := rd.Step(false)
+					if err != nil {
+						b.Fatal(err)
+					}
 					if rec == nil {
 						break
 					}
 					events++
 				}
 				for i, r := range rings { // the same bytes once more
-					r.pos, r.published = 0, 0
+					r.pos, r.next, r.published = 0, 0, 0
 					binary.NativeEndian.PutUint64(memories[i].consumer, 0)
 				}
 			}

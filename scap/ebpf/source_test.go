@@ -5,6 +5,7 @@
 package ebpf
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,39 +24,41 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
 	page := os.Getpagesize()
 	tests := map[string]struct {
+		sel  scap.Selection
 		opts Options
 		want string // "" is fine
 	}{
-		"all":                  {Options{All: true}, ""},
-		"some":                 {Options{Syscalls: []string{"openat"}, Tracepoints: []string{"sched_switch"}}, ""},
-		"tracepoints and all":  {Options{All: true, Tracepoints: []string{"sched_switch"}}, ""},
-		"the smallest ring":    {Options{All: true, RingSize: page}, ""},
-		"one ring":             {Options{All: true, CPUsPerRing: -1}, ""},
-		"the longest payload":  {Options{All: true, Snaplen: 65000}, ""},
-		"nothing":              {Options{}, "options: nothing is selected (set All, Syscalls or Tracepoints)"},
-		"all and some":         {Options{All: true, Syscalls: []string{"openat"}}, "options: All and Syscalls exclude each other"},
-		"a small ring":         {Options{All: true, RingSize: 512}, fmt.Sprintf("options: RingSize 512 is not a power of two of at least a page (%d)", page)},
-		"an odd ring":          {Options{All: true, RingSize: 3 * page}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", 3*page, page)},
-		"a negative ring":      {Options{All: true, RingSize: -page}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", -page, page)},
-		"a huge ring":          {Options{All: true, RingSize: 1 << 31}, "options: RingSize 2147483648 is above 1 GiB"},
-		"a longer payload":     {Options{All: true, Snaplen: 65001}, "options: Snaplen 65001 is not within 0 and 65000"},
-		"a negative payload":   {Options{All: true, Snaplen: -1}, "options: Snaplen -1 is not within 0 and 65000"},
-		"ports the wrong way":  {Options{All: true, DynamicSnaplen: true, FullPorts: [2]uint16{9, 8}}, "options: FullPorts: the first port 9 is above the last 8"},
-		"ports without effect": {Options{All: true, FullPorts: [2]uint16{8, 9}}, "options: FullPorts needs DynamicSnaplen"},
-		"several mistakes": {Options{Snaplen: -1}, "options: nothing is selected (set All, Syscalls or Tracepoints)\n" +
+		"all":                  {scap.Selection{All: true}, Options{}, ""},
+		"some":                 {scap.Selection{Syscalls: []string{"openat"}, Tracepoints: []string{"sched_switch"}}, Options{}, ""},
+		"tracepoints and all":  {scap.Selection{All: true, Tracepoints: []string{"sched_switch"}}, Options{}, ""},
+		"the smallest ring":    {scap.Selection{All: true}, Options{Settings: scap.Settings{RingSize: page}}, ""},
+		"one ring":             {scap.Selection{All: true}, Options{CPUsPerRing: -1}, ""},
+		"the longest payload":  {scap.Selection{All: true}, Options{Settings: scap.Settings{Snaplen: 65000}}, ""},
+		"nothing":              {scap.Selection{}, Options{}, "options: nothing is selected (set All, Syscalls or Tracepoints)"},
+		"all and some":         {scap.Selection{All: true, Syscalls: []string{"openat"}}, Options{}, "options: All and Syscalls exclude each other"},
+		"a small ring":         {scap.Selection{All: true}, Options{Settings: scap.Settings{RingSize: 512}}, fmt.Sprintf("options: RingSize 512 is not a power of two of at least a page (%d)", page)},
+		"an odd ring":          {scap.Selection{All: true}, Options{Settings: scap.Settings{RingSize: 3 * page}}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", 3*page, page)},
+		"a negative ring":      {scap.Selection{All: true}, Options{Settings: scap.Settings{RingSize: -page}}, fmt.Sprintf("options: RingSize %d is not a power of two of at least a page (%d)", -page, page)},
+		"a huge ring":          {scap.Selection{All: true}, Options{Settings: scap.Settings{RingSize: 1 << 31}}, "options: RingSize 2147483648 is above 1 GiB"},
+		"a longer payload":     {scap.Selection{All: true}, Options{Settings: scap.Settings{Snaplen: 65001}}, "options: Snaplen 65001 is not within 0 and 65000"},
+		"a negative payload":   {scap.Selection{All: true}, Options{Settings: scap.Settings{Snaplen: -1}}, "options: Snaplen -1 is not within 0 and 65000"},
+		"ports the wrong way":  {scap.Selection{All: true}, Options{Settings: scap.Settings{DynamicSnaplen: true, FullPorts: [2]uint16{9, 8}}}, "options: FullPorts: the first port 9 is above the last 8"},
+		"ports without effect": {scap.Selection{All: true}, Options{Settings: scap.Settings{FullPorts: [2]uint16{8, 9}}}, "options: FullPorts needs DynamicSnaplen"},
+		"several mistakes": {scap.Selection{}, Options{Settings: scap.Settings{Snaplen: -1}}, "options: nothing is selected (set All, Syscalls or Tracepoints)\n" +
 			"options: Snaplen -1 is not within 0 and 65000"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := test.opts.complete()
+			got, err := test.opts.complete(test.sel)
 			if test.want != "" {
 				require.EqualError(t, err, test.want)
-				_, err := Open(test.opts)
+				_, err := Open(test.sel, test.opts)
 				require.EqualError(t, err, test.want)
 				return
 			}
@@ -65,9 +68,9 @@ func TestOptionsAreChecked(t *testing.T) {
 			require.Positive(t, got.wakeBytes())
 		})
 	}
-	got, err := Options{All: true}.complete()
+	got, err := Options{}.complete(scap.Selection{All: true})
 	require.NoError(t, err)
-	require.Equal(t, Options{All: true, RingSize: 8 << 20, CPUsPerRing: 2, Snaplen: 80, Timeout: 100 * time.Millisecond}, got)
+	require.Equal(t, Options{Settings: scap.Settings{RingSize: 8 << 20, Snaplen: 80, Timeout: 100 * time.Millisecond}, CPUsPerRing: 2}, got)
 }
 
 // The live tests count listen and umount2: calls that nothing else on a machine
@@ -78,12 +81,12 @@ const (
 	umount2Exit = event.TypeUmount2Exit // with a string
 )
 
-func mustOpen(tb testing.TB, opts Options) *Source {
+func mustOpen(tb testing.TB, sel scap.Selection, opts Options) *Source {
 	tb.Helper()
 	testutil.SkipUnlessRoot(tb)
 	testutil.SkipUnlessKernel(tb, "5.8", "BPF ring buffers")
 	testutil.SkipUnlessBTF(tb)
-	src, err := Open(opts)
+	src, err := Open(sel, opts)
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
 		if err := src.Close(); !errors.Is(err, os.ErrClosed) {
@@ -130,13 +133,13 @@ func keyOf(tb testing.TB, ev *event.Event) int {
 func TestOurCallsAreCaptured(t *testing.T) {
 	for name, raw := range map[string]bool{"typed tracepoints": false, "raw tracepoints": true} {
 		t.Run(name, func(t *testing.T) {
-			captureOurCalls(t, Options{Syscalls: []string{"listen", "umount2"}, RawTracepoints: raw})
+			captureOurCalls(t, scap.Selection{Syscalls: []string{"listen", "umount2"}}, Options{RawTracepoints: raw})
 		})
 	}
 }
 
-func captureOurCalls(t *testing.T, opts Options) {
-	src := mustOpen(t, opts)
+func captureOurCalls(t *testing.T, sel scap.Selection, opts Options) {
+	src := mustOpen(t, sel, opts)
 	before := time.Now()
 	tid := onThread(func() {
 		for i := range 1000 {
@@ -146,7 +149,7 @@ func captureOurCalls(t *testing.T, opts Options) {
 	})
 	after := time.Now()
 	next := 1_000_000
-	for ev, err := range scap.Events(src) {
+	for ev, err := range scap.Events(t.Context(), src) {
 		require.NoError(t, err)
 		if ev.TID() != tid {
 			continue
@@ -170,7 +173,7 @@ func captureOurCalls(t *testing.T, opts Options) {
 }
 
 func TestLossIsCountedExactly(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen", "umount2"}, RingSize: os.Getpagesize(), CPUsPerRing: -1})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen", "umount2"}}, Options{Settings: scap.Settings{RingSize: os.Getpagesize()}, CPUsPerRing: -1})
 	const calls = 10_000
 	made := 0
 	for round := range 3 {
@@ -210,7 +213,7 @@ func drain(tb testing.TB, src *Source) (n int) {
 }
 
 func TestSelectionChangesAtRunTime(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{})
 	types := func() (got []event.Type) {
 		tid := onThread(func() {
 			listen(1)
@@ -228,33 +231,34 @@ func TestSelectionChangesAtRunTime(t *testing.T) {
 		}
 	}
 	require.Equal(t, []event.Type{listenExit}, types())
-	require.NoError(t, src.Select(Selection{Syscalls: []string{"umount2"}}))
+	require.NoError(t, src.Select(scap.Selection{Syscalls: []string{"umount2"}}))
 	require.Equal(t, []event.Type{umount2Exit}, types())
-	require.NoError(t, src.Select(Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	require.Empty(t, types())
-	require.NoError(t, src.Select(Selection{Syscalls: []string{"umount2", "listen"}}))
+	require.NoError(t, src.Select(scap.Selection{Syscalls: []string{"umount2", "listen"}}))
 	require.Equal(t, []event.Type{listenExit, umount2Exit}, types())
-	require.ErrorContains(t, src.Select(Selection{Syscalls: []string{"nosuch"}}), "nosuch")
+	require.ErrorContains(t, src.Select(scap.Selection{Syscalls: []string{"nosuch"}}), "nosuch")
 	require.Equal(t, []event.Type{listenExit, umount2Exit}, types(), "a wrong selection changes nothing")
 }
 
 // Select may come to know of refusals at any time.
 func TestRefusedWaitsForSelect(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}})
-	src.mu.Lock()
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{})
 	told := make(chan []*Refusal)
-	go func() { told <- src.Refused() }()
-	select {
-	case <-told:
-		t.Error("read while another goroutine writes")
-	case <-time.After(20 * time.Millisecond):
-	}
-	src.mu.Unlock()
+	require.NoError(t, src.live.Do(func() error { // as Select does
+		go func() { told <- src.Refused() }()
+		select {
+		case <-told:
+			t.Error("read while another goroutine writes")
+		case <-time.After(20 * time.Millisecond):
+		}
+		return nil
+	}))
 	require.Empty(t, <-told)
 }
 
 func TestFailedCallsCanBeLeftOut(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}, DropFailed: true})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{DropFailed: true}})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
@@ -278,13 +282,13 @@ func TestFailedCallsCanBeLeftOut(t *testing.T) {
 }
 
 func TestSnaplenCutsPayloads(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"pwrite64"}, Snaplen: 10})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"pwrite64"}}, Options{Settings: scap.Settings{Snaplen: 10}})
 	file, err := os.CreateTemp(t.TempDir(), "")
 	require.NoError(t, err)
 	defer file.Close()
 	payload := func() []byte {
 		tid := onThread(func() { file.WriteAt(slices.Repeat([]byte("payload "), 100), 3) })
-		for ev, err := range scap.Events(src) {
+		for ev, err := range scap.Events(t.Context(), src) {
 			require.NoError(t, err)
 			if ev.TID() == tid {
 				require.EqualValues(t, 115, ev.Type())
@@ -303,7 +307,7 @@ func TestSnaplenCutsPayloads(t *testing.T) {
 }
 
 func TestABatchIsValidAsAWhole(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}, RingSize: os.Getpagesize(), CPUsPerRing: -1})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{RingSize: os.Getpagesize()}, CPUsPerRing: -1})
 	evs := make([]event.Event, 1000)
 	for round := range 20 {
 		onThread(func() {
@@ -343,7 +347,7 @@ func TestABatchIsValidAsAWhole(t *testing.T) {
 }
 
 func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}, CPUsPerRing: 1})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: 1})
 	if src.Rings() == 1 {
 		t.Skip("needs two CPUs")
 	}
@@ -391,7 +395,7 @@ func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
 func TestReadsTimeOut(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"at once": -1, "in time": 50 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			src := mustOpen(t, Options{Syscalls: []string{"listen"}, Timeout: timeout})
+			src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{Timeout: timeout}})
 			start := time.Now()
 			ev, err := src.Next()
 			require.ErrorIs(t, err, scap.ErrTimeout)
@@ -405,8 +409,20 @@ func TestReadsTimeOut(t *testing.T) {
 	}
 }
 
+func TestALoopIsStoppedFromAnotherGoroutine(t *testing.T) {
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{Timeout: time.Hour}})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	for _, err := range scap.Events(ctx, src) { // a reader that waits for up to an hour
+		require.NoError(t, err)
+	}
+	require.ErrorIs(t, ctx.Err(), context.Canceled)
+	_, err := src.Stats()
+	require.NoError(t, err, "the source is still open")
+}
+
 func TestClose(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}, Timeout: time.Minute})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{Timeout: time.Minute}})
 	onThread(func() { listen(1) })
 	_, err := src.Next()
 	require.NoError(t, err)
@@ -425,11 +441,8 @@ func TestClose(t *testing.T) {
 	require.NoError(t, src.Close())
 	require.ErrorIs(t, <-ended, os.ErrClosed, "a waiting read ends")
 
-	require.ErrorIs(t, src.Close(), os.ErrClosed)
-	require.ErrorIs(t, src.NextInto(new(event.Event)), os.ErrClosed)
-	_, err = src.ReadBatch(make([]event.Event, 1))
-	require.ErrorIs(t, err, os.ErrClosed)
-	require.ErrorIs(t, src.Select(Selection{All: true}), os.ErrClosed)
+	scaptest.RequireClosed(t, src)
+	require.ErrorIs(t, src.Select(scap.Selection{All: true}), os.ErrClosed)
 	require.ErrorIs(t, src.SetSnaplen(80), os.ErrClosed)
 	after, err := src.Stats()
 	require.NoError(t, err)
@@ -437,7 +450,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestEverythingLoadsAndEveryEventIsWhole(t *testing.T) {
-	src := mustOpen(t, Options{All: true, Enter: true, Tracepoints: Tracepoints(), Timeout: -1})
+	src := mustOpen(t, scap.Selection{All: true, Enter: true, Tracepoints: Tracepoints()}, Options{Settings: scap.Settings{Timeout: -1}})
 	evs := make([]event.Event, 512)
 	seen := map[event.Type]int{}
 	var text []byte
@@ -470,7 +483,7 @@ func TestEverythingLoadsAndEveryEventIsWhole(t *testing.T) {
 }
 
 func TestReadingDoesNotAllocate(t *testing.T) {
-	src := mustOpen(t, Options{Syscalls: []string{"listen"}, CPUsPerRing: -1})
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: -1})
 	const events = 2000
 	onThread(func() {
 		for i := range 3 * events {
@@ -516,7 +529,7 @@ func produce(n int) (stop func()) {
 func BenchmarkDrain(b *testing.B) {
 	for _, batch := range []int{1, 256} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			src := mustOpen(b, Options{Syscalls: []string{"listen"}, CPUsPerRing: -1, Timeout: -1})
+			src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{Timeout: -1}, CPUsPerRing: -1})
 			fill := func() {
 				b.StopTimer()
 				onThread(func() {
@@ -566,7 +579,7 @@ func BenchmarkDrain(b *testing.B) {
 
 // BenchmarkLive reads beside a producer on each other CPU.
 func BenchmarkLive(b *testing.B) {
-	src := mustOpen(b, Options{Syscalls: []string{"listen"}})
+	src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{})
 	stop := produce(max(runtime.NumCPU()-1, 1))
 	defer stop()
 	evs := make([]event.Event, 1024)

@@ -39,7 +39,7 @@ func until(t *testing.T, src *Source, typ event.Type, accept func(ev *event.Even
 }
 
 func TestEndOfAProcess(t *testing.T) {
-	src := mustOpen(t, Options{Tracepoints: []string{"sched_process_exit"}})
+	src := mustOpen(t, scap.Selection{Tracepoints: []string{"sched_process_exit"}}, Options{})
 	for name, test := range map[string]struct {
 		script string
 		status int64
@@ -75,7 +75,7 @@ func TestSignalIsDelivered(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, unix.SIGHUP)
 	defer signal.Stop(caught)
-	src := mustOpen(t, Options{Tracepoints: []string{"signal_deliver"}})
+	src := mustOpen(t, scap.Selection{Tracepoints: []string{"signal_deliver"}}, Options{})
 	tid := onThread(func() { unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGHUP) })
 	<-caught
 	until(t, src, event.TypeSignaldeliverEnter, func(ev *event.Event) bool {
@@ -94,7 +94,7 @@ func TestSignalIsDelivered(t *testing.T) {
 }
 
 func TestThreadIsSwitchedOut(t *testing.T) {
-	src := mustOpen(t, Options{Tracepoints: []string{"sched_switch"}})
+	src := mustOpen(t, scap.Selection{Tracepoints: []string{"sched_switch"}}, Options{})
 	tid := onThread(func() { unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil) })
 	until(t, src, event.TypeSwitchEnter, func(ev *event.Event) bool {
 		if ev.TID() != tid {
@@ -115,7 +115,7 @@ func TestPageFault(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("page fault tracepoints exist on x86 only")
 	}
-	src := mustOpen(t, Options{Tracepoints: []string{"page_fault_user"}})
+	src := mustOpen(t, scap.Selection{Tracepoints: []string{"page_fault_user"}}, Options{})
 	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	require.NoError(t, err)
 	defer unix.Munmap(mem)

@@ -7,107 +7,62 @@
 // into the rings, which the kernel writes to: nothing is copied and nothing
 // allocated. The memory of an event goes back to the kernel with the next read.
 //
-//	src, err := kmod.Open(kmod.Options{All: true})
+//	src, err := kmod.Open(scap.Selection{All: true}, kmod.Options{})
 //	if err != nil {
 //		return err
 //	}
 //	defer src.Close()
-//	for ev, err := range scap.Events(src) {
+//	for ev, err := range scap.Events(ctx, src) {
 //		...
 //	}
 package kmod
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
-// Options say what to capture and how. The zero value of each field but the
-// selection (All, Syscalls, Tracepoints) is a sensible default.
+// Options say how to capture. The zero value of each field is a sensible default.
 type Options struct {
-	All         bool     // every syscall, those the table has no entry for included
-	Syscalls    []string // these, by name
-	Tracepoints []string // these, see Tracepoints
-	Enter       bool     // also the enter events that some of the syscalls have
+	// RingSize is of each CPU's ring: above two pages; 0: as the module has it
+	// set. SamplingRatio is a power of two up to 128.
+	scap.Settings
 
-	Name     string // the module's name, which its devices share; "": DefaultName
-	RingSize int    // bytes of each CPU's ring, a power of two above two pages; 0: as the module has it set
-
-	Snaplen        int       // bytes of payload an event has at most; 0: DefaultSnaplen
-	DynamicSnaplen bool      // longer payloads where a known protocol is spoken
-	FullPorts      [2]uint16 // with DynamicSnaplen: ports, first and last, with very long payloads
-	StatsdPort     uint16    // 0: 8125
-	DropFailed     bool      // no exit events of failed syscalls
-	SamplingRatio  uint32    // keep 1/ratio of each second of most events, ratio a power of two to 128; 0, 1: all
-
-	Timeout time.Duration // how long reads wait for an event; 0: DefaultTimeout, negative: not at all
+	Name string // the module's name, which its devices share; "": DefaultName
 
 	// Reference asks for the events of the reference schema only: syscalls
 	// that it knows no event for come as generic ones.
 	Reference bool
 }
 
-// Defaults of Options.
-const (
-	DefaultName    = "scap"
-	DefaultSnaplen = driver.SnaplenDefault
-	DefaultTimeout = 100 * time.Millisecond
-)
+// DefaultName is the module's, unless Options say otherwise.
+const DefaultName = "scap"
 
-// Selection is what to capture, for [Source.Select].
-type Selection = driver.Selection
-
-// Tracepoints are the names that Options.Tracepoints may have on this
-// architecture.
+// Tracepoints are the names that a Selection may have on this architecture.
 func Tracepoints() []string { return driver.Tracepoints() }
 
-func (o *Options) selection() Selection {
-	return Selection{All: o.All, Syscalls: o.Syscalls, Tracepoints: o.Tracepoints, Enter: o.Enter}
-}
-
 // complete checks the options, all of them, and sets defaults.
-func (o Options) complete() (Options, error) {
-	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("options: "+format, args...)) }
-	if !o.All && len(o.Syscalls) == 0 && len(o.Tracepoints) == 0 {
-		wrong("nothing is selected (set All, Syscalls or Tracepoints)")
-	}
-	if o.All && len(o.Syscalls) > 0 {
-		wrong("All and Syscalls exclude each other")
-	}
+func (o Options) complete(sel scap.Selection) (Options, error) {
+	var p live.Problems
+	live.Complete(sel, &o.Settings, &p)
 	if o.Name == "" {
 		o.Name = DefaultName
 	}
 	if strings.ContainsAny(o.Name, "/\x00") {
-		wrong("Name %q is not the name of a module", o.Name)
+		p.Add("Name %q is not the name of a module", o.Name)
 	}
 	if n := o.RingSize; n != 0 && (n <= 2*os.Getpagesize() || n&(n-1) != 0 || int64(n) > 1<<31) {
-		wrong("RingSize %d is not a power of two above two pages (%d) and up to 2 GiB", n, 2*os.Getpagesize())
-	}
-	if o.Snaplen < 0 || o.Snaplen > driver.SnaplenMax {
-		wrong("Snaplen %d is not within 0 and %d", o.Snaplen, driver.SnaplenMax)
-	}
-	if o.Snaplen == 0 {
-		o.Snaplen = DefaultSnaplen
-	}
-	if o.FullPorts[0] > o.FullPorts[1] {
-		wrong("FullPorts: the first port %d is above the last %d", o.FullPorts[0], o.FullPorts[1])
-	}
-	if o.FullPorts != [2]uint16{} && !o.DynamicSnaplen {
-		wrong("FullPorts needs DynamicSnaplen")
+		p.Add("RingSize %d is not a power of two above two pages (%d) and up to 2 GiB", n, 2*os.Getpagesize())
 	}
 	if r := o.SamplingRatio; r > 128 || r&(r-1) != 0 {
-		wrong("SamplingRatio %d is not a power of two up to 128", r)
+		p.Add("SamplingRatio %d is not a power of two up to 128", r)
 	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	return o, errors.Join(errs...)
+	return o, p.Err()
 }
 
 // Version is a number of the module's interface.

@@ -38,9 +38,10 @@ type ring struct {
 	data []byte // twice
 	size uint32
 
-	pos  uint32 // of the next event
-	left uint32 // bytes from there on that look has seen
-	owed uint32 // bytes before pos that were not given back yet
+	pos   uint32 // of the head
+	first uint32 // its bytes; 0: there is none
+	left  uint32 // bytes from pos on that Look has seen
+	owed  uint32 // bytes before pos that were not given back yet
 
 	index int
 	fd    int
@@ -95,9 +96,9 @@ func (r *ring) counter(offset int) uint64 {
 	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.info[offset])))
 }
 
-// look takes note of what the module has written up to now. The load of its
+// Look takes note of what the module has written up to now. The load of its
 // position makes the events before it visible.
-func (r *ring) look() {
+func (r *ring) Look() {
 	head := atomic.LoadUint32(r.head)
 	if head < r.pos {
 		head += r.size
@@ -105,8 +106,9 @@ func (r *ring) look() {
 	r.left = head - r.pos
 }
 
-// first is the event at the ring's position, among those seen by look; nil when there is none.
-func (r *ring) first() ([]byte, error) {
+// Head is the event at the ring's position, among those seen by Look.
+func (r *ring) Head() ([]byte, error) {
+	r.first = 0
 	if r.left == 0 {
 		return nil, nil
 	}
@@ -117,6 +119,7 @@ func (r *ring) first() ([]byte, error) {
 	if n < eventHeader || n > r.left {
 		return nil, r.corrupt(fmt.Sprintf("an event of %d bytes where %d are left", n, r.left))
 	}
+	r.first = n
 	return r.data[r.pos : r.pos+n : r.pos+n], nil
 }
 
@@ -127,7 +130,12 @@ func (r *ring) corrupt(what string) error {
 	return err
 }
 
-// skip steps over n bytes. Their memory stays as it is until publish.
+// Advance steps over the head, whose memory stays as it is until Publish, to the next.
+func (r *ring) Advance() ([]byte, error) {
+	r.skip(r.first)
+	return r.Head()
+}
+
 func (r *ring) skip(n uint32) {
 	r.pos += n
 	if r.pos >= r.size {
@@ -137,10 +145,14 @@ func (r *ring) skip(n uint32) {
 	r.owed += n
 }
 
-// publish gives the memory of everything before the ring's position back to the module.
-func (r *ring) publish() {
+// Publish gives the memory of everything before the ring's position back to the module.
+func (r *ring) Publish() {
 	if r.owed > 0 {
 		r.owed = 0
 		atomic.StoreUint32(r.tail, r.pos)
 	}
 }
+
+func (r *ring) Size() int { return int(r.size) }
+
+func (r *ring) CPU() int { return r.index }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
 const testSize = 256
@@ -50,20 +52,22 @@ func TestRingGoesRoundWithoutCuttingEvents(t *testing.T) {
 	for range 100 { // 100 * (30 + 50) bytes go round 31 times, each time cut elsewhere
 		p.event(ts+1, 30)
 		p.event(ts+2, 50)
-		p.look()
+		p.Look()
 		for _, want := range []int{30, 50} {
-			ev, err := p.first()
+			ev, err := p.Head()
 			require.NoError(t, err)
 			require.Len(t, ev, want)
 			ts++
 			require.Equal(t, ts, timestamp(ev))
-			p.skip(uint32(want))
+			ev, err = p.Advance()
+			require.NoError(t, err)
+			require.Equal(t, want == 50, ev == nil)
 		}
-		ev, err := p.first()
+		ev, err := p.Head()
 		require.NoError(t, err)
 		require.Nil(t, ev)
 		require.NotEqual(t, p.at, *p.tail, "the memory is ours until it is given back")
-		p.publish()
+		p.Publish()
 		require.Equal(t, p.at, *p.tail)
 	}
 }
@@ -71,8 +75,8 @@ func TestRingGoesRoundWithoutCuttingEvents(t *testing.T) {
 func TestRingStartsWhereItsTailIs(t *testing.T) {
 	p := newProducer(t, 0, 200)
 	p.event(7, 100)
-	p.look()
-	ev, err := p.first()
+	p.Look()
+	ev, err := p.Head()
 	require.NoError(t, err)
 	require.Equal(t, uint64(7), timestamp(ev))
 	require.Len(t, ev, 100)
@@ -82,40 +86,40 @@ func TestRingWithLengthsThatCannotBe(t *testing.T) {
 	for _, length := range []uint32{0, eventHeader - 1, 61, 1 << 31, ^uint32(0)} {
 		p := newProducer(t, 3, 0)
 		p.put(1, 60, length)
-		p.look()
-		_, err := p.first()
+		p.Look()
+		_, err := p.Head()
 		require.ErrorContains(t, err, "ring 3: position 0: ", "%d", length)
-		ev, err := p.first()
+		ev, err := p.Head()
 		require.NoError(t, err, "what cannot be understood is given up once")
 		require.Nil(t, ev)
 		p.event(2, 40)
-		p.look()
-		ev, err = p.first()
+		p.Look()
+		ev, err = p.Head()
 		require.NoError(t, err)
 		require.Equal(t, uint64(2), timestamp(ev), "what comes later can be read")
 	}
 	p := newProducer(t, 3, 0)
 	*p.head = eventHeader - 1
-	p.look()
-	_, err := p.first()
+	p.Look()
+	_, err := p.Head()
 	require.ErrorContains(t, err, "25 bytes are left")
 }
 
+func timestamp(record []byte) uint64 { return binary.NativeEndian.Uint64(record) }
+
 // testReader reads rings of which the clock says that everything up to *now is old.
-func testReader(now *int64, ps ...*producer) *reader {
-	var rings []*ring
+func testReader(now *int64, ps ...*producer) *live.Reader {
+	var rings []live.Ring
 	for _, p := range ps {
 		rings = append(rings, p.ring)
 	}
-	r := newReader(rings)
-	r.now = func() time.Time { return time.Unix(0, *now) }
-	return r
+	return live.NewReader(rings, func() uint64 { return uint64(*now) })
 }
 
-func steps(t *testing.T, r *reader, keep bool) (got []uint64) {
+func steps(t *testing.T, r *live.Reader, keep bool) (got []uint64) {
 	t.Helper()
 	for {
-		ev, _, err := r.step(keep)
+		ev, _, err := r.Step(keep)
 		require.NoError(t, err)
 		if ev == nil {
 			return got
@@ -160,13 +164,13 @@ func TestReaderKeepsWhatABatchHolds(t *testing.T) {
 		p.event(ts+1, 40)
 	}
 	r := testReader(&now, p)
-	ev, _, err := r.step(false)
+	ev, _, err := r.Step(false)
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), timestamp(ev))
 	require.Equal(t, []uint64{2, 3, 4, 5, 6}, steps(t, r, true))
 	require.Zero(t, *p.tail, "all of the batch is still in use")
 	require.Equal(t, uint64(1), timestamp(ev))
-	require.NoError(t, r.release())
+	require.NoError(t, r.Release())
 	require.Equal(t, p.at, *p.tail)
 
 	// One by one, memory is given back from time to time.
@@ -175,7 +179,7 @@ func TestReaderKeepsWhatABatchHolds(t *testing.T) {
 	}
 	tail := *p.tail
 	for range 3 {
-		_, _, err := r.step(false)
+		_, _, err := r.Step(false)
 		require.NoError(t, err)
 	}
 	require.NotEqual(t, tail, *p.tail)
@@ -187,7 +191,7 @@ func TestReaderGoesOnBehindACorruptRing(t *testing.T) {
 	a.put(1, 40, 5)
 	b.event(2, 40)
 	r := testReader(&now, a, b)
-	_, _, err := r.step(false)
+	_, _, err := r.Step(false)
 	require.ErrorContains(t, err, "ring 0")
 	require.Equal(t, []uint64{2}, steps(t, r, false))
 }

@@ -9,10 +9,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap"
 )
 
 func TestPlan(t *testing.T) {
-	s := new(Source)
 	count := func(in *interest) (n int) {
 		for _, on := range in.syscalls {
 			if on {
@@ -23,18 +24,18 @@ func TestPlan(t *testing.T) {
 	}
 	for _, c := range []struct {
 		what        string
-		sel         Selection
+		sel         scap.Selection
 		syscalls    []int
 		tracepoints []int
 	}{
-		{"nothing", Selection{}, nil, nil},
-		{"a call", Selection{Syscalls: []string{"close"}}, []int{unix.SYS_CLOSE}, []int{tpSysExit}},
-		{"its enter events too", Selection{Syscalls: []string{"openat"}, Enter: true}, []int{unix.SYS_OPENAT}, []int{tpSysEnter, tpSysExit}},
-		{"successes of exec come from elsewhere", Selection{Syscalls: []string{"execve"}}, []int{unix.SYS_EXECVE}, []int{tpSysExit, tpExec}},
-		{"new threads likewise", Selection{Syscalls: []string{"clone"}}, []int{unix.SYS_CLONE}, []int{tpSysExit, tpFork}},
-		{"only switches", Selection{Tracepoints: []string{"sched_switch"}}, nil, []int{tpSwitch}},
+		{"nothing", scap.Selection{}, nil, nil},
+		{"a call", scap.Selection{Syscalls: []string{"close"}}, []int{unix.SYS_CLOSE}, []int{tpSysExit}},
+		{"its enter events too", scap.Selection{Syscalls: []string{"openat"}, Enter: true}, []int{unix.SYS_OPENAT}, []int{tpSysEnter, tpSysExit}},
+		{"successes of exec come from elsewhere", scap.Selection{Syscalls: []string{"execve"}}, []int{unix.SYS_EXECVE}, []int{tpSysExit, tpExec}},
+		{"new threads likewise", scap.Selection{Syscalls: []string{"clone"}}, []int{unix.SYS_CLONE}, []int{tpSysExit, tpFork}},
+		{"only switches", scap.Selection{Tracepoints: []string{"sched_switch"}}, nil, []int{tpSwitch}},
 	} {
-		in, err := s.plan(c.sel)
+		in, err := plan(c.sel)
 		require.NoError(t, err, c.what)
 		require.Equal(t, len(c.syscalls), count(in), c.what)
 		for _, nr := range c.syscalls {
@@ -46,20 +47,20 @@ func TestPlan(t *testing.T) {
 		}
 		require.Equal(t, want, in.tracepoints, c.what)
 	}
-	in, err := s.plan(Selection{All: true})
+	in, err := plan(scap.Selection{All: true})
 	require.NoError(t, err)
 	require.Equal(t, len(in.syscalls), count(in), "numbers that the table does not know included")
 	require.True(t, in.tracepoints[tpExec])
 
-	_, err = s.plan(Selection{Syscalls: []string{"close", "opneat"}, Tracepoints: []string{"sched_swich"}})
+	_, err = plan(scap.Selection{Syscalls: []string{"close", "opneat"}, Tracepoints: []string{"sched_swich"}})
 	require.ErrorContains(t, err, `unknown syscall "opneat"`)
 	require.ErrorContains(t, err, `unknown tracepoint "sched_swich"`)
 }
 
 func TestOpenWithoutTheModule(t *testing.T) {
-	_, err := Open(Options{All: true, Name: "no-such_module"})
+	_, err := Open(scap.Selection{All: true}, Options{Name: "no-such_module"})
 	require.ErrorContains(t, err, "open module no-such_module: is it loaded?")
 	require.ErrorContains(t, err, "/sys/module/no_such_module/")
-	_, err = Open(Options{Syscalls: []string{"opneat"}})
+	_, err = Open(scap.Selection{Syscalls: []string{"opneat"}}, Options{})
 	require.ErrorContains(t, err, `unknown syscall "opneat"`)
 }

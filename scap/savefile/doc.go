@@ -14,7 +14,7 @@
 //	defer r.Close()
 //	opens := map[string]int{}
 //	var open event.OpenatExit
-//	for ev, err := range scap.Events(r) {
+//	for ev, err := range scap.Events(ctx, r) {
 //		if errors.Is(err, savefile.ErrTruncated) {
 //			break // all complete events were delivered
 //		} else if err != nil {

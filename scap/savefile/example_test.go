@@ -4,6 +4,7 @@ package savefile_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -27,7 +28,7 @@ func Example() {
 	defer r.Close()
 	opens := map[string]int{}
 	var open event.OpenatExit
-	for ev, err := range scap.Events(r) {
+	for ev, err := range scap.Events(context.Background(), r) {
 		if errors.Is(err, savefile.ErrTruncated) {
 			break // all complete events were delivered
 		} else if err != nil {

@@ -158,10 +158,10 @@ func (r *Reader) Stats() (scap.Stats, error) {
 	}, nil
 }
 
-// Close closes the file that [Open] opened.
+// Close closes the file that [Open] opened. A second Close returns os.ErrClosed.
 func (r *Reader) Close() error {
 	if errors.Is(r.fatal, os.ErrClosed) {
-		return nil
+		return os.ErrClosed
 	}
 	r.fatal = os.ErrClosed
 	r.in = newInput(bytes.NewReader(nil))

@@ -22,6 +22,7 @@ import (
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
 func mustHex(tb testing.TB, text string) []byte {
@@ -256,9 +257,7 @@ func TestClosedReadersSaySo(t *testing.T) {
 	r, err := Open(path, Options{})
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	require.NoError(t, r.Close())
-	_, err = r.Next()
-	require.ErrorIs(t, err, os.ErrClosed)
+	scaptest.RequireClosed(t, r)
 	_, err = Open(path+".none", Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

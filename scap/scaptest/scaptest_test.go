@@ -4,7 +4,6 @@ package scaptest
 
 import (
 	"io"
-	"os"
 	"slices"
 	"testing"
 
@@ -54,8 +53,7 @@ func TestSourceDeliversWhatItWasGiven(t *testing.T) {
 	require.Equal(t, scap.Stats{Seen: 6, Delivered: 4, Drops: scap.Drops{TooLarge: 2}}, stats)
 
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, s.NextInto(&evs[0]), os.ErrClosed)
-	require.ErrorIs(t, s.Close(), os.ErrClosed)
+	RequireClosed(t, s)
 }
 
 func TestABatchEndsBeforeAFailure(t *testing.T) {

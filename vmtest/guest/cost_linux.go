@@ -39,13 +39,13 @@ var costSelection = []string{"getppid", "read", "write", "openat", "close"}
 // costSources open the drivers, each with room for the events of a round.
 var costSources = map[string]func() (scap.Source, error){
 	"ebpf": func() (scap.Source, error) {
-		return ebpf.Open(ebpf.Options{Syscalls: costSelection, CPUsPerRing: -1, Timeout: -1})
+		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}, CPUsPerRing: -1})
 	},
 	"kmod": func() (scap.Source, error) {
 		if err := loadModule(); err != nil {
 			return nil, err
 		}
-		return kmod.Open(kmod.Options{Syscalls: costSelection, Timeout: -1})
+		return kmod.Open(scap.Selection{Syscalls: costSelection}, kmod.Options{Settings: scap.Settings{Timeout: -1}})
 	},
 }
 

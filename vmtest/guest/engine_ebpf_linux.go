@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/ebpf"
 )
 
@@ -20,10 +21,9 @@ type ebpfEngine struct {
 
 // openEBPF loads every program once, to learn which the kernel refuses.
 func openEBPF() (engine, error) {
-	src, err := ebpf.Open(ebpf.Options{
-		All: true, Enter: true, Tracepoints: ebpf.Tracepoints(),
+	src, err := ebpf.Open(scap.Selection{All: true, Enter: true, Tracepoints: ebpf.Tracepoints()}, ebpf.Options{
+		Settings:    scap.Settings{Timeout: readTimeout},
 		CPUsPerRing: -1, // one ring: events come in the order they were made
-		Timeout:     readTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -42,12 +42,12 @@ func (e *ebpfEngine) selectCalls(names []string, snaplen int) error {
 		}
 		e.snaplen = snaplen
 	}
-	return e.Select(ebpf.Selection{Syscalls: names, Enter: true})
+	return e.Select(scap.Selection{Syscalls: names, Enter: true})
 }
 
 func (e *ebpfEngine) pause() error {
 	e.snaplen = 0 // so that the settings are made anew afterwards, with the clock as it is by then
-	return e.Select(ebpf.Selection{})
+	return e.Select(scap.Selection{})
 }
 
 // retime has the driver look at the clocks again, as it does with every setting.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/kmod"
 )
 
@@ -26,7 +27,7 @@ func openKmod() (engine, error) {
 	if err := loadModule(); err != nil {
 		return nil, err
 	}
-	src, err := kmod.Open(kmod.Options{Syscalls: []string{"close"}, Enter: true, Snaplen: defaultSnaplen, Timeout: readTimeout})
+	src, err := kmod.Open(scap.Selection{Syscalls: []string{"close"}, Enter: true}, kmod.Options{Settings: scap.Settings{Snaplen: defaultSnaplen, Timeout: readTimeout}})
 	if err != nil {
 		return nil, err
 	}
@@ -60,10 +61,10 @@ func (e *kmodEngine) selectCalls(names []string, snaplen int) error {
 		}
 		e.snaplen = snaplen
 	}
-	return e.Select(kmod.Selection{Syscalls: names, Enter: true})
+	return e.Select(scap.Selection{Syscalls: names, Enter: true})
 }
 
-func (e *kmodEngine) pause() error { return e.Select(kmod.Selection{}) }
+func (e *kmodEngine) pause() error { return e.Select(scap.Selection{}) }
 
 func (e *kmodEngine) retime() error { return e.SetSnaplen(e.snaplen) }
 

@@ -352,12 +352,12 @@ func pinned(tb testing.TB, cpu int, f func()) {
 	f()
 }
 
-func mustSource(tb testing.TB, o kmod.Options) *kmod.Source {
+func mustSource(tb testing.TB, sel scap.Selection, o kmod.Options) *kmod.Source {
 	tb.Helper()
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Millisecond
 	}
-	src, err := kmod.Open(o)
+	src, err := kmod.Open(sel, o)
 	require.NoError(tb, err)
 	return src
 }
@@ -385,7 +385,7 @@ func badClose() { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, 1<<30, 0, 0) }
 // event is either delivered or counted as lost, exactly.
 func TestGuestOverflowIsCounted(t *testing.T) {
 	mustLoad(t, "")
-	src := mustSource(t, kmod.Options{Syscalls: []string{"close", "openat"}, RingSize: 16384})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"close", "openat"}}, kmod.Options{Settings: scap.Settings{RingSize: 16384}})
 	defer src.Close()
 	const calls = 5000
 	var wg sync.WaitGroup
@@ -402,7 +402,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, src.Select(kmod.Selection{})) // at rest
+	require.NoError(t, src.Select(scap.Selection{})) // at rest
 	mine := 0
 	drain(t, src, func(ev *event.Event) { mine++ })
 	s, err := src.Stats()
@@ -418,7 +418,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 		s.Seen, s.Delivered, s.Drops.Total(), c.ByCategory.Close, c.ByCategory.Open)
 
 	// The same while somebody reads.
-	require.NoError(t, src.Select(kmod.Selection{Syscalls: []string{"close"}}))
+	require.NoError(t, src.Select(scap.Selection{Syscalls: []string{"close"}}))
 	stop := make(chan struct{})
 	for cpu := range 2 {
 		wg.Go(func() {
@@ -451,7 +451,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	require.NoError(t, src.Select(kmod.Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	drain(t, src, nil)
 	s, err = src.Stats()
 	require.NoError(t, err)
@@ -462,7 +462,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 // Events whose header still fits into a full ring, but not their params, are also counted by category.
 func TestGuestDropsByCategory(t *testing.T) {
 	mustLoad(t, "")
-	src := mustSource(t, kmod.Options{Syscalls: []string{"openat"}, RingSize: 16384})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"openat"}}, kmod.Options{Settings: scap.Settings{RingSize: 16384}})
 	defer src.Close()
 	name := "/" + strings.Repeat("x", 200)
 	pinned(t, 0, func() {
@@ -470,7 +470,7 @@ func TestGuestDropsByCategory(t *testing.T) {
 			_, _ = unix.Open(name, unix.O_RDONLY, 0)
 		}
 	})
-	require.NoError(t, src.Select(kmod.Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	size := 0
 	n := drain(t, src, func(ev *event.Event) { size = max(size, len(ev.Bytes())) })
 	require.GreaterOrEqual(t, 16383%size, event.HeaderSize+2*7, "the test is made for a remainder that a header fits into")
@@ -485,7 +485,7 @@ func TestGuestDropsByCategory(t *testing.T) {
 func TestGuestDroppingMode(t *testing.T) {
 	mustLoad(t, "")
 	const ratio = 4
-	src := mustSource(t, kmod.Options{Syscalls: []string{"kill", "getppid", "dup"}, SamplingRatio: ratio})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"kill", "getppid", "dup"}}, kmod.Options{Settings: scap.Settings{SamplingRatio: ratio}})
 	defer src.Close()
 	kept, always, never, enter, exit := 0, 0, 0, 0, 0
 	count := func(ev *event.Event) {
@@ -517,7 +517,7 @@ func TestGuestDroppingMode(t *testing.T) {
 			drain(t, src, count)
 		}
 	}
-	require.NoError(t, src.Select(kmod.Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	drain(t, src, count)
 	require.Equal(t, calls, never, "never dropped")
 	require.Zero(t, always, "always dropped")
@@ -529,13 +529,13 @@ func TestGuestDroppingMode(t *testing.T) {
 
 func TestGuestDropFailed(t *testing.T) {
 	mustLoad(t, "")
-	src := mustSource(t, kmod.Options{Syscalls: []string{"dup", "close"}, DropFailed: true})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"dup", "close"}}, kmod.Options{Settings: scap.Settings{DropFailed: true}})
 	defer src.Close()
 	fd, err := unix.Dup(0)
 	require.NoError(t, err)
 	badClose()
 	require.NoError(t, unix.Close(fd))
-	require.NoError(t, src.Select(kmod.Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	dups := 0
 	drain(t, src, func(ev *event.Event) {
 		require.GreaterOrEqual(t, int64(binary.NativeEndian.Uint64(ev.Param(0))), int64(0), "%v", ev.Type())
@@ -557,7 +557,7 @@ func TestGuestHalfAnAddress(t *testing.T) {
 	addr := pages[4096-half:]
 	binary.NativeEndian.PutUint16(addr, unix.AF_INET)
 	copy(addr[2:], []byte{0, 80, 127, 0, 0, 1})
-	src := mustSource(t, kmod.Options{Syscalls: []string{"bind"}})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"bind"}}, kmod.Options{})
 	defer src.Close()
 	_, _, errno := unix.RawSyscall(unix.SYS_BIND, ^uintptr(0), uintptr(unsafe.Pointer(&addr[0])), unix.SizeofSockaddrInet4)
 	require.NotZero(t, errno)
@@ -571,9 +571,9 @@ func TestGuestHalfAnAddress(t *testing.T) {
 
 func TestGuestTwoConsumers(t *testing.T) {
 	mustLoad(t, "")
-	a := mustSource(t, kmod.Options{Syscalls: []string{"kill", "umask"}})
+	a := mustSource(t, scap.Selection{Syscalls: []string{"kill", "umask"}}, kmod.Options{})
 	defer a.Close()
-	b := mustSource(t, kmod.Options{Syscalls: []string{"dup", "getppid"}, Reference: true})
+	b := mustSource(t, scap.Selection{Syscalls: []string{"dup", "getppid"}}, kmod.Options{Reference: true})
 	defer b.Close()
 	for range 100 {
 		_ = unix.Kill(1<<22-1, 0)
@@ -683,8 +683,7 @@ func TestGuestTimeSinceBoot(t *testing.T) {
 	mustLoad(t, "")
 	start := func(o kmod.Options) uint64 {
 		t.Helper()
-		o.Syscalls = []string{"clone", "clone3", "vfork", "fork"}
-		src := mustSource(t, o)
+		src := mustSource(t, scap.Selection{Syscalls: []string{"clone", "clone3", "vfork", "fork"}}, o)
 		defer src.Close()
 		p, err := os.StartProcess("/init", []string{"child"}, &os.ProcAttr{Env: []string{"MODTEST_CHILD=1"}})
 		require.NoError(t, err)
@@ -714,7 +713,7 @@ func TestGuestTimeSinceBoot(t *testing.T) {
 
 func TestGuestPersona8(t *testing.T) {
 	mustLoad(t, "persona=8.0.4")
-	src := mustSource(t, kmod.Options{Syscalls: []string{"socket", "fcntl", "openat"}, Reference: true})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"socket", "fcntl", "openat"}}, kmod.Options{Reference: true})
 	defer src.Close()
 	require.Equal(t, kmod.Version{Major: 8, Minor: 0, Patch: 4}, src.API())
 	require.Equal(t, kmod.Version{Major: 4, Minor: 1, Patch: 0}, src.Schema())
@@ -723,7 +722,7 @@ func TestGuestPersona8(t *testing.T) {
 	_, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	require.NoError(t, err)
 	unix.Close(fd)
-	require.NoError(t, src.Select(kmod.Selection{}))
+	require.NoError(t, src.Select(scap.Selection{}))
 	params := map[event.Type]int{}
 	drain(t, src, func(ev *event.Event) {
 		params[ev.Type()] = ev.NumParams()
@@ -747,7 +746,7 @@ func TestGuestHotplug(t *testing.T) {
 	setOnline(t, 1, false)
 	_, err := openDevice(1)
 	require.Equal(t, unix.ENODEV, err)
-	src := mustSource(t, kmod.Options{Syscalls: []string{"close"}})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"close"}}, kmod.Options{})
 	require.Equal(t, 1, src.Rings())
 	setOnline(t, 1, true)
 	pinned(t, 1, badClose)
@@ -764,7 +763,7 @@ func TestGuestHotplug(t *testing.T) {
 	require.NoError(t, src.Close())
 
 	// Off- and on-line while reading.
-	src = mustSource(t, kmod.Options{All: true, Tracepoints: kmod.Tracepoints()})
+	src = mustSource(t, scap.Selection{All: true, Tracepoints: kmod.Tracepoints()}, kmod.Options{})
 	require.Equal(t, 2, src.Rings())
 	done := make(chan struct{})
 	go func() {
@@ -945,8 +944,10 @@ func TestGuestStress(t *testing.T) {
 			require.NoError(t, unix.FinitModule(int(f.Fd()), "g_buffer_bytes_dim=65536", 0))
 			f.Close()
 		}
-		src := mustSource(t, kmod.Options{All: true, Enter: true, Tracepoints: kmod.Tracepoints(), Snaplen: 1 + round%65000,
-			DynamicSnaplen: round%2 == 0, DropFailed: round%3 == 0, SamplingRatio: uint32(1) << (round % 3), Timeout: time.Millisecond})
+		src := mustSource(t, scap.Selection{All: true, Enter: true, Tracepoints: kmod.Tracepoints()}, kmod.Options{Settings: scap.Settings{
+			Snaplen: 1 + round%65000, DynamicSnaplen: round%2 == 0, DropFailed: round%3 == 0, SamplingRatio: uint32(1) << (round % 3),
+			Timeout: time.Millisecond,
+		}})
 		events += drainSome(t, src)
 		if round%reloadRounds == 0 {
 			plugged++

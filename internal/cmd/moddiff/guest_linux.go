@@ -198,7 +198,7 @@ func startClient() (*client, error) {
 	tracepoints := slices.DeleteFunc(kmod.Tracepoints(), func(name string) bool {
 		return strings.HasPrefix(name, "page_fault") || name == "sched_switch"
 	})
-	src, err := kmod.Open(kmod.Options{All: true, Enter: true, Tracepoints: tracepoints, Reference: true, Timeout: 50 * time.Millisecond})
+	src, err := kmod.Open(scap.Selection{All: true, Enter: true, Tracepoints: tracepoints}, kmod.Options{Settings: scap.Settings{Timeout: 50 * time.Millisecond}, Reference: true})
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +232,7 @@ func (c *client) read() error {
 }
 
 func (c *client) stop(l *leg) error {
-	err := c.src.Select(kmod.Selection{})
+	err := c.src.Select(scap.Selection{})
 	close(c.end)
 	err = errors.Join(err, <-c.ended)
 	stats, serr := c.src.Stats()

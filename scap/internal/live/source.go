@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package live is what the live sources share: reading several rings as one source,
+// waiting, closing, and the checks of options. A driver adds its [Engine] and its
+// rings; package ebpf and kmod are the two.
+package live
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// How long to sleep when the rings are empty: doubled from the first to the
+// last as long as nothing comes.
+const (
+	firstSleep = 500 * time.Microsecond
+	lastSleep  = 30 * time.Millisecond
+)
+
+// Engine is a driver at work. Its methods are called one at a time, and not after
+// Close.
+type Engine interface {
+	// Wait sleeps until there is something to read, as far as the driver
+	// says so, but not longer than d.
+	Wait(d time.Duration) error
+	// Stats are the driver's counts; Delivered is of no account.
+	Stats() scap.Stats
+	Select(sel scap.Selection) error
+	SetSnaplen(n int) error
+	// Close stops the driver, then takes a last count, then gives the rings'
+	// memory back.
+	Close() (scap.Stats, error)
+}
+
+// Source reads the rings of an engine; it is all of a [scap.Live].
+type Source struct {
+	engine  Engine
+	timeout time.Duration
+
+	closing     atomic.Bool // set before mu is taken, so that a read that waits ends
+	interrupted atomic.Bool
+
+	mu     sync.Mutex
+	reader *Reader
+	cpus   []int // of the rings
+	ev     event.Event
+	handed uint64     // events handed out
+	last   scap.Stats // at Close
+	closed bool
+}
+
+var _ scap.Live = (*Source)(nil)
+
+// New is the source of an engine and its rings. now is the clock of the events'
+// timestamps, for rings that do not show events in the making; nil for others.
+func New(engine Engine, rings []Ring, timeout time.Duration, now func() uint64) *Source {
+	s := &Source{engine: engine, timeout: timeout, reader: NewReader(rings, now)}
+	for _, r := range rings {
+		s.cpus = append(s.cpus, r.CPU())
+	}
+	return s
+}
+
+// Next is the next event.
+func (s *Source) Next() (*event.Event, error) {
+	if err := s.NextInto(&s.ev); err != nil {
+		return nil, err
+	}
+	return &s.ev, nil
+}
+
+// NextInto is Next into the caller's Event.
+func (s *Source) NextInto(ev *event.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return os.ErrClosed
+	}
+	record, ring, err := s.reader.Step(false)
+	if record == nil && err == nil {
+		record, ring, err = s.await()
+	}
+	if err != nil {
+		return err
+	}
+	return s.hand(ev, record, ring)
+}
+
+// ReadBatch fills evs with what there is, waiting for the first event only.
+func (s *Source) ReadBatch(evs []event.Event) (int, error) {
+	if len(evs) == 0 {
+		return 0, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, os.ErrClosed
+	}
+	if err := s.reader.Release(); err != nil {
+		return 0, err
+	}
+	record, ring, err := s.reader.Step(false)
+	if record == nil && err == nil {
+		record, ring, err = s.await()
+	}
+	for i := range evs {
+		if i > 0 {
+			record, ring, err = s.reader.Step(true)
+		}
+		if err != nil || record == nil {
+			return i, err
+		}
+		if err := s.hand(&evs[i], record, ring); err != nil {
+			return i, err
+		}
+	}
+	return len(evs), nil
+}
+
+// hand makes ev a view of record. One that is not an event says that the
+// driver and this package do not fit; reading can go on behind it.
+func (s *Source) hand(ev *event.Event, record []byte, ring int) error {
+	if err := ev.Reset(record, s.cpus[ring]); err != nil {
+		return fmt.Errorf("record of %d bytes in ring %d: %w", len(record), ring, err)
+	}
+	s.handed++
+	return nil
+}
+
+// await polls until there is an event or the time is over.
+func (s *Source) await() (record []byte, ring int, err error) {
+	deadline := time.Now().Add(s.timeout)
+	for delay := firstSleep; ; delay = min(2*delay, lastSleep) {
+		if s.closing.Load() {
+			return nil, 0, os.ErrClosed
+		}
+		left := time.Until(deadline)
+		if left <= 0 || s.interrupted.Swap(false) {
+			return nil, 0, scap.ErrTimeout
+		}
+		if err := s.engine.Wait(min(delay, left)); err != nil {
+			return nil, 0, fmt.Errorf("wait for events: %w", err)
+		}
+		if record, ring, err = s.reader.Step(false); record != nil || err != nil {
+			return record, ring, err
+		}
+	}
+}
+
+// Interrupt makes a read that waits, or else the next one that would, return
+// ErrTimeout within lastSleep.
+func (s *Source) Interrupt() { s.interrupted.Store(true) }
+
+// Select changes what is captured.
+func (s *Source) Select(sel scap.Selection) error {
+	return s.Do(func() error { return s.engine.Select(sel) })
+}
+
+// SetSnaplen changes the bytes of payload that events have at most.
+func (s *Source) SetSnaplen(n int) error {
+	return s.Do(func() error { return s.engine.SetSnaplen(n) })
+}
+
+// Do calls f, which uses the engine, while nothing else does. The error is
+// os.ErrClosed after Close.
+func (s *Source) Do(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return os.ErrClosed
+	}
+	return f()
+}
+
+// Rings is the number of rings.
+func (s *Source) Rings() int { return len(s.cpus) }
+
+// Stats counts events since the start. Those that are still in the rings are
+// seen, but neither delivered nor dropped.
+func (s *Source) Stats() (scap.Stats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.last, nil
+	}
+	return s.count(s.engine.Stats()), nil
+}
+
+func (s *Source) count(stats scap.Stats) scap.Stats {
+	stats.Delivered = s.handed
+	return stats
+}
+
+// Close ends the capture. A read that waits in another goroutine ends with
+// os.ErrClosed.
+func (s *Source) Close() error {
+	s.closing.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return os.ErrClosed
+	}
+	s.closed = true
+	stats, err := s.engine.Close()
+	s.last = s.count(stats)
+	return err
+}

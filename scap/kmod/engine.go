@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kmod
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/internal/live"
+)
+
+// Requests of the module's interface.
+const (
+	iocBase = 's' << 8
+
+	iocDroppingOff    = iocBase + 2
+	iocDroppingOn     = iocBase + 3
+	iocSnaplen        = iocBase + 4
+	iocDynSnaplenOff  = iocBase + 8
+	iocDynSnaplenOn   = iocBase + 9
+	iocTracepointHits = iocBase + 20
+	iocDriverVersion  = iocBase + 21
+	iocPortRange      = iocBase + 22
+	iocStatsdPort     = iocBase + 23
+	iocAPIVersion     = iocBase + 24
+	iocSchemaVersion  = iocBase + 25
+	iocSyscallOn      = iocBase + 29
+	iocSyscallOff     = iocBase + 30
+	iocTracepointOn   = iocBase + 31
+	iocTracepointOff  = iocBase + 32
+	iocDropFailedOn   = iocBase + 33
+	iocDropFailedOff  = iocBase + 34
+	iocOwnEvents      = iocBase + 200 // this project's module only
+)
+
+// engine is the module, opened.
+type engine struct {
+	opts    *Options
+	keeper  chan struct{} // closed: the thread that opened the devices may go
+	rings   []*ring
+	inForce interest
+	info    info
+	counts  Counters // at Close
+	closed  bool
+}
+
+func open(sel scap.Selection, opts *Options) (*Source, error) {
+	if _, err := plan(sel); err != nil {
+		return nil, err
+	}
+	e := &engine{opts: opts, keeper: make(chan struct{})}
+	if err := e.start(sel); err != nil {
+		_, cerr := e.Close()
+		return nil, errors.Join(fmt.Errorf("open module %s: %w", opts.Name, err), cerr)
+	}
+	rings := make([]live.Ring, len(e.rings))
+	for i, r := range e.rings {
+		rings[i] = r
+	}
+	now := func() uint64 { return uint64(time.Now().UnixNano()) }
+	return &Source{live.New(e, rings, opts.Timeout, now), e, e.info}, nil
+}
+
+func (e *engine) start(sel scap.Selection) error {
+	size, err := e.ringSize()
+	if err != nil {
+		return err
+	}
+	// The module knows its client by the thread that opens, which must stay.
+	opened := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		opened <- e.openDevices(size)
+		<-e.keeper
+	}()
+	if err := <-opened; err != nil {
+		return err
+	}
+	if err := checkVersions(e.info.api, e.info.schema); err != nil {
+		return err
+	}
+	if err := e.configure(); err != nil {
+		return err
+	}
+	return e.Select(sel)
+}
+
+func (e *engine) parameter(name string) string {
+	return filepath.Join("/sys/module", strings.ReplaceAll(e.opts.Name, "-", "_"), "parameters", name)
+}
+
+// ringSize sets the size of rings that are allocated from now on, or asks for it.
+func (e *engine) ringSize() (int, error) {
+	file := e.parameter("g_buffer_bytes_dim")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, fmt.Errorf("is it loaded? %w", err)
+	}
+	size, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", file, err)
+	}
+	if e.opts.RingSize == 0 || e.opts.RingSize == size {
+		return size, nil
+	}
+	if err := os.WriteFile(file, []byte(strconv.Itoa(e.opts.RingSize)), 0); err != nil {
+		return 0, fmt.Errorf("set the ring's size: %w", err)
+	}
+	return e.opts.RingSize, nil
+}
+
+// openDevices opens the device of every CPU that is on-line.
+func (e *engine) openDevices(size int) error {
+	cpus, err := possibleCPUs()
+	if err != nil {
+		return err
+	}
+	for cpu := range cpus {
+		name := fmt.Sprintf("/dev/%s%d", e.opts.Name, cpu)
+		fd, err := openDevice(name)
+		if errors.Is(err, unix.ENODEV) {
+			continue // off-line
+		}
+		if errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("%s: as many programs capture as the module takes (max_consumers): %w", name, err)
+		}
+		if err != nil {
+			return &os.PathError{Op: "open", Path: name, Err: err}
+		}
+		api, err1 := getVersion(fd, iocAPIVersion)
+		schema, err2 := getVersion(fd, iocSchemaVersion)
+		if err := errors.Join(err1, err2); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		r, err := mapRing(fd, size, cpu)
+		if err != nil {
+			unix.Close(fd)
+			return err
+		}
+		if len(e.rings) > 0 && (api != e.info.api || schema != e.info.schema) {
+			err = fmt.Errorf("%s: API %v, schema %v, unlike the first device (%v, %v)", name, api, schema, e.info.api, e.info.schema)
+		}
+		e.info.api, e.info.schema = api, schema
+		e.rings = append(e.rings, r)
+		if err != nil {
+			return err
+		}
+	}
+	if len(e.rings) == 0 {
+		return fmt.Errorf("no device /dev/%s* could be opened: %w", e.opts.Name, unix.ENODEV)
+	}
+	return nil
+}
+
+// openDevice opens a device. One that a former capture of this process has just
+// closed can be busy for a moment: a child that another thread is starting has
+// it open until it execs.
+func openDevice(name string) (fd int, err error) {
+	for range 50 {
+		fd, err = unix.Open(name, unix.O_RDWR|unix.O_SYNC|unix.O_CLOEXEC, 0)
+		if !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fd, err
+}
+
+// possibleCPUs is one more than the highest CPU number there can be.
+func possibleCPUs() (int, error) {
+	b, err := os.ReadFile("/sys/devices/system/cpu/possible")
+	if err != nil {
+		return 0, err
+	}
+	text := strings.TrimSpace(string(b))
+	n, err := strconv.Atoi(text[strings.LastIndexAny(text, "-,")+1:])
+	if err != nil {
+		return 0, fmt.Errorf("possible CPUs %q: %w", text, err)
+	}
+	return n + 1, nil
+}
+
+func getVersion(fd int, request uint) (Version, error) {
+	var v uint64
+	if err := ioctlPointer(fd, request, unsafe.Pointer(&v)); err != nil {
+		return Version{}, fmt.Errorf("ask for version: %w", err)
+	}
+	return parseVersion(v), nil
+}
+
+func ioctlPointer(fd int, request uint, p unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(p)); errno != 0 {
+		return os.NewSyscallError("ioctl", errno)
+	}
+	return nil
+}
+
+// set sends a request with a number to the first device: settings are the
+// client's, not the device'e.
+func (e *engine) set(what string, request uint, value int) error {
+	if err := unix.IoctlSetInt(e.rings[0].fd, request, value); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (e *engine) configure() error {
+	var text [256]byte
+	if err := ioctlPointer(e.rings[0].fd, iocDriverVersion, unsafe.Pointer(&text)); err == nil {
+		e.info.text = unix.ByteSliceToString(text[:])
+	}
+	o := e.opts
+	dropping, ratio := uint(iocDroppingOff), 0
+	if o.SamplingRatio > 1 {
+		dropping, ratio = iocDroppingOn, int(o.SamplingRatio)
+	}
+	failed, dynamic := uint(iocDropFailedOff), uint(iocDynSnaplenOff)
+	if o.DropFailed {
+		failed = iocDropFailedOn
+	}
+	if o.DynamicSnaplen {
+		dynamic = iocDynSnaplenOn
+	}
+	err := errors.Join(
+		e.set("set dropping mode", dropping, ratio),
+		e.set("set snaplen", iocSnaplen, o.Snaplen),
+		e.set("set dynamic snaplen", dynamic, 0),
+		e.set("set drop-failed", failed, 0),
+	)
+	if o.FullPorts != [2]uint16{} {
+		err = errors.Join(err, e.set("set port range", iocPortRange, int(o.FullPorts[1])<<16|int(o.FullPorts[0])))
+	}
+	if o.StatsdPort != 0 {
+		err = errors.Join(err, e.set("set statsd port", iocStatsdPort, int(o.StatsdPort)))
+	}
+	if !o.Reference {
+		// Another module refuses, and has no events of ours.
+		e.info.own = unix.IoctlSetInt(e.rings[0].fd, iocOwnEvents, 1) == nil
+	}
+	return err
+}
+
+// SetSnaplen changes the bytes of payload that events have at most.
+func (e *engine) SetSnaplen(n int) error { return e.set("set snaplen", iocSnaplen, n) }
+
+// Wait sleeps: nobody wakes a reader.
+func (e *engine) Wait(d time.Duration) error {
+	time.Sleep(d)
+	return nil
+}
+
+// counters are the module's, after Close the last.
+func (e *engine) counters() Counters {
+	if e.closed {
+		return e.counts
+	}
+	c := Counters{CPUs: len(e.rings)}
+	for _, r := range e.rings {
+		for i, n := range []*uint64{
+			&c.Events, &c.DropsBuffer, &c.ByCategory.CloneFork, &c.ByCategory.Execve, &c.ByCategory.ConnectEnter,
+			&c.ByCategory.Connect, &c.ByCategory.OpenEnter, &c.ByCategory.Open, &c.ByCategory.DirFile,
+			&c.ByCategory.OtherInterest, &c.ByCategory.Close, &c.ByCategory.ProcExit, &c.DropsFault,
+			&c.Preemptions, &c.Switches,
+		} {
+			*n += r.counter(infoEvents + 8*i)
+		}
+	}
+	return c
+}
+
+func (e *engine) Stats() scap.Stats {
+	c := e.counters()
+	return scap.Stats{
+		Seen:  c.Events + c.Preemptions,
+		Drops: scap.Drops{BufferFull: c.DropsBuffer, Other: c.DropsFault + c.Preemptions},
+	}
+}
+
+func (e *engine) hits() ([]uint64, error) {
+	n, err := possibleCPUs()
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]uint64, n)
+	if err := ioctlPointer(e.rings[0].fd, iocTracepointHits, unsafe.Pointer(&hits[0])); err != nil {
+		return nil, fmt.Errorf("ask for hits: %w", err)
+	}
+	return hits, nil
+}
+
+func (e *engine) Close() (scap.Stats, error) {
+	e.counts = e.counters()
+	stats := e.Stats()
+	e.closed = true
+	var errs []error
+	for _, r := range e.rings {
+		errs = append(errs, r.close())
+	}
+	close(e.keeper)
+	return stats, errors.Join(errs...)
+}

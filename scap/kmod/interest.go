@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kmod
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/scap"
+)
+
+// Tracepoints as the interface numbers them.
+const (
+	tpSysEnter = iota
+	tpSysExit
+	tpProcessExit
+	tpSwitch
+	tpPageFaultUser
+	tpPageFaultKernel
+	tpSignal
+	tpFork
+	tpExec
+	tpCount
+)
+
+var tracepointNumbers = map[string]int{
+	"sched_process_exit": tpProcessExit, "sched_switch": tpSwitch, "page_fault_user": tpPageFaultUser,
+	"page_fault_kernel": tpPageFaultKernel, "signal_deliver": tpSignal,
+}
+
+// tracepointOrder is that in which they are switched on: a process seen to
+// start is also seen to exec and to end.
+var tracepointOrder = [tpCount]int{tpSysEnter, tpSysExit, tpFork, tpExec, tpProcessExit, tpSwitch, tpPageFaultUser, tpPageFaultKernel, tpSignal}
+
+// interest is what a selection means for the module.
+type interest struct {
+	syscalls    [driver.Syscalls]bool
+	tracepoints [tpCount]bool
+}
+
+// plan is what a selection means. A name must be known on some architecture.
+func plan(sel scap.Selection) (*interest, error) {
+	in := new(interest)
+	var errs []error
+	want := make(map[string]bool, len(sel.Syscalls))
+	for _, name := range sel.Syscalls {
+		want[name] = true
+	}
+	known := make(map[string]bool)
+	choose := func(name string, nr int, ok bool) {
+		known[name] = true
+		if !sel.All && !want[name] {
+			return
+		}
+		// A call without a number has no bit: the module sends it with any other.
+		if !ok && !driver.SocketcallOnly(name) || nr >= driver.Syscalls {
+			return
+		}
+		if ok {
+			in.syscalls[nr] = true
+		}
+		in.tracepoints[tpSysExit] = true
+		in.tracepoints[tpSysEnter] = sel.Enter
+		switch name {
+		case "execve", "execveat":
+			in.tracepoints[tpExec] = true
+		case "clone", "clone3", "fork", "vfork":
+			in.tracepoints[tpFork] = true
+		}
+	}
+	for _, id := range driver.IDs() {
+		nr, ok := id.NR.Number(runtime.GOARCH)
+		choose(id.Name, nr, ok)
+	}
+	for _, e := range driver.Events() {
+		for _, call := range e.Calls {
+			nr, ok := call.NR.Number(runtime.GOARCH)
+			choose(call.Name, nr, ok)
+		}
+	}
+	if sel.All {
+		in.syscalls = [driver.Syscalls]bool{}
+		for nr := range in.syscalls {
+			in.syscalls[nr] = true
+		}
+	}
+	for _, name := range sel.Syscalls {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("unknown syscall %q", name))
+		}
+	}
+	for _, name := range sel.Tracepoints {
+		tp, ok := tracepointNumbers[name]
+		if !ok || !slices.Contains(Tracepoints(), name) {
+			errs = append(errs, fmt.Errorf("unknown tracepoint %q", name))
+			continue
+		}
+		in.tracepoints[tp] = true
+	}
+	return in, errors.Join(errs...)
+}
+
+// Select tells the module what differs from what is in force.
+func (e *engine) Select(sel scap.Selection) error {
+	in, err := plan(sel)
+	if err != nil {
+		return err
+	}
+	for nr, on := range in.syscalls {
+		if on == e.inForce.syscalls[nr] {
+			continue
+		}
+		request := uint(iocSyscallOff)
+		if on {
+			request = iocSyscallOn
+		}
+		if err := e.set(fmt.Sprintf("select syscall %d", nr), request, nr); err != nil {
+			return err
+		}
+		e.inForce.syscalls[nr] = on
+	}
+	for _, tp := range tracepointOrder {
+		on := in.tracepoints[tp]
+		if on == e.inForce.tracepoints[tp] {
+			continue
+		}
+		request := uint(iocTracepointOff)
+		if on {
+			request = iocTracepointOn
+		}
+		if err := e.set(fmt.Sprintf("select tracepoint %d", tp), request, tp); err != nil {
+			return err
+		}
+		e.inForce.tracepoints[tp] = on
+	}
+	return nil
+}
