@@ -11,10 +11,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 // The committed objects and bindings are what the C gives now.
 func TestObjectsAreFresh(t *testing.T) {
+	testutil.SkipIfShort(t, "compiles the eBPF objects")
 	for _, tool := range []string{"clang-19", "llvm-strip-19"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed: only who changes C needs it (make bpf installs it)", tool)

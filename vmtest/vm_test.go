@@ -15,6 +15,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
@@ -83,9 +84,7 @@ func noProcessLeft(t *testing.T, initrd string) {
 }
 
 func TestRealMachineMisbehaves(t *testing.T) {
-	if testing.Short() {
-		t.Skip("boots a kernel: not in short mode")
-	}
+	testutil.SkipIfShort(t, "boots a kernel")
 	l := testLauncher(t, t.TempDir())
 	got := verdicts{}
 	var hows []string
@@ -125,9 +124,7 @@ func TestRealMachineMisbehaves(t *testing.T) {
 }
 
 func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
-	if testing.Short() {
-		t.Skip("boots a kernel: not in short mode")
-	}
+	testutil.SkipIfShort(t, "boots a kernel")
 	dir := t.TempDir()
 	l := testLauncher(t, dir)
 	up := func() string {
@@ -171,9 +168,7 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 }
 
 func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
-	if testing.Short() {
-		t.Skip("boots a kernel: not in short mode")
-	}
+	testutil.SkipIfShort(t, "boots a kernel")
 	l := testLauncher(t, "")
 	bad := filepath.Join(t.TempDir(), "initramfs")
 	require.NoError(t, os.WriteFile(bad, []byte("no archive"), 0o600))

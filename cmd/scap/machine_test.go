@@ -20,6 +20,7 @@ import (
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
@@ -68,9 +69,7 @@ func work() {
 // TestRecordOnAnotherKernel runs the tests named TestMachine on kernels fetched
 // earlier: SCAPLAB_KERNELS has their series, separated by commas; by default 6.1.
 func TestRecordOnAnotherKernel(t *testing.T) {
-	if testing.Short() {
-		t.Skip("boots kernels: not in short mode")
-	}
+	testutil.SkipIfShort(t, "boots kernels")
 	if _, err := machine.FindQEMU("amd64"); err != nil {
 		t.Skip(err)
 	}

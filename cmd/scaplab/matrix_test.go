@@ -213,6 +213,7 @@ func TestReportsAreJoined(t *testing.T) {
 
 // What go run makes where there is a C compiler is no init, so a guest is built beside it.
 func TestGuestsAreBuiltStatic(t *testing.T) {
+	testutil.SkipIfShort(t, "builds this program for two architectures")
 	t.Setenv("CGO_ENABLED", "1")
 	for _, arch := range machine.Arches() {
 		file, done, err := buildGuest(t.Context(), arch)

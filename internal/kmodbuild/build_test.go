@@ -21,6 +21,7 @@ import (
 	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 func TestEveryInputIsInTheKey(t *testing.T) {
@@ -156,9 +157,7 @@ func TestTreeMustBeOfTheKernel(t *testing.T) {
 // mustKernel is a kernel with headers, fetched when it was not before, and a builder for it.
 func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("fetches packages and compiles: not in short mode")
-	}
+	testutil.SkipIfShort(t, "fetches packages and compiles a module")
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("modules are built on linux/amd64 only")
 	}

@@ -12,6 +12,15 @@ import (
 	"github.com/scaplab/scaplab/internal/kver"
 )
 
+// SkipIfShort skips a test that takes too long for the daily loop, because it
+// does what.
+func SkipIfShort(tb testing.TB, what string) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("-short: it " + what)
+	}
+}
+
 // SkipUnlessRoot skips a test that needs root's rights.
 func SkipUnlessRoot(tb testing.TB) {
 	tb.Helper()

@@ -47,6 +47,10 @@ func TestSkipsAgreeWithTheMachine(t *testing.T) {
 	_, err := os.Stat(btfFile)
 	require.Equal(t, err == nil, s.reason == "")
 
+	s = &skipRecorder{TB: t}
+	SkipIfShort(s, "waits")
+	require.Equal(t, testing.Short(), s.reason == "-short: it waits")
+
 	if running, err := kver.Running(); err == nil {
 		s = &skipRecorder{TB: t}
 		SkipUnlessKernel(s, running.String(), "itself")

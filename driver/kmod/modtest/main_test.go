@@ -17,6 +17,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
@@ -57,9 +58,7 @@ func TestModule(t *testing.T) {
 	if inGuest {
 		t.Skip("the host's part")
 	}
-	if testing.Short() {
-		t.Skip("boots kernels: not in short mode")
-	}
+	testutil.SkipIfShort(t, "boots kernels")
 	if runtime.GOARCH != "amd64" {
 		t.Skip("machines of " + runtime.GOARCH + " are not supported yet")
 	}
