@@ -110,7 +110,7 @@ func corpus(tb testing.TB, f func(*event.Event)) {
 	for _, name := range files {
 		r, err := savefile.Open(name, savefile.Options{})
 		require.NoError(tb, err)
-		for ev, err := range scap.Events(r) {
+		for ev, err := range scap.Events(tb.Context(), r) {
 			require.NoError(tb, err, name)
 			f(ev)
 		}
