@@ -54,12 +54,7 @@ with --all.`,
 				return err
 			}
 			fopts := write.options()
-			fopts.Create = func(name string) (*os.File, error) {
-				if err := notOneOf(name, paths); err != nil {
-					return nil, err
-				}
-				return savefile.CreateFile(name)
-			}
+			fopts.Before = func(name string) error { return notOneOf(name, paths) }
 			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, fopts, cut)
 		},
 	}

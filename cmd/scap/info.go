@@ -123,9 +123,10 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 			}
 			info.Last = max(info.Last, ts)
 			info.Events++
-			if ok, newType := savefile.Compatible(ev); newType {
+			switch savefile.SupportOf(ev) {
+			case savefile.Skipped:
 				newer[t.Code] = true
-			} else if !ok {
+			case savefile.Refused:
 				grown = true
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/synth"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -30,7 +31,7 @@ measurements, and to try what reads captures.`,
 			if err != nil {
 				return cli.Lacking(err)
 			}
-			err = savefile.Synthesize(w, events)
+			err = synth.Write(w, events)
 			if cerr := w.Close(); err == nil {
 				err = cerr
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/synth"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/scaptest"
 )
@@ -25,7 +26,7 @@ func benchCapture(tb testing.TB, n int) string {
 	defer f.Close()
 	w, err := NewWriter(f, WriterOptions{State: someState()})
 	require.NoError(tb, err)
-	require.NoError(tb, Synthesize(w, n))
+	require.NoError(tb, synth.Write(w, n))
 	require.NoError(tb, w.Close())
 	return path
 }

@@ -2,10 +2,7 @@
 
 package savefile
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // A block is type, length L, body, up to 3 zero bytes, L again: L is 12 + body
 // rounded up to a multiple of 4.
@@ -93,33 +90,3 @@ func blockName(t uint32) string {
 	}
 	return fmt.Sprintf("block of unknown type %#x", t)
 }
-
-var (
-	// ErrTruncated: the capture ends inside a block, or its compressed stream
-	// does. All events before were delivered. The writer may have crashed,
-	// or may not be done yet: when the file has grown, reading goes on.
-	ErrTruncated = errors.New("capture is truncated")
-	// ErrCorrupt: what is there cannot be the next block; reading cannot go on.
-	ErrCorrupt = errors.New("capture is corrupt")
-	// ErrNotCapture: the first bytes are not those of a capture.
-	ErrNotCapture = errors.New("not a capture")
-	// ErrVersion: the capture is of a newer major version of the format.
-	ErrVersion = errors.New("capture is of a newer version of the format")
-)
-
-// Error is a failure at a place in the capture.
-type Error struct {
-	Path   string // of the capture; "" where there is none
-	Offset int64  // of the block, in bytes; in a compressed capture of the uncompressed stream
-	Step   string // what was being done
-	Err    error  // wraps one of the sentinels above, or an error of the underlying reader
-}
-
-func (e *Error) Error() string {
-	if e.Path == "" {
-		return fmt.Sprintf("at byte %d: %s: %v", e.Offset, e.Step, e.Err)
-	}
-	return fmt.Sprintf("%s:%d: %s: %v", e.Path, e.Offset, e.Step, e.Err)
-}
-
-func (e *Error) Unwrap() error { return e.Err }

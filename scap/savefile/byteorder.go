@@ -62,7 +62,7 @@ func (r *Reader) swap(b []byte) ([]byte, bool) {
 	}
 	size := r.order.Uint32(b[16:])
 	n := r.order.Uint32(b[22:])
-	wide := wideLengths(event.Type(r.order.Uint16(b[20:])))
+	wide := event.Type(r.order.Uint16(b[20:])).LargePayload()
 	width := 2
 	if wide {
 		width = 4
@@ -130,20 +130,20 @@ func swapValue(t event.ParamType, dyn []event.DynVariant, v []byte) {
 	case event.ParamIPv4Addr, event.ParamIPv6Addr:
 	case event.ParamSockaddr:
 		switch v[0] {
-		case 2:
+		case event.FamilyIPv4:
 			reverse(5, 7)
-		case 10:
+		case event.FamilyIPv6:
 			reverse(17, 19)
 		}
 	case event.ParamSocktuple:
 		switch v[0] {
-		case 1:
+		case event.FamilyUnix:
 			reverse(1, 9)
 			reverse(9, 17)
-		case 2:
+		case event.FamilyIPv4:
 			reverse(5, 7)
 			reverse(11, 13)
-		case 10:
+		case event.FamilyIPv6:
 			reverse(17, 19)
 			reverse(35, 37)
 		}

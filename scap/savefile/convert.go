@@ -385,13 +385,10 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 	return arena, true
 }
 
-// wideLengths tells whether params of type t have 4-byte lengths.
-func wideLengths(t event.Type) bool { return t == 322 || t == 324 || t == 402 }
-
 // appendEvent builds an event at the end of b. Strings and buffers that do not fit
 // their length field are cut; false when the whole is larger than events may be.
 func appendEvent(b []byte, ts uint64, tid event.PID, t event.Type, params [][]byte) ([]byte, bool) {
-	wide := wideLengths(t)
+	wide := t.LargePayload()
 	o := binary.NativeEndian
 	at := len(b)
 	b = o.AppendUint64(b, ts)

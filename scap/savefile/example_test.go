@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/scaplab/scaplab/internal/synth"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -47,7 +48,7 @@ func makeCapture(out *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	if err := savefile.Synthesize(w, 10_000); err != nil {
+	if err := synth.Write(w, 10_000); err != nil {
 		return err
 	}
 	return w.Close()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/synth"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +27,7 @@ func TestANamedPipeWithoutReaderEndsTheCapture(t *testing.T) {
 	go func() {
 		f, err := Create(path, FileOptions{})
 		if err == nil {
-			err = Synthesize(f, 100_000)
+			err = synth.Write(f, 100_000)
 			_ = f.Close() // the failure is that of the write
 		}
 		ended <- err

@@ -23,8 +23,9 @@ type FileOptions struct {
 	// NewState is asked for the state at the head of each file after the first;
 	// nil: they begin with WriterOptions.State, too.
 	NewState func() (*proc.State, error)
-	// Create makes each of the files; nil: [CreateFile].
-	Create func(name string) (*os.File, error)
+	// Before is asked before each of the files is created; its error ends the
+	// capture. nil: whatever has the name is overwritten.
+	Before func(name string) error
 
 	// MaxSize begins a new file when one has as many bytes on disk; 0: never. A
 	// state that is larger than half of it does not count in full: each file has
@@ -74,9 +75,9 @@ func Create(path string, opts FileOptions) (*File, error) {
 	return f, f.open(opts.State)
 }
 
-// CreateFile is os.Create without the right to read: of a named pipe, a writer that
-// may also read would never hear that its reader has gone.
-func CreateFile(name string) (*os.File, error) {
+// createFile is os.Create, write-only. On a named pipe, a descriptor that is open
+// for reading too would never get EPIPE.
+func createFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
@@ -92,11 +93,12 @@ func (f *File) open(state *proc.State) error {
 	if f.path == "-" {
 		f.f = os.Stdout
 	} else {
-		create := f.opts.Create
-		if create == nil {
-			create = CreateFile
+		if f.opts.Before != nil {
+			if err := f.opts.Before(f.name); err != nil {
+				return err
+			}
 		}
-		out, err := create(f.name)
+		out, err := createFile(f.name)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/synth"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -115,7 +116,7 @@ func TestBatchesHoldUntilTheNextRead(t *testing.T) {
 	var out bytes.Buffer
 	w, err := NewWriter(&out, WriterOptions{})
 	require.NoError(t, err)
-	require.NoError(t, Synthesize(w, 30_000))
+	require.NoError(t, synth.Write(w, 30_000))
 	require.NoError(t, w.Close())
 	one, err := NewReader(bytes.NewReader(out.Bytes()), Options{})
 	require.NoError(t, err)
@@ -149,7 +150,7 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	var out bytes.Buffer
 	w, err := NewWriter(&out, WriterOptions{})
 	require.NoError(t, err)
-	require.NoError(t, Synthesize(w, 10_000))
+	require.NoError(t, synth.Write(w, 10_000))
 	require.NoError(t, w.Close())
 	r, err := NewReader(bytes.NewReader(out.Bytes()), Options{})
 	require.NoError(t, err)
@@ -397,7 +398,7 @@ func TestWhatWasWrittenBeforeAFailureCanBeRead(t *testing.T) {
 	out := &failing{room: 1 << 20}
 	w, err := NewWriter(out, WriterOptions{State: someState()})
 	require.NoError(t, err)
-	err = Synthesize(w, 100_000)
+	err = synth.Write(w, 100_000)
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorIs(t, w.Write(someEvents(t)[0]), syscall.ENOSPC)
 	require.ErrorIs(t, w.Close(), syscall.ENOSPC)
@@ -415,7 +416,7 @@ func TestWhatIsWholeAfterAFailureIsKnown(t *testing.T) {
 		require.NoError(t, err)
 		_, ok := w.whole()
 		require.Equal(t, !compress, ok)
-		require.ErrorIs(t, Synthesize(w, 100_000), syscall.ENOSPC)
+		require.ErrorIs(t, synth.Write(w, 100_000), syscall.ENOSPC)
 		n, ok := w.whole() // before Close: nothing comes after
 		require.True(t, ok)
 		require.ErrorIs(t, w.Close(), syscall.ENOSPC)
@@ -429,7 +430,7 @@ func TestCompressedCapturesAreManyMembers(t *testing.T) {
 	var out bytes.Buffer
 	w, err := NewWriter(&out, WriterOptions{Compress: true, Level: 1})
 	require.NoError(t, err)
-	require.NoError(t, Synthesize(w, 50_000))
+	require.NoError(t, synth.Write(w, 50_000))
 	require.NoError(t, w.Close())
 	members := 0
 	in := bytes.NewReader(out.Bytes())
@@ -487,8 +488,6 @@ func TestCompatWritesOnlyWhatAllReadersKnow(t *testing.T) {
 		unknown,
 	}, evs)
 	for _, ev := range evs {
-		ok, newType := Compatible(ev)
-		require.True(t, ok)
-		require.False(t, newType)
+		require.Equal(t, Supported, SupportOf(ev))
 	}
 }

@@ -316,7 +316,7 @@ func foreign(tb testing.TB, o binary.AppendByteOrder, ev *event.Event, old bool)
 		b = o.AppendUint32(b, uint32(ev.NumParams()))
 	}
 	for _, v := range ev.Params() {
-		if wideLengths(ev.Type()) {
+		if ev.Type().LargePayload() {
 			b = o.AppendUint32(b, uint32(len(v)))
 		} else {
 			b = o.AppendUint16(b, uint16(len(v)))

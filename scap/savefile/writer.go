@@ -188,7 +188,7 @@ func (w *Writer) Write(ev *event.Event) error {
 	if len(raw) < event.HeaderSize {
 		return fmt.Errorf("write event: %w", event.ErrTruncated)
 	}
-	wide := wideLengths(event.Type(binary.NativeEndian.Uint16(raw[20:])))
+	wide := event.Type(binary.NativeEndian.Uint16(raw[20:])).LargePayload()
 	head, t := 10, uint32(eventV2)
 	if wide {
 		t = eventLarge
@@ -237,12 +237,9 @@ func (w *Writer) WriteBatch(evs []event.Event) error {
 	return nil
 }
 
-// genericExit is the exit event of system calls that have none of their own.
-const genericExit event.Type = 1
-
 // lastReleased is the last type that libs 0.23 has; of later ones it passes over
 // the events.
-const lastReleased event.Type = 429
+const lastReleased = event.TypeSetregidExit
 
 func newer(t event.Type) bool {
 	return t >= event.FirstOwn || t > lastReleased && event.Lookup(t) != nil
@@ -259,34 +256,44 @@ func released(t event.Type) int {
 	return event.MaxParams
 }
 
-// Compatible tells whether released readers know events such as ev, which is what
-// [WriterOptions].Compat leaves as it is. newType: they pass over it; else they refuse
-// the whole file.
-func Compatible(ev *event.Event) (ok, newType bool) {
-	t := ev.Type()
-	if newer(t) {
-		return false, true
+// Support is what readers of libs up to 0.23 make of an event.
+type Support uint8
+
+const (
+	Supported Support = iota // they read it; Compat leaves it as it is
+	Skipped                  // they pass over it: its type is newer
+	Refused                  // they refuse the whole file: it has more params than they know
+)
+
+// SupportOf says what readers of libs up to 0.23 make of ev.
+func SupportOf(ev *event.Event) Support {
+	switch t := ev.Type(); {
+	case newer(t):
+		return Skipped
+	case ev.NumParams() > released(t):
+		return Refused
 	}
-	return ev.NumParams() <= released(t), false
+	return Supported
 }
 
 // compatible is what Compat makes of ev; empty where no reader expects anything.
 func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 	t := ev.Type()
-	switch ok, newType := Compatible(ev); {
-	case ok:
+	switch SupportOf(ev) {
+	case Supported:
 		return ev.Bytes(), nil
-	case newType && t.Enter():
-		return nil, nil
-	case newType:
+	case Skipped:
+		if t.Enter() {
+			return nil, nil
+		}
 		var code, nr uint16
 		if w.opts.Generic != nil {
 			code, nr = w.opts.Generic(t)
 		}
-		w.lower.Begin(genericExit, ev.Timestamp(), ev.TID(), 2)
+		w.lower.Begin(event.TypeGenericExit, ev.Timestamp(), ev.TID(), 2)
 		w.lower.AddUint16(code)
 		w.lower.AddUint16(nr)
-	default:
+	case Refused:
 		n := released(t)
 		w.lower.Begin(t, ev.Timestamp(), ev.TID(), n)
 		for i := range n {

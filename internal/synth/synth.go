@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package savefile
+// Package synth makes captures up: for benchmarks, and for what reads captures.
+package synth
 
 import (
 	"fmt"
@@ -8,14 +9,14 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// EventWriter is where events go: a [Writer] or a [File].
-type EventWriter interface {
+// Writer is where events go.
+type Writer interface {
 	Write(ev *event.Event) error
 }
 
-// Synthesize writes n made-up events: the mix of a busy server, about 80 bytes
-// each in the file, always the same for the same n. Benchmarks read it.
-func Synthesize(w EventWriter, n int) error {
+// Write writes n made-up events: the mix of a busy server, about 80 bytes each in
+// a capture file, always the same for the same n.
+func Write(w Writer, n int) error {
 	const (
 		start   = uint64(1_700_000_000_000_000_000)
 		threads = 64
