@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"path"
 	"regexp"
@@ -119,11 +120,24 @@ func (p *running) test(s *summary, name string) *result {
 		t = &result{pkg: p.pkg.pkg, name: name}
 		p.tests[name] = t
 		s.tests = append(s.tests, t)
-		if i := strings.LastIndexByte(name, '/'); i >= 0 {
-			p.test(s, name[:i]).parent = true
+		for above := range parents(name) {
+			if parent := p.tests[above]; parent != nil {
+				parent.parent = true
+			}
 		}
 	}
 	return t
+}
+
+// parents yields the names of which name can be a part: a name may have slashes of its own.
+func parents(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i, c := range name {
+			if c == '/' && !yield(name[:i]) {
+				return
+			}
+		}
+	}
 }
 
 // progress are the lines that only go test -v prints.
@@ -179,7 +193,9 @@ func (s *summary) failed() []*result {
 		if !covers[[2]string{t.pkg, t.name}] {
 			list = append(list, t)
 		}
-		covers[[2]string{t.pkg, path.Dir(t.name)}] = true
+		for above := range parents(t.name) {
+			covers[[2]string{t.pkg, above}] = true
+		}
 		covers[[2]string{t.pkg}] = true
 	}
 	slices.Reverse(list)
