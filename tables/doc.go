@@ -36,6 +36,7 @@
 //	          modifies_state (there is a state)
 //	first     res, fd or pid: first param of an inferred exit list
 //	exit      params of the exit event. Left out: inferred, see below
+//	variants  the sources of params by the value of another, see below
 //	enter     params of the TOCTOU enter event. Left out: there is none
 //	filler    manual: the exit body is C by hand, fill_<name>_exit; params need no from then
 //	state     what the event does to the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
@@ -68,12 +69,25 @@
 //	len       bytebuf, sockaddr: bytes at from
 //	snaplen   true: cut at the snap length (bytebuf)
 //	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {ret: ">= 0"}; all must hold, else `else` is sent, or the empty param
-//	switch    {on: param, "A|B": source, default: source}: the source by the value of another param. Without a match the
-//	          param is empty. An arm of a dyn param is {from: source, dyn: type}
 //	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
 //	since     kernels the value can be had on
 //	except    {kmod: why}: a driver whose value differs
 //	differs   a deliberate difference from the reference
+//
+// Params that mean another thing with each command have their sources in variants,
+// one line per command:
+//
+//	variants:
+//	  on: operation                         the param that selects: a number that is sent always
+//	  KEYCTL_LINK:   {arg2: int64, arg3: int64}
+//	  KEYCTL_SEARCH: {arg2: int64, arg3: charbuf, arg4: charbuf, arg5: int64}
+//	  A|0x7:         {text: arg}
+//	  default:       {arg2: int64(0)}
+//
+// A param that a command leaves out has the value of default, else it is empty. The
+// value is a source; of a dyn param a type of its table, for the argument of the
+// param's name, or type(source). Each param costs one C switch; commands with the
+// same source share an arm. when and else of the param hold for all commands.
 //
 // Types: int8 to int64, uint8 to uint64, bool, errno, fd, fd32, pid, pid32, uid,
 // gid, sigtype, sigset, syscallid, flags8 flags16 flags32, enumflags8
@@ -81,7 +95,7 @@
 // double, ipv4addr (numbers); charbuf, fspath, fsrelpath (text); bytebuf,
 // sockaddr (bytes, need len or a param helper); socktuple, fdlist, dyn,
 // charbufarray, charbuf_pair_array, ipaddr, ipnet, ipv6addr (need a param
-// helper or, dyn, a switch).
+// helper or, dyn, variants).
 //
 // A source is ret, an argument, a number, a constant of flags.yaml (its native
 // value) or AT_FDCWD, a conversion or value helper of sources, operators on
@@ -112,7 +126,7 @@
 //
 // A param that want leaves out is compared as well: with what the call passes.
 // That is known of a param that is a bare argument, or one conversion of one
-// (at_fdcwd included), without when and switch. A number is cut to the bits that
+// (at_fdcwd included), without when and variants. A number is cut to the bits that
 // the C type and the wire type keep; a converted one must be a name of the flag
 // set, several of them joined by | (not of an enum), 0 (bits, mask) or any number
 // (identity). Of a string the text counts; NULL and what is declared with

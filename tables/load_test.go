@@ -125,13 +125,13 @@ func TestBadTables(t *testing.T) {
 
 // Where a message quotes a word, that word stands at the place it names.
 func TestColumnsPointAtTheWord(t *testing.T) {
-	quoted := regexp.MustCompile(`^(?:unknown (?:\w+ )*|fd names no param |switch value |want names no exit param |variable )(\$?[\w]+)(?: \(|,| is not|$)`)
+	quoted := regexp.MustCompile(`^(?:unknown (?:\w+ )*|fd names no param |want names no exit param |variable )(\$?[\w]+)(?: \(|,| is not|$)`)
 	checked := 0
 	for name, src := range badTables(t) {
 		lines := strings.Split(src, "\n")
 		for _, e := range loadBad(t, name, src) {
 			m := quoted.FindStringSubmatch(e.Msg)
-			if m == nil || strings.HasPrefix(e.Msg, "switch is on") {
+			if m == nil {
 				continue
 			}
 			at := strings.TrimLeft(lines[e.Pos.Line-1][e.Pos.Col-1:], `"'-`)
@@ -319,7 +319,7 @@ func TestASwitchWithoutDefaultHasAnEmptyOne(t *testing.T) {
 	fsys := base(t)
 	fsys["syscalls.yaml"] = &fstest.MapFile{Data: []byte("schema: 1\nsyscalls:\n- syscall: s1(int a)\n  class: file\n  nr: 1\n  event: 0x8001\n" +
 		"  never_fails: it does not\n  exit:\n    - res: {type: errno, from: ret}\n    - a: {type: int32, from: a}\n" +
-		"    - b: {type: uint64, switch: {on: a, 7: a}}\n" +
+		"    - b: {type: uint64}\n  variants: {on: a, 7: {b: a}}\n" +
 		"  cases:\n    - call: s1(7)\n      want: {res: 0, a: 7, b: 7}\n")}
 	table, err := LoadFS(fsys)
 	require.NoError(t, err)

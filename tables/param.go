@@ -19,6 +19,7 @@ type context struct {
 	enter    bool
 	group    string // inside a group's own description: arguments are not known yet
 	noSource bool   // params need no from: a hand-written filler, or no driver makes the event
+	variants *variants
 }
 
 func (c *context) args() []CParam {
@@ -105,7 +106,7 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 }
 
 var paramKeys = []string{
-	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "switch", "dyn", "since", "except", "differs",
+	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "since", "except", "differs",
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
@@ -152,7 +153,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	if n := m.scalar("from"); n != nil {
 		p.From = f.parse(n, subject, &l.errs)
 		src.check(p.From, true)
-	} else if !m.has("from") && !m.has("switch") {
+	} else if !m.has("from") && !ctx.variants.varies(p.Name) {
 		l.fromName(p, m, key, ctx)
 	}
 	if n := m.scalar("len"); n != nil {
@@ -167,7 +168,12 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		p.Else = f.parse(n, subject, &l.errs)
 		src.check(p.Else, true)
 	}
-	l.switchOn(p, m, &src)
+	if ctx.variants.varies(p.Name) {
+		if m.has("from") {
+			m.errorf(m.byKey["from"], "from of a param that variants give a source")
+		}
+		ctx.variants.arms(l, p, &src)
+	}
 	if p.Type == "" && !l.inferParam(p, ctx) {
 		m.errorf(val, "type is missing (it follows only from a plain argument or ret)")
 		return nil
@@ -272,77 +278,4 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 	if len(w.fields) == 0 {
 		w.errorf(n, "when is empty (when: {ret: 0} is one)")
 	}
-}
-
-func (l *loader) switchOn(p *Param, m *mapping, src *source) {
-	n := m.byKey["switch"]
-	if n == nil {
-		return
-	}
-	s := m.f.mapping(n, m.subject, "switch", nil, &l.errs)
-	if s == nil {
-		return
-	}
-	if m.has("from") {
-		m.errorf(n, "switch beside from (the arms have the sources)")
-	}
-	if !s.required("on", "on: option names the param that selects") {
-		return
-	}
-	p.Switch = &Switch{On: s.text("on")}
-	for _, e := range s.fields {
-		if e.key.Value == "on" {
-			continue
-		}
-		arm := SwitchArm{}
-		if p.Switch.hasDefault() {
-			s.errorf(e.key, "switch arm behind default (default comes last)")
-		}
-		if e.key.Value != "default" {
-			x := m.f.parse(e.key, m.subject, &l.errs)
-			if x == nil {
-				continue
-			}
-			arm.Values = []*expr.Node{x}
-			if x.Kind == expr.Or {
-				arm.Values = x.Args
-			}
-		}
-		from := e.val
-		if e.val.Kind == yaml.MappingNode {
-			am := m.f.mapping(e.val, m.subject, "switch arm", []string{"from", "dyn"}, &l.errs)
-			if !am.required("from", "the source of this arm") {
-				continue
-			}
-			from = am.scalar("from")
-			arm.Dyn = am.oneOf("dyn", l.table.Types.names())
-		} else {
-			from = s.asScalar(from, "switch arm")
-		}
-		if from == nil {
-			continue
-		}
-		if arm.From = m.f.parse(from, m.subject, &l.errs); arm.From == nil {
-			continue
-		}
-		src.check(arm.From, true)
-		if (p.Type == "dyn") != (arm.Dyn != "") {
-			if p.Type == "dyn" {
-				s.errorf(e.val, "switch arm has no dyn (an arm of a dyn param names its variant)")
-			} else {
-				s.errorf(e.val, "switch arm has dyn (only params of type dyn have variants)")
-			}
-		}
-		p.Switch.Arms = append(p.Switch.Arms, arm)
-	}
-	if len(s.fields) == 1 {
-		s.errorf(n, "switch has no arms")
-	}
-	if !p.Switch.hasDefault() {
-		p.Switch.Arms = append(p.Switch.Arms, SwitchArm{From: &expr.Node{Kind: expr.Name, Text: "empty", Pos: m.f.pos(n)}})
-	}
-}
-
-func (s *Switch) hasDefault() bool {
-	return len(s.Arms) > 0 && s.Arms[len(s.Arms)-1].Values == nil
 }

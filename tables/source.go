@@ -237,36 +237,6 @@ func (l *loader) checkParam(p *Param, at map[string]*Param, subject string) {
 			l.errs.add(p.Pos, subject, "base names param %s of type %s (fd is expected)", p.Base, base.Type)
 		}
 	}
-	if p.Switch == nil {
-		return
-	}
-	on := at[p.Switch.On]
-	switch {
-	case on == nil:
-		l.errs.add(p.Pos, subject, "switch is on unknown param %s%s", p.Switch.On, didYouMean(p.Switch.On, names()))
-		return
-	case !l.typ(on.Type).Number() || on == p:
-		l.errs.add(p.Pos, subject, "switch is on param %s of type %s (another param with a number is expected)", on.Name, on.Type)
-		return
-	}
-	set := l.sets[on.Names]
-	seen := map[string]bool{}
-	for _, arm := range p.Switch.Arms {
-		for _, v := range arm.Values {
-			switch {
-			case seen[v.String()]:
-				l.errs.add(v.Pos, subject, "switch value %s is repeated", v)
-			case v.Kind == expr.Int:
-			case v.Kind != expr.Name:
-				l.errs.add(v.Pos, subject, "switch value %s is a %s (names and numbers joined by | are expected)", v, v.Kind)
-			case set == nil:
-				l.errs.add(v.Pos, subject, "switch value %s, but param %s has no names", v, on.Name)
-			case !set.has(v.Text):
-				l.errs.add(v.Pos, subject, "switch value %s is not in flag set %s%s", v, set.Name, didYouMean(v.Text, set.names()))
-			}
-			seen[v.String()] = true
-		}
-	}
 }
 
 func (s *FlagSet) has(name string) bool {

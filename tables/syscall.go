@@ -11,7 +11,7 @@ import (
 )
 
 var syscallKeys = []string{
-	"syscall", "class", "drop", "nr", "since", "until", "event", "name", "flags", "first", "enter", "exit", "state", "filler", "fd",
+	"syscall", "class", "drop", "nr", "since", "until", "event", "name", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
 	"differs", "never_fails", "never_succeeds", "cases",
 }
 
@@ -78,11 +78,16 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		From: "sys_exit", Filler: m.oneOf("filler", []string{"manual"}), FDParam: -1, Differs: s.Differs,
 	}
 	if ex := m.byKey["exit"]; ex != nil {
-		s.Exit.Params = l.params(f, ex, &context{subject: s.Name, sys: s, noSource: s.Exit.Filler != ""})
+		vs := l.readVariants(s, m)
+		s.Exit.Params = l.params(f, ex, &context{subject: s.Name, sys: s, noSource: s.Exit.Filler != "", variants: vs})
+		vs.check(l, s)
 		if m.has("first") {
 			m.errorf(m.byKey["first"], "first beside an exit list (it names the first param of an inferred one)")
 		}
 	} else {
+		if m.has("variants") {
+			m.errorf(m.byKey["variants"], "variants without an exit list (they give its params their sources)")
+		}
 		s.Exit.Params = l.inferExit(s, m.oneOf("first", []string{"res", "fd", "pid"}), l.sigAt(f, sigNode, sig))
 	}
 	l.eventFlags(s, m, ours)

@@ -121,6 +121,19 @@ func (t *Types) dynNames() []string {
 	return out
 }
 
+// dynTypes are the variants of a dyn table, nil when there is none of that name.
+func (t *Types) dynTypes(name string) []string {
+	i := slices.IndexFunc(t.Dyns, func(d *Dyn) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	var out []string
+	for _, v := range t.Dyns[i].Variants {
+		out = append(out, v.Type.Name)
+	}
+	return out
+}
+
 // Errno returns the number of an error.
 func (t *Types) Errno(name string) (uint64, bool) {
 	if i := slices.IndexFunc(t.Errnos, func(w Word) bool { return w.Name == name }); i >= 0 {

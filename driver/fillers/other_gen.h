@@ -93,142 +93,120 @@ static __always_inline int fill_keyctl_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, keyctl_operation((s32)f->arg[0]));
 	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 0: /* KEYCTL_GET_KEYRING_ID */
+	case 2: /* KEYCTL_UPDATE */
+	case 3: /* KEYCTL_REVOKE */
+	case 4: /* KEYCTL_CHOWN */
+	case 5: /* KEYCTL_SETPERM */
+	case 6: /* KEYCTL_DESCRIBE */
+	case 7: /* KEYCTL_CLEAR */
+	case 8: /* KEYCTL_LINK */
+	case 9: /* KEYCTL_UNLINK */
+	case 10: /* KEYCTL_SEARCH */
+	case 11: /* KEYCTL_READ */
+	case 12: /* KEYCTL_INSTANTIATE */
+	case 13: /* KEYCTL_NEGATE */
+	case 14: /* KEYCTL_SET_REQKEY_KEYRING */
+	case 15: /* KEYCTL_SET_TIMEOUT */
+	case 16: /* KEYCTL_ASSUME_AUTHORITY */
+	case 17: /* KEYCTL_GET_SECURITY */
+	case 19: /* KEYCTL_REJECT */
+	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 21: /* KEYCTL_INVALIDATE */
+	case 22: /* KEYCTL_GET_PERSISTENT */
+	case 23: /* KEYCTL_DH_COMPUTE */
+	case 24: /* KEYCTL_PKEY_QUERY */
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
+	case 30: /* KEYCTL_MOVE */
+	case 31: /* KEYCTL_CAPABILITIES */
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[1]);
+		break;
 	case 1: /* KEYCTL_JOIN_SESSION_KEYRING */
 		push_dyn_user_str(f, 1, f->arg[1]);
 		break;
-	case 3: /* KEYCTL_REVOKE */
-	case 7: /* KEYCTL_CLEAR */
-	case 14: /* KEYCTL_SET_REQKEY_KEYRING */
-	case 16: /* KEYCTL_ASSUME_AUTHORITY */
-	case 21: /* KEYCTL_INVALIDATE */
-		push_dyn_s64(f, 0, f->arg[1]);
+	default:
+		push_dyn_s64(f, 0, 0);
 		break;
+	}
+	switch ((u32)keyctl_operation((s32)f->arg[0])) {
 	case 0: /* KEYCTL_GET_KEYRING_ID */
-	case 5: /* KEYCTL_SETPERM */
-	case 8: /* KEYCTL_LINK */
-	case 9: /* KEYCTL_UNLINK */
-	case 15: /* KEYCTL_SET_TIMEOUT */
-	case 22: /* KEYCTL_GET_PERSISTENT */
-	case 31: /* KEYCTL_CAPABILITIES */
-		push_dyn_s64(f, 0, f->arg[1]);
-		break;
 	case 2: /* KEYCTL_UPDATE */
 	case 4: /* KEYCTL_CHOWN */
+	case 5: /* KEYCTL_SETPERM */
 	case 6: /* KEYCTL_DESCRIBE */
+	case 8: /* KEYCTL_LINK */
+	case 9: /* KEYCTL_UNLINK */
 	case 11: /* KEYCTL_READ */
-	case 13: /* KEYCTL_NEGATE */
-	case 17: /* KEYCTL_GET_SECURITY */
-	case 32: /* KEYCTL_WATCH_KEY */
-		push_dyn_s64(f, 0, f->arg[1]);
-		break;
 	case 12: /* KEYCTL_INSTANTIATE */
+	case 13: /* KEYCTL_NEGATE */
+	case 15: /* KEYCTL_SET_TIMEOUT */
+	case 17: /* KEYCTL_GET_SECURITY */
 	case 19: /* KEYCTL_REJECT */
 	case 20: /* KEYCTL_INSTANTIATE_IOV */
+	case 22: /* KEYCTL_GET_PERSISTENT */
 	case 23: /* KEYCTL_DH_COMPUTE */
+	case 24: /* KEYCTL_PKEY_QUERY */
 	case 30: /* KEYCTL_MOVE */
-		push_dyn_s64(f, 0, f->arg[1]);
+	case 31: /* KEYCTL_CAPABILITIES */
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[2]);
 		break;
 	case 10: /* KEYCTL_SEARCH */
-	case 29: /* KEYCTL_RESTRICT_KEYRING */
-	case 24: /* KEYCTL_PKEY_QUERY */
-		push_dyn_s64(f, 0, f->arg[1]);
-		break;
 	case 25: /* KEYCTL_PKEY_ENCRYPT */
 	case 26: /* KEYCTL_PKEY_DECRYPT */
 	case 27: /* KEYCTL_PKEY_SIGN */
 	case 28: /* KEYCTL_PKEY_VERIFY */
-		push_dyn_s64(f, 0, f->arg[1]);
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
+		push_dyn_user_str(f, 1, f->arg[2]);
 		break;
 	default:
 		push_dyn_s64(f, 0, 0);
 		break;
 	}
 	switch ((u32)keyctl_operation((s32)f->arg[0])) {
-	case 10: /* KEYCTL_SEARCH */
-	case 29: /* KEYCTL_RESTRICT_KEYRING */
-		push_dyn_user_str(f, 1, f->arg[2]);
-		break;
-	case 25: /* KEYCTL_PKEY_ENCRYPT */
-	case 26: /* KEYCTL_PKEY_DECRYPT */
-	case 27: /* KEYCTL_PKEY_SIGN */
-	case 28: /* KEYCTL_PKEY_VERIFY */
-		push_dyn_user_str(f, 1, f->arg[2]);
-		break;
-	case 0: /* KEYCTL_GET_KEYRING_ID */
-	case 5: /* KEYCTL_SETPERM */
-	case 8: /* KEYCTL_LINK */
-	case 9: /* KEYCTL_UNLINK */
-	case 15: /* KEYCTL_SET_TIMEOUT */
-	case 22: /* KEYCTL_GET_PERSISTENT */
-	case 31: /* KEYCTL_CAPABILITIES */
-		push_dyn_s64(f, 0, f->arg[2]);
-		break;
 	case 2: /* KEYCTL_UPDATE */
 	case 4: /* KEYCTL_CHOWN */
 	case 6: /* KEYCTL_DESCRIBE */
 	case 11: /* KEYCTL_READ */
+	case 12: /* KEYCTL_INSTANTIATE */
 	case 13: /* KEYCTL_NEGATE */
 	case 17: /* KEYCTL_GET_SECURITY */
-	case 32: /* KEYCTL_WATCH_KEY */
-		push_dyn_s64(f, 0, f->arg[2]);
-		break;
-	case 12: /* KEYCTL_INSTANTIATE */
 	case 19: /* KEYCTL_REJECT */
 	case 20: /* KEYCTL_INSTANTIATE_IOV */
 	case 23: /* KEYCTL_DH_COMPUTE */
+	case 25: /* KEYCTL_PKEY_ENCRYPT */
+	case 26: /* KEYCTL_PKEY_DECRYPT */
+	case 27: /* KEYCTL_PKEY_SIGN */
+	case 28: /* KEYCTL_PKEY_VERIFY */
 	case 30: /* KEYCTL_MOVE */
-	case 24: /* KEYCTL_PKEY_QUERY */
-		push_dyn_s64(f, 0, f->arg[2]);
+	case 32: /* KEYCTL_WATCH_KEY */
+		push_dyn_s64(f, 0, f->arg[3]);
 		break;
-	default:
-		push_dyn_s64(f, 0, 0);
-		break;
-	}
-	switch ((u32)keyctl_operation((s32)f->arg[0])) {
 	case 10: /* KEYCTL_SEARCH */
-	case 29: /* KEYCTL_RESTRICT_KEYRING */
 	case 24: /* KEYCTL_PKEY_QUERY */
+	case 29: /* KEYCTL_RESTRICT_KEYRING */
 		push_dyn_user_str(f, 1, f->arg[3]);
 		break;
-	case 2: /* KEYCTL_UPDATE */
-	case 4: /* KEYCTL_CHOWN */
-	case 6: /* KEYCTL_DESCRIBE */
-	case 11: /* KEYCTL_READ */
-	case 13: /* KEYCTL_NEGATE */
-	case 17: /* KEYCTL_GET_SECURITY */
-	case 32: /* KEYCTL_WATCH_KEY */
-		push_dyn_s64(f, 0, f->arg[3]);
-		break;
-	case 12: /* KEYCTL_INSTANTIATE */
-	case 19: /* KEYCTL_REJECT */
-	case 20: /* KEYCTL_INSTANTIATE_IOV */
-	case 23: /* KEYCTL_DH_COMPUTE */
-	case 30: /* KEYCTL_MOVE */
-		push_dyn_s64(f, 0, f->arg[3]);
-		break;
-	case 25: /* KEYCTL_PKEY_ENCRYPT */
-	case 26: /* KEYCTL_PKEY_DECRYPT */
-	case 27: /* KEYCTL_PKEY_SIGN */
-	case 28: /* KEYCTL_PKEY_VERIFY */
-		push_dyn_s64(f, 0, f->arg[3]);
-		break;
 	default:
 		push_dyn_s64(f, 0, 0);
 		break;
 	}
 	switch ((u32)keyctl_operation((s32)f->arg[0])) {
+	case 10: /* KEYCTL_SEARCH */
 	case 12: /* KEYCTL_INSTANTIATE */
 	case 19: /* KEYCTL_REJECT */
 	case 20: /* KEYCTL_INSTANTIATE_IOV */
 	case 23: /* KEYCTL_DH_COMPUTE */
-	case 30: /* KEYCTL_MOVE */
-		push_dyn_s64(f, 0, f->arg[4]);
-		break;
 	case 25: /* KEYCTL_PKEY_ENCRYPT */
 	case 26: /* KEYCTL_PKEY_DECRYPT */
 	case 27: /* KEYCTL_PKEY_SIGN */
 	case 28: /* KEYCTL_PKEY_VERIFY */
-	case 10: /* KEYCTL_SEARCH */
+	case 30: /* KEYCTL_MOVE */
 		push_dyn_s64(f, 0, f->arg[4]);
 		break;
 	default:
