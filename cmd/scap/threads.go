@@ -31,7 +31,7 @@ func (t *threads) reset(state *proc.State) {
 	}
 	for i := range state.Threads {
 		s := &state.Threads[i]
-		t.byTID[event.PID(s.TID)] = thread{[]byte(s.Comm), event.PID(s.PID)}
+		t.byTID[s.TID] = thread{[]byte(s.Comm), s.PID}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 // anonTypes are the files that have no path, by what /proc calls them.
@@ -49,7 +51,7 @@ func (w *worker) fds(dir int) []FD {
 			continue
 		}
 		if fd, ok := p.read(name); ok {
-			fd.Num = num
+			fd.Num = event.FD(num)
 			fds = append(fds, fd)
 		}
 	}

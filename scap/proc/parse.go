@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 // number is the unsigned decimal number that b begins with; 0 when none does.
@@ -87,7 +89,7 @@ func line(b []byte) (l, rest []byte) {
 type stat struct {
 	comm            string
 	state           byte
-	ppid, pgrp, sid int64
+	ppid, pgrp, sid event.PID
 	tty             uint32
 	minflt, majflt  uint64
 	startTicks      uint64
@@ -114,11 +116,11 @@ func parseStat(b []byte) (s stat, ok bool) {
 		case 3:
 			s.state = w[0]
 		case 4:
-			s.ppid = signedNumber(w)
+			s.ppid = event.PID(signedNumber(w))
 		case 5:
-			s.pgrp = signedNumber(w)
+			s.pgrp = event.PID(signedNumber(w))
 		case 6:
-			s.sid = signedNumber(w)
+			s.sid = event.PID(signedNumber(w))
 		case 7:
 			s.tty = uint32(signedNumber(w))
 		case 9:
@@ -148,29 +150,29 @@ func parseStatus(b []byte, t *Thread) (threads uint64, nested bool) {
 		switch string(key) {
 		case "Tgid":
 			w, _ := word(v)
-			t.PID = signedNumber(w)
+			t.PID = event.PID(signedNumber(w))
 		case "PPid":
 			w, _ := word(v)
-			t.PTID = signedNumber(w)
+			t.PTID = event.PID(signedNumber(w))
 		case "Uid", "Gid":
 			_, rest := word(v)
 			w, _ := word(rest) // the effective one
 			if key[0] == 'U' {
-				t.UID = uint32(number(w))
+				t.UID = event.UID(number(w))
 			} else {
-				t.GID = uint32(number(w))
+				t.GID = event.GID(number(w))
 			}
 		case "NStgid":
-			t.VPID = signedNumber(lastWord(v))
+			t.VPID = event.PID(signedNumber(lastWord(v)))
 			w, rest := word(v)
 			other, _ := word(rest)
 			nested = len(w) > 0 && len(other) > 0
 		case "NSpid":
-			t.VTID = signedNumber(lastWord(v))
+			t.VTID = event.PID(signedNumber(lastWord(v)))
 		case "NSpgid":
 			w, _ := word(v)
-			t.PGID = signedNumber(w)
-			t.VPGID = signedNumber(lastWord(v))
+			t.PGID = event.PID(signedNumber(w))
+			t.VPGID = event.PID(signedNumber(lastWord(v)))
 		case "VmSize":
 			w, _ := word(v)
 			t.VMSize = uint32(number(w))
@@ -379,7 +381,7 @@ func parsePasswd(b []byte) (users []User) {
 		if len(f) < 7 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) || !isNumber(f[3]) {
 			continue
 		}
-		users = append(users, User{UID: uint32(number([]byte(f[2]))), GID: uint32(number([]byte(f[3]))), Name: f[0], Home: f[5], Shell: f[6]})
+		users = append(users, User{UID: event.UID(number([]byte(f[2]))), GID: event.GID(number([]byte(f[3]))), Name: f[0], Home: f[5], Shell: f[6]})
 	}
 	return users
 }
@@ -392,7 +394,7 @@ func parseGroup(b []byte) (groups []Group) {
 		if len(f) < 3 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) {
 			continue
 		}
-		groups = append(groups, Group{GID: uint32(number([]byte(f[2]))), Name: f[0]})
+		groups = append(groups, Group{GID: event.GID(number([]byte(f[2]))), Name: f[0]})
 	}
 	return groups
 }

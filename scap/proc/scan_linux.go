@@ -51,7 +51,7 @@ func Scan(opts Options) (*State, error) {
 
 // ScanThread reads one thread, and the open files of its process when it is the
 // main one. The error wraps [fs.ErrNotExist] when there is no such thread.
-func ScanThread(opts Options, tid int64) (*Thread, error) {
+func ScanThread(opts Options, tid event.PID) (*Thread, error) {
 	s, err := newScanner(opts)
 	if err != nil {
 		return nil, err
@@ -141,12 +141,12 @@ func (s *scanner) machine() (m Machine) {
 	return m
 }
 
-func (s *scanner) pids() ([]int64, error) {
+func (s *scanner) pids() ([]event.PID, error) {
 	names, err := s.proc.Readdirnames(-1)
-	var pids []int64
+	var pids []event.PID
 	for _, name := range names {
 		if pid, err := strconv.ParseInt(name, 10, 32); err == nil && pid > 0 {
-			pids = append(pids, pid)
+			pids = append(pids, event.PID(pid))
 		}
 	}
 	slices.Sort(pids)
@@ -154,7 +154,7 @@ func (s *scanner) pids() ([]int64, error) {
 }
 
 // threads reads all processes, in the order of pids.
-func (s *scanner) threads(pids []int64) []Thread {
+func (s *scanner) threads(pids []event.PID) []Thread {
 	workers := s.opts.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -254,8 +254,8 @@ const deleted = " (deleted)"
 
 // process reads a process with its threads; or, when only is not 0, that thread.
 // Kernel threads and zombies have no user side and are left out.
-func (w *worker) process(pid, only int64) []Thread {
-	dir, err := unix.Openat(int(w.s.proc.Fd()), strconv.FormatInt(pid, 10), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (w *worker) process(pid, only event.PID) []Thread {
+	dir, err := unix.Openat(int(w.s.proc.Fd()), strconv.FormatInt(int64(pid), 10), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
@@ -264,7 +264,7 @@ func (w *worker) process(pid, only int64) []Thread {
 	if !ok || st.kernel || st.state == 'Z' || st.state == 'X' {
 		return nil
 	}
-	t := Thread{TID: pid, PID: pid, VTID: pid, VPID: pid, LoginUID: NoID}
+	t := Thread{TID: pid, PID: pid, VTID: pid, VPID: pid, LoginUID: event.NoUID}
 	threads, nested := parseStatus(w.read(dir, "status"), &t)
 	w.fromStat(&t, &st)
 
@@ -283,7 +283,7 @@ func (w *worker) process(pid, only int64) []Thread {
 	t.Cgroups = cgroupList(w.read(dir, "cgroup"), w.s.unified)
 	t.FDLimit = openFiles(w.read(dir, "limits"))
 	if b := w.read(dir, "loginuid"); len(b) > 0 {
-		t.LoginUID = uint32(number(b))
+		t.LoginUID = event.UID(number(b))
 	}
 	w.executable(dir, &t)
 	if nested && only == 0 {
@@ -340,7 +340,7 @@ func (w *worker) others(dir int, out []Thread) []Thread {
 	slices.Sort(names)
 	for _, name := range names {
 		tid, err := strconv.ParseInt(name, 10, 32)
-		if err != nil || tid == out[0].PID {
+		if err != nil || event.PID(tid) == out[0].PID {
 			continue
 		}
 		st, ok := parseStat(w.read(task, name+"/stat"))
@@ -350,7 +350,7 @@ func (w *worker) others(dir int, out []Thread) []Thread {
 		t := out[0]
 		t.FDs = nil
 		t.Flags = threadFlags
-		t.TID, t.VTID = tid, tid
+		t.TID, t.VTID = event.PID(tid), event.PID(tid)
 		parseStatus(w.read(task, name+"/status"), &t)
 		w.fromStat(&t, &st)
 		out = append(out, t)
@@ -372,9 +372,9 @@ func (w *worker) executable(dir int, t *Thread) {
 	switch {
 	case t.CapEffective&overrideDAC != 0:
 		t.ExeWritable = true
-	case st.Uid == t.UID:
+	case event.UID(st.Uid) == t.UID:
 		t.ExeWritable = st.Mode&unix.S_IWUSR != 0
-	case st.Gid == t.GID:
+	case event.GID(st.Gid) == t.GID:
 		t.ExeWritable = st.Mode&unix.S_IWGRP != 0
 	default:
 		t.ExeWritable = st.Mode&unix.S_IWOTH != 0

@@ -7,6 +7,8 @@ package proc
 import (
 	"errors"
 	"fmt"
+
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 // Scan takes the state of a Linux system; elsewhere it fails with
@@ -16,6 +18,6 @@ func Scan(Options) (*State, error) {
 }
 
 // ScanThread is Scan for one thread.
-func ScanThread(Options, int64) (*Thread, error) {
+func ScanThread(Options, event.PID) (*Thread, error) {
 	return nil, fmt.Errorf("scan /proc: %w", errors.ErrUnsupported)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
@@ -141,7 +142,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 
 	require.Len(t, s.Threads, 1)
 	got := s.Threads[0]
-	fds := map[int64]FD{}
+	fds := map[event.FD]FD{}
 	for _, fd := range got.FDs {
 		num := fd.Num
 		fd.Num = 0
@@ -164,7 +165,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 	require.NotZero(t, fds[26].Ino)
 	require.Equal(t, FD{Ino: fds[26].Ino, Type: FDPipe, Name: filepath.Join(root, "fifo")}, fds[26])
 	delete(fds, 26)
-	require.Equal(t, map[int64]FD{
+	require.Equal(t, map[event.FD]FD{
 		0:  {Type: FDRegular, Name: "/etc/nothere", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20},
 		1:  {Ino: 501, Type: FDIPv4Server, L4: L4TCP, Src: ap("127.0.0.1:80")},
 		2:  {Ino: 502, Type: FDIPv4, L4: L4TCP, Src: ap("127.0.0.1:50000"), Dst: ap("127.0.0.2:443")},
@@ -208,11 +209,11 @@ func TestAnotherRootIsRead(t *testing.T) {
 func fdOf(t *testing.T, s *State, fd uintptr) FD {
 	t.Helper()
 	for i := range s.Threads {
-		if s.Threads[i].TID != int64(os.Getpid()) {
+		if s.Threads[i].TID != event.PID(os.Getpid()) {
 			continue
 		}
 		for _, f := range s.Threads[i].FDs {
-			if f.Num == int64(fd) {
+			if f.Num == event.FD(fd) {
 				return f
 			}
 		}
@@ -295,16 +296,16 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.Equal(t, L4TCP, fdOf(t, s, uintptr(own[8])).L4)
 	require.Equal(t, path, fdOf(t, s, uintptr(own[9])).Name)
 
-	me, err := ScanThread(Options{}, int64(os.Getpid()))
+	me, err := ScanThread(Options{}, event.PID(os.Getpid()))
 	require.NoError(t, err)
-	require.Equal(t, int64(os.Getppid()), me.PTID)
+	require.Equal(t, event.PID(os.Getppid()), me.PTID)
 	require.Equal(t, os.Args[0], me.Exe)
 	require.Equal(t, os.Args[1:], Items(me.Args))
 	cwd, err := os.Getwd()
 	require.NoError(t, err)
 	require.Equal(t, cwd, me.CWD)
-	require.Equal(t, uint32(os.Geteuid()), me.UID)
-	require.Equal(t, uint32(os.Getegid()), me.GID)
+	require.Equal(t, event.UID(os.Geteuid()), me.UID)
+	require.Equal(t, event.GID(os.Getegid()), me.GID)
 	require.NotEmpty(t, me.FDs)
 	age := time.Since(time.Unix(0, int64(me.CloneTime)))
 	require.InDelta(t, 0, age.Seconds(), 600, "it began a short time ago")
@@ -339,7 +340,7 @@ func TestThreadsFollowTheirProcesses(t *testing.T) {
 	defer close(release)
 	s, err := Scan(Options{NoFDs: true})
 	require.NoError(t, err)
-	leaders := map[int64]bool{}
+	leaders := map[event.PID]bool{}
 	seen := false
 	last := true
 	for i := range s.Threads {
@@ -353,9 +354,9 @@ func TestThreadsFollowTheirProcesses(t *testing.T) {
 		require.True(t, leaders[th.PID])
 		require.Empty(t, th.FDs)
 		require.NotZero(t, th.Flags)
-		if th.TID == int64(other) {
+		if th.TID == event.PID(other) {
 			seen = true
-			require.Equal(t, int64(os.Getpid()), th.PID)
+			require.Equal(t, event.PID(os.Getpid()), th.PID)
 			require.Equal(t, os.Args[0], th.Exe)
 		}
 	}

@@ -5,6 +5,8 @@ package proc
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 // State is an operating system at one moment.
@@ -37,30 +39,28 @@ type Interface struct {
 
 // User is an entry of the user list.
 type User struct {
-	UID, GID          uint32
+	UID               event.UID
+	GID               event.GID
 	Name, Home, Shell string
 }
 
 // Group is an entry of the group list.
 type Group struct {
-	GID  uint32
+	GID  event.GID
 	Name string
 }
-
-// NoID is the uid, gid or login uid "none".
-const NoID = 1<<32 - 1
 
 // Thread is one thread. A process is its main thread (TID == PID), which alone
 // has FDs.
 type Thread struct {
-	TID   int64
-	PID   int64
-	PTID  int64 // thread id of the parent
-	SID   int64 // session
-	VPGID int64 // process group, in the thread's own pid namespace
-	PGID  int64 // process group, in the initial pid namespace; -1: not known
-	VTID  int64 // in the thread's own pid namespace
-	VPID  int64
+	TID   event.PID
+	PID   event.PID
+	PTID  event.PID // thread id of the parent
+	SID   event.PID // session
+	VPGID event.PID // process group, in the thread's own pid namespace
+	PGID  event.PID // process group, in the initial pid namespace; -1: not known
+	VTID  event.PID // in the thread's own pid namespace
+	VPID  event.PID
 
 	Comm    string
 	Exe     string // first word of the command line
@@ -73,8 +73,9 @@ type Thread struct {
 
 	FDLimit   int64
 	Flags     uint32 // clone flags as events carry them
-	UID, GID  uint32
-	LoginUID  uint32 // NoID: none
+	UID       event.UID
+	GID       event.GID
+	LoginUID  event.UID // event.NoUID: none
 	TTY       uint32
 	VMSize    uint32 // kB
 	VMRSS     uint32 // kB
@@ -164,7 +165,7 @@ const (
 
 // FD is one open file of a process.
 type FD struct {
-	Num  int64
+	Num  event.FD
 	Ino  uint64
 	Type FDType
 	L4   uint8 // IP sockets

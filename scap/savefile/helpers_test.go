@@ -80,7 +80,7 @@ func someState() *proc.State {
 			{
 				TID: 1, PID: 1, PTID: 0, SID: 1, VPGID: 1, PGID: 1, VTID: 1, VPID: 1,
 				Comm: "init", Exe: "/sbin/init", ExePath: "/usr/lib/init", Args: "-x\x00--y\x00", Env: "HOME=/\x00", Cgroups: "cpu=/\x00memory=/a\x00",
-				CWD: "/", Root: "/", FDLimit: 1024, Flags: 3, UID: 0, GID: 0, LoginUID: proc.NoID, TTY: 34816,
+				CWD: "/", Root: "/", FDLimit: 1024, Flags: 3, UID: 0, GID: 0, LoginUID: event.NoUID, TTY: 34816,
 				VMSize: 100, VMRSS: 50, VMSwap: 1, PFMajor: 2, PFMinor: 3, PidnsInitStart: 7,
 				CapInheritable: 1, CapPermitted: 2, CapEffective: 3, ExeIno: 4, ExeCtime: 5, ExeMtime: 6,
 				ExeWritable: true, ExeUpperLayer: true, ExeLowerLayer: true, ExeFromMemfd: true,

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
@@ -69,6 +70,8 @@ func (c *cursor) u64() uint64 {
 }
 
 func (c *cursor) i64() int64 { return int64(c.u64()) }
+
+func (c *cursor) pid() event.PID { return event.PID(c.u64()) }
 
 // str is a string with its 2-byte length in front, at most limit bytes long.
 func (c *cursor) str(limit int) string {
@@ -179,12 +182,12 @@ func decodeUsers(c *cursor, sized bool) (users []proc.User, groups []proc.Group,
 			return users, groups, bad + 1
 		}
 		if rec.u8() == 0 {
-			u := proc.User{UID: rec.u32(), GID: rec.u32(), Name: rec.str(maxUser), Home: rec.str(maxUser), Shell: rec.str(maxUser)}
+			u := proc.User{UID: event.UID(rec.u32()), GID: event.GID(rec.u32()), Name: rec.str(maxUser), Home: rec.str(maxUser), Shell: rec.str(maxUser)}
 			if !rec.failed {
 				users = append(users, u)
 			}
 		} else {
-			g := proc.Group{GID: rec.u32(), Name: rec.str(maxUser)}
+			g := proc.Group{GID: event.GID(rec.u32()), Name: rec.str(maxUser)}
 			if !rec.failed {
 				groups = append(groups, g)
 			}
@@ -206,8 +209,8 @@ func appendUsers(b []byte, o binary.AppendByteOrder, users []proc.User, groups [
 		u := &users[i]
 		at := len(b)
 		b = append(b, 0, 0, 0, 0, 0)
-		b = o.AppendUint32(b, u.UID)
-		b = o.AppendUint32(b, u.GID)
+		b = o.AppendUint32(b, uint32(u.UID))
+		b = o.AppendUint32(b, uint32(u.GID))
 		b = appendString(b, o, u.Name, maxUser)
 		b = appendString(b, o, u.Home, maxUser)
 		b = appendString(b, o, u.Shell, maxUser)
@@ -216,7 +219,7 @@ func appendUsers(b []byte, o binary.AppendByteOrder, users []proc.User, groups [
 	for i := range groups {
 		at := len(b)
 		b = append(b, 0, 0, 0, 0, 1)
-		b = o.AppendUint32(b, groups[i].GID)
+		b = o.AppendUint32(b, uint32(groups[i].GID))
 		b = appendString(b, o, groups[i].Name, maxUser)
 		putLength(b, o, at)
 	}
@@ -263,13 +266,13 @@ func decodeThreads(c *cursor, version int) (threads []proc.Thread, bad int) {
 }
 
 func decodeThread(c *cursor, version int) (t proc.Thread) {
-	t.SID, t.VPGID, t.PGID, t.VTID, t.VPID, t.LoginUID = -1, -1, -1, -1, -1, proc.NoID
-	t.TID, t.PID, t.PTID = c.i64(), c.i64(), c.i64()
+	t.SID, t.VPGID, t.PGID, t.VTID, t.VPID, t.LoginUID = -1, -1, -1, -1, -1, event.NoUID
+	t.TID, t.PID, t.PTID = c.pid(), c.pid(), c.pid()
 	if version >= 6 {
-		t.SID = c.i64()
+		t.SID = c.pid()
 	}
 	if version >= 8 {
-		t.VPGID = c.i64()
+		t.VPGID = c.pid()
 	}
 	t.Comm = c.str(maxString)
 	t.Exe = c.str(maxString)
@@ -279,7 +282,7 @@ func decodeThread(c *cursor, version int) (t proc.Thread) {
 	t.Args = c.list()
 	t.CWD = c.str(maxString)
 	t.FDLimit = c.i64()
-	t.Flags, t.UID, t.GID = c.u32(), c.u32(), c.u32()
+	t.Flags, t.UID, t.GID = c.u32(), event.UID(c.u32()), event.GID(c.u32())
 	if version >= 2 {
 		t.VMSize, t.VMRSS, t.VMSwap = c.u32(), c.u32(), c.u32()
 		t.PFMajor, t.PFMinor = c.u64(), c.u64()
@@ -288,7 +291,7 @@ func decodeThread(c *cursor, version int) (t proc.Thread) {
 		t.Env = c.list()
 	}
 	if version >= 4 {
-		t.VTID, t.VPID = c.i64(), c.i64()
+		t.VTID, t.VPID = c.pid(), c.pid()
 		t.Cgroups = c.str(maxList)
 	}
 	if version >= 5 {
@@ -327,7 +330,7 @@ func decodeThreadOptions(c *cursor, t *proc.Thread) {
 		u64(&t.PidnsInitStart)
 		u32(&t.TTY)
 	}
-	u32(&t.LoginUID)
+	u32((*uint32)(&t.LoginUID))
 	flag(&t.ExeWritable)
 	u64(&t.CapInheritable)
 	u64(&t.CapPermitted)
@@ -339,14 +342,14 @@ func decodeThreadOptions(c *cursor, t *proc.Thread) {
 	flag(&t.ExeFromMemfd)
 	flag(&t.ExeLowerLayer)
 	if len(c.b) >= 8 {
-		t.PGID = c.i64()
+		t.PGID = c.pid()
 	}
 }
 
 func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
-	for _, v := range []int64{t.TID, t.PID, t.PTID, t.SID, t.VPGID} {
+	for _, v := range []event.PID{t.TID, t.PID, t.PTID, t.SID, t.VPGID} {
 		b = o.AppendUint64(b, uint64(v))
 	}
 	b = appendString(b, o, t.Comm, maxString)
@@ -355,7 +358,7 @@ func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
 	b = appendList(b, o, t.Args)
 	b = appendString(b, o, t.CWD, maxString)
 	b = o.AppendUint64(b, uint64(t.FDLimit))
-	for _, v := range []uint32{t.Flags, t.UID, t.GID, t.VMSize, t.VMRSS, t.VMSwap} {
+	for _, v := range []uint32{t.Flags, uint32(t.UID), uint32(t.GID), t.VMSize, t.VMRSS, t.VMSwap} {
 		b = o.AppendUint32(b, v)
 	}
 	b = o.AppendUint64(b, t.PFMajor)
@@ -367,7 +370,7 @@ func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
 	b = appendString(b, o, t.Root, maxString)
 	b = o.AppendUint64(b, t.PidnsInitStart)
 	b = o.AppendUint32(b, t.TTY)
-	b = o.AppendUint32(b, t.LoginUID)
+	b = o.AppendUint32(b, uint32(t.LoginUID))
 	b = appendBool(b, t.ExeWritable)
 	b = o.AppendUint64(b, t.CapInheritable)
 	b = o.AppendUint64(b, t.CapPermitted)
@@ -409,7 +412,7 @@ func decodeFDs(c *cursor, sized bool) (fds []proc.FD, bad int) {
 }
 
 func decodeFD(c *cursor, sized bool) (fd proc.FD) {
-	fd.Num, fd.Ino, fd.Type = c.i64(), c.u64(), proc.FDType(c.u8())
+	fd.Num, fd.Ino, fd.Type = event.FD(c.i64()), c.u64(), proc.FDType(c.u8())
 	switch fd.Type {
 	case proc.FDUnknown:
 	case proc.FDIPv4, proc.FDIPv6:

@@ -60,7 +60,7 @@ type Reader struct {
 	order   binary.ByteOrder
 	foreign bool // order is not the host's
 	state   *proc.State
-	byTID   map[int64]int // index in state.Threads
+	byTID   map[event.PID]int // index in state.Threads
 	counts  Counts
 
 	conv  *converter
@@ -455,7 +455,7 @@ func (r *Reader) readSection() error {
 		return err
 	}
 	r.state = &proc.State{}
-	r.byTID = map[int64]int{}
+	r.byTID = map[event.PID]int{}
 	r.conv.reset()
 	for {
 		if err := r.fill(8, "read block header"); errors.Is(err, io.EOF) {
@@ -576,7 +576,7 @@ func (r *Reader) thread(t *proc.Thread) {
 }
 
 func (r *Reader) fds(c *cursor, sized bool) {
-	tid := c.i64()
+	tid := c.pid()
 	fds, bad := decodeFDs(c, sized)
 	r.counts.BadRecords += uint64(bad)
 	if i, ok := r.byTID[tid]; ok && !c.failed {

@@ -27,7 +27,7 @@ func block(o binary.AppendByteOrder, t uint32, body []byte) []byte {
 
 // appendOldThread writes t as process list version 1 to 8 has it.
 func appendOldThread(b []byte, o binary.AppendByteOrder, t *proc.Thread, version int) []byte {
-	i64 := func(vs ...int64) {
+	i64 := func(vs ...event.PID) {
 		for _, v := range vs {
 			b = o.AppendUint64(b, uint64(v))
 		}
@@ -47,15 +47,15 @@ func appendOldThread(b []byte, o binary.AppendByteOrder, t *proc.Thread, version
 	}
 	str(t.Args)
 	str(t.CWD)
-	i64(t.FDLimit)
-	for _, v := range []uint32{t.Flags, t.UID, t.GID} {
+	i64(event.PID(t.FDLimit))
+	for _, v := range []uint32{t.Flags, uint32(t.UID), uint32(t.GID)} {
 		b = o.AppendUint32(b, v)
 	}
 	if version >= 2 {
 		for _, v := range []uint32{t.VMSize, t.VMRSS, t.VMSwap} {
 			b = o.AppendUint32(b, v)
 		}
-		i64(int64(t.PFMajor), int64(t.PFMinor))
+		i64(event.PID(t.PFMajor), event.PID(t.PFMinor))
 	}
 	if version >= 3 {
 		str(t.Env)
@@ -74,7 +74,7 @@ func appendOldThread(b []byte, o binary.AppendByteOrder, t *proc.Thread, version
 func oldThread(t proc.Thread, version int) proc.Thread {
 	want := proc.Thread{
 		TID: t.TID, PID: t.PID, PTID: t.PTID, Comm: t.Comm, Exe: t.Exe, Args: t.Args, CWD: t.CWD, FDLimit: t.FDLimit,
-		Flags: t.Flags, UID: t.UID, GID: t.GID, SID: -1, VPGID: -1, PGID: -1, VTID: -1, VPID: -1, LoginUID: proc.NoID,
+		Flags: t.Flags, UID: t.UID, GID: t.GID, SID: -1, VPGID: -1, PGID: -1, VTID: -1, VPID: -1, LoginUID: event.NoUID,
 	}
 	if version >= 2 {
 		want.VMSize, want.VMRSS, want.VMSwap, want.PFMajor, want.PFMinor = t.VMSize, t.VMRSS, t.VMSwap, t.PFMajor, t.PFMinor
@@ -151,8 +151,8 @@ func TestProcessListsGrewAtTheirEnd(t *testing.T) {
 		got := decodeThread(&r, 9)
 		require.False(t, r.failed, "%d bytes", extra)
 		if extra == 0 {
-			require.Equal(t, uint32(proc.NoID), got.LoginUID)
-			require.Equal(t, int64(-1), got.PGID)
+			require.Equal(t, event.NoUID, got.LoginUID)
+			require.Equal(t, event.PID(-1), got.PGID)
 		}
 		require.Equal(t, extra >= 30, got.TTY != 0, "%d bytes", extra)
 		require.Equal(t, extra >= 27 && extra <= 29 || extra >= 41, got.CapPermitted == full.CapPermitted && got.ExeWritable, "%d bytes", extra)

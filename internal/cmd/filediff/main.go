@@ -472,7 +472,7 @@ const sysdigTypes = 430
 // state compares the processes and what they have open. sysdig may have one more:
 // that of the first event.
 func (c *comparison) state(mine, theirs *proc.State) {
-	byTID := map[int64]*proc.Thread{}
+	byTID := map[event.PID]*proc.Thread{}
 	for i := range theirs.Threads {
 		byTID[theirs.Threads[i].TID] = &theirs.Threads[i]
 	}
