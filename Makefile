@@ -19,7 +19,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -38,10 +38,13 @@ vet:
 fresh: ## generated code is what the table says
 	$(GO) run ./cmd/scaplab gen --check
 
-quick: format vet fresh ## the daily loop: no virtual machines, no module builds, no cross builds
+schema: ## the tables agree with tables/schema.lock
+	$(GO) run ./cmd/scaplab schema check
+
+quick: format vet schema fresh ## the daily loop: no virtual machines, no module builds, no cross builds
 	$(gotest) -short ./...
 
-check: format vet fresh unit ## what every commit must pass
+check: format vet schema fresh unit ## what every commit must pass
 
 unit:
 	$(gotest) ./...
@@ -53,7 +56,7 @@ cross: ## build what needs no kernel for other systems
 	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
 
 # The tests come last: they use the kernel that matrix fetches, and end with what was skipped and why.
-test: setup setup-c setup-test format vet fresh cross ## all tests, and the harness on one real kernel
+test: setup setup-c setup-test format vet schema fresh cross ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
 	$(gotest) ./...
 

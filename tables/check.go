@@ -94,6 +94,8 @@ func (l *loader) check() {
 		}
 	}
 	l.checkIDs()
+	l.layouts()
+	l.checkLock()
 	names := map[string]*Syscall{}
 	numbers := map[string]map[int]*Syscall{}
 	for _, s := range l.table.Syscalls {

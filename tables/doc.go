@@ -9,11 +9,17 @@
 //
 // Each file is one mapping that starts with `schema: 1`:
 //
+//	types.yaml     types: ...        wire types, categories, event flags, errors (left out: the project's own)
 //	flags.yaml     flags:            named values, and conversions from native ones
 //	helpers.yaml   helpers:          what expressions may call
 //	events.yaml    groups: events:   runs of params; events no syscall entry describes
 //	syscalls.yaml  include:          the parts, syscalls/CLASS.yaml, each with a list syscalls: of the entries of one class
 //	ids.yaml       ids:              syscall codes of the file format (may be left out)
+//
+// schema.lock has what must not change: a line for each event code with its
+// params, for each flag value, wire type and syscall code. What disagrees with it
+// is an error; what it does not have yet is Table.Unlocked. Codes that no file
+// describes have their layout from there.
 //
 // Unknown and repeated keys, anchors, aliases and tags are refused. Values are
 // text with a place, never what YAML makes of them: 0640 is octal, 0x10 hex.
@@ -31,9 +37,8 @@
 //	until     first kernel that no longer has it
 //	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
 //	name      of the event when it is not the syscall's
-//	flags     event flags, exactly these. Left out: for a code of the reference those of its row in events.yaml, which the
-//	          entry replaces and must agree with; for ours creates_fd (ret is typed fd), uses_fd (a later param is),
-//	          modifies_state (there is a state)
+//	flags     event flags. Left out: for a code of the reference those of schema.lock; for ours creates_fd (ret is typed
+//	          fd), uses_fd (a later param is), modifies_state (there is a state)
 //	first     res, fd or pid: first param of an inferred exit list
 //	exit      params of the exit event. Left out: inferred, see below
 //	variants  the sources of params by the value of another, see below
@@ -163,7 +168,7 @@
 //	  from: sched_switch
 //	  params:
 //	    - next: {type: pid, from: next_pid()}
-//	- {event: 4, name: close, class: io_other, flags: [old_version], params: {fd: fd}}
+//	- {event: 324, name: container, state: container}
 //
 // Keys: event (code), name, class (as above, and internal, scheduler, unknown),
 // source (syscall, tracepoint, metaevent, plugin, iter, unknown; left out:
@@ -171,7 +176,9 @@
 // joined by |; left out: no driver makes it, and params need no from), filler,
 // flags, fd, differs, params, state, symbol. The symbol is <name>_<dir>, and
 // <name>_<dir>_<code> for flags old_version and unused; `dir:` may be written
-// and must fit the code. Codes without use have flags: [unused].
+// and must fit the code. Codes without use have flags: [unused]. For a code of
+// schema.lock class, source, flags and symbol are those of its line, and so are
+// the params when no driver makes the event.
 //
 // # flags.yaml
 //

@@ -3,7 +3,6 @@
 package tables
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,13 +76,20 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	if dir := m.oneOf("dir", []string{"enter", "exit"}); dir != "" && dir != ev.Dir {
 		m.errorf(code, "code %d is for dir %s (enter codes are even, exit codes odd)", ev.Code, ev.Dir)
 	}
-	ev.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
+	if !m.has("flags") {
+		ev.Flags, _ = l.lockedFlags(ev.Code)
+	} else {
+		ev.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
+	}
+	old := l.locked(ev.Code) // says what the row does not
 	unused := slices.Contains(ev.Flags, "unused")
 	if ev.Class = m.oneOf("class", names(slices.Concat(l.table.Types.Classes, l.table.Types.OtherClasses)...)); !m.has("class") {
-		if !unused {
+		ev.Class = "unknown"
+		if old != nil {
+			ev.Class = old.Class
+		} else if !unused {
 			m.required("class", "class: file is its category")
 		}
-		ev.Class = "unknown"
 	}
 	if ev.From = m.text("from"); ev.From != "" {
 		for _, tp := range strings.Split(ev.From, "|") {
@@ -96,6 +102,8 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	ev.Source = m.oneOf("source", names(l.table.Types.Sources...))
 	if !m.has("source") {
 		switch {
+		case old != nil:
+			ev.Source = old.Source
 		case unused:
 			ev.Source = "unknown"
 		case ev.From != "" && !strings.HasPrefix(ev.From, "sys_"):
@@ -106,7 +114,9 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	}
 	ev.Filler = m.oneOf("filler", []string{"manual"})
 	ev.Symbol = m.text("symbol")
-	if ev.Symbol == "" {
+	if ev.Symbol == "" && old != nil {
+		ev.Symbol = old.Symbol
+	} else if ev.Symbol == "" {
 		ev.Symbol = strings.ToLower(ev.Name) + "_" + ev.Dir
 		if unused || slices.Contains(ev.Flags, "old_version") {
 			ev.Symbol += "_" + strconv.Itoa(int(ev.Code))
@@ -116,6 +126,8 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	}
 	if p := m.byKey["params"]; p != nil {
 		ev.Params = l.params(f, p, &context{subject: ev.Name, noSource: ev.From == "" || ev.Filler == "manual"})
+	} else if old != nil && ev.From == "" {
+		ev.Params = old.Params
 	} else if !unused {
 		m.required("params", "params: [] has none")
 	}
@@ -132,16 +144,9 @@ func dirOf(code uint16) string {
 	return "exit"
 }
 
-// own enters an event's code and symbol. A row of events.yaml that is only a
-// layout gives way to the entry of the syscall that makes the event: the
-// contributor of the entry need not touch the row.
+// own enters an event's code and symbol.
 func (l *loader) own(ev *Event, pos expr.Pos, name string) {
-	if row := l.layoutRow(ev); row != nil {
-		l.agree(ev, row, pos, name)
-		l.table.Events = slices.DeleteFunc(l.table.Events, func(e *Event) bool { return e == row })
-		delete(l.codes, row.Code)
-		delete(l.symbols, row.Symbol)
-	}
+	ev.codePos = pos
 	if old, ok := l.codes[ev.Code]; ok {
 		l.errs.add(pos, name, "code %s belongs to %s (%s)", codeText(ev.Code), old.name, lineOf(old.pos, pos))
 		return
@@ -152,54 +157,6 @@ func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 		return
 	}
 	l.symbols[ev.Symbol] = codeOwner{pos, name}
-}
-
-// agree compares an entry's event with the row it replaces: what consumers see
-// of the event is the reference's.
-func (l *loader) agree(ev, row *Event, pos expr.Pos, name string) {
-	differ := func(pos expr.Pos, subject, what, got, want string) {
-		if got != want {
-			l.errs.add(pos, subject, "%s is %s (%s says %s)", what, cmp.Or(got, "none"), lineOf(row.Pos, pos), cmp.Or(want, "none"))
-		}
-	}
-	if len(ev.Flags) == 0 {
-		ev.Flags = row.Flags
-	}
-	flags := func(ev *Event) string { return strings.Join(slices.Sorted(slices.Values(ev.Flags)), " ") }
-	differ(pos, name, "class", ev.Class, row.Class)
-	differ(pos, name, "flags", flags(ev), flags(row))
-	if want, got := layout(row), layout(ev); want != got {
-		l.errs.add(pos, name, "code %s has the params %s (%s says %s)", codeText(ev.Code), got, lineOf(row.Pos, pos), want)
-		return
-	}
-	for i, p := range ev.Params {
-		subject := name + ": " + p.Name
-		differ(p.Pos, subject, "show", p.Show, row.Params[i].Show)
-		differ(p.Pos, subject, "names", p.Names, row.Params[i].Names)
-		differ(p.Pos, subject, "base", p.Base, row.Params[i].Base)
-	}
-}
-
-// layoutRow is the row of events.yaml that ev, a syscall entry's event, replaces.
-func (l *loader) layoutRow(ev *Event) *Event {
-	if ev.From != "sys_exit" && ev.From != "sys_enter" {
-		return nil
-	}
-	for _, e := range l.table.Events {
-		if e.Code == ev.Code && e.From == "" && e.Name == ev.Name && !slices.Contains(e.Flags, "old_version") {
-			return e
-		}
-	}
-	return nil
-}
-
-// layout is what the bytes of an event depend on.
-func layout(ev *Event) string {
-	var params []string
-	for _, p := range ev.Params {
-		params = append(params, p.Name+" "+p.Type)
-	}
-	return "(" + strings.Join(params, ", ") + ")"
 }
 
 // lineOf names a line, with its file when that is another one than at's.

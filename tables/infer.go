@@ -92,7 +92,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 	if first == "" {
 		first = "res"
 	}
-	ret := &Param{Pos: s.Pos, Name: first, From: &expr.Node{Kind: expr.Name, Pos: s.Pos, Text: "ret"}}
+	ret := &Param{Pos: s.Pos, typePos: s.Pos, Name: first, From: &expr.Node{Kind: expr.Name, Pos: s.Pos, Text: "ret"}}
 	inferRet(ret)
 	l.defaults(ret)
 	params := []*Param{ret}
@@ -104,7 +104,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 			l.errs.add(pos, subject, "argument has the name of the param for the return value (write an exit list)")
 			continue
 		}
-		p := &Param{Pos: pos, Name: arg.Name, From: &expr.Node{Kind: expr.Name, Pos: pos, Text: arg.Name}}
+		p := &Param{Pos: pos, typePos: pos, Name: arg.Name, From: &expr.Node{Kind: expr.Name, Pos: pos, Text: arg.Name}}
 		var prev *CParam
 		if i > 0 {
 			prev = &s.Params[i-1]

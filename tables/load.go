@@ -58,6 +58,9 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		symbols:  map[string]codeOwner{},
 	}
 	for _, file := range files {
+		if file.name == "events.yaml" {
+			l.readLock()
+		}
 		if _, err := fs.Stat(fsys, file.name); errors.Is(err, fs.ErrNotExist) {
 			switch file.name {
 			case typesFile:

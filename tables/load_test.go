@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func base(tb testing.TB) fstest.MapFS {
 func tableFiles(tb testing.TB, dir string) map[string]string {
 	tb.Helper()
 	out := map[string]string{}
-	for _, pattern := range []string{"*.yaml", partDir + "/*.yaml"} {
+	for _, pattern := range []string{"*.yaml", partDir + "/*.yaml", LockFile} {
 		names, err := fs.Glob(os.DirFS(dir), pattern)
 		require.NoError(tb, err)
 		for _, name := range names {
@@ -154,6 +155,11 @@ func TestEveryRuleHasAFixture(t *testing.T) {
 	for _, src := range []string{"", "a: \xff", "a: 1\rb: 2", strings.Repeat("[", 20000),
 		"schema: 1\nsyscalls: [{syscall: s(), class: file, nr: 1, event: 0x8001, state: " + strings.Repeat("~", 20000) + "}]"} {
 		for _, e := range loadBad(t, "syscalls", src) {
+			given = append(given, e.Msg)
+		}
+	}
+	for _, m := range slices.Concat(mutations, additions) {
+		for _, e := range mutated(t, m) {
 			given = append(given, e.Msg)
 		}
 	}

@@ -110,7 +110,7 @@ var paramKeys = []string{
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
-	p := &Param{Pos: f.pos(key), Name: key.Value}
+	p := &Param{Pos: f.pos(key), typePos: f.pos(key), Name: key.Value}
 	subject := ctx.subject + ": " + p.Name
 	if !expr.IsIdent(p.Name) {
 		l.errs.add(p.Pos, ctx.subject, "bad param name %q (a C identifier is expected)", p.Name)
@@ -129,6 +129,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		return nil
 	}
 	if n := m.scalar("type"); n != nil {
+		p.typePos = f.pos(n)
 		if l.typ(n.Value) != nil {
 			p.Type = n.Value
 		} else {

@@ -98,6 +98,9 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 			Pos: f.pos(en), Code: uint16(code - 1), Name: name, Symbol: name + "_enter", Dir: "enter", Class: s.Class, Source: "syscall",
 			From: "sys_enter", FDParam: -1, Flags: slices.Clone(s.Exit.Flags),
 		}
+		if flags, ok := l.lockedFlags(s.Enter.Code); ok {
+			s.Enter.Flags = flags
+		}
 		s.Enter.Params = l.params(f, en, &context{subject: s.Name, sys: s, enter: true})
 		for _, p := range s.Enter.Params {
 			if !slices.ContainsFunc(s.Exit.Params, func(q *Param) bool { return q.Name == p.Name }) && !slices.Contains(s.broken, p.Name) {
@@ -142,9 +145,13 @@ func (l *loader) numbers(m *mapping) map[string]int {
 	return nr
 }
 
-// eventFlags reads `flags`. Events of the reference have what is written;
-// ours, without it, what follows from params and state.
+// eventFlags reads `flags`. Left out, they are the lock's for an event of the
+// reference; for one of ours they follow from params and state.
 func (l *loader) eventFlags(s *Syscall, m *mapping, ours bool) {
+	if flags, ok := l.lockedFlags(s.Exit.Code); ok && !m.has("flags") {
+		s.Exit.Flags = flags
+		return
+	}
 	if !m.has("flags") && ours {
 		state := m.byKey["state"]
 		s.Exit.Flags = inferFlags(s.Exit, state != nil && state.Kind == yaml.ScalarNode)

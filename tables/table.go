@@ -13,8 +13,12 @@ type Table struct {
 	Flags    []*FlagSet // named sets and the conversions from native values
 	Helpers  []*Helper
 	Reducers []*Reducer
-	Groups   []*Group // named runs of params that several events share (`- use: task_common`)
-	IDs      []*ID    // syscall codes of the file format; in order of code
+	Groups   []*Group  // named runs of params that several events share (`- use: task_common`)
+	Lock     *Lock     // nil when the table has none
+	Unlocked ErrorList // what schema.lock does not have yet
+	IDs      []*ID     // syscall codes of the file format; in order of code
+
+	toLock []func(*Lock) // how the lock gets what is not in it yet
 }
 
 // NextCode is the code for the exit event of the next syscall that the
@@ -75,6 +79,7 @@ type CParam struct {
 // Event is one event code with its params in wire order.
 type Event struct {
 	Pos     expr.Pos
+	codePos expr.Pos
 	Code    uint16
 	Name    string // the event name consumers see: "openat"
 	Symbol  string // Go and C identifier stem: openat_exit, connect_enter, switch_enter (old versions: open_exit_v1...)
@@ -93,6 +98,8 @@ type Event struct {
 // Param is one parameter of an event.
 type Param struct {
 	Pos     expr.Pos
+	typePos expr.Pos // of what says its type
+	lock    string   // its word in schema.lock, of events read from there
 	Name    string
 	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
 	From    *expr.Node // ret, an argument, or a call over those; nil for events no driver makes

@@ -28,6 +28,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newGenCmd(),
 		newTableCmd(),
+		newSchemaCmd(),
 		newMatrixCmd(),
 		newReproCmd(),
 		newBuildCmd(),

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/tables"
 )
 
 // scaplab runs the program and returns what it wrote and its exit status.
@@ -130,4 +131,38 @@ func TestShow(t *testing.T) {
 	require.Len(t, shown, 1)
 	require.EqualValues(t, 152, shown[0].Events[0].Code)
 	require.Equal(t, "sched_switch", shown[0].Events[0].From)
+}
+
+func TestTheSchemaIsCheckedAndLocked(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "tables"), os.DirFS("../../tables")))
+	t.Chdir(dir)
+	_, stderr, code := scaplab(t, "schema", "check")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	_, stderr, code = scaplab(t, "schema", "lock")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	require.Equal(t, "nothing is new\n", stderr)
+
+	path := filepath.Join(dir, "tables", tables.LockFile)
+	full, err := os.ReadFile(path)
+	require.NoError(t, err)
+	const line = "id 453 rseq_slice_yield\n"
+	require.Contains(t, string(full), line)
+	require.NoError(t, os.WriteFile(path, bytes.Replace(full, []byte(line), nil, 1), 0o644))
+	stdout, stderr, code := scaplab(t, "schema", "check")
+	require.Equal(t, cli.ExitFound, code)
+	require.Regexp(t, `^tables/ids\.yaml:\d+:3: rseq_slice_yield: id 453 is not in the lock yet \(run scaplab schema lock\)\n$`, stdout)
+	require.Equal(t, "not locked: 1\n", stderr)
+	_, stderr, code = scaplab(t, "schema", "lock")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	again, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(full), string(again))
+
+	require.NoError(t, os.WriteFile(path, bytes.Replace(full, []byte(line), []byte("id 453 other\n"), 1), 0o644))
+	for _, command := range []string{"check", "lock"} {
+		stdout, _, code = scaplab(t, "schema", command)
+		require.Equal(t, cli.ExitFound, code)
+		require.Contains(t, stdout, "rseq_slice_yield: id 453 is other in schema.lock (ids are never reused)")
+	}
 }

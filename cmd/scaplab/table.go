@@ -46,19 +46,9 @@ func newTableLintCmd() *cobra.Command {
 		Example: "  scaplab table lint\n  scaplab table lint ./tables",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := ""
-			if len(args) == 1 {
-				dir = args[0]
-			}
-			t, err := loadTable(dir)
+			t, err := lintedTable(cmd, args)
 			if err != nil {
-				var ce *cli.Error
-				if errors.As(err, &ce) && ce.Code != cli.ExitFound {
-					return err
-				}
-				n := printErrors(cmd.OutOrStdout(), errors.Unwrap(err))
-				fmt.Fprintf(cmd.ErrOrStderr(), "errors: %d\n", n)
-				return cli.Found(nil)
+				return err
 			}
 			cases := 0
 			for _, s := range t.Syscalls {
@@ -69,6 +59,26 @@ func newTableLintCmd() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// lintedTable reads the tables of the directory in args, or the project's own,
+// and prints what is wrong with them.
+func lintedTable(cmd *cobra.Command, args []string) (*tables.Table, error) {
+	dir := ""
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	t, err := loadTable(dir)
+	if err != nil {
+		var ce *cli.Error
+		if errors.As(err, &ce) && ce.Code != cli.ExitFound {
+			return nil, err
+		}
+		n := printErrors(cmd.OutOrStdout(), errors.Unwrap(err))
+		fmt.Fprintf(cmd.ErrOrStderr(), "errors: %d\n", n)
+		return nil, cli.Found(nil)
+	}
+	return t, nil
 }
 
 // loadTable reads the tables of dir, or the project's own.

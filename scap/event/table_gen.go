@@ -3173,7 +3173,7 @@ var infos = []Info{
 		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypePidfdOpenEnter, Name: "pidfd_open", Symbol: "pidfd_open_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | OldVersion, FDParam: -1},
-	{Code: TypePidfdOpenExit, Name: "pidfd_open", Symbol: "pidfd_open_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+	{Code: TypePidfdOpenExit, Name: "pidfd_open", Symbol: "pidfd_open_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesPidfdOpenFlags, DirFD: -1},

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/tables"
+)
+
+func newSchemaCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "Hold the table to the wire schema that others rely on",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cli.Usage(errors.New("check or lock?"))
+			}
+			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
+		},
+	}
+	cmd.AddCommand(newSchemaCheckCmd(), newSchemaLockCmd())
+	return cmd
+}
+
+func newSchemaCheckCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [DIR]",
+		Short: "Compare the tables with schema.lock",
+		Long: "Check compares event codes, params, flag values, wire types and syscall codes of\n" +
+			"the tables of DIR (the project's own without one) with tables/schema.lock. What\n" +
+			"differs, or is not in the lock yet, is printed with its place.",
+		Example: "  scaplab schema check",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := lintedTable(cmd, args)
+			if err != nil {
+				return err
+			}
+			switch {
+			case t.Lock == nil:
+				return cli.Lacking(fmt.Errorf("the table has no %s", tables.LockFile))
+			case len(t.Unlocked) > 0:
+				n := printErrors(cmd.OutOrStdout(), t.Unlocked)
+				fmt.Fprintf(cmd.ErrOrStderr(), "not locked: %d\n", n)
+				return cli.Found(nil)
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "the tables agree with %s (schema %s)\n", tables.LockFile, t.Lock.Schema)
+			return nil
+		},
+	}
+}
+
+func newSchemaLockCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lock",
+		Short: "Add what is new to schema.lock",
+		Long: "Lock adds new events of ours, params at the end of them, flag values, wire types\n" +
+			"and syscall codes to tables/schema.lock, and prints them. It changes no line:\n" +
+			"where the tables disagree with the lock, the tables are wrong.",
+		Example: "  scaplab schema lock",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := lintedTable(cmd, args)
+			if err != nil {
+				return err
+			}
+			root, err := projectRoot()
+			if err != nil {
+				return err
+			}
+			if t.Lock == nil {
+				return cli.Lacking(fmt.Errorf("the table has no %s", tables.LockFile))
+			}
+			added := t.Unlocked
+			if len(added) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "nothing is new")
+				return nil
+			}
+			if err := os.WriteFile(filepath.Join(root, "tables", tables.LockFile), t.Relock(), 0o644); err != nil {
+				return cli.Lacking(err)
+			}
+			for _, e := range added {
+				fmt.Fprintf(cmd.OutOrStdout(), "%v: %s\n", e.Pos, e.Subject)
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d added to %s\n", len(added), tables.LockFile)
+			return nil
+		},
+	}
+}
