@@ -17,7 +17,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// ErrTimeout: a live source had no event in time; more may come.
+// ErrTimeout means that a live source had no event in time; more may come.
 var ErrTimeout = errors.New("no event in time")
 
 // Source is where events come from. One goroutine at a time may use it; what

@@ -7,6 +7,7 @@ package ebpf
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,4 +116,27 @@ func (e *engine) Close() (scap.Stats, error) {
 		errs = append(errs, r.close())
 	}
 	return stats, errors.Join(append(errs, e.driver.Close())...)
+}
+
+func (o *Options) settings() driver.Settings {
+	return driver.Settings{
+		Snaplen:        o.Snaplen,
+		SamplingRatio:  o.SamplingRatio,
+		Dropping:       o.SamplingRatio > 1,
+		DropFailed:     o.DropFailed,
+		DynamicSnaplen: o.DynamicSnaplen,
+		FullPorts:      o.FullPorts,
+		StatsdPort:     o.StatsdPort,
+		WakeBytes:      o.wakeBytes(),
+	}
+}
+
+// wakeBytes is after how many bytes a CPU wakes the reader before its next
+// poll: an eighth of the CPU's part of the ring.
+func (o *Options) wakeBytes() uint32 {
+	cpus := o.CPUsPerRing
+	if cpus == 0 {
+		cpus = runtime.NumCPU()
+	}
+	return uint32(max(o.RingSize/8/cpus, 1))
 }

@@ -22,7 +22,6 @@ package ebpf
 
 import (
 	"os"
-	"runtime"
 
 	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/scap"
@@ -51,16 +50,6 @@ type Refusal = driver.Refusal
 // Tracepoints are the names that a Selection may have on this architecture.
 func Tracepoints() []string { return driver.Tracepoints() }
 
-// wakeBytes is after how many bytes a CPU wakes the reader before its next
-// poll: an eighth of the CPU's part of the ring.
-func (o *Options) wakeBytes() uint32 {
-	cpus := o.CPUsPerRing
-	if cpus == 0 {
-		cpus = runtime.NumCPU()
-	}
-	return uint32(max(o.RingSize/8/cpus, 1))
-}
-
 // complete checks the options, all of them, and sets defaults.
 func (o Options) complete(sel scap.Selection) (Options, error) {
 	var p live.Problems
@@ -80,17 +69,4 @@ func (o Options) complete(sel scap.Selection) (Options, error) {
 		o.CPUsPerRing = 0 // the driver's word for all
 	}
 	return o, p.Err()
-}
-
-func (o *Options) settings() driver.Settings {
-	return driver.Settings{
-		Snaplen:        o.Snaplen,
-		SamplingRatio:  o.SamplingRatio,
-		Dropping:       o.SamplingRatio > 1,
-		DropFailed:     o.DropFailed,
-		DynamicSnaplen: o.DynamicSnaplen,
-		FullPorts:      o.FullPorts,
-		StatsdPort:     o.StatsdPort,
-		WakeBytes:      o.wakeBytes(),
-	}
 }

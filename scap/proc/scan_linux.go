@@ -100,10 +100,8 @@ func newScanner(opts Options) (*scanner, error) {
 		return nil, fmt.Errorf("scan processes: %w", err)
 	}
 	s.proc = f
-	for _, c := range strings.Fields(string(s.rootFile("sys/fs/cgroup/cgroup.controllers"))) {
-		s.unified = append(s.unified, c)
-	}
-	if s.unified == nil {
+	s.unified = strings.Fields(string(s.rootFile("sys/fs/cgroup/cgroup.controllers")))
+	if len(s.unified) == 0 {
 		s.unified = []string{"cpuset", "cpu", "io", "memory"}
 	}
 	return s, nil

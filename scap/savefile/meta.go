@@ -21,8 +21,6 @@ const (
 	maxUser   = 255  // names, homes and shells of users
 )
 
-const machineInfoSize = 180
-
 // cursor takes values from the front of b; once something does not fit, failed
 // is set and all further values are zero.
 type cursor struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/scaplab/scaplab/scap/internal/merge"
 )
 
-// ErrBusy: the next record of a ring is reserved but not yet complete.
+// ErrBusy means that the next record of a ring is reserved but not yet complete.
 var ErrBusy = errors.New("record is not complete")
 
 // Ring is memory that a driver writes records to, events each, read where it is.

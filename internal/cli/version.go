@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
+
+// version says which build of which source this is, and what it speaks.
+func version(info *debug.BuildInfo) string {
+	tool, commit := "of unknown version", ""
+	if info != nil {
+		settings := map[string]string{}
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+		tool = strings.Trim(info.Main.Version, "()") // (devel)
+		if revision := settings["vcs.revision"]; revision != "" {
+			commit = fmt.Sprintf(" (commit %.12s of %s", revision, settings["vcs.time"])
+			if settings["vcs.modified"] == "true" {
+				commit += ", modified"
+			}
+			commit += ")"
+		}
+	}
+	return fmt.Sprintf("%s%s, schema %s, API %s, %s %s/%s", tool, commit, event.SchemaVersion, event.APIVersion,
+		runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
