@@ -23,6 +23,12 @@ type filter struct {
 	pids  []event.PID
 }
 
+var _ matcher = (*filter)(nil)
+
+func (f *filter) all() bool { return f.types == nil }
+
+func (f *filter) wants(t event.Type) bool { return f.types == nil || f.types[t] }
+
 // parseFilter reads arguments such as "openat", "read,write" and "4711".
 func parseFilter(args []string) (*filter, error) {
 	f := &filter{}
@@ -70,8 +76,8 @@ func (f *filter) addName(name string) error {
 	return nil
 }
 
-// keep tells whether the filter has nothing against ev.
-func (f *filter) keep(ev *event.Event, th *threads) bool {
+// keep reports whether ev passes the filter.
+func (f *filter) keep(ev *event.Event, in inspector) bool {
 	if f.types != nil && !f.types[ev.Type()] && !f.names[genericName(ev)] {
 		return false
 	}
@@ -79,5 +85,5 @@ func (f *filter) keep(ev *event.Event, th *threads) bool {
 		return true
 	}
 	tid := ev.TID()
-	return slices.Contains(f.pids, tid) || slices.Contains(f.pids, th.get(tid).pid)
+	return slices.Contains(f.pids, tid) || slices.Contains(f.pids, in.pid(tid))
 }

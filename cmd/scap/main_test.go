@@ -514,7 +514,7 @@ func TestEventsTooLargeForAFileAreCounted(t *testing.T) {
 	file, err := savefile.Create(filepath.Join(t.TempDir(), "r.scap"), savefile.FileOptions{})
 	require.NoError(t, err)
 	var talk bytes.Buffer
-	rec := &recorder{f: &filter{}, names: newThreads(nil), file: file, err: &talk, start: time.Now()}
+	rec := &recorder{f: &filter{}, in: newThreads(nil), file: file, err: &talk, start: time.Now()}
 	require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
 	require.NoError(t, rec.close())
 	rec.summary(src)
@@ -559,6 +559,17 @@ func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
 	require.Contains(t, mustRun(t, "info", path), "machine     a..[1m, 0 CPUs")
 }
 
+func TestTextLeavesOutEnterEventsThatRepeatTheExit(t *testing.T) {
+	for code, want := range map[event.Type]bool{
+		event.TypeOpenatEnter: false, event.TypeConnectEnter: false, event.TypeProcinfoEnter: false,
+		event.TypeOpenatExit: true, event.TypeCloseEnter: true, event.TypeSwitchEnter: true, event.TypeProcexitEnter: true,
+	} {
+		ev := mustEvent(t, code, 1, 2, func(*event.Builder) {}, 0)
+		require.Equal(t, want, (&printer{}).shown(ev), "%d %s", code, code)
+		require.True(t, (&printer{all: true}).shown(ev))
+	}
+}
+
 func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 	for _, test := range []struct {
 		filter       []string
@@ -582,7 +593,7 @@ func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 		file, err := savefile.Create(path, savefile.FileOptions{})
 		require.NoError(t, err)
 		var talk bytes.Buffer
-		rec := &recorder{f: f, names: newThreads(nil), file: file, err: &talk, progress: true, self: test.self, start: time.Now().Add(-time.Hour)}
+		rec := &recorder{f: f, in: newThreads(nil), file: file, err: &talk, progress: true, self: test.self, start: time.Now().Add(-time.Hour)}
 		require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
 		require.NoError(t, rec.close())
 		rec.summary(src)
@@ -609,7 +620,7 @@ func TestRecorderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	rec := &recorder{f: &filter{}, names: newThreads(nil), text: &printer{out: &out, names: newThreads(nil)}, err: io.Discard, start: time.Now()}
+	rec := &recorder{f: &filter{}, in: newThreads(nil), text: &printer{out: &out, in: newThreads(nil)}, err: io.Discard, start: time.Now()}
 	require.NoError(t, rec.run(ctx, scaptest.New()))
 	src := scaptest.New()
 	src.Add(someEvents(t)[0].Bytes(), 0)
@@ -642,7 +653,7 @@ func TestLinesOfAPipeComeAsItsEventsDo(t *testing.T) {
 	go func() {
 		r, err := savefile.NewReader(in, savefile.Options{})
 		if err == nil {
-			err = printAll(r, &filter{}, &printer{out: lines(out), names: newThreads(nil)}, 0)
+			err = printAll(r, newThreads(nil), &filter{}, &printer{out: lines(out), in: newThreads(nil)}, 0)
 		}
 		ended <- err
 	}()

@@ -33,12 +33,12 @@ func (t *textFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after so many events; 0: never")
 }
 
-func (t *textFlags) printer(out io.Writer, names *threads) (*printer, error) {
+func (t *textFlags) printer(out io.Writer, in inspector) (*printer, error) {
 	style := slices.IndexFunc(timeStyles, func(s string) bool { return s == t.time || s[:1] == t.time })
 	if style < 0 {
 		return nil, cli.Usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
 	}
-	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: timeStyles[style], names: names}, nil
+	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: timeStyles[style], in: in}, nil
 }
 
 func newReadCmd() *cobra.Command {
@@ -64,12 +64,12 @@ direction, name, arguments. FILE may be - for standard input.
 				return opened(err)
 			}
 			defer r.Close()
-			names := newThreads(r.State())
-			p, err := text.printer(cmd.OutOrStdout(), names)
+			in := newThreads(r.State())
+			p, err := text.printer(cmd.OutOrStdout(), in)
 			if err != nil {
 				return err
 			}
-			err = printAll(r, f, p, text.count)
+			err = printAll(r, in, f, p, text.count)
 			if ferr := p.flush(); err == nil {
 				err = ferr
 			}
@@ -83,19 +83,19 @@ direction, name, arguments. FILE may be - for standard input.
 	return cmd
 }
 
-func printAll(r *savefile.Reader, f *filter, p *printer, count uint64) error {
+func printAll(r *savefile.Reader, in inspector, f matcher, p presenter, count uint64) error {
 	num, printed := uint64(0), uint64(0)
 	section := r.Section()
 	return readAll(r, func(evs []event.Event) error {
 		if r.Section() != section {
 			section = r.Section()
-			p.names.reset(r.State())
+			in.reset(r.State())
 		}
 		for i := range evs {
 			ev := &evs[i]
 			num++
-			p.names.apply(ev)
-			if p.shown(ev) && f.keep(ev, p.names) {
+			in.apply(ev)
+			if p.shown(ev) && f.keep(ev, in) {
 				if err := p.print(num, ev); err != nil {
 					return err
 				}
@@ -103,7 +103,7 @@ func printAll(r *savefile.Reader, f *filter, p *printer, count uint64) error {
 					return errStop
 				}
 			}
-			p.names.gone(ev)
+			in.gone(ev)
 		}
 		if len(evs) < batchSize {
 			return p.flush() // of a pipe, this may be all for some time

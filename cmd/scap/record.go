@@ -66,7 +66,7 @@ them with --all.
 	return cmd
 }
 
-func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
+func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	src, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
@@ -78,7 +78,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 	if err != nil {
 		return cli.Lacking(err)
 	}
-	rec := &recorder{f: f, names: newThreads(state), err: cmd.ErrOrStderr(), progress: cli.Terminal(cmd.ErrOrStderr())}
+	rec := &recorder{f: f, in: newThreads(state), err: cmd.ErrOrStderr(), progress: cli.Terminal(cmd.ErrOrStderr())}
 	if o.path != "" {
 		opts := o.write.options()
 		opts.State = state
@@ -87,7 +87,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 		if rec.file, err = savefile.Create(o.path, opts); err != nil {
 			return cli.Lacking(err)
 		}
-	} else if rec.text, err = o.text.printer(cmd.OutOrStdout(), rec.names); err != nil {
+	} else if rec.text, err = o.text.printer(cmd.OutOrStdout(), rec.in); err != nil {
 		return err
 	}
 	if o.duration > 0 {
@@ -113,10 +113,10 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter) (err error) {
 
 // recorder takes events from a live source to a file or to text.
 type recorder struct {
-	f        *filter
-	names    *threads
+	f        matcher
+	in       inspector
 	file     *savefile.File
-	text     *printer
+	text     presenter
 	err      io.Writer
 	progress bool
 	start    time.Time
@@ -159,11 +159,11 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 func (r *recorder) keep(evs []event.Event) error {
 	for i := range evs {
 		ev := &evs[i]
-		r.names.apply(ev)
+		r.in.apply(ev)
 		switch {
-		case r.self != 0 && r.names.get(ev.TID()).pid == r.self:
+		case r.self != 0 && r.in.pid(ev.TID()) == r.self:
 			// What writing an event makes would make the next one.
-		case r.f.keep(ev, r.names):
+		case r.f.keep(ev, r.in):
 			r.events++
 			if err := r.put(ev); err != nil {
 				return err
@@ -176,7 +176,7 @@ func (r *recorder) keep(evs []event.Event) error {
 				return err
 			}
 		}
-		r.names.gone(ev)
+		r.in.gone(ev)
 	}
 	return nil
 }

@@ -85,10 +85,10 @@ func (s *sourceFlags) open(sel scap.Selection, compat bool, talk io.Writer) (sca
 
 // selection is what the driver is asked for: the events that f keeps, and those
 // that change the state, without which names would soon be wrong.
-func selection(f *filter, enter bool) scap.Selection {
-	sel := scap.Selection{Enter: enter, All: f.types == nil || f.types[event.TypeGenericExit]}
+func selection(f matcher, enter bool) scap.Selection {
+	sel := scap.Selection{Enter: enter, All: f.wants(event.TypeGenericExit)}
 	wanted := func(t event.Type) bool {
-		if f.types != nil && f.types[t] {
+		if !f.all() && f.wants(t) {
 			return true
 		}
 		info := event.Lookup(t)

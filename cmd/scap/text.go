@@ -25,7 +25,7 @@ type printer struct {
 	time  string // absolute, relative, delta, epoch, full
 	all   bool   // also what only serves the state
 	whole bool   // buffers, however long
-	names *threads
+	in    inspector
 	first uint64 // timestamp of the first event
 	last  uint64 // of the one before
 	begun bool
@@ -37,6 +37,8 @@ type printer struct {
 
 var timeStyles = []string{"absolute", "relative", "delta", "epoch", "full"}
 
+var _ presenter = (*printer)(nil)
+
 func (p *printer) shown(ev *event.Event) bool {
 	if p.all {
 		return true
@@ -44,12 +46,20 @@ func (p *printer) shown(ev *event.Event) bool {
 	if ev.Hidden() {
 		return false
 	}
-	switch ev.Type() {
-	case event.TypeProcinfoEnter, event.TypeOpenEnter, event.TypeCreatEnter, event.TypeOpenatEnter, event.TypeOpenat2Enter, event.TypeConnectEnter:
-		return false // what they carry, the exit event has as well
-	}
-	return true
+	return ev.Type() != event.TypeProcinfoEnter && !repeatedTypes()[ev.Type()]
 }
+
+// repeatedTypes are the enter events that drivers make: what they carry, the exit event
+// has as well.
+var repeatedTypes = sync.OnceValue(func() map[event.Type]bool {
+	types := map[event.Type]bool{}
+	for _, e := range driver.Events() {
+		if t := event.Type(e.Code); t.Enter() && len(e.Calls) > 0 {
+			types[t] = true
+		}
+	}
+	return types
+})
 
 // print appends the line of ev, which is number num of its capture.
 func (p *printer) print(num uint64, ev *event.Event) error {
@@ -172,7 +182,7 @@ func direction(t event.Type) byte {
 var nameParam = event.ParamInfo{Type: event.ParamCharbuf}
 
 func (p *printer) appendComm(b []byte, tid event.PID) []byte {
-	return nameParam.AppendRaw(b, p.names.byTID[tid].comm)
+	return nameParam.AppendRaw(b, p.in.comm(tid))
 }
 
 func (p *printer) appendTime(b []byte, ts uint64) []byte {

@@ -18,6 +18,8 @@ type thread struct {
 	pid  event.PID
 }
 
+var _ inspector = (*threads)(nil)
+
 func newThreads(state *proc.State) *threads {
 	t := &threads{byTID: map[event.PID]thread{}}
 	t.reset(state)
@@ -35,14 +37,13 @@ func (t *threads) reset(state *proc.State) {
 	}
 }
 
-// get is the thread with that tid; one not known is its own process, without a
-// name.
-func (t *threads) get(tid event.PID) thread {
-	th, ok := t.byTID[tid]
-	if !ok {
-		th.pid = tid
+func (t *threads) comm(tid event.PID) []byte { return t.byTID[tid].comm }
+
+func (t *threads) pid(tid event.PID) event.PID {
+	if th, ok := t.byTID[tid]; ok {
+		return th.pid
 	}
-	return th
+	return tid
 }
 
 // Values as events carry them.
@@ -96,7 +97,7 @@ func (t *threads) apply(ev *event.Event) {
 	case event.TypePrctlExit:
 		var e event.PrctlExit
 		if e.Decode(ev) == nil && e.Res == 0 && e.Option == prSetName {
-			t.set(ev.TID(), e.Arg2Str, t.get(ev.TID()).pid)
+			t.set(ev.TID(), e.Arg2Str, t.pid(ev.TID()))
 		}
 	}
 }
