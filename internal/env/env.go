@@ -13,6 +13,7 @@ import (
 type Error struct {
 	What string // what is missing
 	Fix  string // what would help
+	Err  error  // what the system said, or nil
 }
 
 func (e *Error) Error() string {
@@ -22,8 +23,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (%s)", e.What, e.Fix)
 }
 
+func (e *Error) Unwrap() error { return e.Err }
+
 // Lacks says that the machine lacks what, and that fix would help; fix may be "".
-func Lacks(what, fix string) error { return &Error{what, fix} }
+func Lacks(what, fix string) error { return &Error{What: what, Fix: fix} }
 
 // CacheDir is where kernels, packages and snapshots are kept between runs.
 func CacheDir() (string, error) {

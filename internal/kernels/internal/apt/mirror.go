@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
@@ -18,6 +19,10 @@ type Mirror struct {
 	Main     string // base URI of the main archive
 	Security string // base URI of the security archive
 	Keyring  string // file with the archive's keys
+
+	// Pace is the time before the first further try after an error that may pass,
+	// twice as long before each after that; 0 is a second.
+	Pace time.Duration
 }
 
 // ParseMirror reads the value of a --mirror flag: the main archive's base URI

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/env"
@@ -20,9 +19,9 @@ const limit = 15 * time.Minute
 
 // run runs an apt program with vars added to its environment, and returns its standard output.
 func run(ctx context.Context, dir, program string, args []string, vars ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(limited, program, args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"), vars...)
 	cmd.WaitDelay = time.Second
@@ -32,21 +31,10 @@ func run(ctx context.Context, dir, program string, args []string, vars ...string
 		if errors.Is(err, exec.ErrNotFound) {
 			return "", env.Lacks(program+" is not installed", "install apt, or give a kernel by file: --kernel FILE")
 		}
+		if limited.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("not done after %v", limit)
+		}
 		return stdout.String() + stderr.String(), fmt.Errorf("%s %s: %w", program, args[len(args)-1], err)
 	}
 	return stdout.String(), nil
-}
-
-// explain adds apt's own error lines to err.
-func explain(out string, err error) error {
-	var lines []string
-	for l := range strings.Lines(out) {
-		if l = strings.TrimSpace(l); strings.HasPrefix(l, "E: ") || strings.HasPrefix(l, "Err:") {
-			lines = append(lines, strings.TrimPrefix(l, "E: "))
-		}
-	}
-	if len(lines) == 0 {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, strings.Join(lines, "; "))
 }

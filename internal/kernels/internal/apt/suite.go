@@ -7,9 +7,11 @@ package apt
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -29,12 +31,16 @@ type Suite struct {
 	dir   string
 	suite string
 	arch  string // Debian's name
+	pace  time.Duration
 }
+
+// tries is how often an error of the network is met before it counts.
+const tries = 4
 
 // Open sets up the private apt for a suite.
 func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
 	sum := sha256.Sum256([]byte(m.base(suite)))
-	s := &Suite{dir: filepath.Join(cache, "apt", arch+"-"+suite+"-"+hex.EncodeToString(sum[:4])), suite: suite, arch: arch}
+	s := &Suite{dir: filepath.Join(cache, "apt", arch+"-"+suite+"-"+hex.EncodeToString(sum[:4])), suite: suite, arch: arch, pace: cmp.Or(m.Pace, time.Second)}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "etc/apt/preferences.d", "download"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o755); err != nil {
 			return nil, err
@@ -53,6 +59,8 @@ func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
 // conf is the private configuration. Of the machine's, in etc, come proxies and
 // passwords; what it says of releases, signatures and things to run does not hold here.
 // An archive's index may have expired: those of suites that are maintained no more have.
+// Which errors are worth a further try is decided here (apt tries anew on a full disk, too),
+// and no proxy stands before this machine.
 func (s *Suite) conf(etc string) string {
 	return fmt.Sprintf(`#clear APT::Architectures;
 #clear APT::Update;
@@ -78,7 +86,9 @@ Acquire::AllowDowngradeToInsecureRepositories "false";
 Acquire::Check-Valid-Until "false";
 Acquire::GzipIndexes "false";
 Acquire::Languages "none";
-Acquire::Retries "3";
+Acquire::Retries "0";
+Acquire::http::Proxy::localhost "DIRECT";
+Acquire::http::Proxy::127.0.0.1 "DIRECT";
 `, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), s.arch, etc)
 }
 
@@ -87,6 +97,32 @@ func (s *Suite) apt(ctx context.Context, dir, program string, args ...string) (s
 	// Read first it says where the rest is, read last it is what holds.
 	conf := filepath.Join(s.dir, "apt.conf")
 	return run(ctx, dir, program, append([]string{"-c", conf}, args...), "APT_CONFIG="+conf)
+}
+
+// fetch runs apt-get within the private directory, again when the network fails it.
+func (s *Suite) fetch(ctx context.Context, dir string, again error, args ...string) error {
+	wait := s.pace
+	for try := 1; ; try++ {
+		out, err := s.apt(ctx, dir, "apt-get", args...)
+		if err == nil {
+			return nil
+		}
+		if err = explain(out, err); ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, errPassing) && !errors.Is(err, again) {
+			return err
+		}
+		if try == tries {
+			return fmt.Errorf("tried %d times: %w", tries, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
 }
 
 // NeverUpdated is the age of an index that was never fetched.
@@ -108,8 +144,9 @@ func (s *Suite) Update(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if out, err := s.apt(ctx, "", "apt-get", "update"); err != nil {
-		return fmt.Errorf("suite %s: %w", s.suite, explain(out, err))
+	// A mirror that is being updated has an index of one time and packages' lists of another.
+	if err := s.fetch(ctx, "", ErrDamaged, "update"); err != nil {
+		return fmt.Errorf("suite %s: %w", s.suite, err)
 	}
 	return files.WriteAtomic(filepath.Join(s.dir, "updated"), nil)
 }
@@ -222,8 +259,8 @@ func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	if out, err := s.apt(ctx, dir, "apt-get", "download", p.Name+"="+p.Version); err != nil {
-		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, explain(out, err))
+	if err := s.fetch(ctx, dir, errPassing, "download", p.Name+"="+p.Version); err != nil {
+		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, err)
 	}
 	got, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil || len(got) != 1 {
@@ -235,7 +272,7 @@ func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, err)
 	}
 	if sum != p.SHA256 {
-		return "", fmt.Errorf("fetch %s %s: checksum is %s, index says %s", p.Name, p.Version, sum, p.SHA256)
+		return "", &kindError{fmt.Errorf("fetch %s %s: checksum is %s, index says %s", p.Name, p.Version, sum, p.SHA256), ErrDamaged}
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return "", err
@@ -261,8 +298,8 @@ func (s *Suite) Closure(ctx context.Context, cache string, names ...string) ([]P
 		}
 	}
 	args := append([]string{"-y", "--no-install-recommends", "--download-only", "install"}, names...)
-	if out, err := s.apt(ctx, "", "apt-get", args...); err != nil {
-		return nil, fmt.Errorf("fetch %s with dependencies from %s: %w", strings.Join(names, ", "), s.suite, explain(out, err))
+	if err := s.fetch(ctx, "", errPassing, args...); err != nil {
+		return nil, fmt.Errorf("fetch %s with dependencies from %s: %w", strings.Join(names, ", "), s.suite, err)
 	}
 	fetched, err := filepath.Glob(filepath.Join(archives, "*.deb"))
 	if err != nil {
