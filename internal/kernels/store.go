@@ -3,17 +3,12 @@
 package kernels
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,8 +18,6 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
-	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
-	"github.com/scaplab/scaplab/internal/kernels/internal/vmlinux"
 )
 
 // Kernel is one kernel that can be booted.
@@ -164,16 +157,6 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 	return kernels, gone, nil
 }
 
-// log tells what happens, one goroutine at a time.
-func (s *Store) log(format string, args ...any) {
-	if s.Log == nil {
-		return
-	}
-	s.logging.Lock()
-	defer s.logging.Unlock()
-	s.Log(format, args...)
-}
-
 func (s *Store) init() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,6 +171,16 @@ func (s *Store) init() error {
 		s.Cache, err = env.CacheDir()
 	}
 	return err
+}
+
+// log tells what happens, one goroutine at a time.
+func (s *Store) log(format string, args ...any) {
+	if s.Log == nil {
+		return
+	}
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	s.Log(format, args...)
 }
 
 func (s *Store) get(ctx context.Context, w Request) (Kernel, error) {
@@ -271,258 +264,10 @@ func (s *Store) kept(record string) (Kernel, error) {
 	return k, err
 }
 
-// candidate is a package that may hold a series' kernel.
-type candidate struct {
-	apt.Package
-	rank int // position of its pattern; lower is preferred
-}
-
-func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
-	patterns := s.Catalog.Packages[s.Arch]
-	if len(patterns) == 0 {
-		return Kernel{}, env.Lacks("no kernel packages are known for "+s.Arch, "give one by file: --kernel FILE")
-	}
-	var errs []error
-	for _, suite := range line.Suites {
-		k, err := s.fetchFrom(ctx, suite, line.Series, patterns)
-		if err == nil {
-			return k, nil
-		}
-		if ctx.Err() != nil {
-			return Kernel{}, ctx.Err()
-		}
-		errs = append(errs, err)
-	}
-	return Kernel{}, notInArchive(errs)
-}
-
-// fetchFrom fetches the newest kernel of a series that one suite really has.
-func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []string) (Kernel, error) {
-	packages, err := s.index(ctx, suite)
-	if err != nil {
-		return Kernel{}, fromApt(err)
-	}
-	var found []candidate
-	for rank, p := range patterns {
-		re := packagePattern(p, series)
-		for _, d := range packages {
-			if re.MatchString(d.Name) {
-				found = append(found, candidate{d, rank})
-			}
-		}
-	}
-	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, series, suite)
-	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Or(deb.Compare(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
-	})
-	// A mirror may list packages it no longer has.
-	const tries = 6
-	var errs []error
-	for _, c := range found[:min(tries, len(found))] {
-		k, err := s.fromPackage(ctx, c.Package, series)
-		if err == nil {
-			return k, nil
-		}
-		if ctx.Err() != nil {
-			return Kernel{}, ctx.Err()
-		}
-		if !errors.Is(err, errNoKernel) {
-			s.log("kernel %s: %v; trying the next older one", series, err)
-			errs = append(errs, fromApt(err))
-		}
-	}
-	if len(errs) == 0 {
-		return Kernel{}, fmt.Errorf("%w: the newest %d packages of series %s in %s have none", ErrNotInArchive, min(tries, len(found)), series, suite)
-	}
-	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s in %s could be used: %w", min(tries, len(found)), series, suite, notInArchive(errs))
-}
-
-// packagePattern matches the package names of a series: 6.1 is not 6.12, and
-// what follows the flavour (-dbg, -unsigned) is another package.
-func packagePattern(pattern, series string) *regexp.Regexp {
-	before, after, _ := strings.Cut(pattern, "{release}")
-	return regexp.MustCompile("^" + regexp.QuoteMeta(before) + regexp.QuoteMeta(series) + `\.[0-9][A-Za-z0-9.+~-]*?` + regexp.QuoteMeta(after) + "$")
-}
-
-// index returns the packages of a suite, fetched at most once a run.
-func (s *Store) index(ctx context.Context, suite string) ([]apt.Package, error) {
-	s.mu.Lock()
-	if s.mirror == nil {
-		m, err := s.FindMirror(ctx)
-		if err != nil {
-			s.mu.Unlock()
-			return nil, err
-		}
-		s.mirror = &m
-	}
-	mirror := *s.mirror
-	x := s.fetched[suite]
-	if x == nil {
-		x = new(suiteIndex)
-		s.fetched[suite] = x
-	}
-	s.mu.Unlock()
-	x.once.Do(func() { x.packages, x.err = s.loadIndex(ctx, mirror, suite) })
-	return x.packages, x.err
-}
-
-func (s *Store) FindMirror(ctx context.Context) (apt.Mirror, error) {
-	if s.Mirror != "" {
-		return apt.ParseMirror(s.Mirror)
-	}
-	return apt.MachineMirror(ctx)
-}
-
-func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string) ([]apt.Package, error) {
-	dir, err := apt.Open(s.Cache, m, suite, debArch(s.Arch))
-	if err != nil {
-		return nil, err
-	}
-	if dir.IndexAge() > s.MaxAge {
-		if err := dir.Update(ctx); err != nil {
-			if dir.IndexAge() == apt.NeverUpdated || ctx.Err() != nil {
-				return nil, err
-			}
-			s.log("%v; using the index of %s ago", err, dir.IndexAge().Round(time.Minute))
-		}
-	}
-	return dir.Packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
-}
-
-// debArch is Debian's name for a GOARCH.
-func debArch(arch string) string {
-	switch arch {
-	case "ppc64le":
-		return "ppc64el"
-	case "386":
-		return "i386"
-	default:
-		return arch
-	}
-}
-
-func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (Kernel, error) {
-	source := p.Name + " " + p.Version
-	meta := filepath.Join(s.Cache, "kernel", p.SHA256, "kernel.json")
-	if k, err := s.kept(meta); err == nil {
-		k.Name = series
-		return k, nil
-	}
-	file, err := p.Fetch(ctx, s.Cache)
-	if err != nil {
-		return Kernel{}, err
-	}
-	s.log("kernel %s: fetched %s", series, source)
-	f, err := os.Open(file)
-	if err != nil {
-		return Kernel{}, err
-	}
-	defer f.Close()
-	image, err := kernelFromDeb(f)
-	if err != nil {
-		return Kernel{}, fmt.Errorf("%s: %w", source, err)
-	}
-	k, err := s.unpack(image.Data, filepath.Dir(meta))
-	if err != nil {
-		return Kernel{}, fmt.Errorf("%s: %w", source, err)
-	}
-	k.Name, k.Source, k.Release = series, source, cmp.Or(releaseOf(image.Name), k.Release)
-	return k, writeKernel(meta, k)
-}
-
 func writeKernel(meta string, k Kernel) error {
 	b, err := json.MarshalIndent(k, "", "\t")
 	if err != nil {
 		return err
 	}
 	return files.WriteAtomic(meta, append(b, '\n'))
-}
-
-// local is a kernel given by file: an image, an unpacked kernel or a package.
-func (s *Store) local(file string) (Kernel, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return Kernel{}, err
-	}
-	sum := files.Sum(b)
-	meta := filepath.Join(s.Cache, "kernel", sum, "kernel.json")
-	k, err := s.kept(meta)
-	if err != nil {
-		image := &deb.File{Name: file, Data: b}
-		if bytes.HasPrefix(b, []byte("!<arch>\n")) {
-			if image, err = kernelFromDeb(bytes.NewReader(b)); err != nil {
-				return Kernel{}, fmt.Errorf("%s: %w", file, err)
-			}
-		}
-		if k, err = s.unpack(image.Data, filepath.Dir(meta)); err != nil {
-			return Kernel{}, fmt.Errorf("%s: %w", file, err)
-		}
-		k.Release = cmp.Or(k.Release, releaseOf(image.Name))
-		if err := writeKernel(meta, k); err != nil {
-			return Kernel{}, err
-		}
-	}
-	k.Name, k.Source = file, file
-	return k, nil
-}
-
-// unpack writes the image in the form that boots fastest: the ELF kernel when
-// QEMU can enter it, else as it is.
-func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
-	k := Kernel{Arch: s.Arch, Release: vmlinux.Release(image)}
-	name := "vmlinuz"
-	switch {
-	case bytes.HasPrefix(image, []byte("\x7fELF")):
-		if k.PVH = vmlinux.HasPVHEntry(image); !k.PVH && s.Arch == "amd64" {
-			return Kernel{}, errors.New("ELF kernel without a PVH entry (CONFIG_PVH) cannot be booted; give the bzImage")
-		}
-		name = "vmlinux"
-	case vmlinux.IsBzImage(image):
-		if elf, err := vmlinux.Extract(image); err != nil {
-			s.log("%v; booting the packed image, which takes longer", err)
-		} else if vmlinux.HasPVHEntry(elf) {
-			image, name, k.PVH = elf, "vmlinux", true
-		}
-	case s.Arch == "amd64":
-		return Kernel{}, errors.New("not a kernel: neither bzImage nor ELF")
-	}
-	k.Image, k.Digest = filepath.Join(dir, name), files.Sum(image)
-	return k, files.WriteAtomic(k.Image, image)
-}
-
-// errNoKernel says that a package holds no kernel image.
-var errNoKernel = errors.New("no kernel image in the package (looked for boot/vmlinu[xz]-* and usr/lib/modules/*/vmlinuz)")
-
-// kernelFromDeb returns the kernel image in the package. From Linux 7.2 on
-// Debian keeps it beside the modules, before that in /boot.
-func kernelFromDeb(r io.Reader) (*deb.File, error) {
-	f, err := deb.Find(r, func(name string) bool {
-		for _, pattern := range []string{"boot/vmlinuz-*", "boot/vmlinux-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"} {
-			if ok, _ := path.Match(pattern, name); ok {
-				return true
-			}
-		}
-		return false
-	})
-	if errors.Is(err, deb.ErrNotFound) {
-		return nil, errNoKernel
-	}
-	return f, err
-}
-
-// releaseOf returns the kernel release an image of the given path is for,
-// "" when the path does not tell.
-func releaseOf(file string) string {
-	base := path.Base(file)
-	for _, p := range []string{"vmlinuz-", "vmlinux-"} {
-		if r, ok := strings.CutPrefix(base, p); ok {
-			return r
-		}
-	}
-	if base == "vmlinuz" && path.Base(path.Dir(path.Dir(file))) == "modules" {
-		return path.Base(path.Dir(file))
-	}
-	return ""
 }
