@@ -300,6 +300,11 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	if err != nil {
 		return nil, nil, environment(err)
 	}
+	for _, k := range found {
+		for _, w := range k.Warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s WARNING: %s\n", k.Name, w)
+		}
+	}
 	for _, g := range gone {
 		fmt.Fprintf(cmd.ErrOrStderr(), "KERNEL %s SKIPPED: %v\n", g.Request, g.Reason)
 		if !errors.Is(g.Reason, kernels.ErrNotInArchive) {

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/env"
@@ -25,31 +27,122 @@ type candidate struct {
 	rank int // position of its pattern; lower is preferred
 }
 
-func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, error) {
+// Verdicts on packages. Any other error is about this machine or the way to the archive: then
+// nothing is known of the package, and an older one is not taken in its place.
+var (
+	errNotListed = fmt.Errorf("%w: it is not listed", ErrNotInArchive)
+	errUnusable  = errors.New("the package cannot be used")
+)
+
+// verdict reports whether err is about packages, so that an older one may do.
+func verdict(err error) bool { return errors.Is(err, ErrNotInArchive) || errors.Is(err, errUnusable) }
+
+// join is all of errs, of the kind that they have in common.
+func join(errs []error) error {
+	text := oneLine(errors.Join(errs...))
+	for _, kind := range []error{errNotListed, ErrNotInArchive} {
+		if !slices.ContainsFunc(errs, func(e error) bool { return !errors.Is(e, kind) }) {
+			return apt.OfKind(errors.New(text), kind)
+		}
+	}
+	if !slices.ContainsFunc(errs, func(e error) bool { return !verdict(e) }) {
+		return apt.OfKind(errors.New(text), errUnusable)
+	}
+	return errors.New(text)
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// older warns that a kernel is used in place of those that errs are about, unless nothing newer was listed.
+func older(k Kernel, errs []error) []string {
+	errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, errNotListed) })
+	if len(errs) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is older than the newest listed: %s", k.Source, oneLine(errors.Join(errs...)))}
+}
+
+// fetchSeries fetches the newest kernel of a series, with the list of packages that it was found in.
+func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, *suiteIndex, error) {
 	patterns := s.Catalog.Packages[s.Arch]
 	if len(patterns) == 0 {
-		return Kernel{}, env.Lacks("no kernel packages are known for "+s.Arch, "give one by file: --kernel FILE")
+		return Kernel{}, nil, env.Lacks("no kernel packages are known for "+s.Arch, "give one by file: --kernel FILE")
 	}
 	var errs []error
 	for _, suite := range line.Suites {
-		k, err := s.fetchFrom(ctx, suite, line.Series, patterns)
+		k, index, err := s.fetchFrom(ctx, suite, line.Series, patterns)
 		if err == nil {
-			return k, nil
+			k.Warnings = append(k.Warnings, older(k, errs)...)
+			return k, index, nil
 		}
 		if ctx.Err() != nil {
-			return Kernel{}, ctx.Err()
+			return Kernel{}, nil, ctx.Err()
+		}
+		if !verdict(err) {
+			return Kernel{}, nil, err
 		}
 		errs = append(errs, err)
 	}
-	return Kernel{}, notInArchive(errs)
+	return Kernel{}, nil, join(errs)
 }
 
 // fetchFrom fetches the newest kernel of a series that one suite really has.
-func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []string) (Kernel, error) {
-	packages, err := s.index(ctx, suite)
+func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []string) (Kernel, *suiteIndex, error) {
+	index, err := s.index(ctx, suite)
 	if err != nil {
-		return Kernel{}, fromApt(err)
+		if errors.Is(err, ErrNotInArchive) {
+			err = apt.OfKind(err, errNotListed)
+		}
+		return Kernel{}, nil, err
 	}
+	k, err := s.fetchListed(ctx, suite, index, series, patterns)
+	if !errors.Is(err, errOutdated) {
+		return k, index, err
+	}
+	if index, err = s.renew(ctx, suite, index); err != nil {
+		return Kernel{}, nil, err
+	}
+	k, err = s.fetchListed(ctx, suite, index, series, patterns)
+	return k, index, err
+}
+
+// errOutdated: a package is gone that an older list has. One that has taken its place may be on the newest.
+var errOutdated = errors.New("the list of packages is outdated")
+
+// fetchListed fetches the newest kernel of a series that is on a list and really there.
+func (s *Store) fetchListed(ctx context.Context, suite string, index *suiteIndex, series string, patterns []string) (Kernel, error) {
+	found := candidates(index.packages, patterns, series)
+	if len(found) == 0 {
+		return Kernel{}, apt.OfKind(fmt.Errorf("no package of series %s in %s", series, suite), errNotListed)
+	}
+	// A mirror may list packages it no longer has.
+	const tries = 6
+	found = found[:min(tries, len(found))]
+	var errs []error
+	for _, c := range found {
+		k, err := s.fromPackage(ctx, c.Package, series)
+		switch {
+		case err == nil && c.Version == found[0].Version: // of one version only one package may have the kernel
+			return k, nil
+		case err == nil:
+			k.Warnings = older(k, errs)
+			return k, nil
+		case ctx.Err() != nil:
+			return Kernel{}, ctx.Err()
+		case !verdict(err):
+			return Kernel{}, err
+		case errors.Is(err, ErrNotInArchive) && !errors.Is(err, errNoKernel) && !index.tried:
+			return Kernel{}, errOutdated
+		case !errors.Is(err, errNoKernel):
+			s.log("kernel %s: %v; trying the next older one", series, err)
+		}
+		errs = append(errs, err)
+	}
+	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s in %s could be used: %w", len(found), series, suite, join(errs))
+}
+
+// candidates are the packages on a list that may hold a series' kernel, the newest first.
+func candidates(packages []apt.Package, patterns []string, series string) []candidate {
 	var found []candidate
 	for rank, p := range patterns {
 		re := packagePattern(p, series)
@@ -59,32 +152,10 @@ func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []
 			}
 		}
 	}
-	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("%w: no package of series %s in %s", ErrNotInArchive, series, suite)
-	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		return cmp.Or(deb.Compare(b.Version, a.Version), cmp.Compare(a.rank, b.rank))
 	})
-	// A mirror may list packages it no longer has.
-	const tries = 6
-	var errs []error
-	for _, c := range found[:min(tries, len(found))] {
-		k, err := s.fromPackage(ctx, c.Package, series)
-		if err == nil {
-			return k, nil
-		}
-		if ctx.Err() != nil {
-			return Kernel{}, ctx.Err()
-		}
-		if !errors.Is(err, errNoKernel) {
-			s.log("kernel %s: %v; trying the next older one", series, err)
-			errs = append(errs, fromApt(err))
-		}
-	}
-	if len(errs) == 0 {
-		return Kernel{}, fmt.Errorf("%w: the newest %d packages of series %s in %s have none", ErrNotInArchive, min(tries, len(found)), series, suite)
-	}
-	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s in %s could be used: %w", min(tries, len(found)), series, suite, notInArchive(errs))
+	return found
 }
 
 // packagePattern matches the package names of a series: 6.1 is not 6.12, and
@@ -94,8 +165,19 @@ func packagePattern(pattern, series string) *regexp.Regexp {
 	return regexp.MustCompile("^" + regexp.QuoteMeta(before) + regexp.QuoteMeta(series) + `\.[0-9][A-Za-z0-9.+~-]*?` + regexp.QuoteMeta(after) + "$")
 }
 
+// suiteIndex is the list of a suite's packages.
+type suiteIndex struct {
+	once     sync.Once
+	maxAge   time.Duration // before it is fetched again
+	packages []apt.Package
+	updated  time.Time // when it was last fetched
+	tried    bool      // this run fetched it, or tried to
+	stale    string    // why it could not be fetched again, "" when it could or need not
+	err      error
+}
+
 // index returns the packages of a suite, fetched at most once a run.
-func (s *Store) index(ctx context.Context, suite string) ([]apt.Package, error) {
+func (s *Store) index(ctx context.Context, suite string) (*suiteIndex, error) {
 	s.mu.Lock()
 	if s.mirror == nil {
 		m, err := s.FindMirror(ctx)
@@ -108,12 +190,22 @@ func (s *Store) index(ctx context.Context, suite string) ([]apt.Package, error) 
 	mirror := *s.mirror
 	x := s.fetched[suite]
 	if x == nil {
-		x = new(suiteIndex)
+		x = &suiteIndex{maxAge: s.MaxAge}
 		s.fetched[suite] = x
 	}
 	s.mu.Unlock()
-	x.once.Do(func() { x.packages, x.err = s.loadIndex(ctx, mirror, suite) })
-	return x.packages, x.err
+	x.once.Do(func() { x.err = s.loadIndex(ctx, mirror, suite, x) })
+	return x, x.err
+}
+
+// renew returns the packages of a suite as they are now, in place of an old list.
+func (s *Store) renew(ctx context.Context, suite string, old *suiteIndex) (*suiteIndex, error) {
+	s.mu.Lock()
+	if s.fetched[suite] == old { // else another has done it
+		s.fetched[suite] = new(suiteIndex)
+	}
+	s.mu.Unlock()
+	return s.index(ctx, suite)
 }
 
 func (s *Store) FindMirror(ctx context.Context) (apt.Mirror, error) {
@@ -123,20 +215,25 @@ func (s *Store) FindMirror(ctx context.Context) (apt.Mirror, error) {
 	return apt.MachineMirror(ctx)
 }
 
-func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string) ([]apt.Package, error) {
+func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string, x *suiteIndex) error {
 	dir, err := apt.Open(s.Cache, m, suite, debArch(s.Arch))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if dir.IndexAge() > s.MaxAge {
+	if dir.IndexAge() > x.maxAge {
+		x.tried = true
 		if err := dir.Update(ctx); err != nil {
-			if dir.IndexAge() == apt.NeverUpdated || ctx.Err() != nil {
-				return nil, err
+			age := dir.IndexAge()
+			if age == apt.NeverUpdated || ctx.Err() != nil || env.IsDisk(env.Disk(err)) {
+				return err
 			}
-			s.log("%v; using the index of %s ago", err, dir.IndexAge().Round(time.Minute))
+			s.log("%v; using the index of %s ago", err, age.Round(time.Minute))
+			x.stale = fmt.Sprintf("the list of packages is of %s ago: %s", age.Round(time.Minute), oneLine(err))
 		}
 	}
-	return dir.Packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
+	x.updated = time.Now().Add(-dir.IndexAge())
+	x.packages, err = dir.Packages(ctx, func(name string) bool { return strings.HasPrefix(name, "linux-") })
+	return err
 }
 
 // debArch is Debian's name for a GOARCH.
@@ -159,6 +256,9 @@ func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (
 		return k, nil
 	}
 	file, err := p.Fetch(ctx, s.Cache)
+	if errors.Is(err, apt.ErrDamaged) {
+		err = apt.OfKind(err, errUnusable)
+	}
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -170,7 +270,13 @@ func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (
 	defer f.Close()
 	image, err := kernelFromDeb(f)
 	if err != nil {
-		return Kernel{}, fmt.Errorf("%s: %w", source, err)
+		err = fmt.Errorf("%s: %w", source, err)
+		if errors.Is(err, errNoKernel) {
+			err = apt.OfKind(err, ErrNotInArchive)
+		} else if _, ofFile := errors.AsType[*fs.PathError](err); !ofFile {
+			err = apt.OfKind(err, errUnusable)
+		}
+		return Kernel{}, err
 	}
 	k, err := s.unpack(image.Data, filepath.Dir(meta))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
 	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
 )
@@ -27,7 +28,8 @@ var ErrNoHeaders = errors.New("the archive has no header packages for it")
 // Headers fetches what modules for a kernel are built against: its header
 // packages and the programs of its build system. The error is [ErrNoHeaders]
 // when the archive has none, as is usual for releases that are not maintained any more.
-func (s *Store) Headers(ctx context.Context, k Kernel) ([]Package, error) {
+func (s *Store) Headers(ctx context.Context, k Kernel) (_ []Package, err error) {
+	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
 		return nil, err
 	}
@@ -38,11 +40,17 @@ func (s *Store) Headers(ctx context.Context, k Kernel) ([]Package, error) {
 	var errs []error
 	for _, suite := range s.Catalog.Series[i].Suites {
 		index, err := s.index(ctx, suite)
+		if env.IsDisk(env.Disk(err)) {
+			return nil, err
+		}
+		if errors.Is(err, ErrNotInArchive) {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		wanted, ok := headerPackages(index, "linux-headers-"+k.Release)
+		wanted, ok := headerPackages(index.packages, "linux-headers-"+k.Release)
 		if !ok {
 			continue
 		}
@@ -72,10 +80,13 @@ func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err e
 		found := false
 		for _, suite := range line.Suites {
 			index, err := s.index(ctx, suite)
-			if err != nil {
-				return nil, nil, err
+			if errors.Is(err, ErrNotInArchive) {
+				continue
 			}
-			if found = hasHeaders(index, s.Catalog.Packages[s.Arch], line.Series); found {
+			if err != nil {
+				return nil, nil, env.Disk(err)
+			}
+			if found = hasHeaders(index.packages, s.Catalog.Packages[s.Arch], line.Series); found {
 				break
 			}
 		}
@@ -134,7 +145,8 @@ func newest(index []apt.Package, name string) (best apt.Package, found bool) {
 
 // Package fetches the newest version of a package that a suite has, without what
 // it depends on.
-func (s *Store) Package(ctx context.Context, suite, name string) (Package, error) {
+func (s *Store) Package(ctx context.Context, suite, name string) (_ Package, err error) {
+	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
 		return Package{}, err
 	}
@@ -161,7 +173,8 @@ func (s *Store) Package(ctx context.Context, suite, name string) (Package, error
 }
 
 // Closure fetches packages of a suite with everything that they depend on.
-func (s *Store) Closure(ctx context.Context, suite string, names ...string) ([]Package, error) {
+func (s *Store) Closure(ctx context.Context, suite string, names ...string) (_ []Package, err error) {
+	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
 		return nil, err
 	}

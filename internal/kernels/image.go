@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
 	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
 	"github.com/scaplab/scaplab/internal/kernels/internal/vmlinux"
 )
@@ -35,11 +37,11 @@ func (s *Store) local(file string) (Kernel, error) {
 			}
 		}
 		if k, err = s.unpack(image.Data, filepath.Dir(meta)); err != nil {
-			return Kernel{}, fmt.Errorf("%s: %w", file, err)
+			return Kernel{}, fmt.Errorf("%s: %w", file, env.Disk(err))
 		}
 		k.Release = cmp.Or(k.Release, releaseOf(image.Name))
 		if err := writeKernel(meta, k); err != nil {
-			return Kernel{}, err
+			return Kernel{}, env.Disk(err)
 		}
 	}
 	k.Name, k.Source = file, file
@@ -54,7 +56,7 @@ func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
 	switch {
 	case bytes.HasPrefix(image, []byte("\x7fELF")):
 		if k.PVH = vmlinux.HasPVHEntry(image); !k.PVH && s.Arch == "amd64" {
-			return Kernel{}, errors.New("ELF kernel without a PVH entry (CONFIG_PVH) cannot be booted; give the bzImage")
+			return Kernel{}, apt.OfKind(errors.New("ELF kernel without a PVH entry (CONFIG_PVH) cannot be booted; give the bzImage"), errUnusable)
 		}
 		name = "vmlinux"
 	case vmlinux.IsBzImage(image):
@@ -64,7 +66,7 @@ func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
 			image, name, k.PVH = elf, "vmlinux", true
 		}
 	case s.Arch == "amd64":
-		return Kernel{}, errors.New("not a kernel: neither bzImage nor ELF")
+		return Kernel{}, apt.OfKind(errors.New("not a kernel: neither bzImage nor ELF"), errUnusable)
 	}
 	k.Image, k.Digest = filepath.Join(dir, name), files.Sum(image)
 	return k, files.WriteAtomic(k.Image, image)

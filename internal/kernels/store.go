@@ -3,9 +3,9 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +30,10 @@ type Kernel struct {
 	Digest  string `json:"digest"`  // SHA-256 of Image, so snapshots of another are not taken for its own
 	Source  string `json:"source"`  // package and version, or file
 
+	// Warnings say in which way this may not be the kernel that was asked for: an older
+	// one than the newest listed, or one of the cache that nobody could look beyond.
+	Warnings []string `json:"warnings,omitempty"`
+
 	// For the kmod driver: the module built for this kernel, or why there is none.
 	Module   string `json:"-"`
 	NoModule string `json:"-"`
@@ -50,12 +54,6 @@ type Store struct {
 	mu      sync.Mutex
 	mirror  *apt.Mirror
 	fetched map[string]*suiteIndex
-}
-
-type suiteIndex struct {
-	once     sync.Once
-	packages []apt.Package
-	err      error
 }
 
 // Available is a series of the catalog and what is kept of it.
@@ -102,27 +100,11 @@ type Unavailable struct {
 }
 
 // ErrNotInArchive: the archive answered, and has no such kernel any more.
-var ErrNotInArchive = errors.New("the archive does not have it")
-
-// notInArchive gives errors that kind when each of them is the archive's own word.
-func notInArchive(errs []error) error {
-	err := errors.Join(errs...)
-	if slices.ContainsFunc(errs, func(e error) bool { return !errors.Is(e, ErrNotInArchive) }) {
-		return errors.New(err.Error()) // whatever some of them are
-	}
-	return fmt.Errorf("%w: %w", ErrNotInArchive, err)
-}
-
-// fromApt gives an error of apt that kind when apt got as far as to hear that something is not there.
-func fromApt(err error) error {
-	if text := err.Error(); strings.Contains(text, "404 ") || strings.Contains(text, "does not have a Release file") {
-		return fmt.Errorf("%w: %w", ErrNotInArchive, err)
-	}
-	return err
-}
+var ErrNotInArchive = apt.ErrGone
 
 // Resolve gets each kernel wanted. What cannot be had is returned as gone;
-// a want of `newest` that is another want's kernel is left out.
+// a want of `newest` that is another want's kernel is left out. A disk that is
+// full or cannot be written ends it, with an [env.Error].
 func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kernel, gone []Unavailable, err error) {
 	if err := s.init(); err != nil {
 		return nil, nil, err
@@ -132,18 +114,30 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 		err error
 	}
 	answers := make([]answer, len(requests))
+	look, stop := context.WithCancel(ctx)
+	defer stop()
+	var disk error
+	var once sync.Once
 	limit := make(chan struct{}, 4)
 	var wg sync.WaitGroup
 	for i, w := range requests {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			answers[i].k, answers[i].err = s.get(ctx, w)
+			k, err := s.get(look, w)
+			if env.IsDisk(err) {
+				once.Do(func() { disk = fmt.Errorf("kernel %s: cache %s: %w", w, s.Cache, err) })
+				stop()
+			}
+			answers[i] = answer{k, err}
 		})
 	}
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
+	}
+	if disk != nil {
+		return nil, nil, disk
 	}
 	for i, a := range answers {
 		switch {
@@ -183,32 +177,50 @@ func (s *Store) log(format string, args ...any) {
 	s.Log(format, args...)
 }
 
-func (s *Store) get(ctx context.Context, w Request) (Kernel, error) {
-	switch {
-	case w.File != "":
+func (s *Store) get(ctx context.Context, w Request) (k Kernel, err error) {
+	if w.File != "" {
 		return s.local(w.File)
-	case w.Newest:
-		var errs []error
-		for i := len(s.Catalog.Series) - 1; i >= 0; i-- {
-			k, err := s.series(ctx, s.Catalog.Series[i])
-			if err == nil {
-				return k, nil
-			}
-			s.log("kernel %s cannot be had: %v", s.Catalog.Series[i].Series, err)
-			errs = append(errs, fmt.Errorf("%s: %w", s.Catalog.Series[i].Series, err))
-			if ctx.Err() != nil {
-				break
-			}
-		}
-		return Kernel{}, notInArchive(errs)
-	default:
-		for _, line := range s.Catalog.Series {
-			if line.Series == w.Series {
-				return s.series(ctx, line)
-			}
-		}
-		return Kernel{}, fmt.Errorf("unknown series %q", w.Series)
 	}
+	defer func() { err = env.Disk(err) }()
+	if w.Newest {
+		return s.newest(ctx)
+	}
+	for _, line := range s.Catalog.Series {
+		if line.Series == w.Series {
+			return s.series(ctx, line)
+		}
+	}
+	return Kernel{}, fmt.Errorf("unknown series %q", w.Series)
+}
+
+// newest gets a kernel of the highest series that the archive has one of.
+func (s *Store) newest(ctx context.Context) (Kernel, error) {
+	var errs []error
+	for i, line := range slices.Backward(s.Catalog.Series) {
+		k, err := s.series(ctx, line)
+		if err == nil {
+			k.Warnings = append(k.Warnings, older(k, errs)...)
+			return k, nil
+		}
+		if ctx.Err() != nil {
+			return Kernel{}, ctx.Err()
+		}
+		if env.IsDisk(env.Disk(err)) {
+			return Kernel{}, err
+		}
+		s.log("kernel %s cannot be had: %v", line.Series, err)
+		errs = append(errs, fmt.Errorf("%s: %w", line.Series, err))
+		if !verdict(err) {
+			// There may be one, so no older one is fetched in its place.
+			for _, line := range slices.Backward(s.Catalog.Series[:i]) {
+				if kept, keptErr := s.kept(s.record(line.Series)); keptErr == nil {
+					return s.fallBack(kept, err), nil
+				}
+			}
+			break
+		}
+	}
+	return Kernel{}, join(errs)
 }
 
 // series gets the newest kernel of a series that the mirror really has.
@@ -218,15 +230,29 @@ func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 	if keptErr == nil && s.fresh(record) {
 		return kept, nil
 	}
-	k, err := s.fetchSeries(ctx, line)
-	if err == nil {
+	k, index, err := s.fetchSeries(ctx, line)
+	switch {
+	case err == nil && index.stale == "":
 		return k, writeKernel(record, k)
-	}
-	if keptErr == nil && ctx.Err() == nil {
-		s.log("kernel %s: using %s from the cache: %v", line.Series, kept.Release, err)
-		return kept, nil
+	case err == nil:
+		// Only a look at a new list counts as one.
+		err = writeKernel(record, k)
+		if err == nil {
+			err = os.Chtimes(record, index.updated, index.updated)
+		}
+		k.Warnings = append(k.Warnings, index.stale)
+		return k, err
+	case keptErr == nil && ctx.Err() == nil && !env.IsDisk(env.Disk(err)):
+		return s.fallBack(kept, err), nil
 	}
 	return Kernel{}, err
+}
+
+// fallBack is a kernel of the cache that is used because of err.
+func (s *Store) fallBack(kept Kernel, err error) Kernel {
+	s.log("kernel %s: using %s from the cache: %v", kept.Name, kept.Release, err)
+	kept.Warnings = append(kept.Warnings, fmt.Sprintf("%s is from the cache and may not be the newest: %s", cmp.Or(kept.Release, kept.Source), oneLine(err)))
+	return kept
 }
 
 func (s *Store) fresh(record string) bool {

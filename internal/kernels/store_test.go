@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
 	"github.com/scaplab/scaplab/internal/kernels/internal/kerneltest"
@@ -168,6 +169,14 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 
 	kernels, gone, err := s.Resolve(t.Context(), []Request{{Series: "6.1"}, {Series: "6.2"}})
 	require.NoError(t, err)
+	mustWarn := func(warning string) {
+		t.Helper()
+		require.Len(t, kernels, 1)
+		require.Len(t, kernels[0].Warnings, 1)
+		require.Contains(t, kernels[0].Warnings[0], warning)
+		kernels[0].Warnings = nil
+	}
+	mustWarn(`6.1.5 is from the cache and may not be the newest: mirror "not a mirror": want URI`)
 	require.Equal(t, []Kernel{kept}, kernels)
 	require.Len(t, gone, 1)
 	require.Equal(t, "6.2", gone[0].Request.String())
@@ -178,13 +187,15 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	kernels, gone, err = s.Resolve(t.Context(), []Request{{Newest: true}, {Series: "6.1"}})
 	require.NoError(t, err)
 	require.Empty(t, gone)
+	mustWarn("6.1.5 is from the cache and may not be the newest: ")
 	require.Equal(t, []Kernel{kept}, kernels, "newest is the newest that can be had, and listed once")
 	require.Contains(t, said.String(), "kernel 6.2 cannot be had")
 
 	said.Reset()
 	s.MaxAge = time.Hour
-	_, _, err = s.Resolve(t.Context(), []Request{{Series: "6.1"}})
+	kernels, _, err = s.Resolve(t.Context(), []Request{{Series: "6.1"}})
 	require.NoError(t, err)
+	require.Equal(t, []Kernel{kept}, kernels)
 	require.Empty(t, said.String(), "a recent record is enough")
 
 	require.NoError(t, os.WriteFile(image, []byte("rubbish"), 0o600))
@@ -281,15 +292,22 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.Equal(t, "6.1.0-9-x", kernels[0].Release)
 	require.Equal(t, "linux-image-6.1.0-9-x 6.1.9-1", kernels[0].Source)
 	require.True(t, kernels[0].PVH)
-	require.Contains(t, said.String(), "404 Not Found; trying the next older one")
+	require.Contains(t, said.String(), "404  Not Found [IP: 10.0.0.1 80]; trying the next older one")
+	const newer = "linux-image-6.1.0-9-x 6.1.9-1 is older than the newest listed: fetch linux-image-6.1.0-30-x 6.1.30-1: "
+	require.Len(t, kernels[0].Warnings, 1)
+	require.Contains(t, kernels[0].Warnings[0], newer)
+	require.Contains(t, kernels[0].Warnings[0], "; linux-image-6.1.0-20-x 6.1.20-1: no kernel image in the package")
 	require.Equal(t, strings.Fields("update download linux-image-6.1.0-30-x=6.1.30-1 download linux-image-6.1.0-20-x=6.1.20-1 download linux-image-6.1.0-9-x=6.1.9-1"), kerneltest.AptLog(t, dir))
 
 	// What is gone is told, and does not stop the rest.
 	kernels, gone, err = s.Resolve(t.Context(), []Request{{Series: "6.19"}, {Series: "7.0"}, {Newest: true}})
 	require.NoError(t, err)
 	require.Equal(t, "6.12", kernels[0].Name)
+	require.Len(t, kernels[0].Warnings, 1)
+	require.Contains(t, kernels[0].Warnings[0], "linux-image-6.12.0-1-x 6.12.1-1 is older than the newest listed: 6.19: none of the newest 1 packages")
+	require.NotContains(t, kernels[0].Warnings[0], "7.0", "which is not listed")
 	require.Len(t, gone, 2)
-	require.ErrorContains(t, gone[0].Reason, "404 Not Found")
+	require.ErrorContains(t, gone[0].Reason, "404  Not Found")
 	require.ErrorIs(t, gone[0].Reason, ErrNotInArchive)
 	require.ErrorIs(t, gone[1].Reason, ErrNotInArchive)
 	require.ErrorContains(t, gone[0].Reason, "of series 6.19 in s could be used")
@@ -311,6 +329,9 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	kernels, _, err = again.Resolve(t.Context(), []Request{{Series: "6.1"}})
 	require.NoError(t, err)
 	require.Equal(t, "6.1.0-9-x", kernels[0].Release)
+	require.Len(t, kernels[0].Warnings, 2)
+	require.Contains(t, kernels[0].Warnings[0], newer)
+	require.Contains(t, kernels[0].Warnings[1], "the list of packages is of ")
 	require.Contains(t, said.String(), "The repository has no Release file; using the index of")
 
 	again = &Store{Catalog: s.Catalog, Cache: t.TempDir(), Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
@@ -320,15 +341,61 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.NotErrorIs(t, gone[0].Reason, ErrNotInArchive, "who knows")
 }
 
+// As TestAnOlderKernelIsTakenOnTheArchivesWordOnly has it with a disk that is really full.
+func TestAFullDiskEndsItAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	listed := []string{"linux-image-6.1.0-8-x=6.1.8-1", "linux-image-6.1.0-9-x=6.1.9-1"}
+	kerneltest.FakeApt(t, dir, nil, listed...)
+	for _, nv := range listed {
+		const said = "E: Failed to fetch http://archive/p.deb  Error writing to file - write (28: No space left on device) [IP: 10.0.0.1 80]\n"
+		require.NoError(t, os.WriteFile(filepath.Join(dir, nv+".error"), []byte(said), 0o600))
+	}
+	s := &Store{
+		Catalog: &Catalog{Series: []Series{{"6.1", []string{"s", "t"}}}, Packages: map[string][]string{"amd64": {"linux-image-{release}-x"}}},
+		Cache:   t.TempDir(), Arch: "amd64", mirror: &apt.Mirror{Main: "file:/nowhere"},
+	}
+	_, _, err := s.Resolve(t.Context(), []Request{{Series: "6.1"}})
+	require.True(t, env.IsDisk(err), err)
+	require.Equal(t, strings.Fields("update download linux-image-6.1.0-9-x=6.1.9-1"), kerneltest.AptLog(t, dir))
+	_, err = s.Headers(t.Context(), Kernel{Name: "6.1", Release: "6.1.0-9-x"})
+	require.ErrorIs(t, err, ErrNoHeaders)
+}
+
+func TestAFullDiskIsNotForWantOfHeaders(t *testing.T) {
+	dir := t.TempDir()
+	const nv = "linux-headers-6.1.0-9-x=6.1.9-1"
+	kerneltest.FakeApt(t, dir, nil, nv)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, nv+".error"), []byte("E: Failed to fetch http://archive/p.deb  Error writing to file - write (28: No space left on device)\n"), 0o600))
+	s := &Store{
+		Catalog: &Catalog{Series: []Series{{"6.1", []string{"s", "t"}}}},
+		Cache:   t.TempDir(), Arch: "amd64", mirror: &apt.Mirror{Main: "file:/nowhere"},
+	}
+	k := Kernel{Name: "6.1", Release: "6.1.0-9-x"}
+	_, err := s.Headers(t.Context(), k)
+	require.True(t, env.IsDisk(err), err)
+	require.NotErrorIs(t, err, ErrNoHeaders)
+
+	// Nor of what the compiler comes from.
+	_, err = s.Package(t.Context(), "s", "linux-headers-6.1.0-9-x")
+	require.True(t, env.IsDisk(err), err)
+}
+
 func TestWhatTheArchiveLacksIsToldFromWhatDoesNotWork(t *testing.T) {
-	no := fromApt(errors.New("suite s: apt-get update: exit status 100: The repository 'u bullseye Release' does not have a Release file."))
-	lost := fromApt(errors.New("fetch linux-a 1: apt-get download: exit status 100: Failed to fetch u  404  Not Found [IP: 10.0.0.1 80]"))
-	down := fromApt(errors.New("suite t: apt-get update: exit status 100: Failed to fetch u  Could not connect to h:80 (10.0.0.1). - connect (111: Connection refused)"))
-	require.ErrorIs(t, notInArchive([]error{no, lost, fmt.Errorf("6.1: %w", ErrNotInArchive)}), ErrNotInArchive)
+	no := apt.OfKind(errors.New("suite s: apt-get update: exit status 100: The repository 'u bullseye Release' does not have a Release file."), apt.ErrGone)
+	lost := apt.OfKind(errors.New("fetch linux-a 1: apt-get download: exit status 100: Failed to fetch u  404  Not Found [IP: 10.0.0.1 80]"), apt.ErrGone)
+	damaged := apt.OfKind(errors.New("fetch linux-a 1: Hash Sum mismatch"), errUnusable)
+	down := errors.New("suite t: apt-get update: exit status 100: Failed to fetch u  Could not connect to h:80 (10.0.0.1). - connect (111: Connection refused)")
+	err := join([]error{no, lost, fmt.Errorf("6.1: %w", ErrNotInArchive)})
+	require.ErrorIs(t, err, ErrNotInArchive)
+	require.NotErrorIs(t, err, errNotListed)
+	require.True(t, verdict(err))
+	require.ErrorIs(t, join([]error{apt.OfKind(no, errNotListed)}), errNotListed)
+	require.True(t, verdict(join([]error{damaged, lost})))
+	require.NotErrorIs(t, join([]error{damaged, lost}), ErrNotInArchive, "it has another one, perhaps whole")
 	for _, errs := range [][]error{{down}, {no, down}, {fmt.Errorf("7.0: %w", ErrNotInArchive), down}} {
-		err := notInArchive(errs)
+		err := join(errs)
 		require.ErrorContains(t, err, "Connection refused")
-		require.NotErrorIs(t, err, ErrNotInArchive)
-		require.NotErrorIs(t, notInArchive([]error{err, lost}), ErrNotInArchive, "nor with another suite's word")
+		require.False(t, verdict(err))
+		require.False(t, verdict(join([]error{err, lost})), "nor with another suite's word")
 	}
 }

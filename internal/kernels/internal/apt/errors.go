@@ -23,7 +23,9 @@ var (
 // errPassing is an error of the network, which may be gone at the next try.
 var errPassing = errors.New("may pass")
 
-// kindError is err and, unsaid, one of the kinds above.
+// OfKind returns err with a kind that errors.Is finds and its text does not repeat.
+func OfKind(err, kind error) error { return &kindError{err, kind} }
+
 type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
@@ -79,10 +81,10 @@ func explain(out string, err error) error {
 		return disk
 	}
 	if noSuite && len(reasons) == 0 {
-		return &kindError{err, ErrGone}
+		return OfKind(err, ErrGone)
 	}
 	if kind := kindOf(reasons); fetching && kind != nil {
-		return &kindError{err, kind}
+		return OfKind(err, kind)
 	}
 	return err
 }

@@ -272,7 +272,7 @@ func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, err)
 	}
 	if sum != p.SHA256 {
-		return "", &kindError{fmt.Errorf("fetch %s %s: checksum is %s, index says %s", p.Name, p.Version, sum, p.SHA256), ErrDamaged}
+		return "", OfKind(fmt.Errorf("fetch %s %s: checksum is %s, index says %s", p.Name, p.Version, sum, p.SHA256), ErrDamaged)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return "", err

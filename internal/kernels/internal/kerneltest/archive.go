@@ -99,6 +99,7 @@ func (a *Archive) Publish(date time.Time, packages ...Package) {
 	signed := filepath.Join(a.Dir, "dists/s/InRelease")
 	a.run("gpg", "--batch", "--yes", "--clearsign", "--output", signed, release)
 	require.NoError(a.tb, os.Remove(release))
+	require.NoError(a.tb, os.Chtimes(signed, date, date)) // apt asks whether it is newer than its own
 }
 
 // Answer has the archive answer requests for paths with this end in some way; nil is as usual.

@@ -106,7 +106,8 @@ func Deb(tb testing.TB, method string, files map[string]string) []byte {
 }
 
 // FakeApt puts an apt-get in PATH that serves dir: files named like packages,
-// and an index per suite. A package that is listed and has no file is a 404.
+// and an index per suite. A package that is listed and has no file is a 404; what stands
+// in a file of its name with .error is what apt-get says instead of fetching it.
 func FakeApt(tb testing.TB, dir string, packages map[string][]byte, listed ...string) {
 	tb.Helper()
 	var index strings.Builder
@@ -133,7 +134,8 @@ case "$*" in
 *" indextargets "*) echo "$dir/x_Packages" ;;
 *" install "*) cp "$dir/$last=1" "${APT_CONFIG%/*}/cache/archives/${last}_1%3a1_amd64.deb" ;;
 *" download "*) echo "download $last" >> "$dir/log"
-	[ -e "$dir/$last" ] || { echo "E: Failed to fetch $last 404 Not Found" >&2; exit 100; }
+	[ ! -e "$dir/$last.error" ] || { cat "$dir/$last.error" >&2; exit 100; }
+	[ -e "$dir/$last" ] || { echo "E: Failed to fetch http://archive/$last.deb  404  Not Found [IP: 10.0.0.1 80]" >&2; exit 100; }
 	cp "$dir/$last" "./${last%%=*}_x.deb" ;;
 esac
 `
