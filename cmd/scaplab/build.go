@@ -103,6 +103,9 @@ func newBuildKmodCmd() *cobra.Command {
 				if cmd.Context().Err() != nil {
 					return environment(cmd.Context().Err())
 				}
+				if env.IsDisk(err) {
+					return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
+				}
 				if err != nil {
 					bad++
 					line = fmt.Sprintf("FAILED: %v", err)
@@ -186,18 +189,18 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	var env *env.Error
+	var lacking *env.Error
 	switch {
 	case testErr == nil:
 		man.LoadTest = "passed"
-	case errors.As(testErr, &env):
+	case errors.As(testErr, &lacking):
 		man.LoadTest = "not done: " + testErr.Error()
 	default:
 		man.LoadTest = "failed"
 	}
 	dir := filepath.Join(out, k.Release)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return "", env.Disk(err)
 	}
 	ko, err := os.ReadFile(m.File)
 	if err != nil {
@@ -211,13 +214,13 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 		moduleFile: ko, objectFile: bpf.Object(), manifestFile: append(text, '\n'), loadTestFile: log,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			return "", err
+			return "", env.Disk(err)
 		}
 	}
 	switch {
 	case testErr == nil:
 		return "built, load test passed", nil
-	case env != nil && untested:
+	case lacking != nil && untested:
 		return "built, NOT LOAD-TESTED: " + testErr.Error(), nil
 	}
 	return "", fmt.Errorf("load test: %w (see %s)", testErr, filepath.Join(dir, loadTestFile))
@@ -283,6 +286,8 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		switch {
 		case ctx.Err() != nil:
 			return environment(ctx.Err())
+		case env.IsDisk(err):
+			return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
 		case errors.As(err, &broken):
 			k.ModuleError = err.Error()
 		case err != nil: // no headers, or no way to get them

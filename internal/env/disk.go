@@ -15,10 +15,10 @@ var diskErrors = []struct {
 	errno syscall.Errno
 	fix   string
 }{
-	{syscall.ENOSPC, "make room on the disk, or set XDG_CACHE_HOME to a directory of another"},
-	{syscall.EDQUOT, "make room in the quota, or set XDG_CACHE_HOME to a directory of another disk"},
-	{syscall.EROFS, "set XDG_CACHE_HOME to a directory that can be written"},
-	{syscall.EACCES, "set XDG_CACHE_HOME to a directory that this user can write"},
+	{syscall.ENOSPC, "make room on the disk; XDG_CACHE_HOME moves the cache to another"},
+	{syscall.EDQUOT, "make room in the quota; XDG_CACHE_HOME moves the cache to another disk"},
+	{syscall.EROFS, "XDG_CACHE_HOME moves the cache to a disk that can be written"},
+	{syscall.EACCES, "XDG_CACHE_HOME moves the cache to a directory that this user can write"},
 }
 
 // Disk returns err as an [Error] when the disk of this machine is full or may not be

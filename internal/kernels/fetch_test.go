@@ -115,7 +115,7 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 			defer a.Answer(row.end, nil)
 			cache := ""
 			if row.small {
-				cache = kerneltest.SmallDisk(t, "2m")
+				cache = testutil.SmallDisk(t, "2m")
 			} else {
 				cache = t.TempDir()
 			}
@@ -218,11 +218,11 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 		require.Empty(t, kernels[0].Warnings)
 	})
 	t.Run("a disk that cannot be written", func(t *testing.T) {
-		cache := kerneltest.SmallDisk(t, "2m")
+		cache := testutil.SmallDisk(t, "2m")
 		a.Publish(now, all...)
 		_, _, _, err := mustAsk(t, store(t, cache), a)
 		require.NoError(t, err)
-		kerneltest.ReadOnly(t, cache)
+		testutil.ReadOnly(t, cache)
 		_, _, asked, err := mustAsk(t, store(t, cache), a)
 		require.ErrorIs(t, err, syscall.EROFS)
 		require.True(t, env.IsDisk(err), err)

@@ -29,6 +29,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/internal/env"
@@ -161,13 +162,13 @@ func sortedKeys(m map[string]bool) []string {
 
 // Build returns the module for a kernel, from the cache or built now. The error
 // wraps [kernels.ErrNoHeaders] when the archive has nothing to build it against, and is
-// an [Error] when it does not compile.
-func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (*Module, error) {
+// an [Error] when it does not compile. A full disk is neither, but an [env.Error].
+func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err error) {
+	defer func() { err = env.Disk(err) }()
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
 	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: Version, Recipe: recipe}
-	var err error
 	if b.Tree == "" {
 		if in.Headers, err = b.Store.Headers(ctx, k); err != nil {
 			return nil, err
@@ -303,11 +304,18 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	b.Log("kernel %s: building the module", m.Release)
 	var out bytes.Buffer
 	run := func(args ...string) error {
-		return enter(ctx, root, in, &out, append([]string{"make", "-C", "/usr/src/" + kernel, "-Otarget", "-j" + strconv.Itoa(runtime.NumCPU()),
+		err := enter(ctx, root, in, &out, append([]string{"make", "-C", "/usr/src/" + kernel, "-Otarget", "-j" + strconv.Itoa(runtime.NumCPU()),
 			"ARCH=x86", "CC=" + compiler, "HOSTCC=" + compiler,
 			"KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=scaplab", "KBUILD_BUILD_HOST=scaplab"}, args...)...)
+		if err != nil {
+			err = env.DiskSaid(err, out.String())
+		}
+		return err
 	}
 	if m.Probes, err = probe(src, sources(b.text()), run); err != nil {
+		if env.IsDisk(err) {
+			return cmp.Or(ctx.Err(), err)
+		}
 		return cmp.Or(ctx.Err(), fmt.Errorf("%w\n%s", err, out.String()))
 	}
 	out.Reset()
@@ -323,7 +331,7 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	built := filepath.Join(src, "kmod", "scap.ko")
 	// Debug information is most of it, and has no use in a module that is loaded elsewhere.
 	if err := enter(ctx, root, in, &out, "objcopy", "--strip-debug", "/build/src/kmod/scap.ko", "/build/scap.ko"); err != nil {
-		return fmt.Errorf("strip %s: %w\n%s", built, err, out.String())
+		return env.DiskSaid(fmt.Errorf("strip %s: %w\n%s", built, err, out.String()), out.String())
 	}
 	ko, err := os.ReadFile(filepath.Join(tmp, "scap.ko"))
 	if err != nil {
@@ -403,7 +411,10 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 		return nil, err
 	}
 	// It fails as soon as one does; what counts is which objects there are.
-	_ = run(append([]string{"-k", "M=" + buildDir + "kmod/probe"}, objects...)...)
+	// But on a full disk there are none of what the kernel has, either.
+	if err := run(append([]string{"-k", "M=" + buildDir + "kmod/probe"}, objects...)...); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil, err
+	}
 	var header strings.Builder
 	header.WriteString("/* What this kernel's API has: which of probe/ compile. */\n")
 	for _, stem := range sortedKeys(found) {

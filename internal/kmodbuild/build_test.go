@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -152,6 +154,49 @@ func TestTreeMustBeOfTheKernel(t *testing.T) {
 	_, err = b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)
 	require.Equal(t, real, b.Tree)
+}
+
+func TestAFullDiskIsNoBadPackage(t *testing.T) {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil {
+		t.Skip(err)
+	}
+	tree := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(tree, "DEBIAN"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte("Package: a\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: a\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "big"), make([]byte, 3<<20), 0o644))
+	deb := filepath.Join(t.TempDir(), "a.deb")
+	out, err := exec.CommandContext(t.Context(), "dpkg-deb", "--build", "--root-owner-group", tree, deb).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	b := &Builder{Store: &kernels.Store{Cache: testutil.SmallDisk(t, "1m")}}
+	_, err = b.unpackHeaders(t.Context(), []kernels.Package{{Name: "a", Version: "1", SHA256: "00", File: deb}})
+	require.True(t, env.IsDisk(err), err)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorContains(t, err, "unpack a 1: ")
+	left, err := os.ReadDir(filepath.Join(b.Store.Cache, "headers"))
+	require.NoError(t, err)
+	require.Empty(t, left, "a part of a package is not taken for one")
+}
+
+// A probe that does not compile says what the kernel lacks, unless it could not have.
+func TestAFullDiskIsNoAnswerOfAProbe(t *testing.T) {
+	src := t.TempDir()
+	files := []string{"kmod/probe/always.c", "kmod/probe/wanted.c"}
+	require.NoError(t, os.MkdirAll(filepath.Join(src, "kmod/probe"), 0o755))
+	compile := func(err error) func(...string) error {
+		return func(...string) error {
+			require.NoError(t, os.WriteFile(filepath.Join(src, "kmod/probe/always.o"), nil, 0o644))
+			return err
+		}
+	}
+	failed := errors.New("exit status 2")
+	found, err := probe(src, files, compile(failed))
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"always": true, "wanted": false}, found)
+
+	full := env.DiskSaid(failed, "/build/src/kmod/probe/wanted.c:1:1: fatal error: error writing to /tmp/cc1.s: No space left on device\n")
+	_, err = probe(src, files, compile(full))
+	require.True(t, env.IsDisk(err), err)
 }
 
 // mustKernel is a kernel with headers, fetched when it was not before, and a builder for it.

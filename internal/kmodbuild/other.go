@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 )
 
@@ -18,7 +19,8 @@ import (
 // compiler that this project's gets: dir has its sources with their Kbuild file
 // or Makefile, name is that of the module, without .ko. Nothing is written to dir
 // and nothing is kept. The error is as Build's.
-func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) ([]byte, error) {
+func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) (_ []byte, err error) {
+	defer func() { err = env.Disk(err) }()
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
@@ -51,6 +53,9 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 		}
 		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 			return nil, err
+		}
+		if disk := env.DiskSaid(err, out.String()); env.IsDisk(disk) {
+			return nil, disk
 		}
 		return nil, &Error{Kernel: k.Name + " (" + k.Release + ")", Output: out.String()}
 	}

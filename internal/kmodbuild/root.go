@@ -47,15 +47,17 @@ func unpack(ctx context.Context, dir string, packages []kernels.Package) error {
 }
 
 func unpackOne(ctx context.Context, dir, deb string) error {
-	var stderr bytes.Buffer
+	var unread, unwritten bytes.Buffer
 	read := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	write := exec.CommandContext(ctx, "tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", dir)
+	read.Env = append(os.Environ(), "LC_ALL=C")
+	write.Env = read.Env
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	read.Stdout, write.Stdin = w, r
-	read.Stderr, write.Stderr = &stderr, &stderr
+	read.Stderr, write.Stderr = &unread, &unwritten
 	if err := read.Start(); err != nil {
 		r.Close()
 		w.Close()
@@ -65,7 +67,12 @@ func unpackOne(ctx context.Context, dir, deb string) error {
 	err = write.Run()
 	r.Close()
 	if err := errors.Join(read.Wait(), err); err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+		said := strings.TrimSpace(unread.String() + unwritten.String())
+		err = fmt.Errorf("%w: %s", err, said)
+		if strings.Contains(said, ": Wrote only ") { // tar's words for a disk that took the first part
+			said += syscall.ENOSPC.Error()
+		}
+		return env.DiskSaid(err, said)
 	}
 	return nil
 }
@@ -128,7 +135,7 @@ func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
 	info = &rootInfo{Tools: packages}
 	var out bytes.Buffer
 	if err := enter(ctx, tmp, mounts{}, &out, compiler, "--version"); err != nil {
-		return "", nil, fmt.Errorf("%s of the unpacked tree does not run: %w: %s", compiler, err, out.String())
+		return "", nil, env.DiskSaid(fmt.Errorf("%s of the unpacked tree does not run: %w: %s", compiler, err, out.String()), out.String())
 	}
 	info.Version, _, _ = strings.Cut(out.String(), "\n")
 	text, err := json.MarshalIndent(info, "", "\t")

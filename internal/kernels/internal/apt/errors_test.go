@@ -16,6 +16,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels/internal/kerneltest"
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 func TestAnErrorIsOfTheArchiveTheNetworkOrThisMachine(t *testing.T) {
@@ -129,7 +130,7 @@ func TestTheRealAptIsUnderstood(t *testing.T) {
 		a.Publish(time.Now().Add(-time.Minute), big)
 		defer publish(a, time.Now().Add(-time.Minute))
 		a.Asked()
-		_, err := fetch(kerneltest.SmallDisk(t, "1m"))
+		_, err := fetch(testutil.SmallDisk(t, "1m"))
 		require.True(t, env.IsDisk(err), err)
 		require.ErrorIs(t, err, syscall.ENOSPC)
 		require.ErrorContains(t, err, "(make room")

@@ -2,7 +2,7 @@
 
 //go:build !linux
 
-package kerneltest
+package testutil
 
 import "testing"
 

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kerneltest
+package testutil
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 // SmallDisk is a directory on a disk of its own of the given size, as mount(8) takes it.
 func SmallDisk(tb testing.TB, size string) string {
 	tb.Helper()
-	testutil.SkipUnlessRoot(tb)
+	SkipUnlessRoot(tb)
 	dir := tb.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		tb.Skip("mount: ", err)
