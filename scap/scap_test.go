@@ -23,7 +23,7 @@ import (
 func closeEvent(tb testing.TB, ts uint64, fd int64) []byte {
 	tb.Helper()
 	var b event.Builder
-	b.Begin(5, ts, 1, 2)
+	b.Begin(event.TypeCloseExit, ts, 1, 2)
 	b.AddInt64(0)
 	b.AddInt64(fd)
 	raw, err := b.End()

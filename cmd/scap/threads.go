@@ -48,18 +48,9 @@ func (t *threads) pid(tid event.PID) event.PID {
 
 // Values as events carry them.
 var (
-	cloneThread = value(event.TypeCloneExit, "flags", "CLONE_THREAD")
-	prSetName   = value(event.TypePrctlExit, "option", "PR_SET_NAME")
+	cloneThread = event.MustValue("clone_flags", "CLONE_THREAD")
+	prSetName   = event.MustValue("prctl_option", "PR_SET_NAME")
 )
-
-func value(t event.Type, param, name string) uint32 {
-	info := event.Lookup(t)
-	v, ok := info.Params[info.ParamIndex(param)].Names.Value(name)
-	if !ok {
-		panic(info.Symbol + "." + param + " has no value " + name)
-	}
-	return v
-}
 
 // apply takes from ev what it says about threads.
 func (t *threads) apply(ev *event.Event) {

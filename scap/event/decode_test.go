@@ -209,7 +209,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add(everyWidthEvent(f))
-	f.Add(mustBuild(f, 5, 0, 0))
+	f.Add(mustBuild(f, TypeCloseExit, 0, 0))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var ev Event

@@ -38,7 +38,7 @@ func s64(v int64) []byte  { return u64(uint64(v)) }
 // The worked example of the capture file's description: unlink of "/x" that
 // failed with ENOENT.
 func unlinkEvent(tb testing.TB) []byte {
-	return mustBuild(tb, 301, uint64(0x1122334455667788), 0x0102, s64(-2), []byte("/x\x00"))
+	return mustBuild(tb, TypeUnlinkExit, uint64(0x1122334455667788), 0x0102, s64(-2), []byte("/x\x00"))
 }
 
 func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
@@ -54,7 +54,7 @@ func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
 	require.Equal(t, raw, ev.Bytes())
 	require.Equal(t, uint64(0x1122334455667788), ev.Timestamp())
 	require.EqualValues(t, 0x0102, ev.TID())
-	require.EqualValues(t, 301, ev.Type())
+	require.Equal(t, TypeUnlinkExit, ev.Type())
 	require.Equal(t, 3, ev.CPU())
 	require.Equal(t, 2, ev.NumParams())
 	require.Equal(t, s64(-2), ev.Param(0))
@@ -72,7 +72,7 @@ func TestResetGivesTheHeaderAndTheParams(t *testing.T) {
 
 func TestAnEmptyParamIsNotAMissingOne(t *testing.T) {
 	var ev Event
-	require.NoError(t, ev.Reset(mustBuild(t, 301, 0, 1, nil, nil), 0))
+	require.NoError(t, ev.Reset(mustBuild(t, TypeUnlinkExit, 0, 1, nil, nil), 0))
 	require.NotNil(t, ev.Param(1))
 	require.Empty(t, ev.Param(1))
 	require.Nil(t, ev.Param(2))
@@ -96,7 +96,7 @@ func TestTheZeroEventHasNothing(t *testing.T) {
 func TestLargePayloadTypesHaveWideLengths(t *testing.T) {
 	big := make([]byte, 100_000)
 	big[99_999] = 1
-	raw := mustBuild(t, 402, 1, 2, u32(7), []byte("n\x00"), big)
+	raw := mustBuild(t, TypeAsynceventEnter, 1, 2, u32(7), []byte("n\x00"), big)
 	require.Len(t, raw, HeaderSize+3*4+4+2+len(big))
 	var ev Event
 	require.NoError(t, ev.Reset(raw, 0))
@@ -155,8 +155,8 @@ func TestBytesBehindTheLastParamAreLeftAlone(t *testing.T) {
 func TestParamsRangesOverAll(t *testing.T) {
 	for _, raw := range [][]byte{
 		unlinkEvent(t),
-		mustBuild(t, 402, 1, 2, u32(7), nil, []byte("data")),
-		mustBuild(t, 5, 1, 2),
+		mustBuild(t, TypeAsynceventEnter, 1, 2, u32(7), nil, []byte("data")),
+		mustBuild(t, TypeCloseExit, 1, 2),
 	} {
 		var ev Event
 		require.NoError(t, ev.Reset(raw, 0))
@@ -183,7 +183,7 @@ func TestCopiesOutliveTheBuffer(t *testing.T) {
 	clear(raw)
 	for _, c := range []Event{first, second} {
 		require.Equal(t, "/x\x00", string(c.Param(1)))
-		require.EqualValues(t, 301, c.Type())
+		require.Equal(t, TypeUnlinkExit, c.Type())
 		require.Equal(t, 5, c.CPU())
 	}
 }
@@ -193,14 +193,14 @@ func TestBuilderRefusesWhatDoesNotFit(t *testing.T) {
 		build func(b *Builder)
 		want  error
 	}{
-		"more params than announced":     {func(b *Builder) { b.Begin(5, 0, 0, 1); b.AddInt64(1); b.AddInt64(2) }, ErrCorrupt},
-		"more params than there may be":  {func(b *Builder) { b.Begin(5, 0, 0, MaxParams+1) }, ErrTooLarge},
-		"a negative number of params":    {func(b *Builder) { b.Begin(5, 0, 0, -1) }, ErrTooLarge},
-		"a param of 64 KiB":              {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, 1<<16)) }, ErrTooLarge},
-		"an event of 64 KiB and one":     {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-1)) }, ErrTooLarge},
-		"an event of exactly 64 KiB":     {func(b *Builder) { b.Begin(9, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-2)) }, nil},
-		"fewer params than announced":    {func(b *Builder) { b.Begin(5, 0, 0, 2); b.AddInt64(1) }, nil},
-		"a large-payload type may be so": {func(b *Builder) { b.Begin(402, 0, 0, 1); b.Add(make([]byte, 1<<17)) }, nil},
+		"more params than announced":     {func(b *Builder) { b.Begin(TypeCloseExit, 0, 0, 1); b.AddInt64(1); b.AddInt64(2) }, ErrCorrupt},
+		"more params than there may be":  {func(b *Builder) { b.Begin(TypeCloseExit, 0, 0, MaxParams+1) }, ErrTooLarge},
+		"a negative number of params":    {func(b *Builder) { b.Begin(TypeCloseExit, 0, 0, -1) }, ErrTooLarge},
+		"a param of 64 KiB":              {func(b *Builder) { b.Begin(TypeWriteExit, 0, 0, 1); b.Add(make([]byte, 1<<16)) }, ErrTooLarge},
+		"an event of 64 KiB and one":     {func(b *Builder) { b.Begin(TypeWriteExit, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-1)) }, ErrTooLarge},
+		"an event of exactly 64 KiB":     {func(b *Builder) { b.Begin(TypeWriteExit, 0, 0, 1); b.Add(make([]byte, MaxSize-HeaderSize-2)) }, nil},
+		"fewer params than announced":    {func(b *Builder) { b.Begin(TypeCloseExit, 0, 0, 2); b.AddInt64(1) }, nil},
+		"a large-payload type may be so": {func(b *Builder) { b.Begin(TypeAsynceventEnter, 0, 0, 1); b.Add(make([]byte, 1<<17)) }, nil},
 	}
 	var b Builder // one for all: an error does not stay
 	for name, test := range tests {
@@ -219,7 +219,7 @@ func TestBuilderRefusesWhatDoesNotFit(t *testing.T) {
 
 func TestBuilderWritesEveryWidth(t *testing.T) {
 	var b Builder
-	b.Begin(5, 1, 2, 9)
+	b.Begin(TypeCloseExit, 1, 2, 9)
 	b.AddUint8(1)
 	b.AddUint16(2)
 	b.AddUint32(3)
@@ -270,9 +270,9 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 	for _, code := range []Type{454, 1000, FirstOwn - 1, 0xffff} {
 		require.Nil(t, Lookup(code))
 	}
-	require.Equal(t, "unlink", Type(301).String())
+	require.Equal(t, "unlink", TypeUnlinkExit.String())
 	require.Equal(t, "event(1000)", Type(1000).String())
-	require.Equal(t, -1, Lookup(301).ParamIndex("nosuch"))
+	require.Equal(t, -1, Lookup(TypeUnlinkExit).ParamIndex("nosuch"))
 }
 
 func TestSyscallCodesHaveNames(t *testing.T) {
@@ -280,6 +280,13 @@ func TestSyscallCodesHaveNames(t *testing.T) {
 	require.Equal(t, "open", SyscallName(5))
 	require.Empty(t, SyscallName(0))
 	require.Empty(t, SyscallName(0xffff))
+}
+
+func TestValuesAreKnownByName(t *testing.T) {
+	require.EqualValues(t, 1<<12|3, MustValue("open_flags", "O_CLOEXEC", "O_RDWR"))
+	require.Zero(t, MustValue("open_flags"))
+	require.PanicsWithValue(t, "set open_flags has no value O_CLOSEXEC", func() { MustValue("open_flags", "O_CLOSEXEC") })
+	require.PanicsWithValue(t, "no event has a set openflags", func() { MustValue("openflags", "O_CLOEXEC") })
 }
 
 func TestParamTypesHaveNamesAndSizes(t *testing.T) {

@@ -65,6 +65,31 @@ func (s *NameSet) Value(name string) (uint32, bool) {
 	return 0, false
 }
 
+// MustValue is the sum of the values that a set gives to names, for package variables:
+//
+//	var thread = event.MustValue("clone_flags", "CLONE_THREAD", "CLONE_VM")
+//
+// It panics when no event has a param with such a set, or the set has no such name.
+func MustValue(set string, names ...string) (sum uint32) {
+	for i := range infos {
+		for j := range infos[i].Params {
+			s := infos[i].Params[j].Names
+			if s == nil || s.Name != set {
+				continue
+			}
+			for _, name := range names {
+				v, ok := s.Value(name)
+				if !ok {
+					panic("set " + set + " has no value " + name)
+				}
+				sum |= v
+			}
+			return sum
+		}
+	}
+	panic("no event has a set " + set)
+}
+
 // Category is what an event is about.
 type Category uint16
 

@@ -174,7 +174,7 @@ func TestArgsOfUnknownAndLongerEvents(t *testing.T) {
 	require.NoError(t, ev.Reset(mustBuild(t, 1000, 0, 0, []byte("ab\x00")), 0))
 	require.Empty(t, ev.AppendArgs(nil))
 	require.Equal(t, "ab.", string(ev.AppendParam(nil, 0)))
-	require.NoError(t, ev.Reset(mustBuild(t, 301, 0, 0, s64(0), []byte("a\x00"), []byte("more")), 0))
+	require.NoError(t, ev.Reset(mustBuild(t, TypeUnlinkExit, 0, 0, s64(0), []byte("a\x00"), []byte("more")), 0))
 	require.Equal(t, "res=0 path=a", string(ev.AppendArgs(nil)))
 	require.Equal(t, "more", string(ev.AppendParam(nil, 2)))
 }

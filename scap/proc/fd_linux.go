@@ -256,28 +256,30 @@ func readAll(dir int, name string) []byte {
 }
 
 // openFlags turns the flags of fdinfo into those that events have.
-func openFlags(native uint64) (flags uint32) {
-	switch native & unix.O_ACCMODE {
-	case unix.O_RDONLY:
-		flags = 1
-	case unix.O_WRONLY:
-		flags = 2
-	case unix.O_RDWR:
-		flags = 3
-	}
-	for _, f := range []struct {
-		native uint64
-		value  uint32
-	}{
-		{unix.O_CREAT, 1 << 2}, {unix.O_APPEND, 1 << 3}, {unix.O_EXCL, 1 << 5}, {unix.O_NONBLOCK, 1 << 6},
-		{unix.O_SYNC, 1 << 7}, {unix.O_DSYNC, 1 << 4}, {unix.O_TRUNC, 1 << 8}, {unix.O_DIRECT, 1 << 9},
-		{unix.O_DIRECTORY, 1 << 10}, {largeFile, 1 << 11}, {unix.O_CLOEXEC, 1 << 12},
-	} {
+func openFlags(native uint64) uint32 {
+	flags := accessModes[native&unix.O_ACCMODE]
+	for _, f := range nativeFlags {
 		if f.native != 0 && native&f.native == f.native {
 			flags |= f.value
 		}
 	}
 	return flags
+}
+
+func openFlag(name string) uint32 { return event.MustValue("open_flags", name) }
+
+var accessModes = [unix.O_ACCMODE + 1]uint32{
+	unix.O_RDONLY: openFlag("O_RDONLY"), unix.O_WRONLY: openFlag("O_WRONLY"), unix.O_RDWR: openFlag("O_RDWR"),
+}
+
+var nativeFlags = []struct {
+	native uint64
+	value  uint32
+}{
+	{unix.O_CREAT, openFlag("O_CREAT")}, {unix.O_APPEND, openFlag("O_APPEND")}, {unix.O_EXCL, openFlag("O_EXCL")},
+	{unix.O_NONBLOCK, openFlag("O_NONBLOCK")}, {unix.O_SYNC, openFlag("O_SYNC")}, {unix.O_DSYNC, openFlag("O_DSYNC")},
+	{unix.O_TRUNC, openFlag("O_TRUNC")}, {unix.O_DIRECT, openFlag("O_DIRECT")}, {unix.O_DIRECTORY, openFlag("O_DIRECTORY")},
+	{largeFile, openFlag("O_LARGEFILE")}, {unix.O_CLOEXEC, openFlag("O_CLOEXEC")},
 }
 
 // largeFile is the kernel's O_LARGEFILE, which package unix has as 0 on 64-bit

@@ -314,17 +314,7 @@ func (w *worker) fromStat(t *Thread, st *stat) {
 const userHZ = 100
 
 // threadFlags are the clone flags of a thread that is not its process's first.
-var threadFlags = cloneFlags("CLONE_THREAD", "CLONE_SIGHAND", "CLONE_VM", "CLONE_FILES")
-
-func cloneFlags(names ...string) (flags uint32) {
-	info := event.Lookup(event.TypeCloneExit)
-	set := info.Params[info.ParamIndex("flags")].Names
-	for _, name := range names {
-		v, _ := set.Value(name)
-		flags |= v
-	}
-	return flags
-}
+var threadFlags = event.MustValue("clone_flags", "CLONE_THREAD", "CLONE_SIGHAND", "CLONE_VM", "CLONE_FILES")
 
 // others appends the process's other threads: its own data with what differs.
 func (w *worker) others(dir int, out []Thread) []Thread {

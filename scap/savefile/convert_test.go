@@ -146,7 +146,7 @@ func TestExecveOfTwelveStepsAgo(t *testing.T) {
 func TestContainersBecomeJSON(t *testing.T) {
 	got, _ := convertAllOf(t, mustEvent(t, 228, 1, 9, "3ad7", uint32(0), `a "name"`, "image\n:latest"))
 	require.Len(t, got, 1)
-	require.Equal(t, event.Type(324), got[0].Type())
+	require.Equal(t, event.TypeContainerJSONEnter, got[0].Type())
 	text := got[0].Param(0)
 	require.Equal(t, byte(0), text[len(text)-1])
 	require.Equal(t, `{"id":"3ad7","type":0,"name":"a \"name\"","image":"image\u000a:latest"}`, string(text[:len(text)-1]))

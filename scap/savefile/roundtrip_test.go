@@ -356,7 +356,7 @@ func TestLimitsOfWriters(t *testing.T) {
 	require.ErrorIs(t, w.Write(mustEvent(t, event.TypeReadExit, 1, 1, 0, make([]byte, 65478), 0, uint32(0))), event.ErrTooLarge)
 	require.NoError(t, w.Write(fits), "an event that does not fit does not end the capture")
 	require.ErrorIs(t, w.Write(&event.Event{}), event.ErrTruncated)
-	big := mustEvent(t, 402, 1, 1, uint32(1), "x", make([]byte, 1<<20))
+	big := mustEvent(t, event.TypeAsynceventEnter, 1, 1, uint32(1), "x", make([]byte, 1<<20))
 	_, evs := mustRead(t, mustCapture(t, WriterOptions{}, fits, big), Options{})
 	require.Equal(t, []*event.Event{fits, big}, evs)
 }

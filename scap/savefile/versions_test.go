@@ -365,7 +365,7 @@ func TestWideLengthsOfTheOtherOrder(t *testing.T) {
 	if hostIsBigEndian {
 		o = binary.LittleEndian
 	}
-	ev := mustEvent(t, 402, 500, -1, uint32(7), "container", []byte("{}"))
+	ev := mustEvent(t, event.TypeAsynceventEnter, 500, -1, uint32(7), "container", []byte("{}"))
 	capture := appendRawEvent(appendSectionHeader(nil, o), o, eventLarge, uint16(ev.CPU()), foreign(t, o, ev, false))
 	_, got := mustRead(t, capture, Options{})
 	require.Equal(t, []*event.Event{ev}, got)

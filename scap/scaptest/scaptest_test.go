@@ -16,7 +16,7 @@ import (
 func mustEvent(tb testing.TB, ts uint64) []byte {
 	tb.Helper()
 	var b event.Builder
-	b.Begin(5, ts, 1, 0)
+	b.Begin(event.TypeCloseExit, ts, 1, 0)
 	raw, err := b.End()
 	require.NoError(tb, err)
 	return slices.Clone(raw)
