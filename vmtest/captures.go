@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -32,7 +31,7 @@ type CaptureInfo struct {
 	Kernel  string         `json:"kernel"`
 	Release string         `json:"release"`
 	Arch    string         `json:"arch"`
-	Driver  string         `json:"driver"`
+	Driver  guest.Driver   `json:"driver"`
 	Cases   int            `json:"cases"`
 	Events  int            `json:"events"`
 	SHA256  string         `json:"sha256"` // of the bytes of all events, as delivered, one after the other
@@ -45,7 +44,12 @@ type captures struct {
 
 	mu     sync.Mutex
 	states map[string]*proc.State // by kernel; of its first guest
-	files  map[string]*captureFile
+	files  map[captureKey]*captureFile
+}
+
+type captureKey struct {
+	kernel string
+	driver guest.Driver
 }
 
 type captureFile struct {
@@ -64,18 +68,18 @@ func newCaptures(dir string) *captures {
 	if dir == "" {
 		return nil
 	}
-	return &captures{dir: dir, states: make(map[string]*proc.State), files: make(map[string]*captureFile)}
+	return &captures{dir: dir, states: make(map[string]*proc.State), files: make(map[captureKey]*captureFile)}
 }
 
 // add notes a case's events. Those whose bytes are no event are a failure of the case already.
-func (c *captures) add(k kernels.Kernel, driver string, r *guest.CaseResult) {
+func (c *captures) add(k Kernel, driver guest.Driver, r *guest.CaseResult) {
 	own := r.By(driver)
 	if own == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := k.Name + " " + driver
+	key := captureKey{k.Name, driver}
 	f := c.files[key]
 	if f == nil {
 		f = &captureFile{info: CaptureInfo{Kernel: k.Name, Release: k.Release, Arch: k.Arch, Driver: driver, Types: make(map[string]int)}}
@@ -91,7 +95,7 @@ func (c *captures) add(k kernels.Kernel, driver string, r *guest.CaseResult) {
 	}
 }
 
-func (c *captures) setState(k kernels.Kernel, s *proc.State) {
+func (c *captures) setState(k Kernel, s *proc.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.states[k.Name] == nil {
@@ -119,7 +123,7 @@ func (c *captures) write() error {
 		}
 		f.info.Events, f.info.SHA256 = len(f.events), hex.EncodeToString(sum.Sum(nil))
 		// A kernel may be a file.
-		base := filepath.Join(c.dir, strings.ReplaceAll(strings.Trim(f.info.Kernel, "/"), "/", "_")+"-"+f.info.Driver)
+		base := filepath.Join(c.dir, strings.ReplaceAll(strings.Trim(f.info.Kernel, "/"), "/", "_")+"-"+string(f.info.Driver))
 		if err := f.write(base+".scap", c.states[f.info.Kernel]); err != nil {
 			return fmt.Errorf("write capture: %w", err)
 		}
@@ -151,7 +155,7 @@ func (f *captureFile) write(path string, state *proc.State) error {
 // stateLauncher asks each guest for the state of its system, which captures begin with.
 type stateLauncher struct {
 	launcher
-	kernel   kernels.Kernel
+	kernel   Kernel
 	captures *captures
 }
 

@@ -44,7 +44,7 @@ func ofBoth(first, second [][]byte) *guest.CaseResult {
 func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	c := newCaptures(dir)
-	k := kernels.Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}
+	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}}
 	enter, exit := openEvent(t, 306, 4), openEvent(t, event.TypeOpenatExit, 7)
 	late := append([]byte{}, exit...)
 	late[0] = 9 // its time
@@ -56,8 +56,8 @@ func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 	c.setState(k, &proc.State{Machine: proc.Machine{Hostname: "a later guest"}})
 	require.NoError(t, c.write())
 
-	for driver, want := range map[string][][]byte{"ebpf": {enter, exit, late}, "kmod": {enter, exit}} {
-		base := filepath.Join(dir, "boot_my kernel-"+driver)
+	for driver, want := range map[guest.Driver][][]byte{"ebpf": {enter, exit, late}, "kmod": {enter, exit}} {
+		base := filepath.Join(dir, "boot_my kernel-"+string(driver))
 		text, err := os.ReadFile(base + ".json")
 		require.NoError(t, err)
 		var info CaptureInfo
@@ -67,7 +67,7 @@ func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 			sum.Write(b)
 		}
 		require.Equal(t, CaptureInfo{
-			Kernel: k.Name, Release: k.Release, Arch: k.Arch, Driver: driver, Cases: map[string]int{"ebpf": 2, "kmod": 1}[driver],
+			Kernel: k.Name, Release: k.Release, Arch: k.Arch, Driver: driver, Cases: map[guest.Driver]int{"ebpf": 2, "kmod": 1}[driver],
 			Events: len(want), SHA256: hex.EncodeToString(sum.Sum(nil)), Types: map[string]int{"openat_enter": 1, "openat_exit": len(want) - 1},
 		}, info)
 		r, err := savefile.Open(base+".scap", savefile.Options{Raw: true})
@@ -100,7 +100,7 @@ func TestAGuestIsAskedForItsState(t *testing.T) {
 		}
 	}
 	c := newCaptures(t.TempDir())
-	k := kernels.Kernel{Name: "6.12"}
+	k := Kernel{Kernel: kernels.Kernel{Name: "6.12"}}
 	l := stateLauncher{&fakeLauncher{t: t, guests: []fakeGuest{
 		answer(guest.State{Error: "no /proc"}), answer(guest.State{State: &proc.State{Machine: proc.Machine{NumCPUs: 2}}}),
 	}}, k, c}

@@ -12,7 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
@@ -22,13 +21,13 @@ import (
 // load matters. Two runs agree to the instruction where the kernel takes the same
 // path each time; openat and close, with their allocations, within 0.3 %.
 type Cost struct {
-	Kernel string  `json:"kernel"`
-	Arch   string  `json:"arch"`
-	Driver string  `json:"driver"`
-	Call   string  `json:"call"`
-	Bare   float64 `json:"bare"`  // of the call when nobody captures
-	Added  float64 `json:"added"` // by the driver
-	Error  string  `json:"error,omitempty"`
+	Kernel string       `json:"kernel"`
+	Arch   string       `json:"arch"`
+	Driver guest.Driver `json:"driver"`
+	Call   string       `json:"call"`
+	Bare   float64      `json:"bare"`  // of the call when nobody captures
+	Added  float64      `json:"added"` // by the driver
+	Error  string       `json:"error,omitempty"`
 }
 
 // costLimit is for a boot and some ten thousand calls, which take ten seconds or so.
@@ -36,7 +35,7 @@ const costLimit = 5 * time.Minute
 
 // measureCosts boots a kernel with a clock that counts instructions, and has the
 // guest time its calls.
-func measureCosts(ctx context.Context, k kernels.Kernel, config machine.Config, console io.Writer) ([]Cost, error) {
+func measureCosts(ctx context.Context, k Kernel, config machine.Config, console io.Writer) ([]Cost, error) {
 	config.Accel, config.CPUs, config.Counted = machine.TCG, 1, true
 	config.Arguments = []string{guest.CostArgument, "nokaslr"}
 	v, err := machine.Start(ctx, &config, nil, console)
@@ -56,7 +55,7 @@ func measureCosts(ctx context.Context, k kernels.Kernel, config machine.Config, 
 }
 
 // receiveCosts takes what the guest measured; the first is without a driver.
-func receiveCosts(ctx context.Context, k kernels.Kernel, s *session, limit time.Duration) ([]Cost, error) {
+func receiveCosts(ctx context.Context, k Kernel, s *session, limit time.Duration) ([]Cost, error) {
 	end := time.Now().Add(limit)
 	var bare map[string]float64
 	var costs []Cost
@@ -98,7 +97,7 @@ func receiveCosts(ctx context.Context, k kernels.Kernel, s *session, limit time.
 }
 
 // addCosts measures on one kernel. What goes wrong there is told in place of numbers.
-func (r *Report) addCosts(ctx context.Context, k kernels.Kernel, config machine.Config, console io.Writer) error {
+func (r *Report) addCosts(ctx context.Context, k Kernel, config machine.Config, console io.Writer) error {
 	costs, err := measureCosts(ctx, k, config, console)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -120,7 +119,7 @@ func (r *Report) writeCosts(b *strings.Builder) {
 	b.WriteString("\nAdded to each call, in instructions:\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "  kernel\tcall\tthe call itself\t")
-	var drivers []string
+	var drivers []guest.Driver
 	for _, c := range r.Costs {
 		if !slices.Contains(drivers, c.Driver) {
 			drivers = append(drivers, c.Driver)

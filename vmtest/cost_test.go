@@ -29,7 +29,7 @@ func TestCostsAreWhatDriversAdd(t *testing.T) {
 		s, err := l.launch(t.Context())
 		require.NoError(t, err)
 		defer s.finish()
-		return receiveCosts(t.Context(), kernels.Kernel{Name: "6.1", Arch: "amd64"}, s, time.Minute)
+		return receiveCosts(t.Context(), Kernel{Kernel: kernels.Kernel{Name: "6.1", Arch: "amd64"}}, s, time.Minute)
 	}
 	bare := guest.Cost{Calls: []guest.CallCost{{Name: "getppid", NS: 300}, {Name: "read 1", NS: 500}}}
 	costs, err := receive(bare,

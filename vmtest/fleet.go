@@ -12,7 +12,6 @@ import (
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
@@ -96,7 +95,7 @@ func (f *fleet) launcher(kernel, cpus int) *vmLauncher {
 }
 
 // writeInitramfs writes one for each kernel, the same for those without a module.
-func writeInitramfs(dir string, program []byte, list []kernels.Kernel) ([]machine.Image, error) {
+func writeInitramfs(dir string, program []byte, list []Kernel) ([]machine.Image, error) {
 	all := make([]machine.Image, len(list))
 	byModule := map[string]machine.Image{}
 	for i, k := range list {

@@ -33,15 +33,15 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 			return nil, env.Lacks("no eBPF programs can be loaded here: "+lack.What, lack.Fix)
 		}
 	}
-	k := kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}
-	o.Kernels, o.Gone, o.Jobs = []kernels.Kernel{k}, nil, 1
+	k := Kernel{Kernel: kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}}
+	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
 	rep := newReport(o)
 	rep.Accel = machine.Accel{Name: "none", Reason: "the running kernel"}
 	pieces := plan(o)
 	rep.expect(pieces)
 	for _, p := range pieces {
 		l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
-		if err := o.runPiece(ctx, rep, k, p, l, false); err != nil {
+		if err := o.runPiece(ctx, rep, k, p, l); err != nil {
 			return nil, err
 		}
 	}

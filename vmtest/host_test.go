@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/env"
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap/event"
@@ -46,14 +45,14 @@ func mustRunHost(t *testing.T) hostRun {
 	testutil.SkipUnlessBTF(t)
 	var run hostRun
 	_, err := RunHost(t.Context(), Options{
-		Drivers: []string{"ebpf"}, Cases: guest.IDs(hostSyscalls...), Cache: t.TempDir(),
-		OnResult: func(_ kernels.Kernel, _ string, r *guest.CaseResult) { run.results = append(run.results, r) },
+		Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: guest.IDs(hostSyscalls...), Cache: t.TempDir(),
+		OnResult: func(r *guest.CaseResult) { run.results = append(run.results, r) },
 	})
 	require.NoError(t, err)
 	require.NotEmpty(t, run.results, "no case came back")
 	release, err := kver.Running()
 	require.NoError(t, err)
-	run.machine = &judge.Machine{Release: release, Arch: runtime.GOARCH, Driver: "ebpf"}
+	run.machine = &judge.Machine{Release: release, Arch: runtime.GOARCH, Drivers: guest.OnlyEBPF}
 	return run
 }
 
@@ -123,7 +122,7 @@ func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
 			errs <- err
 			return
 		}
-		_, err := RunHost(t.Context(), Options{Drivers: []string{"ebpf"}, Cases: guest.IDs("getppid")})
+		_, err := RunHost(t.Context(), Options{Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: guest.IDs("getppid")})
 		errs <- err
 	}()
 	err := <-errs

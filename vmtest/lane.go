@@ -28,40 +28,55 @@ const (
 	blameLimit = 3
 )
 
-// lane runs cases of one kernel under one driver, one after the other, over as
-// many guests as it takes.
+// referee knows what cases want.
+type referee interface {
+	// welcome looks at what a guest says of itself; an error is about the guest.
+	welcome(h *guest.Hello) error
+	// plan splits what was asked for by what the guest can do.
+	plan(ids []string) judge.Plan
+	// judge returns a result's verdicts: one for each of the drivers wanted.
+	judge(r *guest.CaseResult) []judge.Verdict
+}
+
+// outlet takes what a lane has to tell.
+type outlet interface {
+	log(format string, args ...any)
+	note(text string) // something for the report that is no verdict
+	welcome(h *guest.Hello, how string)
+	started(id string)
+	emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) // r is nil when none came
+}
+
+// lane runs cases of one kernel, one after the other, over as many guests as it takes.
 type lane struct {
-	driver   string
+	capture  guest.Drivers
+	wanted   int // verdicts of a case
 	launcher launcher
-	// plan splits what was asked for by what this guest can do: cases to run,
-	// cases to skip with the reason, and syscalls that must be absent.
-	plan func(ids []string) (run []string, skip map[string]string, absent []string)
-	// judge compares a case's result with what was wanted.
-	judge func(r *guest.CaseResult) judge.Verdict
+	referee  referee
+	out      outlet
 
 	caseLimit time.Duration // of one case, kept by the guest
 	silence   time.Duration // without any word from the guest before it counts as hung
 	grace     time.Duration // for a machine to end once its kernel panicked
 	unsafe    bool
 
-	log     func(format string, args ...any)
-	emit    func(id string, r *guest.CaseResult, v judge.Verdict) // r is nil when none came
-	started func(id string)
-	note    func(text string)                      // something to tell that is no verdict
-	onHello func(h *guest.Hello, how string) error // before plan and judge; an error is about the guest
-
 	pending []string
 	absent  []string
 	hello   *guest.Hello
-	last    *settled // whose verdict is still to be emitted
+	last    *settled // whose verdicts are still to be emitted
 	guest   *session // that runs now
 }
 
-// settled is a case with its verdict.
+// settled is a case with its verdicts.
 type settled struct {
-	id string
-	r  *guest.CaseResult
-	v  judge.Verdict
+	id       string
+	r        *guest.CaseResult
+	verdicts []judge.Verdict
+}
+
+// fail is a failure for each of the drivers wanted.
+func (l *lane) fail(class, reason string) []judge.Verdict {
+	return slices.Repeat([]judge.Verdict{{Status: judge.Fail, Class: class, Reason: reason}}, l.wanted)
 }
 
 // run works through ids. Every one of them is emitted exactly once, unless ctx ends.
@@ -78,7 +93,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		if err != nil {
 			var boot *bootError
 			if stuck++; stuck < bootTries && errors.As(err, &boot) {
-				l.log("guest did not become ready, trying again: %s", boot.reason)
+				l.out.log("guest did not become ready, trying again: %s", boot.reason)
 				continue
 			}
 			l.failAll(judge.ClassBoot, "guest did not become ready: "+err.Error())
@@ -110,10 +125,10 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 				l.failAll(end.class, end.reason)
 				return nil
 			}
-			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, judge.Verdict{Status: judge.Fail, Class: end.class, Reason: end.reason})
+			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, l.fail(end.class, end.reason))
 			continue
 		}
-		l.log("%s; starting it again", firstLine(end.reason))
+		l.out.log("%s; starting it again", firstLine(end.reason))
 	}
 	return nil
 }
@@ -122,27 +137,41 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 func (l *lane) welcome(s *session) {
 	hello := s.hello
 	l.hello = &hello
-	if err := l.onHello(l.hello, s.how); err != nil {
+	if err := l.referee.welcome(l.hello); err != nil {
 		l.failAll(judge.ClassBoot, err.Error())
 		return
 	}
-	run, skip, absent := l.plan(l.pending)
+	l.out.welcome(l.hello, s.how)
+	plan := l.referee.plan(l.pending)
 	for _, id := range l.pending {
-		if reason, ok := skip[id]; ok {
-			l.emit(id, nil, judge.Verdict{Status: judge.Skip, Reason: reason})
+		if reason, ok := plan.Skip[id]; ok {
+			l.out.emit(id, nil, slices.Repeat([]judge.Verdict{{Status: judge.Skip, Reason: reason}}, l.wanted))
 		}
 	}
-	l.pending, l.absent = run, absent
+	l.pending, l.absent = plan.Run, plan.Absent
+	// A driver that does not work leaves the other to be proven alone.
+	var works, broken []guest.DriverState
 	for _, d := range l.hello.Drivers {
-		if slices.Contains(guest.Drivers(l.driver), d.Name) && d.Error != "" {
-			l.failAll(judge.ClassDriver, fmt.Sprintf("driver %s: %s", d.Name, d.Error))
+		switch {
+		case !l.capture.Has(d.Name):
+		case d.Error != "":
+			broken = append(broken, d)
+		default:
+			works = append(works, d)
 		}
+	}
+	switch {
+	case len(broken) == 0:
+	case len(works) == 0:
+		l.failAll(judge.ClassDriver, fmt.Sprintf("driver %s: %s", broken[0].Name, broken[0].Error))
+	default:
+		l.capture = guest.Drivers{A: works[0].Name}
 	}
 }
 
 func (l *lane) failAll(class, reason string) {
 	for _, id := range slices.Concat(l.pending, absentIDs(l.absent)) {
-		l.emit(id, nil, judge.Verdict{Status: judge.Fail, Class: class, Reason: reason})
+		l.out.emit(id, nil, l.fail(class, reason))
 	}
 	l.pending, l.absent = nil, nil
 }
@@ -155,36 +184,38 @@ func absentIDs(syscalls []string) []string {
 	return ids
 }
 
-// settle takes a case off the list and emits its verdict; a case that is not
+// settle takes a case off the list and emits its verdicts; a case that is not
 // on the list is ignored.
-func (l *lane) settle(id string, r *guest.CaseResult, v judge.Verdict) {
+func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) {
 	if i := slices.Index(l.pending, id); i >= 0 {
 		l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
 	} else if i := slices.Index(absentIDs(l.absent), id); i >= 0 {
 		l.absent = slices.Delete(slices.Clone(l.absent), i, i+1)
 	} else {
-		l.log("the guest reported %s, which was not asked for", id)
+		l.out.log("the guest reported %s, which was not asked for", id)
 		return
 	}
 	l.release()
-	l.last = &settled{id, r, v}
+	l.last = &settled{id, r, verdicts}
 }
 
-// release emits the last verdict. It is kept back until there is another, since
+// release emits the last verdicts. They are kept back until there are others, since
 // what the kernel says of a case on its console may come after the case's result.
 func (l *lane) release() {
 	if last := l.last; last != nil {
 		l.last = nil
-		l.emit(last.id, last.r, complained(last.v, l.complaint(func(id string) bool { return id == last.id })))
+		complained(last.verdicts, l.complaint(func(id string) bool { return id == last.id }))
+		l.out.emit(last.id, last.r, last.verdicts)
 	}
 }
 
-// complained is the verdict of a case of which the kernel told a bug.
-func complained(v judge.Verdict, bug string) judge.Verdict {
-	if bug == "" || v.Status == judge.Fail {
-		return v
+// complained turns verdicts of a case of which the kernel told a bug into failures.
+func complained(verdicts []judge.Verdict, bug string) {
+	for i := range verdicts {
+		if v := &verdicts[i]; bug != "" && v.Status != judge.Fail {
+			v.Status, v.Class, v.Reason = judge.Fail, judge.ClassKernel, "the kernel complained: "+bug
+		}
 	}
-	return judge.Verdict{Status: judge.Fail, Class: judge.ClassKernel, Reason: "the kernel complained: " + bug, Params: v.Params}
 }
 
 // complaint is what the kernel complained of, "" for nothing. A stall is only
@@ -194,7 +225,7 @@ func (l *lane) complaint(of func(id string) bool) string {
 		return ""
 	}
 	for _, text := range l.guest.stalls() {
-		l.note("the kernel noticed a stall: " + text)
+		l.out.note("the kernel noticed a stall: " + text)
 	}
 	return l.guest.complaint(of)
 }
@@ -212,15 +243,15 @@ func (l *lane) drive(ctx context.Context, s *session) (end ending) {
 		// Of its start, and of cases whose verdict is out: nothing is lost, though it may be the doing of another.
 		rest := l.complaint(func(id string) bool { return l.last == nil || id != l.last.id })
 		if text := strings.TrimSpace(early + "\n" + rest); l.last != nil {
-			l.last.v = complained(l.last.v, text)
+			complained(l.last.verdicts, text)
 		} else if text != "" {
-			l.note("the kernel complained: " + text)
+			l.out.note("the kernel complained: " + text)
 		}
 		l.release()
 		l.guest = nil
 	}()
 	for len(l.pending)+len(l.absent) > 0 {
-		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Driver: l.driver, Timeout: l.caseLimit, Unsafe: l.unsafe}
+		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Drivers: l.capture, Timeout: l.caseLimit, Unsafe: l.unsafe}
 		if len(req.Cases) == len(l.pending) {
 			req.Absent = l.absent[:min(batchSize, len(l.absent))]
 		}
@@ -259,7 +290,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			}
 		}
 		if culprit != "" {
-			l.settle(culprit, nil, judge.Verdict{Status: judge.Fail, Class: class, Reason: reason})
+			l.settle(culprit, nil, l.fail(class, reason))
 		}
 		return ending{class, reason}, false
 	}
@@ -269,7 +300,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			return ending{judge.ClassHarness, ctx.Err().Error()}, false
 		case err := <-sent:
 			if err != nil {
-				l.log("ask the guest: %v", err) // its end comes by the channel
+				l.out.log("ask the guest: %v", err) // its end comes by the channel
 			}
 			sent = nil
 		case <-died:
@@ -302,22 +333,22 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 					continue
 				}
 				if inFlight != "" { // its result never came
-					l.settle(inFlight, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassChannel, Reason: lost(damage)})
+					l.settle(inFlight, nil, l.fail(judge.ClassChannel, lost(damage)))
 					damage = nil
 				}
 				inFlight, began = st.Case, true
-				l.started(inFlight)
+				l.out.started(inFlight)
 			case guest.KindResult:
 				var r guest.CaseResult
 				if err := m.decode(&r); err != nil {
 					damage = append(damage, err.Error())
 					continue
 				}
-				v := l.judge(&r)
+				verdicts := l.referee.judge(&r)
 				if len(damage) > 0 {
-					v = judge.Verdict{Status: judge.Fail, Class: judge.ClassChannel, Reason: strings.Join(damage, "; ")}
+					verdicts = l.fail(judge.ClassChannel, strings.Join(damage, "; "))
 				}
-				l.settle(r.Case, &r, v)
+				l.settle(r.Case, &r, verdicts)
 				inFlight, damage = "", nil
 			case guest.KindError:
 				var e guest.Error
@@ -354,14 +385,14 @@ func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []s
 		if !slices.Contains(l.pending, id) && !slices.Contains(absentIDs(l.absent), id) {
 			continue
 		}
-		v := judge.Verdict{Status: judge.Fail, Class: judge.ClassHarness, Reason: "the guest finished without reporting it"}
+		class, reason := judge.ClassHarness, "the guest finished without reporting it"
 		switch {
 		case d.Error != "":
-			v.Class, v.Reason = judge.ClassDriver, d.Error
+			class, reason = judge.ClassDriver, d.Error
 		case id == inFlight || len(damage) > 0:
-			v.Class, v.Reason = judge.ClassChannel, lost(damage)
+			class, reason = judge.ClassChannel, lost(damage)
 		}
-		l.settle(id, nil, v)
+		l.settle(id, nil, l.fail(class, reason))
 	}
 }
 

@@ -116,28 +116,66 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 // verdicts collects what a lane emits.
 type verdicts map[string]judge.Verdict
 
-// runLane runs ids over the guests; every result is a pass for the judge.
+// fakeReferee lets everything pass, unless told otherwise.
+type fakeReferee struct {
+	planned *judge.Plan // nil: everything is run
+	judged  func(r *guest.CaseResult) []judge.Verdict
+}
+
+func (fakeReferee) welcome(*guest.Hello) error { return nil }
+
+func (f fakeReferee) plan(ids []string) judge.Plan {
+	if f.planned != nil {
+		return *f.planned
+	}
+	return judge.Plan{Run: ids}
+}
+
+func (f fakeReferee) judge(r *guest.CaseResult) []judge.Verdict {
+	if f.judged != nil {
+		return f.judged(r)
+	}
+	return []judge.Verdict{{Status: judge.Pass}}
+}
+
+// collector gathers what a lane tells.
+type collector struct {
+	t        *testing.T
+	verdicts verdicts
+	results  map[string]*guest.CaseResult
+	notes    []string
+	hows     []string
+}
+
+func newCollector(t *testing.T) *collector {
+	return &collector{t: t, verdicts: verdicts{}, results: map[string]*guest.CaseResult{}}
+}
+
+func (c *collector) log(format string, args ...any)     { c.t.Logf(format, args...) }
+func (c *collector) note(text string)                   { c.notes = append(c.notes, text) }
+func (c *collector) welcome(_ *guest.Hello, how string) { c.hows = append(c.hows, how) }
+func (c *collector) started(string)                     {}
+func (c *collector) emit(id string, r *guest.CaseResult, v []judge.Verdict) {
+	require.NotContains(c.t, c.verdicts, id, "a case is reported once")
+	require.Len(c.t, v, 1)
+	c.verdicts[id], c.results[id] = v[0], r
+}
+
+// runLane runs ids over the guests.
 func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane)) verdicts {
 	t.Helper()
-	got := verdicts{}
 	l.t = t
+	out := newCollector(t)
 	ln := &lane{
-		driver: "ebpf", launcher: l, silence: 10 * time.Second, grace: 200 * time.Millisecond,
-		log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
-		onHello: func(*guest.Hello, string) error { return nil },
-		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		judge:   func(*guest.CaseResult) judge.Verdict { return judge.Verdict{Status: judge.Pass} },
-		emit: func(id string, _ *guest.CaseResult, v judge.Verdict) {
-			require.NotContains(t, got, id, "a case has one verdict")
-			got[id] = v
-		},
+		capture: guest.OnlyEBPF, wanted: 1, launcher: l, referee: fakeReferee{}, out: out,
+		silence: 10 * time.Second, grace: 200 * time.Millisecond,
 	}
 	for _, f := range change {
 		f(ln)
 	}
 	require.NoError(t, ln.run(t.Context(), ids))
 	require.Equal(t, len(l.guests), l.started, "guests started")
-	return got
+	return out.verdicts
 }
 
 // requireVerdicts compares statuses and classes, and that a reason contains its text.
@@ -401,20 +439,16 @@ func TestAComplaintBeforeTheFirstCaseFailsOne(t *testing.T) {
 }
 
 func TestAStallIsOnlyNoted(t *testing.T) {
-	var notes []string
+	var out *collector
 	stalls := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": says("watchdog: BUG: soft lockup - CPU#0 stuck for 23s!\n")})
-	got := runLane(t, &fakeLauncher{guests: []fakeGuest{stalls}}, []string{"a/x", "b/x"}, func(l *lane) {
-		l.note = func(s string) { notes = append(notes, s) }
-	})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{stalls}}, []string{"a/x", "b/x"}, func(l *lane) { out = l.out.(*collector) })
 	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}, got)
-	require.Equal(t, []string{"the kernel noticed a stall: watchdog: BUG: soft lockup - CPU#0 stuck for 23s!"}, notes)
+	require.Equal(t, []string{"the kernel noticed a stall: watchdog: BUG: soft lockup - CPU#0 stuck for 23s!"}, out.notes)
 }
 
 func TestSkipsAndAbsentCallsAreEmitted(t *testing.T) {
 	got := runLane(t, &fakeLauncher{guests: []fakeGuest{obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) {
-		l.plan = func(ids []string) ([]string, map[string]string, []string) {
-			return ids[:1], map[string]string{"b/x": "b since 6.1"}, []string{"b"}
-		}
+		l.referee = fakeReferee{planned: &judge.Plan{Run: []string{"a/x"}, Skip: map[string]string{"b/x": "b since 6.1"}, Absent: []string{"b"}}}
 	})
 	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"skip", "b since 6.1"}, "b/absent": {"pass"}}, got)
 }
@@ -449,14 +483,11 @@ func TestCancellingEndsTheGuest(t *testing.T) {
 		cancel()
 		c.nextRun() // fails when the host hangs up
 	}}}
-	ln := &lane{
-		launcher: l, silence: time.Minute, log: t.Logf, started: func(string) {},
-		onHello: func(*guest.Hello, string) error { return nil },
-		plan:    func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		emit:    func(id string, _ *guest.CaseResult, _ judge.Verdict) { t.Errorf("%s has a verdict", id) },
-	}
+	out := newCollector(t)
+	ln := &lane{capture: guest.OnlyEBPF, wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: time.Minute}
 	require.ErrorIs(t, ln.run(ctx, []string{"a/x"}), context.Canceled)
 	<-ended
+	require.Empty(t, out.verdicts)
 }
 
 func getppidExit(t *testing.T, res int64) []byte {
@@ -488,7 +519,6 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 		{"cut event", [][]byte{good[:len(good)-3]}, [2]string{"fail garbled", "event 1 of 1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var m *judge.Machine
 			l := &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
 				for c.nextRun() {
 					c.start(id)
@@ -500,16 +530,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 				}
 			}}}
 			l.hello = guest.Hello{Release: "6.12.1", Arch: "amd64"}
-			got := runLane(t, l, []string{id}, func(ln *lane) {
-				ln.onHello = func(h *guest.Hello, _ string) (err error) {
-					m, err = judge.NewMachine(h, "ebpf")
-					return err
-				}
-				ln.plan = func(ids []string) ([]string, map[string]string, []string) {
-					return judge.Plan([]*judge.Machine{m}, ids)
-				}
-				ln.judge = func(r *guest.CaseResult) judge.Verdict { return judge.Result(m, r) }
-			})
+			got := runLane(t, l, []string{id}, func(ln *lane) { ln.referee = newBench([]guest.Drivers{guest.OnlyEBPF}) })
 			requireVerdicts(t, map[string][2]string{id: row.want}, got)
 		})
 	}

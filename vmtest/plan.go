@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
@@ -41,23 +40,23 @@ func (s Shard) part(n int) (from, to int) {
 
 // piece is what one lane runs.
 type piece struct {
-	kernel  int      // index in Options.Kernels
-	drivers []string // whose verdicts come of it: a pair and its two come of one run
+	kernel  int             // index in Options.Kernels
+	drivers []guest.Drivers // whose verdicts come of it: a pair and its two come of one run
 	cpus    int
 	ids     []string
 }
 
 // lanes groups verdicts by the runs they come of.
-func lanes(drivers []string) [][]string {
-	var all [][]string
+func lanes(drivers []guest.Drivers) [][]guest.Drivers {
+	var all [][]guest.Drivers
 	rest := slices.Clone(drivers)
 	for _, pair := range drivers {
-		if !guest.IsPair(pair) {
+		if !pair.Pair() {
 			continue
 		}
-		var group []string
-		rest = slices.DeleteFunc(rest, func(d string) bool {
-			of := d == pair || slices.Contains(guest.Drivers(pair), d)
+		var group []guest.Drivers
+		rest = slices.DeleteFunc(rest, func(d guest.Drivers) bool {
+			of := d == pair || !d.Pair() && pair.Has(d.A)
 			if of {
 				group = append(group, d)
 			}
@@ -66,14 +65,14 @@ func lanes(drivers []string) [][]string {
 		all = append(all, group)
 	}
 	for _, d := range rest {
-		all = append(all, []string{d})
+		all = append(all, []guest.Drivers{d})
 	}
 	return all
 }
 
-// captureOf is what captures for a group of verdicts: the pair when it is among them.
-func captureOf(group []string) string {
-	if i := slices.IndexFunc(group, guest.IsPair); i >= 0 {
+// captureOf returns the drivers that capture for this group: the pair if there is one.
+func captureOf(group []guest.Drivers) guest.Drivers {
+	if i := slices.IndexFunc(group, guest.Drivers.Pair); i >= 0 {
 		return group[i]
 	}
 	return group[0]
@@ -150,7 +149,7 @@ func needsSMP(id string) bool {
 
 // skipWithoutModule takes out what needs the kernel module where there is none,
 // which is a failure when there could be one.
-func skipWithoutModule(rep *Report, kernels []kernels.Kernel, pieces []piece) []piece {
+func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
 	var kept []piece
 	for _, p := range pieces {
 		k := kernels[p.kernel]
@@ -158,7 +157,7 @@ func skipWithoutModule(rep *Report, kernels []kernels.Kernel, pieces []piece) []
 			kept = append(kept, p)
 			continue
 		}
-		rest := slices.DeleteFunc(slices.Clone(p.drivers), func(d string) bool { return slices.Contains(guest.Drivers(d), "kmod") })
+		rest := slices.DeleteFunc(slices.Clone(p.drivers), func(d guest.Drivers) bool { return d.Has(guest.Kmod) })
 		for _, d := range p.drivers {
 			if slices.Contains(rest, d) {
 				continue

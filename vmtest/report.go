@@ -25,35 +25,42 @@ import (
 type Result struct {
 	Kernel  string        `json:"kernel"`
 	Arch    string        `json:"arch"`
-	Driver  string        `json:"driver"`
+	Drivers guest.Drivers `json:"driver"`
 	Syscall string        `json:"syscall"`
 	Case    string        `json:"case"`
 	Status  judge.Status  `json:"status"`
 	Class   string        `json:"class"`
 	Reason  string        `json:"reason"`
+	Ret     *int64        `json:"ret,omitempty"` // what the call returned, -errno for an error; left out when it did not return
 	Params  []judge.Param `json:"params"`
 	Repro   string        `json:"repro"`
 }
 
 // Cell is the result's name on command lines.
 func (r *Result) Cell() string {
-	return r.Syscall + "/" + r.Case + "@" + r.Kernel + "/" + r.Driver
+	return r.Syscall + "/" + r.Case + "@" + r.Kernel + "/" + r.Drivers.String()
 }
 
+func (r *Result) column() judge.Column { return judge.Column{Kernel: r.Kernel, Drivers: r.Drivers} }
+
+// failed reports whether the call returned an error.
+func (r *Result) failed() bool { return r.Ret != nil && *r.Ret < 0 && *r.Ret > -4096 }
+
 // ParseCell splits SYSCALL/CASE@KERNEL/DRIVER. A kernel may be a file.
-func ParseCell(s string) (id, kernel, driver string, err error) {
+func ParseCell(s string) (id, kernel string, drivers guest.Drivers, err error) {
 	id, rest, ok := strings.Cut(s, "@")
 	i := strings.LastIndexByte(rest, '/')
 	if !ok || i <= 0 || i == len(rest)-1 || !strings.Contains(id, "/") {
-		return "", "", "", fmt.Errorf("cell %q: want SYSCALL/CASE@KERNEL/DRIVER, e.g. openat/creates-a-file@6.12/ebpf", s)
+		return "", "", guest.Drivers{}, fmt.Errorf("cell %q: want SYSCALL/CASE@KERNEL/DRIVER, e.g. openat/creates-a-file@6.12/ebpf", s)
 	}
-	return id, rest[:i], rest[i+1:], nil
+	drivers, err = guest.ParseDrivers(rest[i+1:])
+	return id, rest[:i], drivers, err
 }
 
 // Report is the outcome of a run.
 type Report struct {
 	Kernels []string
-	Drivers []string
+	Drivers []guest.Drivers
 	Results []Result
 	Costs   []Cost // when asked for
 	Accel   machine.Accel
@@ -65,7 +72,7 @@ type Report struct {
 	opts     Options
 	begun    time.Time
 	coverage judge.Coverage
-	guests   map[string]string // kernel and driver -> how it ran
+	guests   map[judge.Column]string // how they ran
 	notes    []string
 	order    map[string]int // of cells
 	total    int
@@ -73,7 +80,7 @@ type Report struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[string]string{}}
+	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[judge.Column]string{}}
 	for _, k := range o.Kernels {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
@@ -100,16 +107,16 @@ func (r *Report) expect(pieces []piece) {
 	for _, g := range r.opts.Gone {
 		for _, d := range r.opts.Drivers {
 			for _, id := range r.opts.Cases {
-				r.add(kernels.Kernel{Name: g.Request.String(), Arch: arch}, d, id, nil, judge.Verdict{Status: judge.Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+				r.add(Kernel{Kernel: kernels.Kernel{Name: g.Request.String(), Arch: arch}}, d, id, nil, judge.Verdict{Status: judge.Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
 			}
 		}
 	}
 }
 
-func (r *Report) welcome(k kernels.Kernel, driver string, h *guest.Hello, how string) {
+func (r *Report) welcome(k Kernel, drivers guest.Drivers, h *guest.Hello, how string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := k.Name + " " + driver
+	key := judge.Column{Kernel: k.Name, Drivers: drivers}
 	if old, ok := r.guests[key]; ok {
 		r.guests[key] = old + ", " + how
 		return
@@ -119,34 +126,34 @@ func (r *Report) welcome(k kernels.Kernel, driver string, h *guest.Hello, how st
 		r.notes = append(r.notes, fmt.Sprintf("%s: guest: %s", k.Name, w))
 	}
 	for _, d := range h.Drivers {
-		if d.Name != driver {
+		if drivers.Pair() || d.Name != drivers.A {
 			continue
 		}
 		for _, x := range d.Refused {
-			r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s refused: %s", k.Name, driver, x.Program, firstLine(x.Reason)))
+			r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s refused: %s", k.Name, d.Name, x.Program, firstLine(x.Reason)))
 		}
 	}
 }
 
-func (r *Report) note(k kernels.Kernel, driver, text string) {
+func (r *Report) note(k Kernel, drivers guest.Drivers, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s", k.Name, driver, text))
+	r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s", k.Name, drivers, text))
 }
 
-func (r *Report) started(k kernels.Kernel, driver, id string) {
+func (r *Report) started(k Kernel, drivers guest.Drivers, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.opts.Progress != nil {
-		r.opts.Progress(Progress{Done: len(r.Results), Total: r.total, Failed: r.failed, Kernel: k.Name, Driver: driver, Case: id})
+		r.opts.Progress(Progress{Done: len(r.Results), Total: r.total, Failed: r.failed, Kernel: k.Name, Drivers: drivers, Case: id})
 	}
 }
 
-func (r *Report) add(k kernels.Kernel, driver, id string, raw *guest.CaseResult, v judge.Verdict) {
+func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name, c, _ := strings.Cut(id, "/")
-	res := Result{Kernel: k.Name, Arch: k.Arch, Driver: driver, Syscall: name, Case: c,
+	res := Result{Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
 		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
@@ -155,12 +162,19 @@ func (r *Report) add(k kernels.Kernel, driver, id string, raw *guest.CaseResult,
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}
+	if raw != nil && raw.Return {
+		ret := raw.Ret
+		res.Ret = &ret
+	}
 	r.Results = append(r.Results, res)
 	if v.Status == judge.Fail {
 		r.failed++
 	}
 	if sc, _ := judge.FindCase(id); sc != nil {
-		r.coverage.Add(k.Name+" "+driver, sc, raw, v)
+		r.coverage.Add(res.column(), sc, res.failed(), v)
+	}
+	if raw != nil && r.captures != nil && !drivers.Pair() {
+		r.captures.add(k, drivers.A, raw)
 	}
 	if r.total < len(r.Results) {
 		r.total = len(r.Results) // calls that must be absent come on top
@@ -191,14 +205,14 @@ func (r *Report) finish() {
 		if !ok { // absent: before the syscall's cases
 			c = cases[x.Syscall]
 		}
-		return [3]int{slices.Index(r.Kernels, x.Kernel), slices.Index(r.Drivers, x.Driver), c}
+		return [3]int{slices.Index(r.Kernels, x.Kernel), slices.Index(r.Drivers, x.Drivers), c}
 	}
 	slices.SortStableFunc(r.Results, func(a, b Result) int {
 		x, y := place(&a), place(&b)
 		return slices.Compare(x[:], y[:])
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
-	r.coverage.SortColumns(r.Kernels, r.Drivers)
+	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
 }
@@ -216,11 +230,11 @@ func (r *Report) Failures() []Result {
 
 // jsonReport is the form other programs read.
 type jsonReport struct {
-	Kernels []string `json:"kernels"`
-	Drivers []string `json:"drivers"`
-	Results []Result `json:"results"`
-	Costs   []Cost   `json:"costs,omitempty"`
-	Shard   string   `json:"shard,omitempty"` // i/n, of a run that was not all of it
+	Kernels []string        `json:"kernels"`
+	Drivers []guest.Drivers `json:"drivers"`
+	Results []Result        `json:"results"`
+	Costs   []Cost          `json:"costs,omitempty"`
+	Shard   string          `json:"shard,omitempty"` // i/n, of a run that was not all of it
 }
 
 // WriteJSON writes all results.
@@ -244,7 +258,7 @@ func orEmpty[T any](s []T) []T {
 
 // ReadJSON reads reports written by WriteJSON and joins them, e.g. the shards of one run.
 func ReadJSON(files ...io.Reader) (*Report, error) {
-	r := &Report{guests: map[string]string{}}
+	r := &Report{guests: map[judge.Column]string{}}
 	shards := map[Shard]bool{}
 	for i, f := range files {
 		d := json.NewDecoder(f)
@@ -285,7 +299,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				r.notes = append(r.notes, "the table has no case "+id+" any more")
 				continue
 			}
-			r.coverage.Add(x.Kernel+" "+x.Driver, sc, returned(x.Params), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
+			r.coverage.Add(x.column(), sc, x.failed(), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
 			if !slices.Contains(r.opts.Cases, id) {
 				r.opts.Cases = append(r.opts.Cases, id)
 			}
@@ -302,21 +316,6 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 	r.opts.Cases = slices.DeleteFunc(r.opts.Cases, func(id string) bool { _, c := guest.Find(id); return c == nil })
 	r.finish()
 	return r, nil
-}
-
-// returned tells from a result's params whether its call failed: the first of
-// an exit event is what the call returned.
-func returned(params []judge.Param) *guest.CaseResult {
-	r := &guest.CaseResult{Outcome: guest.Ran, Return: true}
-	for _, p := range params {
-		if !strings.HasPrefix(p.Name, judge.EnterPrefix) {
-			if strings.HasPrefix(p.Got, "-") {
-				r.Ret = -1
-			}
-			break
-		}
-	}
-	return r
 }
 
 type (
@@ -351,7 +350,7 @@ type (
 func (r *Report) WriteJUnit(w io.Writer) error {
 	var all junitSuites
 	for _, x := range r.Results {
-		name := x.Kernel + " " + x.Driver
+		name := x.column().String()
 		i := slices.IndexFunc(all.Suites, func(s junitSuite) bool { return s.Name == name })
 		if i < 0 {
 			i = len(all.Suites)
@@ -426,7 +425,7 @@ func (r *Report) writeSkips(b *strings.Builder) {
 		if x.Status != judge.Skip {
 			continue
 		}
-		key := x.Kernel + " " + x.Driver + ": " + firstLine(x.Reason)
+		key := x.column().String() + ": " + firstLine(x.Reason)
 		g := groups[key]
 		if g == nil {
 			g = new(group)
@@ -455,7 +454,7 @@ func (r *Report) writeTotals(b *strings.Builder) {
 		for _, d := range r.Drivers {
 			var n [3]int
 			for _, x := range r.Results {
-				if x.Kernel == k && x.Driver == d {
+				if x.Kernel == k && x.Drivers == d {
 					n[slices.Index([]judge.Status{judge.Pass, judge.Fail, judge.Skip}, x.Status)]++
 				}
 			}
@@ -466,7 +465,7 @@ func (r *Report) writeTotals(b *strings.Builder) {
 				all[i] += n[i]
 			}
 			fmt.Fprintf(b, "%s %s: %d passed, %d failed, %d skipped", k, d, n[0], n[1], n[2])
-			if how := r.guests[k+" "+d]; how != "" {
+			if how := r.guests[judge.Column{Kernel: k, Drivers: d}]; how != "" {
 				fmt.Fprintf(b, " (%s)", how)
 			}
 			b.WriteByte('\n')

@@ -21,9 +21,9 @@ import (
 
 func TestCellsAreReadBack(t *testing.T) {
 	for _, cell := range []string{"openat/creates-a-file@6.12/ebpf", "getppid/works@host/ebpf", "read/x@/boot/vmlinuz-6.1/kmod", "clone/a@b@newest/ebpf"} {
-		id, kernel, driver, err := ParseCell(cell)
+		id, kernel, drivers, err := ParseCell(cell)
 		require.NoError(t, err)
-		require.Equal(t, cell, id+"@"+kernel+"/"+driver)
+		require.Equal(t, cell, id+"@"+kernel+"/"+drivers.String())
 	}
 	for _, bad := range []string{"", "openat", "openat/x", "openat@6.1/ebpf", "openat/x@6.1", "openat/x@/ebpf", "openat/x@6.1/"} {
 		_, _, _, err := ParseCell(bad)
@@ -40,7 +40,7 @@ func TestShards(t *testing.T) {
 		require.ErrorContains(t, err, "want i/n", bad)
 	}
 	// Every part of a run is in exactly one shard.
-	o := Options{Kernels: []kernels.Kernel{{Name: "5.10"}, {Name: "6.1"}, {Name: "6.12"}}, Drivers: []string{"ebpf", "kmod"}, Cases: []string{"a/x", "a/y", "b/x", "c/x", "d/x"}, Jobs: 1}
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "5.10"}}, {Kernel: kernels.Kernel{Name: "6.1"}}, {Kernel: kernels.Kernel{Name: "6.12"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod}, Cases: []string{"a/x", "a/y", "b/x", "c/x", "d/x"}, Jobs: 1}
 	for n := 1; n <= 35; n++ {
 		seen := map[string]int{}
 		for i := 1; i <= n; i++ {
@@ -60,7 +60,7 @@ func TestShards(t *testing.T) {
 }
 
 func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
-	o := Options{Kernels: []kernels.Kernel{{Name: "6.1"}}, Drivers: []string{"ebpf"}, Jobs: 2}
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Jobs: 2}
 	for i := range 100 {
 		o.Cases = append(o.Cases, fmt.Sprintf("s%d/x", i/3)+fmt.Sprint(i))
 	}
@@ -83,18 +83,18 @@ func testReport(t *testing.T) *Report {
 	sc := guest.FindSyscall("openat")
 	require.NotNil(t, sc)
 	first, second := sc.ID(&sc.Cases[0]), sc.ID(&sc.Cases[1])
-	o := Options{Kernels: []kernels.Kernel{{Name: "6.1", Arch: runtime.GOARCH}, {Name: "/boot/my kernel", Arch: foreignArch}}, Drivers: []string{"ebpf"}, Cases: []string{first, second},
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH}}, {Kernel: kernels.Kernel{Name: "/boot/my kernel", Arch: foreignArch}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{first, second},
 		Gone: []kernels.Unavailable{{Request: kernels.Request{Series: "5.10"}, Reason: errors.New("no package")}}}
 	r := newReport(o)
 	r.expect(plan(o))
 	k := o.Kernels[0]
-	r.welcome(k, "ebpf", &guest.Hello{Release: "6.1.9-test", Drivers: []guest.DriverState{{Name: "ebpf", Refused: []guest.Refusal{{Program: "x_bpf_exit", Reason: "too complex\nlog"}}}}}, "cold boot in 2.0s")
+	r.welcome(k, guest.OnlyEBPF, &guest.Hello{Release: "6.1.9-test", Drivers: []guest.DriverState{{Name: "ebpf", Refused: []guest.Refusal{{Program: "x_bpf_exit", Reason: "too complex\nlog"}}}}}, "cold boot in 2.0s")
 	// Out of order, as machines finish.
-	r.add(o.Kernels[1], "ebpf", second, nil, judge.Verdict{Status: judge.Skip, Reason: "needs ipv6"})
-	r.add(o.Kernels[1], "ebpf", first, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassHang, Reason: "no word"})
-	r.add(k, "ebpf", second, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassCrash, Reason: "guest ended: <BUG> & more\nline two"})
-	r.add(k, "ebpf", first, &guest.CaseResult{Outcome: guest.Ran, Return: true}, judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "fd", Want: "3", Got: "3", OK: true}}})
-	r.add(k, "ebpf", "openat/absent", nil, judge.Verdict{Status: judge.Pass})
+	r.add(o.Kernels[1], guest.OnlyEBPF, second, nil, judge.Verdict{Status: judge.Skip, Reason: "needs ipv6"})
+	r.add(o.Kernels[1], guest.OnlyEBPF, first, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassHang, Reason: "no word"})
+	r.add(k, guest.OnlyEBPF, second, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassCrash, Reason: "guest ended: <BUG> & more\nline two"})
+	r.add(k, guest.OnlyEBPF, first, &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: 3}, judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "fd", Want: "3", Got: "3", OK: true}}})
+	r.add(k, guest.OnlyEBPF, "openat/absent", nil, judge.Verdict{Status: judge.Pass})
 	r.finish()
 	return r
 }
@@ -115,7 +115,7 @@ func TestReportAsJSON(t *testing.T) {
 	id := r.opts.Cases[0]
 	require.Equal(t, map[string]any{
 		"kernel": "6.1", "arch": runtime.GOARCH, "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
-		"status": "pass", "class": "", "reason": "", "repro": "scaplab repro " + id + "@6.1/ebpf",
+		"status": "pass", "class": "", "reason": "", "repro": "scaplab repro " + id + "@6.1/ebpf", "ret": 3.0,
 		"params": []any{map[string]any{"name": "fd", "want": "3", "got": "3", "ok": true}},
 	}, pass)
 	hang := results[3].(map[string]any)
@@ -143,6 +143,22 @@ func TestReportAsJSON(t *testing.T) {
 		}
 		require.ErrorContains(t, err, "read report 1", bad)
 	}
+}
+
+func TestAReportThatIsReadBackKnowsWhichCallsFailed(t *testing.T) {
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}}
+	r := newReport(o)
+	// A failure whose first param is not the result.
+	r.add(o.Kernels[0], guest.OnlyEBPF, "openat/missing-file", &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: -2},
+		judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "dirfd", Want: "4", Got: "4", OK: true}}})
+	var js, before, after bytes.Buffer
+	require.NoError(t, r.WriteJSON(&js))
+	again, err := ReadJSON(&js)
+	require.NoError(t, err)
+	require.NoError(t, r.coverage.WriteTable(&before))
+	require.NoError(t, again.coverage.WriteTable(&after))
+	require.Contains(t, before.String(), "on success: dirfd")
+	require.Equal(t, before.String(), after.String())
 }
 
 func TestReportAsJUnit(t *testing.T) {

@@ -16,8 +16,6 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/testutil"
-	"github.com/scaplab/scaplab/vmtest/guest"
-	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
@@ -86,24 +84,8 @@ func noProcessLeft(t *testing.T, initrd string) {
 func TestRealMachineMisbehaves(t *testing.T) {
 	testutil.SkipIfShort(t, "boots a kernel")
 	l := testLauncher(t, t.TempDir())
-	got := verdicts{}
-	var hows []string
-	ln := &lane{
-		launcher: l, silence: 15 * time.Second, grace: 5 * time.Second, log: t.Logf, started: func(string) {}, note: func(s string) { t.Logf("note: %s", s) },
-		onHello: func(h *guest.Hello, how string) error {
-			require.True(t, strings.HasPrefix(h.Release, l.kernel+"."), h.Release)
-			hows = append(hows, how)
-			return nil
-		},
-		plan:  func(ids []string) ([]string, map[string]string, []string) { return ids, nil, nil },
-		judge: func(r *guest.CaseResult) judge.Verdict { return judge.Verdict{Status: judge.Pass} },
-		emit: func(id string, r *guest.CaseResult, v judge.Verdict) {
-			got[id] = v
-			if id == "test/big" {
-				require.Len(t, r.Events[0], 100<<10)
-			}
-		},
-	}
+	out := newCollector(t)
+	ln := &lane{wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: 15 * time.Second, grace: 5 * time.Second}
 	require.NoError(t, ln.run(t.Context(), []string{"test/big", "test/warn", "test/panic", "test/garble", "test/exit", "test/gopanic", "test/hang", "test/last"}))
 	requireVerdicts(t, map[string][2]string{
 		"test/big":     {"pass"},
@@ -114,11 +96,13 @@ func TestRealMachineMisbehaves(t *testing.T) {
 		"test/gopanic": {"fail crash", "panic: a bug in the guest"},
 		"test/hang":    {"fail hang", "no word from the guest for 15s"},
 		"test/last":    {"pass"},
-	}, got)
-	require.Contains(t, got["test/hang"].Reason, "\nand after a non-maskable interrupt\n")
-	require.Contains(t, got["test/hang"].Reason, "RIP: ")
-	require.Len(t, hows, 1)
-	require.Contains(t, hows[0], "cold boot")
+	}, out.verdicts)
+	require.Len(t, out.results["test/big"].Events[0], 100<<10)
+	require.True(t, strings.HasPrefix(ln.hello.Release, l.kernel+"."), ln.hello.Release)
+	require.Contains(t, out.verdicts["test/hang"].Reason, "\nand after a non-maskable interrupt\n")
+	require.Contains(t, out.verdicts["test/hang"].Reason, "RIP: ")
+	require.Len(t, out.hows, 1)
+	require.Contains(t, out.hows[0], "cold boot")
 	require.False(t, l.unusable, "the machines after the first were restored")
 	noProcessLeft(t, l.config.Initrd.File)
 }

@@ -230,8 +230,7 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 // The log has the verdicts and what the kernel said.
 func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbuild.Module) ([]byte, error) {
 	var console, log bytes.Buffer
-	k.Module = m.File
-	o.Kernels, o.Gone, o.Drivers = []kernels.Kernel{k}, nil, []string{"kmod"}
+	o.Kernels, o.Gone, o.Drivers = []vmtest.Kernel{{Kernel: k, Module: m.File}}, nil, []guest.Drivers{guest.OnlyKmod}
 	o.Cases = guest.IDs(loadTestCases...)
 	o.Console, o.Jobs, o.NoSnapshots, o.Progress = &console, 1, true, nil
 	rep, err := vmtest.Run(ctx, o)
@@ -254,7 +253,7 @@ func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbu
 // findModules gives the kernels their modules when the kmod driver is asked
 // for: from a directory, or built now.
 func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
-	if !slices.Contains(o.Drivers, "kmod") && !slices.Contains(o.Drivers, driverPair) {
+	if !slices.ContainsFunc(o.Drivers, func(d guest.Drivers) bool { return d.Has(guest.Kmod) }) {
 		return nil
 	}
 	if f.modules != "" {
@@ -281,7 +280,7 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 			k.Module = file
 			continue
 		}
-		m, err := builder.Build(ctx, *k)
+		m, err := builder.Build(ctx, k.Kernel)
 		var broken *kmodbuild.Error
 		switch {
 		case ctx.Err() != nil:

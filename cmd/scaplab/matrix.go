@@ -24,11 +24,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// driverPair is both drivers on the same calls, for what they say to be compared.
-const driverPair = "ebpf" + guest.DriverPair + "kmod"
-
-// drivers that captures can be made with; the guest says which work.
-var drivers = []string{"ebpf", "kmod", driverPair}
+// driverNames are what --driver takes; the guest says which work.
+var driverNames = []string{guest.OnlyEBPF.String(), guest.OnlyKmod.String(), guest.Both.String()}
 
 // runFlags are the flags of commands that run cases.
 type runFlags struct {
@@ -89,7 +86,7 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 }
 
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(drivers, ", ")+"; both of them are compared, too")
+	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
 	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod wrote; default is to build them")
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
@@ -126,7 +123,7 @@ func newMatrixCmd() *cobra.Command {
 				return err
 			}
 			defer done()
-			if o.Kernels, o.Gone, err = f.kernels(cmd, o.Log); err != nil {
+			if err := f.kernels(cmd, &o, splitList(f.kernel)...); err != nil {
 				return err
 			}
 			removeGuest, err := f.findGuest(cmd.Context(), &o)
@@ -200,19 +197,21 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	return o, talk.end, nil
 }
 
-func parseDrivers(s string) ([]string, error) {
-	var list []string
-	for d := range strings.SplitSeq(s, ",") {
-		d = strings.TrimSpace(d)
-		if !slices.Contains(drivers, d) {
-			return nil, fmt.Errorf("unknown driver %q (known: %s)%s", d, strings.Join(drivers, ", "), hint(d, drivers))
+// parseDrivers reads --driver. Two drivers asked for are compared, too.
+func parseDrivers(s string) ([]guest.Drivers, error) {
+	var list []guest.Drivers
+	for name := range strings.SplitSeq(s, ",") {
+		name = strings.TrimSpace(name)
+		d, err := guest.ParseDrivers(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w%s", err, hint(name, driverNames))
 		}
 		if !slices.Contains(list, d) {
 			list = append(list, d)
 		}
 	}
-	if slices.Contains(list, "ebpf") && slices.Contains(list, "kmod") && !slices.Contains(list, driverPair) {
-		list = append(list, driverPair)
+	if slices.Contains(list, guest.OnlyEBPF) && slices.Contains(list, guest.OnlyKmod) && !slices.Contains(list, guest.Both) {
+		list = append(list, guest.Both)
 	}
 	return list, nil
 }
@@ -280,9 +279,14 @@ func splitList(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// kernels fetches what --kernel names.
-func (f *runFlags) kernels(cmd *cobra.Command, log func(string, ...any)) ([]kernels.Kernel, []kernels.Unavailable, error) {
-	return f.namedKernels(cmd, splitList(f.kernel), log)
+// kernels fetches the kernels to run on.
+func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...string) error {
+	found, gone, err := f.namedKernels(cmd, names, o.Log)
+	for _, k := range found {
+		o.Kernels = append(o.Kernels, vmtest.Kernel{Kernel: k})
+	}
+	o.Gone = gone
+	return err
 }
 
 // namedKernels fetches those named (matrix's defaults when none is) and says what cannot be had.
@@ -428,7 +432,7 @@ func (t *talk) progress(p vmtest.Progress) {
 		return
 	}
 	t.last = now
-	line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Driver, p.Case)
+	line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Drivers, p.Case)
 	if !t.terminal {
 		fmt.Fprintln(t.w, line)
 		return

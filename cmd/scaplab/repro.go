@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -30,11 +29,11 @@ func newReproCmd() *cobra.Command {
 			"  scaplab repro openat/missing-file@host/ebpf --console -",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, kernel, driver, err := vmtest.ParseCell(args[0])
+			id, kernel, drivers, err := vmtest.ParseCell(args[0])
 			if err != nil {
 				return cli.Usage(err)
 			}
-			f.driver, f.jobs = driver, 1
+			f.driver, f.jobs = drivers.String(), 1
 			o, done, err := f.options(cmd)
 			if err != nil {
 				return err
@@ -46,7 +45,7 @@ func newReproCmd() *cobra.Command {
 			o.Cases = []string{id}
 			out := cmd.OutOrStdout()
 			printCase(out, id)
-			o.OnResult = func(_ kernels.Kernel, _ string, r *guest.CaseResult) { printResult(out, r) }
+			o.OnResult = func(r *guest.CaseResult) { printResult(out, r) }
 			rep, err := f.replay(cmd, o, kernel)
 			if err != nil {
 				return environment(err)
@@ -66,8 +65,7 @@ func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (
 	if kernel == vmtest.HostKernel {
 		return vmtest.RunHost(cmd.Context(), o)
 	}
-	var err error
-	if o.Kernels, o.Gone, err = f.namedKernels(cmd, []string{kernel}, o.Log); err != nil {
+	if err := f.kernels(cmd, &o, kernel); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "kernel: %s\n", o.Kernels[0].Source)

@@ -33,12 +33,6 @@ type Kernel struct {
 	// Warnings say in which way this may not be the kernel that was asked for: an older
 	// one than the newest listed, or one of the cache that nobody could look beyond.
 	Warnings []string `json:"warnings,omitempty"`
-
-	// For the kmod driver: the module built for this kernel, or why there is none.
-	Module   string `json:"-"`
-	NoModule string `json:"-"`
-	// ModuleError says why a module that could be there is not: it did not compile.
-	ModuleError string `json:"-"`
 }
 
 // Store fetches kernels and keeps them.

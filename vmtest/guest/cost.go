@@ -4,7 +4,7 @@ package guest
 
 // Cost is what calls take while a driver captures.
 type Cost struct {
-	Driver string     `json:"driver"` // "": none captures
+	Driver Driver     `json:"driver"` // "": none captures
 	Error  string     `json:"error,omitempty"`
 	Calls  []CallCost `json:"calls,omitempty"`
 }

@@ -37,7 +37,7 @@ const (
 var costSelection = []string{"getppid", "read", "write", "openat", "close"}
 
 // costSources open the drivers, each with room for the events of a round.
-var costSources = map[string]func() (scap.Source, error){
+var costSources = map[Driver]func() (scap.Source, error){
 	"ebpf": func() (scap.Source, error) {
 		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}, CPUsPerRing: -1})
 	},
@@ -66,12 +66,12 @@ func sendCosts(rw io.ReadWriter) error {
 	if err != nil {
 		return conn.Send(KindError, Error{Text: err.Error()})
 	}
-	drivers := []string{""}
+	drivers := []Driver{""}
 	if needFile(btfPath) == nil {
-		drivers = append(drivers, "ebpf")
+		drivers = append(drivers, EBPF)
 	}
 	if needFile(ModuleFile) == nil {
-		drivers = append(drivers, "kmod")
+		drivers = append(drivers, Kmod)
 	}
 	for _, d := range drivers {
 		c := Cost{Driver: d}
@@ -117,7 +117,7 @@ func raw(nr, a, b, c uintptr) uintptr {
 	return r
 }
 
-func timeCalls(driver string, calls []costCall) (costs []CallCost, err error) {
+func timeCalls(driver Driver, calls []costCall) (costs []CallCost, err error) {
 	var src scap.Source
 	if driver != "" {
 		if src, err = costSources[driver](); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/scap/ebpf"
 )
 
-func init() { engines["ebpf"] = openEBPF }
+func init() { engines[EBPF] = openEBPF }
 
 type ebpfEngine struct {
 	*ebpf.Source
@@ -56,7 +56,7 @@ func (e *ebpfEngine) retime() error { return e.SetSnaplen(e.snaplen) }
 func (e *ebpfEngine) rings() int { return e.Rings() }
 
 func (e *ebpfEngine) state() DriverState {
-	s := DriverState{Name: "ebpf"}
+	s := DriverState{Name: EBPF}
 	for _, r := range e.Refused() {
 		s.Refused = append(s.Refused, Refusal{
 			Program: r.Program, Reason: strings.TrimPrefix(r.Error(), "program "+r.Program+": "),

@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/scap/kmod"
 )
 
-func init() { engines["kmod"] = openKmod }
+func init() { engines[Kmod] = openKmod }
 
 type kmodEngine struct {
 	*kmod.Source
@@ -72,7 +72,7 @@ func (e *kmodEngine) rings() int { return e.Rings() }
 
 func (e *kmodEngine) state() DriverState {
 	return DriverState{
-		Name: "kmod", Object: e.Module(),
+		Name: Kmod, Object: e.Module(),
 		Detail: fmt.Sprintf("API %v, schema %v", e.API(), e.Schema()),
 	}
 }

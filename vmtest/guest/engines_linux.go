@@ -15,13 +15,13 @@ import (
 )
 
 // engines open the drivers, each attached and with nothing of interest but marks.
-var engines = map[string]func() (engine, error){}
+var engines = map[Driver]func() (engine, error){}
 
 // readTimeout is how long a read waits for an event: the one that ends a case
 // is on its way when it is asked for.
 const readTimeout = 5 * time.Millisecond
 
-func engineNames() iter.Seq[string] { return maps.Keys(engines) }
+func engineNames() iter.Seq[Driver] { return maps.Keys(engines) }
 
 func newConn(rw io.ReadWriter) Conn { return wire.NewConn(rw) }
 

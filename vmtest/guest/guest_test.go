@@ -396,7 +396,7 @@ func TestAGuestProcessServesRequests(t *testing.T) {
 	require.Equal(t, 2, done.Cases)
 	require.Empty(t, done.Error)
 
-	require.NoError(t, conn.Send(KindRun, RunRequest{Driver: "none such"}))
+	require.NoError(t, conn.Send(KindRun, RunRequest{Drivers: Drivers{A: "none such"}}))
 	receive(KindDone, &done)
 	require.Contains(t, done.Error, "none such")
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -68,7 +67,7 @@ type Hello struct {
 
 // DriverState is whether a driver works here, and what of it does not.
 type DriverState struct {
-	Name    string    `json:"name"`            // ebpf or kmod
+	Name    Driver    `json:"name"`
 	Error   string    `json:"error,omitempty"` // why it does not work at all
 	Detail  string    `json:"detail,omitempty"`
 	Refused []Refusal `json:"refused,omitempty"`
@@ -81,20 +80,10 @@ type Refusal struct {
 	Reason  string `json:"reason"`
 }
 
-// DriverPair stands between the names of two drivers that capture at once, to
-// be compared: "ebpf=kmod".
-const DriverPair = "="
-
-// Drivers are the drivers that a name stands for, two for a pair.
-func Drivers(name string) []string { return strings.Split(name, DriverPair) }
-
-// IsPair tells whether a name stands for two drivers.
-func IsPair(name string) bool { return strings.Contains(name, DriverPair) }
-
 // RunRequest asks for cases, one after the other.
 type RunRequest struct {
 	Cases   []string      `json:"cases"`             // IDs
-	Driver  string        `json:"driver"`            // ebpf, kmod or a pair; "": no capture, facts only
+	Drivers Drivers       `json:"drivers"`           // none: no capture, facts only
 	Snaplen int           `json:"snaplen,omitempty"` // default for cases that name none
 	Timeout time.Duration `json:"timeout,omitempty"` // of one case, default 30 s
 	Unsafe  bool          `json:"unsafe,omitempty"`  // run cases that change the machine, too
@@ -127,7 +116,7 @@ const (
 
 // Capture is what one driver delivered of a case.
 type Capture struct {
-	Driver     string   `json:"driver,omitempty"`
+	Driver     Driver   `json:"driver,omitempty"`
 	Incomplete string   `json:"incomplete,omitempty"` // why it may not be all: an event around the case's own did not come
 	Events     [][]byte `json:"events,omitempty"`     // raw, of the calling thread and its child, in time order
 	Others     int      `json:"others,omitempty"`     // selected events of other threads, not sent
@@ -159,7 +148,7 @@ type CaseResult struct {
 }
 
 // By is the result as one driver has it: nil when that one did not capture.
-func (r *CaseResult) By(driver string) *CaseResult {
+func (r *CaseResult) By(driver Driver) *CaseResult {
 	own := *r
 	own.Second = nil
 	if r.Second != nil && r.Second.Driver == driver {

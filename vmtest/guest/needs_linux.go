@@ -148,7 +148,7 @@ func (r *runner) hello() Hello {
 	h.Present, h.From = presentSyscalls()
 	for _, name := range slices.Sorted(engineNames()) {
 		state := DriverState{Name: name}
-		if err := r.attach(name); err != nil {
+		if err := r.attach(Drivers{A: name}); err != nil {
 			state.Error = err.Error()
 		} else {
 			state = r.inUse[0].state()

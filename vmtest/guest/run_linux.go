@@ -33,9 +33,9 @@ type runner struct {
 	conn     Conn
 	init     bool
 	warnings []string
-	engines  map[string]engine // that were opened; all but those in use have nothing of interest
+	engines  map[Driver]engine // that were opened; all but those in use have nothing of interest
 	inUse    []engine          // of a pair both
-	driver   string            // its name, or the pair's
+	drivers  Drivers           // their names
 	lacks    map[string]string
 	number   int // of the case, for marks
 	work     string
@@ -114,7 +114,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	end := runChild(id, own, dir, timeout, idle)
 	r.judge(&res, end)
 	mark(own | markEnd)
-	drivers := Drivers(req.Driver)
+	drivers := req.Drivers.All()
 	for i, e := range r.inUse {
 		c := r.collect(&res, e, collectors[i], before[i])
 		c.Driver = drivers[i]
@@ -290,7 +290,7 @@ func (r *runner) answer(kind string, value json.RawMessage) (done bool, err erro
 func (r *runner) run(req *RunRequest) error {
 	start := time.Now()
 	done := Done{}
-	if err := r.attach(req.Driver); err != nil {
+	if err := r.attach(req.Drivers); err != nil {
 		done.Error = err.Error()
 		return r.conn.Send(KindDone, done)
 	}
@@ -323,35 +323,32 @@ func (r *runner) run(req *RunRequest) error {
 	return r.conn.Send(KindDone, done)
 }
 
-// attach makes the driver the one that captures. It stays open when another
+// attach makes the drivers those that capture. One stays open when another
 // takes its place: to load one again takes long.
-func (r *runner) attach(driver string) error {
-	if driver == r.driver {
+func (r *runner) attach(drivers Drivers) error {
+	if drivers == r.drivers {
 		return nil
 	}
 	for _, e := range r.inUse {
 		if err := e.pause(); err != nil {
-			return fmt.Errorf("pause %s: %w", r.driver, err)
+			return fmt.Errorf("pause %s: %w", r.drivers, err)
 		}
 	}
-	r.inUse, r.driver = nil, ""
-	if driver == "" {
-		return nil
-	}
+	r.inUse, r.drivers = nil, Drivers{}
 	var all []engine
-	for _, name := range Drivers(driver) {
-		e, err := r.open(name)
+	for _, d := range drivers.All() {
+		e, err := r.open(d)
 		if err != nil {
 			return err
 		}
 		all = append(all, e)
 	}
-	r.inUse, r.driver = all, driver
+	r.inUse, r.drivers = all, drivers
 	return nil
 }
 
 // open returns the driver, opened if it is not yet.
-func (r *runner) open(driver string) (engine, error) {
+func (r *runner) open(driver Driver) (engine, error) {
 	e, ok := r.engines[driver]
 	if !ok {
 		open, known := engines[driver]
@@ -363,7 +360,7 @@ func (r *runner) open(driver string) (engine, error) {
 			return nil, fmt.Errorf("open %s: %w", driver, err)
 		}
 		if r.engines == nil {
-			r.engines = make(map[string]engine)
+			r.engines = make(map[Driver]engine)
 		}
 		r.engines[driver] = e
 	}
@@ -375,7 +372,7 @@ func (r *runner) detach() {
 	for _, e := range r.engines {
 		_ = e.Close()
 	}
-	r.engines, r.inUse, r.driver = nil, nil, ""
+	r.engines, r.inUse, r.drivers = nil, nil, Drivers{}
 }
 
 func parseReports(data []byte) ([]report, error) {

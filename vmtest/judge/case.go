@@ -22,7 +22,7 @@ func FindCase(id string) (*guest.Syscall, *guest.Case) {
 	return nil, nil
 }
 
-// judge compares a result with what the table wants.
+// Result compares a result with what the table wants.
 func Result(m *Machine, r *guest.CaseResult) Verdict {
 	sc, c := FindCase(r.Case)
 	switch {
@@ -30,28 +30,43 @@ func Result(m *Machine, r *guest.CaseResult) Verdict {
 		return Failf(ClassHarness, "the table has no case %s", r.Case)
 	case c == nil:
 		return compareAbsent(sc, r, m)
-	case guest.IsPair(m.Driver):
+	case m.Drivers.Pair():
 		return compareDrivers(sc, c, r, m)
 	}
-	own := r.By(m.Driver)
+	own := r.By(m.Drivers.A)
 	if own == nil {
 		if v, done := judgeOutcome(c, r); done {
 			return v // it ended before anything was captured
 		}
-		return Failf(ClassHarness, "the guest did not capture with %s", m.Driver)
+		return Failf(ClassHarness, "the guest did not capture with %s", m.Drivers)
 	}
 	return compare(sc, c, own, m)
 }
 
-// Plan splits cases by what a guest's kernel has, for several verdicts of
-// it. Of a syscall it should not have, the cases are skipped and the call
-// itself must fail with ENOSYS.
-func Plan(machines []*Machine, ids []string) (run []string, skip map[string]string, absent []string) {
-	skip = map[string]string{}
+// Plan is what a guest's kernel lets cases prove.
+type Plan struct {
+	Run    []string          // cases to run
+	Skip   map[string]string // cases to skip, and why
+	Absent []string          // syscalls that must fail with ENOSYS, in place of their cases
+}
+
+// NewPlan splits cases by what the kernel has, for several verdicts of each. A case is
+// run when one of the verdicts needs it.
+func NewPlan(machines []*Machine, ids []string) Plan {
+	p := Plan{Skip: map[string]string{}}
+	absent := func(sc *guest.Syscall) {
+		if !slices.Contains(p.Absent, sc.Name) {
+			p.Absent = append(p.Absent, sc.Name)
+		}
+	}
 	for _, id := range ids {
 		sc, c := FindCase(id)
-		if c == nil {
-			skip[id] = "the table has no such case"
+		switch {
+		case sc == nil:
+			p.Skip[id] = "the table has no such case"
+			continue
+		case c == nil:
+			absent(sc)
 			continue
 		}
 		reason := ""
@@ -61,15 +76,14 @@ func Plan(machines []*Machine, ids []string) (run []string, skip map[string]stri
 			}
 		}
 		if reason == "" {
-			run = append(run, id)
+			p.Run = append(p.Run, id)
 			continue
 		}
-		skip[id] = reason
-		m := machines[0]
-		_, onArch := sc.Number(m.Arch)
-		if ok, _ := m.Available(sc); !ok && onArch && !slices.Contains(absent, sc.Name) {
-			absent = append(absent, sc.Name)
+		p.Skip[id] = reason
+		_, onArch := sc.Number(machines[0].Arch)
+		if ok, _ := machines[0].Available(sc); !ok && onArch {
+			absent(sc)
 		}
 	}
-	return run, skip, absent
+	return p
 }

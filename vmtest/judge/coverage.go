@@ -3,7 +3,6 @@
 package judge
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -18,83 +17,79 @@ import (
 // Coverage is what a run proved: which params of which syscalls were compared,
 // in calls that succeeded and in calls that failed, on which kernels.
 type Coverage struct {
-	columns []string
+	columns []Column
 	rows    map[string]*coverageRow
 }
 
+// Column is where cases ran: on a kernel, under a driver or two compared.
+type Column struct {
+	Kernel  string
+	Drivers guest.Drivers
+}
+
+func (c Column) String() string { return c.Kernel + " " + c.Drivers.String() }
+
 type coverageRow struct {
 	sc     *guest.Syscall
-	cells  map[string]*CoverageCell
+	cells  map[Column]*cell
 	params map[string]*proof // exit params by name
 }
 
 type proof struct{ success, failure bool }
 
-// CoverageCell counts the cases of one syscall in one column.
-type CoverageCell struct {
-	Pass int `json:"pass"`
-	Fail int `json:"fail"`
-	Skip int `json:"skip"`
-}
+// cell counts the cases of one syscall in one column.
+type cell struct{ pass, fail, skip int }
 
-func (c CoverageCell) String() string {
+func (c cell) String() string {
 	switch {
-	case c.Fail > 0:
-		return fmt.Sprintf("FAIL %d/%d", c.Fail, c.Pass+c.Fail)
-	case c.Pass > 0:
-		return fmt.Sprint(c.Pass)
-	case c.Skip > 0:
+	case c.fail > 0:
+		return fmt.Sprintf("FAIL %d/%d", c.fail, c.pass+c.fail)
+	case c.pass > 0:
+		return fmt.Sprint(c.pass)
+	case c.skip > 0:
 		return "skip"
 	}
 	return "-"
 }
 
-// CoverageRow is one syscall's line of the report.
-type CoverageRow struct {
-	Syscall string                  `json:"syscall"`
-	Cells   map[string]CoverageCell `json:"cells"` // by column
-	Gaps    []CoverageGap           `json:"gaps,omitempty"`
+// gap is an exit param that was not proven.
+type gap struct {
+	param   string
+	success bool // compared, and right, in a call that succeeded
+	failure bool // the same in one that failed
 }
 
-// CoverageGap is an exit param that was not proven.
-type CoverageGap struct {
-	Param   string `json:"param"`
-	Success bool   `json:"success"` // compared, and right, in a call that succeeded
-	Failure bool   `json:"failure"` // the same in one that failed
-}
-
-// Add counts one case. The column says where it ran, e.g. "6.12 ebpf".
-func (c *Coverage) Add(column string, sc *guest.Syscall, res *guest.CaseResult, v Verdict) {
-	if !slices.Contains(c.columns, column) {
-		c.columns = append(c.columns, column)
+// Add counts one case, of a call that failed or did not.
+func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
+	if !slices.Contains(c.columns, col) {
+		c.columns = append(c.columns, col)
 	}
 	if c.rows == nil {
 		c.rows = make(map[string]*coverageRow)
 	}
 	row, ok := c.rows[sc.Name]
 	if !ok {
-		row = &coverageRow{sc: sc, cells: make(map[string]*CoverageCell), params: make(map[string]*proof)}
+		row = &coverageRow{sc: sc, cells: make(map[Column]*cell), params: make(map[string]*proof)}
 		c.rows[sc.Name] = row
 	}
-	cell, ok := row.cells[column]
+	n, ok := row.cells[col]
 	if !ok {
-		cell = new(CoverageCell)
-		row.cells[column] = cell
+		n = new(cell)
+		row.cells[col] = n
 	}
 	switch v.Status {
 	case Pass:
-		cell.Pass++
+		n.pass++
 	case Fail:
-		cell.Fail++
+		n.fail++
 	case Skip:
-		cell.Skip++
+		n.skip++
 	}
-	if v.Status == Skip || res == nil || guest.IsPair(driverOf(column)) {
+	if v.Status == Skip || col.Drivers.Pair() {
 		return // that two drivers agree proves no value
 	}
-	failed := res.Return && res.Ret < 0 && res.Ret > -4096
 	for _, p := range v.Params {
-		if !p.OK || strings.HasPrefix(p.Name, EnterPrefix) {
+		if !p.OK || strings.HasPrefix(p.Name, enterPrefix) {
 			continue
 		}
 		pr, ok := row.params[p.Name]
@@ -107,49 +102,31 @@ func (c *Coverage) Add(column string, sc *guest.Syscall, res *guest.CaseResult, 
 	}
 }
 
-// Columns are the columns in the order of their first case.
-func (c *Coverage) Columns() []string { return slices.Clone(c.columns) }
-
-// SortColumns puts the columns in the order of kernels, and of drivers in each.
-func (c *Coverage) SortColumns(kernels, drivers []string) {
-	place := func(column string) [2]int {
-		d := driverOf(column)
-		return [2]int{slices.Index(kernels, strings.TrimSuffix(column, " "+d)), slices.Index(drivers, d)}
+// Sort puts the columns in the order of kernels, and of drivers in each.
+func (c *Coverage) Sort(kernels []string, drivers []guest.Drivers) {
+	place := func(col Column) [2]int {
+		return [2]int{slices.Index(kernels, col.Kernel), slices.Index(drivers, col.Drivers)}
 	}
-	slices.SortStableFunc(c.columns, func(a, b string) int {
+	slices.SortStableFunc(c.columns, func(a, b Column) int {
 		x, y := place(a), place(b)
 		return slices.Compare(x[:], y[:])
 	})
 }
 
-// Rows are the syscalls in order of their names.
-func (c *Coverage) Rows() []CoverageRow {
-	var rows []CoverageRow
-	for _, r := range c.rows {
-		row := CoverageRow{Syscall: r.sc.Name, Cells: make(map[string]CoverageCell), Gaps: r.gaps()}
-		for col, cell := range r.cells {
-			row.Cells[col] = *cell
-		}
-		rows = append(rows, row)
-	}
-	slices.SortFunc(rows, func(a, b CoverageRow) int { return cmp.Compare(a.Syscall, b.Syscall) })
-	return rows
-}
-
 // gaps are the exit params without a proof in a success or in a failure, where
 // the syscall can have one.
-func (r *coverageRow) gaps() []CoverageGap {
+func (r *coverageRow) gaps() []gap {
 	info := event.Lookup(event.Type(r.sc.Exit))
 	if info == nil {
 		return nil
 	}
-	var gaps []CoverageGap
+	var gaps []gap
 	for i := range info.Params {
-		g := CoverageGap{Param: info.Params[i].Name}
-		if p := r.params[g.Param]; p != nil {
-			g.Success, g.Failure = p.success, p.failure
+		g := gap{param: info.Params[i].Name}
+		if p := r.params[g.param]; p != nil {
+			g.success, g.failure = p.success, p.failure
 		}
-		if (g.Success || r.sc.NeverSucceeds != "") && (g.Failure || r.sc.NeverFails != "") {
+		if (g.success || r.sc.NeverSucceeds != "") && (g.failure || r.sc.NeverFails != "") {
 			continue
 		}
 		gaps = append(gaps, g)
@@ -162,18 +139,20 @@ func (r *coverageRow) gaps() []CoverageGap {
 func (c *Coverage) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(c.heads(), "\t"))
-	for _, row := range c.Rows() {
-		fmt.Fprint(t, row.Syscall)
+	for _, name := range slices.Sorted(maps.Keys(c.rows)) {
+		row := c.rows[name]
+		fmt.Fprint(t, name)
 		for _, col := range c.columns {
-			fmt.Fprintf(t, "\t%v", row.Cells[col])
+			n := row.cells[col]
+			if n == nil {
+				n = new(cell)
+			}
+			fmt.Fprintf(t, "\t%v", n)
 		}
-		fmt.Fprintf(t, "\t%s\n", gapText(row.Gaps))
+		fmt.Fprintf(t, "\t%s\n", gapText(row.gaps()))
 	}
 	return t.Flush()
 }
-
-// driverOf is the driver of a column named "KERNEL DRIVER".
-func driverOf(column string) string { return column[strings.LastIndexByte(column, ' ')+1:] }
 
 // heads are the columns' titles: a kernel is named once, over the first of its
 // columns, and the comparison of two drivers is called "equal".
@@ -181,29 +160,28 @@ func (c *Coverage) heads() []string {
 	var heads []string
 	last := ""
 	for _, col := range c.columns {
-		head := driverOf(col)
-		kernel := strings.TrimSuffix(col, " "+head)
-		if guest.IsPair(head) {
+		head := col.Drivers.String()
+		if col.Drivers.Pair() {
 			head = "equal"
 		}
-		if kernel != last {
-			head, last = kernel+" "+head, kernel
+		if col.Kernel != last {
+			head, last = col.Kernel+" "+head, col.Kernel
 		}
 		heads = append(heads, head)
 	}
 	return heads
 }
 
-func gapText(gaps []CoverageGap) string {
+func gapText(gaps []gap) string {
 	lacks := map[string][]string{}
 	for _, g := range gaps {
 		switch {
-		case g.Success:
-			lacks["on failure"] = append(lacks["on failure"], g.Param)
-		case g.Failure:
-			lacks["on success"] = append(lacks["on success"], g.Param)
+		case g.success:
+			lacks["on failure"] = append(lacks["on failure"], g.param)
+		case g.failure:
+			lacks["on success"] = append(lacks["on success"], g.param)
 		default:
-			lacks["at all"] = append(lacks["at all"], g.Param)
+			lacks["at all"] = append(lacks["at all"], g.param)
 		}
 	}
 	var parts []string

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -39,7 +38,7 @@ func compareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m 
 }
 
 func (c *comparison) compareDrivers() {
-	first, second, _ := strings.Cut(c.m.Driver, guest.DriverPair)
+	first, second := c.m.Drivers.A, c.m.Drivers.B
 	a, b := c.byThread(first, c.res.Events), c.byThread(second, c.res.Second.Events)
 	for i := range max(len(a), len(b)) {
 		switch {
@@ -57,7 +56,7 @@ func (c *comparison) compareDrivers() {
 }
 
 // byThread are a driver's events, those of a thread together and in its order.
-func (c *comparison) byThread(driver string, raw [][]byte) []event.Event {
+func (c *comparison) byThread(driver guest.Driver, raw [][]byte) []event.Event {
 	events := make([]event.Event, 0, len(raw))
 	for i, b := range raw {
 		var ev event.Event
@@ -83,7 +82,7 @@ func describe(ev *event.Event) string {
 	return fmt.Sprintf("%s of thread %d: %s", Symbol(uint16(ev.Type())), ev.TID(), ev.AppendArgs(nil))
 }
 
-func (c *comparison) compareParams(a, b *event.Event, first, second string) {
+func (c *comparison) compareParams(a, b *event.Event, first, second guest.Driver) {
 	if a.NumParams() != b.NumParams() {
 		c.fault(ClassDiffer, "%s: %s has %d params, %s %d", Symbol(uint16(a.Type())), first, a.NumParams(), second, b.NumParams())
 		return
@@ -95,13 +94,13 @@ func (c *comparison) compareParams(a, b *event.Event, first, second string) {
 	}
 	for i := range min(a.NumParams(), len(info.Params)) {
 		p := &info.Params[i]
-		if except := c.sc.ParamExcept[p.Name]; except[first] != "" || except[second] != "" {
+		if except := c.sc.ParamExcept[p.Name]; except[string(first)] != "" || except[string(second)] != "" {
 			continue
 		}
 		x, y := a.Param(i), b.Param(i)
 		name := p.Name
 		if uint16(a.Type()) == c.sc.Enter {
-			name = EnterPrefix + name
+			name = enterPrefix + name
 		}
 		out := Param{Name: name, Want: string(p.AppendText(nil, x)), Got: string(p.AppendText(nil, y)), OK: bytes.Equal(x, y)}
 		if !out.OK && out.Want == out.Got {

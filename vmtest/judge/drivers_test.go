@@ -10,8 +10,6 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-const pair = "ebpf=kmod"
-
 // ofBoth is what two drivers delivered of one open.
 func ofBoth(first, second [][]byte) *guest.CaseResult {
 	r := openResult(first...)
@@ -52,7 +50,7 @@ func TestDriversAreCompared(t *testing.T) {
 			}},
 	} {
 		sc, m, r := openSyscall(t), testMachine("6.1"), ofBoth(tc.first, tc.second)
-		m.Driver = pair
+		m.Drivers = guest.Both
 		if tc.change != nil {
 			tc.change(r, sc, m)
 		}

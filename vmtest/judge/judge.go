@@ -29,20 +29,20 @@ const (
 // Machine is what the comparison must know of where a case ran.
 type Machine struct {
 	Release kver.Version
-	Arch    string // GOARCH
-	Driver  string
+	Arch    string            // GOARCH
+	Drivers guest.Drivers     // that captured
 	Refused map[string]string // symbol of an event -> why its program was not accepted
 }
 
 // NewMachine describes the guest that said hello.
-func NewMachine(h *guest.Hello, driver string) (*Machine, error) {
+func NewMachine(h *guest.Hello, drivers guest.Drivers) (*Machine, error) {
 	release, err := kver.Parse(h.Release)
 	if err != nil {
 		return nil, err
 	}
-	m := &Machine{Release: release, Arch: h.Arch, Driver: driver, Refused: make(map[string]string)}
+	m := &Machine{Release: release, Arch: h.Arch, Drivers: drivers, Refused: make(map[string]string)}
 	for _, d := range h.Drivers {
-		if !slices.Contains(guest.Drivers(driver), d.Name) {
+		if !drivers.Has(d.Name) {
 			continue
 		}
 		for _, r := range d.Refused {
@@ -77,9 +77,9 @@ func (m *Machine) SkipReason(sc *guest.Syscall, cs *guest.Case) string {
 	if cs.Until != "" && !m.before(cs.Until) {
 		return "until " + cs.Until
 	}
-	for _, d := range guest.Drivers(m.Driver) {
-		if why, ok := cs.Except[d]; ok {
-			return d + ": " + why
+	for _, d := range m.Drivers.All() {
+		if why, ok := cs.Except[string(d)]; ok {
+			return string(d) + ": " + why
 		}
 	}
 	return ""
@@ -171,8 +171,8 @@ func errnoText(ret int64) string {
 	return fmt.Sprint(ret)
 }
 
-// EnterPrefix marks params of the enter event.
-const EnterPrefix = "enter."
+// enterPrefix marks params of the enter event.
+const enterPrefix = "enter."
 
 // comparison collects what is wrong with one case.
 type comparison struct {
@@ -349,7 +349,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		if since := c.sc.ParamSince[p.Name]; since != "" && c.m.before(since) {
 			continue
 		}
-		if _, differs := c.sc.ParamExcept[p.Name][c.m.Driver]; differs {
+		if _, differs := c.sc.ParamExcept[p.Name][string(c.m.Drivers.A)]; differs {
 			continue
 		}
 		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: p.Names})
@@ -375,7 +375,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		}
 		name := p.Name
 		if enter {
-			name = EnterPrefix + name
+			name = enterPrefix + name
 		}
 		out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
 		if !result.ok && out.Want == out.Got { // text forms leave something out

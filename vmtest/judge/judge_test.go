@@ -88,12 +88,12 @@ func openResult(events ...[]byte) *guest.CaseResult {
 		Facts: guest.Facts{
 			"ret": guest.IntFact(5), "dir": guest.TextFact("/tmp/d"), "st.dev": guest.IntFact(0x11), "st.ino": guest.UintFact(1 << 63),
 		},
-		Capture: guest.Capture{Driver: "ebpf", Events: events},
+		Capture: guest.Capture{Driver: guest.EBPF, Events: events},
 	}
 }
 
 func testMachine(release string) *Machine {
-	return &Machine{Release: kver.MustParse(release), Arch: "amd64", Driver: "ebpf", Refused: map[string]string{}}
+	return &Machine{Release: kver.MustParse(release), Arch: "amd64", Drivers: guest.OnlyEBPF, Refused: map[string]string{}}
 }
 
 func TestCompareSaysWhatIsWrong(t *testing.T) {
@@ -236,7 +236,7 @@ func TestCompareLeavesOutParamsThatCannotBeHad(t *testing.T) {
 	require.Equal(t, Pass, compare(sc, &openCase, openResult(events...), testMachine("6.1")).Status)
 	require.Equal(t, ClassParam, compare(sc, &openCase, openResult(events...), testMachine("6.2")).Class)
 	m := testMachine("6.1")
-	m.Driver = "kmod"
+	m.Drivers = guest.OnlyKmod
 	require.Equal(t, ClassParam, compare(sc, &openCase, openResult(events...), m).Class)
 }
 
@@ -343,22 +343,23 @@ func TestCoverageShowsWhatIsNotProven(t *testing.T) {
 	sc := openSyscall(t)
 	var cov Coverage
 	good := Verdict{Status: Pass, Params: []Param{{Name: "enter.ino", OK: true}, {Name: "fd", OK: true}, {Name: "ino", OK: false}}}
-	cov.Add("6.1 ebpf", sc, &guest.CaseResult{Return: true, Ret: 3}, good)
-	cov.Add("6.1 ebpf", sc, &guest.CaseResult{Return: true, Ret: -2}, Verdict{Status: Fail, Class: ClassParam, Params: []Param{{Name: "mode", OK: true}}})
-	cov.Add("5.10 ebpf", sc, nil, Verdict{Status: Skip, Reason: "since 5.11"})
-	rows := cov.Rows()
-	require.Len(t, rows, 1)
-	require.Equal(t, CoverageCell{Pass: 1, Fail: 1}, rows[0].Cells["6.1 ebpf"])
-	gaps := map[string]CoverageGap{}
-	for _, g := range rows[0].Gaps {
-		gaps[g.Param] = g
+	on61, on510 := Column{"6.1", guest.OnlyEBPF}, Column{"5.10", guest.OnlyEBPF}
+	cov.Add(on61, sc, false, good)
+	cov.Add(on61, sc, true, Verdict{Status: Fail, Class: ClassParam, Params: []Param{{Name: "mode", OK: true}}})
+	cov.Add(on510, sc, false, Verdict{Status: Skip, Reason: "since 5.11"})
+	require.Len(t, cov.rows, 1)
+	row := cov.rows["openat"]
+	require.Equal(t, &cell{pass: 1, fail: 1}, row.cells[on61])
+	gaps := map[string]gap{}
+	for _, g := range row.gaps() {
+		gaps[g.param] = g
 	}
-	require.Equal(t, CoverageGap{Param: "fd", Success: true}, gaps["fd"])
-	require.Equal(t, CoverageGap{Param: "mode", Failure: true}, gaps["mode"])
-	require.Equal(t, CoverageGap{Param: "ino"}, gaps["ino"], "a wrong value and an enter event prove nothing")
-	cov.Add("6.1 ebpf", sc, &guest.CaseResult{Return: true, Ret: -2}, Verdict{Status: Pass, Params: []Param{{Name: "fd", OK: true}}})
-	for _, g := range cov.Rows()[0].Gaps {
-		require.NotEqual(t, "fd", g.Param)
+	require.Equal(t, gap{param: "fd", success: true}, gaps["fd"])
+	require.Equal(t, gap{param: "mode", failure: true}, gaps["mode"])
+	require.Equal(t, gap{param: "ino"}, gaps["ino"], "a wrong value and an enter event prove nothing")
+	cov.Add(on61, sc, true, Verdict{Status: Pass, Params: []Param{{Name: "fd", OK: true}}})
+	for _, g := range row.gaps() {
+		require.NotEqual(t, "fd", g.param)
 	}
 	var out bytes.Buffer
 	require.NoError(t, cov.WriteTable(&out))
@@ -366,9 +367,9 @@ func TestCoverageShowsWhatIsNotProven(t *testing.T) {
 openat   FAIL 1/3  skip       at all: dirfd name flags dev ino; on success: mode
 `, out.String())
 
-	cov.Add("5.10 kmod", sc, nil, Verdict{Status: Skip, Reason: "since 5.11"})
-	cov.Add("6.1 ebpf=kmod", sc, &guest.CaseResult{Return: true, Ret: 3}, Verdict{Status: Pass, Params: []Param{{Name: "name", OK: true}}})
-	cov.SortColumns([]string{"5.10", "6.1"}, []string{"ebpf", "kmod", "ebpf=kmod"})
+	cov.Add(Column{"5.10", guest.OnlyKmod}, sc, false, Verdict{Status: Skip, Reason: "since 5.11"})
+	cov.Add(Column{"6.1", guest.Both}, sc, false, Verdict{Status: Pass, Params: []Param{{Name: "name", OK: true}}})
+	cov.Sort([]string{"5.10", "6.1"}, []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod, guest.Both})
 	out.Reset()
 	require.NoError(t, cov.WriteTable(&out))
 	require.Equal(t, `syscall  5.10 ebpf  kmod  6.1 ebpf  equal  unproven
@@ -379,7 +380,7 @@ openat   skip       skip  FAIL 1/3  1      at all: dirfd name flags dev ino; on 
 // A case that the guest skips or cannot set up has nothing captured: its own
 // reason is told, not that.
 func TestNothingIsCapturedOfACaseThatDoesNotRun(t *testing.T) {
-	m := &Machine{Driver: "ebpf"}
+	m := &Machine{Drivers: guest.OnlyEBPF}
 	result := func(o guest.Outcome, reason string) *guest.CaseResult {
 		return &guest.CaseResult{Case: "openat/creates-a-file", Outcome: o, Reason: reason}
 	}

@@ -145,7 +145,7 @@ func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 	case event.ParamSockaddr:
 		return wireAddress(v)
 	case event.ParamFDList:
-		return encodeFDList(p, v)
+		return encodeFDList(v)
 	case event.ParamDyn:
 		if len(got) == 0 || int(got[0]) >= len(p.Dyn) {
 			return nil, nil // matches nothing that came
@@ -178,7 +178,7 @@ func wireAddress(v any) ([]byte, error) {
 }
 
 // encodeFDList encodes [[fd, events], ...].
-func encodeFDList(_ *event.ParamInfo, v any) ([]byte, error) {
+func encodeFDList(v any) ([]byte, error) {
 	list, ok := v.([]any)
 	if !ok {
 		return nil, errors.New("a list of [fd, events] is wanted")

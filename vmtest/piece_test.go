@@ -16,14 +16,17 @@ import (
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
+var allThree = []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod, guest.Both}
+
 const pair = "ebpf=kmod"
 
 func TestVerdictsThatComeOfOneRun(t *testing.T) {
-	require.Equal(t, [][]string{{"ebpf", "kmod", pair}}, lanes([]string{"ebpf", "kmod", pair}))
-	require.Equal(t, [][]string{{"ebpf"}, {"kmod"}}, lanes([]string{"ebpf", "kmod"}))
-	require.Equal(t, [][]string{{pair}}, lanes([]string{pair}))
-	require.Equal(t, pair, captureOf([]string{"ebpf", "kmod", pair}))
-	require.Equal(t, "kmod", captureOf([]string{"kmod"}))
+	only := func(d guest.Drivers) []guest.Drivers { return []guest.Drivers{d} }
+	require.Equal(t, [][]guest.Drivers{allThree}, lanes(allThree))
+	require.Equal(t, [][]guest.Drivers{only(guest.OnlyEBPF), only(guest.OnlyKmod)}, lanes(allThree[:2]))
+	require.Equal(t, [][]guest.Drivers{only(guest.Both)}, lanes(only(guest.Both)))
+	require.Equal(t, guest.Both, captureOf(allThree))
+	require.Equal(t, guest.OnlyKmod, captureOf(only(guest.OnlyKmod)))
 }
 
 // One run of a case gives a verdict for each driver and one for their comparison.
@@ -43,8 +46,8 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 				for _, id := range c.req.Cases {
 					c.start(id)
 					r := result(first, second)
-					if !guest.IsPair(c.req.Driver) {
-						own := r.By(c.req.Driver)
+					if !c.req.Drivers.Pair() {
+						own := r.By(c.req.Drivers.A)
 						r = *own
 					}
 					_ = c.Send(guest.KindResult, r)
@@ -79,12 +82,12 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 			want: map[string]string{"ebpf": "pass", "kmod": "fail crash", pair: "fail crash"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{works}, Kernels: []kernels.Kernel{{Name: "6.12", Arch: "amd64"}}}
+			o := Options{Drivers: allThree, Cases: []string{works}, Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.12", Arch: "amd64"}}}}
 			require.NoError(t, o.setDefaults())
 			require.Equal(t, defaultSilence, o.Silence)
 			o.Log = t.Logf
 			raw := 0
-			o.OnResult = func(_ kernels.Kernel, driver string, r *guest.CaseResult) {
+			o.OnResult = func(r *guest.CaseResult) {
 				raw++
 				require.NotNil(t, r)
 			}
@@ -92,7 +95,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 			l := &fakeLauncher{t: t, guests: row.guests, hello: guest.Hello{Release: "6.12.1", Arch: "amd64",
 				Drivers: []guest.DriverState{{Name: "ebpf"}, {Name: "kmod", Error: row.kmod}}}}
 			p := piece{0, o.Drivers, 1, o.Cases}
-			require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], p, l, true))
+			require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], p, l))
 			rep.finish()
 			got := map[string]string{}
 			for _, r := range rep.Results {
@@ -100,8 +103,8 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 				if r.Class != "" {
 					text += " " + r.Class
 				}
-				require.NotContains(t, got, r.Driver, "one verdict each")
-				got[r.Driver] = text
+				require.NotContains(t, got, r.Drivers.String(), "one verdict each")
+				got[r.Drivers.String()] = text
 			}
 			require.Equal(t, row.want, got)
 			require.Equal(t, len(row.guests), l.started)
@@ -111,13 +114,13 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 }
 
 func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
-	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"},
-		Kernels: []kernels.Kernel{{Name: "6.12", Module: "scap.ko"}, {Name: "7.0", NoModule: "no headers"}}}
+	o := Options{Drivers: allThree, Cases: []string{"getppid/works"},
+		Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.12"}, Module: "scap.ko"}, {Kernel: kernels.Kernel{Name: "7.0"}, NoModule: "no headers"}}}
 	rep := newReport(o)
 	pieces := plan(o)
 	rep.expect(pieces)
 	require.Equal(t, 6, rep.total)
-	require.Equal(t, []piece{{0, o.Drivers, 1, o.Cases}, {1, []string{"ebpf"}, 1, o.Cases}}, skipWithoutModule(rep, o.Kernels, pieces))
+	require.Equal(t, []piece{{0, o.Drivers, 1, o.Cases}, {1, []guest.Drivers{guest.OnlyEBPF}, 1, o.Cases}}, skipWithoutModule(rep, o.Kernels, pieces))
 	require.Len(t, rep.Results, 2)
 	for _, r := range rep.Results {
 		require.Equal(t, "7.0", r.Kernel)
@@ -128,7 +131,7 @@ func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 	skipWithoutModule(rep, o.Kernels, pieces)
 	require.Equal(t, judge.Fail, rep.Results[3].Status, "a module that does not compile is no excuse")
 	require.Equal(t, judge.ClassBuild, rep.Results[3].Class)
-	o.Drivers = []string{"kmod"}
+	o.Drivers = []guest.Drivers{guest.OnlyKmod}
 	require.Len(t, skipWithoutModule(rep, o.Kernels, plan(o)), 1)
 }
 
@@ -142,10 +145,10 @@ func (failingLauncher) launch(context.Context) (*session, error) {
 }
 
 func TestWithoutAGuestEveryDriverFails(t *testing.T) {
-	o := Options{Drivers: []string{"ebpf", "kmod", pair}, Cases: []string{"getppid/works"}, Kernels: []kernels.Kernel{{Name: "6.12"}}}
+	o := Options{Drivers: allThree, Cases: []string{"getppid/works"}, Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.12"}}}}
 	require.NoError(t, o.setDefaults())
 	rep := newReport(o)
-	require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], piece{0, o.Drivers, 1, o.Cases}, failingLauncher{}, true))
+	require.NoError(t, o.runPiece(t.Context(), rep, o.Kernels[0], piece{0, o.Drivers, 1, o.Cases}, failingLauncher{}))
 	require.Len(t, rep.Results, 3)
 	for _, r := range rep.Results {
 		require.Equal(t, judge.ClassBoot, r.Class)

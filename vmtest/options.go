@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"cmp"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Kernel is a kernel to run on, with the module built for it.
+type Kernel struct {
+	kernels.Kernel
+	Module      string // file; "" when there is none
+	NoModule    string // why there is none
+	ModuleError string // why the module that could be there is not: it did not compile
+}
+
+// Options says what to run and how.
+type Options struct {
+	Kernels []Kernel              // of one architecture
+	Gone    []kernels.Unavailable // kernels asked for that are not available: their cases are skipped
+	Drivers []guest.Drivers       // verdicts wanted
+	Cases   []string              // IDs
+	Shard   Shard
+
+	Guest    string // static program to be init, for the kernels' architecture; "" is this one
+	Jobs     int    // machines at a time; 0 is one for each processor, 8 at most
+	MemoryMB int    // of a machine; 0 is 768
+	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
+
+	NoSnapshots bool
+	Cache       string        // "" is env.CacheDir()
+	CaseLimit   time.Duration // of one case; 0 leaves it to the guest
+	BootLimit   time.Duration // until a guest is ready; 0 is 5 minutes, ten times and more what it takes
+	Silence     time.Duration // without a word from the guest; 0 is 3 minutes
+
+	Costs    bool   // measure what drivers add to calls, too
+	Captures string // directory to write what each driver delivered on each kernel to; "" for none
+
+	Console  io.Writer // where to copy what kernels say; nil for nowhere
+	Log      func(format string, args ...any)
+	Progress func(Progress)            // nil, or called after each case, one at a time
+	OnResult func(r *guest.CaseResult) // nil, or called with what guests report
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Done, Total, Failed int
+	Kernel              string // of the case that began last
+	Drivers             guest.Drivers
+	Case                string
+}
+
+const (
+	mostJobs         = 8 // there are not many more pieces of work, and each takes memory
+	defaultMemoryMB  = 768
+	defaultBootLimit = 5 * time.Minute
+	defaultSilence   = 3 * time.Minute
+)
+
+func (o *Options) setDefaults() error {
+	o.Jobs = cmp.Or(o.Jobs, min(runtime.GOMAXPROCS(0), mostJobs)) // each is bound by a processor
+	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
+	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
+	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest says nothing while a case runs
+	if o.Shard.Count == 0 {
+		o.Shard = Shard{1, 1}
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	var err error
+	if o.Cache == "" {
+		o.Cache, err = env.CacheDir()
+	}
+	if o.Guest == "" && err == nil {
+		o.Guest, err = os.Executable()
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vmtest proves the table's entries on real kernels: it boots each in
+// a virtual machine with this program as init, has the guest make every call
+// while a driver captures, and judges what came.
+//
+// No privilege, server or disk image is needed: QEMU runs as the current user,
+// kernels come from packages, results over a serial port.
+package vmtest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/kernels"
+)
+
+// Run boots the kernels and runs the cases. The error is about the machine
+// that runs it; what is wrong with kernels and drivers is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	if len(o.Kernels) == 0 {
+		return nil, env.Lacks("no kernel to run on", goneText(o.Gone))
+	}
+	rep := newReport(o)
+	pieces := plan(o)
+	rep.expect(pieces)
+	if pieces = skipWithoutModule(rep, o.Kernels, pieces); len(pieces) > 0 {
+		machines, err := newFleet(ctx, &o, pieces[0].kernel)
+		if err != nil {
+			return nil, err
+		}
+		defer machines.close()
+		rep.Accel = machines.accel
+		if err := o.runAll(ctx, rep, machines, pieces); err != nil {
+			return nil, err
+		}
+	}
+	rep.finish()
+	return rep, rep.captures.write()
+}
+
+// runAll runs the pieces, some at a time, then measures costs if that is asked for.
+func (o *Options) runAll(ctx context.Context, rep *Report, machines *fleet, pieces []piece) error {
+	work, runCtx := errgroup.WithContext(ctx)
+	work.SetLimit(o.Jobs)
+	for _, p := range pieces {
+		work.Go(func() error {
+			var l launcher = machines.launcher(p.kernel, p.cpus)
+			if rep.captures != nil {
+				l = stateLauncher{l, o.Kernels[p.kernel], rep.captures}
+			}
+			return o.runPiece(runCtx, rep, o.Kernels[p.kernel], p, l)
+		})
+	}
+	if err := work.Wait(); err != nil || !o.Costs || o.Shard.Index != 1 {
+		return err
+	}
+	work, runCtx = errgroup.WithContext(ctx)
+	work.SetLimit(o.Jobs)
+	for i, k := range o.Kernels {
+		work.Go(func() error { return rep.addCosts(runCtx, k, machines.config(i, 1), o.Console) })
+	}
+	return work.Wait()
+}
+
+func goneText(gone []kernels.Unavailable) string {
+	var s []string
+	for _, g := range gone {
+		s = append(s, fmt.Sprintf("%s: %v", g.Request, g.Reason))
+	}
+	return strings.Join(s, "; ")
+}
