@@ -33,17 +33,9 @@ import (
 
 const ioc = 's' << 8
 
-func needGuest(tb testing.TB) {
-	tb.Helper()
-	if !inGuest {
-		tb.Skip("runs in the machine that TestModule boots")
-	}
-}
-
 // mustLoad loads the module with these parameters, afresh, and unloads it at the test's end.
 func mustLoad(tb testing.TB, params string) {
 	tb.Helper()
-	needGuest(tb)
 	f, err := os.Open(guest.ModuleFile)
 	require.NoError(tb, err)
 	defer f.Close()
@@ -146,7 +138,6 @@ func TestGuestRingSizeParameter(t *testing.T) {
 }
 
 func TestGuestUnknownPersonaIsRefused(t *testing.T) {
-	needGuest(t)
 	f, err := os.Open(guest.ModuleFile)
 	require.NoError(t, err)
 	defer f.Close()
@@ -910,7 +901,7 @@ func TestGuestAllAtOnce(t *testing.T) {
 // stressRounds is how often a capture is started and ended. The default is
 // enough to see that it works; to look for rare things,
 //
-//	SCAPLAB_MODTEST=Stress SCAPLAB_MODTEST_ROUNDS=3000 go test -v -timeout 2h -run TestModule ./vmtest/modtest
+//	SCAPLAB_RUN=Stress SCAPLAB_ARGS=-rounds=3000 go test -v -timeout 2h -run TestModule ./vmtest/modtest
 var stressRounds = flag.Int("rounds", 20, "captures that the stress test starts and ends")
 
 // reloadRounds is how many captures a load of the module lives for.
@@ -918,7 +909,6 @@ const reloadRounds = 5
 
 // Opens, maps, captures, closes, unloads and moves CPUs under load.
 func TestGuestStress(t *testing.T) {
-	needGuest(t)
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	for range 3 {
@@ -1011,7 +1001,6 @@ func work(tb testing.TB) {
 // The kernel's own switching of tracepoints under the same load, to tell what
 // the emulator does to it from what the module does.
 func TestGuestControl(t *testing.T) {
-	needGuest(t)
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	for range 3 {
