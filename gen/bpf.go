@@ -18,8 +18,9 @@ import (
 var templateFS embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"head":  func() string { return cHeader },
-	"upper": strings.ToUpper,
+	"head":    func() string { return cHeader },
+	"upper":   strings.ToUpper,
+	"numbers": func(version string) string { return strings.ReplaceAll(version, ".", ", ") },
 }).ParseFS(templateFS, "templates/*.tmpl"))
 
 const cHeader = "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\n" +
@@ -72,6 +73,9 @@ func (m *model) cFiles(files map[string][]byte) error {
 	if err := emit("driver/bpf/programs_gen.h", "programs.h.tmpl", lines); err != nil {
 		return err
 	}
+	if err := m.versions(emit); err != nil {
+		return err
+	}
 	names := slices.Sorted(maps.Keys(classes))
 	for _, class := range names {
 		err := emit("driver/fillers/"+class+"_gen.h", "fillers.h.tmpl", map[string]any{"Class": class, "Events": classes[class]})
@@ -87,6 +91,22 @@ func (m *model) cFiles(files map[string][]byte) error {
 		return err
 	}
 	return emit("driver/fillers/flags_gen.h", "flags.h.tmpl", flags)
+}
+
+// versions is driver/abi/version_gen.h.
+func (m *model) versions(emit func(path, tmpl string, data any) error) error {
+	if m.table.Lock == nil {
+		return nil
+	}
+	type version struct {
+		tables.Version
+		Prefix string
+	}
+	var list []version
+	for i, v := range m.table.Lock.Versions {
+		list = append(list, version{v, []string{"", "OLD_"}[i]})
+	}
+	return emit("driver/abi/version_gen.h", "version.h.tmpl", list)
 }
 
 type setData struct{ Name, Body string }

@@ -195,7 +195,7 @@ func (m *model) differencesPage() []byte {
 	var b strings.Builder
 	b.WriteString(mdHeader)
 	b.WriteString("# Differences\n\n" +
-		"Where what the drivers send deliberately differs from the reference drivers (API 10.1.0), from `differs:` of the\n" +
+		"Where what the drivers send deliberately differs from the reference drivers, from `differs:` of the\n" +
 		"table. Everything not listed here is meant to be the same, byte for byte.\n\n" +
 		"| event | param | difference |\n|---|---|---|\n")
 	row := func(name, param, text string) {

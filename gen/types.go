@@ -53,6 +53,17 @@ func (m *model) eventTypes(files map[string][]byte) error {
 			}))
 		f.Line()
 	}
+	if m.table.Lock != nil {
+		f.Comment("Versions of the reference: of its events (all codes below FirstOwn) and of the\ninterface of its kernel module, and the older ones that our module speaks too.")
+		f.Const().DefsFunc(func(g *jen.Group) {
+			for i, v := range m.table.Lock.Versions[:2] {
+				old := []string{"", "Old"}[i]
+				g.Id(old + "APIVersion").Op("=").Lit(v.API)
+				g.Id(old + "SchemaVersion").Op("=").Lit(v.Schema)
+			}
+		})
+		f.Line()
+	}
 	consts("Category", `the category's name as tables have it: "file", "io_read"`, t.Classes, t.OtherClasses)
 	consts("Source", `the source's name as tables have it: "syscall"`, t.Sources)
 	consts("Format", "the format's name as tables have it in `show:`", t.Shows)

@@ -22,7 +22,7 @@ func expandArch(key string) []string {
 }
 
 const (
-	referenceLast = 453    // last event code of the reference's schema 4.5.1
+	referenceLast = 453    // last event code of the reference's schema
 	oursFrom      = 0x8000 // first code of events the reference does not have
 	maxParams     = 32     // bits of a consumer's param mask
 	maxNR         = 511    // the drivers' interest table has 512 entries

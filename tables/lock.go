@@ -20,8 +20,7 @@ const LockFile = "schema.lock"
 // Lock is schema.lock: what captures and consumers rely on. Lines are added to
 // it, never changed: the reference's events, and ours once they are written down.
 type Lock struct {
-	API    string // version of the reference's driver interface
-	Schema string // version of the reference's events
+	Versions []Version // of the reference: the one of its events, then older ones
 
 	file   string
 	types  map[string]lockLine // by name
@@ -30,6 +29,9 @@ type Lock struct {
 	values map[string][]lockedName // by flag set
 	ids    map[uint16]lockedName
 }
+
+// Version is a version of the reference: of its driver interface, and of its events.
+type Version struct{ API, Schema string }
 
 // lockLine is a name with the words behind it.
 type lockLine struct {
@@ -47,7 +49,8 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 # by "scaplab schema lock". An entry of the table that disagrees with its line is an
 # error; a code without an entry is only this layout.
 #
-#   api, schema   versions of the reference that its events (codes 0 to 453) are of
+#   version       driver interface (API) and schema of the reference: those of its events
+#                 (codes 0 to 453), then the older ones that the kernel module can speak
 #   type          a wire type, and its bytes (- when they vary)
 #   dyn           the types of a dyn param, by its first byte
 #   event         code, symbol, name, class, source, flags (- when none), then the params:
@@ -109,10 +112,10 @@ func firstDifference(name, a, b string) expr.Pos {
 }
 
 func (l *loader) lockLine(lock *Lock, w []lockWord) {
-	least := map[string]int{"api": 2, "schema": 2, "type": 3, "dyn": 3, "event": 7, "value": 4, "id": 3}[w[0].text]
+	least := map[string]int{"version": 3, "type": 3, "dyn": 3, "event": 7, "value": 4, "id": 3}[w[0].text]
 	switch {
 	case least == 0:
-		l.errs.add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, didYouMean(w[0].text, []string{"api", "schema", "type", "dyn", "event", "value", "id"}))
+		l.errs.add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, didYouMean(w[0].text, []string{"version", "type", "dyn", "event", "value", "id"}))
 		return
 	case len(w) < least:
 		l.errs.add(w[0].pos, "", "line %s has %d words (%d are expected)", w[0].text, len(w), least)
@@ -129,10 +132,8 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		l.errs.add(w[1].pos, "", "%s %s is there already (line %d)", w[0].text, w[1].text, old.Line)
 	}
 	switch w[0].text {
-	case "api":
-		lock.API = w[1].text
-	case "schema":
-		lock.Schema = w[1].text
+	case "version":
+		lock.Versions = append(lock.Versions, Version{w[1].text, w[2].text})
 	case "type":
 		if old, ok := lock.types[w[1].text]; ok {
 			again(old.pos)
@@ -242,7 +243,10 @@ func lockVariants(d *Dyn) string {
 func (k *Lock) text() string {
 	var b strings.Builder
 	b.WriteString(lockHead)
-	fmt.Fprintf(&b, "api %s\nschema %s\n\n", k.API, k.Schema)
+	for _, v := range k.Versions {
+		fmt.Fprintf(&b, "version %s %s\n", v.API, v.Schema)
+	}
+	b.WriteByte('\n')
 	byLine := func(m map[string]lockLine) []string {
 		return slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a].pos.Line, m[b].pos.Line) })
 	}

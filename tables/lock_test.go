@@ -4,6 +4,7 @@ package tables
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -120,9 +121,15 @@ func mutatedFiles(tb testing.TB, m mutation) fstest.MapFS {
 	return fsys
 }
 
+var mutatedErrors = map[mutation]ErrorList{} // loading takes a moment, and two tests need them
+
 // mutated are its errors, or what its lock lacks.
-func mutated(tb testing.TB, m mutation) ErrorList {
+func mutated(tb testing.TB, m mutation) (errs ErrorList) {
 	tb.Helper()
+	if list, ok := mutatedErrors[m]; ok {
+		return list
+	}
+	defer func() { mutatedErrors[m] = errs }()
 	table, err := LoadFS(mutatedFiles(tb, m))
 	if err != nil {
 		var list ErrorList
@@ -180,4 +187,11 @@ func TestTheLockIsOnlyAppendedTo(t *testing.T) {
 		require.NoError(t, err, m.err)
 		require.Empty(t, table.Unlocked, m.err)
 	}
+}
+
+func TestTheReadmeNamesTheReferencesVersion(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	v := mustLoad(t, ".").Lock.Versions[0]
+	require.Contains(t, string(readme), fmt.Sprintf("(API %s, schema %s)", v.API, v.Schema))
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
@@ -182,7 +183,7 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 	object := sha256.Sum256(bpf.Object())
 	man := manifest{
 		Kernel: k.Name, Release: k.Release, Image: k.Source, Version: kmodbuild.Version,
-		API:    []string{"10.1.0 with schema 4.5.1", "8.0.4 with schema 4.1.0"},
+		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
 		Module: m.SHA256, Object: hex.EncodeToString(object[:]), Inputs: m.Inputs, KernelAPI: m.Probes,
 	}
 	log, testErr := loadTest(ctx, o, k, m)

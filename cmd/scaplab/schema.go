@@ -51,7 +51,7 @@ func newSchemaCheckCmd() *cobra.Command {
 				fmt.Fprintf(cmd.ErrOrStderr(), "not locked: %d\n", n)
 				return cli.Found(nil)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "the tables agree with %s (schema %s)\n", tables.LockFile, t.Lock.Schema)
+			fmt.Fprintf(cmd.ErrOrStderr(), "the tables agree with %s (schema %s)\n", tables.LockFile, t.Lock.Versions[0].Schema)
 			return nil
 		},
 	}

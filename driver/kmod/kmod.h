@@ -115,7 +115,7 @@ extern struct mutex consumer_mutex;
 
 /* main.c */
 extern bool verbose;
-extern bool persona_10; /* API 10.1.0 rather than 8.0.4 */
+extern bool persona_10; /* the newer API rather than the older, see abi/version_gen.h */
 
 /* ring.c */
 int ring_alloc(struct ring *r, u32 size);

@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
+#include "../abi/version_gen.h"
 #include "compat.h"
 #include "kmod.h"
 
@@ -57,9 +58,10 @@ module_param(verbose, bool, 0444);
 MODULE_PARM_DESC(verbose, "log opens, closes and attachments");
 
 bool persona_10 = true;
-static char *persona = "10.1.0";
+static char *persona = SCAP_API_VERSION;
 module_param(persona, charp, 0444);
-MODULE_PARM_DESC(persona, "API version to speak: 10.1.0 (schema 4.5.1) or 8.0.4 (schema 4.1.0)");
+MODULE_PARM_DESC(persona, "API version to speak: " SCAP_API_VERSION " (schema " SCAP_SCHEMA_VERSION ") or " SCAP_OLD_API_VERSION
+			  " (schema " SCAP_OLD_SCHEMA_VERSION ")");
 
 static unsigned int max_consumers = SCAP_CONSUMERS;
 module_param(max_consumers, uint, 0444);
@@ -432,9 +434,9 @@ static long scap_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case IOC_API_VERSION:
-		return put_version(arg, persona_10 ? VERSION_OF(10, 1, 0) : VERSION_OF(8, 0, 4));
+		return put_version(arg, persona_10 ? SCAP_API_NUMBER : SCAP_OLD_API_NUMBER);
 	case IOC_SCHEMA_VERSION:
-		return put_version(arg, persona_10 ? VERSION_OF(4, 5, 1) : VERSION_OF(4, 1, 0));
+		return put_version(arg, persona_10 ? SCAP_SCHEMA_NUMBER : SCAP_OLD_SCHEMA_NUMBER);
 	case IOC_DRIVER_VERSION:
 		return copy_to_user((void __user *)arg, SCAPLAB_VERSION, sizeof(SCAPLAB_VERSION)) ?
 			       -EINVAL : 0;
@@ -474,10 +476,10 @@ static int __init scap_init(void)
 		pr_err(DEVICE_NAME ": no support for PREEMPT_RT kernels\n");
 		return -EOPNOTSUPP;
 	}
-	if (!strcmp(persona, "8.0.4")) {
+	if (!strcmp(persona, SCAP_OLD_API_VERSION)) {
 		persona_10 = false;
-	} else if (strcmp(persona, "10.1.0")) {
-		pr_err(DEVICE_NAME ": persona=%s: unknown (10.1.0 or 8.0.4)\n", persona);
+	} else if (strcmp(persona, SCAP_API_VERSION)) {
+		pr_err(DEVICE_NAME ": persona=%s: unknown (" SCAP_API_VERSION " or " SCAP_OLD_API_VERSION ")\n", persona);
 		return -EINVAL;
 	}
 	err = tp_init();
@@ -539,5 +541,5 @@ MODULE_LICENSE("Dual MIT/GPL");
 MODULE_AUTHOR("the scaplab authors");
 MODULE_DESCRIPTION("system-call event capture");
 MODULE_VERSION(SCAPLAB_VERSION);
-MODULE_INFO(api_version, "10.1.0");
-MODULE_INFO(schema_version, "4.5.1");
+MODULE_INFO(api_version, SCAP_API_VERSION);
+MODULE_INFO(schema_version, SCAP_SCHEMA_VERSION);

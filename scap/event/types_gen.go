@@ -3,6 +3,17 @@
 
 package event
 
+/*
+Versions of the reference: of its events (all codes below FirstOwn) and of the
+interface of its kernel module, and the older ones that our module speaks too.
+*/
+const (
+	APIVersion       = "10.1.0"
+	SchemaVersion    = "4.5.2"
+	OldAPIVersion    = "8.0.4"
+	OldSchemaVersion = "4.1.0"
+)
+
 const (
 	CategoryOther      Category = 1
 	CategoryFile       Category = 2

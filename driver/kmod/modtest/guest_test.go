@@ -609,7 +609,7 @@ func TestGuestTwoConsumers(t *testing.T) {
 
 // Events with codes of our own are for clients that opted in, and only as long as they stay so.
 func TestGuestOwnEvents(t *testing.T) {
-	for _, persona := range []string{"10.1.0", "8.0.4"} {
+	for _, persona := range []string{event.APIVersion, event.OldAPIVersion} {
 		t.Run(persona, func(t *testing.T) {
 			mustLoad(t, "g_buffer_bytes_dim=65536 persona="+persona)
 			onThread(func() { ownEvents(t) })
@@ -703,7 +703,7 @@ func TestGuestTimeSinceBoot(t *testing.T) {
 }
 
 func TestGuestPersona8(t *testing.T) {
-	mustLoad(t, "persona=8.0.4")
+	mustLoad(t, "persona="+event.OldAPIVersion)
 	src := mustSource(t, scap.Selection{Syscalls: []string{"socket", "fcntl", "openat"}}, kmod.Options{Reference: true})
 	defer src.Close()
 	require.Equal(t, kmod.Version{Major: 8, Minor: 0, Patch: 4}, src.API())

@@ -19,7 +19,7 @@
 // for building the reference module, where the machine is idle.
 //
 // In each machine our module is loaded as it is by default, which sysdig of libs 0.23
-// must refuse for its API version, then with persona=8.0.4, then the reference module.
+// must refuse for its API version, then with the older persona, then the reference module.
 // With each of the two a workload runs whose calls and results are known exactly:
 // files, descriptors, memory, TCP and UDP over loopback, a child that is executed and
 // ends. Three clients capture it at the same time, which the modules allow: one sysdig

@@ -69,7 +69,7 @@ func (r *results) collect() error {
 	if r.Refused, err = refused(); err != nil {
 		return err
 	}
-	r.Legs = append(r.Legs, capture("our module", guest.ModuleFile, "persona=8.0.4"))
+	r.Legs = append(r.Legs, capture("our module", guest.ModuleFile, "persona="+event.OldAPIVersion))
 	if _, err := os.Stat("/" + referenceFile); err == nil {
 		r.Legs = append(r.Legs, capture("reference module", "/"+referenceFile, ""))
 	}

@@ -46,11 +46,11 @@ func goodResults(tb testing.TB) *results {
 	one := func(name string) leg {
 		r := closed(tb, 1000, 42, 0, 5)
 		return leg{
-			Name: name, API: "8.0.4", Schema: "4.1.0", Lines: "rest of a line\n" + goodLine, Saved: saved(tb, r), Records: []record{r},
+			Name: name, API: event.OldAPIVersion, Schema: event.OldSchemaVersion, Lines: "rest of a line\n" + goodLine, Saved: saved(tb, r), Records: []record{r},
 			Account: account{PID: 42, TID: 42, Wanted: []wanted{{TID: 42, Event: "close", Params: []string{"res", "0", "fd", "5"}, FDName: "/tmp/f"}}},
 		}
 	}
-	return &results{Refused: "API version ... 10.1.0 [exit status 1]", Legs: []leg{one("our module"), one("reference module")}}
+	return &results{Refused: "API version ... " + event.APIVersion + " [exit status 1]", Legs: []leg{one("our module"), one("reference module")}}
 }
 
 func TestVerdict(t *testing.T) {
