@@ -66,7 +66,7 @@ matrix: setup build ## every syscall of the table on every kernel: make matrix K
 kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
 	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
 
-bpf: setup-c ## compile the eBPF objects and their Go bindings
+bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf
 
 fuzz: ## a short run of every fuzz target

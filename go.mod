@@ -21,5 +21,3 @@ require (
 	github.com/pmezard/go-difflib v1.0.1-0.20181226105442-5d4384ee4fb2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 )
-
-tool github.com/cilium/ebpf/cmd/bpf2go

@@ -19,7 +19,7 @@ import (
 
 func mustStruct(tb testing.TB, name string) *btf.Struct {
 	tb.Helper()
-	spec, err := bpf.LoadProbe()
+	spec, err := bpf.Load(bpf.Core)
 	require.NoError(tb, err)
 	var s *btf.Struct
 	require.NoError(tb, spec.Types.TypeByName(name, &s))
@@ -40,9 +40,9 @@ func TestEventHeaderIsThatOfTheFormat(t *testing.T) {
 // What Go shares with the programs through maps lies where C has it.
 func TestSharedStructsLieAlike(t *testing.T) {
 	for name, goType := range map[string]reflect.Type{
-		"config":   reflect.TypeFor[bpf.ProbeConfig](),
-		"counters": reflect.TypeFor[bpf.ProbeCounters](),
-		"cpu":      reflect.TypeFor[bpf.ProbeCpu](),
+		"config":   reflect.TypeFor[bpf.Config](),
+		"counters": reflect.TypeFor[bpf.Counters](),
+		"cpu":      reflect.TypeFor[bpf.CPU](),
 	} {
 		s := mustStruct(t, name)
 		require.EqualValues(t, s.Size, goType.Size(), name)
@@ -57,7 +57,7 @@ func TestSharedStructsLieAlike(t *testing.T) {
 	}
 }
 
-// goName is the name that bpf2go gives to a C field.
+// goName is the name that a C field has in Go.
 func goName(c string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(c, "_") {

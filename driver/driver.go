@@ -79,13 +79,14 @@ type Settings struct {
 // Driver is the loaded programs.
 type Driver struct {
 	opts     Options
-	spec     *ebpf.CollectionSpec
-	coll     *ebpf.Collection // the maps
+	spec     *ebpf.CollectionSpec // the core, and of other objects the programs
+	objects  map[string]bool      // that spec has the programs of
+	coll     *ebpf.Collection     // the maps
 	programs map[string]*ebpf.Program
 	refused  map[string]*Refusal
 	rings    []Ring
 	cpus     int
-	mapped   *ebpf.Memory // array of bpf.ProbeCpu
+	mapped   *ebpf.Memory // array of bpf.CPU
 	links    map[string]link.Link
 	fired    map[string]bool // programs that have been attached
 	perf     bool            // dispatchers are called by perf, see call_regs in bpf/arch.h
@@ -164,7 +165,7 @@ func Load(opts Options) (*Driver, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("remove memlock limit: %w", err)
 	}
-	spec, err := bpf.LoadProbe()
+	spec, err := bpf.Load(bpf.Core)
 	if err != nil {
 		return nil, fmt.Errorf("read eBPF object: %w", err)
 	}
@@ -177,6 +178,7 @@ func Load(opts Options) (*Driver, error) {
 	d := &Driver{
 		opts:     opts,
 		spec:     spec,
+		objects:  map[string]bool{bpf.Core: true},
 		programs: make(map[string]*ebpf.Program),
 		refused:  make(map[string]*Refusal),
 		links:    make(map[string]link.Link),
@@ -326,13 +328,14 @@ func (d *Driver) makeRings(cpus int) error {
 func (d *Driver) ensure(names []string) {
 	var missing []string
 	for _, name := range names {
-		switch {
-		case d.programs[name] != nil || d.refused[name] != nil:
-		case d.spec.Programs[name] == nil:
-			d.refused[name] = &Refusal{name, fmt.Errorf("not in the eBPF object of this architecture: %w", ebpf.ErrNotSupported)}
-		default:
-			missing = append(missing, name)
+		if d.programs[name] != nil || d.refused[name] != nil {
+			continue
 		}
+		if err := d.find(name); err != nil {
+			d.refused[name] = &Refusal{name, err}
+			continue
+		}
+		missing = append(missing, name)
 	}
 	if len(missing) == 0 {
 		return
@@ -364,6 +367,23 @@ func (d *Driver) ensure(names []string) {
 	maps.Copy(d.programs, coll.Programs)
 	coll.Programs = nil
 	coll.Close()
+}
+
+// find puts the program's spec into d.spec. An object defines the maps it uses
+// as the core does, whose maps are therefore its own.
+func (d *Driver) find(program string) error {
+	if object := objectOf(program); !d.objects[object] {
+		spec, err := bpf.Load(object)
+		if err != nil {
+			return fmt.Errorf("read eBPF object: %w", err)
+		}
+		maps.Copy(d.spec.Programs, spec.Programs)
+		d.objects[object] = true
+	}
+	if d.spec.Programs[program] == nil {
+		return fmt.Errorf("not in the eBPF objects of this architecture: %w", ebpf.ErrNotSupported)
+	}
+	return nil
 }
 
 // Refused lists the programs this kernel did not take, by name. In place of a

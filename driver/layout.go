@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build 386 || amd64 || arm64
-
 package driver
 
 import (
@@ -13,8 +11,8 @@ import (
 )
 
 // config is what the programs read of settings.
-func config(s Settings, bootOffset uint64) any {
-	return bpf.ProbeConfig{
+func config(s Settings, bootOffset uint64) bpf.Config {
+	return bpf.Config{
 		BootOffset:     bootOffset,
 		Snaplen:        uint32(s.Snaplen),
 		SamplingRatio:  s.SamplingRatio,
@@ -38,13 +36,13 @@ func u8(b bool) uint8 {
 
 // countersAt reads a CPU's entry of the map cpus.
 func countersAt(m *ebpf.Memory, cpu int) Counters {
-	var c bpf.ProbeCpu
+	var c bpf.CPU
 	view := unsafe.Slice((*byte)(unsafe.Pointer(&c)), unsafe.Sizeof(c))
 	if _, err := m.ReadAt(view, int64(cpu)*int64(len(view))); err != nil {
 		return Counters{}
 	}
 	var sum Counters
-	for _, c := range []*bpf.ProbeCounters{&c.Events, &c.PageFaults} {
+	for _, c := range []*bpf.Counters{&c.Events, &c.PageFaults} {
 		sum.add(Counters{
 			Seen:          c.Seen,
 			Delivered:     c.Delivered,

@@ -26,6 +26,8 @@ const (
 	dispatcherExit  = "sys_exit"
 	dispatcherEnter = "sys_enter"
 	genericProgram  = "x_generic_exit"
+	execProgram     = "t_execve_exit"
+	childProgram    = "t_clone_exit"
 	noSyscall       = 0xffff
 )
 
@@ -135,10 +137,10 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 			p.attach[dispatcherExit] = dispatcherExit
 			switch c.Name {
 			case "execve", "execveat":
-				p.attach["t_execve"] = "sched_process_exec"
+				p.attach[execProgram] = "sched_process_exec"
 			case "clone", "clone3", "fork", "vfork":
 				if runtime.GOARCH != "amd64" {
-					p.attach["t_clone"] = "sched_process_fork"
+					p.attach[childProgram] = "sched_process_fork"
 				}
 			}
 		}

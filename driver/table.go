@@ -2,7 +2,12 @@
 
 package driver
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/driver/bpf"
+)
 
 // Syscalls is the size of the tables by native syscall number.
 const Syscalls = 512
@@ -22,11 +27,25 @@ type Event struct {
 	Code    uint16
 	Symbol  string // stem of the names made for it: fill_openat_exit, event.OpenatExit
 	Program string // its eBPF program
+	Object  string // the eBPF object that has the program
 	From    string // sys_exit, sys_enter or the tracepoint that fires it
 	Params  uint8
 	Fixed   uint16 // bytes of its params when they never vary, else 0
 	Drop    Drop
 	Calls   []Call // the syscalls that make it; none for a tracepoint's event
+}
+
+// objectOf names the eBPF object that has a program. A program is called like the
+// symbol of its event, behind a letter for the tracepoint (x_openat_exit);
+// those of no event are in the core.
+func objectOf(program string) string {
+	_, symbol, _ := strings.Cut(program, "_")
+	for i := range events {
+		if events[i].Symbol == symbol {
+			return events[i].Object
+		}
+	}
+	return bpf.Core
 }
 
 // Drop is what dropping mode does with an event.

@@ -44,15 +44,21 @@ type cEvent struct {
 
 // cFiles are the files that both drivers compile.
 func (m *model) cFiles(files map[string][]byte) error {
-	driven := m.driven()
 	var abi []cEvent
-	var lines []string
-	classes := make(map[string][]cEvent)
+	objects := make(map[string]*object)
 	consts := make(map[string]bool)
-	for _, e := range driven {
+	for _, e := range m.driven() {
 		ce := cEvent{event: e, Fixed: e.fixed, Names: e.callNames()}
 		abi = append(abi, ce)
-		lines = append(lines, e.programLine())
+		o := objects[e.object()]
+		if o == nil {
+			o = &object{Name: e.object()}
+			objects[o.Name] = o
+		}
+		o.Programs = append(o.Programs, e.programLine(e.From))
+		if tp := firedBy[e.Symbol]; tp != "" {
+			o.Programs = append(o.Programs, e.programLine(tp))
+		}
 		if e.Filler == "manual" {
 			continue
 		}
@@ -60,7 +66,7 @@ func (m *model) cFiles(files map[string][]byte) error {
 		if ce.Body, err = m.fillerBody(e, consts); err != nil {
 			return err
 		}
-		classes[e.Class] = append(classes[e.Class], ce)
+		o.Fillers = append(o.Fillers, ce)
 	}
 	emit := func(path, tmpl string, data any) error {
 		text, err := execute(tmpl, data)
@@ -70,16 +76,20 @@ func (m *model) cFiles(files map[string][]byte) error {
 	if err := emit("driver/abi/events_gen.h", "events.h.tmpl", map[string]any{"Schema": Schema, "Events": abi}); err != nil {
 		return err
 	}
-	if err := emit("driver/bpf/programs_gen.h", "programs.h.tmpl", lines); err != nil {
-		return err
-	}
 	if err := m.versions(emit); err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(classes))
-	for _, class := range names {
-		err := emit("driver/fillers/"+class+"_gen.h", "fillers.h.tmpl", map[string]any{"Class": class, "Events": classes[class]})
-		if err != nil {
+	names := slices.Sorted(maps.Keys(objects))
+	for _, name := range names {
+		o := objects[name]
+		if err := emit("driver/fillers/"+name+"_gen.h", "fillers.h.tmpl", o); err != nil {
+			return err
+		}
+		programs, tmpl := "driver/bpf/"+name+"_gen.bpf.c", "object.c.tmpl"
+		if name == coreObject {
+			programs, tmpl = "driver/bpf/"+name+"_gen.h", "core.h.tmpl"
+		}
+		if err := emit(programs, tmpl, o); err != nil {
 			return err
 		}
 	}
@@ -108,6 +118,28 @@ func (m *model) versions(emit func(path, tmpl string, data any) error) error {
 	}
 	return emit("driver/abi/version_gen.h", "version.h.tmpl", list)
 }
+
+// object is a compiled eBPF object.
+type object struct {
+	Name     string
+	Fillers  []cEvent
+	Programs []string // their lines
+}
+
+// coreObject is the object of the dispatchers, which are written by hand.
+const coreObject = "core"
+
+// object names the object that has the event's programs: the class of its
+// calls, and for what belongs to no call the core.
+func (e *event) object() string {
+	if len(e.calls) == 0 {
+		return coreObject
+	}
+	return e.Class
+}
+
+// firedBy are the tracepoints that report the success of a call with its event.
+var firedBy = map[string]string{"execve_exit": "sched_process_exec", "clone_exit": "sched_process_fork"}
 
 type setData struct{ Name, Body string }
 
@@ -148,11 +180,11 @@ func (e *event) callNames() string {
 	return strings.Join(names, ", ")
 }
 
-// programLine is the event's line of programs_gen.h. Of several tracepoints the
-// first one names the macro.
-func (e *event) programLine() string {
+// programLine is the line that becomes the event's program at a tracepoint. Of
+// several tracepoints the first one names the macro.
+func (e *event) programLine(tracepoint string) string {
 	up := strings.ToUpper(e.Symbol)
-	from, _, _ := strings.Cut(e.From, "|")
+	from, _, _ := strings.Cut(tracepoint, "|")
 	kind, tp := "TP", from+", "
 	switch from {
 	case "sys_exit":

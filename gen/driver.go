@@ -29,6 +29,7 @@ func (m *model) driverTable(files map[string][]byte) error {
 				field("Code").Op(code)
 				field("Symbol").Lit(e.Symbol)
 				field("Program").Lit("x_" + e.Symbol)
+				field("Object").Lit(e.object())
 				field("From").Lit(e.From)
 				field("Params").Lit(len(e.Params))
 				if e.fixed > 0 {

@@ -125,8 +125,8 @@ func orphans(root string, files map[string][]byte) ([]string, error) {
 		}
 		for _, e := range entries {
 			name := e.Name()
-			stem := strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "_test")
-			if files[dir+name] != nil || !strings.HasSuffix(stem, "_gen") {
+			stem, _, _ := strings.Cut(name, ".")
+			if files[dir+name] != nil || !strings.HasSuffix(strings.TrimSuffix(stem, "_test"), "_gen") {
 				continue
 			}
 			text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(dir+name)))

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -32,7 +33,7 @@ import (
 // Files in the output directory of a kernel.
 const (
 	moduleFile   = "scap.ko"
-	objectFile   = "probe.bpf.o"
+	objectDir    = "bpf"
 	manifestFile = "manifest.json"
 	loadTestFile = "load-test.log"
 )
@@ -61,7 +62,7 @@ func newBuildKmodCmd() *cobra.Command {
 		Long: "Kmod builds the module against the header packages of each kernel, without privilege\n" +
 			"and without installing anything, and loads it in a virtual machine of exactly that\n" +
 			"kernel. The output has a directory for each kernel release: the module, the eBPF\n" +
-			"object, a manifest of what both were made of, and the log of the load test.\n\n" +
+			"objects, a manifest of what both were made of, and the log of the load test.\n\n" +
 			"Without --kernel these are all kernels that the archive has headers of, which are\n" +
 			"those it maintains; the others are named. One that is asked for and cannot be built\n" +
 			"or loaded makes the exit status 1.",
@@ -162,16 +163,16 @@ func (f *runFlags) builder(tree string, log func(string, ...any)) (*kmodbuild.Bu
 // manifest says what is in an output directory and what it was made of. It
 // holds no time and no path, so that the same inputs give the same bytes.
 type manifest struct {
-	Kernel    string           `json:"kernel"`
-	Release   string           `json:"release"`
-	Image     string           `json:"image"`
-	Version   string           `json:"version"`
-	API       []string         `json:"api"` // that the module can speak
-	Module    string           `json:"module_sha256"`
-	Object    string           `json:"object_sha256"`
-	Inputs    kmodbuild.Inputs `json:"inputs"`
-	KernelAPI map[string]bool  `json:"kernel_api"`
-	LoadTest  string           `json:"load_test"` // passed, failed, not done: why
+	Kernel    string            `json:"kernel"`
+	Release   string            `json:"release"`
+	Image     string            `json:"image"`
+	Version   string            `json:"version"`
+	API       []string          `json:"api"` // that the module can speak
+	Module    string            `json:"module_sha256"`
+	Objects   map[string]string `json:"objects_sha256"`
+	Inputs    kmodbuild.Inputs  `json:"inputs"`
+	KernelAPI map[string]bool   `json:"kernel_api"`
+	LoadTest  string            `json:"load_test"` // passed, failed, not done: why
 }
 
 // buildOne builds, tests and writes what belongs to one kernel, and says how it went.
@@ -180,11 +181,10 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 	if err != nil {
 		return "", err
 	}
-	object := sha256.Sum256(bpf.Object())
 	man := manifest{
 		Kernel: k.Name, Release: k.Release, Image: k.Source, Version: kmodbuild.Version,
 		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
-		Module: m.SHA256, Object: hex.EncodeToString(object[:]), Inputs: m.Inputs, KernelAPI: m.Probes,
+		Module: m.SHA256, Objects: make(map[string]string), Inputs: m.Inputs, KernelAPI: m.Probes,
 	}
 	log, testErr := loadTest(ctx, o, k, m)
 	if ctx.Err() != nil {
@@ -200,8 +200,17 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 		man.LoadTest = "failed"
 	}
 	dir := filepath.Join(out, k.Release)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, objectDir), 0o755); err != nil {
 		return "", env.Disk(err)
+	}
+	files := map[string][]byte{loadTestFile: log}
+	for _, name := range bpf.Names() {
+		file := path.Join(objectDir, name+".o")
+		if files[file], err = bpf.Object(name); err != nil {
+			return "", err
+		}
+		sum := sha256.Sum256(files[file])
+		man.Objects[file] = hex.EncodeToString(sum[:])
 	}
 	ko, err := os.ReadFile(m.File)
 	if err != nil {
@@ -211,10 +220,9 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 	if err != nil {
 		return "", err
 	}
-	for name, data := range map[string][]byte{
-		moduleFile: ko, objectFile: bpf.Object(), manifestFile: append(text, '\n'), loadTestFile: log,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+	files[moduleFile], files[manifestFile] = ko, append(text, '\n')
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data, 0o644); err != nil {
 			return "", env.Disk(err)
 		}
 	}

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What user space and the programs share. Sizes marked 1 here are set when the object is loaded. */
+/*
+ * What user space and the programs share, and the objects with each other: each
+ * has the same definitions, which become one map when objects are loaded. Sizes
+ * marked 1 here are set then.
+ */
 #ifndef SCAP_BPF_MAPS_H
 #define SCAP_BPF_MAPS_H
 
@@ -16,17 +20,18 @@
 #define INTEREST_SILENT_ZERO 64	 /* 0 is no event here: another tracepoint sends it (exec, new threads) */
 #define INTEREST_AFTER_EXEC  128 /* shares its number with the other ABI's exec, which returns here */
 
+/* A section of data is a map. What has a value is laid out as written here, so that these are the same map in each object. */
+#define SHARED_CONST SEC(".rodata.shared") const volatile
+#define SHARED	     SEC(".data.shared")
+
 /*
  * Chosen before loading, constant for the verifier: what does not apply is
  * removed from the programs.
  */
-const volatile bool btf_tp = true;		/* tracepoint arguments are typed (tp_btf), else raw */
-const volatile bool perf_tp = false;		/* the dispatchers are called by perf, see call_regs() */
-const volatile bool guard = false;		/* turn preemption off while an event is built, see quiet() */
-const volatile u32 page_shift = 12;		/* of the running kernel */
-const volatile u16 syscall_code[SYSCALLS] = {}; /* code of a native number in generic events */
-const volatile u16 ia32_to_native[SYSCALLS] = {}; /* native number of an ia32 one; NO_SYSCALL: not an event */
-const volatile u16 socketcall_to_native[32] = {}; /* native number of a socketcall */
+SHARED_CONST bool btf_tp = true;   /* tracepoint arguments are typed (tp_btf), else raw */
+SHARED_CONST bool perf_tp = false; /* the dispatchers are called by perf, see call_regs() */
+SHARED_CONST bool guard = false;   /* turn preemption off while an event is built, see quiet() */
+SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
 #define NO_SYSCALL 0xffff
 
 /* What may change while programs run. */
@@ -44,10 +49,9 @@ struct config {
 	u8 pad[6];
 };
 
-struct config settings;
-u8 in_gap;	 /* dropping mode: inside the part of the second that is lost */
-u32 always_zero; /* unknown to the verifier: what is made from it keeps no history worth a path of its own */
-u8 interest[SYSCALLS]; /* INTEREST_ bits by native number */
+SHARED struct config settings = {};
+/* Unknown to the verifier: what is made from it keeps no history worth a path of its own. */
+SHARED u32 always_zero = 0;
 
 /* Events of one CPU. seen is the sum of all the others. Written by that CPU only. */
 struct counters {
@@ -111,13 +115,6 @@ struct {
 	map_type(value, struct scratch);
 } scratch SEC(".maps");
 
-struct {
-	map_uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	map_uint(max_entries, SYSCALLS);
-	map_type(key, u32);
-	map_type(value, u32);
-} exit_progs SEC(".maps"), enter_progs SEC(".maps");
-
 /* An index below SYSCALLS, in a form that the verifier sees to be bounded. */
 static __always_inline u32 table_index(u32 nr)
 {
@@ -156,6 +153,8 @@ static __always_inline u16 setting_statsd_port(struct filler *f)
 {
 	return settings.statsd_port;
 }
+
+extern const volatile u16 syscall_code[SYSCALLS]; /* in core.bpf.c */
 
 /* The code that a generic event has for a native number. */
 static __always_inline u16 syscall_id_of(u32 nr)

@@ -1,8 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build 386 || amd64 || arm64
-
 package bpf
 
-// Object is the compiled object for this architecture, which must not be changed.
-func Object() []byte { return _ProbeBytes }
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+
+	"github.com/cilium/ebpf"
+)
+
+// Core is the object that all others need: it has the dispatchers and every map.
+const Core = "core"
+
+// Names lists the objects for this architecture; none when it has no eBPF driver.
+func Names() []string {
+	entries, _ := objects.ReadDir(dir)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = strings.TrimSuffix(e.Name(), ".o")
+	}
+	return names
+}
+
+// Object returns a compiled object for this architecture.
+func Object(name string) ([]byte, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("no eBPF programs for %s: %w", runtime.GOARCH, ebpf.ErrNotSupported)
+	}
+	return objects.ReadFile(path.Join(dir, name+".o"))
+}
+
+// Load returns what is in an object for this architecture.
+func Load(name string) (*ebpf.CollectionSpec, error) {
+	text, err := Object(name)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w", name, err)
+	}
+	return spec, nil
+}

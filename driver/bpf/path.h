@@ -23,7 +23,7 @@ static __always_inline struct scratch *this_scratch(void)
  * without " (deleted)". A longer one keeps its last components. Returns where
  * it ends. It is put together backwards at the end of tmp.
  */
-__noinline u32 write_path(u64 file_address, u32 off)
+SUBPROGRAM(path) u32 write_path(u64 file_address, u32 off)
 {
 	struct file *file = (void *)file_address;
 	struct fs_struct *fs = READ(current_task(), fs);
@@ -79,7 +79,7 @@ static __always_inline void append_path(struct filler *f, u64 file)
 }
 
 /* The path of a controller's cgroup likewise; of a deep one the innermost components. */
-__noinline u32 write_cgroup(u64 css, u32 off)
+SUBPROGRAM(cgroup) u32 write_cgroup(u64 css, u32 off)
 {
 	struct kernfs_node *kn = READ((struct cgroup_subsys_state *)css, cgroup, kn);
 	const char *names[CGROUP_COMPONENTS] = {};

@@ -166,6 +166,13 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 	return true;
 }
 
+/*
+ * Generated code has one line per program:
+ *	EXIT_PROG(symbol, code, nparams)		sys_exit, tail-called by number
+ *	ENTER_PROG(symbol, code, nparams)		sys_enter, tail-called by number
+ *	TP_PROG(symbol, tracepoint, code, nparams)	a tracepoint, or what the driver itself notices: TP_tracepoint
+ * and the same with _FIXED and the size of the params when that never varies.
+ */
 #define EXIT_PROG_FIXED(symbol, code, nparams, bytes)            \
 	SEC("tp_btf/sys_exit") int x_##symbol(u64 *ctx)          \
 	{                                                        \

@@ -58,9 +58,6 @@ static __always_inline void kernel_read(void *dst, const void *src, u32 size)
 	bpf_probe_read_kernel(dst, size, src);
 }
 
-/* A function that several programs share; its arguments are numbers. */
-#define SUBPROGRAM __noinline
-
 /* An address as the number it is, which the verifier lets functions take. */
 static __always_inline u64 number_of(const void *p)
 {

@@ -18,7 +18,7 @@ static __always_inline bool scratch_filler(struct filler *f, u32 off, u32 ia32)
 	return true;
 }
 
-__noinline u32 write_argv(u64 argv, u32 first, u32 room, u32 off, u32 ia32)
+SUBPROGRAM(argv) u32 write_argv(u64 argv, u32 first, u32 room, u32 off, u32 ia32)
 {
 	struct filler f = {};
 
@@ -32,7 +32,7 @@ static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u
 	f->off = write_argv(argv, first, room, f->off, f->ia32);
 }
 
-__noinline u32 write_iov(u64 iov, u64 cnt, u32 cap, u32 off, u32 ia32)
+SUBPROGRAM(iov) u32 write_iov(u64 iov, u64 cnt, u32 cap, u32 off, u32 ia32)
 {
 	struct filler f = {};
 
@@ -46,7 +46,7 @@ static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 c
 	f->off = write_iov(iov, cnt, cap, f->off, f->ia32);
 }
 
-__noinline u32 total_iov(u64 iov, u64 cnt, u32 ia32)
+SUBPROGRAM(iov_size) u32 total_iov(u64 iov, u64 cnt, u32 ia32)
 {
 	struct filler f = {};
 
@@ -58,10 +58,8 @@ static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt)
 	return total_iov(iov, cnt, f->ia32);
 }
 
-#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT)
-
 /* One message of sendmmsg or recvmmsg. */
-__noinline u32 write_message(u64 ptr, s64 fd, u32 off, u32 ia32, u32 received)
+SUBPROGRAM(message) u32 write_message(u64 ptr, s64 fd, u32 off, u32 ia32, u32 received)
 {
 	struct filler f = {};
 
@@ -85,7 +83,5 @@ static __always_inline void next_event(struct filler *f)
 	COUNT(f, seen);
 	header(f, bpf_get_current_pid_tgid(), f->type, f->nparams, 0);
 }
-
-#endif
 
 #endif

@@ -11,6 +11,8 @@
  *			unix_peer_lock
  *	path.h		append_path
  *	settings	setting_snaplen, setting_ratio, ... of the event's reader; syscall_id_of, this_cpu
+ *
+ * and includes behind it the generated fillers, CLASS_gen.h.
  */
 #ifndef SCAP_FILLERS_H
 #define SCAP_FILLERS_H
@@ -26,6 +28,5 @@
 #include "trace.h"
 #include "reaper.h"
 #include "manual.h"
-#include "all_gen.h"
 
 #endif

@@ -192,7 +192,7 @@ static __always_inline bool can_write(struct cred *cred, struct file *file, stru
 	return mode & 0002;
 }
 
-SUBPROGRAM u32 file_exe_flags(u64 file_address, u64 cred_address)
+SUBPROGRAM(exe) u32 file_exe_flags(u64 file_address, u64 cred_address)
 {
 	struct file *file = (struct file *)file_address;
 	struct inode *inode = READ(file, f_inode);

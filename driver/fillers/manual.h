@@ -5,8 +5,6 @@
 
 /* ---- sendmmsg, recvmmsg: one event per message */
 
-#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT) /* once the table has them */
-
 #define MMSG_EVENTS 16 /* messages that get one */
 
 struct user_msghdr {
@@ -102,7 +100,5 @@ static __always_inline int fill_recvmmsg_exit(struct filler *f)
 {
 	return fill_mmsg(f, true);
 }
-
-#endif
 
 #endif

@@ -3,23 +3,6 @@
 #ifndef SCAP_OTHER_GEN_H
 #define SCAP_OTHER_GEN_H
 
-/* 1 syscall */
-static __always_inline int fill_generic_exit(struct filler *f)
-{
-	push_u16(f, syscall_id(f));
-	push_u16(f, native_id(f));
-	return 0;
-}
-
-/* 290 page_fault */
-static __always_inline int fill_page_fault_enter(struct filler *f)
-{
-	push_u64(f, tp(f, 0));
-	push_u64(f, regs_ip(tp(f, 1)));
-	push_u32(f, pf_flags(tp(f, 2)));
-	return 0;
-}
-
 /* 299 seccomp */
 static __always_inline int fill_seccomp_exit(struct filler *f)
 {

@@ -67,17 +67,6 @@ static __always_inline int fill_ptrace_exit(struct filler *f)
 	return 0;
 }
 
-/* 186 procexit */
-static __always_inline int fill_procexit_enter(struct filler *f)
-{
-	push_s64(f, exit_code(f));
-	push_s64(f, exit_status(f));
-	push_u8(f, exit_signal(f));
-	push_u8(f, exit_core(f));
-	push_s64(f, reaper_tid(f));
-	return 0;
-}
-
 /* 223 clone */
 static __always_inline int fill_clone_exit(struct filler *f)
 {

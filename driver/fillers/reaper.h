@@ -10,7 +10,7 @@
 enum { NO_LIVE_THREAD = 0, GAVE_UP = -1 };
 
 /* A thread of the task's group that does not end; NO_LIVE_THREAD or GAVE_UP. */
-SUBPROGRAM s32 live_thread(u64 task_address)
+SUBPROGRAM(reaper) s32 live_thread(u64 task_address)
 {
 	struct task_struct *task = (struct task_struct *)task_address;
 	struct signal_struct *signal = READ(task, signal);

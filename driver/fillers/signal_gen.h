@@ -41,15 +41,6 @@ static __always_inline int fill_tgkill_exit(struct filler *f)
 	return 0;
 }
 
-/* 232 signaldeliver */
-static __always_inline int fill_signaldeliver_enter(struct filler *f)
-{
-	push_s64(f, signal_sender(tp(f, 0), tp(f, 1)));
-	push_s64(f, task_tid(f));
-	push_u8(f, tp(f, 0));
-	return 0;
-}
-
 /* 399 signalfd4 */
 static __always_inline int fill_signalfd4_exit(struct filler *f)
 {

@@ -3,14 +3,6 @@
 #ifndef SCAP_SYSTEM_GEN_H
 #define SCAP_SYSTEM_GEN_H
 
-/* 244 cpu_hotplug */
-static __always_inline int fill_cpu_hotplug_enter(struct filler *f)
-{
-	push_u32(f, cpu_id(f));
-	push_u32(f, 0);
-	return 0;
-}
-
 /* 373 fsconfig */
 static __always_inline int fill_fsconfig_exit(struct filler *f)
 {

@@ -50,7 +50,7 @@ static __always_inline u64 number_of(const void *p)
 	return (unsigned long)p;
 }
 
-#define SUBPROGRAM static noinline
+#define SUBPROGRAM(group) static noinline
 
 static __always_inline struct task_struct *scap_current_task(void)
 {

@@ -19,6 +19,7 @@ static u16 syscall_id_of(u32 nr);
 
 #include "names.h"
 #include "../fillers/all.h"
+#include "../fillers/all_gen.h"
 #include "subprog.h"
 
 enum drop { DROP_SAMPLED, DROP_NEVER, DROP_ALWAYS };

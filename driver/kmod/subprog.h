@@ -18,7 +18,6 @@ static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt)
 	return sum_iov(f, iov, cnt);
 }
 
-#if defined(EVT_SENDMMSG_EXIT) && defined(EVT_RECVMMSG_EXIT)
 static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received)
 {
 	u16 type = f->type;
@@ -31,6 +30,5 @@ static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bo
 	f->type = type;
 	f->arg[1] = vector;
 }
-#endif
 
 #endif

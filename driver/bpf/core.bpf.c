@@ -2,79 +2,31 @@
 //go:build ignore
 
 /*
- * The eBPF driver. sys_exit and sys_enter look at every syscall and tail-call
- * the program of its event; the other tracepoints have one program each. The
- * lines of programs_gen.h become programs by the macros of program.h.
+ * The object that is always loaded: sys_exit and sys_enter look at every syscall
+ * and tail-call the program of its event, which is in the object of its class.
+ * Here are also the events that belong to no call of the table.
  */
-#include "helpers.h"
-#include "flavors.h"
-#include "../abi/event.h"
-#include "../abi/events_gen.h"
-#include "maps.h"
-#include "read.h"
-#include "arch.h"
-#include "push.h"
-#include "kernel.h"
-#include "path.h"
-#include "program.h"
-#include "../fillers/all.h"
-#include "subprog.h"
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+#define OBJECT_CORE
+#include "object.h"
+#include "../fillers/core_gen.h"
 
 /* Keeps the type in the object's BTF, where the Go side checks it. */
 const struct event_header *event_header_type __attribute__((unused));
 
-/* ---- tracepoints: what their arguments are, and whom the event is about */
+/* By native syscall number. */
+const volatile u16 syscall_code[SYSCALLS] = {};	  /* its code in generic events */
+const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_SYSCALL: not an event */
+const volatile u16 socketcall_to_native[32] = {}; /* by number of a socketcall */
+u8 interest[SYSCALLS];				  /* INTEREST_ bits */
 
-#define PF_KTHREAD 0x00200000
+u8 in_gap; /* dropping mode: inside the part of the second that is lost */
 
-static __always_inline bool pick_switch(struct filler *f, u64 *ctx, u32 *tid)
-{
-	if (settings.dropping)
-		return false;
-	f->task = (void *)ctx[1];
-	f->tp[2] = ctx[2];
-	return true;
-}
-#define TP_sched_switch(symbol, code, nparams, bytes) \
-	TRACEPOINT_PROG(x_##symbol, symbol, sched_switch, pick_switch, events, code, nparams, bytes)
-
-static __always_inline bool pick_exit(struct filler *f, u64 *ctx, u32 *tid)
-{
-	f->task = (void *)ctx[0];
-	return !(READ(f->task, flags) & PF_KTHREAD);
-}
-#define TP_sched_process_exit(symbol, code, nparams, bytes) \
-	TRACEPOINT_PROG(x_##symbol, symbol, sched_process_exit, pick_exit, events, code, nparams, bytes)
-
-static __always_inline bool pick_signal(struct filler *f, u64 *ctx, u32 *tid)
-{
-	if (settings.dropping)
-		return false;
-	f->tp[0] = (s32)ctx[0];
-	f->tp[1] = ctx[1];
-	return true;
-}
-#define TP_signal_deliver(symbol, code, nparams, bytes) \
-	TRACEPOINT_PROG(x_##symbol, symbol, signal_deliver, pick_signal, events, code, nparams, bytes)
-
-#if defined(SCAP_ARCH_AMD64)
-static __always_inline bool pick_fault(struct filler *f, u64 *ctx, u32 *tid)
-{
-	if (settings.dropping)
-		return false;
-	f->tp[0] = ctx[0];
-	f->tp[1] = ctx[1];
-	f->tp[2] = ctx[2];
-	return true;
-}
-#define TP_page_fault_user(symbol, code, nparams, bytes)                                                    \
-	TRACEPOINT_PROG(x_##symbol, symbol, page_fault_user, pick_fault, page_faults, code, nparams, bytes) \
-	TRACEPOINT_PROG(k_##symbol, symbol, page_fault_kernel, pick_fault, page_faults, code, nparams, bytes)
-#else
-#define TP_page_fault_user(symbol, code, nparams, bytes)
-#endif
+struct {
+	map_uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	map_uint(max_entries, SYSCALLS);
+	map_type(key, u32);
+	map_type(value, u32);
+} exit_progs SEC(".maps"), enter_progs SEC(".maps");
 
 /* Sent by the dispatcher itself. */
 #define TP_dropping_mode(symbol, code, nparams, bytes)                         \
@@ -89,33 +41,7 @@ static __always_inline bool pick_fault(struct filler *f, u64 *ctx, u32 *tid)
 		event_end(&f);                                                 \
 	}
 
-/* Every possible CPU has a ring, so none can fire without one. */
-#define TP_cpu_hotplug(symbol, code, nparams, bytes)
-
-#include "programs_gen.h"
-
-/* A successful exec is seen here, with the new image in place. */
-static __always_inline bool pick_exec(struct filler *f, u64 *ctx, u32 *tid)
-{
-	f->tp[2] = ctx[2];
-	f->exec = true;
-	return true;
-}
-TRACEPOINT_PROG(t_execve, execve_exit, sched_process_exec, pick_exec, events, EVT_EXECVE_EXIT,
-		EXECVE_EXIT_NPARAMS, 0)
-
-#if !defined(SCAP_ARCH_AMD64)
-/* Where a new thread does not pass sys_exit its event is made from here. */
-static __always_inline bool pick_child(struct filler *f, u64 *ctx, u32 *tid)
-{
-	f->task = (void *)ctx[1];
-	f->child = true;
-	*tid = READ(f->task, pid);
-	return !(READ(f->task, flags) & PF_KTHREAD);
-}
-TRACEPOINT_PROG(t_clone, clone_exit, sched_process_fork, pick_child, events, EVT_CLONE_EXIT,
-		CLONE_EXIT_NPARAMS, 0)
-#endif
+#include "core_gen.h"
 
 /* ---- dispatchers */
 

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What every object is made of. CLASS_gen.bpf.c and core.bpf.c include it behind
+ * OBJECT_CLASS; the lines of programs behind it become programs by the macros of
+ * program.h and tracepoint.h.
+ */
+#ifndef SCAP_BPF_OBJECT_H
+#define SCAP_BPF_OBJECT_H
+
+#include "helpers.h"
+
+/*
+ * SUBPROGRAM(group) begins a global function that programs call: the verifier
+ * looks at it once. Its arguments are numbers. The compiler keeps it whether it is
+ * called or not, so each group is global only in the objects that call it;
+ * `make bpf` refuses one that is called elsewhere.
+ */
+#define SUBPROGRAM(group) SUBPROGRAM_##group
+#define HERE		  __noinline
+#define NOT_HERE	  static __noinline
+
+#if defined(OBJECT_CORE)
+#define SUBPROGRAM_reaper HERE
+#else
+#define SUBPROGRAM_reaper NOT_HERE
+#endif
+
+#if defined(OBJECT_FILE) || defined(OBJECT_PROCESS)
+#define SUBPROGRAM_path HERE
+#else
+#define SUBPROGRAM_path NOT_HERE
+#endif
+
+#if defined(OBJECT_PROCESS)
+#define SUBPROGRAM_argv	  HERE
+#define SUBPROGRAM_cgroup HERE
+#define SUBPROGRAM_exe	  HERE
+#else
+#define SUBPROGRAM_argv	  NOT_HERE
+#define SUBPROGRAM_cgroup NOT_HERE
+#define SUBPROGRAM_exe	  NOT_HERE
+#endif
+
+#if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE) || defined(OBJECT_IPC)
+#define SUBPROGRAM_iov HERE
+#else
+#define SUBPROGRAM_iov NOT_HERE
+#endif
+
+#if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE)
+#define SUBPROGRAM_iov_size HERE
+#define SUBPROGRAM_message  HERE
+#else
+#define SUBPROGRAM_iov_size NOT_HERE
+#define SUBPROGRAM_message  NOT_HERE
+#endif
+
+#include "flavors.h"
+#include "../abi/event.h"
+#include "../abi/events_gen.h"
+#include "maps.h"
+#include "read.h"
+#include "arch.h"
+#include "push.h"
+#include "kernel.h"
+#include "path.h"
+#include "program.h"
+#include "../fillers/all.h"
+#include "subprog.h"
+#include "tracepoint.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#endif
