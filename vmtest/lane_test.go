@@ -19,6 +19,7 @@ import (
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/wire"
@@ -524,7 +525,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 					c.start(id)
 					_ = c.Send(guest.KindResult, guest.CaseResult{
 						Case: id, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID,
-						Facts: guest.Facts{"ppid": guest.IntFact(42)}, Capture: guest.Capture{Driver: "ebpf", Events: row.events},
+						Facts: object.Facts{"ppid": object.IntFact(42)}, Capture: guest.Capture{Driver: "ebpf", Events: row.events},
 					})
 					c.done()
 				}

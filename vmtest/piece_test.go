@@ -13,6 +13,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
@@ -35,7 +36,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 	good, bad := getppidExit(t, 42), getppidExit(t, 43)
 	result := func(first, second [][]byte) guest.CaseResult {
 		return guest.CaseResult{
-			Case: works, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID, Facts: guest.Facts{"ppid": guest.IntFact(42)},
+			Case: works, Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID, Facts: object.Facts{"ppid": object.IntFact(42)},
 			Capture: guest.Capture{Driver: "ebpf", Events: first}, Second: &guest.Capture{Driver: "kmod", Events: second},
 		}
 	}

@@ -48,6 +48,11 @@ var boundaries = []struct {
 		"the guest does not carry the host's part",
 	},
 	{
+		[]string{"vmtest/guest/object"},
+		[]string{"vmtest/guest", "vmtest/wire", "scap/...", "driver/..."},
+		"what a case is made of knows nothing of drivers and the host",
+	},
+	{
 		[]string{"vmtest/machine"},
 		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "internal/kernels/...", "scap/...", "driver/..."},
 		"a machine runs any kernel and any program",
@@ -63,7 +68,7 @@ var boundaries = []struct {
 		"kernels are fetched and modules built without the harness",
 	},
 	{
-		[]string{"vmtest/..."},
+		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "vmtest/machine", "vmtest/wire"},
 		[]string{"internal/kmodbuild", "internal/cli"},
 		"the harness is given its modules",
 	},

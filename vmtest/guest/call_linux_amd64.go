@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 func mayFork(nr uintptr) bool {
@@ -16,17 +18,7 @@ func mayFork(nr uintptr) bool {
 	return false
 }
 
-// opPause waits for a signal.
-var opPause = sys(unix.SYS_PAUSE)
-
-// exitCode is exit_group(0).
 const (
-	elfMachine = 62
-	exitCode   = "\xb8\xe7\x00\x00\x00\x31\xff\x0f\x05" // mov eax, 231; xor edi, edi; syscall
-)
-
-const (
-	mapLow          = unix.MAP_32BIT
 	ia32Socketcall  = 102
 	socketcallWords = 4 // that send and recv have
 )
@@ -37,11 +29,15 @@ const (
 func int80(nr, bx, cx uint32) int32
 
 // socketcallVector is where the arguments of a sub-call stand: no memory is mapped between the marks of a case.
-var socketcallVector region
+var (
+	socketcallVector  []byte
+	socketcallAddress uint32
+)
 
 // prepareSocketcall makes room for the arguments.
-func prepareSocketcall() (err error) {
-	socketcallVector, err = newRegion(4 * socketcallWords)
+func prepareSocketcall() error {
+	r, err := object.NewRegion(4 * socketcallWords)
+	socketcallVector, socketcallAddress = r.Bytes(), uint32(r.Addr())
 	return err
 }
 
@@ -49,9 +45,8 @@ func prepareSocketcall() (err error) {
 //
 //go:nosplit
 func socketcall(which uintptr, args *[6]uintptr) int64 {
-	b := socketcallVector.b
 	for i := range socketcallWords {
-		binary.NativeEndian.PutUint32(b[4*i:], uint32(args[i]))
+		binary.NativeEndian.PutUint32(socketcallVector[4*i:], uint32(args[i]))
 	}
-	return int64(int80(ia32Socketcall, uint32(which), uint32(socketcallVector.addr())))
+	return int64(int80(ia32Socketcall, uint32(which), socketcallAddress))
 }

@@ -17,22 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// child is the process in which one case runs, on its first thread.
+// child is the process in which one case runs, on its first thread. With the calls of
+// its Maker it implements expr.Env.
 type child struct {
-	sc     *Syscall
-	cs     *Case
-	dir    string // its own empty directory
-	tid    int
+	sc *Syscall
+	cs *Case
+	object.Maker
 	nr     uintptr
 	vars   map[string]any
 	names  []string // of vars, in the order they were bound
 	args   [6]uintptr
 	ret    int64
-	made   int      // files so far, for their names
-	before []func() // run right before the call
-	behind []func() // and right behind it
 	report *os.File
 }
 
@@ -48,7 +46,7 @@ func caseMain() int {
 		return 3
 	}
 	unix.Close(3)
-	c := &child{tid: unix.Gettid(), vars: map[string]any{}, report: os.NewFile(uintptr(fd), "report")}
+	c := &child{Maker: object.Maker{TID: unix.Gettid()}, vars: map[string]any{}, report: os.NewFile(uintptr(fd), "report")}
 	if err := c.run(os.Getenv(envCase)); err != nil {
 		c.send(report{Step: stepFailed, Reason: err.Error()})
 		return 1
@@ -82,21 +80,24 @@ func (c *child) run(id string) error {
 		return fmt.Errorf("%s is no system call of %s", c.sc.Name, runtime.GOARCH)
 	}
 	c.nr = uintptr(nr)
-	lowMemory = nr >= socketcallBase
+	object.LowMemory = nr >= socketcallBase
 	var err error
-	if c.dir, err = os.Getwd(); err != nil {
+	if c.Dir, err = os.Getwd(); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
 	marker, err := strconv.ParseUint(os.Getenv(envMarker), 10, 32)
 	if err != nil {
 		return fmt.Errorf("marker: %w", err)
 	}
-	if lowMemory {
+	if object.LowMemory {
 		if err := prepareSocketcall(); err != nil {
 			return err
 		}
 	}
-	if err := c.builtins(); err != nil {
+	if c.Parent, err = strconv.Atoi(os.Getenv(envParent)); err != nil {
+		return fmt.Errorf("thread of the parent: %w", err)
+	}
+	if err := c.Builtins(c.bind); err != nil {
 		return err
 	}
 	for _, g := range c.cs.Given {
@@ -119,11 +120,11 @@ func (c *child) run(id string) error {
 	if c.sc.Name == "exit" {
 		go c.endWithThread()
 	}
-	for _, f := range c.before {
+	for _, f := range c.Before {
 		f()
 	}
 	c.call(uint32(marker))
-	for _, f := range c.behind {
+	for _, f := range c.Behind {
 		f()
 	}
 
@@ -143,10 +144,8 @@ func (c *child) run(id string) error {
 		c.bind(a.Name, v)
 	}
 	for _, name := range c.names {
-		if o, ok := c.vars[name].(*object); ok && o.update != nil {
-			if err := o.update(o); err != nil && post.Reason == "" {
-				post.Step, post.Reason = stepFailed, fmt.Sprintf("look at %s again: %v", name, err)
-			}
+		if err := object.Update(c.vars[name]); err != nil && post.Reason == "" {
+			post.Step, post.Reason = stepFailed, fmt.Sprintf("look at %s again: %v", name, err)
 		}
 	}
 	post.Facts = c.facts()
@@ -172,10 +171,10 @@ func (c *child) bind(name string, v any) {
 	c.vars[name] = v
 }
 
-func (c *child) facts() Facts {
-	facts := make(Facts, 2*len(c.vars))
+func (c *child) facts() object.Facts {
+	facts := make(object.Facts, 2*len(c.vars))
 	for name, v := range c.vars {
-		flatten(facts, name, v, 0)
+		object.Flatten(facts, name, v)
 	}
 	return facts
 }
@@ -203,19 +202,6 @@ func (c *child) Const(name string) (int64, bool) {
 	return int64(v), ok
 }
 
-// Call implements expr.Env.
-func (c *child) Call(name string, args []any) (any, error) {
-	f, ok := functions[name]
-	if !ok {
-		return nil, fmt.Errorf("the guest has no function %s", name)
-	}
-	v, err := f(c, args)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return v, nil
-}
-
 // prepareCall computes the arguments.
 func (c *child) prepareCall() error {
 	n, err := expr.Parse(c.cs.Call, expr.Pos{File: c.sc.ID(c.cs), Line: 1, Col: 1})
@@ -232,7 +218,7 @@ func (c *child) prepareCall() error {
 		p := c.sc.Params[i]
 		v, err := expr.Eval(a, c)
 		if err == nil {
-			c.args[i], err = c.register(v, p.Type)
+			c.args[i], err = object.Register(v, p.Type)
 		}
 		if err != nil {
 			return fmt.Errorf("call: %s: %w", p.Name, err)
@@ -241,38 +227,12 @@ func (c *child) prepareCall() error {
 	return nil
 }
 
-// register is what a register gets for v: a number, or the address of memory.
-func (c *child) register(v any, ctype string) (uintptr, error) {
-	switch v := v.(type) {
-	case *object:
-		if v.hasAddr {
-			return uintptr(v.addr), nil
-		}
-		return c.register(v.plain, ctype)
-	case string:
-		r, err := newRegionOf(append([]byte(v), 0))
-		return uintptr(r.addr()), err
-	case []byte:
-		r, err := newRegionOf(v)
-		return uintptr(r.addr()), err
-	case *expr.StructValue, []any:
-		b, err := c.layout(v, ctype)
-		if err != nil {
-			return 0, err
-		}
-		r, err := newRegionOf(b)
-		return uintptr(r.addr()), err
-	}
-	n, err := expr.ToInt(v)
-	return uintptr(n), err
-}
-
 // endWithThread ends the process when only its first thread has ended: that
 // thread's exit leaves the others running.
 func (c *child) endWithThread() {
 	for {
-		st, err := readStat(fmt.Sprintf("/proc/self/task/%d/stat", c.tid))
-		if errors.Is(err, os.ErrNotExist) || err == nil && (st.state == 'Z' || st.state == 'X') {
+		st, err := object.ReadStat(fmt.Sprintf("/proc/self/task/%d/stat", c.TID))
+		if errors.Is(err, os.ErrNotExist) || err == nil && (st.State == 'Z' || st.State == 'X') {
 			os.Exit(0)
 		}
 		time.Sleep(2 * time.Millisecond)
@@ -289,8 +249,8 @@ func (c *child) waitForTask(pid int) {
 		}
 	}
 	for range 500 { // a thread, or our parent's child
-		st, err := readStat(fmt.Sprintf("/proc/%d/task/%[1]d/stat", pid))
-		if err != nil || st.state == 'Z' || st.state == 'X' {
+		st, err := object.ReadStat(fmt.Sprintf("/proc/%d/task/%[1]d/stat", pid))
+		if err != nil || st.State == 'Z' || st.State == 'X' {
 			return
 		}
 		time.Sleep(time.Millisecond)

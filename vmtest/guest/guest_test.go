@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // testCases are run in children of the test binary like the table's.
@@ -137,7 +138,7 @@ func ran(t *testing.T, id string) facts {
 
 type facts struct {
 	t *testing.T
-	m Facts
+	m object.Facts
 }
 
 func (f facts) int(name string) int64 {
@@ -243,7 +244,7 @@ func TestProcessesAreStartedAndTraced(t *testing.T) {
 	require.Equal(t, f.int("c"), f.int("cs.pid"))
 	require.Equal(t, f.int("pid"), f.int("cs.ppid"))
 	require.NotEqual(t, f.int("c"), f.int("tr"))
-	require.EqualValues(t, tracedWord, f.int("tr.word"))
+	require.EqualValues(t, object.TracedWord, f.int("tr.word"))
 	require.Equal(t, f.int("pid"), f.int("me.pid"))
 	for _, pid := range []int64{f.int("c"), f.int("tr")} {
 		require.NoFileExists(t, "/proc/"+strconv.FormatInt(pid, 10)+"/stat", "nothing of a case may be left")
@@ -336,17 +337,17 @@ func TestADriverDoesNotSayWhichThreadItWas(t *testing.T) {
 }
 
 func TestFactsKeepAllTheirBits(t *testing.T) {
-	for _, f := range []Fact{IntFact(-1), IntFact(1 << 62), UintFact(1<<64 - 1), TextFact("a\x00b"), BytesFact([]byte{0xff, 0}), TextFact("")} {
+	for _, f := range []object.Fact{object.IntFact(-1), object.IntFact(1 << 62), object.UintFact(1<<64 - 1), object.TextFact("a\x00b"), object.BytesFact([]byte{0xff, 0}), object.TextFact("")} {
 		b, err := json.Marshal(f)
 		require.NoError(t, err)
-		var back Fact
+		var back object.Fact
 		require.NoError(t, json.Unmarshal(b, &back))
 		require.Equal(t, f.String(), back.String())
 		require.Equal(t, f.Int, back.Int)
 		require.True(t, bytes.Equal(f.Bytes, back.Bytes))
 	}
-	require.Error(t, json.Unmarshal([]byte("1.5"), new(Fact)))
-	require.Error(t, json.Unmarshal([]byte("18446744073709551616"), new(Fact)))
+	require.Error(t, json.Unmarshal([]byte("1.5"), new(object.Fact)))
+	require.Error(t, json.Unmarshal([]byte("18446744073709551616"), new(object.Fact)))
 }
 
 func TestAGuestProcessServesRequests(t *testing.T) {

@@ -15,14 +15,16 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // needs are the words `needs` knows, each with a probe that tells why it is
 // not met, or nil.
 var needs = map[string]func() error{
 	"root":         needRoot,
-	"ipv6":         func() error { return needBind("[::1]:0") },
-	"ipv4":         func() error { return needBind("127.0.0.1:0") },
+	"ipv6":         func() error { return object.CanBind("[::1]:0") },
+	"ipv4":         func() error { return object.CanBind("127.0.0.1:0") },
 	"smp":          needSMP,
 	"userns":       func() error { return needFile("/proc/self/ns/user") },
 	"cgroup2":      func() error { return needFile("/sys/fs/cgroup/cgroup.controllers") },
@@ -74,22 +76,6 @@ func needRoot() error {
 func needSMP() error {
 	if runtime.NumCPU() < 2 {
 		return errors.New("one processor")
-	}
-	return nil
-}
-
-func needBind(addr string) error {
-	e, err := parseEndpoint(addr)
-	if err != nil {
-		return err
-	}
-	fd, err := unix.Socket(e.Family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := rawConnect(unix.SYS_BIND, fd, e); err != nil {
-		return fmt.Errorf("bind %s: %w", addr, err)
 	}
 	return nil
 }

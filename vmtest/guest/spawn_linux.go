@@ -5,7 +5,6 @@
 package guest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // ended is how a case's child ended.
@@ -33,12 +34,12 @@ type ended struct {
 
 // report is a record a case's child writes on its pipe, one line of JSON each.
 type report struct {
-	Step   string   `json:"step"` // ready, returned, failed
-	Facts  Facts    `json:"facts,omitempty"`
-	Args   []uint64 `json:"args,omitempty"`
-	Ret    int64    `json:"ret,omitempty"`
-	Child  uint64   `json:"child,omitempty"`
-	Reason string   `json:"reason,omitempty"`
+	Step   string       `json:"step"` // ready, returned, failed
+	Facts  object.Facts `json:"facts,omitempty"`
+	Args   []uint64     `json:"args,omitempty"`
+	Ret    int64        `json:"ret,omitempty"`
+	Child  uint64       `json:"child,omitempty"`
+	Reason string       `json:"reason,omitempty"`
 }
 
 const (
@@ -84,7 +85,7 @@ func runChild(id string, marker uint32, dir string, timeout time.Duration, idle 
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{w},
 		// What a case does to mounts, names and System V objects ends with it.
-		SysProcAttr: &syscall.SysProcAttr{Unshareflags: isolation()},
+		SysProcAttr: &syscall.SysProcAttr{Unshareflags: object.Isolation()},
 	}
 	// Events name the thread that made a process: it must be known, and stay.
 	runtime.LockOSThread()
@@ -148,14 +149,6 @@ func childEnv(id string, marker uint32, dir string) []string {
 	}
 }
 
-// isolation is the namespaces that a case's child gets.
-func isolation() uintptr {
-	if os.Geteuid() != 0 {
-		return 0
-	}
-	return unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
-}
-
 // tail is the last of what was written to f.
 func tail(f *os.File) string {
 	st, err := f.Stat()
@@ -212,31 +205,10 @@ func children() []int {
 	self := os.Getpid()
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
-		if st, err := readStat(d + "/stat"); err == nil && st.ppid == self {
+		if st, err := object.ReadStat(d + "/stat"); err == nil && st.PPID == self {
 			pid, _ := strconv.Atoi(filepath.Base(d))
 			pids = append(pids, pid)
 		}
 	}
 	return pids
-}
-
-// procStat is some fields of a /proc/PID/stat file.
-type procStat struct {
-	state byte
-	ppid  int
-	rest  []string // from field 3 (state) on
-}
-
-func readStat(path string) (procStat, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return procStat{}, err
-	}
-	_, after, ok := strings.Cut(string(b[max(bytes.LastIndexByte(b, ')'), 0):]), ") ")
-	f := strings.Fields(after)
-	if !ok || len(f) < 20 {
-		return procStat{}, fmt.Errorf("%s: strange content", path)
-	}
-	ppid, err := strconv.Atoi(f[1])
-	return procStat{state: f[0][0], ppid: ppid, rest: f}, err
 }

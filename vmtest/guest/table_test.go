@@ -16,6 +16,7 @@ import (
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/tables"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // Every case of the table gets as far as its call, whatever comes of it.
@@ -57,10 +58,10 @@ func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	for _, h := range table.Helpers {
 		if h.Kind == "given" || h.Kind == "after" {
 			declared[h.Name] = true
-			require.Contains(t, functions, h.Name, "declared at %v", h.Pos)
+			require.Contains(t, object.Functions(), h.Name, "declared at %v", h.Pos)
 		}
 	}
-	for name := range functions {
+	for _, name := range object.Functions() {
 		require.True(t, declared[name], "%s is not declared in helpers.yaml", name)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // openat's events, by hand: what the comparison must do with them must not
@@ -85,8 +86,8 @@ func openSyscall(t *testing.T) *guest.Syscall {
 func openResult(events ...[]byte) *guest.CaseResult {
 	return &guest.CaseResult{
 		Case: "openat/creates-a-file", Outcome: guest.Ran, Ret: 5, Return: true, TID: testTID, Args: []uint64{1},
-		Facts: guest.Facts{
-			"ret": guest.IntFact(5), "dir": guest.TextFact("/tmp/d"), "st.dev": guest.IntFact(0x11), "st.ino": guest.UintFact(1 << 63),
+		Facts: object.Facts{
+			"ret": object.IntFact(5), "dir": object.TextFact("/tmp/d"), "st.dev": object.IntFact(0x11), "st.ino": object.UintFact(1 << 63),
 		},
 		Capture: guest.Capture{Driver: guest.EBPF, Events: events},
 	}
@@ -266,14 +267,14 @@ func TestAvailabilityIsProven(t *testing.T) {
 }
 
 func TestValuesAreComparedByTheirKind(t *testing.T) {
-	facts := guest.Facts{
-		"buf": guest.BytesFact([]byte{1, 2, 3}), "buf.addr": guest.UintFact(0xffff880000001000), "text": guest.TextFact("a\x00b"),
-		"s.wire": guest.BytesFact([]byte{2, 127, 0, 0, 1, 80, 0}), "s": guest.IntFact(4), "neg": guest.IntFact(-1),
-		"p.wire": guest.BytesFact([]byte{2, 10, 0, 0, 1, 1, 1}),
-		"u.wire": guest.BytesFact([]byte("\x01/x\x00")), "u.kaddr": guest.UintFact(0xffff000000000007),
-		"n.wire": guest.BytesFact([]byte("\x01\x00")), "n": guest.IntFact(3), "list.0": guest.IntFact(9),
-		"alone.wire": guest.BytesFact([]byte("\x01\x00")), "alone.connected": guest.IntFact(0),
-		"o.wire": guest.BytesFact([]byte("\x01/x\x00")),
+	facts := object.Facts{
+		"buf": object.BytesFact([]byte{1, 2, 3}), "buf.addr": object.UintFact(0xffff880000001000), "text": object.TextFact("a\x00b"),
+		"s.wire": object.BytesFact([]byte{2, 127, 0, 0, 1, 80, 0}), "s": object.IntFact(4), "neg": object.IntFact(-1),
+		"p.wire": object.BytesFact([]byte{2, 10, 0, 0, 1, 1, 1}),
+		"u.wire": object.BytesFact([]byte("\x01/x\x00")), "u.kaddr": object.UintFact(0xffff000000000007),
+		"n.wire": object.BytesFact([]byte("\x01\x00")), "n": object.IntFact(3), "list.0": object.IntFact(9),
+		"alone.wire": object.BytesFact([]byte("\x01\x00")), "alone.connected": object.IntFact(0),
+		"o.wire": object.BytesFact([]byte("\x01/x\x00")),
 	}
 	unixTuple := func(first, second uint64, path string) []byte {
 		b := appendInt(appendInt([]byte{1}, first, 8), second, 8)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/scap/event"
-	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // matched is the outcome of comparing one value.
@@ -168,7 +168,7 @@ func wireAddress(v any) ([]byte, error) {
 		}
 	}
 	if s, ok := v.(string); ok {
-		a, err := guest.ParseAddress(s)
+		a, err := object.ParseAddress(s)
 		if err != nil {
 			return nil, err
 		}

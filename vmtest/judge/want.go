@@ -9,6 +9,7 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
 // evalWant parses and computes one wanted value.
@@ -23,7 +24,7 @@ func evalWant(src string, env *wantEnv) (any, error) {
 // wantEnv gives names in wanted values their meaning: variables are the
 // guest's facts, constants those of the param's flag set, then native ones.
 type wantEnv struct {
-	facts guest.Facts
+	facts object.Facts
 	set   *event.NameSet
 }
 
@@ -54,7 +55,7 @@ func (e *wantEnv) Call(name string, _ []any) (any, error) {
 
 // factValue is a variable, or a field of one, as the guest reported it.
 type factValue struct {
-	facts guest.Facts
+	facts object.Facts
 	name  string
 }
 

@@ -2,11 +2,10 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
-	"encoding/binary"
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,146 +14,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func statObject(st *unix.Stat_t) any {
-	return &object{what: "stat", fields: map[string]any{
-		"dev": encodeDev(uint64(st.Dev)), "ino": int64(st.Ino), "mode": int64(st.Mode), "size": st.Size,
-		"uid": int64(st.Uid), "gid": int64(st.Gid), "nlink": int64(st.Nlink), "rdev": encodeDev(uint64(st.Rdev)),
-		"ctime": st.Ctim.Nano(), "mtime": st.Mtim.Nano(), "atime": st.Atim.Nano(),
-	}}
-}
-
-func fstat(_ *child, args []any) (any, error) {
-	fd, err := argInt(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(fd), &st); err != nil {
-		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
-	}
-	return statObject(&st), nil
-}
-
-func stat(_ *child, args []any) (any, error)  { return statPath(args, unix.Stat) }
-func lstat(_ *child, args []any) (any, error) { return statPath(args, unix.Lstat) }
-
-func statPath(args []any, call func(string, *unix.Stat_t) error) (any, error) {
-	path, err := argText(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	var st unix.Stat_t
-	if err := call(path, &st); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return statObject(&st), nil
-}
-
-// lookAt reads size bytes at an object's address, or a number's.
-func lookAt(c *child, args []any, size int) ([]byte, error) {
-	if len(args) == 0 {
-		return nil, errors.New("argument 1 is missing")
-	}
-	p, err := c.register(args[0], "")
-	if err != nil {
-		return nil, err
-	}
-	off, err := argIntOr(args, 1, 0)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	// The kernel looks for us: a bad address is an error then, not a crash.
-	local := []unix.Iovec{{Base: &b[0], Len: uint64(size)}}
-	remote := []unix.RemoteIovec{{Base: p + uintptr(off), Len: size}}
-	n, err := unix.ProcessVMReadv(os.Getpid(), local, remote, 0)
-	if err == nil && n != size {
-		err = unix.EFAULT
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %d bytes at %#x: %w", size, uint64(p)+uint64(off), err)
-	}
-	return b, nil
-}
-
-func s32At(c *child, args []any) (any, error) {
-	b, err := lookAt(c, args, 4)
-	if err != nil {
-		return nil, err
-	}
-	return int64(int32(binary.NativeEndian.Uint32(b))), nil
-}
-
-func u32At(c *child, args []any) (any, error) {
-	b, err := lookAt(c, args, 4)
-	if err != nil {
-		return nil, err
-	}
-	return int64(binary.NativeEndian.Uint32(b)), nil
-}
-
-func memAt(c *child, args []any) (any, error) {
-	n, err := argSize(args, 1)
-	if err != nil {
-		return nil, err
-	}
-	if n == 0 {
-		return []byte{}, nil
-	}
-	return lookAt(c, args[:1], n)
-}
-
-func u64At(c *child, args []any) (any, error) {
-	b, err := lookAt(c, args, 8)
-	if err != nil {
-		return nil, err
-	}
-	return int64(binary.NativeEndian.Uint64(b)), nil
-}
-
-// builtins sets the variables every case has.
-func (c *child) builtins() error {
-	parent, err := strconv.Atoi(os.Getenv(envParent))
-	if err != nil {
-		return fmt.Errorf("thread of the parent: %w", err)
-	}
-	me, err := taskFacts(os.Getpid(), c.tid, parent)
+// Builtins binds the variables that every case has.
+func (c *Maker) Builtins(bind func(name string, v any)) error {
+	me, err := taskFacts(os.Getpid(), c.TID, c.Parent)
 	if err != nil {
 		return fmt.Errorf("look at myself: %w", err)
 	}
-	tid := c.tid
-	me.update = func(o *object) error {
-		now, err := taskFacts(os.Getpid(), tid, parent)
+	c.self = me
+	me.update = func(o *Object) error {
+		now, err := taskFacts(os.Getpid(), c.TID, c.Parent)
 		if err == nil {
 			o.fields = now.fields
 		}
 		return err
 	}
-	c.bind("self", me)
+	bind("self", me)
 	for _, name := range []string{"pid", "tid", "ppid", "pgid", "sid", "uid", "euid", "suid", "gid", "egid", "sgid", "loginuid", "comm", "exe", "cwd"} {
-		c.bind(name, me.fields[name])
+		bind(name, me.fields[name])
 	}
-	page, err := newRegion(1)
+	page, err := NewRegion(1)
 	if err != nil {
 		return err
 	}
 	page.b[0] = 'x'
-	c.bind("page", int64(pageSize))
-	c.bind("end", int64(page.addr()))
-	c.bind("bad", int64(page.addr()+1))
+	bind("page", int64(pageSize))
+	bind("end", int64(page.Addr()))
+	bind("bad", int64(page.Addr()+1))
 	cpus, err := onlineCPUs()
 	if err != nil {
 		return err
 	}
-	c.bind("cpus", int64(cpus))
+	bind("cpus", int64(cpus))
 	for name, clock := range map[string]int32{"now": unix.CLOCK_REALTIME, "mono": unix.CLOCK_MONOTONIC} {
 		var ts unix.Timespec
 		if err := unix.ClockGettime(clock, &ts); err != nil {
 			return fmt.Errorf("clock: %w", err)
 		}
-		c.bind(name, ts.Nano())
+		bind(name, ts.Nano())
 	}
 	return nil
+}
+
+func self(c *Maker, _ []any) (any, error) { return c.self, nil }
+
+func childSelf(c *Maker, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	return taskFacts(int(pid), int(pid), c.TID)
 }
 
 // onlineCPUs counts processors of the machine, not those this thread may use.
@@ -181,16 +89,6 @@ func onlineCPUs() (int, error) {
 	return n, nil
 }
 
-func self(c *child, _ []any) (any, error) { return c.Lookup("self") }
-
-func childSelf(c *child, args []any) (any, error) {
-	pid, err := argInt(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	return taskFacts(int(pid), int(pid), c.tid)
-}
-
 // statusFields are the lines of /proc/TID/status that become facts, and which
 // column of them: a base-16 one when hex.
 var statusFields = []struct {
@@ -211,9 +109,9 @@ var statusFields = []struct {
 // taskFacts is what /proc and the kernel tell of a thread.
 //
 // The thread that made a process is known of our own only: parent.
-func taskFacts(pid, tid, parent int) (*object, error) {
+func taskFacts(pid, tid, parent int) (*Object, error) {
 	dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
-	st, err := readStat(dir + "stat")
+	st, err := ReadStat(dir + "stat")
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +121,9 @@ func taskFacts(pid, tid, parent int) (*object, error) {
 		return v
 	}
 	f := map[string]any{
-		"pid": int64(pid), "tid": int64(tid), "ppid": int64(st.ppid), "ptid": int64(parent), "pgid": field(5), "sid": field(6),
+		"pid": int64(pid), "tid": int64(tid), "ppid": int64(st.PPID), "ptid": int64(parent), "pgid": field(5), "sid": field(6),
 		"tty": field(7), "min_flt": field(10), "maj_flt": field(12), "nice": field(19), "priority": field(18),
-		"start": field(22), "state": string(st.state), "vm_size": int64(0), "vm_rss": int64(0), "vm_swap": int64(0),
+		"start": field(22), "state": string(st.State), "vm_size": int64(0), "vm_rss": int64(0), "vm_swap": int64(0),
 	}
 	status, err := os.ReadFile(dir + "status")
 	if err != nil {
@@ -334,4 +232,26 @@ func cgroupParam(text string) []byte {
 		out = append(out, name+"="+path+"\x00"...)
 	}
 	return out
+}
+
+// ProcStat is some fields of a /proc/PID/stat file.
+type ProcStat struct {
+	State byte
+	PPID  int
+	rest  []string // from field 3 (state) on
+}
+
+// ReadStat reads a /proc/PID/stat file.
+func ReadStat(path string) (ProcStat, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ProcStat{}, err
+	}
+	_, after, ok := strings.Cut(string(b[max(bytes.LastIndexByte(b, ')'), 0):]), ") ")
+	f := strings.Fields(after)
+	if !ok || len(f) < 20 {
+		return ProcStat{}, fmt.Errorf("%s: strange content", path)
+	}
+	ppid, err := strconv.Atoi(f[1])
+	return ProcStat{State: f[0][0], PPID: ppid, rest: f}, err
 }

@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"bytes"
@@ -121,8 +121,25 @@ func rawConnect(trap uintptr, fd int, e endpoint) error {
 	return nil
 }
 
+// CanBind reports why a datagram socket cannot be bound to an address.
+func CanBind(addr string) error {
+	e, err := parseEndpoint(addr)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(e.Family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := rawConnect(unix.SYS_BIND, fd, e); err != nil {
+		return fmt.Errorf("bind %s: %w", addr, err)
+	}
+	return nil
+}
+
 // socketObject describes an open socket with its local address.
-func socketObject(fd int) (*object, error) {
+func socketObject(fd int) (*Object, error) {
 	local, err := getName(unix.SYS_GETSOCKNAME, fd)
 	if err != nil {
 		return nil, fmt.Errorf("getsockname: %w", err)
@@ -143,13 +160,13 @@ func socketObject(fd int) (*object, error) {
 	}
 	f["connected"] = isConnected(fd)
 	o := number("socket", int64(fd), f)
-	o.update = func(o *object) error { return updateSocket(o, fd, st.Ino) }
+	o.update = func(o *Object) error { return updateSocket(o, fd, st.Ino) }
 	return o, nil
 }
 
 // updateSocket looks up the local address again: the call may have given the
 // socket one. The memory with the old one stays.
-func updateSocket(o *object, fd int, ino uint64) error {
+func updateSocket(o *Object, fd int, ino uint64) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Ino != ino {
 		return nil // closed by the call
@@ -218,7 +235,7 @@ func newSocket(typ int, addr string) (int, error) {
 	return fd, nil
 }
 
-func boundSocket(typ int, listen bool, args []any) (*object, error) {
+func boundSocket(typ int, listen bool, args []any) (*Object, error) {
 	addr, err := argText(args, 0)
 	if err != nil {
 		return nil, err
@@ -226,7 +243,7 @@ func boundSocket(typ int, listen bool, args []any) (*object, error) {
 	return boundSocketAt(typ, listen, addr)
 }
 
-func boundSocketAt(typ int, listen bool, addr string) (*object, error) {
+func boundSocketAt(typ int, listen bool, addr string) (*Object, error) {
 	fd, err := newSocket(typ, addr)
 	if err != nil {
 		return nil, err
@@ -239,9 +256,9 @@ func boundSocketAt(typ int, listen bool, addr string) (*object, error) {
 	return socketObject(fd)
 }
 
-func tcpBound(_ *child, args []any) (any, error)  { return boundSocket(unix.SOCK_STREAM, false, args) }
-func tcpListen(_ *child, args []any) (any, error) { return boundSocket(unix.SOCK_STREAM, true, args) }
-func udpBound(_ *child, args []any) (any, error)  { return boundSocket(unix.SOCK_DGRAM, false, args) }
+func tcpBound(_ *Maker, args []any) (any, error)  { return boundSocket(unix.SOCK_STREAM, false, args) }
+func tcpListen(_ *Maker, args []any) (any, error) { return boundSocket(unix.SOCK_STREAM, true, args) }
+func udpBound(_ *Maker, args []any) (any, error)  { return boundSocket(unix.SOCK_DGRAM, false, args) }
 
 // unixAddress lets the unix functions take a bare path or @name.
 func unixAddress(args []any) (string, error) {
@@ -252,7 +269,7 @@ func unixAddress(args []any) (string, error) {
 	return "unix:" + strings.TrimPrefix(path, "unix:"), nil
 }
 
-func unixDgram(_ *child, args []any) (any, error) {
+func unixDgram(_ *Maker, args []any) (any, error) {
 	path, err := unixAddress(args)
 	if err != nil {
 		return nil, err
@@ -260,7 +277,7 @@ func unixDgram(_ *child, args []any) (any, error) {
 	return boundSocketAt(unix.SOCK_DGRAM, false, path)
 }
 
-func unixListen(_ *child, args []any) (any, error) {
+func unixListen(_ *Maker, args []any) (any, error) {
 	path, err := unixAddress(args)
 	if err != nil {
 		return nil, err
@@ -268,7 +285,7 @@ func unixListen(_ *child, args []any) (any, error) {
 	return boundSocketAt(unix.SOCK_STREAM, true, path)
 }
 
-func unixStream(_ *child, _ []any) (any, error) {
+func unixStream(_ *Maker, _ []any) (any, error) {
 	fd, err := newSocket(unix.SOCK_STREAM, "")
 	if err != nil {
 		return nil, err
@@ -277,7 +294,7 @@ func unixStream(_ *child, _ []any) (any, error) {
 }
 
 // connectTo makes a socket of the peer's family and connects it.
-func connectTo(typ int, peer *object) (*object, error) {
+func connectTo(typ int, peer *Object) (*Object, error) {
 	fd, err := expectInt(peer.plain)
 	if err != nil {
 		return nil, err
@@ -304,7 +321,7 @@ func expectInt(v any) (int64, error) {
 	return n, nil
 }
 
-func tcpConnect(_ *child, args []any) (any, error) {
+func tcpConnect(_ *Maker, args []any) (any, error) {
 	peer, err := argObject(args, 0)
 	if err != nil {
 		return nil, err
@@ -312,7 +329,7 @@ func tcpConnect(_ *child, args []any) (any, error) {
 	return connectTo(unix.SOCK_STREAM, peer)
 }
 
-func udpConnect(_ *child, args []any) (any, error) {
+func udpConnect(_ *Maker, args []any) (any, error) {
 	peer, err := argObject(args, 0)
 	if err != nil {
 		return nil, err
@@ -320,7 +337,7 @@ func udpConnect(_ *child, args []any) (any, error) {
 	return connectTo(unix.SOCK_DGRAM, peer)
 }
 
-func unixConnect(_ *child, args []any) (any, error) {
+func unixConnect(_ *Maker, args []any) (any, error) {
 	peer, err := argObject(args, 0)
 	if err != nil {
 		return nil, err
@@ -328,7 +345,7 @@ func unixConnect(_ *child, args []any) (any, error) {
 	return connectTo(unix.SOCK_STREAM, peer)
 }
 
-func plainSocket(_ *child, args []any) (any, error) {
+func plainSocket(_ *Maker, args []any) (any, error) {
 	domain, err := argInt(args, 0)
 	if err != nil {
 		return nil, err
@@ -344,7 +361,7 @@ func plainSocket(_ *child, args []any) (any, error) {
 	return socketObject(fd)
 }
 
-func socketOption(_ *child, args []any) (any, error) {
+func socketOption(_ *Maker, args []any) (any, error) {
 	var n [4]int64
 	for i := range n {
 		var err error
@@ -355,7 +372,7 @@ func socketOption(_ *child, args []any) (any, error) {
 	return n[3], unix.SetsockoptInt(int(n[0]), int(n[1]), int(n[2]), int(n[3]))
 }
 
-func tcpPair(_ *child, args []any) (any, error) {
+func tcpPair(_ *Maker, args []any) (any, error) {
 	l, err := boundSocket(unix.SOCK_STREAM, true, args)
 	if err != nil {
 		return nil, err
@@ -372,10 +389,10 @@ func tcpPair(_ *child, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object{what: "tcp pair", fields: map[string]any{"client": client, "server": server, "listener": l}}, nil
+	return &Object{what: "tcp pair", fields: map[string]any{"client": client, "server": server, "listener": l}}, nil
 }
 
-func socketPair(_ *child, _ []any) (any, error) {
+func socketPair(_ *Maker, _ []any) (any, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -388,10 +405,10 @@ func socketPair(_ *child, _ []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object{what: "socket pair", fields: map[string]any{"a": a, "b": b}, elems: []any{a, b}}, nil
+	return &Object{what: "socket pair", fields: map[string]any{"a": a, "b": b}, elems: []any{a, b}}, nil
 }
 
-func sendBytes(_ *child, args []any) (any, error) {
+func sendBytes(_ *Maker, args []any) (any, error) {
 	fd, err := argInt(args, 0)
 	if err != nil {
 		return nil, err
@@ -403,7 +420,7 @@ func sendBytes(_ *child, args []any) (any, error) {
 	return int64(len(data)), unix.Send(int(fd), data, unix.MSG_NOSIGNAL)
 }
 
-func sendTo(_ *child, args []any) (any, error) {
+func sendTo(_ *Maker, args []any) (any, error) {
 	fd, err := argInt(args, 0)
 	if err != nil {
 		return nil, err
@@ -416,7 +433,7 @@ func sendTo(_ *child, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, ok := peer.fields["addr"].(*object)
+	addr, ok := peer.fields["addr"].(*Object)
 	if !ok {
 		return nil, fmt.Errorf("%s has no address", peer.what)
 	}
@@ -425,7 +442,7 @@ func sendTo(_ *child, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(r.addr()), uintptr(len(data)), unix.MSG_NOSIGNAL,
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(r.Addr()), uintptr(len(data)), unix.MSG_NOSIGNAL,
 		uintptr(unsafe.Pointer(&raw[0])), uintptr(len(raw)))
 	if errno != 0 {
 		return nil, errno
@@ -433,7 +450,7 @@ func sendTo(_ *child, args []any) (any, error) {
 	return int64(n), nil
 }
 
-func sockaddrMemory(_ *child, args []any) (any, error) {
+func sockaddrMemory(_ *Maker, args []any) (any, error) {
 	text, err := argText(args, 0)
 	if err != nil {
 		return nil, err
@@ -446,13 +463,13 @@ func sockaddrMemory(_ *child, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := f["addr"].(*object)
+	a := f["addr"].(*Object)
 	a.fields = map[string]any{"len": f["len"], "wire": f["wire"], "family": f["family"], "port": f["port"], "addr": int64(a.addr)}
 	return a, nil
 }
 
-func getSockName(_ *child, args []any) (any, error) { return nameOf(unix.SYS_GETSOCKNAME, args) }
-func getPeerName(_ *child, args []any) (any, error) { return nameOf(unix.SYS_GETPEERNAME, args) }
+func getSockName(_ *Maker, args []any) (any, error) { return nameOf(unix.SYS_GETSOCKNAME, args) }
+func getPeerName(_ *Maker, args []any) (any, error) { return nameOf(unix.SYS_GETPEERNAME, args) }
 
 func nameOf(trap uintptr, args []any) (any, error) {
 	fd, err := argInt(args, 0)

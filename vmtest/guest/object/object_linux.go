@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// object is something a case made or found: a descriptor, memory, a process,
+// Object is something a case made or found: a descriptor, memory, a process,
 // what a file says of itself.
-type object struct {
+type Object struct {
 	what   string
 	plain  any            // what it stands for: int64, string, or []byte (live memory)
 	addr   uint64         // of the memory it is, when hasAddr: what a register gets
@@ -25,20 +25,20 @@ type object struct {
 
 	// update, when set, brings plain and fields up to date before they are
 	// reported the last time.
-	update  func(o *object) error
+	update  func(o *Object) error
 	hasAddr bool
 }
 
-func (o *object) String() string { return o.what }
+func (o *Object) String() string { return o.what }
 
 // Plain implements expr.Plainer.
-func (o *object) Plain() any { return o.plain }
+func (o *Object) Plain() any { return o.plain }
 
 // Address implements expr.Addresser.
-func (o *object) Address() (int64, bool) { return int64(o.addr), o.hasAddr }
+func (o *Object) Address() (int64, bool) { return int64(o.addr), o.hasAddr }
 
 // Field implements expr.Fielder.
-func (o *object) Field(name string) (any, error) {
+func (o *Object) Field(name string) (any, error) {
 	if v, ok := o.fields[name]; ok {
 		return v, nil
 	}
@@ -49,7 +49,7 @@ func (o *object) Field(name string) (any, error) {
 }
 
 // Index implements expr.Indexer.
-func (o *object) Index(i int) (any, error) {
+func (o *Object) Index(i int) (any, error) {
 	if i >= 0 && i < len(o.elems) {
 		return o.elems[i], nil
 	}
@@ -60,26 +60,28 @@ func (o *object) Index(i int) (any, error) {
 }
 
 // number is an object that stands for a number, with fields.
-func number(what string, n int64, fields map[string]any) *object {
-	return &object{what: what, plain: n, fields: fields}
+func number(what string, n int64, fields map[string]any) *Object {
+	return &Object{what: what, plain: n, fields: fields}
 }
 
 // memory is an object that is the region.
-func memory(what string, r region, fields map[string]any) *object {
-	return &object{what: what, plain: r.b, addr: r.addr(), hasAddr: true, fields: fields}
+func memory(what string, r Region, fields map[string]any) *Object {
+	return &Object{what: what, plain: r.b, addr: r.Addr(), hasAddr: true, fields: fields}
 }
 
-// factKinds bound what flatten writes.
+// maxFactDepth bounds what Flatten writes.
 const maxFactDepth = 6
 
-// flatten writes v and its fields as facts under name.
+// Flatten writes v and its fields as facts under name.
+func Flatten(facts Facts, name string, v any) { flatten(facts, name, v, 0) }
+
 func flatten(facts Facts, name string, v any, depth int) {
 	if depth > maxFactDepth {
 		return
 	}
 	switch v := v.(type) {
 	case nil:
-	case *object:
+	case *Object:
 		if v == nil {
 			return
 		}
@@ -112,4 +114,12 @@ func flatten(facts Facts, name string, v any, depth int) {
 			facts[name] = IntFact(n)
 		}
 	}
+}
+
+// Update brings a variable up to date before its facts are reported the last time.
+func Update(v any) error {
+	if o, ok := v.(*Object); ok && o.update != nil {
+		return o.update(o)
+	}
+	return nil
 }

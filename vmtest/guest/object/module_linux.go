@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"debug/elf"
@@ -15,37 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keys. Those of the process's own keyring go with it.
-
-func newKey(_ *child, args []any) (any, error) {
-	description, err := argText(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := argBytes(args, 1)
-	if err != nil {
-		return nil, err
-	}
-	id, err := unix.AddKey("user", description, payload, unix.KEY_SPEC_PROCESS_KEYRING)
-	return int64(id), err
-}
-
-func newKeyring(_ *child, args []any) (any, error) {
-	description, err := argText(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	id, err := unix.AddKey("keyring", description, nil, unix.KEY_SPEC_PROCESS_KEYRING)
-	return int64(id), err
-}
-
-// Modules.
-
 // newModule makes the least that the kernel takes for a module: a struct
 // module with nothing but a name in it. It tells neither the kernel it was
 // made for nor versions of symbols, which kernels let pass that were built
 // with CONFIG_MODULE_FORCE_LOAD.
-func newModule(c *child, _ []any) (any, error) {
+func newModule(c *Maker, _ []any) (any, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("types of the kernel: %w", err)
@@ -71,7 +45,7 @@ func newModule(c *child, _ []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.behind = append(c.behind, func() { _ = unix.DeleteModule(name, unix.O_NONBLOCK) })
+	c.Behind = append(c.Behind, func() { _ = unix.DeleteModule(name, unix.O_NONBLOCK) })
 	return memory("module", r, map[string]any{"name": name, "size": int64(len(r.b))}), nil
 }
 
@@ -153,7 +127,7 @@ func moduleImage(name string, this []byte) []byte {
 	return w.b
 }
 
-func loadImage(_ *child, args []any) (any, error) {
+func loadImage(_ *Maker, args []any) (any, error) {
 	o, err := argObject(args, 0)
 	if err != nil {
 		return nil, err

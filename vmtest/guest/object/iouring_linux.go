@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"encoding/binary"
@@ -29,7 +29,7 @@ const (
 
 var ringParamFields = []string{"sq_entries", "cq_entries", "flags", "sq_thread_cpu", "sq_thread_idle", "features", "wq_fd"}
 
-func ioURingParams(_ *child, args []any) (any, error) {
+func ioURingParams(_ *Maker, args []any) (any, error) {
 	m, err := structArg(args, ringParamFields...)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func ioURingParams(_ *child, args []any) (any, error) {
 }
 
 // newIOURing makes a ring. A request of zeros is one that does nothing.
-func newIOURing(_ *child, args []any) (any, error) {
+func newIOURing(_ *Maker, args []any) (any, error) {
 	entries, err := argInt(args, 0)
 	if err != nil {
 		return nil, err
@@ -85,31 +85,4 @@ func newIOURing(_ *child, args []any) (any, error) {
 	}
 	atomic.StoreUint32((*uint32)(unsafe.Pointer(&queue[tail])), uint32(nops))
 	return number("io_uring", int64(fd), map[string]any{"fd": int64(fd)}), nil
-}
-
-// Of System V IPC; the numbers are the same everywhere.
-const (
-	ipcCreate = 0o1000
-	semSetAll = 17
-)
-
-// newSemaphores makes a set. It goes with the IPC namespace of the case.
-func newSemaphores(_ *child, args []any) (any, error) {
-	values := make([]uint16, len(args)+1) // one more, so that the first has an address
-	for i := range args {
-		n, err := argInt(args, i)
-		if err != nil {
-			return nil, err
-		}
-		values[i] = uint16(n)
-	}
-	id, _, errno := unix.RawSyscall(unix.SYS_SEMGET, 0, uintptr(len(args)), ipcCreate|0o600)
-	if errno != 0 {
-		return nil, fmt.Errorf("semget: %w", errno)
-	}
-	_, _, errno = unix.RawSyscall6(unix.SYS_SEMCTL, id, 0, semSetAll, uintptr(unsafe.Pointer(&values[0])), 0, 0)
-	if errno != 0 {
-		return nil, fmt.Errorf("semctl: %w", errno)
-	}
-	return int64(id), nil
 }

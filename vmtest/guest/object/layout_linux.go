@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"encoding/binary"
@@ -55,13 +55,13 @@ var layoutAliases = map[string]string{
 
 // layout makes the memory of {name: value} or [value, ...] for an argument of
 // the C type.
-func (c *child) layout(v any, ctype string) ([]byte, error) {
+func layout(v any, ctype string) ([]byte, error) {
 	name := strings.TrimSpace(strings.NewReplacer("const ", "", "struct ", "", "union ", "", "__user", "", "*", "").Replace(ctype))
 	var w words
 	if list, ok := v.([]any); ok {
 		for i, e := range list {
 			if _, isStruct := e.(*expr.StructValue); isStruct {
-				if err := c.place(&w, e, name); err != nil {
+				if err := place(&w, e, name); err != nil {
 					return nil, fmt.Errorf("element %d: %w", i, err)
 				}
 				continue
@@ -70,13 +70,13 @@ func (c *child) layout(v any, ctype string) ([]byte, error) {
 			if size == 0 {
 				return nil, fmt.Errorf("no layout for a list of %s", name)
 			}
-			if err := c.scalar(&w, e, size); err != nil {
+			if err := scalar(&w, e, size); err != nil {
 				return nil, fmt.Errorf("element %d: %w", i, err)
 			}
 		}
 		return w.b, nil
 	}
-	err := c.place(&w, v, name)
+	err := place(&w, v, name)
 	return w.b, err
 }
 
@@ -98,8 +98,8 @@ func scalarSize(name string, stars int) int {
 	return 0
 }
 
-func (c *child) scalar(w *words, v any, size int) error {
-	n, err := c.register(v, "")
+func scalar(w *words, v any, size int) error {
+	n, err := Register(v, "")
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (c *child) scalar(w *words, v any, size int) error {
 	return nil
 }
 
-func (c *child) place(w *words, v any, name string) error {
+func place(w *words, v any, name string) error {
 	if alias, ok := layoutAliases[name]; ok {
 		name = alias
 	}
@@ -141,7 +141,7 @@ func (c *child) place(w *words, v any, name string) error {
 			if err != nil {
 				value = &expr.StructValue{}
 			}
-			if err := c.place(w, value, typ); err != nil {
+			if err := place(w, value, typ); err != nil {
 				return fmt.Errorf("%s: %w", field, err)
 			}
 			continue
@@ -151,7 +151,7 @@ func (c *child) place(w *words, v any, name string) error {
 		}
 		size := int(typ[0] - '0')
 		widest = max(widest, size)
-		if err := c.scalar(w, value, size); err != nil {
+		if err := scalar(w, value, size); err != nil {
 			return fmt.Errorf("%s: %w", field, err)
 		}
 	}
@@ -162,4 +162,30 @@ func (c *child) place(w *words, v any, name string) error {
 	}
 	w.align(widest)
 	return nil
+}
+
+// Register is what a register gets for v: a number, or the address of memory.
+func Register(v any, ctype string) (uintptr, error) {
+	switch v := v.(type) {
+	case *Object:
+		if v.hasAddr {
+			return uintptr(v.addr), nil
+		}
+		return Register(v.plain, ctype)
+	case string:
+		r, err := newRegionOf(append([]byte(v), 0))
+		return uintptr(r.Addr()), err
+	case []byte:
+		r, err := newRegionOf(v)
+		return uintptr(r.Addr()), err
+	case *expr.StructValue, []any:
+		b, err := layout(v, ctype)
+		if err != nil {
+			return 0, err
+		}
+		r, err := newRegionOf(b)
+		return uintptr(r.Addr()), err
+	}
+	n, err := expr.ToInt(v)
+	return uintptr(n), err
 }

@@ -2,7 +2,7 @@
 
 //go:build linux && (amd64 || arm64)
 
-package guest
+package object
 
 import (
 	"fmt"
@@ -14,13 +14,17 @@ import (
 
 var pageSize = os.Getpagesize()
 
-// region is a piece of memory that ends where an unmapped page begins, so
+// Region is a piece of memory that ends where an unmapped page begins, so
 // that reading past it faults. It lives as long as the process.
-type region struct {
+type Region struct {
 	b []byte
 }
 
-func (r region) addr() uint64 { return addrOf(r.b) }
+// Bytes are the memory itself.
+func (r Region) Bytes() []byte { return r.b }
+
+// Addr is where it begins.
+func (r Region) Addr() uint64 { return addrOf(r.b) }
 
 func addrOf(b []byte) uint64 {
 	if len(b) == 0 {
@@ -29,34 +33,34 @@ func addrOf(b []byte) uint64 {
 	return uint64(uintptr(unsafe.Pointer(&b[0])))
 }
 
-// lowMemory puts regions where pointers of 32 bits reach.
-var lowMemory bool
+// LowMemory puts regions where pointers of 32 bits reach.
+var LowMemory bool
 
-// newRegion maps n zero bytes, resident: a driver that cannot fault pages in
+// NewRegion maps n zero bytes, resident: a driver that cannot fault pages in
 // must still see them. For n = 0 the address is the unmapped page itself.
-func newRegion(n int) (region, error) {
+func NewRegion(n int) (Region, error) {
 	size := (n + pageSize - 1) / pageSize * pageSize
 	flags := unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_POPULATE
-	if lowMemory {
+	if LowMemory {
 		flags |= mapLow
 	}
 	all, err := unix.Mmap(-1, 0, size+pageSize, unix.PROT_READ|unix.PROT_WRITE, flags)
 	if err != nil {
-		return region{}, fmt.Errorf("map %d bytes: %w", size+pageSize, err)
+		return Region{}, fmt.Errorf("map %d bytes: %w", size+pageSize, err)
 	}
 	// Taking the rights away keeps the hole: a later mmap could fill one made by munmap.
 	if err := unix.Mprotect(all[size:], unix.PROT_NONE); err != nil {
-		return region{}, fmt.Errorf("guard page: %w", err)
+		return Region{}, fmt.Errorf("guard page: %w", err)
 	}
 	for i := 0; i < size; i += pageSize {
 		all[i] = 0
 	}
-	return region{all[size-n : size : size]}, nil
+	return Region{all[size-n : size : size]}, nil
 }
 
 // newRegionOf maps a copy of b.
-func newRegionOf(b []byte) (region, error) {
-	r, err := newRegion(len(b))
+func newRegionOf(b []byte) (Region, error) {
+	r, err := NewRegion(len(b))
 	if err == nil {
 		copy(r.b, b)
 	}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package object
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// Maker makes the objects of one case.
+type Maker struct {
+	Dir    string   // empty, of this case alone
+	TID    int      // of the thread that makes the call
+	Parent int      // thread that made this process
+	Before []func() // to run right before the call
+	Behind []func() // and right behind it
+
+	self *Object // the calling thread
+	made int     // files so far, for their names
+}
+
+// Functions are the names of what a case may call in `given`, `call` and `after`.
+func Functions() []string { return slices.Sorted(maps.Keys(functions)) }
+
+// Call calls one of the functions.
+func (c *Maker) Call(name string, args []any) (any, error) {
+	f, ok := functions[name]
+	if !ok {
+		return nil, fmt.Errorf("the guest has no function %s", name)
+	}
+	v, err := f(c, args)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
+
+// unused returns a path at which nothing is yet.
+func (c *Maker) unused(prefix string) string {
+	c.made++
+	return filepath.Join(c.Dir, fmt.Sprintf("%s%d", prefix, c.made))
+}
+
+// functions are what `given`, `call` and `after` may call, as helpers.yaml
+// declares them.
+var functions map[string]func(c *Maker, args []any) (any, error)
+
+func init() {
+	functions = map[string]func(c *Maker, args []any) (any, error){
+		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
+		"open": openFile, "close": closeFD, "seek": seek, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
+		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
+
+		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
+		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
+		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo,
+		"sockaddr": sockaddrMemory,
+
+		"pattern": pattern, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
+		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"),
+		"rlimit": pairOf("rlimit"), "iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs, "open_how": openHow,
+		"io_uring_params": ioURingParams, "cap_header": capHeader, "cap_data": capData, "clone_args": cloneArgsMemory, "argv": argVector,
+		"pointers": pointers,
+
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,
+		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
+
+		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
+
+		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
+		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "child_self": childSelf,
+	}
+}
+
+// Arguments of functions: argInt and its siblings read the i-th or say what
+// is missing.
+
+func argInt(args []any, i int) (int64, error) {
+	if i >= len(args) {
+		return 0, fmt.Errorf("argument %d is missing", i+1)
+	}
+	n, err := expr.ToInt(args[i])
+	if err != nil {
+		return 0, fmt.Errorf("argument %d: %w", i+1, err)
+	}
+	return n, nil
+}
+
+func argIntOr(args []any, i int, def int64) (int64, error) {
+	if i >= len(args) {
+		return def, nil
+	}
+	return argInt(args, i)
+}
+
+func argText(args []any, i int) (string, error) {
+	if i >= len(args) {
+		return "", fmt.Errorf("argument %d is missing", i+1)
+	}
+	s, err := expr.ToText(args[i])
+	if err != nil {
+		return "", fmt.Errorf("argument %d: %w", i+1, err)
+	}
+	return s, nil
+}
+
+func argBytes(args []any, i int) ([]byte, error) {
+	if i >= len(args) {
+		return nil, nil
+	}
+	b, err := expr.ToBytes(args[i])
+	if err != nil {
+		return nil, fmt.Errorf("argument %d: %w", i+1, err)
+	}
+	return b, nil
+}
+
+func argObject(args []any, i int) (*Object, error) {
+	if i < len(args) {
+		if o, ok := args[i].(*Object); ok {
+			return o, nil
+		}
+	}
+	return nil, fmt.Errorf("argument %d must be an object of `given`", i+1)
+}

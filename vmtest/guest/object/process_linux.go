@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package object
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// become changes the ids of this thread only; the functions of x/sys change
+// those of all threads.
+func become(c *Maker, args []any) (any, error) {
+	uid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := argInt(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	for _, call := range [][4]uintptr{
+		{unix.SYS_SETGROUPS, 0, 0, 0},
+		{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},
+		{unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)},
+	} {
+		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+			return nil, errno
+		}
+	}
+	return uid, nil
+}
+
+// setIDs makes a call that sets three ids of this thread.
+func setIDs(nr uintptr) func(*Maker, []any) (any, error) {
+	return func(_ *Maker, args []any) (any, error) {
+		var ids [3]int64
+		for i := range ids {
+			n, err := argInt(args, i)
+			if err != nil {
+				return nil, err
+			}
+			ids[i] = n
+		}
+		if _, _, errno := unix.RawSyscall(nr, uintptr(ids[0]), uintptr(ids[1]), uintptr(ids[2])); errno != 0 {
+			return nil, errno
+		}
+		return ids[1], nil
+	}
+}
+
+func ownGroup(_ *Maker, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Setpgid(int(pid), 0); err != nil {
+		return nil, err
+	}
+	pgid, err := unix.Getpgid(int(pid))
+	return int64(pgid), err
+}
+
+func pidFD(_ *Maker, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.PidfdOpen(int(pid), 0)
+	return int64(fd), err
+}
+
+func setUmask(_ *Maker, args []any) (any, error) {
+	mask, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	unix.Umask(int(mask))
+	return mask, nil
+}
+
+// noFDs makes every new descriptor fail with EMFILE while the call is done.
+func noFDs(c *Maker, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NOFILE) }
+
+// noTasks makes every new process or thread fail with EAGAIN while the call is
+// done, unless the caller is root or has CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
+func noTasks(c *Maker, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NPROC) }
+
+// noMore lowers a soft limit to 0 while the call is done; what it was is the value.
+func noMore(c *Maker, resource int) (any, error) {
+	var was unix.Rlimit
+	if err := unix.Prlimit(0, resource, nil, &was); err != nil {
+		return nil, err
+	}
+	set := func(cur uint64) {
+		lim := unix.Rlimit{Cur: cur, Max: was.Max}
+		if _, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(&lim)), 0, 0, 0); errno != 0 {
+			panic(fmt.Sprintf("set limit %d to %d: %v", resource, cur, errno))
+		}
+	}
+	c.Before = append(c.Before, func() { set(0) })
+	c.Behind = append(c.Behind, func() { set(was.Cur) })
+	return int64(was.Cur), nil
+}
+
+func sleepingChild(_ *Maker, _ []any) (any, error) {
+	pid, err := startProgram(program(opPause, op{nr: opJump}), 0)
+	if err != nil {
+		return nil, err
+	}
+	return number("child", int64(pid), map[string]any{"pid": int64(pid)}), nil
+}
+
+// program keeps ops where nothing moves them and points jumps without a
+// target at the first one.
+func program(ops ...op) []op {
+	for i := range ops {
+		if ops[i].nr == opJump && ops[i].arg[0] == 0 {
+			ops[i].arg[0] = uintptr(unsafe.Pointer(&ops[0]))
+		}
+	}
+	return ops
+}
+
+// TracedWord is what a traced child has at the address its object tells.
+const TracedWord = 0x7363_6170_6c61_6221
+
+func tracedChild(_ *Maker, _ []any) (any, error) {
+	r, err := NewRegion(8)
+	if err != nil {
+		return nil, err
+	}
+	word := (*uint64)(unsafe.Pointer(&r.b[0]))
+	*word = TracedWord
+	pid, err := startProgram(program(opPause, op{nr: opJump}), 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.PtraceAttach(pid); err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != nil {
+		return nil, fmt.Errorf("wait for it to stop: %w", err)
+	}
+	return number("traced child", int64(pid), map[string]any{
+		"pid": int64(pid), "addr": int64(r.Addr()), "word": int64(TracedWord),
+	}), nil
+}
+
+// Isolation is the namespaces that a case's child gets.
+func Isolation() uintptr {
+	if os.Geteuid() != 0 {
+		return 0
+	}
+	return unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+}
