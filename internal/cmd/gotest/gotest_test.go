@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -74,13 +75,22 @@ func TestATestThatDoesNotEndHasFailed(t *testing.T) {
 }
 
 func TestOnlyTheSlowestAreListed(t *testing.T) {
-	var s summary
+	var records strings.Builder
 	for i := range 20 {
-		pkg := fmt.Sprintf("m/p%02d", i)
-		s.packages = append(s.packages, &result{pkg: pkg, action: "pass", elapsed: float64(i) / 2})
-		s.tests = append(s.tests, &result{pkg: pkg, name: "TestOfAll", action: "pass", elapsed: 99, parent: true},
-			&result{pkg: pkg, name: "TestOfAll/one", action: "pass", elapsed: float64(i) / 8})
+		record := func(action, test string, elapsed float64) {
+			fmt.Fprintf(&records, `{"Action":%q,"Package":"m/p%02d","Test":%q,"Elapsed":%.3f}`+"\n", action, i, test, elapsed)
+		}
+		took := float64(i) / 8
+		for _, name := range []string{"TestOfAll", "TestOfAll/one/part", "TestOfAll/another"} {
+			record("run", name, 0)
+		}
+		record("pass", "TestOfAll/one/part", took)
+		record("pass", "TestOfAll/another", 0)
+		record("pass", "TestOfAll", took+0.5)
+		record("pass", "", 4*took)
 	}
+	var s summary
+	require.NoError(t, s.read(strings.NewReader(records.String()), io.Discard))
 	var out strings.Builder
 	s.write(&out)
 	require.Equal(t, `
@@ -95,15 +105,15 @@ slowest packages:
       6.0 s  p12
 
 slowest tests:
-      2.4 s  p19 TestOfAll/one
-      2.2 s  p18 TestOfAll/one
-      2.1 s  p17 TestOfAll/one
-      2.0 s  p16 TestOfAll/one
-      1.9 s  p15 TestOfAll/one
-      1.8 s  p14 TestOfAll/one
-      1.6 s  p13 TestOfAll/one
-      1.5 s  p12 TestOfAll/one
+      2.4 s  p19 TestOfAll/one/part
+      2.2 s  p18 TestOfAll/one/part
+      2.1 s  p17 TestOfAll/one/part
+      2.0 s  p16 TestOfAll/one/part
+      1.9 s  p15 TestOfAll/one/part
+      1.8 s  p14 TestOfAll/one/part
+      1.6 s  p13 TestOfAll/one/part
+      1.5 s  p12 TestOfAll/one/part
 
-20 passed, 0 failed, 0 skipped
+40 passed, 0 failed, 0 skipped
 `, out.String())
 }

@@ -28,16 +28,20 @@ type record struct {
 // result is a test or, with an empty name, a package.
 type result struct {
 	pkg, name string
-	action    string // pass, fail, skip; "" while it runs
-	elapsed   float64
-	reason    string // of a skip
-	parent    bool   // it has subtests
+	action    string  // pass, fail, skip; "" while it runs
+	elapsed   float64 // with its parts
+	parts     float64 // of them alone
+	reason    string  // of a skip
+	parent    bool    // it has parts
 }
 
 // shown returns the name of the result with its package's path below root.
 func (r *result) shown(root string) string {
 	return strings.TrimSpace(below(root, r.pkg) + " " + r.name)
 }
+
+// own returns the time that a result took without its parts.
+func (r *result) own() float64 { return r.elapsed - r.parts }
 
 func below(root, pkg string) string {
 	return cmp.Or(strings.TrimPrefix(strings.TrimPrefix(pkg, root), "/"), path.Base(pkg))
@@ -108,6 +112,13 @@ func (s *summary) take(r record) string {
 			delete(s.running, r.Package)
 			s.packages = append(s.packages, test)
 			return p.end()
+		}
+		var above *result // the nearest
+		for name := range parents(r.Test) {
+			above = cmp.Or(p.tests[name], above)
+		}
+		if above != nil {
+			above.parts += r.Elapsed
 		}
 	}
 	return ""
@@ -237,30 +248,26 @@ const (
 // write prints the summary. Its last line is for programs.
 func (s *summary) write(out io.Writer) {
 	root := s.root()
-	var leaves []*result
 	passed := 0
 	for _, t := range s.tests {
-		if !t.parent {
-			leaves = append(leaves, t)
-			if t.action == "pass" {
-				passed++
-			}
+		if !t.parent && t.action == "pass" {
+			passed++
 		}
 	}
 	for _, list := range []struct {
 		title   string
 		results []*result
-	}{{"slowest packages", s.packages}, {"slowest tests", leaves}} {
+	}{{"slowest packages", s.packages}, {"slowest tests", s.tests}} {
 		list.results = slices.Clone(list.results)
-		slices.SortStableFunc(list.results, func(a, b *result) int { return cmp.Compare(b.elapsed, a.elapsed) })
+		slices.SortStableFunc(list.results, func(a, b *result) int { return cmp.Compare(b.own(), a.own()) })
 		for i, r := range list.results[:min(slowest, len(list.results))] {
-			if r.elapsed < slow {
+			if r.own() < slow {
 				break
 			}
 			if i == 0 {
 				fmt.Fprintf(out, "\n%s:\n", list.title)
 			}
-			fmt.Fprintf(out, "%9.1f s  %s\n", r.elapsed, r.shown(root))
+			fmt.Fprintf(out, "%9.1f s  %s\n", r.own(), r.shown(root))
 		}
 	}
 	by, skips := s.skipped()
