@@ -24,7 +24,7 @@ import (
 // until reads events until one of that type satisfies accept.
 func until(t *testing.T, src *Source, typ event.Type, accept func(ev *event.Event) bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for time.Now().Before(deadline) {
 		ev, err := src.Next()
 		if errors.Is(err, scap.ErrTimeout) {

@@ -459,7 +459,7 @@ func TestFlushedCompressedEventsReachTheOutput(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Write(someEvents(t)[0]))
 	require.NoError(t, w.Flush())
-	require.Eventually(t, func() bool { return w.Written() > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.Written() > 0 }, 10*time.Minute, time.Millisecond)
 	raw, err := os.ReadFile(path) // as after a crash: no Close
 	require.NoError(t, err)
 	_, evs := mustRead(t, raw, Options{})
