@@ -140,6 +140,42 @@ func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
 	}
 }
 
+// A disk that always is full.
+const full = "/dev/full"
+
+func TestAReportThatCannotBeWrittenIsInTheExitStatus(t *testing.T) {
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	for name, f := range map[string]runFlags{"JSON": {json: full}, "JUnit": {junit: full}} {
+		for status, want := range map[string]int{"pass": cli.ExitEnvironment, "fail": cli.ExitFound} {
+			text := `{"kernels":["6.1"],"drivers":["ebpf"],"results":[{"kernel":"6.1","driver":"ebpf","syscall":"getppid","case":"works","status":"` + status + `"}]}`
+			rep, err := vmtest.ReadJSON(strings.NewReader(text))
+			require.NoError(t, err)
+			var out bytes.Buffer
+			cmd := newMatrixCmd()
+			cmd.SetOut(&out)
+			err = f.report(cmd, rep, nil)
+			var e *cli.Error
+			require.ErrorAs(t, err, &e, name)
+			require.Equal(t, want, e.Code, name)
+			require.ErrorContains(t, err, "write "+full+": no space left on device", name)
+			require.Contains(t, out.String(), "total: ", "the rest is written nevertheless")
+		}
+	}
+	disk, err := os.OpenFile(full, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer disk.Close()
+	file := filepath.Join(t.TempDir(), "a.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"kernels":[],"drivers":[],"results":[]}`), 0o600))
+	for _, args := range [][]string{{"report", file}, {"report", "--json", "-", file}, {"kernels", "list"}, {"kernels", "list", "--json"}, {"doctor"}} {
+		t.Setenv("XDG_CACHE_HOME", t.TempDir())
+		var errs bytes.Buffer
+		require.Equal(t, cli.ExitEnvironment, run(t.Context(), args, disk, &errs), "%v: %s", args, errs.String())
+		require.Contains(t, errs.String(), "no space left on device", args)
+	}
+}
+
 func TestKernelsListNeedsNoNetwork(t *testing.T) {
 	code, stdout, stderr := runHere(t, "kernels", "list")
 	require.Equal(t, cli.ExitFine, code, stderr)
