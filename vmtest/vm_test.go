@@ -3,6 +3,7 @@
 package vmtest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,6 +149,31 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 	require.Equal(t, "cold", up())
 	l.config.Initrd.Digest = "another guest program"
 	require.Equal(t, "cold", up(), "a state of another guest program")
+	noProcessLeft(t, l.config.Initrd.File)
+}
+
+func TestAFullDiskCostsTheSnapshotOnly(t *testing.T) {
+	testutil.SkipIfShort(t, "boots a kernel")
+	dir := testutil.SmallDisk(t, "4m")
+	l := testLauncher(t, dir)
+	var said strings.Builder
+	l.log = func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) }
+	for range 2 {
+		s, err := l.launch(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, s.how, "cold boot")
+		require.NoError(t, ping(t.Context(), s, restoreLimit), "the machine goes on")
+		s.finish()
+	}
+	require.Equal(t, 1, strings.Count(said.String(), "\n"), said.String())
+	require.Contains(t, said.String(), "kernel "+l.kernel+": no snapshot: ")
+	require.Contains(t, strings.ToLower(said.String()), "no space left on device")
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	left, err = filepath.Glob(filepath.Join(dir, ".*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
 	noProcessLeft(t, l.config.Initrd.File)
 }
 

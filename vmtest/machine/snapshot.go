@@ -95,6 +95,7 @@ func (s Snapshots) Save(ctx context.Context, v *VM, c *Config, note any) error {
 		return err
 	}
 	if err := files.WriteAtomic(base+".json", b); err != nil {
+		remove(base) // a state that nothing describes only takes room
 		return err
 	}
 	s.prune(c)
