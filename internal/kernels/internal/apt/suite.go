@@ -17,11 +17,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/files"
-	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
+	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
 
 // Suite is a private apt for one suite and architecture. Nothing of the
@@ -186,17 +187,23 @@ func (s *Suite) Packages(ctx context.Context, match func(name string) bool) ([]P
 	return found, nil
 }
 
+// maxIndex bounds an unpacked index; Debian's largest has 60 MB.
+const maxIndex = 512 << 20
+
+var sha256RE = regexp.MustCompile("^[0-9a-f]{64}$")
+
 // readIndex reads the stanzas of a Packages file, which may be compressed.
 func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, error) {
-	br := bufio.NewReaderSize(r, 256<<10)
-	ext := filepath.Ext(name)
-	if strings.HasSuffix(name, "_Packages") || ext == "" {
-		ext = ".tar" // as it is
+	method := strings.TrimPrefix(filepath.Ext(name), ".")
+	if strings.HasSuffix(name, "_Packages") {
+		method = ""
 	}
-	in, err := deb.Decompressor("index"+ext, br)
+	in, err := packed.Reader(method, bufio.NewReaderSize(r, 256<<10))
 	if err != nil {
 		return nil, fmt.Errorf("read index: %w", err)
 	}
+	defer in.Close()
+	left := &io.LimitedReader{R: in, N: maxIndex}
 	var found []Package
 	var p Package
 	flush := func() {
@@ -205,7 +212,7 @@ func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, er
 		}
 		p = Package{}
 	}
-	sc := bufio.NewScanner(in)
+	sc := bufio.NewScanner(left)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		line := sc.Bytes()
@@ -223,6 +230,9 @@ func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, er
 		case "Version":
 			p.Version = string(value)
 		case "SHA256":
+			if !sha256RE.Match(value) { // it becomes the name of a file
+				return nil, fmt.Errorf("read index: package %s: SHA256 is %q", p.Name, value)
+			}
 			p.SHA256 = string(value)
 		case "Size":
 			p.Size = string(value)
@@ -233,6 +243,9 @@ func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, er
 	flush()
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("read index: %w", err)
+	}
+	if left.N == 0 {
+		return nil, fmt.Errorf("read index: it has more than %d bytes", maxIndex)
 	}
 	return found, nil
 }

@@ -17,10 +17,11 @@ import (
 )
 
 func TestIndexIsReadWhateverItsPacking(t *testing.T) {
-	index := []byte("Package: linux-image-6.1\nVersion: 6.1-1\nDescription: a\n kernel: with colon\nSize: 10\nSHA256: aa\n\n" +
-		"Package: other\nVersion: 1\nSHA256: bb\n\nPackage: linux-no-sum\nVersion: 1\n\nPackage: linux-last\nVersion: 2\nSHA256: cc\n")
+	aa, bb, cc := strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)
+	index := []byte("Package: linux-image-6.1\nVersion: 6.1-1\nDescription: a\n kernel: with colon\nSize: 10\nSHA256: " + aa + "\n\n" +
+		"Package: other\nVersion: 1\nSHA256: " + bb + "\n\nPackage: linux-no-sum\nVersion: 1\n\nPackage: linux-last\nVersion: 2\nSHA256: " + cc + "\n")
 	match := func(n string) bool { return strings.HasPrefix(n, "linux-") }
-	want := []Package{{Name: "linux-image-6.1", Version: "6.1-1", SHA256: "aa", Size: "10"}, {Name: "linux-last", Version: "2", SHA256: "cc"}}
+	want := []Package{{Name: "linux-image-6.1", Version: "6.1-1", SHA256: aa, Size: "10"}, {Name: "linux-last", Version: "2", SHA256: cc}}
 	for _, method := range []string{"", "gz", "xz", "zst"} {
 		name := "dists_main_binary-amd64_Packages"
 		if method != "" {
@@ -32,6 +33,8 @@ func TestIndexIsReadWhateverItsPacking(t *testing.T) {
 	}
 	_, err := readIndex(bytes.NewReader([]byte("no gzip")), "x_Packages.gz", match)
 	require.ErrorContains(t, err, "read index: ")
+	_, err = readIndex(strings.NewReader("Package: linux-a\nVersion: 1\nSHA256: ../../x\n"), "x_Packages", match)
+	require.ErrorContains(t, err, `package linux-a: SHA256 is "../../x"`, "it becomes the name of a file")
 }
 
 func TestAptErrorsAreShort(t *testing.T) {

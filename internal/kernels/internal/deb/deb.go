@@ -6,24 +6,24 @@ package deb
 import (
 	"archive/tar"
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
 
 // ErrNotFound says that a package has no file of the kind looked for.
 var ErrNotFound = errors.New("no such file in the package")
 
-// maxFile bounds a file taken out of a package.
-const maxFile = 1 << 30
+// maxFile bounds a file taken out of a package, maxData all that is looked through for it.
+const (
+	maxFile = 512 << 20
+	maxData = 8 << 30
+)
 
 // File is what a Debian package's data archive is searched for.
 type File struct {
@@ -56,42 +56,45 @@ func Find(r io.Reader, want func(name string) bool) (*File, error) {
 			}
 			continue
 		}
-		data, err := Decompressor(name, bufio.NewReaderSize(io.LimitReader(br, size), 1<<20))
+		method, ok := strings.CutPrefix(name, "data.tar.")
+		if !ok && name != "data.tar" {
+			return nil, fmt.Errorf("read package: unknown member %q", name)
+		}
+		if !ok {
+			method = ""
+		}
+		data, err := packed.Reader(method, bufio.NewReaderSize(io.LimitReader(br, size), 1<<20))
 		if err != nil {
 			return nil, fmt.Errorf("read package: member %q: %w", name, err)
 		}
-		for tr := tar.NewReader(data); ; {
-			h, err := tr.Next()
-			if errors.Is(err, io.EOF) {
-				return nil, ErrNotFound
-			} else if err != nil {
-				return nil, fmt.Errorf("read package: member %q: %w", name, err)
-			}
-			file := strings.TrimPrefix(path.Clean(h.Name), "/")
-			if h.Typeflag != tar.TypeReg || !want(file) {
-				continue
-			}
-			b, err := io.ReadAll(io.LimitReader(tr, maxFile))
-			if err != nil {
-				return nil, fmt.Errorf("read package: %s: %w", file, err)
-			}
-			return &File{Name: file, Data: b}, nil
+		defer data.Close()
+		f, err := findInTar(io.LimitReader(data, maxData), want)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			err = fmt.Errorf("read package: member %q: %w", name, err)
 		}
+		return f, err
 	}
 }
 
-// Decompressor picks the method by the member's file name.
-func Decompressor(name string, r io.Reader) (io.Reader, error) {
-	switch ext := filepath.Ext(name); ext {
-	case ".tar":
-		return r, nil
-	case ".gz":
-		return gzip.NewReader(r)
-	case ".xz":
-		return xz.NewReader(r)
-	case ".zst":
-		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(256<<20))
-	default:
-		return nil, fmt.Errorf("unknown compression %q", ext)
+func findInTar(data io.Reader, want func(name string) bool) (*File, error) {
+	for tr := tar.NewReader(data); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, ErrNotFound
+		} else if err != nil {
+			return nil, err
+		}
+		file := strings.TrimPrefix(path.Clean(h.Name), "/")
+		if h.Typeflag != tar.TypeReg || !want(file) {
+			continue
+		}
+		if h.Size > maxFile {
+			return nil, fmt.Errorf("%s: has %d bytes (at most %d are read)", file, h.Size, maxFile)
+		}
+		b, err := packed.ReadFull(tr, h.Size, 64<<20)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		return &File{Name: file, Data: b}, nil
 	}
 }

@@ -5,21 +5,19 @@ package vmlinux
 
 import (
 	"bytes"
-	"compress/gzip"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
-	"github.com/ulikunitz/xz"
+	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
 
 // maxImage bounds an unpacked kernel; the largest seen are below 120 MB.
-const maxImage = 1 << 30
+const maxImage = 512 << 20
 
 // bzImage boot protocol, Documentation/arch/x86/boot.rst.
 const (
@@ -79,6 +77,16 @@ func Extract(b []byte) ([]byte, error) {
 	return elfImage, nil
 }
 
+// packing is a way in which a kernel is packed, told by the first bytes.
+type packing struct{ magic, name, method string }
+
+var packings = []packing{
+	{"\x02\x21\x4c\x18", "lz4", "lz4"}, // legacy frame
+	{"\x28\xb5\x2f\xfd", "zstd", "zst"},
+	{"\x1f\x8b", "gzip", "gz"},
+	{"\xfd7zXZ\x00", "xz", "xz"},
+}
+
 // decompressKernel unpacks a payload, whose last 4 bytes are the unpacked size
 // for every method but gzip (which ends with the same number by itself).
 func decompressKernel(p []byte) ([]byte, error) {
@@ -86,35 +94,20 @@ func decompressKernel(p []byte) ([]byte, error) {
 	if size == 0 || size > maxImage {
 		return nil, fmt.Errorf("payload claims %d bytes unpacked", size)
 	}
-	var r io.Reader
-	var err error
-	var method string
-	in := bytes.NewReader(p)
-	switch {
-	case bytes.HasPrefix(p, []byte{0x02, 0x21, 0x4c, 0x18}): // legacy frame
-		method, r = "lz4", lz4.NewReader(in)
-	case bytes.HasPrefix(p, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		method = "zstd"
-		var d *zstd.Decoder
-		if d, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxImage)); err == nil {
-			defer d.Close()
-			r = d
-		}
-	case bytes.HasPrefix(p, []byte{0x1f, 0x8b}):
-		method = "gzip"
-		r, err = gzip.NewReader(in)
-	case bytes.HasPrefix(p, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		method = "xz"
-		r, err = xz.NewReader(in)
-	default:
+	i := slices.IndexFunc(packings, func(k packing) bool { return bytes.HasPrefix(p, []byte(k.magic)) })
+	if i < 0 {
 		return nil, fmt.Errorf("unknown compression, payload starts with % x (known: lz4, zstd, gzip, xz)", p[:4])
 	}
+	name := packings[i].name
+	r, err := packed.Reader(packings[i].method, bytes.NewReader(p))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	out := make([]byte, size)
-	if _, err := io.ReadFull(r, out); err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
+	defer r.Close()
+	// Kernels become four or five times as large.
+	out, err := packed.ReadFull(r, size, 8*int64(len(p)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return out, nil
 }

@@ -4,6 +4,8 @@ package vmlinux
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +23,22 @@ func TestVmlinuxIsUnpackedWhateverTheMethod(t *testing.T) {
 		require.NoError(t, err, method)
 		require.True(t, bytes.Equal(vmlinux, got), method)
 	}
+}
+
+// The kernel's build has xz turn the targets of x86 calls first (a BCJ filter).
+func TestAPayloadOfTheKernelsOwnXzIsUnpacked(t *testing.T) {
+	// printf '\x7fELF kernel text \xe8\x01\x02\x03\x00 end' | xz --check=crc32 --x86 --lzma2=dict=1MiB
+	payload, err := hex.DecodeString("fd377a585a0000016922de3602010400210110008b216f490100197f454c46206b65726e656c207465787420e8" +
+		"1702030020656e64000000af640d4100012e1a7d45e3d69042990d010000000001595a")
+	require.NoError(t, err)
+	want := "\x7fELF kernel text \xe8\x01\x02\x03\x00 end"
+	image := kerneltest.BzImage(t, "", []byte("the payload goes here"), "6.1")
+	image = image[:bytes.Index(image, []byte("the payload"))]
+	image = append(image, binary.LittleEndian.AppendUint32(payload, uint32(len(want)))...)
+	binary.LittleEndian.PutUint32(image[bzPayloadLength:], uint32(len(payload)+4))
+	got, err := Extract(image)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
 }
 
 func TestDamagedImagesAreRefused(t *testing.T) {

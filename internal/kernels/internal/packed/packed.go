@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package packed unpacks what kernels, packages and their lists are packed with,
+// in bounded memory whatever the bytes claim.
+package packed
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/therootcompany/xz"
+)
+
+// maxWindow is what a decoder may keep of what it has unpacked: the largest that
+// the kernel's build asks xz and zstd for.
+const maxWindow = 128 << 20
+
+// Reader unpacks by a method: gz, xz, zst, lz4, or "" for what is not packed.
+func Reader(method string, r io.Reader) (io.ReadCloser, error) {
+	switch method {
+	case "":
+		return io.NopCloser(r), nil
+	case "gz":
+		return gzip.NewReader(r)
+	case "xz":
+		x, err := xz.NewReader(r, maxWindow)
+		return io.NopCloser(x), err
+	case "zst":
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case "lz4":
+		return io.NopCloser(lz4.NewReader(r)), nil
+	}
+	return nil, fmt.Errorf("unknown compression %q", method)
+}
+
+// ReadFull reads size bytes. Memory is taken as they come, from expect on.
+func ReadFull(r io.Reader, size, expect int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(size, expect)))
+	if n, err := io.CopyN(&b, r, size); err == io.EOF && n > 0 {
+		return nil, io.ErrUnexpectedEOF
+	} else if err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
