@@ -62,6 +62,9 @@ func (l *loader) availability(s *Syscall, m *mapping) {
 	s.Until = l.version(m, "until")
 	s.Since = map[string]string{}
 	for arch := range s.NR {
+		if arch == "386" { // as amd64
+			continue
+		}
 		s.Since[arch] = ""
 	}
 	n := m.byKey["since"]

@@ -93,7 +93,6 @@ func (l *loader) check() {
 			l.errs.add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
 		}
 	}
-	l.checkIDs()
 	l.layouts()
 	l.checkLock()
 	names := map[string]*Syscall{}

@@ -30,9 +30,7 @@
 //
 //	syscall   the C signature, without return type: openat(int dirfd, const char *path, int flags, umode_t mode)
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
-//	drop      what dropping mode does: never (kept), always (lost), sampled. Left out: always for events of ours, else sampled
-//	nr        a number for all architectures, or by amd64, arm64, riscv64, loong64, s390x, ppc64le, generic (the three
-//	          of asm-generic) and 386 (32-bit tasks on amd64); one that is not named lacks the call
+//	nr, drop  only of a call that ids.yaml does not have, and as there
 //	since     "5.6", or by architecture (all, generic, ...): first kernel that has it
 //	until     first kernel that no longer has it
 //	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
@@ -236,6 +234,9 @@
 //
 //   - {id: 5, syscall: open, drop: never, nr: {amd64: 2, s390x: 5, ppc64le: 5, 386: 5}}
 //
-// Numbers and drop of an entry of the same name must agree. ia32 tells which
-// amd64 call a number only 32-bit tasks have stands for, or none.
+// drop is what dropping mode does: never (kept), always (lost), sampled. nr is a
+// number for all architectures, or by amd64, arm64, riscv64, loong64, s390x,
+// ppc64le, generic (the three of asm-generic) and 386 (32-bit tasks on amd64); one
+// that is not named lacks the call. ia32 tells which amd64 call a number only
+// 32-bit tasks have stands for, or none.
 package tables

@@ -31,43 +31,37 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	l.table.IDs = append(l.table.IDs, id)
 }
 
-// checkIDs compares syscall codes with the entries of their names, and gives
-// those their numbers for 32-bit tasks.
+// checkIDs looks at all syscall codes.
 func (l *loader) checkIDs() {
-	ids := make(map[string]*ID, len(l.table.IDs))
+	l.ids = make(map[string]*ID, len(l.table.IDs))
 	for _, id := range l.table.IDs {
-		if old := ids[id.Name]; old != nil {
+		if old := l.ids[id.Name]; old != nil {
 			l.errs.add(id.Pos, id.Name, "%s has id %d already (line %d)", id.Name, old.Code, old.Pos.Line)
 			continue
 		}
-		ids[id.Name] = id
+		l.ids[id.Name] = id
 	}
 	for _, id := range l.table.IDs {
-		if id.IA32 != "" && id.IA32 != "none" && ids[id.IA32] == nil {
-			l.errs.add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, didYouMean(id.IA32, slices.Sorted(maps.Keys(ids))))
+		if id.IA32 != "" && id.IA32 != "none" && l.ids[id.IA32] == nil {
+			l.errs.add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, didYouMean(id.IA32, slices.Sorted(maps.Keys(l.ids))))
 		}
 	}
-	for _, s := range l.table.Syscalls {
-		id := ids[s.Name]
-		if id == nil {
-			continue
-		}
-		for _, arch := range Arches {
-			have, ok := s.NR[arch]
-			want, wok := id.NR[arch]
-			if ok && wok && have != want {
-				l.errs.add(id.Pos, s.Name, "number on %s is %d, but %d in %s", arch, want, have, lineOf(s.Pos, id.Pos))
-			} else if ok != wok {
-				l.errs.add(id.Pos, s.Name, "number on %s is here or in %s, but not in both", arch, lineOf(s.Pos, id.Pos))
+}
+
+// identity is the numbers and the drop class of an entry: those of ids.yaml, or
+// for a call without a code there what the entry says.
+func (l *loader) identity(s *Syscall, m *mapping) {
+	if id := l.ids[s.Name]; id != nil {
+		s.NR, s.Drop = maps.Clone(id.NR), id.Drop
+		for _, key := range []string{"nr", "drop"} {
+			if m.has(key) {
+				m.errorf(m.keys[key], "%s of a call with a code (ids.yaml has it, line %d)", key, id.Pos.Line)
 			}
 		}
-		if s.Drop != "" && id.Drop != "" && s.Drop != id.Drop {
-			l.errs.add(id.Pos, s.Name, "drop is %s, but %s in %s", id.Drop, s.Drop, lineOf(s.Pos, id.Pos))
-		}
-		if nr, ok := id.NR["386"]; ok && s.NR != nil {
-			if _, own := s.NR["386"]; !own {
-				s.NR["386"] = nr
-			}
-		}
+		return
 	}
+	if m.required("nr", "nr: {amd64: 257, generic: 56}, or one number when all agree; ids.yaml has no "+s.Name) {
+		s.NR = l.numbers(m)
+	}
+	s.Drop = m.oneOf("drop", dropClasses)
 }

@@ -26,9 +26,9 @@ var files = []struct {
 	{typesFile, typeLists},
 	{"flags.yaml", []string{"flags"}},
 	{"helpers.yaml", []string{"helpers", "reducers"}},
+	{"ids.yaml", []string{"ids"}},
 	{"events.yaml", []string{"groups", "events"}},
 	{"syscalls.yaml", []string{"wants", "include", "syscalls"}},
-	{"ids.yaml", []string{"ids"}},
 }
 
 // partDir holds the parts that syscalls.yaml includes, one for each class.
@@ -59,6 +59,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 	}
 	for _, file := range files {
 		if file.name == "events.yaml" {
+			l.checkIDs()
 			l.readLock()
 		}
 		if _, err := fs.Stat(fsys, file.name); errors.Is(err, fs.ErrNotExist) {
@@ -100,6 +101,7 @@ type loader struct {
 	natives  map[string]bool // constants with a native value
 	helpers  map[string]map[string]*Helper
 	groups   map[string]*rawGroup
+	ids      map[string]*ID // by name
 	wants    map[string]*wantGroup
 	reducers map[string]*Reducer
 	codes    map[uint16]codeOwner

@@ -40,11 +40,8 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	}
 	s.Differs = m.text("differs")
 	s.NeverFails, s.NeverSucceeds = m.text("never_fails"), m.text("never_succeeds")
-	if m.required("nr", "nr: {amd64: 257, generic: 56}, or one number when all agree") {
-		s.NR = l.numbers(m)
-	}
+	l.identity(s, m)
 	l.availability(s, m)
-
 	if !m.required("event", "event: 307 is the code of its exit event") {
 		return
 	}
@@ -60,7 +57,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	case code > referenceLast && !ours:
 		m.errorf(m.byKey["event"], "code %d belongs to nobody (the reference ends at %d, ours start at %#x)", code, referenceLast, oursFrom)
 	}
-	if s.Drop = m.oneOf("drop", dropClasses); s.Drop == "" {
+	if s.Drop == "" {
 		s.Drop = "sampled"
 		if ours {
 			s.Drop = "always"
