@@ -364,6 +364,12 @@ func cut(v int64, bits int, signed bool) int64 {
 }
 
 func (k *knower) binary(n *expr.Node) (int64, bool) {
+	if n.Kind == expr.Mul && slices.ContainsFunc(n.Args, func(a *expr.Node) bool {
+		v, ok := k.value(a, wire{})
+		return ok && v == 0
+	}) {
+		return 0, true // whatever the other factor is
+	}
 	var sum int64
 	for i, a := range n.Args {
 		v, ok := k.value(a, wire{})
@@ -409,7 +415,8 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 	case "at_fdcwd":
 		v, ok := k.value(n.Args[0], wire{low: true})
 		return cut(v, 32, true), ok
-	case "user_u16", "user_u32", "user_s32", "user_u64", "user_long", "user_rlim", "user_timespec", "iov_size":
+	case "user_u8", "user_u16", "user_s16", "user_u32", "user_s32", "user_u64", "user_long", "user_ulong", "user_slong", "user_rlim",
+		"user_timespec", "iov_size":
 		return 0, known && (first.badPtr || first.oneByte)
 	case "file_dev", "file_ino", "file_bits", "file_layer", "sock_ptr", "sock_peer", "sock_backlog", "sock_max_backlog", "sock_queue_pct":
 		return 0, known && !first.address && int32(first.num) < 0

@@ -12,6 +12,7 @@
 //	types.yaml     types: ...        wire types, categories, event flags, errors (left out: the project's own)
 //	flags.yaml     flags:            named values, and conversions from native ones
 //	helpers.yaml   helpers:          what expressions may call
+//	structs.yaml   structs:          structs of user memory, by field (may be left out)
 //	events.yaml    groups: events:   runs of params; events no syscall entry describes
 //	syscalls.yaml  include:          the parts, syscalls/CLASS.yaml, each with a list syscalls: of the entries of one class
 //	ids.yaml       ids:              syscall codes of the file format (may be left out)
@@ -99,6 +100,14 @@
 // sockaddr (bytes, need len or a param helper); socktuple, fdlist, dyn,
 // charbufarray, charbuf_pair_array, ipaddr, ipnet, ipv6addr (need a param
 // helper or, dyn, variants).
+//
+// What an argument points to is read C-like: how->flags where the signature says
+// struct open_how *how, fds[1] and *len of numbers, tsops[1].sem_op, o->in.c of a
+// struct in a struct, msg->msg_iov->iov_len through a pointer in memory, and
+// if_dqblk(addr)->dqb_valid where the signature says void *. Each costs one read of
+// user memory with the layout of the calling task, 0 when it cannot be read; reads
+// of fields whose offsets differ for 32-bit tasks one test more, those of extensible
+// structs one comparison with the size.
 //
 // A source is ret, an argument, a number, a constant of flags.yaml (its native
 // value) or AT_FDCWD, a conversion or value helper of sources, operators on
@@ -229,6 +238,18 @@
 // numbers that are not wider), s64 (signed numbers), path (text), text (charbuf),
 // bytes (bytebuf), tuple, addr, dyn, a flag set (numbers with its names, or
 // without names), fd_type (constants only: the words of proc.FDType).
+//
+// # structs.yaml
+//
+//   - struct: open_how
+//     header: linux/openat2.h             a test compares the layout with it
+//     extensible: size                    the argument, or field, that says how many bytes count; the rest is 0
+//     packed: true                        no gaps
+//     fields: {flags: u64, mode: u64, resolve: "u64[2]", next: struct open_how *}
+//
+// Types are C's integer types, pointers, structs described before and arrays of
+// these; rlim_t is a long in which all ones mean no limit, aligned_u64 stands at
+// multiples of 8 for 32-bit tasks, too.
 //
 // # ids.yaml
 //

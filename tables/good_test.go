@@ -75,6 +75,12 @@ func dump(t *Table) string {
 		least, most := h.Arity()
 		line("%s %s %d..%d filler=%t %q", h.Kind, h, least, most, h.Filler, h.Doc)
 	}
+	for _, s := range t.Structs {
+		line("struct %s header=%q extensible=%q packed=%t size=%v align=%v", s.Name, s.Header, s.Extensible, s.Packed, s.Size, s.Align)
+		for _, f := range s.Fields {
+			line("  %s at %v: %s of %v signed=%t count=%d", f.Name, f.Offset, f.Type.Kind, f.Type.Size, f.Type.Signed, f.Type.Count)
+		}
+	}
 	for _, r := range t.Reducers {
 		line("reducer %s any=%t %q", r, r.Any, r.Doc)
 	}

@@ -166,11 +166,11 @@ func RegisterBits(t string) (bits int, signed bool) {
 		return 32, false
 	case "umode_t", "unsigned short", "u16", "__u16", "old_uid_t", "old_gid_t":
 		return 16, false
-	case "short":
+	case "short", "s16", "__s16":
 		return 16, true
 	case "unsigned char", "u8", "__u8":
 		return 8, false
-	case "char":
+	case "char", "signed char", "s8", "__s8":
 		return 8, true
 	case "long", "ssize_t", "off_t", "loff_t", "s64", "__s64", "int64_t", "long long", "time_t", "ptrdiff_t":
 		return 64, true

@@ -27,6 +27,7 @@ var files = []struct {
 	{"flags.yaml", []string{"flags"}},
 	{"helpers.yaml", []string{"helpers", "reducers"}},
 	{"ids.yaml", []string{"ids"}},
+	{"structs.yaml", []string{"structs"}},
 	{"events.yaml", []string{"groups", "events"}},
 	{"syscalls.yaml", []string{"wants", "include", "syscalls"}},
 }
@@ -52,6 +53,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		natives:  map[string]bool{},
 		helpers:  map[string]map[string]*Helper{},
 		groups:   map[string]*rawGroup{},
+		structs:  map[string]*Struct{},
 		wants:    map[string]*wantGroup{},
 		reducers: map[string]*Reducer{},
 		codes:    map[uint16]codeOwner{},
@@ -67,7 +69,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 			case typesFile:
 				l.table.Types = DefaultTypes()
 				continue
-			case "ids.yaml":
+			case "ids.yaml", "structs.yaml":
 				continue
 			}
 		}
@@ -102,6 +104,7 @@ type loader struct {
 	helpers  map[string]map[string]*Helper
 	groups   map[string]*rawGroup
 	ids      map[string]*ID // by name
+	structs  map[string]*Struct
 	wants    map[string]*wantGroup
 	reducers map[string]*Reducer
 	codes    map[uint16]codeOwner
@@ -178,6 +181,8 @@ func (l *loader) file(f *file, lists []string) {
 				l.reducer(f, item)
 			case "wants":
 				l.wantGroup(f, item)
+			case "structs":
+				l.structEntry(f, item)
 			case "groups":
 				l.group(f, item)
 			case "events":

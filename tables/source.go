@@ -45,6 +45,10 @@ func (s *source) check(n *expr.Node, whole bool) {
 		}
 	case expr.Call:
 		s.call(n, whole)
+	case expr.Member, expr.Elem:
+		if s.ctx.group == "" { // in a group the arguments are not known yet
+			s.member(n)
+		}
 	default:
 		s.errorf(n, "a %s cannot be a source (ret, an argument, a number, a constant, a helper of those)", n.Kind)
 	}

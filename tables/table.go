@@ -13,6 +13,7 @@ type Table struct {
 	Flags    []*FlagSet // named sets and the conversions from native values
 	Helpers  []*Helper
 	Reducers []*Reducer
+	Structs  []*Struct
 	Groups   []*Group  // named runs of params that several events share (`- use: task_common`)
 	Lock     *Lock     // nil when the table has none
 	Unlocked ErrorList // what schema.lock does not have yet

@@ -331,9 +331,9 @@ static __always_inline int fill_openat2_enter(struct filler *f)
 {
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags(user_u64(f->arg[2], 0)));
-	push_u32(f, open_mode(user_u64(f->arg[2], 0), user_u64(f->arg[2], 8)));
-	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16)));
+	push_u32(f, open_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])));
+	push_u32(f, open_mode(user_u64(f->arg[2], 0) * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
+	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16) * fits(24, f->arg[3])));
 	return 0;
 }
 
@@ -343,9 +343,9 @@ static __always_inline int fill_openat2_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags(user_u64(f->arg[2], 0)) | file_bits(f, f->ret));
-	push_u32(f, open_mode(user_u64(f->arg[2], 0), user_u64(f->arg[2], 8)));
-	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16)));
+	push_u32(f, open_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])) | file_bits(f, f->ret));
+	push_u32(f, open_mode(user_u64(f->arg[2], 0) * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
+	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16) * fits(24, f->arg[3])));
 	push_u32(f, file_dev(f, f->ret));
 	push_u64(f, file_ino(f, f->ret));
 	return 0;

@@ -178,11 +178,11 @@ static __always_inline int fill_semop_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, f->arg[2]);
 	push_u16(f, f->ret == 0 ? (u16)user_u16(f->arg[1], 0) : 0);
-	push_s16(f, f->ret == 0 ? (s16)user_u16(f->arg[1], 2) : 0);
-	push_u16(f, f->ret == 0 ? (u16)semop_flags(user_u16(f->arg[1], 4)) : 0);
+	push_s16(f, f->ret == 0 ? (s16)user_s16(f->arg[1], 2) : 0);
+	push_u16(f, f->ret == 0 ? (u16)semop_flags(user_s16(f->arg[1], 4)) : 0);
 	push_u16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (u16)user_u16(f->arg[1], 6) : 0);
-	push_s16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (s16)user_u16(f->arg[1], 8) : 0);
-	push_u16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (u16)semop_flags(user_u16(f->arg[1], 10)) : 0);
+	push_s16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (s16)user_s16(f->arg[1], 8) : 0);
+	push_u16(f, f->ret == 0 && (u32)f->arg[2] >= 2 ? (u16)semop_flags(user_s16(f->arg[1], 10)) : 0);
 	push_s32(f, f->arg[0]);
 	return 0;
 }
@@ -336,7 +336,7 @@ static __always_inline int fill_clone3_exit(struct filler *f)
 	push_u32(f, task_vm_swap(f));
 	push_task_comm(f);
 	push_cgroups(f);
-	push_u32(f, clone_flags(user_u64(f->arg[0], 0)) | clone_ns_bits(f));
+	push_u32(f, clone_flags(user_u64(f->arg[0], 0) * fits(8, f->arg[1])) | clone_ns_bits(f));
 	push_u32(f, task_euid(f));
 	push_u32(f, task_egid(f));
 	push_s64(f, task_vtid(f));

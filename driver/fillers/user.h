@@ -30,9 +30,29 @@ static __always_inline u64 user_rlim(struct filler *f, u64 ptr, u64 n)
 	return f->ia32 && v == (u32)-1 ? (u64)-1 : v;
 }
 
-static __always_inline u64 user_any(u64 ptr, u64 off, u64 bits)
+static __always_inline u64 user_ulong(struct filler *f, u64 ptr, u64 off, u64 off32)
 {
-	return (user_u32(ptr, off) & bits) != 0;
+	return f->ia32 ? user_u32(ptr, off32) : user_u64(ptr, off);
+}
+
+static __always_inline s64 user_slong(struct filler *f, u64 ptr, u64 off, u64 off32)
+{
+	return f->ia32 ? user_s32(ptr, off32) : (s64)user_u64(ptr, off);
+}
+
+static __always_inline u64 layout_off(struct filler *f, u64 off, u64 off32)
+{
+	return f->ia32 ? off32 : off;
+}
+
+static __always_inline u64 fits(u64 end, u64 size)
+{
+	return end <= size;
+}
+
+static __always_inline u64 any_bit(u64 v, u64 bits)
+{
+	return (v & bits) != 0;
 }
 
 struct user_times {

@@ -19,7 +19,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 0) * user_any(f->arg[3], 64, 1));
+		push_u64(f, user_u64(f->arg[3], 0) * any_bit(user_u32(f->arg[3], 64), 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -28,7 +28,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 8) * user_any(f->arg[3], 64, 1));
+		push_u64(f, user_u64(f->arg[3], 8) * any_bit(user_u32(f->arg[3], 64), 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -37,7 +37,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 16) * user_any(f->arg[3], 64, 2));
+		push_u64(f, user_u64(f->arg[3], 16) * any_bit(user_u32(f->arg[3], 64), 2));
 		break;
 	default:
 		push_u64(f, 0);
@@ -46,7 +46,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 24) * user_any(f->arg[3], 64, 4));
+		push_u64(f, user_u64(f->arg[3], 24) * any_bit(user_u32(f->arg[3], 64), 4));
 		break;
 	default:
 		push_u64(f, 0);
@@ -55,7 +55,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 32) * user_any(f->arg[3], 64, 4));
+		push_u64(f, user_u64(f->arg[3], 32) * any_bit(user_u32(f->arg[3], 64), 4));
 		break;
 	default:
 		push_u64(f, 0);
@@ -64,7 +64,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 48) * user_any(f->arg[3], 64, 16));
+		push_u64(f, user_u64(f->arg[3], 48) * any_bit(user_u32(f->arg[3], 64), 16));
 		break;
 	default:
 		push_u64(f, 0);
@@ -73,7 +73,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 56) * user_any(f->arg[3], 64, 32));
+		push_u64(f, user_u64(f->arg[3], 56) * any_bit(user_u32(f->arg[3], 64), 32));
 		break;
 	default:
 		push_u64(f, 0);
@@ -82,7 +82,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u64(f, user_u64(f->arg[3], 0) * user_any(f->arg[3], 20, 1));
+		push_u64(f, user_u64(f->arg[3], 0) * any_bit(user_u32(f->arg[3], 20), 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -91,7 +91,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u64(f, user_u64(f->arg[3], 8) * user_any(f->arg[3], 20, 2));
+		push_u64(f, user_u64(f->arg[3], 8) * any_bit(user_u32(f->arg[3], 20), 2));
 		break;
 	default:
 		push_u64(f, 0);
@@ -100,7 +100,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u8(f, user_u32(f->arg[3], 16) * user_any(f->arg[3], 20, 4));
+		push_u8(f, user_u32(f->arg[3], 16) * any_bit(user_u32(f->arg[3], 20), 4));
 		break;
 	default:
 		push_u8(f, 0);

@@ -13,6 +13,8 @@
 //	[::1]:0  127.0.0.1:80    a socket address: a string too
 //	$st.dev  $buf[:80]  $p[0]  a variable, its field, a part, an element
 //	$a -> $b                 a tuple: from one end to the other
+//	how->flags  v[1].len  *p what an argument points to: a field, an element (sources only)
+//	open_how{flags: O_RDWR}  a call with a struct: open_how({flags: O_RDWR})
 //	>= 1                     a comparison (wanted values only)
 //
 // Operators are C's, with C's precedence: ~ - (unary), *, + -, <<, |. In
@@ -58,6 +60,8 @@ const (
 	Arrow                   // Args[0] -> Args[1]
 	Compare                 // Text is the operator, Args[0] the bound
 	Index                   // accessor of a Var: [Args[0]]
+	Member                  // Args[0]->Text, or Args[0].Text when Num is 0
+	Elem                    // Args[0][Args[1]]; *x is x[0]
 )
 
 // Node is one expression.
@@ -73,7 +77,7 @@ type Node struct {
 var kindNames = [...]string{
 	Int: "number", Str: "string", Name: "name", Var: "variable", Field: "field", Slice: "slice", Call: "call",
 	Or: "or", Not: "not", Neg: "negation", Add: "sum", Sub: "difference", Mul: "product", Shl: "shift",
-	Struct: "struct", List: "list", Arrow: "tuple", Compare: "comparison", Index: "index",
+	Struct: "struct", List: "list", Arrow: "tuple", Compare: "comparison", Index: "index", Member: "member", Elem: "element",
 }
 
 func (k Kind) String() string {

@@ -444,6 +444,8 @@ func (p *parser) unary() *Node {
 		return p.node(Neg, off, "", p.unary())
 	case p.accept("~"):
 		return p.node(Not, off, "", p.unary())
+	case p.accept("*"):
+		return p.node(Elem, off, "", p.unary(), &Node{Kind: Int, Pos: p.pos(off), Text: "0"})
 	}
 	return p.primary()
 }
@@ -461,13 +463,15 @@ func (p *parser) primary() *Node {
 		return p.node(Str, t.off, t.text)
 	case tokName:
 		p.next()
-		if !p.isOp("(") {
-			return p.node(Name, t.off, t.text)
+		switch {
+		case p.isOp("{"):
+			return p.node(Call, t.off, t.text, p.primary())
+		case !p.accept("("):
+			return p.members(p.node(Name, t.off, t.text))
 		}
-		p.next()
 		n := p.node(Call, t.off, t.text)
 		p.list(")", func() { n.Args = append(n.Args, p.arrow()) })
-		return n
+		return p.members(n)
 	case tokVar:
 		return p.accessors()
 	case tokOp:
@@ -491,6 +495,34 @@ func (p *parser) primary() *Node {
 	}
 	p.unexpected("a value")
 	return nil
+}
+
+// members reads what follows a name or a call: ->field, .field, [i].
+func (p *parser) members(n *Node) *Node {
+	for !p.failed {
+		off := p.tok.off
+		switch {
+		case p.isOp("->"), p.isOp("."):
+			arrow := p.isOp("->")
+			p.next()
+			if p.tok.kind != tokName {
+				p.unexpected("a field name")
+				return n
+			}
+			n = p.node(Member, off, p.tok.text, n)
+			if arrow {
+				n.Num = 1
+			}
+			p.next()
+		case p.isOp("["):
+			p.next()
+			n = p.node(Elem, off, "", n, p.arrow())
+			p.expect("]")
+		default:
+			return n
+		}
+	}
+	return n
 }
 
 // list reads items separated by commas up to the closing bracket.

@@ -94,6 +94,19 @@ func (n *Node) write(b *strings.Builder, min int) {
 	case Call:
 		b.WriteString(n.Text)
 		n.items(b, '(', ')')
+	case Member:
+		n.Args[0].write(b, precPrimary)
+		if n.Num == 1 {
+			b.WriteString("->")
+		} else {
+			b.WriteByte('.')
+		}
+		b.WriteString(n.Text)
+	case Elem:
+		n.Args[0].write(b, precPrimary)
+		b.WriteByte('[')
+		n.Args[1].write(b, precArrow)
+		b.WriteByte(']')
 	case List:
 		n.items(b, '[', ']')
 	case Struct:

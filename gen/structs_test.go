@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The layouts of structs.yaml are those of the headers, as a 64-bit compiler has them.
+func TestStructsAreThoseOfTheHeaders(t *testing.T) {
+	compiler := cc(t)
+	checked := 0
+	for _, s := range mustLoad(t, filepath.Join(root, "tables")).Structs {
+		if s.Header == "" {
+			continue
+		}
+		var text, want strings.Builder
+		fmt.Fprintf(&text, "#define _GNU_SOURCE\n#include <stddef.h>\n#include <stdio.h>\n#include <%s>\nint main(void)\n{\n", s.Header)
+		for _, f := range s.Fields {
+			fmt.Fprintf(&text, "\tprintf(\"%s %%zu %%zu\\n\", offsetof(struct %s, %[1]s), sizeof(((struct %[2]s *)0)->%[1]s));\n", f.Name, s.Name)
+			fmt.Fprintf(&want, "%s %d %d\n", f.Name, f.Offset[0], f.Type.Size[0]*max(f.Type.Count, 1))
+		}
+		if s.Extensible == "" { // others may have grown since
+			fmt.Fprintf(&text, "\tprintf(\"%%zu\\n\", sizeof(struct %s));\n", s.Name)
+			fmt.Fprintf(&want, "%d\n", s.Size[0])
+		}
+		text.WriteString("}\n")
+		dir := t.TempDir()
+		src, bin := filepath.Join(dir, "main.c"), filepath.Join(dir, "main")
+		require.NoError(t, os.WriteFile(src, []byte(text.String()), 0o644))
+		if out, err := exec.Command(compiler, "-o", bin, src).CombinedOutput(); err != nil {
+			if strings.Contains(string(out), "No such file or directory") {
+				continue // headers of the kernel that this machine lacks
+			}
+			require.NoError(t, err, "%s: %s", s.Name, out)
+		}
+		got, err := exec.Command(bin).Output()
+		require.NoError(t, err, s.Name)
+		require.Equal(t, want.String(), string(got), s.Name)
+		checked++
+	}
+	require.Greater(t, checked, 10)
+}

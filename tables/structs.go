@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// Struct is a struct of user memory, laid out as the kernel has it: for 64-bit
+// tasks (index 0) and for 32-bit ones on amd64 (index 1).
+type Struct struct {
+	Pos        expr.Pos
+	Name       string
+	Header     string // the C header that has it
+	Fields     []StructField
+	Size       [2]int
+	Align      [2]int
+	Extensible string // argument, or field, that says how many bytes count; "" when all do
+	Packed     bool
+}
+
+// StructField is one field.
+type StructField struct {
+	Name   string
+	Type   CData
+	Offset [2]int
+}
+
+// CData is what stands in memory: a number, a pointer, a struct or an array.
+type CData struct {
+	Kind   string  // number, rlim, pointer, struct
+	Size   [2]int  // of one element
+	Align  [2]int  // of one element
+	Signed bool    // number
+	To     *CData  // pointer: what it leads to; nil when that is not known
+	Struct *Struct // struct
+	Count  int     // elements of an array; 0: not an array
+}
+
+// Field returns a field by name.
+func (s *Struct) Field(name string) *StructField {
+	if i := slices.IndexFunc(s.Fields, func(f StructField) bool { return f.Name == name }); i >= 0 {
+		return &s.Fields[i]
+	}
+	return nil
+}
+
+func (s *Struct) names() []string {
+	names := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// total is the bytes of all elements.
+func (d *CData) total(layout int) int { return d.Size[layout] * max(d.Count, 1) }
+
+func (l *loader) structEntry(f *file, n *yaml.Node) {
+	m := f.mapping(n, peek(n, "struct"), "entry", []string{"struct", "header", "packed", "extensible", "doc", "fields"}, &l.errs)
+	if m == nil || !m.required("struct", "struct: open_how names it") || !m.required("fields", "fields: {flags: u64} are its members in order") {
+		return
+	}
+	name := m.scalar("struct")
+	if name == nil {
+		return
+	}
+	s := &Struct{Pos: f.pos(n), Name: name.Value, Header: m.text("header"), Packed: m.bool("packed"), Align: [2]int{1, 1}}
+	if !expr.IsIdent(s.Name) {
+		m.errorf(name, "bad name %s (a C identifier is expected)", s.Name)
+		return
+	}
+	if old := l.structs[s.Name]; old != nil {
+		m.errorf(name, "struct %s is described twice (first %s)", s.Name, onLine(old.Pos, s.Pos))
+		return
+	}
+	l.structs[s.Name] = s
+	l.table.Structs = append(l.table.Structs, s)
+	fm := f.mapping(m.byKey["fields"], s.Name, "fields", nil, &l.errs)
+	if fm == nil {
+		return
+	}
+	for _, e := range fm.fields {
+		if !expr.IsIdent(e.key.Value) {
+			fm.errorf(e.key, "bad field name %q (a C identifier is expected)", e.key.Value)
+			continue
+		}
+		t := fm.asScalar(e.val, e.key.Value)
+		if t == nil {
+			continue
+		}
+		data, ok := l.cdata(t.Value)
+		if !ok {
+			fm.errorf(t, "unknown C type %s (a number such as u32 or long, a pointer, a struct described before, with [n] for an array)", t.Value)
+			continue
+		}
+		s.add(e.key.Value, *data)
+	}
+	for i := range s.Size {
+		s.Size[i] = roundUp(s.Size[i], s.Align[i])
+	}
+	s.Extensible = m.text("extensible")
+}
+
+// add places a field behind those before it.
+func (s *Struct) add(name string, d CData) {
+	f := StructField{Name: name, Type: d}
+	for i := range s.Size {
+		align := d.Align[i]
+		if s.Packed {
+			align = 1
+		}
+		f.Offset[i] = roundUp(s.Size[i], align)
+		s.Size[i] = f.Offset[i] + d.total(i)
+		s.Align[i] = max(s.Align[i], align)
+	}
+	s.Fields = append(s.Fields, f)
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// cdata reads a C type: u32, unsigned long, void *, struct iovec *, char[16].
+func (l *loader) cdata(text string) (*CData, bool) {
+	count := 0
+	if base, n, ok := strings.Cut(text, "["); ok {
+		var err error
+		if count, err = strconv.Atoi(strings.TrimSuffix(n, "]")); err != nil || count < 1 || !strings.HasSuffix(n, "]") {
+			return nil, false
+		}
+		text = base
+	}
+	text = strings.TrimSpace(text)
+	if to, ok := strings.CutSuffix(text, "*"); ok {
+		d := &CData{Kind: "pointer", Size: [2]int{8, 4}, Align: [2]int{8, 4}, Count: count}
+		d.To, _ = l.cdata(to)
+		return d, true
+	}
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "const "), "struct ")
+	if s := l.structs[text]; s != nil {
+		return &CData{Kind: "struct", Struct: s, Size: s.Size, Align: s.Align, Count: count}, true
+	}
+	d := &CData{Kind: "number", Count: count}
+	switch text {
+	case "rlim_t": // all ones mean no limit, in each layout
+		d.Kind = "rlim"
+		d.Size = [2]int{8, 4}
+	case "long", "unsigned long", "size_t", "ssize_t", "off_t", "aio_context_t", "old_sigset_t":
+		d.Size, d.Signed = [2]int{8, 4}, text == "long" || text == "ssize_t" || text == "off_t"
+	case "aligned_u64":
+		d.Size, d.Align = [2]int{8, 8}, [2]int{8, 8}
+		return d, true
+	default:
+		bits, signed := RegisterBits(text)
+		known := cIntegers[text] != "" || slices.Contains([]string{"uid_t", "gid_t", "pid_t", "mode_t", "umode_t", "socklen_t"}, text)
+		if !known {
+			return nil, false
+		}
+		if cIntegers[text] == "int8" || cIntegers[text] == "uint8" {
+			bits, signed = 8, cIntegers[text] == "int8"
+		}
+		d.Size, d.Signed = [2]int{bits / 8, bits / 8}, signed
+	}
+	d.Align = [2]int{d.Size[0], min(d.Size[1], 4)} // ia32 aligns 64 bits to 4 bytes
+	return d, true
+}
+
+// location is where an expression leads: data in user memory, or the value of a
+// pointer in a register.
+type location struct {
+	addr   *expr.Node // a pointer
+	offset [2]int     // of the data, when loaded is false
+	data   *CData
+	loaded bool       // addr is the value itself: a pointer to data
+	size   *expr.Node // of an extensible struct at addr: how many bytes count
+}
+
+// member turns what an argument points to into reads of user memory, with the
+// layout of the calling task.
+func (s *source) member(n *expr.Node) {
+	p := s.place(n)
+	if p == nil {
+		*n = expr.Node{Kind: expr.Int, Pos: n.Pos} // said already
+		return
+	}
+	x := s.load(n, p)
+	x.Pos = n.Pos
+	*n = *x
+}
+
+// place finds what a source leads to; nil after an error.
+func (s *source) place(n *expr.Node) *location {
+	switch n.Kind {
+	case expr.Name:
+		arg, _ := s.ctx.arg(n.Text)
+		if arg == nil {
+			s.name(n, false)
+			return nil
+		}
+		d, ok := s.l.cdata(arg.Type)
+		if !ok || d.Kind != "pointer" || d.To == nil {
+			s.errorf(n, "%s is no pointer to something described (%s; structs are in structs.yaml)", n.Text, arg.Type)
+			return nil
+		}
+		return &location{addr: n, data: d.To, loaded: true, size: s.sizeOf(d.To, n)}
+	case expr.Call: // a cast: if_dqblk(addr)
+		st := s.l.structs[n.Text]
+		if st == nil || len(n.Args) != 1 {
+			s.errorf(n, "%s leads nowhere (a struct of structs.yaml, with the pointer in brackets, is expected)%s", n.Text,
+				didYouMean(n.Text, slices.Sorted(maps.Keys(s.l.structs))))
+			return nil
+		}
+		s.check(n.Args[0], false)
+		d := &CData{Kind: "struct", Struct: st, Size: st.Size, Align: st.Align}
+		return &location{addr: n.Args[0], data: d, loaded: true, size: s.sizeOf(d, n.Args[0])}
+	case expr.Member:
+		p := s.place(n.Args[0])
+		if p == nil {
+			return nil
+		}
+		if p.loaded != (n.Num == 1) && !(n.Num == 1 && p.data.Kind == "pointer") {
+			s.errorf(n, "wrong access to %s (-> follows a pointer, . takes a field of a struct)", n.Text)
+			return nil
+		}
+		if !p.loaded && n.Num == 1 { // a pointer in memory is followed
+			if p.data.To == nil || p.data.Count > 0 {
+				s.errorf(n, "-> %s from what is no pointer to something described", n.Text)
+				return nil
+			}
+			p = &location{addr: s.load(n, p), data: p.data.To, loaded: true}
+		}
+		if p.data.Kind != "struct" || p.data.Count > 0 {
+			s.errorf(n, "%s of what is no struct", n.Text)
+			return nil
+		}
+		f := p.data.Struct.Field(n.Text)
+		if f == nil {
+			s.errorf(n, "struct %s has no field %s%s", p.data.Struct.Name, n.Text, didYouMean(n.Text, p.data.Struct.names()))
+			return nil
+		}
+		return &location{addr: p.addr, offset: [2]int{p.offset[0] + f.Offset[0], p.offset[1] + f.Offset[1]}, data: &f.Type, size: p.size}
+	case expr.Elem:
+		p := s.place(n.Args[0])
+		if p == nil {
+			return nil
+		}
+		i := n.Args[1]
+		if i.Kind != expr.Int || i.Num < 0 || i.Num > 64 {
+			s.errorf(i, "element %s (a number from 0 to 64 is expected)", i)
+			return nil
+		}
+		if !p.loaded {
+			if p.data.Count == 0 && p.data.Kind == "pointer" && p.data.To != nil {
+				p = &location{addr: s.load(n, p), data: p.data.To, loaded: true}
+			} else if int(i.Num) >= p.data.Count {
+				s.errorf(i, "element %s of %d", i, p.data.Count)
+				return nil
+			}
+		}
+		one := *p.data
+		one.Count = 0
+		return &location{addr: p.addr, offset: [2]int{p.offset[0] + int(i.Num)*one.Size[0], p.offset[1] + int(i.Num)*one.Size[1]}, data: &one, size: p.size}
+	}
+	s.errorf(n, "a %s leads nowhere (a pointer is expected)", n.Kind)
+	return nil
+}
+
+// sizeOf is how many bytes of an extensible struct count: an argument of that
+// name, else its own field; nil when all do.
+func (s *source) sizeOf(d *CData, ptr *expr.Node) *expr.Node {
+	if d.Kind != "struct" || d.Struct.Extensible == "" {
+		return nil
+	}
+	name := d.Struct.Extensible
+	if arg, _ := s.ctx.arg(name); arg != nil {
+		return &expr.Node{Kind: expr.Name, Pos: ptr.Pos, Text: name}
+	}
+	f := d.Struct.Field(name)
+	if f == nil {
+		s.errorf(ptr, "struct %s is as long as %s says, which is neither an argument nor a field of it", d.Struct.Name, name)
+		return nil
+	}
+	return s.load(ptr, &location{addr: ptr, offset: f.Offset, data: &f.Type})
+}
+
+// load reads the number or pointer at a place.
+func (s *source) load(at *expr.Node, p *location) *expr.Node {
+	num := func(v int) *expr.Node {
+		return &expr.Node{Kind: expr.Int, Pos: at.Pos, Num: int64(v), Text: strconv.Itoa(v)}
+	}
+	call := func(name string, args ...*expr.Node) *expr.Node {
+		return &expr.Node{Kind: expr.Call, Pos: at.Pos, Text: name, Args: args}
+	}
+	d, off := p.data, p.offset
+	if p.loaded || d.Kind == "struct" || d.Count > 0 {
+		s.errorf(at, "%s is no number (name a field or an element)", at)
+		return num(0)
+	}
+	sign := "u"
+	if d.Signed {
+		sign = "s"
+	}
+	var x *expr.Node
+	switch same := d.Size[0] == d.Size[1]; {
+	case d.Size[0] == 8 && same && off[0] == off[1]:
+		x = call("user_u64", p.addr, num(off[0]))
+	case same && off[0] == off[1]:
+		x = call(fmt.Sprintf("user_%s%d", sign, 8*d.Size[0]), p.addr, num(off[0]))
+	case same && d.Size[0] == 8:
+		x = call("user_u64", p.addr, call("layout_off", num(off[0]), num(off[1])))
+	case same:
+		x = call(fmt.Sprintf("user_%s%d", sign, 8*d.Size[0]), p.addr, call("layout_off", num(off[0]), num(off[1])))
+	case d.Kind == "rlim" && off[0]%8 == 0 && off[0] == 2*off[1]:
+		x = call("user_rlim", p.addr, num(off[0]/8))
+	case d.Kind == "rlim":
+		s.errorf(at, "%s of type rlim_t is not where helper user_rlim reads", at)
+		return num(0)
+	case sign == "u" && off[0]%8 == 0 && off[0] == 2*off[1]:
+		x = call("user_long", p.addr, num(off[0]/8))
+	default:
+		x = call("user_"+sign+"long", p.addr, num(off[0]), num(off[1]))
+	}
+	if s.l.helpers["value"][x.Text] == nil {
+		s.errorf(at, "%s is read with %s, which helpers.yaml does not declare", at, x.Text)
+	}
+	if p.size != nil {
+		fits := call("fits", call("layout_off", num(off[0]+d.Size[0]), num(off[1]+d.Size[1])), p.size)
+		if off[0]+d.Size[0] == off[1]+d.Size[1] {
+			fits.Args[0] = num(off[0] + d.Size[0])
+		}
+		x = &expr.Node{Kind: expr.Mul, Pos: at.Pos, Args: []*expr.Node{x, fits}}
+	}
+	return x
+}
