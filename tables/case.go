@@ -122,7 +122,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	}
 	c.Except = l.except(m)
 
-	v := &values{l: l, f: f, subject: m.subject, vars: map[string]bool{}}
+	v := &values{l: l, f: f, subject: m.subject, vars: map[string]bool{}, made: map[string]*Struct{}}
 	for name := range expr.Vars {
 		v.vars[name] = name != "ret" && name != "child"
 	}

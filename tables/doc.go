@@ -132,7 +132,9 @@
 //
 // Values are expressions of package internal/expr: numbers, constants, strings
 // "in $quotes", /paths, $variables with .field [index] [from:to], calls, [lists]
-// and {structs} (also as YAML collections). given and call use functions
+// and {structs} (also as YAML collections). open_how{flags: O_RDWR} is a struct of
+// structs.yaml in memory, the fields left out 0; $how.flags is a field of it as it
+// is then, after the call what the kernel made of it. given and call use functions
 // declared given, after those and the ones declared after; bytes(...) everywhere.
 // Every case has the variables of expr.Vars; $ret and $child only after the call.
 //

@@ -20,7 +20,8 @@ type values struct {
 	vars    map[string]bool // true: has a value here
 	kinds   []string        // of functions that may be called
 	want    bool
-	names   *FlagSet // of the wanted param
+	names   *FlagSet           // of the wanted param
+	made    map[string]*Struct // variables that are structs built by field
 }
 
 func (v *values) errorf(pos expr.Pos, format string, args ...any) {
@@ -51,6 +52,9 @@ func (v *values) bindings(m *mapping, key string) []Binding {
 		x := v.value(e.val, false)
 		v.check(x, true)
 		v.vars[name] = true
+		if x != nil && x.Kind == expr.Call && len(x.Args) == 1 && x.Args[0].Kind == expr.Struct {
+			v.made[name] = v.l.structs[x.Text]
+		}
 		if x != nil {
 			out = append(out, Binding{Pos: m.f.pos(e.key), Name: name, Expr: x})
 		}
@@ -128,6 +132,7 @@ func (v *values) check(n *expr.Node, top bool) {
 	switch n.Kind {
 	case expr.Var:
 		v.variable(n.Pos, n.Text)
+		v.member(n)
 	case expr.Str:
 		for _, r := range expr.Refs(n.Text) {
 			v.variable(v.f.find(n.Pos, r.Name), r.Name)
@@ -191,7 +196,50 @@ func (v *values) name(n *expr.Node, top bool) {
 	}
 }
 
+// literal checks name{field: value}.
+func (v *values) literal(n *expr.Node) bool {
+	s := v.l.structs[n.Text]
+	if s == nil || len(n.Args) != 1 || n.Args[0].Kind != expr.Struct || v.want {
+		return false
+	}
+	v.fields(s, n.Args[0])
+	return true
+}
+
+func (v *values) fields(s *Struct, n *expr.Node) {
+	for i, name := range n.Names {
+		f := s.Field(name)
+		switch x := n.Args[i]; {
+		case f == nil:
+			v.errorf(x.Pos, "struct %s has no field %s%s", s.Name, name, didYouMean(name, s.names()))
+		case x.Kind == expr.Struct && f.Type.Struct == nil:
+			v.errorf(x.Pos, "field %s is no struct", name)
+		case x.Kind == expr.Struct:
+			v.fields(f.Type.Struct, x)
+		}
+	}
+}
+
+// member checks $r.field of what is a struct.
+func (v *values) member(n *expr.Node) {
+	s := v.made[n.Text]
+	for _, a := range n.Args {
+		if s == nil || a.Kind != expr.Field || a.Text == "addr" {
+			return
+		}
+		f := s.Field(a.Text)
+		if f == nil {
+			v.errorf(a.Pos, "struct %s has no field %s%s", s.Name, a.Text, didYouMean(a.Text, s.names()))
+			return
+		}
+		s = f.Type.Struct
+	}
+}
+
 func (v *values) function(n *expr.Node) {
+	if v.literal(n) {
+		return
+	}
 	if expr.Functions[n.Text] != "" {
 		if n.Text == "between" {
 			if !v.want {

@@ -249,14 +249,14 @@ var Syscalls = []Syscall{
 		Cases: []Case{
 			{
 				Name:  "creates a file beneath a directory",
-				Given: []Binding{{"dir", "tempdir()"}, {"d", "open($dir, O_RDONLY | O_DIRECTORY)"}, {"how", "open_how(O_RDWR | O_CREAT, 0640, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)"}},
+				Given: []Binding{{"dir", "tempdir()"}, {"d", "open($dir, O_RDONLY | O_DIRECTORY)"}, {"how", "open_how({flags: O_RDWR | O_CREAT, mode: 0640, resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS})"}},
 				Call:  `openat2($d, "new", $how, 24)`,
 				After: []Binding{{"st", "fstat($ret)"}},
 				Want:  []Binding{{"fd", "$ret"}, {"dirfd", "$d"}, {"name", `"new"`}, {"flags", "O_RDWR | O_CREAT | O_F_CREATED"}, {"mode", "0640"}, {"resolve", "RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS"}, {"dev", "$st.dev"}, {"ino", "$st.ino"}},
 			},
 			{
 				Name:  "leaves the directory",
-				Given: []Binding{{"dir", "tempdir()"}, {"d", "open($dir, O_RDONLY | O_DIRECTORY)"}, {"how", "open_how(O_RDONLY, 0, RESOLVE_BENEATH | RESOLVE_IN_ROOT)"}},
+				Given: []Binding{{"dir", "tempdir()"}, {"d", "open($dir, O_RDONLY | O_DIRECTORY)"}, {"how", "open_how({flags: O_RDONLY, resolve: RESOLVE_BENEATH | RESOLVE_IN_ROOT})"}},
 				Call:  `openat2($d, "../x", $how, 24)`,
 				Want:  []Binding{{"fd", "-EINVAL"}, {"dirfd", "$d"}, {"name", `"../x"`}, {"flags", "O_RDONLY"}, {"mode", "0"}, {"resolve", "RESOLVE_BENEATH | RESOLVE_IN_ROOT"}, {"dev", "0"}, {"ino", "0"}},
 			},
@@ -4228,7 +4228,7 @@ var Syscalls = []Syscall{
 				Name:  "who sent it",
 				Given: []Binding{{"p", "socketpair()"}, {"o", "sockopt($p.b, SOL_SOCKET, SO_PASSCRED, 1)"}, {"src", "pattern(10)"}, {"x", "send($p.a, $src)"}, {"a", "zeros(10)"}, {"v", "iovec($a)"}, {"ctl", "zeros(64)"}, {"h", "msghdr({iov: $v, control: $ctl})"}, {"m", "mmsghdrs($h)"}, {"t", "timespec(5, 0)"}},
 				Call:  "recvmmsg($p.b, $m, 1, 0, $t)",
-				After: []Binding{{"len", "u64($m, 40)"}, {"got", "mem($ctl, $len)"}},
+				After: []Binding{{"got", "mem($ctl, $m[0].msg_hdr.msg_controllen)"}},
 				Want:  []Binding{{"res", "10"}, {"fd", "$p.b"}, {"size", "10"}, {"data", "$src"}, {"tuple", "$p.b -> $p.a"}, {"msgcontrol", "$got"}},
 			},
 			{
@@ -4305,7 +4305,7 @@ var Syscalls = []Syscall{
 				Name:  "who sent it",
 				Given: []Binding{{"p", "socketpair()"}, {"o", "sockopt($p.b, SOL_SOCKET, SO_PASSCRED, 1)"}, {"src", "pattern(10)"}, {"x", "send($p.a, $src)"}, {"a", "zeros(10)"}, {"v", "iovec($a)"}, {"ctl", "zeros(64)"}, {"m", "msghdr({iov: $v, control: $ctl})"}},
 				Call:  "recvmsg($p.b, $m, 0)",
-				After: []Binding{{"len", "u64($m, 40)"}, {"got", "mem($ctl, $len)"}},
+				After: []Binding{{"got", "mem($ctl, $m.msg_controllen)"}},
 				Want:  []Binding{{"res", "10"}, {"size", "10"}, {"data", "$src"}, {"tuple", "$p.b -> $p.a"}, {"msgcontrol", "$got"}, {"fd", "$p.b"}},
 			},
 			{
@@ -9086,14 +9086,13 @@ var Syscalls = []Syscall{
 		Cases: []Case{
 			{
 				Name:  "open files",
-				Given: []Binding{{"r", "rlimit(0, 0)"}},
+				Given: []Binding{{"r", "rlimit({})"}},
 				Call:  "getrlimit(RLIMIT_NOFILE, $r)",
-				After: []Binding{{"cur", "u64($r, 0)"}, {"max", "u64($r, 8)"}},
-				Want:  []Binding{{"res", "0"}, {"cur", "$cur"}, {"max", "$max"}, {"resource", "RLIMIT_NOFILE"}},
+				Want:  []Binding{{"res", "0"}, {"cur", "$r.rlim_cur"}, {"max", "$r.rlim_max"}, {"resource", "RLIMIT_NOFILE"}},
 			},
 			{
 				Name:  "no such resource",
-				Given: []Binding{{"r", "rlimit(7, 8)"}},
+				Given: []Binding{{"r", "rlimit({rlim_cur: 7, rlim_max: 8})"}},
 				Call:  "getrlimit(99, $r)",
 				Want:  []Binding{{"res", "-EINVAL"}, {"cur", "-1"}, {"max", "-1"}, {"resource", "RLIMIT_UNKNOWN"}},
 			},
@@ -9233,19 +9232,19 @@ var Syscalls = []Syscall{
 		Cases: []Case{
 			{
 				Name:  "core size",
-				Given: []Binding{{"r", "rlimit(4096, 8192)"}},
+				Given: []Binding{{"r", "rlimit({rlim_cur: 4096, rlim_max: 8192})"}},
 				Call:  "setrlimit(RLIMIT_CORE, $r)",
 				Want:  []Binding{{"res", "0"}, {"cur", "4096"}, {"max", "8192"}, {"resource", "RLIMIT_CORE"}},
 			},
 			{
 				Name:  "no limit",
-				Given: []Binding{{"r", "rlimit(0, -1)"}},
+				Given: []Binding{{"r", "rlimit({rlim_max: -1})"}},
 				Call:  "setrlimit(RLIMIT_CORE, $r)",
 				Want:  []Binding{{"res", "0"}, {"cur", "0"}, {"max", "-1"}, {"resource", "RLIMIT_CORE"}},
 			},
 			{
 				Name:  "soft above hard",
-				Given: []Binding{{"r", "rlimit(2, 1)"}},
+				Given: []Binding{{"r", "rlimit({rlim_cur: 2, rlim_max: 1})"}},
 				Call:  "setrlimit(RLIMIT_RTTIME, $r)",
 				Want:  []Binding{{"res", "-EINVAL"}, {"cur", "2"}, {"max", "1"}, {"resource", "RLIMIT_RTTIME"}},
 			},
@@ -9385,21 +9384,19 @@ var Syscalls = []Syscall{
 		Cases: []Case{
 			{
 				Name:  "swap them",
-				Given: []Binding{{"new", "rlimit(1000, 2000)"}, {"old", "rlimit(0, 0)"}},
+				Given: []Binding{{"new", "rlimit64({rlim_cur: 1000, rlim_max: 2000})"}, {"old", "rlimit64({})"}},
 				Call:  "prlimit64(0, RLIMIT_MSGQUEUE, $new, $old)",
-				After: []Binding{{"cur", "u64($old, 0)"}, {"max", "u64($old, 8)"}},
-				Want:  []Binding{{"res", "0"}, {"newcur", "1000"}, {"newmax", "2000"}, {"oldcur", "$cur"}, {"oldmax", "$max"}, {"pid", "0"}, {"resource", "RLIMIT_MSGQUEUE"}},
+				Want:  []Binding{{"res", "0"}, {"newcur", "1000"}, {"newmax", "2000"}, {"oldcur", "$old.rlim_cur"}, {"oldmax", "$old.rlim_max"}, {"pid", "0"}, {"resource", "RLIMIT_MSGQUEUE"}},
 			},
 			{
 				Name:  "of another process, only to look",
-				Given: []Binding{{"c", "child()"}, {"old", "rlimit(0, 0)"}},
+				Given: []Binding{{"c", "child()"}, {"old", "rlimit64({})"}},
 				Call:  "prlimit64($c, RLIMIT_STACK, NULL, $old)",
-				After: []Binding{{"cur", "u64($old, 0)"}, {"max", "u64($old, 8)"}},
-				Want:  []Binding{{"res", "0"}, {"newcur", "0"}, {"newmax", "0"}, {"oldcur", "$cur"}, {"oldmax", "$max"}, {"pid", "$c"}, {"resource", "RLIMIT_STACK"}},
+				Want:  []Binding{{"res", "0"}, {"newcur", "0"}, {"newmax", "0"}, {"oldcur", "$old.rlim_cur"}, {"oldmax", "$old.rlim_max"}, {"pid", "$c"}, {"resource", "RLIMIT_STACK"}},
 			},
 			{
 				Name:  "no such process",
-				Given: []Binding{{"old", "rlimit(7, 8)"}},
+				Given: []Binding{{"old", "rlimit64({rlim_cur: 7, rlim_max: 8})"}},
 				Call:  "prlimit64(-2, RLIMIT_AS, NULL, $old)",
 				Want:  []Binding{{"res", "-ESRCH"}, {"newcur", "0"}, {"newmax", "0"}, {"oldcur", "-1"}, {"oldmax", "-1"}, {"pid", "-2"}, {"resource", "RLIMIT_AS"}},
 			},
@@ -11682,8 +11679,7 @@ var Syscalls = []Syscall{
 				Name:  "ready before the time",
 				Given: []Binding{{"p", "pipe()"}, {"f", "pollfds([$p.w, POLLOUT])"}, {"t", "timespec(5, 0)"}, {"m", "u64s(0x100000200)"}},
 				Call:  "ppoll($f, 1, $t, $m, 8)",
-				After: []Binding{{"sec", "u64($t, 0)"}, {"ns", "u64($t, 8)"}},
-				Want:  []Binding{{"res", "1"}, {"fds", "[[$p.w, 0x4]]"}, {"timeout", "$sec * 1000000000 + $ns"}, {"sigmask", "0x200"}},
+				Want:  []Binding{{"res", "1"}, {"fds", "[[$p.w, 0x4]]"}, {"timeout", "$t.tv_sec * 1000000000 + $t.tv_nsec"}, {"sigmask", "0x200"}},
 			},
 			{
 				Name:  "no time, no mask",

@@ -40,7 +40,7 @@ var testCases = []Syscall{
 				{"ints", "s32s(1, -2)"}, {"longs", "u64s(1, -1)"}, {"ts", "timespec(1, 2)"}, {"iov", `iovec($buf, [NULL, 7], "xy")`},
 				{"sa", `sockaddr("127.0.0.1:80")`}, {"hdr", `msghdr({name: $sa, iov: $iov, flags: 3})`}, {"pfd", "pollfds([0, 1], [-1, 4])"},
 				{"cap", "cap_header()"}, {"caps", "cap_data(0x100000001, 2, 3)"}, {"args", "clone_args({flags: 17, stack: $buf})"},
-				{"av", `argv("a", "bc")`}, {"ps", "pointers($str, NULL)"}, {"how", "open_how(1, 2, 3)"},
+				{"av", `argv("a", "bc")`}, {"ps", "pointers($str, NULL)"}, {"how", "open_how{flags: 1, mode: 2, resolve: 3}"},
 				{"t", "text(30)"},
 			}, Call: "t_getpid()", After: []Binding{
 				{"part", "mem($buf, 3)"}, {"i1", "s32($ints, 4)"}, {"u1", "u32($ints, 4)"}, {"l1", "u64($longs, 8)"}, {"n1", "u64($iov, 8)"}, {"n2", "u64($iov, 24)"},
@@ -84,7 +84,7 @@ var testCases = []Syscall{
 		{Name: "no more", Given: []Binding{{"n", "no_fds()"}}, Call: "t_dup(2)", After: []Binding{{"s", `stat("/")`}}}}},
 	{Name: "t_setuid", NR: numbers(unix.SYS_SETUID), Params: []Param{{"int", "uid"}}, Cases: []Case{
 		{Name: "as nobody", Needs: []string{"root"}, Given: []Binding{{"u", "become(65534, 65533)"}, {"m", "umask(027)"}}, Call: "t_setuid(0)"}}},
-	{Name: "t_timer", NR: numbers(unix.SYS_NANOSLEEP), Params: []Param{{"struct __kernel_timespec *", "req"}, {"void *", "rem"}}, Cases: []Case{
+	{Name: "t_timer", NR: numbers(unix.SYS_NANOSLEEP), Params: []Param{{"struct timespec *", "req"}, {"void *", "rem"}}, Cases: []Case{
 		{Name: "a struct", Call: "t_timer({tv_nsec: 1000}, NULL)"}, {Name: "a bad field", Call: "t_timer({nsec: 1000}, NULL)"}}},
 	{Name: "t_absent", NR: numbers(4000)},
 }

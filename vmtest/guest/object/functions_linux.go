@@ -32,6 +32,11 @@ func Functions() []string { return slices.Sorted(maps.Keys(functions)) }
 
 // Call calls one of the functions.
 func (c *Maker) Call(name string, args []any) (any, error) {
+	if _, ok := structs[name]; ok && len(args) == 1 {
+		if s, ok := args[0].(*expr.StructValue); ok {
+			return newStruct(name, s)
+		}
+	}
 	f, ok := functions[name]
 	if !ok {
 		return nil, fmt.Errorf("the guest has no function %s", name)
@@ -66,8 +71,8 @@ func init() {
 
 		"pattern": pattern, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"),
-		"rlimit": pairOf("rlimit"), "iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs, "open_how": openHow,
-		"io_uring_params": ioURingParams, "cap_header": capHeader, "cap_data": capData, "clone_args": cloneArgsMemory, "argv": argVector,
+		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,
+		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,

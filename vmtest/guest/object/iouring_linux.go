@@ -11,8 +11,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/scaplab/scaplab/internal/expr"
 )
 
 // Places in struct io_uring_params, and of a ring's parts in its file.
@@ -26,29 +24,6 @@ const (
 	ringRequestSize = 64
 	ringUserData    = 32 // in a request
 )
-
-var ringParamFields = []string{"sq_entries", "cq_entries", "flags", "sq_thread_cpu", "sq_thread_idle", "features", "wq_fd"}
-
-func ioURingParams(_ *Maker, args []any) (any, error) {
-	m, err := structArg(args, ringParamFields...)
-	if err != nil {
-		return nil, err
-	}
-	var w words
-	for _, f := range ringParamFields {
-		var n int64
-		if v, ok := m[f]; ok {
-			if n, err = expr.ToInt(v); err != nil {
-				return nil, fmt.Errorf("%s: %w", f, err)
-			}
-		}
-		w.u32(uint32(n))
-	}
-	for len(w.b) < ringParamsSize {
-		w.u32(0)
-	}
-	return region0(newRegionOf(w.b))("io_uring_params", nil)
-}
 
 // newIOURing makes a ring. A request of zeros is one that does nothing.
 func newIOURing(_ *Maker, args []any) (any, error) {

@@ -26,144 +26,6 @@ func (w *words) align(n int) {
 	}
 }
 
-// layouts are the structs that {name: value} may be where an argument points
-// to one: "bytes name" each, naturally aligned. `nested` names another layout.
-var layouts = map[string]string{
-	"timespec":    "8 tv_sec, 8 tv_nsec",
-	"timeval":     "8 tv_sec, 8 tv_usec",
-	"itimerspec":  "timespec it_interval, timespec it_value",
-	"itimerval":   "timeval it_interval, timeval it_value",
-	"rlimit":      "8 rlim_cur, 8 rlim_max",
-	"timezone":    "4 tz_minuteswest, 4 tz_dsttime",
-	"utimbuf":     "8 actime, 8 modtime",
-	"sembuf":      "2 sem_num, 2 sem_op, 2 sem_flg",
-	"pollfd":      "4 fd, 2 events, 2 revents",
-	"iovec":       "8 iov_base, 8 iov_len",
-	"open_how":    "8 flags, 8 mode, 8 resolve",
-	"sched_param": "4 sched_priority",
-	"sched_attr":  "4 size, 4 sched_policy, 8 sched_flags, 4 sched_nice, 4 sched_priority, 8 sched_runtime, 8 sched_deadline, 8 sched_period, 4 sched_util_min, 4 sched_util_max",
-	"flock":       "2 l_type, 2 l_whence, 8 l_start, 8 l_len, 4 l_pid",
-	"mq_attr":     "8 mq_flags, 8 mq_maxmsg, 8 mq_msgsize, 8 mq_curmsgs, 8 r0, 8 r1, 8 r2, 8 r3",
-	"mount_attr":  "8 attr_set, 8 attr_clr, 8 propagation, 8 userns_fd",
-	"clone_args":  "8 flags, 8 pidfd, 8 child_tid, 8 parent_tid, 8 exit_signal, 8 stack, 8 stack_size, 8 tls, 8 set_tid, 8 set_tid_size, 8 cgroup",
-}
-
-var layoutAliases = map[string]string{
-	"__kernel_timespec": "timespec", "__kernel_old_timeval": "timeval", "__kernel_itimerspec": "itimerspec",
-	"__kernel_old_itimerval": "itimerval", "rlimit64": "rlimit", "old_timespec32": "timespec",
-}
-
-// layout makes the memory of {name: value} or [value, ...] for an argument of
-// the C type.
-func layout(v any, ctype string) ([]byte, error) {
-	name := strings.TrimSpace(strings.NewReplacer("const ", "", "struct ", "", "union ", "", "__user", "", "*", "").Replace(ctype))
-	var w words
-	if list, ok := v.([]any); ok {
-		for i, e := range list {
-			if _, isStruct := e.(*expr.StructValue); isStruct {
-				if err := place(&w, e, name); err != nil {
-					return nil, fmt.Errorf("element %d: %w", i, err)
-				}
-				continue
-			}
-			size := scalarSize(name, strings.Count(ctype, "*"))
-			if size == 0 {
-				return nil, fmt.Errorf("no layout for a list of %s", name)
-			}
-			if err := scalar(&w, e, size); err != nil {
-				return nil, fmt.Errorf("element %d: %w", i, err)
-			}
-		}
-		return w.b, nil
-	}
-	err := place(&w, v, name)
-	return w.b, err
-}
-
-// scalarSize is the size of what a pointer to the C type points to.
-func scalarSize(name string, stars int) int {
-	if stars > 1 {
-		return 8
-	}
-	switch name {
-	case "int", "unsigned int", "unsigned", "pid_t", "uid_t", "gid_t", "u32", "__u32", "__s32", "key_serial_t", "mode_t", "socklen_t":
-		return 4
-	case "long", "unsigned long", "size_t", "loff_t", "off_t", "u64", "__u64", "__s64", "aio_context_t", "sigset_t", "void":
-		return 8
-	case "short", "unsigned short", "u16":
-		return 2
-	case "char", "unsigned char", "u8":
-		return 1
-	}
-	return 0
-}
-
-func scalar(w *words, v any, size int) error {
-	n, err := Register(v, "")
-	if err != nil {
-		return err
-	}
-	w.align(size)
-	switch size {
-	case 1:
-		w.b = append(w.b, byte(n))
-	case 2:
-		w.u16(uint16(n))
-	case 4:
-		w.u32(uint32(n))
-	default:
-		w.u64(uint64(n))
-	}
-	return nil
-}
-
-func place(w *words, v any, name string) error {
-	if alias, ok := layoutAliases[name]; ok {
-		name = alias
-	}
-	text, ok := layouts[name]
-	if !ok {
-		return fmt.Errorf("no layout for %q", name)
-	}
-	s, ok := v.(*expr.StructValue)
-	if !ok {
-		return fmt.Errorf("%s wants {name: value}", name)
-	}
-	var known []string
-	widest := 1
-	for f := range strings.SplitSeq(text, ", ") {
-		typ, field, _ := strings.Cut(f, " ")
-		known = append(known, field)
-		value, err := s.Field(field)
-		if len(typ) > 1 { // another struct
-			w.align(8)
-			widest = 8
-			if err != nil {
-				value = &expr.StructValue{}
-			}
-			if err := place(w, value, typ); err != nil {
-				return fmt.Errorf("%s: %w", field, err)
-			}
-			continue
-		}
-		if err != nil {
-			value = int64(0)
-		}
-		size := int(typ[0] - '0')
-		widest = max(widest, size)
-		if err := scalar(w, value, size); err != nil {
-			return fmt.Errorf("%s: %w", field, err)
-		}
-	}
-	for _, n := range s.Names {
-		if !slices.Contains(known, n) {
-			return fmt.Errorf("%s has no field %s (it has %s)", name, n, strings.Join(known, ", "))
-		}
-	}
-	w.align(widest)
-	return nil
-}
-
 // Register is what a register gets for v: a number, or the address of memory.
 func Register(v any, ctype string) (uintptr, error) {
 	switch v := v.(type) {
@@ -188,4 +50,197 @@ func Register(v any, ctype string) (uintptr, error) {
 	}
 	n, err := expr.ToInt(v)
 	return uintptr(n), err
+}
+
+// layout makes the memory of {name: value} or [value, ...] for an argument of
+// the C type.
+func layout(v any, ctype string) ([]byte, error) {
+	name := strings.TrimSpace(strings.NewReplacer("const ", "", "struct ", "", "union ", "", "__user", "", "*", "").Replace(ctype))
+	list, ok := v.([]any)
+	if !ok {
+		return structBytes(name, v)
+	}
+	var out []byte
+	for i, e := range list {
+		var b []byte
+		var err error
+		if _, isStruct := e.(*expr.StructValue); isStruct {
+			b, err = structBytes(name, e)
+		} else if size := scalarSize(name, strings.Count(ctype, "*")); size == 0 {
+			return nil, fmt.Errorf("no layout for a list of %s", name)
+		} else {
+			b = make([]byte, size)
+			err = putNumber(b, e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+		out = append(out, b...)
+	}
+	return out, nil
+}
+
+// scalarSize is the size of what a pointer to the C type points to.
+func scalarSize(name string, stars int) int {
+	if stars > 1 {
+		return 8
+	}
+	switch name {
+	case "int", "unsigned int", "unsigned", "pid_t", "uid_t", "gid_t", "u32", "__u32", "__s32", "key_serial_t", "mode_t", "socklen_t":
+		return 4
+	case "long", "unsigned long", "size_t", "loff_t", "off_t", "u64", "__u64", "__s64", "aio_context_t", "sigset_t", "void":
+		return 8
+	case "short", "unsigned short", "u16":
+		return 2
+	case "char", "unsigned char", "u8":
+		return 1
+	}
+	return 0
+}
+
+// structLayout is a struct of structs.yaml.
+type structLayout struct {
+	size   int
+	fields []structField
+}
+
+type structField struct {
+	name         string
+	offset, size int // of one element
+	signed       bool
+	count        int    // elements; 0: not an array
+	of           string // a struct
+}
+
+func (s structLayout) field(name string) (structField, error) {
+	i := slices.IndexFunc(s.fields, func(f structField) bool { return f.name == name })
+	if i < 0 {
+		var known []string
+		for _, f := range s.fields {
+			known = append(known, f.name)
+		}
+		return structField{}, fmt.Errorf("no field %s (it has %s)", name, strings.Join(known, ", "))
+	}
+	return s.fields[i], nil
+}
+
+// structBytes is the memory of a struct with these fields, the others 0.
+func structBytes(name string, v any) ([]byte, error) {
+	layout, ok := structs[name]
+	if !ok {
+		return nil, fmt.Errorf("no layout for %q", name)
+	}
+	s, ok := v.(*expr.StructValue)
+	if !ok {
+		return nil, fmt.Errorf("%s wants {name: value}", name)
+	}
+	b := make([]byte, layout.size)
+	for i, field := range s.Names {
+		f, err := layout.field(field)
+		if err == nil {
+			err = put(b[f.offset:], f, s.Values[i])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", name, field, err)
+		}
+	}
+	return b, nil
+}
+
+// put places the value of a field at the start of b.
+func put(b []byte, f structField, v any) error {
+	if f.count > 0 {
+		list, ok := v.([]any)
+		if !ok || len(list) > f.count {
+			return fmt.Errorf("a list of at most %d is wanted", f.count)
+		}
+		one := f
+		one.count = 0
+		for i, e := range list {
+			if err := put(b[i*f.size:], one, e); err != nil {
+				return fmt.Errorf("element %d: %w", i, err)
+			}
+		}
+		return nil
+	}
+	if f.of != "" {
+		inner, err := structBytes(f.of, v)
+		copy(b, inner)
+		return err
+	}
+	return putNumber(b[:f.size], v)
+}
+
+func putNumber(b []byte, v any) error {
+	n, err := Register(v, "")
+	if err != nil {
+		return err
+	}
+	switch len(b) {
+	case 1:
+		b[0] = byte(n)
+	case 2:
+		binary.NativeEndian.PutUint16(b, uint16(n))
+	case 4:
+		binary.NativeEndian.PutUint32(b, uint32(n))
+	default:
+		binary.NativeEndian.PutUint64(b, uint64(n))
+	}
+	return nil
+}
+
+// newStruct is the object of name{field: value}: memory whose fields can be read
+// by name, as they are then.
+func newStruct(name string, v any) (any, error) {
+	b, err := structBytes(name, v)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRegionOf(b)
+	if err != nil {
+		return nil, err
+	}
+	o := memory(name, r, nil)
+	o.keep = v
+	o.live = func() map[string]any { return structs[name].read(r.b) }
+	return o, nil
+}
+
+// read takes the fields from memory: structs as objects with fields, arrays as lists.
+func (s structLayout) read(b []byte) map[string]any {
+	out := make(map[string]any, len(s.fields))
+	for _, f := range s.fields {
+		if f.count == 0 {
+			out[f.name] = f.read(b[f.offset:])
+			continue
+		}
+		list := make([]any, f.count)
+		for i := range list {
+			list[i] = f.read(b[f.offset+i*f.size:])
+		}
+		out[f.name] = &Object{what: f.name, elems: list}
+	}
+	return out
+}
+
+func (f structField) read(b []byte) any {
+	if f.of != "" {
+		return &Object{what: f.of, fields: structs[f.of].read(b[:f.size])}
+	}
+	var n uint64
+	switch f.size {
+	case 1:
+		n = uint64(b[0])
+	case 2:
+		n = uint64(binary.NativeEndian.Uint16(b))
+	case 4:
+		n = uint64(binary.NativeEndian.Uint32(b))
+	default:
+		n = binary.NativeEndian.Uint64(b)
+	}
+	if f.signed {
+		shift := 64 - 8*f.size
+		return int64(n<<shift) >> shift
+	}
+	return n
 }

@@ -121,17 +121,15 @@ func u64s(_ *Maker, args []any) (any, error) {
 
 // pairOf makes structs of two 64-bit numbers.
 func pairOf(what string) func(*Maker, []any) (any, error) {
-	return func(c *Maker, args []any) (any, error) {
+	return func(_ *Maker, args []any) (any, error) {
 		if len(args) != 2 {
 			return nil, fmt.Errorf("%d arguments (want 2)", len(args))
 		}
-		v, err := u64s(c, args)
-		if err != nil {
-			return nil, err
+		s := &expr.StructValue{Values: args}
+		for _, f := range structs[what].fields {
+			s.Names = append(s.Names, f.name)
 		}
-		o := v.(*Object)
-		o.what = what
-		return o, nil
+		return newStruct(what, s)
 	}
 }
 
@@ -262,11 +260,14 @@ func msgHdr(c *Maker, args []any) (any, error) {
 	w.u64(controlLen)
 	w.u32(uint32(flags))
 	w.u32(0)
-	o, err := region0(newRegionOf(w.b))("msghdr", nil)
-	if err == nil {
-		o.(*Object).keep = args
+	r, err := newRegionOf(w.b)
+	if err != nil {
+		return nil, err
 	}
-	return o, err
+	o := memory("msghdr", r, nil)
+	o.keep = args
+	o.live = func() map[string]any { return structs["user_msghdr"].read(r.b) }
+	return o, nil
 }
 
 // mmsgHdrs puts msghdrs one after the other, each with its msg_len.
@@ -284,11 +285,17 @@ func mmsgHdrs(_ *Maker, args []any) (any, error) {
 		w.b = append(w.b, b...)
 		w.u64(0)
 	}
-	o, err := region0(newRegionOf(w.b))("mmsghdrs", nil)
-	if err == nil {
-		o.(*Object).keep = args
+	r, err := newRegionOf(w.b)
+	if err != nil {
+		return nil, err
 	}
-	return o, err
+	o := memory("mmsghdrs", r, nil)
+	o.keep = args
+	one := structs["mmsghdr"]
+	for i := range args {
+		o.elems = append(o.elems, &Object{what: "mmsghdr", live: func() map[string]any { return one.read(r.b[i*one.size:]) }})
+	}
+	return o, nil
 }
 
 // descriptorAndEvents is the [fd, events] that an argument must be.
@@ -315,13 +322,6 @@ func pollFDs(_ *Maker, args []any) (any, error) {
 		w.u32(uint32(uint16(events))) // and revents 0
 	}
 	return region0(newRegionOf(w.b))("pollfds", nil)
-}
-
-func openHow(c *Maker, args []any) (any, error) {
-	if len(args) != 3 {
-		return nil, fmt.Errorf("%d arguments (want 3)", len(args))
-	}
-	return u64s(c, args)
 }
 
 func capHeader(_ *Maker, args []any) (any, error) {
@@ -351,30 +351,6 @@ func capData(_ *Maker, args []any) (any, error) {
 		}
 	}
 	return region0(newRegionOf(w.b))("cap_data", nil)
-}
-
-var cloneArgFields = []string{"flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls",
-	"set_tid", "set_tid_size", "cgroup"}
-
-func cloneArgsMemory(c *Maker, args []any) (any, error) {
-	m, err := structArg(args, cloneArgFields...)
-	if err != nil {
-		return nil, err
-	}
-	var w words
-	for _, f := range cloneArgFields {
-		v, ok := m[f]
-		if !ok {
-			w.u64(0)
-			continue
-		}
-		n, err := Register(v, "")
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		w.u64(uint64(n))
-	}
-	return region0(newRegionOf(w.b))("clone_args", nil)
 }
 
 func argVector(c *Maker, args []any) (any, error) {

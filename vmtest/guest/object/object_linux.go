@@ -26,6 +26,7 @@ type Object struct {
 	// update, when set, brings plain and fields up to date before they are
 	// reported the last time.
 	update  func(o *Object) error
+	live    func() map[string]any // fields as they are now: those of a struct in memory
 	hasAddr bool
 }
 
@@ -39,13 +40,22 @@ func (o *Object) Address() (int64, bool) { return int64(o.addr), o.hasAddr }
 
 // Field implements expr.Fielder.
 func (o *Object) Field(name string) (any, error) {
-	if v, ok := o.fields[name]; ok {
+	fields := o.current()
+	if v, ok := fields[name]; ok {
 		return v, nil
 	}
 	if name == "addr" && o.hasAddr {
 		return int64(o.addr), nil
 	}
-	return nil, fmt.Errorf("%s has no field %s (it has %v)", o.what, name, slices.Sorted(maps.Keys(o.fields)))
+	return nil, fmt.Errorf("%s has no field %s (it has %v)", o.what, name, slices.Sorted(maps.Keys(fields)))
+}
+
+// current returns the fields as they are now.
+func (o *Object) current() map[string]any {
+	if o.live != nil {
+		return o.live()
+	}
+	return o.fields
 }
 
 // Index implements expr.Indexer.
@@ -89,7 +99,7 @@ func flatten(facts Facts, name string, v any, depth int) {
 		if v.hasAddr {
 			facts[name+".addr"] = UintFact(v.addr)
 		}
-		for k, f := range v.fields {
+		for k, f := range v.current() {
 			flatten(facts, name+"."+k, f, depth+1)
 		}
 		for i, e := range v.elems {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/scaplab/scaplab/tables"
+)
+
+// guestStructs is vmtest/guest/object/structs_gen.go: the structs that cases build and
+// read by field, as 64-bit tasks have them.
+func (m *model) guestStructs(files map[string][]byte) error {
+	f := goFile(guestPath+"/object", "object")
+	f.HeaderComment("//go:build linux && (amd64 || arm64)")
+	f.Comment("structs is the layouts of structs.yaml for 64-bit tasks.")
+	f.Var().Id("structs").Op("=").Map(jen.String()).Id("structLayout").ValuesFunc(func(g *jen.Group) {
+		for _, s := range m.table.Structs {
+			g.Line().Lit(s.Name).Op(":").Values(jen.Lit(s.Size[0]), jen.Index().Id("structField").ValuesFunc(func(g *jen.Group) {
+				for _, fd := range s.Fields {
+					g.Line().Add(structField(fd))
+				}
+				g.Line()
+			}))
+		}
+		g.Line()
+	})
+	var err error
+	files["vmtest/guest/object/structs_gen.go"], err = render(f)
+	return err
+}
+
+func structField(f tables.StructField) jen.Code {
+	return jen.ValuesFunc(func(g *jen.Group) {
+		g.Id("name").Op(":").Lit(f.Name)
+		g.Id("offset").Op(":").Lit(f.Offset[0])
+		g.Id("size").Op(":").Lit(f.Type.Size[0])
+		if f.Type.Signed {
+			g.Id("signed").Op(":").True()
+		}
+		if f.Type.Count > 0 {
+			g.Id("count").Op(":").Lit(f.Type.Count)
+		}
+		if f.Type.Struct != nil {
+			g.Id("of").Op(":").Lit(f.Type.Struct.Name)
+		}
+	})
+}
