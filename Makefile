@@ -38,7 +38,8 @@ vet:
 fresh: ## generated code is what the table says
 	$(GO) run ./cmd/scaplab gen --check
 
-schema: ## the tables agree with tables/schema.lock
+schema: ## the tables are laid out as they should be, and agree with tables/schema.lock
+	$(GO) run ./cmd/scaplab table fmt --check
 	$(GO) run ./cmd/scaplab schema check
 
 quick: format vet schema fresh ## the daily loop: no virtual machines, no module builds, no cross builds

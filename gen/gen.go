@@ -92,7 +92,7 @@ func Check(root string, files map[string][]byte) (string, error) {
 			return "", err
 		}
 		if !bytes.Equal(old, files[path]) {
-			writeDiff(&b, path, old, files[path])
+			b.WriteString(Diff(path, old, files[path]))
 		}
 	}
 	orphans, err := orphans(root, files)

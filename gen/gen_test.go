@@ -112,8 +112,8 @@ func TestCheckShowsTheDifferenceAndTheRepair(t *testing.T) {
 	diff, err := Check(dir, map[string][]byte{"d/f_gen.h": []byte("one\ntwo\n3\nfour\nfive\nsix\n")})
 	require.ErrorIs(t, err, ErrStale)
 	require.Equal(t, `--- d/f_gen.h
-+++ d/f_gen.h (generated now)
-@@ -1 +1 @@
++++ d/f_gen.h (as it should be)
+@@ -1,5 +1,6 @@
  one
  two
 -three

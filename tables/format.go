@@ -3,9 +3,14 @@
 package tables
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,14 +19,48 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// Unformatted returns the files of the table in a directory whose layout is not
+// the canonical one, by path below it, as Format lays them out.
+func Unformatted(dir string) (map[string][]byte, error) {
+	fsys := os.DirFS(dir)
+	out := map[string][]byte{}
+	var errs ErrorList
+	for _, pattern := range []string{"*.yaml", partDir + "/*.yaml"} {
+		names, err := fs.Glob(fsys, pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			src, err := fs.ReadFile(fsys, name)
+			if err != nil {
+				return nil, err
+			}
+			text, err := Format(path.Join(filepath.ToSlash(dir), name), src)
+			var list ErrorList
+			switch {
+			case errors.As(err, &list):
+				errs = append(errs, list...)
+			case err != nil:
+				return nil, err
+			case !bytes.Equal(text, src):
+				out[name] = text
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errs.sorted()
+	}
+	return out, nil
+}
+
 // Format puts a file of the table into its canonical layout: keys of entries
 // and cases in the order of the package comment, the columns of params and
 // cases in line, one empty line around entries of several lines, no blanks at
 // the ends of lines. Comments stay where they are. A file that does not parse
 // gives the ErrorList; a layout that Format cannot keep the meaning of, an error.
-func Format(src []byte) ([]byte, error) {
+func Format(name string, src []byte) ([]byte, error) {
 	var errs ErrorList
-	f := parseFile("", src, &errs)
+	f := parseFile(name, src, &errs)
 	if f == nil {
 		return nil, errs.sorted()
 	}
@@ -33,9 +72,9 @@ func Format(src []byte) ([]byte, error) {
 	out := []byte(strings.Join(layoutRoot(lines, f.root), "\n") + "\n")
 
 	var again ErrorList
-	g := parseFile("", out, &again)
+	g := parseFile(name, out, &again)
 	if g == nil || !sameMeaning(f.root, g.root) {
-		return nil, errors.New("format: this layout cannot be changed without changing what it means")
+		return nil, fmt.Errorf("%s: this layout cannot be changed without changing what it means", name)
 	}
 	return out, nil
 }
@@ -73,6 +112,9 @@ var layouts = map[string][]string{
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
 	"helpers": {"value", "param", "given", "after", "filler", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
 }
+
+// dense are lists whose items of several lines need no empty line between them.
+var dense = map[string]bool{"helpers": true, "reducers": true, "wants": true}
 
 func layoutRoot(lines []string, root *yaml.Node) []string {
 	if root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0 {
@@ -136,14 +178,14 @@ func layoutList(lines []string, start, end int, key string, n *yaml.Node) []stri
 		}
 		body := layoutItem(lines, first, last, order, item)
 		gap := squeeze(lines[at:first])
-		if i > 0 && key != "cases" && (long || len(body) > 1 && key != "helpers") && !slices.ContainsFunc(gap, blank) {
+		if i > 0 && key != "cases" && (long || len(body) > 1 && !dense[key]) && !slices.ContainsFunc(gap, blank) {
 			gap = append([]string{""}, gap...)
 		}
 		if key == "cases" {
 			gap = slices.DeleteFunc(gap, blank)
 		}
 		out = append(append(out, gap...), body...)
-		long = len(body) > 1 && key != "helpers"
+		long = len(body) > 1 && !dense[key]
 		at = last
 	}
 	return append(out, squeeze(lines[at:end])...)

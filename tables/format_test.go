@@ -17,10 +17,10 @@ import (
 func TestFormat(t *testing.T) {
 	src, err := os.ReadFile("testdata/unformatted.yaml")
 	require.NoError(t, err)
-	got, err := Format(src)
+	got, err := Format("t.yaml", src)
 	require.NoError(t, err)
 	testutil.Golden(t, "formatted.yaml", got)
-	again, err := Format(got)
+	again, err := Format("t.yaml", got)
 	require.NoError(t, err)
 	require.Equal(t, string(got), string(again))
 }
@@ -37,9 +37,9 @@ func TestFormatKeepsTables(t *testing.T) {
 				fsys[name] = &fstest.MapFile{Data: src}
 				continue
 			}
-			out, err := Format(src)
+			out, err := Format("t.yaml", src)
 			require.NoError(t, err, "%s/%s", dir, name)
-			again, err := Format(out)
+			again, err := Format("t.yaml", out)
 			require.NoError(t, err)
 			require.Equal(t, string(out), string(again), "%s/%s: formatting twice changes it", dir, name)
 			require.ElementsMatch(t, words(string(src)), words(string(out)), "%s/%s", dir, name)
@@ -64,10 +64,10 @@ func words(src string) []string {
 }
 
 func TestFormatRefuses(t *testing.T) {
-	_, err := Format([]byte("a: ["))
+	_, err := Format("t.yaml", []byte("a: ["))
 	require.ErrorContains(t, err, "bad YAML")
-	_, err = Format([]byte("schema: 1\nsyscalls:\n- syscall: a()\n  differs: |\n    trailing  \n    \n    blanks\n"))
-	require.EqualError(t, err, "format: this layout cannot be changed without changing what it means")
+	_, err = Format("t.yaml", []byte("schema: 1\nsyscalls:\n- syscall: a()\n  differs: |\n    trailing  \n    \n    blanks\n"))
+	require.EqualError(t, err, "t.yaml: this layout cannot be changed without changing what it means")
 }
 
 func FuzzFormat(f *testing.F) {
@@ -80,12 +80,12 @@ func FuzzFormat(f *testing.F) {
 		f.Add(string(src))
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		out, err := Format([]byte(src))
+		out, err := Format("t.yaml", []byte(src))
 		if err != nil {
 			require.Nil(t, out)
 			return
 		}
-		again, err := Format(out)
+		again, err := Format("t.yaml", out)
 		require.NoError(t, err)
 		require.Equal(t, string(out), string(again))
 	})

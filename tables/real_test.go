@@ -14,3 +14,12 @@ func TestTableIsClean(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, table.Unlocked)
 }
+
+// The files of the project's own table are laid out as scaplab table fmt does it.
+func TestTheTableIsFormatted(t *testing.T) {
+	files, err := Unformatted(".")
+	require.NoError(t, err)
+	for name := range files {
+		t.Errorf("%s is not in the canonical layout (run scaplab table fmt)", name)
+	}
+}

@@ -43,7 +43,7 @@ func TestOutsideTheProjectExits3(t *testing.T) {
 }
 
 func TestHelpEndsWithAnExample(t *testing.T) {
-	for _, args := range [][]string{{"gen"}, {"table", "lint"}, {"table", "show"}} {
+	for _, args := range [][]string{{"gen"}, {"table", "lint"}, {"table", "fmt"}, {"table", "show"}, {"schema", "check"}, {"schema", "lock"}} {
 		stdout, _, code := scaplab(t, append(args, "--help")...)
 		require.Equal(t, cli.ExitFine, code)
 		require.Contains(t, stdout, "Examples:\n  scaplab "+strings.Join(args, " "))
@@ -165,4 +165,33 @@ func TestTheSchemaIsCheckedAndLocked(t *testing.T) {
 		require.Equal(t, cli.ExitFound, code)
 		require.Contains(t, stdout, "rseq_slice_yield: id 453 is other in schema.lock (ids are never reused)")
 	}
+}
+
+func TestFmtLaysOutAndChecks(t *testing.T) {
+	dir := project(t)
+	t.Chdir(dir)
+	path := filepath.Join("tables", "syscalls.yaml")
+	_, stderr, code := scaplab(t, "table", "fmt")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+
+	require.Contains(t, string(good), "  class: net\n")
+	bad := bytes.Replace(good, []byte("  class: net\n"), []byte("  class: net   \n"), 1)
+	require.NoError(t, os.WriteFile(path, bad, 0o644))
+	stdout, stderr, code := scaplab(t, "table", "fmt", "--check")
+	require.Equal(t, cli.ExitFound, code)
+	require.Contains(t, stdout, "-  class: net   \n+  class: net\n")
+	require.Contains(t, stderr, "run go run ./cmd/scaplab table fmt")
+	stdout, stderr, code = scaplab(t, "table", "fmt")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	require.Equal(t, path+"\n", stdout)
+	again, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(good), string(again))
+
+	require.NoError(t, os.WriteFile(path, []byte("schema: ["), 0o644))
+	stdout, _, code = scaplab(t, "table", "fmt")
+	require.Equal(t, cli.ExitFound, code)
+	require.Contains(t, stdout, path+":1:")
 }

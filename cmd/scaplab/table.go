@@ -28,12 +28,12 @@ func newTableCmd() *cobra.Command {
 		Short: "Check and show the description of system calls",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cli.Usage(errors.New("lint or show?"))
+				return cli.Usage(errors.New("lint, fmt or show?"))
 			}
 			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
 		},
 	}
-	cmd.AddCommand(newTableLintCmd(), newTableShowCmd())
+	cmd.AddCommand(newTableLintCmd(), newTableFmtCmd(), newTableShowCmd())
 	return cmd
 }
 
@@ -61,6 +61,55 @@ func newTableLintCmd() *cobra.Command {
 	}
 }
 
+func newTableFmtCmd() *cobra.Command {
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "fmt",
+		Short: "Put the files of the table into their canonical layout",
+		Long: "Fmt puts keys in order and columns in line in every file of tables, and keeps\n" +
+			"comments. Files that change are named on stdout.",
+		Example: "  scaplab table fmt            # after editing tables/syscalls/file.yaml\n" +
+			"  scaplab table fmt --check    # changes nothing; shows what would change",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := tableDir()
+			if err != nil {
+				return err
+			}
+			files, err := tables.Unformatted(dir)
+			var list tables.ErrorList
+			if errors.As(err, &list) {
+				printErrors(cmd.OutOrStdout(), err)
+				return cli.Found(nil)
+			}
+			if err != nil {
+				return cli.Lacking(err)
+			}
+			for _, name := range slices.Sorted(maps.Keys(files)) {
+				path := filepath.Join(dir, name)
+				if !check {
+					if err := os.WriteFile(path, files[name], 0o644); err != nil {
+						return cli.Lacking(err)
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), path)
+					continue
+				}
+				old, err := os.ReadFile(path)
+				if err != nil {
+					return cli.Lacking(err)
+				}
+				fmt.Fprint(cmd.OutOrStdout(), gen.Diff(path, old, files[name]))
+			}
+			if check && len(files) > 0 {
+				return cli.Found(fmt.Errorf("%d files are not in the canonical layout: run go run ./cmd/scaplab table fmt", len(files)))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing; fail with the difference when a file is not in the canonical layout")
+	return cmd
+}
+
 // lintedTable reads the tables of the directory in args, or the project's own,
 // and prints what is wrong with them.
 func lintedTable(cmd *cobra.Command, args []string) (*tables.Table, error) {
@@ -84,15 +133,9 @@ func lintedTable(cmd *cobra.Command, args []string) (*tables.Table, error) {
 // loadTable reads the tables of dir, or the project's own.
 func loadTable(dir string) (*tables.Table, error) {
 	if dir == "" {
-		root, err := projectRoot()
-		if err != nil {
+		var err error
+		if dir, err = tableDir(); err != nil {
 			return nil, err
-		}
-		dir = filepath.Join(root, "tables")
-		if wd, err := os.Getwd(); err == nil {
-			if rel, err := filepath.Rel(wd, dir); err == nil {
-				dir = rel // places in errors are then as short as can be
-			}
 		}
 	}
 	t, err := tables.Load(dir)
@@ -100,6 +143,22 @@ func loadTable(dir string) (*tables.Table, error) {
 		return nil, cli.Found(err)
 	}
 	return t, nil
+}
+
+// tableDir is the directory of the project's own tables: relative, so that
+// places in errors are as short as can be.
+func tableDir() (string, error) {
+	root, err := projectRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "tables")
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, dir); err == nil {
+			dir = rel
+		}
+	}
+	return dir, nil
 }
 
 // printErrors writes each error of a list on a line of its own.
