@@ -43,7 +43,7 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("driver", cobra.FixedCompletions(drivers, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// check tells whether the flags can be meant.
+// check reports whether the flags can be meant.
 func (s *sourceFlags) check() error {
 	if !slices.Contains(drivers, s.driver) {
 		return cli.Usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))

@@ -40,7 +40,7 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 // writeFlagNames are those that need a file.
 var writeFlagNames = []string{"compress", "level", "compat", "file-size", "file-count", "rotate-seconds", "file-events"}
 
-// check tells whether the flags can be meant for a capture in path; "" is none.
+// check reports whether the flags can be meant for a capture in path; "" is none.
 func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 	if path == "" {
 		for _, name := range writeFlagNames {

@@ -192,7 +192,7 @@ func (e *Event) Param(i int) []byte {
 	return e.buf[off:end:end]
 }
 
-// Hidden tells that the event is for the state only, not to be shown: captures
+// Hidden reports that the event is for the state only, not to be shown: captures
 // can mark events so.
 func (e *Event) Hidden() bool { return e.hidden }
 

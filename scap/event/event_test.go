@@ -5,6 +5,7 @@ package event
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
@@ -273,6 +274,12 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 	require.Equal(t, "unlink", TypeUnlinkExit.String())
 	require.Equal(t, "event(1000)", Type(1000).String())
 	require.Equal(t, -1, Lookup(TypeUnlinkExit).ParamIndex("nosuch"))
+}
+
+func TestVersionsAreThoseOfTheLockedSchema(t *testing.T) {
+	lock, err := os.ReadFile("../../tables/schema.lock")
+	require.NoError(t, err)
+	require.Contains(t, string(lock), "\napi "+APIVersion+"\nschema "+SchemaVersion+"\n")
 }
 
 func TestSyscallCodesHaveNames(t *testing.T) {

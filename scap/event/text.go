@@ -405,7 +405,7 @@ func appendTuple(dst, v []byte) []byte {
 	return appendAddrPort(dst, dest)
 }
 
-// mapped tells whether an IPv6 address stands for an IPv4 one; the unspecified
+// mapped reports whether an IPv6 address stands for an IPv4 one; the unspecified
 // address may.
 func mapped(a netip.Addr) bool { return a.Is4In6() || a.Is6() && a.IsUnspecified() }
 

@@ -99,7 +99,7 @@ type Thread struct {
 	FDs []FD
 }
 
-// Leader tells whether the thread is its process's main thread.
+// Leader reports whether the thread is its process's main thread.
 func (t *Thread) Leader() bool { return t.TID == t.PID }
 
 // Items splits a list whose items are ended by NULs each. A last item without

@@ -59,8 +59,8 @@ type Reader struct {
 type input struct {
 	Ring
 	head []byte
-	// owed is about how many bytes were handed out since memory was given
-	// back. At the limit that is done in the middle of a pass.
+	// owed is about how many bytes were handed out, one record at a time, since
+	// memory was given back. At the limit that is done in the middle of a pass.
 	owed, limit int
 }
 
@@ -102,10 +102,12 @@ func (r *Reader) advance(keep bool) error {
 	i := r.last
 	in := &r.rings[i]
 	r.last = -1
-	in.owed += (len(in.head) + 15) &^ 7 // and what a ring needs for itself
+	size := len(in.head)
 	head, err := in.Advance()
-	if !keep && in.owed >= in.limit {
-		in.publish()
+	if !keep {
+		if in.owed += (size + 15) &^ 7; in.owed >= in.limit { // with what a ring needs for itself
+			in.publish()
+		}
 	}
 	if head != nil {
 		in.head = head
