@@ -3,6 +3,8 @@
 package gen
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,180 +35,138 @@ var alsoMakes = map[string]struct {
 	"vfork":    {"sched_process_fork", ""},
 }
 
-// guestCases is vmtest/guest/cases_gen.go: every entry with its cases, the
-// table's own and those made from the signature.
+// guestCases is vmtest/guest/cases_gen.txt: every entry with its cases, the
+// table's own and those made from the signature. Its reader, which says what the
+// lines are, is vmtest/guest/cases.go.
 func (m *model) guestCases(files map[string][]byte) error {
 	codes := make(map[string]uint16)
 	for _, e := range m.events {
 		codes[e.Symbol] = e.Code
 	}
-	f := goFile(guestPath, "guest")
-	f.Comment("Syscalls is the table's entries with their cases.")
-	f.Var().Id("Syscalls").Op("=").Index().Id("Syscall").ValuesFunc(func(g *jen.Group) {
-		for _, s := range m.table.Syscalls {
-			g.Line().Add(m.guestSyscall(s, codes))
-		}
-		g.Line()
-	})
-	var err error
-	files["vmtest/guest/cases_gen.go"], err = render(f)
-	return err
-}
-
-func (m *model) guestSyscall(s *tables.Syscall, codes map[string]uint16) jen.Code {
-	return jen.ValuesFunc(func(g *jen.Group) {
-		field := func(name string) *jen.Statement { return g.Line().Id(name).Op(":") }
-		field("Name").Lit(s.Name)
-		field("NR").Map(jen.String()).Int().Op("{" + byArchText(s.NR, func(n int) string { return fmt.Sprint(n) }) + "}")
-		if len(s.Params) > 0 {
-			var list []string
-			for _, p := range s.Params {
-				list = append(list, fmt.Sprintf("{%q, %q}", p.Type, p.Name))
-			}
-			field("Params").Index().Id("Param").Op("{" + strings.Join(list, ", ") + "}")
-		}
-		if s.Exit != nil {
-			field("Exit").Op(codeText(s.Exit.Code))
-		}
-		if s.Enter != nil {
-			field("Enter").Op(codeText(s.Enter.Code))
-		}
-		if slices.ContainsFunc(s.Cases, func(c *tables.Case) bool { return len(c.Child) > 0 }) && s.Exit != nil {
-			field("Child").Op(codeText(s.Exit.Code))
-		}
-		if also, ok := alsoMakes[s.Name]; ok {
-			if c := codes[also.extra]; c != 0 {
-				field("Extra").Index().Uint16().Op("{" + codeText(c) + "}")
-			}
-			field("Fire").Index().String().Op(fmt.Sprintf("{%q}", also.fire))
-		}
-		if since := byArchText(s.Since, func(v string) string { return fmt.Sprintf("%q", v) }); since != "" {
-			field("Since").Map(jen.String()).String().Op("{" + since + "}")
-		}
-		if s.Until != "" {
-			field("Until").Lit(s.Until)
-		}
-		if s.NeverFails != "" {
-			field("NeverFails").Lit(s.NeverFails)
-		}
-		if s.NeverSucceeds != "" {
-			field("NeverSucceeds").Lit(s.NeverSucceeds)
-		}
-		if s.Exit != nil {
-			since, except := jen.Dict{}, jen.Dict{}
-			for _, p := range s.Exit.Params {
-				if p.Since != "" {
-					since[jen.Lit(p.Name)] = jen.Lit(p.Since)
-				}
-				if len(p.Except) > 0 {
-					except[jen.Lit(p.Name)] = jen.Values(stringDict(p.Except))
-				}
-			}
-			if len(since) > 0 {
-				field("ParamSince").Map(jen.String()).String().Values(since)
-			}
-			if len(except) > 0 {
-				field("ParamExcept").Map(jen.String()).Map(jen.String()).String().Values(except)
-			}
-		}
-		made := m.probeCases(s)
-		if len(s.Cases)+len(made) > 0 {
-			field("Cases").Index().Id("Case").ValuesFunc(func(g *jen.Group) {
-				for _, c := range s.Cases {
-					g.Line().Add(guestCase(c, false))
-				}
-				for _, c := range made {
-					g.Line().Add(guestCase(c, true))
-				}
-				g.Line()
-			})
-		}
-		g.Line()
-	})
-}
-
-func guestCase(c *tables.Case, generated bool) jen.Code {
-	return jen.ValuesFunc(func(g *jen.Group) {
-		field := func(name string) *jen.Statement { return g.Line().Id(name).Op(":") }
-		name := c.Name
-		if name == "" {
-			name = "works"
-		}
-		field("Name").Lit(name)
-		if len(c.Needs) > 0 {
-			var needs []jen.Code
-			for _, n := range c.Needs {
-				needs = append(needs, jen.Lit(n))
-			}
-			field("Needs").Index().String().Values(needs...)
-		}
-		if c.Unsafe {
-			field("Unsafe").True()
-		}
-		if c.Snaplen != 0 {
-			field("Snaplen").Lit(c.Snaplen)
-		}
-		if c.Since != "" {
-			field("Since").Lit(c.Since)
-		}
-		if c.Until != "" {
-			field("Until").Lit(c.Until)
-		}
-		bindings := func(name string, list []tables.Binding) {
-			if len(list) == 0 {
-				return
-			}
-			var text []string
-			for _, b := range list {
-				text = append(text, fmt.Sprintf("{%q, %s}", b.Name, quote(b.Expr.String())))
-			}
-			field(name).Index().Id("Binding").Op("{" + strings.Join(text, ", ") + "}")
-		}
-		bindings("Given", c.Given)
-		if c.Call != nil {
-			field("Call").Op(quote(c.Call.String()))
-		}
-		bindings("After", c.After)
-		bindings("Want", c.Want)
-		bindings("Child", c.Child)
-		if c.NoEvent != "" {
-			field("NoEvent").Lit(c.NoEvent)
-		}
-		if len(c.Except) > 0 {
-			field("Except").Map(jen.String()).String().Values(stringDict(c.Except))
-		}
-		if generated {
-			field("Generated").True()
-		}
-		g.Line()
-	})
-}
-
-// quote prefers a raw string, as the language has strings of its own.
-func quote(text string) string {
-	if strings.Contains(text, `"`) && !strings.ContainsAny(text, "`\n") {
-		return "`" + text + "`"
+	t := &caseText{}
+	t.line("#", marker)
+	for _, s := range m.table.Syscalls {
+		m.guestSyscall(t, s, codes)
 	}
-	return fmt.Sprintf("%q", text)
+	files["vmtest/guest/cases_gen.txt"] = t.Bytes()
+	return t.err
 }
 
-func stringDict(m map[string]string) jen.Dict {
-	d := jen.Dict{}
-	for k, v := range m {
-		d[jen.Lit(k)] = jen.Lit(v)
+// caseText is lines of a key and a value.
+type caseText struct {
+	bytes.Buffer
+	indent string
+	err    error
+}
+
+func (t *caseText) line(words ...string) {
+	text := strings.Join(words, " ")
+	if strings.ContainsAny(text, "\n\r") {
+		t.err = errors.Join(t.err, fmt.Errorf("%q is not a line", text))
 	}
-	return d
+	t.WriteString(t.indent + text + "\n")
 }
 
-// byArchText lists the entries of a map by architecture, without zero strings.
+// optional writes a line when there is a value.
+func (t *caseText) optional(key, value string) {
+	if value != "" {
+		t.line(key, value)
+	}
+}
+
+func (t *caseText) bindings(key string, list []tables.Binding) {
+	for _, b := range list {
+		t.line(key, b.Name, b.Expr.String())
+	}
+}
+
+func (t *caseText) reasons(words []string, why map[string]string) {
+	for _, driver := range slices.Sorted(maps.Keys(why)) {
+		t.line(append(slices.Clone(words), driver, why[driver])...)
+	}
+}
+
+func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]uint16) {
+	t.indent = ""
+	t.line()
+	t.line("syscall", s.Name)
+	t.line("nr", byArchText(s.NR, func(n int) string { return fmt.Sprint(n) }))
+	for _, p := range s.Params {
+		t.line("param", p.Name, p.Type)
+	}
+	code := func(key string, e *tables.Event) {
+		if e != nil {
+			t.line(key, codeText(e.Code))
+		}
+	}
+	code("exit", s.Exit)
+	code("enter", s.Enter)
+	if slices.ContainsFunc(s.Cases, func(c *tables.Case) bool { return len(c.Child) > 0 }) {
+		code("child", s.Exit)
+	}
+	if also, ok := alsoMakes[s.Name]; ok {
+		if c := codes[also.extra]; c != 0 {
+			t.line("extra", codeText(c))
+		}
+		t.line("fire", also.fire)
+	}
+	t.optional("since", byArchText(s.Since, func(v string) string { return v }))
+	t.optional("until", s.Until)
+	t.optional("never_fails", s.NeverFails)
+	t.optional("never_succeeds", s.NeverSucceeds)
+	if s.Exit != nil {
+		for _, p := range s.Exit.Params {
+			if p.Since != "" {
+				t.line("param_since", p.Name, p.Since)
+			}
+			t.reasons([]string{"param_except", p.Name}, p.Except)
+		}
+	}
+	for _, c := range s.Cases {
+		t.guestCase(c, "case")
+	}
+	for _, c := range m.probeCases(s) {
+		t.guestCase(c, "generated")
+	}
+}
+
+func (t *caseText) guestCase(c *tables.Case, kind string) {
+	name := c.Name
+	if name == "" {
+		name = "works"
+	}
+	t.indent = ""
+	t.line(kind, name)
+	t.indent = "\t"
+	t.optional("needs", strings.Join(c.Needs, " "))
+	if c.Unsafe {
+		t.line("unsafe")
+	}
+	if c.Snaplen != 0 {
+		t.line("snaplen", fmt.Sprint(c.Snaplen))
+	}
+	t.optional("since", c.Since)
+	t.optional("until", c.Until)
+	t.bindings("given", c.Given)
+	if c.Call != nil {
+		t.line("call", c.Call.String())
+	}
+	t.bindings("after", c.After)
+	t.bindings("want", c.Want)
+	t.bindings("child", c.Child)
+	t.optional("no_event", c.NoEvent)
+	t.reasons([]string{"except"}, c.Except)
+}
+
+// byArchText is the values of a map by architecture, as amd64=1 arm64=2; without empty ones.
 func byArchText[V comparable](m map[string]V, text func(V) string) string {
 	var list []string
 	for _, a := range nativeArches {
-		if v, ok := m[a]; ok && text(v) != `""` {
-			list = append(list, fmt.Sprintf("%q: %s", a, text(v)))
+		if v, ok := m[a]; ok && text(v) != "" {
+			list = append(list, a+"="+text(v))
 		}
 	}
-	return strings.Join(list, ", ")
+	return strings.Join(list, " ")
 }
 
 // notInUnix are the constants x/sys/unix lacks; their numbers are those of

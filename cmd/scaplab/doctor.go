@@ -110,8 +110,8 @@ func checkSelf() diagnosis {
 	if err != nil {
 		return checkErr(c, err)
 	}
-	c.Detail = fmt.Sprintf("static, %d syscalls in its table", len(guest.Syscalls))
-	if len(guest.Syscalls) == 0 {
+	c.Detail = fmt.Sprintf("static, %d syscalls in its table", len(guest.Syscalls()))
+	if len(guest.Syscalls()) == 0 {
 		c.Fix = "run scaplab gen, then build again"
 		return checkErr(c, errors.New("has no cases"))
 	}

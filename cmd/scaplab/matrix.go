@@ -151,7 +151,7 @@ func newMatrixCmd() *cobra.Command {
 // options turns flags into what vmtest wants. The function returned closes the console file.
 func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), err error) {
 	done = func() {}
-	if len(guest.Syscalls) == 0 {
+	if len(guest.Syscalls()) == 0 {
 		return o, done, cli.Lacking(errors.New("this build has no cases (run scaplab gen, then build again)"))
 	}
 	if o.Shard, err = vmtest.ParseShard(f.shard); err != nil {
@@ -265,8 +265,8 @@ func casesOf(id string) string {
 // noSyscall says that the table has no such syscall, and which might be meant.
 func noSyscall(name string) string {
 	var names []string
-	for i := range guest.Syscalls {
-		names = append(names, guest.Syscalls[i].Name)
+	for _, sc := range guest.Syscalls() {
+		names = append(names, sc.Name)
 	}
 	return fmt.Sprintf("the table has no syscall %q%s", name, hint(name, names))
 }

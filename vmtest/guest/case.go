@@ -10,7 +10,7 @@ import (
 )
 
 // Syscall is what the guest and the host must know of one entry of the table
-// to prove it. cases_gen.go fills Syscalls.
+// to prove it.
 type Syscall struct {
 	Name   string
 	NR     map[string]int // by GOARCH; absent: the arch lacks the call
@@ -52,7 +52,7 @@ type Param struct {
 }
 
 // Case is one proof of a syscall entry. Expressions are source text of
-// internal/expr, parsed once at start.
+// internal/expr.
 type Case struct {
 	Name         string // "works" when the table gives none
 	Needs        []string
@@ -104,28 +104,14 @@ func (s *Syscall) Number(arch string) (int, bool) {
 // Find looks up a case by its ID.
 func Find(id string) (*Syscall, *Case) {
 	name, _, _ := strings.Cut(id, "/")
-	for i := range Syscalls {
-		s := &Syscalls[i]
-		if s.Name != name {
-			continue
-		}
-		for j := range s.Cases {
-			if s.ID(&s.Cases[j]) == id {
-				return s, &s.Cases[j]
+	if s := FindSyscall(name); s != nil {
+		for i := range s.Cases {
+			if s.ID(&s.Cases[i]) == id {
+				return s, &s.Cases[i]
 			}
 		}
 	}
 	return nil, nil
-}
-
-// FindSyscall looks up an entry by its name.
-func FindSyscall(name string) *Syscall {
-	for i := range Syscalls {
-		if Syscalls[i].Name == name {
-			return &Syscalls[i]
-		}
-	}
-	return nil
 }
 
 // IDs lists the cases of the named syscalls (all when none is named) that
@@ -136,8 +122,7 @@ func IDs(names ...string) []string {
 		want[n] = true
 	}
 	var ids []string
-	for i := range Syscalls {
-		s := &Syscalls[i]
+	for _, s := range Syscalls() {
 		if _, ok := s.Number(runtime.GOARCH); !ok || len(want) > 0 && !want[s.Name] {
 			continue
 		}

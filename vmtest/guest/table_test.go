@@ -5,10 +5,10 @@
 package guest
 
 import (
+	"cmp"
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,9 +26,8 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 		r.lacks[word] = why
 	}
 	n := 0
-	for i := range Syscalls {
-		sc := &Syscalls[i]
-		if _, ok := sc.Number(runtime.GOARCH); !ok || strings.HasPrefix(sc.Name, "t_") {
+	for _, sc := range Syscalls() {
+		if _, ok := sc.Number(runtime.GOARCH); !ok {
 			continue
 		}
 		for j := range sc.Cases {
@@ -48,6 +47,58 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 		}
 	}
 	require.Positive(t, n)
+}
+
+// The text of the cases says what the table does.
+func TestTheCasesAreThoseOfTheTable(t *testing.T) {
+	table, err := tables.Load("../../tables")
+	require.NoError(t, err)
+	bindings := func(list []tables.Binding) (out []Binding) {
+		for _, b := range list {
+			out = append(out, Binding{b.Name, b.Expr.String()})
+		}
+		return out
+	}
+	var names []string
+	for _, s := range table.Syscalls {
+		names = append(names, s.Name)
+		got := FindSyscall(s.Name)
+		require.NotNil(t, got, s.Name)
+		require.Equal(t, s.NR, got.NR, s.Name)
+		require.Len(t, got.Params, len(s.Params), s.Name)
+		for i, p := range s.Params {
+			require.Equal(t, Param{p.Type, p.Name}, got.Params[i], s.Name)
+		}
+		require.Equal(t, s.Exit.Code, got.Exit, s.Name)
+		for i, c := range s.Cases {
+			g := got.Cases[i]
+			require.Equal(t, cmp.Or(c.Name, "works"), g.Name, s.Name)
+			require.False(t, g.Generated, "%s %s", s.Name, g.Name)
+			require.Equal(t, c.Call.String(), g.Call, "%s %s", s.Name, g.Name)
+			require.Equal(t, bindings(c.Given), g.Given, "%s %s", s.Name, g.Name)
+			require.Equal(t, bindings(c.Want), g.Want, "%s %s", s.Name, g.Name)
+		}
+		for _, g := range got.Cases[len(s.Cases):] {
+			require.True(t, g.Generated, "%s %s", s.Name, g.Name)
+		}
+	}
+	var got []string
+	for _, s := range Syscalls() {
+		got = append(got, s.Name)
+	}
+	require.Equal(t, names, got)
+	require.Nil(t, FindSyscall("nothing"))
+}
+
+func TestALineThatIsNoneOfTheCases(t *testing.T) {
+	for text, want := range map[string]string{
+		"nr amd64=one":            `cases_gen.txt: f, line 1: "nr amd64=one": strconv.Atoi: parsing "one": invalid syntax (scaplab gen writes it)`,
+		"exit 307\n\nwhat else":   `cases_gen.txt: f, line 3: "what else": unknown key (scaplab gen writes it)`,
+		"exit 307\n\tcall f()":    `cases_gen.txt: f, line 2: "\tcall f()": belongs to no case (scaplab gen writes it)`,
+		"case works\n\tcalls f()": `cases_gen.txt: f, line 2: "\tcalls f()": unknown key (scaplab gen writes it)`,
+	} {
+		require.PanicsWithValue(t, want, func() { mustParse("f", text) })
+	}
 }
 
 // What helpers.yaml declares for cases is what the guest has.

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guest
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// caseText is the table's entries with their cases. A line is a key and its
+// value. An entry begins with a line `syscall NAME`, a case with `case NAME`, or
+// `generated NAME` when it was made from the signature; the lines of a case are
+// indented. Expressions are source text of internal/expr.
+//
+//go:embed cases_gen.txt
+var caseText string
+
+// A child of the guest runs one case, and starts anew for each: it reads one
+// entry of the text, not the text.
+const entryStart = "\nsyscall "
+
+var known = struct {
+	sync.Mutex
+	byName map[string]*Syscall
+}{byName: make(map[string]*Syscall)}
+
+// FindSyscall looks up an entry by its name.
+func FindSyscall(name string) *Syscall {
+	_, text, _ := strings.Cut(caseText, entryStart+name+"\n")
+	text, _, _ = strings.Cut(text, entryStart)
+	return entry(name, text)
+}
+
+// Syscalls lists the table's entries.
+func Syscalls() []*Syscall {
+	var list []*Syscall
+	for _, text := range strings.Split(caseText, entryStart)[1:] {
+		name, text, _ := strings.Cut(text, "\n")
+		list = append(list, entry(name, text))
+	}
+	return list
+}
+
+// entry returns what the text says of a syscall, parsed once; nil when it says nothing.
+func entry(name, text string) *Syscall {
+	known.Lock()
+	defer known.Unlock()
+	s := known.byName[name]
+	if s == nil && text != "" {
+		s = mustParse(name, text)
+		known.byName[name] = s
+	}
+	return s
+}
+
+func mustParse(name, text string) *Syscall {
+	s := &Syscall{Name: name}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		if line = strings.TrimSuffix(line, "\n"); line == "" {
+			continue
+		}
+		if err := s.parse(line); err != nil {
+			panic(fmt.Sprintf("cases_gen.txt: %s, line %d: %q: %v (scaplab gen writes it)", name, number, line, err))
+		}
+	}
+	return s
+}
+
+var errUnknownKey = errors.New("unknown key")
+
+// parse reads a line of an entry or of its last case.
+func (s *Syscall) parse(line string) error {
+	if text, ok := strings.CutPrefix(line, "\t"); ok {
+		if len(s.Cases) == 0 {
+			return errors.New("belongs to no case")
+		}
+		return s.Cases[len(s.Cases)-1].parse(text)
+	}
+	key, value, _ := strings.Cut(line, " ")
+	var err error
+	switch key {
+	case "nr":
+		for arch, text := range byArch(value) {
+			n, e := strconv.Atoi(text)
+			set(&s.NR, arch, n)
+			err = errors.Join(err, e)
+		}
+	case "param":
+		name, ctype, _ := strings.Cut(value, " ")
+		s.Params = append(s.Params, Param{Type: ctype, Name: name})
+	case "exit":
+		s.Exit, err = parseCode(value)
+	case "enter":
+		s.Enter, err = parseCode(value)
+	case "child":
+		s.Child, err = parseCode(value)
+	case "extra":
+		var code uint16
+		code, err = parseCode(value)
+		s.Extra = append(s.Extra, code)
+	case "fire":
+		s.Fire = append(s.Fire, value)
+	case "since":
+		for arch, version := range byArch(value) {
+			set(&s.Since, arch, version)
+		}
+	case "until":
+		s.Until = value
+	case "never_fails":
+		s.NeverFails = value
+	case "never_succeeds":
+		s.NeverSucceeds = value
+	case "param_since":
+		name, version, _ := strings.Cut(value, " ")
+		set(&s.ParamSince, name, version)
+	case "param_except":
+		name, rest, _ := strings.Cut(value, " ")
+		driver, why, _ := strings.Cut(rest, " ")
+		drivers := s.ParamExcept[name]
+		set(&drivers, driver, why)
+		set(&s.ParamExcept, name, drivers)
+	case "case", "generated":
+		s.Cases = append(s.Cases, Case{Name: value, Generated: key == "generated"})
+	default:
+		return errUnknownKey
+	}
+	return err
+}
+
+func (c *Case) parse(line string) error {
+	key, value, _ := strings.Cut(line, " ")
+	name, text, _ := strings.Cut(value, " ")
+	var err error
+	switch key {
+	case "needs":
+		c.Needs = strings.Fields(value)
+	case "unsafe":
+		c.Unsafe = true
+	case "snaplen":
+		c.Snaplen, err = strconv.Atoi(value)
+	case "since":
+		c.Since = value
+	case "until":
+		c.Until = value
+	case "given":
+		c.Given = append(c.Given, Binding{name, text})
+	case "call":
+		c.Call = value
+	case "after":
+		c.After = append(c.After, Binding{name, text})
+	case "want":
+		c.Want = append(c.Want, Binding{name, text})
+	case "child":
+		c.Child = append(c.Child, Binding{name, text})
+	case "no_event":
+		c.NoEvent = value
+	case "except":
+		set(&c.Except, name, text)
+	default:
+		return errUnknownKey
+	}
+	return err
+}
+
+// byArch reads what is given by architecture: amd64=1 arm64=2.
+func byArch(value string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for word := range strings.FieldsSeq(value) {
+			arch, text, _ := strings.Cut(word, "=")
+			if !yield(arch, text) {
+				return
+			}
+		}
+	}
+}
+
+func parseCode(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 0, 16)
+	return uint16(n), err
+}
+
+func set[V any](m *map[string]V, key string, v V) {
+	if *m == nil {
+		*m = make(map[string]V)
+	}
+	(*m)[key] = v
+}
