@@ -96,7 +96,7 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]ui
 	}
 	code := func(key string, e *tables.Event) {
 		if e != nil {
-			t.line(key, codeText(e.Code))
+			t.line(key, tables.CodeText(e.Code))
 		}
 	}
 	code("exit", s.Exit)
@@ -106,7 +106,7 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]ui
 	}
 	if also, ok := alsoMakes[s.Name]; ok {
 		if c := codes[also.extra]; c != 0 {
-			t.line("extra", codeText(c))
+			t.line("extra", tables.CodeText(c))
 		}
 		t.line("fire", also.fire)
 	}

@@ -47,9 +47,9 @@ func (m *model) eventsPage() []byte {
 			return strings.Compare(x.Name, y.Name)
 		})
 		for _, e := range events {
-			fmt.Fprintf(&b, "\n### %s %s (%s)\n\n", e.Name, e.Dir, codeText(e.Code))
+			fmt.Fprintf(&b, "\n### %s %s (%s)\n\n", e.Name, e.Dir, tables.CodeText(e.Code))
 			for _, s := range e.calls {
-				fmt.Fprintf(&b, "`%s`", signature(s))
+				fmt.Fprintf(&b, "`%s`", s.Signature())
 				if since := sinceText(s); since != "" {
 					b.WriteString(", " + since)
 				}
@@ -76,25 +76,6 @@ func (m *model) eventsPage() []byte {
 		}
 	}
 	return []byte(b.String())
-}
-
-func codeText(code uint16) string {
-	if code >= 0x8000 {
-		return fmt.Sprintf("%#x", code)
-	}
-	return fmt.Sprint(code)
-}
-
-func signature(s *tables.Syscall) string {
-	var args []string
-	for _, p := range s.Params {
-		sep := " "
-		if strings.HasSuffix(p.Type, "*") {
-			sep = ""
-		}
-		args = append(args, p.Type+sep+p.Name)
-	}
-	return s.Name + "(" + strings.Join(args, ", ") + ")"
 }
 
 // sinceText says from which kernel on a call exists, when that is not always.
@@ -203,7 +184,7 @@ func (m *model) differencesPage() []byte {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, param, strings.ReplaceAll(text, "|", "\\|"))
 	}
 	for _, e := range m.events {
-		name := fmt.Sprintf("%s %s (%s)", e.Name, e.Dir, codeText(e.Code))
+		name := fmt.Sprintf("%s %s (%s)", e.Name, e.Dir, tables.CodeText(e.Code))
 		var said []string
 		if e.Dir == "exit" {
 			for _, s := range e.calls {

@@ -229,7 +229,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 	f.Comment("Every event type.")
 	f.Const().DefsFunc(func(g *jen.Group) {
 		for _, e := range m.events {
-			g.Id("Type" + goName(e.Symbol)).Id("Type").Op("=").Op(codeText(e.Code))
+			g.Id("Type" + goName(e.Symbol)).Id("Type").Op("=").Op(tables.CodeText(e.Code))
 		}
 	})
 	for _, e := range m.typed() {

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 var caseKeys = []string{
@@ -35,7 +36,7 @@ func (l *loader) cases(s *Syscall, m *mapping) {
 			continue
 		}
 		if old, ok := names[c.Name]; ok {
-			l.errs.add(c.Pos, s.Name, "case %s is described twice (first on line %d)", c.Name, old.Line)
+			l.errs.Add(c.Pos, s.Name, "case %s is described twice (first on line %d)", c.Name, old.Line)
 		}
 		names[c.Name] = c.Pos
 		s.Cases = append(s.Cases, c)
@@ -198,11 +199,11 @@ func (l *loader) call(s *Syscall, x *expr.Node, v *values) {
 		return
 	}
 	if x.Kind != expr.Call || x.Text != s.Name {
-		l.errs.add(x.Pos, v.subject, "call is %s (%s(...) is expected)", short(x), s.Name)
+		l.errs.Add(x.Pos, v.subject, "call is %s (%s(...) is expected)", short(x), s.Name)
 		return
 	}
 	if len(x.Args) != len(s.Params) {
-		l.errs.add(x.Pos, v.subject, "call has %d argument%s, the signature %d", len(x.Args), plural(len(x.Args)), len(s.Params))
+		l.errs.Add(x.Pos, v.subject, "call has %d argument%s, the signature %d", len(x.Args), plural(len(x.Args)), len(s.Params))
 	}
 	for _, a := range x.Args {
 		v.check(a, true)
@@ -240,7 +241,7 @@ func (l *loader) want(s *Syscall, c *Case, m *mapping, v *values, key string) []
 			continue
 		}
 		if p == nil {
-			l.errs.add(e.f.pos(e.key), m.subject, "%s names no exit param %s%s", key, e.key.Value, didYouMean(e.key.Value, names))
+			l.errs.Add(e.f.pos(e.key), m.subject, "%s names no exit param %s%s", key, e.key.Value, hint.DidYouMean(e.key.Value, names))
 			continue
 		}
 		v.subject = m.subject + ": " + p.Name

@@ -74,23 +74,23 @@ func (l *loader) check() {
 	for _, s := range l.table.Flags {
 		h := l.helpers["value"][s.Name]
 		if s.Kind != "manual" && s.Kind != "" && h != nil {
-			l.errs.add(h.Pos, s.Name, "value helper %s is a conversion of flags.yaml already (kind: manual leaves it to the helper)", s.Name)
+			l.errs.Add(h.Pos, s.Name, "value helper %s is a conversion of flags.yaml already (kind: manual leaves it to the helper)", s.Name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.groups)) {
 		if g := l.groups[name]; !g.used {
-			l.errs.add(g.group.Pos, name, "group %s is used nowhere", name)
+			l.errs.Add(g.group.Pos, name, "group %s is used nowhere", name)
 		}
 	}
 	l.checkParts()
 	for _, name := range slices.Sorted(maps.Keys(l.wants)) {
 		if g := l.wants[name]; !g.used {
-			l.errs.add(g.f.pos(g.node), name, "want %s is used nowhere", name)
+			l.errs.Add(g.f.pos(g.node), name, "want %s is used nowhere", name)
 		}
 	}
 	for _, r := range l.table.Reducers {
 		if !r.used && len(l.errs) == 0 { // what is wrong may be the state that uses it
-			l.errs.add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
+			l.errs.Add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
 		}
 	}
 	l.layouts()
@@ -99,7 +99,7 @@ func (l *loader) check() {
 	numbers := map[string]map[int]*Syscall{}
 	for _, s := range l.table.Syscalls {
 		if old := names[s.Name]; old != nil {
-			l.errs.add(s.Pos, s.Name, "%s is described twice (first %s)", s.Name, onLine(old.Pos, s.Pos))
+			l.errs.Add(s.Pos, s.Name, "%s is described twice (first %s)", s.Name, onLine(old.Pos, s.Pos))
 			continue
 		}
 		names[s.Name] = s
@@ -109,7 +109,7 @@ func (l *loader) check() {
 				numbers[arch] = map[int]*Syscall{}
 			}
 			if old := numbers[arch][nr]; old != nil {
-				l.errs.add(s.Pos, s.Name, "number %d of %s belongs to %s (%s)", nr, arch, old.Name, lineOf(old.Pos, s.Pos))
+				l.errs.Add(s.Pos, s.Name, "number %d of %s belongs to %s (%s)", nr, arch, old.Name, lineOf(old.Pos, s.Pos))
 				continue
 			}
 			numbers[arch][nr] = s

@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 type codeOwner struct {
@@ -94,7 +95,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	if ev.From = m.text("from"); ev.From != "" {
 		for _, tp := range strings.Split(ev.From, "|") {
 			if tp = strings.TrimSpace(tp); !slices.Contains(tracepoints, tp) {
-				m.errorf(m.byKey["from"], "unknown tracepoint %s%s", tp, didYouMean(tp, tracepoints))
+				m.errorf(m.byKey["from"], "unknown tracepoint %s%s", tp, hint.DidYouMean(tp, tracepoints))
 			}
 		}
 		ev.From = strings.Join(strings.FieldsFunc(ev.From, func(r rune) bool { return r == '|' || r == ' ' }), "|")
@@ -148,12 +149,12 @@ func dirOf(code uint16) string {
 func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 	ev.codePos = pos
 	if old, ok := l.codes[ev.Code]; ok {
-		l.errs.add(pos, name, "code %s belongs to %s (%s)", codeText(ev.Code), old.name, lineOf(old.pos, pos))
+		l.errs.Add(pos, name, "code %s belongs to %s (%s)", CodeText(ev.Code), old.name, lineOf(old.pos, pos))
 		return
 	}
 	l.codes[ev.Code] = codeOwner{pos, name}
 	if old, ok := l.symbols[ev.Symbol]; ok {
-		l.errs.add(pos, name, "symbol %s belongs to %s (%s; symbol: gives another)", ev.Symbol, old.name, lineOf(old.pos, pos))
+		l.errs.Add(pos, name, "symbol %s belongs to %s (%s; symbol: gives another)", ev.Symbol, old.name, lineOf(old.pos, pos))
 		return
 	}
 	l.symbols[ev.Symbol] = codeOwner{pos, name}
@@ -175,7 +176,8 @@ func onLine(pos, at expr.Pos) string {
 	return "in " + lineOf(pos, at)
 }
 
-func codeText(code uint16) string {
+// CodeText writes an event code as the table does: ours in hexadecimal.
+func CodeText(code uint16) string {
 	if code >= oursFrom {
 		return fmt.Sprintf("%#x", code)
 	}
@@ -187,12 +189,12 @@ func (l *loader) finish(ev *Event, m *mapping, fdKey string) {
 	at := map[string]*Param{}
 	for _, p := range ev.Params {
 		if at[p.Name] != nil {
-			l.errs.add(p.Pos, m.subject+": "+p.Name, "param %s is repeated", p.Name)
+			l.errs.Add(p.Pos, m.subject+": "+p.Name, "param %s is repeated", p.Name)
 		}
 		at[p.Name] = p
 	}
 	if len(ev.Params) > maxParams {
-		l.errs.add(ev.Params[maxParams].Pos, m.subject, "%d params (at most %d)", len(ev.Params), maxParams)
+		l.errs.Add(ev.Params[maxParams].Pos, m.subject, "%d params (at most %d)", len(ev.Params), maxParams)
 	}
 	for _, p := range ev.Params {
 		l.checkParam(p, at, m.subject+": "+p.Name)
@@ -208,7 +210,7 @@ func (l *loader) finish(ev *Event, m *mapping, fdKey string) {
 		switch p := at[n.Value]; {
 		case p == nil:
 			if ev.Dir == "exit" || fdKey == "" {
-				m.errorf(n, "fd names no param %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(at))))
+				m.errorf(n, "fd names no param %s%s", n.Value, hint.DidYouMean(n.Value, slices.Sorted(maps.Keys(at))))
 			}
 		case p.Type != "fd" && p.Type != "fd32":
 			m.errorf(n, "fd names param %s of type %s (fd is expected)", n.Value, p.Type)

@@ -137,7 +137,7 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 // checkNatives looks at the native values of a conversion, on each architecture.
 func (l *loader) checkNatives(s *FlagSet) {
 	if len(s.Values) == 0 {
-		l.errs.add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
+		l.errs.Add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
 		return
 	}
 	if s.Kind == "" || s.Kind == "manual" {
@@ -155,18 +155,18 @@ func (l *loader) checkNatives(s *FlagSet) {
 			switch s.Kind {
 			case "bits", "mask":
 				if native == 0 {
-					l.errs.add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
+					l.errs.Add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
 				}
 			case "identity":
 				if native != uint64(v.Value) {
-					l.errs.add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
+					l.errs.Add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
 				}
 			case "enum":
 				if old, ok := by[native]; ok && old.Value != v.Value {
-					l.errs.add(v.Pos, s.Name, "%s has the native value of %s on %s (native: none leaves it out)", v.Name, old.Name, arch)
+					l.errs.Add(v.Pos, s.Name, "%s has the native value of %s on %s (native: none leaves it out)", v.Name, old.Name, arch)
 				}
 				if s.Width != 0 && native>>s.Width != 0 {
-					l.errs.add(v.Pos, s.Name, "%s has a native value of more than %d bits on %s", v.Name, s.Width, arch)
+					l.errs.Add(v.Pos, s.Name, "%s has a native value of more than %d bits on %s", v.Name, s.Width, arch)
 				}
 				by[native] = v
 			}

@@ -48,7 +48,7 @@ func Unformatted(dir string) (map[string][]byte, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return nil, errs.sorted()
+		return nil, errs.Sorted()
 	}
 	return out, nil
 }
@@ -62,7 +62,7 @@ func Format(name string, src []byte) ([]byte, error) {
 	var errs ErrorList
 	f := parseFile(name, src, &errs)
 	if f == nil {
-		return nil, errs.sorted()
+		return nil, errs.Sorted()
 	}
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
 	var lines []string

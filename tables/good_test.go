@@ -178,19 +178,6 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, row := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"open", "open", 0}, {"opne", "open", 1}, {"kitten", "sitting", 3}, {"abcdef", "x", 5}, {"abcdef", "uvwxyz", 5}} {
-		require.Equal(t, row.want, editDistance(row.a, row.b, 5), "%s %s", row.a, row.b)
-		require.Equal(t, row.want, editDistance(row.b, row.a, 5), "%s %s", row.b, row.a)
-	}
-	require.Equal(t, " (did you mean proc.name?)", didYouMean("proc.nmae", []string{"fd.name", "proc.name"}))
-	require.Equal(t, " (known: a, b)", didYouMean("xyz", []string{"a", "b"}))
-	require.Equal(t, "", didYouMean("xyz", nil))
-}
-
 // Characters of a value are found in the file whatever YAML style it has.
 func TestPositionsInValues(t *testing.T) {
 	for _, row := range []struct{ name, src, want string }{

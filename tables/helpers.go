@@ -105,7 +105,7 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	}
 	name, args, serr := parseDecl(decl.Value)
 	if serr != nil {
-		l.errs.add(l.in(f, decl, serr.off), h.Kind, "%s", serr.msg)
+		l.errs.Add(l.in(f, decl, serr.off), h.Kind, "%s", serr.msg)
 		return
 	}
 	h.Name, h.Args = name, args

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 func (l *loader) id(f *file, n *yaml.Node) {
@@ -36,14 +38,14 @@ func (l *loader) checkIDs() {
 	l.ids = make(map[string]*ID, len(l.table.IDs))
 	for _, id := range l.table.IDs {
 		if old := l.ids[id.Name]; old != nil {
-			l.errs.add(id.Pos, id.Name, "%s has id %d already (line %d)", id.Name, old.Code, old.Pos.Line)
+			l.errs.Add(id.Pos, id.Name, "%s has id %d already (line %d)", id.Name, old.Code, old.Pos.Line)
 			continue
 		}
 		l.ids[id.Name] = id
 	}
 	for _, id := range l.table.IDs {
 		if id.IA32 != "" && id.IA32 != "none" && l.ids[id.IA32] == nil {
-			l.errs.add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, didYouMean(id.IA32, slices.Sorted(maps.Keys(l.ids))))
+			l.errs.Add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, hint.DidYouMean(id.IA32, slices.Sorted(maps.Keys(l.ids))))
 		}
 	}
 }

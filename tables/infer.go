@@ -101,7 +101,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 		pos.Col += sig.At[i]
 		subject := s.Name + ": " + arg.Name
 		if arg.Name == first {
-			l.errs.add(pos, subject, "argument has the name of the param for the return value (write an exit list)")
+			l.errs.Add(pos, subject, "argument has the name of the param for the return value (write an exit list)")
 			continue
 		}
 		p := &Param{Pos: pos, typePos: pos, Name: arg.Name, From: &expr.Node{Kind: expr.Name, Pos: pos, Text: arg.Name}}
@@ -110,7 +110,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 			prev = &s.Params[i-1]
 		}
 		if !inferType(arg, prev, p) {
-			l.errs.add(pos, subject, "no wire type follows from C type %s (write an exit list)", arg.Type)
+			l.errs.Add(pos, subject, "no wire type follows from C type %s (write an exit list)", arg.Type)
 			continue
 		}
 		l.defaults(p)

@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // files are the table's files in the order they are read, with the lists of
@@ -84,7 +85,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 		l.check()
 	}
 	if len(l.errs) > 0 {
-		return nil, l.errs.sorted()
+		return nil, l.errs.Sorted()
 	}
 	return l.table, nil
 }
@@ -121,7 +122,7 @@ func (l *loader) open(name string, at expr.Pos) *file {
 		if at.File == "" {
 			at = expr.Pos{File: full, Line: 1, Col: 1}
 		}
-		l.errs.add(at, "", "%s", err)
+		l.errs.Add(at, "", "%s", err)
 		l.broken = true
 		return nil
 	}
@@ -203,7 +204,7 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 	}
 	class, ok := strings.CutSuffix(strings.TrimPrefix(n.Value, partDir+"/"), ".yaml")
 	if known := l.partNames(); !ok || !slices.Contains(known, n.Value) {
-		m.errorf(n, "include %s is the file of no class%s", n.Value, didYouMean(n.Value, known))
+		m.errorf(n, "include %s is the file of no class%s", n.Value, hint.DidYouMean(n.Value, known))
 		return
 	}
 	if slices.Contains(l.parts, n.Value) {
@@ -231,7 +232,7 @@ func (l *loader) checkParts() {
 	names, _ := fs.Glob(l.fsys, partDir+"/*.yaml")
 	for _, name := range names {
 		if !slices.Contains(l.parts, name) {
-			l.errs.add(expr.Pos{File: path.Join(l.dir, name), Line: 1, Col: 1}, "", "file is not included (add %s to include of syscalls.yaml)", name)
+			l.errs.Add(expr.Pos{File: path.Join(l.dir, name), Line: 1, Col: 1}, "", "file is not included (add %s to include of syscalls.yaml)", name)
 		}
 	}
 }

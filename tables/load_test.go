@@ -196,7 +196,7 @@ func messages(tb testing.TB) []string {
 			if !ok {
 				return true
 			}
-			index := map[string]int{"add": 2, "errorf": 1, "sigErrorf": 1}
+			index := map[string]int{"Add": 2, "errorf": 1, "sigErrorf": 1}
 			name := ""
 			switch f := call.Fun.(type) {
 			case *ast.SelectorExpr:

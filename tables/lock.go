@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // LockFile is the name of the lock.
@@ -78,7 +79,7 @@ func (l *loader) parseLock(name string, src []byte) *Lock {
 		l.lockLine(lock, words)
 	}
 	if again := lock.text(); len(l.errs) == 0 && string(src) != again {
-		l.errs.add(firstDifference(name, string(src), again), "", "line is not where or as scaplab schema lock writes it")
+		l.errs.Add(firstDifference(name, string(src), again), "", "line is not where or as scaplab schema lock writes it")
 	}
 	return lock
 }
@@ -115,21 +116,21 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 	least := map[string]int{"version": 3, "type": 3, "dyn": 3, "event": 7, "value": 4, "id": 3}[w[0].text]
 	switch {
 	case least == 0:
-		l.errs.add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, didYouMean(w[0].text, []string{"version", "type", "dyn", "event", "value", "id"}))
+		l.errs.Add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, hint.DidYouMean(w[0].text, []string{"version", "type", "dyn", "event", "value", "id"}))
 		return
 	case len(w) < least:
-		l.errs.add(w[0].pos, "", "line %s has %d words (%d are expected)", w[0].text, len(w), least)
+		l.errs.Add(w[0].pos, "", "line %s has %d words (%d are expected)", w[0].text, len(w), least)
 		return
 	}
 	number := func(w lockWord, bits int) uint64 {
 		v, err := strconv.ParseUint(w.text, 0, bits)
 		if err != nil {
-			l.errs.add(w.pos, "", "bad number %s", w.text)
+			l.errs.Add(w.pos, "", "bad number %s", w.text)
 		}
 		return v
 	}
 	again := func(old expr.Pos) {
-		l.errs.add(w[1].pos, "", "%s %s is there already (line %d)", w[0].text, w[1].text, old.Line)
+		l.errs.Add(w[1].pos, "", "%s %s is there already (line %d)", w[0].text, w[1].text, old.Line)
 	}
 	switch w[0].text {
 	case "version":
@@ -180,7 +181,7 @@ func (l *loader) lockedEvent(w []lockWord, code uint16) *Event {
 	for _, word := range w[7:] {
 		name, rest, ok := strings.Cut(word.text, ":")
 		if !ok {
-			l.errs.add(word.pos, ev.Name, "bad param %s (name:type is expected)", word.text)
+			l.errs.Add(word.pos, ev.Name, "bad param %s (name:type is expected)", word.text)
 			continue
 		}
 		p := &Param{Pos: word.pos, typePos: word.pos, Name: name, lock: word.text}
@@ -188,7 +189,7 @@ func (l *loader) lockedEvent(w []lockWord, code uint16) *Event {
 		typ, ref, _ := strings.Cut(strings.TrimSuffix(rest, ")"), "(")
 		t := l.typ(typ)
 		if t == nil {
-			l.errs.add(word.pos, ev.Name, "unknown type %s%s", typ, didYouMean(typ, l.table.Types.names()))
+			l.errs.Add(word.pos, ev.Name, "unknown type %s%s", typ, hint.DidYouMean(typ, l.table.Types.names()))
 			continue
 		}
 		p.Type, p.Show = typ, cmp.Or(show, t.Show)
@@ -259,7 +260,7 @@ func (k *Lock) text() string {
 	b.WriteByte('\n')
 	for _, code := range slices.Sorted(maps.Keys(k.events)) {
 		ev := k.events[code]
-		fmt.Fprintf(&b, "event %s %s %s %s %s %s", codeText(code), ev.Symbol, ev.Name, ev.Class, ev.Source, lockFlags(ev))
+		fmt.Fprintf(&b, "event %s %s %s %s %s %s", CodeText(code), ev.Symbol, ev.Name, ev.Class, ev.Source, lockFlags(ev))
 		for _, p := range ev.Params {
 			b.WriteString(" " + p.lock)
 		}

@@ -20,7 +20,7 @@ func (l *loader) readLock() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		l.errs.add(expr.Pos{File: path.Join(l.dir, LockFile), Line: 1, Col: 1}, "", "%s", err)
+		l.errs.Add(expr.Pos{File: path.Join(l.dir, LockFile), Line: 1, Col: 1}, "", "%s", err)
 		l.broken = true
 	default:
 		before := len(l.errs)
@@ -59,7 +59,7 @@ func (l *loader) layouts() {
 		}
 		for _, p := range ev.Params {
 			if p.Names != "" && l.sets[p.Names] == nil {
-				l.errs.add(p.Pos, ev.Name+": "+p.Name, "unknown flag set %s", p.Names)
+				l.errs.Add(p.Pos, ev.Name+": "+p.Name, "unknown flag set %s", p.Names)
 			}
 		}
 		l.table.Events = append(l.table.Events, ev)
@@ -109,7 +109,7 @@ func (l *loader) checkLock() {
 	}
 	for _, set := range slices.Sorted(maps.Keys(c.k.values)) {
 		if l.sets[set] == nil {
-			c.errs.add(c.k.values[set][0].pos, set, "flag set is missing from flags.yaml (sets of events are never removed)")
+			c.errs.Add(c.k.values[set][0].pos, set, "flag set is missing from flags.yaml (sets of events are never removed)")
 		}
 	}
 	c.checkIDs()
@@ -117,7 +117,7 @@ func (l *loader) checkLock() {
 
 // missing reports something new, and how the lock gets it.
 func (c *lockChecker) missing(pos expr.Pos, subject, what string, add func(*Lock)) {
-	c.table.Unlocked.add(pos, subject, "%s is not in the lock yet (run scaplab schema lock)", what)
+	c.table.Unlocked.Add(pos, subject, "%s is not in the lock yet (run scaplab schema lock)", what)
 	c.table.toLock = append(c.table.toLock, add)
 }
 
@@ -129,12 +129,12 @@ func (c *lockChecker) checkTypes() {
 		if !ok {
 			c.missing(t.Pos, t.Name, "type "+t.Name, func(k *Lock) { k.types[t.Name] = lockLine{last(k.file), lockSize(t)} })
 		} else if size := lockSize(t); size != old.text {
-			c.errs.add(t.Pos, t.Name, "type has %s bytes (%s in %s)", size, old.text, LockFile)
+			c.errs.Add(t.Pos, t.Name, "type has %s bytes (%s in %s)", size, old.text, LockFile)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.k.types)) {
 		if c.typ(name) == nil {
-			c.errs.add(c.k.types[name].pos, name, "type is missing from types.yaml (types are never removed)")
+			c.errs.Add(c.k.types[name].pos, name, "type is missing from types.yaml (types are never removed)")
 		}
 	}
 	for _, d := range c.table.Types.Dyns {
@@ -148,12 +148,12 @@ func (c *lockChecker) checkTypes() {
 		case strings.HasPrefix(now, old.text+" "):
 			c.missing(d.Pos, d.Name, "a variant of dyn table "+d.Name, add)
 		default:
-			c.errs.add(d.Pos, d.Name, "variants are %s (%s in %s)", now, old.text, LockFile)
+			c.errs.Add(d.Pos, d.Name, "variants are %s (%s in %s)", now, old.text, LockFile)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.k.dyns)) {
 		if c.table.Types.Dyn(name) == nil {
-			c.errs.add(c.k.dyns[name].pos, name, "dyn table is missing from types.yaml (tables are never removed)")
+			c.errs.Add(c.k.dyns[name].pos, name, "dyn table is missing from types.yaml (tables are never removed)")
 		}
 	}
 }
@@ -161,20 +161,20 @@ func (c *lockChecker) checkTypes() {
 func (c *lockChecker) checkEvent(ev *Event) {
 	differ := func(what, got, want string) {
 		if got != want {
-			c.errs.add(ev.codePos, ev.Name, "%s is %s (%s in %s)", what, got, want, LockFile)
+			c.errs.Add(ev.codePos, ev.Name, "%s is %s (%s in %s)", what, got, want, LockFile)
 		}
 	}
 	code, known := c.symbols[ev.Symbol]
 	old := c.k.events[ev.Code]
 	switch {
 	case known && code != ev.Code:
-		c.errs.add(ev.codePos, ev.Name, "%s has code %s (%s in %s)", ev.Symbol, codeText(ev.Code), codeText(code), LockFile)
+		c.errs.Add(ev.codePos, ev.Name, "%s has code %s (%s in %s)", ev.Symbol, CodeText(ev.Code), CodeText(code), LockFile)
 	case old == nil && ev.Code < oursFrom:
-		c.errs.add(ev.codePos, ev.Name, "code %d is not in %s (all of the reference's are; ours start at %#x)", ev.Code, LockFile, oursFrom)
+		c.errs.Add(ev.codePos, ev.Name, "code %d is not in %s (all of the reference's are; ours start at %#x)", ev.Code, LockFile, oursFrom)
 	case old == nil:
-		c.missing(ev.codePos, ev.Name, "event "+codeText(ev.Code)+" "+ev.Symbol, func(k *Lock) { k.events[ev.Code] = c.toLock(ev) })
+		c.missing(ev.codePos, ev.Name, "event "+CodeText(ev.Code)+" "+ev.Symbol, func(k *Lock) { k.events[ev.Code] = c.toLock(ev) })
 	case old.Symbol != ev.Symbol:
-		c.errs.add(ev.codePos, ev.Name, "code %s is %s in %s (codes are never reused; the next free one is %#x)", codeText(ev.Code), old.Symbol,
+		c.errs.Add(ev.codePos, ev.Name, "code %s is %s in %s (codes are never reused; the next free one is %#x)", CodeText(ev.Code), old.Symbol,
 			LockFile, c.table.NextCode())
 	default:
 		differ("name", ev.Name, old.Name)
@@ -222,19 +222,19 @@ func (c *lockChecker) checkParams(ev, old *Event) {
 		case j >= 0:
 			p := ev.Params[j]
 			if got, locked := c.table.Types.lockType(p), c.table.Types.lockType(want); got != locked {
-				c.errs.add(p.typePos, ev.Name+": "+p.Name, "type is %s (%s in %s)", got, locked, LockFile)
+				c.errs.Add(p.typePos, ev.Name+": "+p.Name, "type is %s (%s in %s)", got, locked, LockFile)
 			}
 		case i < len(ev.Params) && index(old.Params, ev.Params[i].Name) < 0:
 			p := ev.Params[i]
 			renamed[p.Name] = true
-			c.errs.add(p.Pos, ev.Name+": "+p.Name, "param %s is %s in %s (params are never renamed)", p.Name, want.lock, LockFile)
+			c.errs.Add(p.Pos, ev.Name+": "+p.Name, "param %s is %s in %s (params are never renamed)", p.Name, want.lock, LockFile)
 		default:
 			complete = false
 			pos := ev.codePos
 			if i < len(ev.Params) {
 				pos = ev.Params[i].Pos
 			}
-			c.errs.add(pos, ev.Name, "param %s is missing (params are never removed; %s has %s)", want.Name, LockFile, paramNames(old))
+			c.errs.Add(pos, ev.Name, "param %s is missing (params are never removed; %s has %s)", want.Name, LockFile, paramNames(old))
 		}
 	}
 	for i, p := range ev.Params {
@@ -242,9 +242,9 @@ func (c *lockChecker) checkParams(ev, old *Event) {
 		switch {
 		case index(old.Params, p.Name) >= 0 || renamed[p.Name]:
 		case !complete || i < len(old.Params):
-			c.errs.add(p.Pos, subject, "param %s is new, but not the last (%s has %s; new ones stand behind)", p.Name, LockFile, paramNames(old))
+			c.errs.Add(p.Pos, subject, "param %s is new, but not the last (%s has %s; new ones stand behind)", p.Name, LockFile, paramNames(old))
 		case ev.Code < oursFrom:
-			c.errs.add(p.Pos, subject, "param %s is not the reference's (%s has %s; only our own events grow)", p.Name, LockFile, paramNames(old))
+			c.errs.Add(p.Pos, subject, "param %s is not the reference's (%s has %s; only our own events grow)", p.Name, LockFile, paramNames(old))
 		default:
 			c.missing(p.Pos, subject, "param "+p.Name, func(k *Lock) {
 				now := c.toLock(ev)
@@ -263,7 +263,7 @@ func (c *lockChecker) checkOrder(ev, old *Event) bool {
 			continue
 		}
 		if i < at {
-			c.errs.add(p.Pos, ev.Name+": "+p.Name, "params are in the order %s (%s has %s)", paramNames(ev), LockFile, paramNames(old))
+			c.errs.Add(p.Pos, ev.Name+": "+p.Name, "params are in the order %s (%s has %s)", paramNames(ev), LockFile, paramNames(old))
 			return true
 		}
 		at = i
@@ -293,11 +293,11 @@ func (c *lockChecker) checkValues(s *FlagSet) {
 		gone := find(func(n lockedName) bool { return n.value == v.Value && !s.has(n.name) })
 		switch {
 		case old != nil && old.value != v.Value:
-			c.errs.add(v.Pos, s.Name, "%s is %#x (%#x in %s)", v.Name, v.Value, old.value, LockFile)
+			c.errs.Add(v.Pos, s.Name, "%s is %#x (%#x in %s)", v.Name, v.Value, old.value, LockFile)
 		case old != nil:
 		case gone != nil:
 			renamed[gone.name] = true
-			c.errs.add(v.Pos, s.Name, "%s is called %s in %s (values are never renamed)", v.Name, gone.name, LockFile)
+			c.errs.Add(v.Pos, s.Name, "%s is called %s in %s (values are never renamed)", v.Name, gone.name, LockFile)
 		default:
 			c.missing(v.Pos, s.Name, "value "+v.Name, func(k *Lock) {
 				k.values[s.Name] = append(k.values[s.Name], lockedName{name: v.Name, value: v.Value})
@@ -306,7 +306,7 @@ func (c *lockChecker) checkValues(s *FlagSet) {
 	}
 	for _, n := range locked {
 		if !s.has(n.name) && !renamed[n.name] {
-			c.errs.add(s.Pos, s.Name, "value %s is missing (%#x in %s; values are never removed)", n.name, n.value, LockFile)
+			c.errs.Add(s.Pos, s.Name, "value %s is missing (%#x in %s; values are never removed)", n.name, n.value, LockFile)
 		}
 	}
 }
@@ -323,16 +323,16 @@ func (c *lockChecker) checkIDs() {
 		code, known := byName[id.Name]
 		switch {
 		case known && code != id.Code:
-			c.errs.add(id.Pos, id.Name, "%s has id %d (%d in %s)", id.Name, id.Code, code, LockFile)
+			c.errs.Add(id.Pos, id.Name, "%s has id %d (%d in %s)", id.Name, id.Code, code, LockFile)
 		case !ok:
-			c.missing(id.Pos, id.Name, "id "+codeText(id.Code), func(k *Lock) { k.ids[id.Code] = lockedName{name: id.Name} })
+			c.missing(id.Pos, id.Name, "id "+CodeText(id.Code), func(k *Lock) { k.ids[id.Code] = lockedName{name: id.Name} })
 		case old.name != id.Name:
-			c.errs.add(id.Pos, id.Name, "id %d is %s in %s (ids are never reused)", id.Code, old.name, LockFile)
+			c.errs.Add(id.Pos, id.Name, "id %d is %s in %s (ids are never reused)", id.Code, old.name, LockFile)
 		}
 	}
 	for code, n := range c.k.ids {
 		if !seen[code] {
-			c.errs.add(n.pos, n.name, "id %d is missing from ids.yaml (ids are never removed)", code)
+			c.errs.Add(n.pos, n.name, "id %d is missing from ids.yaml (ids are never removed)", code)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // context is where params stand: what their expressions may name.
@@ -70,11 +71,11 @@ func (l *loader) params(f *file, n *yaml.Node, ctx *context) []*Param {
 			case item.Kind == yaml.MappingNode && len(item.Content) == 2 && item.Content[0].Kind == yaml.ScalarNode:
 				one(item.Content[0], item.Content[1])
 			default:
-				l.errs.add(f.pos(item), ctx.subject, "param is %s (name: {type: fd, from: ret} is expected)", itemName(item))
+				l.errs.Add(f.pos(item), ctx.subject, "param is %s (name: {type: fd, from: ret} is expected)", itemName(item))
 			}
 		}
 	default:
-		l.errs.add(f.pos(n), ctx.subject, "params are %s (a list is expected)", kindName(n))
+		l.errs.Add(f.pos(n), ctx.subject, "params are %s (a list is expected)", kindName(n))
 	}
 	return out
 }
@@ -90,10 +91,10 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 	g := l.groups[n.Value]
 	switch {
 	case g == nil:
-		l.errs.add(f.pos(n), ctx.subject, "unknown group %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(l.groups))))
+		l.errs.Add(f.pos(n), ctx.subject, "unknown group %s%s", n.Value, hint.DidYouMean(n.Value, slices.Sorted(maps.Keys(l.groups))))
 		return nil
 	case g.open:
-		l.errs.add(f.pos(n), ctx.subject, "group %s uses itself", n.Value)
+		l.errs.Add(f.pos(n), ctx.subject, "group %s uses itself", n.Value)
 		return nil
 	}
 	g.used, g.open = true, true
@@ -113,7 +114,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	p := &Param{Pos: f.pos(key), typePos: f.pos(key), Name: key.Value}
 	subject := ctx.subject + ": " + p.Name
 	if !expr.IsIdent(p.Name) {
-		l.errs.add(p.Pos, ctx.subject, "bad param name %q (a C identifier is expected)", p.Name)
+		l.errs.Add(p.Pos, ctx.subject, "bad param name %q (a C identifier is expected)", p.Name)
 		return nil
 	}
 	if val.Kind == yaml.ScalarNode { // name: type, or name alone
@@ -133,7 +134,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		if l.typ(n.Value) != nil {
 			p.Type = n.Value
 		} else {
-			m.errorf(n, "unknown type %s%s", n.Value, didYouMean(n.Value, l.table.Types.names()))
+			m.errorf(n, "unknown type %s%s", n.Value, hint.DidYouMean(n.Value, l.table.Types.names()))
 			return nil
 		}
 	}
@@ -146,7 +147,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	p.Except = l.except(m)
 	p.Snaplen = m.bool("snaplen")
 	if names := m.byKey["names"]; names != nil && p.Names != "" && l.sets[p.Names] == nil {
-		m.errorf(names, "unknown flag set %s%s", p.Names, didYouMean(p.Names, slices.Sorted(maps.Keys(l.sets))))
+		m.errorf(names, "unknown flag set %s%s", p.Names, hint.DidYouMean(p.Names, slices.Sorted(maps.Keys(l.sets))))
 		p.Names = ""
 	}
 
@@ -199,7 +200,7 @@ func (l *loader) fromName(p *Param, m *mapping, key *yaml.Node, ctx *context) {
 		for _, a := range ctx.args() {
 			names = append(names, a.Name)
 		}
-		m.errorf(key, "from is missing, and no argument is called %s%s", p.Name, didYouMean(p.Name, names))
+		m.errorf(key, "from is missing, and no argument is called %s%s", p.Name, hint.DidYouMean(p.Name, names))
 	}
 }
 
@@ -247,7 +248,7 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 			for _, a := range ctx.args() {
 				names = append(names, a.Name)
 			}
-			w.errorf(e.key, "when tests unknown %s%s", c.Var, didYouMean(c.Var, names))
+			w.errorf(e.key, "when tests unknown %s%s", c.Var, hint.DidYouMean(c.Var, names))
 			continue
 		}
 		for _, v := range w.list(c.Var) {

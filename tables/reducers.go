@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
@@ -94,7 +95,7 @@ func (l *loader) reducer(f *file, n *yaml.Node) {
 	r := &Reducer{Pos: f.pos(n), Any: m.oneOf("on", []string{"any"}) == "any", Doc: m.text("doc")}
 	m.required("doc", "one line: what changes")
 	if serr := l.parseReducer(r, decl.Value); serr != nil {
-		l.errs.add(l.in(f, decl, serr.off), m.subject, "%s", serr.msg)
+		l.errs.Add(l.in(f, decl, serr.off), m.subject, "%s", serr.msg)
 		return
 	}
 	if old := l.reducers[r.Name]; old != nil {
@@ -129,7 +130,7 @@ func (l *loader) parseReducer(r *Reducer, src string) *sigError {
 		a := ReducerArg{Type: typ.text, Name: name.text}
 		if a.namesSet() && l.sets[a.Type] == nil {
 			known := slices.Sorted(maps.Keys(ReducerTypes))
-			return sigErrorf(typ.off, "unknown type %s%s", a.Type, didYouMean(a.Type, slices.AppendSeq(known, maps.Keys(l.sets))))
+			return sigErrorf(typ.off, "unknown type %s%s", a.Type, hint.DidYouMean(a.Type, slices.AppendSeq(known, maps.Keys(l.sets))))
 		}
 		if slices.ContainsFunc(r.Args, func(b ReducerArg) bool { return b.Name == a.Name }) {
 			return sigErrorf(name.off, "argument %s is repeated", a.Name)

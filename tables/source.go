@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // source checks the expressions fillers are made of.
@@ -18,7 +19,7 @@ type source struct {
 }
 
 func (s *source) errorf(n *expr.Node, format string, args ...any) {
-	s.l.errs.add(n.Pos, s.subject, format, args...)
+	s.l.errs.Add(n.Pos, s.subject, format, args...)
 }
 
 // check walks a source; whole is where a param helper, empty or "" may stand.
@@ -75,13 +76,13 @@ func (s *source) name(n *expr.Node, whole bool) {
 		for _, a := range s.ctx.args() {
 			known = append(known, a.Name)
 		}
-		hint := didYouMean(n.Text, known)
-		if !strings.Contains(hint, "did you mean") {
-			if h := didYouMean(n.Text, s.l.constants()); strings.Contains(h, "did you mean") {
-				hint = h
+		suggestion := hint.DidYouMean(n.Text, known)
+		if !strings.Contains(suggestion, "did you mean") {
+			if h := hint.DidYouMean(n.Text, s.l.constants()); strings.Contains(h, "did you mean") {
+				suggestion = h
 			}
 		}
-		s.errorf(n, "unknown name %s%s", n.Text, hint)
+		s.errorf(n, "unknown name %s%s", n.Text, suggestion)
 	}
 }
 
@@ -115,7 +116,7 @@ func (s *source) call(n *expr.Node, whole bool) {
 		}
 	}
 	if h == nil {
-		s.errorf(n, "unknown helper %s%s", n.Text, didYouMean(n.Text, s.l.sourceNames()))
+		s.errorf(n, "unknown helper %s%s", n.Text, hint.DidYouMean(n.Text, s.l.sourceNames()))
 		return
 	}
 	s.l.arity(n, h, s.subject)
@@ -138,7 +139,7 @@ func (l *loader) sourceNames() []string {
 func (l *loader) arity(n *expr.Node, h *Helper, subject string) {
 	least, most := h.Arity()
 	if len(n.Args) < least || most >= 0 && len(n.Args) > most {
-		l.errs.add(n.Pos, subject, "%s has %d argument%s (%s is declared)", n.Text, len(n.Args), plural(len(n.Args)), h)
+		l.errs.Add(n.Pos, subject, "%s has %d argument%s (%s is declared)", n.Text, len(n.Args), plural(len(n.Args)), h)
 	}
 }
 
@@ -161,11 +162,11 @@ func (l *loader) constant(n *expr.Node, subject string) bool {
 	case x.Kind == expr.Name && (l.isErrno(x.Text) || l.isConstant(x.Text)):
 		return true
 	case x.Kind == expr.Name && n.Kind == expr.Neg:
-		l.errs.add(x.Pos, subject, "unknown errno %s%s", x.Text, didYouMean(x.Text, names(l.table.Types.Errnos...)))
+		l.errs.Add(x.Pos, subject, "unknown errno %s%s", x.Text, hint.DidYouMean(x.Text, names(l.table.Types.Errnos...)))
 	case x.Kind == expr.Name:
-		l.errs.add(x.Pos, subject, "unknown constant %s%s", x.Text, didYouMean(x.Text, l.constants()))
+		l.errs.Add(x.Pos, subject, "unknown constant %s%s", x.Text, hint.DidYouMean(x.Text, l.constants()))
 	default:
-		l.errs.add(x.Pos, subject, "a %s is no constant (a number or a name is expected)", x.Kind)
+		l.errs.Add(x.Pos, subject, "a %s is no constant (a number or a name is expected)", x.Kind)
 	}
 	return false
 }
@@ -215,16 +216,16 @@ func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
 	switch {
 	case from.Kind == expr.Str:
 		if t.As != "text" && from.Text == "" {
-			l.errs.add(from.Pos, m.subject, "text for type %s (charbuf and paths are text)", p.Type)
+			l.errs.Add(from.Pos, m.subject, "text for type %s (charbuf and paths are text)", p.Type)
 		}
 	case p.Type == "dyn": // the variant's value; what does not fit is the variant's business
 	case sends && t.Number():
-		l.errs.add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
+		l.errs.Add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
 	case sends:
 	case t.As == "bytes" && p.Len == nil && p.From == from:
-		l.errs.add(from.Pos, m.subject, "len is missing (how many bytes of type %s stand there)", p.Type)
+		l.errs.Add(from.Pos, m.subject, "len is missing (how many bytes of type %s stand there)", p.Type)
 	case t.As == "other":
-		l.errs.add(from.Pos, m.subject, "a number for type %s (a param helper is expected)", p.Type)
+		l.errs.Add(from.Pos, m.subject, "a number for type %s (a param helper is expected)", p.Type)
 	}
 }
 
@@ -234,11 +235,11 @@ func (l *loader) checkParam(p *Param, at map[string]*Param, subject string) {
 	if p.Type == "fsrelpath" {
 		switch base := at[p.Base]; {
 		case p.Base == "":
-			l.errs.add(p.Pos, subject, "base is missing (fsrelpath starts from the directory in param base)")
+			l.errs.Add(p.Pos, subject, "base is missing (fsrelpath starts from the directory in param base)")
 		case base == nil:
-			l.errs.add(p.Pos, subject, "base names no param %s%s", p.Base, didYouMean(p.Base, names()))
+			l.errs.Add(p.Pos, subject, "base names no param %s%s", p.Base, hint.DidYouMean(p.Base, names()))
 		case base.Type != "fd":
-			l.errs.add(p.Pos, subject, "base names param %s of type %s (fd is expected)", p.Base, base.Type)
+			l.errs.Add(p.Pos, subject, "base names param %s of type %s (fd is expected)", p.Base, base.Type)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // State is what an event does to the state that package sinsp keeps: one of
@@ -56,14 +57,14 @@ func (l *loader) state(ev *Event, m *mapping) {
 	case isName(x, "manual"):
 		s.Manual, s.Text = true, "manual"
 	case isName(x, "none"):
-		l.errs.add(x.Pos, subject, "none without a reason (state: {none: why}, where that is not obvious)")
+		l.errs.Add(x.Pos, subject, "none without a reason (state: {none: why}, where that is not obvious)")
 		return
 	case x.Kind != expr.Call && x.Kind != expr.Name:
-		l.errs.add(x.Pos, subject, "state is a %s (a reducer such as open_file, or manual, is expected)", x.Kind)
+		l.errs.Add(x.Pos, subject, "state is a %s (a reducer such as open_file, or manual, is expected)", x.Kind)
 		return
 	default:
 		if s.Reducer = l.reducers[x.Text]; s.Reducer == nil {
-			l.errs.add(x.Pos, subject, "unknown reducer %s%s", x.Text, didYouMean(x.Text, slices.Sorted(maps.Keys(l.reducers))))
+			l.errs.Add(x.Pos, subject, "unknown reducer %s%s", x.Text, hint.DidYouMean(x.Text, slices.Sorted(maps.Keys(l.reducers))))
 			return
 		}
 		s.Reducer.used = true
@@ -100,7 +101,7 @@ func (l *loader) stateByName(ev *Event, s *State, subject string) {
 			v, _ := l.stateConstant(a, constantNode(a.Default))
 			s.Args = append(s.Args, StateArg{Param: -1, Value: v})
 		default:
-			l.errs.add(s.Pos, subject, "no param is called %s (%s is declared; write the arguments where the names differ)", a.Name, s.Reducer)
+			l.errs.Add(s.Pos, subject, "no param is called %s (%s is declared; write the arguments where the names differ)", a.Name, s.Reducer)
 		}
 	}
 }
@@ -114,7 +115,7 @@ func (l *loader) stateArgs(ev *Event, s *State, x *expr.Node, subject string) {
 	for i, a := range s.Reducer.Args {
 		if i >= len(x.Args) {
 			if a.Default == "" {
-				l.errs.add(x.Pos, subject, "argument %s is missing (%s is declared)", a.Name, s.Reducer)
+				l.errs.Add(x.Pos, subject, "argument %s is missing (%s is declared)", a.Name, s.Reducer)
 				continue
 			}
 			v, _ := l.stateConstant(a, constantNode(a.Default))
@@ -127,7 +128,7 @@ func (l *loader) stateArgs(ev *Event, s *State, x *expr.Node, subject string) {
 			continue
 		}
 		if arg.Kind != expr.Name {
-			l.errs.add(arg.Pos, subject, "argument is a %s (a param or a constant of type %s is expected)", arg.Kind, a.Type)
+			l.errs.Add(arg.Pos, subject, "argument is a %s (a param or a constant of type %s is expected)", arg.Kind, a.Type)
 			continue
 		}
 		at := slices.IndexFunc(ev.Params, func(p *Param) bool { return p.Name == arg.Text })
@@ -135,18 +136,18 @@ func (l *loader) stateArgs(ev *Event, s *State, x *expr.Node, subject string) {
 			at = 0
 		}
 		if at < 0 {
-			l.errs.add(arg.Pos, subject, "unknown param %s%s", arg.Text, didYouMean(arg.Text, known))
+			l.errs.Add(arg.Pos, subject, "unknown param %s%s", arg.Text, hint.DidYouMean(arg.Text, known))
 			continue
 		}
 		p := ev.Params[at]
 		if other := slices.IndexFunc(s.Reducer.Args, func(b ReducerArg) bool { return b.Name == p.Name }); other >= 0 && other != i {
-			l.errs.add(arg.Pos, subject, "param %s is passed as %s (%s is declared)", p.Name, a.Name, s.Reducer)
+			l.errs.Add(arg.Pos, subject, "param %s is passed as %s (%s is declared)", p.Name, a.Name, s.Reducer)
 		}
 		l.stateFits(p, a, s, arg.Pos, subject)
 		s.Args = append(s.Args, StateArg{Param: at})
 	}
 	if len(x.Args) > len(s.Reducer.Args) {
-		l.errs.add(x.Args[len(s.Reducer.Args)].Pos, subject, "%d arguments (%s is declared)", len(x.Args), s.Reducer)
+		l.errs.Add(x.Args[len(s.Reducer.Args)].Pos, subject, "%d arguments (%s is declared)", len(x.Args), s.Reducer)
 	}
 }
 
@@ -159,13 +160,13 @@ func (l *loader) stateFits(p *Param, a ReducerArg, s *State, pos expr.Pos, subje
 			if p.Names != "" {
 				has = "values of " + p.Names
 			}
-			l.errs.add(pos, subject, "param %s has %s (%s is declared)", p.Name, has, s.Reducer)
+			l.errs.Add(pos, subject, "param %s has %s (%s is declared)", p.Name, has, s.Reducer)
 		}
 		return
 	}
 	// The reference types some results that are descriptors as errno.
 	if fits := ReducerTypes[a.Type]; !slices.Contains(fits, p.Type) && !(a.Name == "ret" && p.Type == "errno" && a.Type == "fd") {
-		l.errs.add(pos, subject, "param %s is of type %s, argument %s of type %s (%s)", p.Name, p.Type, a.Name, a.Type,
+		l.errs.Add(pos, subject, "param %s is of type %s, argument %s of type %s (%s)", p.Name, p.Type, a.Name, a.Type,
 			strings.Join(append([]string{"it takes"}, fits...), " "))
 	}
 }

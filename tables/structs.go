@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // Struct is a struct of user memory, laid out as the kernel has it: for 64-bit
@@ -214,7 +215,7 @@ func (s *source) place(n *expr.Node) *location {
 		st := s.l.structs[n.Text]
 		if st == nil || len(n.Args) != 1 {
 			s.errorf(n, "%s leads nowhere (a struct of structs.yaml, with the pointer in brackets, is expected)%s", n.Text,
-				didYouMean(n.Text, slices.Sorted(maps.Keys(s.l.structs))))
+				hint.DidYouMean(n.Text, slices.Sorted(maps.Keys(s.l.structs))))
 			return nil
 		}
 		s.check(n.Args[0], false)
@@ -242,7 +243,7 @@ func (s *source) place(n *expr.Node) *location {
 		}
 		f := p.data.Struct.Field(n.Text)
 		if f == nil {
-			s.errorf(n, "struct %s has no field %s%s", p.data.Struct.Name, n.Text, didYouMean(n.Text, p.data.Struct.names()))
+			s.errorf(n, "struct %s has no field %s%s", p.data.Struct.Name, n.Text, hint.DidYouMean(n.Text, p.data.Struct.names()))
 			return nil
 		}
 		return &location{addr: p.addr, offset: [2]int{p.offset[0] + f.Offset[0], p.offset[1] + f.Offset[1]}, data: &f.Type, size: p.size}

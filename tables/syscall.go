@@ -26,7 +26,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	}
 	sig, serr := parseSignature(sigNode.Value)
 	if serr != nil {
-		l.errs.add(l.in(f, sigNode, serr.off), "syscall", "%s", serr.msg)
+		l.errs.Add(l.in(f, sigNode, serr.off), "syscall", "%s", serr.msg)
 		return
 	}
 	s := &Syscall{Pos: f.start(sigNode), Name: sig.Name, Params: sig.Params}
@@ -52,7 +52,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	ours := code >= oursFrom
 	switch {
 	case code%2 == 0:
-		m.errorf(m.byKey["event"], "code %s is an enter code (event is the exit code, which is odd)", codeText(uint16(code)))
+		m.errorf(m.byKey["event"], "code %s is an enter code (event is the exit code, which is odd)", CodeText(uint16(code)))
 		return
 	case code > referenceLast && !ours:
 		m.errorf(m.byKey["event"], "code %d belongs to nobody (the reference ends at %d, ours start at %#x)", code, referenceLast, oursFrom)
@@ -101,7 +101,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		s.Enter.Params = l.params(f, en, &context{subject: s.Name, sys: s, enter: true})
 		for _, p := range s.Enter.Params {
 			if !slices.ContainsFunc(s.Exit.Params, func(q *Param) bool { return q.Name == p.Name }) && !slices.Contains(s.broken, p.Name) {
-				l.errs.add(p.Pos, s.Name+": "+p.Name, "no exit param has the name of this enter param (cases compare both with one wanted value)")
+				l.errs.Add(p.Pos, s.Name+": "+p.Name, "no exit param has the name of this enter param (cases compare both with one wanted value)")
 			}
 		}
 		l.finish(s.Enter, m, "fd")

@@ -2,7 +2,11 @@
 
 package tables
 
-import "github.com/scaplab/scaplab/internal/expr"
+import (
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
 
 // Table is the whole description, resolved: every name looked up, every
 // inferred field filled in. Entries keep the order of their files.
@@ -69,6 +73,19 @@ type Syscall struct {
 	NeverSucceeds string // why no case of it succeeds
 
 	broken []string // params with errors of their own: what cases want of them is not judged
+}
+
+// Signature writes the C declaration, without the type that it returns.
+func (s *Syscall) Signature() string {
+	var params []string
+	for _, p := range s.Params {
+		space := " "
+		if strings.HasSuffix(p.Type, "*") {
+			space = ""
+		}
+		params = append(params, p.Type+space+p.Name)
+	}
+	return s.Name + "(" + strings.Join(params, ", ") + ")"
 }
 
 // CParam is one parameter of the C signature.

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 //go:embed types.yaml
@@ -216,7 +217,7 @@ func (l *loader) dyn(f *file, n *yaml.Node) {
 		}
 		t := l.typ(name.Value)
 		if t == nil {
-			m.errorf(name, "unknown type %s%s", name.Value, didYouMean(name.Value, l.table.Types.names()))
+			m.errorf(name, "unknown type %s%s", name.Value, hint.DidYouMean(name.Value, l.table.Types.names()))
 			continue
 		}
 		variant := Variant{Type: t, Show: t.Show}

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // values reads and checks what cases are made of.
@@ -25,7 +26,7 @@ type values struct {
 }
 
 func (v *values) errorf(pos expr.Pos, format string, args ...any) {
-	v.l.errs.add(pos, v.subject, format, args...)
+	v.l.errs.Add(pos, v.subject, format, args...)
 }
 
 func (v *values) bindings(m *mapping, key string) []Binding {
@@ -143,7 +144,7 @@ func (v *values) check(n *expr.Node, top bool) {
 	case expr.Neg:
 		if a := n.Args[0]; a.Kind == expr.Name && strings.HasPrefix(a.Text, "E") {
 			if !v.l.isErrno(a.Text) {
-				v.errorf(a.Pos, "unknown errno %s%s", a.Text, didYouMean(a.Text, names(v.l.table.Types.Errnos...)))
+				v.errorf(a.Pos, "unknown errno %s%s", a.Text, hint.DidYouMean(a.Text, names(v.l.table.Types.Errnos...)))
 			}
 			return
 		}
@@ -168,7 +169,7 @@ func (v *values) variable(pos expr.Pos, name string) {
 	ready, ok := v.vars[name]
 	switch {
 	case !ok:
-		v.errorf(pos, "unknown variable $%s%s", name, strings.Replace(didYouMean(name, slices.Sorted(maps.Keys(v.vars))), "mean ", "mean $", 1))
+		v.errorf(pos, "unknown variable $%s%s", name, strings.Replace(hint.DidYouMean(name, slices.Sorted(maps.Keys(v.vars))), "mean ", "mean $", 1))
 	case !ready:
 		v.errorf(pos, "variable $%s has no value before the call", name)
 	}
@@ -184,7 +185,7 @@ func (v *values) name(n *expr.Node, top bool) {
 		}
 	case v.names != nil:
 		if !v.names.has(name) {
-			v.errorf(n.Pos, "%s is not in flag set %s%s", name, v.names.Name, didYouMean(name, v.names.names()))
+			v.errorf(n.Pos, "%s is not in flag set %s%s", name, v.names.Name, hint.DidYouMean(name, v.names.names()))
 		}
 	case v.l.isConstant(name) || v.l.isErrno(name):
 	case name[0] >= 'a' && name[0] <= 'z':
@@ -211,7 +212,7 @@ func (v *values) fields(s *Struct, n *expr.Node) {
 		f := s.Field(name)
 		switch x := n.Args[i]; {
 		case f == nil:
-			v.errorf(x.Pos, "struct %s has no field %s%s", s.Name, name, didYouMean(name, s.names()))
+			v.errorf(x.Pos, "struct %s has no field %s%s", s.Name, name, hint.DidYouMean(name, s.names()))
 		case x.Kind == expr.Struct && f.Type.Struct == nil:
 			v.errorf(x.Pos, "field %s is no struct", name)
 		case x.Kind == expr.Struct:
@@ -229,7 +230,7 @@ func (v *values) member(n *expr.Node) {
 		}
 		f := s.Field(a.Text)
 		if f == nil {
-			v.errorf(a.Pos, "struct %s has no field %s%s", s.Name, a.Text, didYouMean(a.Text, s.names()))
+			v.errorf(a.Pos, "struct %s has no field %s%s", s.Name, a.Text, hint.DidYouMean(a.Text, s.names()))
 			return
 		}
 		s = f.Type.Struct
@@ -268,5 +269,5 @@ func (v *values) function(n *expr.Node) {
 		v.errorf(n.Pos, "function %s before the call (it belongs to after)", n.Text)
 		return
 	}
-	v.errorf(n.Pos, "unknown function %s%s", n.Text, didYouMean(n.Text, names))
+	v.errorf(n.Pos, "unknown function %s%s", n.Text, hint.DidYouMean(n.Text, names))
 }

@@ -8,6 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // variants are the commands of a syscall: which params mean what, by the value
@@ -113,7 +114,7 @@ func (l *loader) dynSource(p *Param, x *expr.Node, src *source) (*expr.Node, str
 	types := l.table.Types.dynTypes(p.Dyn)
 	switch {
 	case (x.Kind != expr.Name && x.Kind != expr.Call) || !slices.Contains(types, x.Text):
-		src.errorf(x, "%s is no variant of type dyn%s", x, didYouMean(x.Text, types))
+		src.errorf(x, "%s is no variant of type dyn%s", x, hint.DidYouMean(x.Text, types))
 	case x.Kind == expr.Name:
 		if arg, _ := src.ctx.arg(p.Name); arg == nil {
 			src.errorf(x, "no argument is called %s (%s(source) names another)", p.Name, x.Text)
@@ -140,7 +141,7 @@ func (v *variants) check(l *loader, s *Syscall) {
 	for _, row := range v.rows {
 		for _, e := range row.sources.fields {
 			if !row.used[e.key.Value] && !slices.Contains(names, e.key.Value) && !slices.Contains(s.broken, e.key.Value) {
-				row.sources.errorf(e.key, "variant of unknown param %s%s", e.key.Value, didYouMean(e.key.Value, names))
+				row.sources.errorf(e.key, "variant of unknown param %s%s", e.key.Value, hint.DidYouMean(e.key.Value, names))
 			}
 		}
 	}
@@ -149,7 +150,7 @@ func (v *variants) check(l *loader, s *Syscall) {
 	case i < 0 && slices.Contains(s.broken, v.on.Value):
 		return
 	case i < 0:
-		v.m.errorf(v.on, "variants are on unknown param %s%s", v.on.Value, didYouMean(v.on.Value, names))
+		v.m.errorf(v.on, "variants are on unknown param %s%s", v.on.Value, hint.DidYouMean(v.on.Value, names))
 		return
 	}
 	on := s.Exit.Params[i]
@@ -161,7 +162,7 @@ func (v *variants) check(l *loader, s *Syscall) {
 	seen := map[string]bool{}
 	for _, row := range v.rows {
 		for _, x := range row.values {
-			add := func(format string, args ...any) { l.errs.add(x.Pos, v.m.subject, format, args...) }
+			add := func(format string, args ...any) { l.errs.Add(x.Pos, v.m.subject, format, args...) }
 			switch {
 			case seen[x.String()]:
 				add("variant %s is repeated", x)
@@ -171,7 +172,7 @@ func (v *variants) check(l *loader, s *Syscall) {
 			case set == nil:
 				add("variant %s, but param %s has no names", x, on.Name)
 			case !set.has(x.Text):
-				add("variant %s is not in flag set %s%s", x, set.Name, didYouMean(x.Text, set.names()))
+				add("variant %s is not in flag set %s%s", x, set.Name, hint.DidYouMean(x.Text, set.names()))
 			}
 			seen[x.String()] = true
 		}

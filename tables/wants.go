@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // wantGroup is a named run of wanted values: `want: {use: NAME}` stands for them.
@@ -57,7 +59,7 @@ func (l *loader) usedFields(m *mapping, open []string) []wantField {
 		g := l.wants[n.Value]
 		switch {
 		case g == nil:
-			m.errorf(n, "unknown want %s%s", n.Value, didYouMean(n.Value, slices.Sorted(maps.Keys(l.wants))))
+			m.errorf(n, "unknown want %s%s", n.Value, hint.DidYouMean(n.Value, slices.Sorted(maps.Keys(l.wants))))
 			continue
 		case slices.Contains(open, n.Value):
 			m.errorf(n, "want %s uses itself", n.Value)

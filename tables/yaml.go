@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // file is one YAML file as nodes. Values are node text: what YAML would make
@@ -32,14 +33,14 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 func parseFile(name string, src []byte, errs *ErrorList) *file {
 	at := expr.Pos{File: name, Line: 1, Col: 1}
 	if !utf8.Valid(src) {
-		errs.add(at, "", "text is not UTF-8")
+		errs.Add(at, "", "text is not UTF-8")
 		return nil
 	}
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
 	f := &file{name: name, lines: strings.Split(text, "\n")}
 	for i, line := range f.lines {
 		if strings.ContainsAny(line, "\r\u0085\u2028\u2029") { // YAML counts these as lines, nothing else does
-			errs.add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break that is no newline")
+			errs.Add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break that is no newline")
 			return nil
 		}
 	}
@@ -47,7 +48,7 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 	var doc, more yaml.Node
 	err := decode(dec, &doc)
 	if errors.Is(err, io.EOF) {
-		errs.add(at, "", "file is empty (it starts with schema: 1)")
+		errs.Add(at, "", "file is empty (it starts with schema: 1)")
 		return nil
 	}
 	if err != nil {
@@ -58,12 +59,12 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 				at.Line = n
 			}
 		}
-		errs.add(f.blame(at, msg), "", "bad YAML: %s", msg)
+		errs.Add(f.blame(at, msg), "", "bad YAML: %s", msg)
 		return nil
 	}
 	if err := decode(dec, &more); !errors.Is(err, io.EOF) {
 		at.Line = max(1, more.Line)
-		errs.add(at, "", "second YAML document (a file has one)")
+		errs.Add(at, "", "second YAML document (a file has one)")
 		return nil
 	}
 	f.root = doc.Content[0]
@@ -108,12 +109,12 @@ func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
 func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		errs.add(f.pos(n), "", "alias *%s (write it out, or use a group)", n.Value)
+		errs.Add(f.pos(n), "", "alias *%s (write it out, or use a group)", n.Value)
 		return
 	case n.Anchor != "":
-		errs.add(f.pos(n), "", "anchor &%s (write it out, or use a group)", n.Anchor)
+		errs.Add(f.pos(n), "", "anchor &%s (write it out, or use a group)", n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
-		errs.add(f.pos(n), "", "tag %s (values have no YAML type)", n.Tag)
+		errs.Add(f.pos(n), "", "tag %s (values have no YAML type)", n.Tag)
 	}
 	for _, c := range n.Content {
 		f.refuse(c, errs)
@@ -238,7 +239,7 @@ const maxExpr = 1 << 14
 func (f *file) parse(n *yaml.Node, subject string, errs *ErrorList) *expr.Node {
 	at, text := f.start(n), n.Value
 	if len(text) > maxExpr {
-		errs.add(at, subject, "expression of %d bytes is too long (at most %d)", len(text), maxExpr)
+		errs.Add(at, subject, "expression of %d bytes is too long (at most %d)", len(text), maxExpr)
 		return nil
 	}
 	if strings.HasPrefix(f.rest(at.Line, at.Col), text) {
@@ -272,7 +273,7 @@ func addAll(errs *ErrorList, subject string, err error, move func(expr.Pos) expr
 	var list expr.ErrorList
 	if errors.As(err, &list) {
 		for _, e := range list {
-			errs.add(move(e.Pos), subject, "%s", e.Msg)
+			errs.Add(move(e.Pos), subject, "%s", e.Msg)
 		}
 	}
 }
@@ -297,7 +298,7 @@ type mapping struct {
 // reported and left out. It returns nil when n is no mapping.
 func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs *ErrorList) *mapping {
 	if n.Kind != yaml.MappingNode {
-		errs.add(f.pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
+		errs.Add(f.pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
 		return nil
 	}
 	m := &mapping{f: f, node: n, subject: subject, errs: errs}
@@ -307,16 +308,16 @@ func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
-			errs.add(f.pos(k), subject, "key is %s (a name is expected)", kindName(k))
+			errs.Add(f.pos(k), subject, "key is %s (a name is expected)", kindName(k))
 			continue
 		}
 		if line, ok := seen[k.Value]; ok {
-			errs.add(f.pos(k), subject, "key %s is repeated (first on line %d)", k.Value, line)
+			errs.Add(f.pos(k), subject, "key %s is repeated (first on line %d)", k.Value, line)
 			continue
 		}
 		seen[k.Value] = k.Line
 		if known != nil && !slices.Contains(known, k.Value) {
-			errs.add(f.pos(k), subject, "unknown key %s%s", k.Value, didYouMean(k.Value, known))
+			errs.Add(f.pos(k), subject, "unknown key %s%s", k.Value, hint.DidYouMean(k.Value, known))
 			continue
 		}
 		m.fields = append(m.fields, field{k, v})
@@ -352,7 +353,7 @@ func peek(n *yaml.Node, key string) string {
 func (m *mapping) has(key string) bool { return m.byKey[key] != nil }
 
 func (m *mapping) errorf(n *yaml.Node, format string, args ...any) {
-	m.errs.add(m.f.pos(n), m.subject, format, args...)
+	m.errs.Add(m.f.pos(n), m.subject, format, args...)
 }
 
 // scalar returns the node of a key whose value must be plain text that is not
@@ -397,7 +398,7 @@ func (m *mapping) oneOf(key string, known []string) string {
 		return ""
 	}
 	if !slices.Contains(known, n.Value) {
-		m.errorf(n, "unknown %s %s%s", key, n.Value, didYouMean(n.Value, known))
+		m.errorf(n, "unknown %s %s%s", key, n.Value, hint.DidYouMean(n.Value, known))
 		return ""
 	}
 	return n.Value
@@ -448,7 +449,7 @@ func (m *mapping) names(key, what string, known func(string) bool, all []string)
 		}
 		switch {
 		case !known(n.Value):
-			m.errorf(n, "unknown %s %s%s", what, n.Value, didYouMean(n.Value, all))
+			m.errorf(n, "unknown %s %s%s", what, n.Value, hint.DidYouMean(n.Value, all))
 		case slices.Contains(out, n.Value):
 			m.errorf(n, "%s %s is repeated", what, n.Value)
 		default:
@@ -464,52 +465,4 @@ func (m *mapping) words(key, what string, list []Word) []string {
 	out := m.names(key, what, func(s string) bool { return slices.Contains(all, s) }, all)
 	slices.SortFunc(out, func(a, b string) int { return slices.Index(all, a) - slices.Index(all, b) })
 	return out
-}
-
-// didYouMean suggests the known word nearest to a misspelt one, or lists few
-// known words, or says nothing.
-func didYouMean(word string, known []string) string {
-	best, dist := "", 3
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(k), dist); d < dist && 3*d <= len(word)+1 {
-			best, dist = k, d
-		}
-	}
-	if best != "" {
-		return " (did you mean " + best + "?)"
-	}
-	if len(known) > 0 && len(known) <= 12 {
-		return " (known: " + strings.Join(known, ", ") + ")"
-	}
-	return ""
-}
-
-// editDistance is the Levenshtein distance, with a swap of neighbours as one
-// step; it stops counting at limit.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	var prev, cur, old []int
-	prev = make([]int, len(b)+1)
-	cur = make([]int, len(b)+1)
-	old = make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], old[j-2]+1)
-			}
-		}
-		old, prev, cur = prev, cur, old
-	}
-	return min(prev[len(b)], limit)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -204,7 +205,7 @@ func parseDrivers(s string) ([]guest.Drivers, error) {
 		name = strings.TrimSpace(name)
 		d, err := guest.ParseDrivers(name)
 		if err != nil {
-			return nil, fmt.Errorf("%w%s", err, hint(name, driverNames))
+			return nil, fmt.Errorf("%w%s", err, hint.DidYouMean(name, driverNames))
 		}
 		if !slices.Contains(list, d) {
 			list = append(list, d)
@@ -268,7 +269,7 @@ func noSyscall(name string) string {
 	for _, sc := range guest.Syscalls() {
 		names = append(names, sc.Name)
 	}
-	return fmt.Sprintf("the table has no syscall %q%s", name, hint(name, names))
+	return fmt.Sprintf("the table has no syscall %q%s", name, hint.DidYouMean(name, names))
 }
 
 // splitList splits the value of a flag at commas.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/scaplab/scaplab/gen"
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -266,7 +267,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 		if s.Name != name && !names(s.Exit) && !names(s.Enter) {
 			continue
 		}
-		e := &shownEntry{Name: s.Name, At: s.Pos.String(), Signature: signature(s), Class: s.Class, Drop: s.Drop,
+		e := &shownEntry{Name: s.Name, At: s.Pos.String(), Signature: s.Signature(), Class: s.Class, Drop: s.Drop,
 			Numbers: s.NR, Since: s.Since, Until: s.Until, State: s.Exit.State.String(), Differs: s.Differs}
 		for _, ev := range []*tables.Event{s.Enter, s.Exit} {
 			if err := e.add(t, ev); err != nil {
@@ -294,7 +295,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		return nil, cli.Usage(fmt.Errorf("no syscall or event is called %s%s", name, hint(name, slices.Sorted(maps.Keys(known)))))
+		return nil, cli.Usage(fmt.Errorf("no syscall or event is called %s%s", name, hint.DidYouMean(name, slices.Sorted(maps.Keys(known)))))
 	}
 	return out, nil
 }
@@ -346,21 +347,6 @@ func showParam(p *tables.Param) shownParam {
 	return out
 }
 
-func signature(s *tables.Syscall) string {
-	var b strings.Builder
-	for i, p := range s.Params {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(p.Type)
-		if !strings.HasSuffix(p.Type, "*") {
-			b.WriteByte(' ')
-		}
-		b.WriteString(p.Name)
-	}
-	return s.Name + "(" + b.String() + ")"
-}
-
 func (s *shownEntry) print(w io.Writer) {
 	title := s.Name
 	if s.Signature != "" {
@@ -379,7 +365,7 @@ func (s *shownEntry) print(w io.Writer) {
 	line("state", s.State)
 	line("differs", s.Differs)
 	for _, e := range s.Events {
-		fmt.Fprintf(w, "\n%s event %s %s (%s)", e.Dir, number(e.Code), e.Name, e.Symbol)
+		fmt.Fprintf(w, "\n%s event %s %s (%s)", e.Dir, tables.CodeText(e.Code), e.Name, e.Symbol)
 		if e.From != "" {
 			fmt.Fprintf(w, ", from %s", e.From)
 		} else {
@@ -422,13 +408,6 @@ func (s *shownEntry) print(w io.Writer) {
 	}
 }
 
-func number(code uint16) string {
-	if code >= 0x8000 {
-		return fmt.Sprintf("%#x", code)
-	}
-	return strconv.Itoa(int(code))
-}
-
 // pairs lists a map by architecture, in the order the generator uses.
 func pairs[V any](m map[string]V, text func(V) string) string {
 	var out []string
@@ -457,44 +436,4 @@ func since(m map[string]string) string {
 		}
 		return v
 	})
-}
-
-// nearest is the name with the fewest edits from what was asked for, when that
-// is close enough to be a slip.
-func nearest(name string, names []string) string {
-	best, dist := "", 3
-	for _, n := range names {
-		if d := edits(name, n); d < dist {
-			best, dist = n, d
-		}
-	}
-	return best
-}
-
-// hint asks whether the nearest of names is meant; "" when none is near.
-func hint(name string, names []string) string {
-	if near := nearest(name, names); near != "" {
-		return " (did you mean " + near + "?)"
-	}
-	return ""
-}
-
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -144,7 +144,7 @@ func fail(n *Node, err error) error {
 	if errors.As(err, &placed) {
 		return err
 	}
-	return &evalError{&Error{n.Pos, err.Error()}, err}
+	return &evalError{&Error{Pos: n.Pos, Msg: err.Error()}, err}
 }
 
 func eval(n *Node, env Env) (any, error) {

@@ -3,7 +3,6 @@
 package expr
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -30,7 +29,7 @@ func Parse(src string, at Pos) (*Node, error) {
 		p.unexpected("the end")
 	}
 	if len(p.errs) > 0 {
-		p.errs.sort()
+		p.errs = p.errs.Sorted()
 		return nil, p.errs
 	}
 	return n, nil
@@ -79,7 +78,7 @@ func (p *parser) pos(off int) Pos {
 
 func (p *parser) errorf(off int, format string, args ...any) {
 	if !p.failed {
-		p.errs = append(p.errs, &Error{p.pos(off), fmt.Sprintf(format, args...)})
+		p.errs.Add(p.pos(off), "", format, args...)
 	}
 	p.failed = true
 }
