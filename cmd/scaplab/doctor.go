@@ -101,21 +101,42 @@ func checkErr(c diagnosis, err error) diagnosis {
 }
 
 func checkSelf() diagnosis {
-	c := diagnosis{Name: "this program", Use: "matrix: it is the guest's init", Needed: true, Fix: "build it with CGO_ENABLED=0"}
 	exe, err := os.Executable()
 	if err != nil {
-		return checkErr(c, err)
+		return checkErr(diagnosis{Name: guestName, Use: guestUse, Needed: true}, err)
 	}
-	b, err := os.ReadFile(exe)
+	program, err := os.ReadFile(exe)
 	if err != nil {
-		return checkErr(c, err)
+		return checkErr(diagnosis{Name: guestName, Use: guestUse, Needed: true}, err)
 	}
-	c.Detail = fmt.Sprintf("static, %d syscalls in its table", len(guest.Syscalls()))
+	return checkGuest(program)
+}
+
+const (
+	guestName = "this program"
+	guestUse  = "matrix: it is the guest's init"
+)
+
+// checkGuest says whether matrix has an init for its guests: this program, or one
+// that it builds because this one needs libraries, as findGuest does.
+func checkGuest(program []byte) diagnosis {
+	c := diagnosis{Name: guestName, Use: guestUse, Needed: true, Fix: "build it with CGO_ENABLED=0, or run it in the project's source, with Go installed"}
 	if len(guest.Syscalls()) == 0 {
 		c.Fix = "run scaplab gen, then build again"
 		return checkErr(c, errors.New("has no cases"))
 	}
-	return checkErr(c, machine.CheckStatic(b))
+	cases := fmt.Sprintf("%d syscalls in its table", len(guest.Syscalls()))
+	static := machine.CheckStatic(program)
+	if static == nil {
+		c.OK, c.Detail = true, "static, "+cases
+		return c
+	}
+	root, goTool, err := guestSource()
+	if err != nil {
+		return checkErr(c, fmt.Errorf("%w, and no other can be built: %w", static, err))
+	}
+	c.OK, c.Detail = true, fmt.Sprintf("needs libraries, so matrix builds a static one from %s with %s; %s", root, goTool, cases)
+	return c
 }
 
 func checkQEMU(ctx context.Context) diagnosis {

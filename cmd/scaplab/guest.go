@@ -43,9 +43,21 @@ func (f *runFlags) findGuest(ctx context.Context, o *vmtest.Options) (remove fun
 	return remove, err
 }
 
+// guestSource returns what a guest is built from, the project around the working
+// directory, and with, Go.
+func guestSource() (root, goTool string, err error) {
+	if root, err = projectRoot(); err != nil {
+		return "", "", err
+	}
+	if goTool, err = exec.LookPath("go"); err != nil {
+		return "", "", cli.Lacking(fmt.Errorf("Go is not installed: %w", err))
+	}
+	return root, goTool, nil
+}
+
 // buildGuest builds the project around the working directory.
 func buildGuest(ctx context.Context, arch string) (file string, done func(), err error) {
-	root, err := projectRoot()
+	root, goTool, err := guestSource()
 	if err != nil {
 		return "", func() {}, fmt.Errorf("a static guest for %s is built from source, or given with --guest: %w", arch, err)
 	}
@@ -55,7 +67,7 @@ func buildGuest(ctx context.Context, arch string) (file string, done func(), err
 	}
 	done = func() { os.RemoveAll(dir) }
 	file = filepath.Join(dir, "scaplab")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", file, "./cmd/scaplab")
+	build := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-o", file, "./cmd/scaplab")
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
