@@ -19,6 +19,7 @@ type Kernel struct {
 	kernels.Kernel
 	Module      string // file; "" when there is none
 	NoModule    string // why there is none
+	Headers     string // tree that it was built against, when that was given
 	ModuleError string // why the module that could be there is not: it did not compile
 }
 

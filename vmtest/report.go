@@ -162,6 +162,9 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}
+	if k.Headers != "" && drivers.Has(guest.Kmod) {
+		res.Repro += " --headers " + shellWord(k.Headers)
+	}
 	if raw != nil && raw.Return {
 		ret := raw.Ret
 		res.Ret = &ret

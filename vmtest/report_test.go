@@ -161,6 +161,16 @@ func TestAReportThatIsReadBackKnowsWhichCallsFailed(t *testing.T) {
 	require.Equal(t, before.String(), after.String())
 }
 
+func TestReproIsToldWhatTheModuleWasBuiltAgainst(t *testing.T) {
+	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/bzImage", Arch: runtime.GOARCH}, Module: "/m.ko", Headers: "/src/my linux"}
+	r := newReport(Options{Kernels: []Kernel{k}})
+	for _, d := range []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod} {
+		r.add(k, d, "getppid/works", nil, judge.Verdict{Status: judge.Fail})
+	}
+	require.Equal(t, "scaplab repro getppid/works@/boot/bzImage/ebpf", r.Results[0].Repro)
+	require.Equal(t, "scaplab repro getppid/works@/boot/bzImage/kmod --headers '/src/my linux'", r.Results[1].Repro)
+}
+
 func TestReportAsJUnit(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, testReport(t).WriteJUnit(&b))

@@ -54,7 +54,7 @@ func newBuildCmd() *cobra.Command {
 
 func newBuildKmodCmd() *cobra.Command {
 	var f runFlags
-	var out, headers string
+	var out string
 	var untested bool
 	cmd := &cobra.Command{
 		Use:   "kmod",
@@ -78,10 +78,7 @@ func newBuildKmodCmd() *cobra.Command {
 			}
 			defer done()
 			names := splitList(f.kernel)
-			if headers != "" && len(names) != 1 {
-				return cli.Usage(errors.New("--headers is for one kernel: name it with --kernel"))
-			}
-			if len(names) == 0 {
+			if len(names) == 0 && f.headers == "" {
 				if names, err = f.withHeaders(cmd, o.Log); err != nil {
 					return err
 				}
@@ -95,13 +92,13 @@ func newBuildKmodCmd() *cobra.Command {
 				return err
 			}
 			defer removeGuest()
-			builder, err := f.builder(headers, o.Log)
+			builder, err := f.builder(o.Log)
 			if err != nil {
 				return err
 			}
 			bad := len(gone)
 			for _, k := range kernels {
-				line, err := buildOne(cmd.Context(), builder, k, o, out, untested)
+				line, err := buildOne(cmd.Context(), builder(k), k, o, out, untested)
 				if cmd.Context().Err() != nil {
 					return environment(cmd.Context().Err())
 				}
@@ -124,7 +121,7 @@ func newBuildKmodCmd() *cobra.Command {
 	cmd.Flags().Lookup("kernel").Usage = "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default all with headers"
 	f.guestFlags(cmd)
 	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
-	cmd.Flags().StringVar(&headers, "headers", "", "build against this kernel tree or header directory instead of packages")
+	f.headersFlag(cmd)
 	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is no error")
 	return cmd
 }
@@ -149,15 +146,45 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 	return with, nil
 }
 
-func (f *runFlags) builder(tree string, log func(string, ...any)) (*kmodbuild.Builder, error) {
+// builder returns what builds the module of each kernel: with the tree of --headers for
+// the one that this is for, with the archive's packages for others.
+func (f *runFlags) builder(log func(string, ...any)) (func(kernels.Kernel) *kmodbuild.Builder, error) {
 	catalog, err := kernels.LoadCatalog()
 	if err != nil {
 		return nil, err
 	}
-	return &kmodbuild.Builder{
-		Store: &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log},
-		Log:   log, Tree: tree,
+	store := &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	return func(k kernels.Kernel) *kmodbuild.Builder {
+		b := &kmodbuild.Builder{Store: store, Log: log}
+		if f.headers != "" && k.Name == f.headersOf {
+			b.Tree = f.headers
+		}
+		return b
 	}, nil
+}
+
+// chooseHeaders finds the kernel that --headers is for: the only one, or the only one given by file.
+func (f *runFlags) chooseHeaders(requests []kernels.Request) error {
+	if f.headers == "" {
+		return nil
+	}
+	if len(requests) == 1 {
+		f.headersOf = requests[0].String()
+		return nil
+	}
+	for _, r := range requests {
+		if r.File == "" {
+			continue
+		}
+		if f.headersOf != "" {
+			return cli.Usage(fmt.Errorf("--headers is for one kernel, not for both %s and %s", f.headersOf, r.File))
+		}
+		f.headersOf = r.File
+	}
+	if f.headersOf == "" {
+		return cli.Usage(errors.New("--headers is for one kernel: name it alone with --kernel, or one by file"))
+	}
+	return nil
 }
 
 // manifest says what is in an output directory and what it was made of. It
@@ -259,10 +286,14 @@ func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbu
 	return log.Bytes(), nil
 }
 
+func usesKmod(drivers []guest.Drivers) bool {
+	return slices.ContainsFunc(drivers, func(d guest.Drivers) bool { return d.Has(guest.Kmod) })
+}
+
 // findModules gives the kernels their modules when the kmod driver is asked
 // for: from a directory, or built now.
 func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
-	if !slices.ContainsFunc(o.Drivers, func(d guest.Drivers) bool { return d.Has(guest.Kmod) }) {
+	if !usesKmod(o.Drivers) {
 		return nil
 	}
 	if f.modules != "" {
@@ -270,7 +301,7 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 			return cli.Usage(err)
 		}
 	}
-	builder, err := f.builder("", o.Log)
+	builder, err := f.builder(o.Log)
 	if err != nil {
 		return err
 	}
@@ -289,13 +320,18 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 			k.Module = file
 			continue
 		}
-		m, err := builder.Build(ctx, k.Kernel)
+		b := builder(k.Kernel)
+		k.Headers = b.Tree
+		m, err := b.Build(ctx, k.Kernel)
 		var broken *kmodbuild.Error
+		var tree *kmodbuild.TreeError
 		switch {
 		case ctx.Err() != nil:
 			return environment(ctx.Err())
 		case env.IsDisk(err):
 			return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
+		case errors.As(err, &tree):
+			return cli.Usage(fmt.Errorf("--headers: %w", err))
 		case errors.As(err, &broken):
 			k.ModuleError = err.Error()
 		case err != nil: // no headers, or no way to get them

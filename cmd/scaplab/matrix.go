@@ -46,6 +46,8 @@ type runFlags struct {
 	noSnaps   bool
 	caseLimit time.Duration
 	modules   string
+	headers   string
+	headersOf string // name of the kernel that these are for
 	captures  string
 	costs     bool
 	bootLimit time.Duration
@@ -81,6 +83,10 @@ func (f *runFlags) archFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.guest, "guest", "", "static scaplab for --arch, to be init; default is this program, or one built from the source around it")
 }
 
+func (f *runFlags) headersFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.headers, "headers", "", "build the module of the kernel given by file against this tree or header directory; others have packages")
+}
+
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", 0, "time a single case may take; 0 leaves it to the guest (30s)")
@@ -103,7 +109,8 @@ func newMatrixCmd() *cobra.Command {
 			"the drivers capture, and compares each event with what really happened. Both drivers\n" +
 			"capture the same call at once, and what they say of it is compared, too: a verdict\n" +
 			"of its own (ebpf=kmod, the column \"equal\"). A kernel without headers has no module;\n" +
-			"its cells of the kmod driver are skipped and say so.\n\n" +
+			"its cells of the kmod driver are skipped and say so. For a kernel given by file,\n" +
+			"--headers names its tree or headers.\n\n" +
 			"It prints syscall x kernel with the number of cases that passed, what was skipped\n" +
 			"and why, and for each failure the command that replays it. The exit status is 0 when\n" +
 			"all is fine, 1 when a case failed, 2 for wrong use, and 3 when this machine or its\n" +
@@ -113,6 +120,7 @@ func newMatrixCmd() *cobra.Command {
 		Example: "  scaplab matrix\n" +
 			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
 			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
+			"  scaplab matrix --kernel ./bzImage --headers ./linux\n" +
 			"  scaplab matrix --arch arm64",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -140,6 +148,7 @@ func newMatrixCmd() *cobra.Command {
 		},
 	}
 	f.kernelFlags(cmd)
+	f.headersFlag(cmd)
 	f.selectFlags(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
@@ -163,6 +172,13 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	}
 	if o.Cases, err = parseCases(f.syscall); err != nil {
 		return o, done, cli.Usage(err)
+	}
+	switch {
+	case f.headers == "":
+	case f.modules != "":
+		return o, done, cli.Usage(errors.New("--headers is to build a module with, --modules has them built"))
+	case !usesKmod(o.Drivers):
+		return o, done, cli.Usage(errors.New("--headers is to build the module with, and --driver does not name kmod"))
 	}
 	if f.jobs < 0 || f.memory < 0 {
 		return o, done, cli.Usage(errors.New("--jobs and --memory must be positive"))
@@ -300,10 +316,16 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}
+	if err := f.chooseHeaders(wants); err != nil {
+		return nil, nil, err
+	}
 	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	found, gone, err := store.Resolve(cmd.Context(), wants)
 	if err != nil {
 		return nil, nil, environment(err)
+	}
+	if f.headers != "" && len(wants) == 1 && len(found) == 1 {
+		f.headersOf = found[0].Name // the series that newest is
 	}
 	for _, k := range found {
 		for _, w := range k.Warnings {

@@ -55,6 +55,7 @@ func newReproCmd() *cobra.Command {
 		},
 	}
 	f.mirrorFlags(cmd)
+	f.headersFlag(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
 	return cmd

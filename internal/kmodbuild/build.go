@@ -364,6 +364,11 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 // releaseFile is where a kernel's headers say what modules must give as their release: #define UTS_RELEASE "6.1.0".
 const releaseFile = "include/generated/utsrelease.h"
 
+// TreeError says why modules of a kernel cannot be built against the tree given.
+type TreeError struct{ error }
+
+func (e *TreeError) Unwrap() error { return e.error }
+
 // checkTree makes Tree absolute and returns what tells it from other trees: the
 // configuration, and the symbols that modules may use.
 func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
@@ -372,14 +377,14 @@ func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
 		dir, err = filepath.Abs(dir)
 	}
 	if err != nil {
-		return "", err
+		return "", &TreeError{err}
 	}
 	text, err := os.ReadFile(filepath.Join(dir, releaseFile))
 	if err != nil {
-		return "", fmt.Errorf("%s is not what modules can be built against (a kernel's headers, or its tree after make modules_prepare): %w", b.Tree, err)
+		return "", &TreeError{fmt.Errorf("%s is not what modules can be built against (a kernel's headers, or its tree after make modules_prepare): %w", b.Tree, err)}
 	}
 	if _, release, _ := strings.Cut(strings.TrimSpace(string(text)), " UTS_RELEASE "); k.Release != "" && release != strconv.Quote(k.Release) {
-		return "", fmt.Errorf("%s is of kernel %s (want %q)", b.Tree, release, k.Release)
+		return "", &TreeError{fmt.Errorf("%s is of kernel %s (want %q)", b.Tree, release, k.Release)}
 	}
 	h := sha256.New()
 	for _, name := range []string{releaseFile, "include/generated/autoconf.h", "Module.symvers"} {
