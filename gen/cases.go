@@ -169,18 +169,6 @@ func byArchText[V comparable](m map[string]V, text func(V) string) string {
 	return strings.Join(list, " ")
 }
 
-// notInUnix are the constants x/sys/unix lacks; their numbers are those of
-// flags.yaml. A test keeps the list exact.
-var notInUnix = map[string]bool{
-	"FUTEX_CLOCK_REALTIME": true, "FUTEX_CMP_REQUEUE_PI": true, "FUTEX_PRIVATE_FLAG": true, "FUTEX_WAIT": true,
-	"FUTEX_WAIT_BITSET": true, "FUTEX_WAKE": true,
-	"GETALL": true, "GETPID": true, "GETVAL": true, "SEM_UNDO": true, "SETVAL": true,
-	"IORING_ENTER_EXT_ARG": true, "IORING_ENTER_GETEVENTS": true, "IORING_REGISTER_BUFFERS": true,
-	"IORING_REGISTER_FILES": true, "IORING_SETUP_ATTACH_RW": true, "IORING_SETUP_CLAMP": true,
-	"IORING_SETUP_CQSIZE": true, "IORING_SETUP_IOPOLL": true, "IORING_SETUP_R_DISABLED": true,
-	"IORING_SETUP_SQPOLL": true, "IORING_SETUP_SQ_AFF": true, "IORING_UNREGISTER_FILES": true,
-}
-
 // guestConsts is vmtest/guest/consts_gen.go: what the names of constants in
 // cases stand for. The compiler checks those that x/sys/unix has.
 func (m *model) guestConsts(files map[string][]byte) error {
@@ -191,6 +179,11 @@ func (m *model) guestConsts(files map[string][]byte) error {
 		}
 	}
 	sorted := slices.Sorted(maps.Keys(names))
+	for _, name := range sorted {
+		if err := m.knownConst(name); err != nil {
+			return err
+		}
+	}
 	f := goFile(guestPath, "guest")
 	f.HeaderComment("//go:build linux")
 	f.ImportName(unixPath, "unix")
@@ -198,13 +191,17 @@ func (m *model) guestConsts(files map[string][]byte) error {
 	f.Var().Id("Consts").Op("=").Map(jen.String()).Uint64().ValuesFunc(func(g *jen.Group) {
 		for _, name := range sorted {
 			v := g.Line().Lit(name).Op(":")
+			large, ok := tables.UnixConst(name)
+			errno, isErrno := m.table.Types.Errno(name)
 			switch {
-			case notInUnix[name]:
-				v.Add(m.nativeByArch(name))
-			case tooLarge[name]:
+			case large:
 				v.Id("constOf").Call(jen.Uint64().Call(jen.Qual(unixPath, name)))
-			default:
+			case ok:
 				v.Id("constOf").Call(jen.Qual(unixPath, name))
+			case isErrno: // the kernel's own, or a second name
+				v.Lit(int(errno))
+			default:
+				v.Add(m.nativeByArch(name))
 			}
 		}
 		g.Line()
@@ -224,8 +221,16 @@ func (m *model) guestConsts(files map[string][]byte) error {
 	return err
 }
 
-// tooLarge are the untyped constants that are no int.
-var tooLarge = map[string]bool{"RLIM_INFINITY": true}
+// knownConst checks that the generated Go code compiles with a name: lint lets no
+// other pass.
+func (m *model) knownConst(name string) error {
+	_, unix := tables.UnixConst(name)
+	_, errno := m.table.Types.Errno(name)
+	if _, native := m.natives[name]; !unix && !errno && !native {
+		return fmt.Errorf("unknown constant %s in a case", name)
+	}
+	return nil
+}
 
 // nativeByArch is a number, or a choice by architecture where it differs.
 func (m *model) nativeByArch(name string) jen.Code {

@@ -171,11 +171,12 @@ func (m *model) converted(s *tables.Syscall, arg string) []namedArg {
 			}
 			for _, v := range set.Values {
 				nat, ok := nativeOf(v)
+				_, inUnix := tables.UnixConst(v.Name)
 				switch {
 				case !ok || !nat.all || nat.value == 0 && len(nat.by) == 0:
 				case len(nat.by) == 0:
 					out = append(out, namedArg{v.Name, probeArg{text: fmt.Sprintf("%#x", nat.value), num: int64(nat.value)}})
-				case !notInUnix[v.Name]:
+				case inUnix:
 					out = append(out, namedArg{v.Name, probeArg{text: v.Name, num: int64(nat.value), by: nat.by}})
 				}
 			}

@@ -188,12 +188,15 @@ func (v *values) name(n *expr.Node, top bool) {
 			v.errorf(n.Pos, "%s is not in flag set %s%s", name, v.names.Name, hint.DidYouMean(name, v.names.names()))
 		}
 	case v.l.isConstant(name) || v.l.isErrno(name):
+	case isUnixConst(name):
 	case name[0] >= 'a' && name[0] <= 'z':
-		hint := " (constants are in upper case)"
+		suggestion := " (constants are in upper case)"
 		if _, ok := v.vars[name]; ok {
-			hint = " (did you mean $" + name + "?)"
+			suggestion = " (did you mean $" + name + "?)"
 		}
-		v.errorf(n.Pos, "unknown name %s%s", name, hint)
+		v.errorf(n.Pos, "unknown name %s%s", name, suggestion)
+	default:
+		v.errorf(n.Pos, "unknown constant %s%s", name, hint.DidYouMean(name, v.l.callConstants()))
 	}
 }
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tables
+
+import (
+	"flag"
+	"go/ast"
+	"go/build"
+	"go/constant"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What a case names and lint lets pass, the guest's Go code has: the list is that
+// of the module this project builds with.
+func TestTheListOfConstantsIsThatOfTheModule(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
+	require.NoError(t, err)
+	dir := filepath.Join(strings.TrimSpace(string(out)), "unix")
+	var common map[string]string
+	for _, arch := range Arches {
+		names := constantsOf(t, dir, arch)
+		if common == nil {
+			common = names
+		}
+		maps.DeleteFunc(common, func(name, mark string) bool {
+			other, ok := names[name]
+			return !ok || other != mark
+		})
+	}
+	require.Greater(t, len(common), 3000)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(common)) {
+		b.WriteString(name + common[name] + "\n")
+	}
+	if flag.Lookup("update").Value.String() == "true" {
+		require.NoError(t, os.WriteFile("unix.txt", []byte(b.String()), 0o644))
+		return
+	}
+	require.Equal(t, b.String(), unixNames, "unix.txt is stale: go test -run '^%s$' . -update", t.Name())
+}
+
+var headerName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) // others are Go's own
+
+// constantsOf are the integer constants of a package for linux on arch; " u64"
+// marks those that are no int.
+func constantsOf(tb testing.TB, dir, arch string) map[string]string {
+	tb.Helper()
+	ctx := build.Default
+	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = "linux", arch, false
+	pkg, err := ctx.ImportDir(dir, 0)
+	require.NoError(tb, err)
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range pkg.GoFiles {
+		f, err := parser.ParseFile(fset, filepath.Join(dir, name), nil, parser.SkipObjectResolution)
+		require.NoError(tb, err)
+		files = append(files, f)
+	}
+	conf := types.Config{Importer: importer.ForCompiler(fset, "source", nil), IgnoreFuncBodies: true, Error: func(error) {}}
+	checked, _ := conf.Check("unix", fset, files, nil) // what the constants do not need may be missing
+	out := map[string]string{}
+	for _, name := range checked.Scope().Names() {
+		c, ok := checked.Scope().Lookup(name).(*types.Const)
+		if !ok || c.Val().Kind() != constant.Int || !headerName.MatchString(name) || strings.HasPrefix(name, "SYS_") {
+			continue
+		}
+		if basic, ok := c.Type().Underlying().(*types.Basic); !ok || basic.Info()&types.IsInteger == 0 {
+			continue
+		}
+		out[name] = ""
+		if _, ok := constant.Int64Val(c.Val()); !ok {
+			out[name] = " u64"
+		}
+	}
+	return out
+}
