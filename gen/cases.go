@@ -80,12 +80,6 @@ func (t *caseText) bindings(key string, list []tables.Binding) {
 	}
 }
 
-func (t *caseText) reasons(words []string, why map[string]string) {
-	for _, driver := range slices.Sorted(maps.Keys(why)) {
-		t.line(append(slices.Clone(words), driver, why[driver])...)
-	}
-}
-
 func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]uint16) {
 	t.indent = ""
 	t.line()
@@ -114,14 +108,6 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]ui
 	t.optional("until", s.Until)
 	t.optional("never_fails", s.NeverFails)
 	t.optional("never_succeeds", s.NeverSucceeds)
-	if s.Exit != nil {
-		for _, p := range s.Exit.Params {
-			if p.Since != "" {
-				t.line("param_since", p.Name, p.Since)
-			}
-			t.reasons([]string{"param_except", p.Name}, p.Except)
-		}
-	}
 	for _, c := range s.Cases {
 		t.guestCase(c, "case")
 	}
@@ -155,7 +141,6 @@ func (t *caseText) guestCase(c *tables.Case, kind string) {
 	t.bindings("want", c.Want)
 	t.bindings("child", c.Child)
 	t.optional("no_event", c.NoEvent)
-	t.reasons([]string{"except"}, c.Except)
 }
 
 // byArchText is the values of a map by architecture, as amd64=1 arm64=2; without empty ones.

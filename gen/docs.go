@@ -158,9 +158,6 @@ func sourceText(p *tables.Param) string {
 	if p.Else != nil {
 		text += ", else " + code(p.Else)
 	}
-	if p.Since != "" {
-		text += ", since " + p.Since
-	}
 	return text
 }
 
@@ -202,11 +199,6 @@ func (m *model) differencesPage() []byte {
 		for _, p := range e.Params {
 			if p.Differs != "" {
 				row(name, p.Name, p.Differs)
-			}
-			for _, driver := range []string{"ebpf", "kmod"} {
-				if why := p.Except[driver]; why != "" {
-					row(name, p.Name, "only "+driver+": "+why)
-				}
 			}
 		}
 	}

@@ -39,24 +39,6 @@ func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
 // compareVersions orders kernel versions that version accepted.
 func compareVersions(a, b string) int { return kver.MustParse(a).Compare(kver.MustParse(b)) }
 
-func (l *loader) except(m *mapping) map[string]string {
-	n := m.byKey["except"]
-	if n == nil {
-		return nil
-	}
-	em := m.f.mapping(n, m.subject, "except", drivers, &l.errs)
-	if em == nil {
-		return nil
-	}
-	out := map[string]string{}
-	for _, e := range em.fields {
-		if v := em.asScalar(e.val, "except"); v != nil {
-			out[e.key.Value] = v.Value
-		}
-	}
-	return out
-}
-
 // availability reads since and until.
 func (l *loader) availability(s *Syscall, m *mapping) {
 	s.Until = l.version(m, "until")

@@ -14,7 +14,7 @@ import (
 )
 
 var caseKeys = []string{
-	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event", "except",
+	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event",
 }
 
 func (l *loader) cases(s *Syscall, m *mapping) {
@@ -121,7 +121,6 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	if c.Since != "" && c.Until != "" && compareVersions(c.Since, c.Until) >= 0 {
 		m.errorf(m.byKey["until"], "until %s is not after since %s", c.Until, c.Since)
 	}
-	c.Except = l.except(m)
 
 	v := &values{l: l, f: f, subject: m.subject, vars: map[string]bool{}, made: map[string]*Struct{}}
 	for name := range expr.Vars {

@@ -35,7 +35,6 @@ var (
 		"sys_enter", "sys_exit", "sched_switch", "sched_process_exit", "sched_process_exec", "sched_process_fork",
 		"page_fault_user", "page_fault_kernel", "signal_deliver", "iter_task", "iter_task_file", "dropping_mode", "cpu_hotplug",
 	}
-	drivers = []string{"ebpf", "kmod"}
 )
 
 // Needs are what a case may ask of the machine, with what each means. Package

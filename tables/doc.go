@@ -33,7 +33,7 @@
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
 //	nr, drop  only of a call that ids.yaml does not have, and as there
 //	since     "5.6", or by architecture (all, generic, ...): first kernel that has it
-//	until     first kernel that no longer has it
+//	until     first kernel that no longer has it (calls are removed now and then)
 //	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
 //	name      of the event when it is not the syscall's
 //	flags     event flags. Left out: for a code of the reference those of schema.lock; for ours creates_fd (ret is typed
@@ -47,7 +47,7 @@
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag speaks of descriptors
 //	differs   a deliberate difference from the reference, in words
 //	cases     the proofs: at least one that works and one that fails; just one, if the event has no params
-//	never_fails, never_succeeds   why there is no case of that kind
+//	never_fails, never_succeeds   why there is no case of that kind: getppid takes nothing, restart_syscall only fails
 //
 // Without exit the event has the return value as `first` says (res: errno, fd:
 // fd, pid: pid), then one param per argument, typed by C type and name:
@@ -74,8 +74,6 @@
 //	snaplen   true: cut at the snap length (bytebuf)
 //	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {ret: ">= 0"}; all must hold, else `else` is sent, or the empty param
 //	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
-//	since     kernels the value can be had on
-//	except    {kmod: why}: a driver whose value differs
 //	differs   a deliberate difference from the reference
 //
 // Params that mean another thing with each command have their sources in variants,
@@ -127,8 +125,7 @@
 //	want      {param: value} for each exit param but those that hold what the call passes; use: NAME (or a list) stands
 //	          for the values of that group, of which those written beside it take the place
 //	child     as want, for the event of the process the call made; only some params
-//	no_event  why no exit event is expected; no want then
-//	except    {kmod: why}
+//	no_event  why no exit event is expected; no want then: exit does not come back
 //
 // Values are expressions of package internal/expr: numbers, constants, strings
 // "in $quotes", /paths, $variables with .field [index] [from:to], calls, [lists]
@@ -184,8 +181,7 @@
 // tracepoint if from is one, else syscall), from (sys_exit, or tracepoints
 // joined by |; left out: no driver makes it, and params need no from), filler,
 // flags, fd, differs, params, state, symbol. The symbol is <name>_<dir>, and
-// <name>_<dir>_<code> for flags old_version and unused; `dir:` may be written
-// and must fit the code. Codes without use have flags: [unused]. For a code of
+// <name>_<dir>_<code> for flags old_version and unused. Codes without use have flags: [unused]. For a code of
 // schema.lock class, source, flags and symbol are those of its line, and so are
 // the params when no driver makes the event.
 //

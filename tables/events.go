@@ -46,7 +46,7 @@ func (l *loader) group(f *file, n *yaml.Node) {
 }
 
 var eventKeys = []string{
-	"event", "name", "code", "dir", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params", "state",
+	"event", "name", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params", "state",
 }
 
 func (l *loader) event(f *file, n *yaml.Node) {
@@ -56,9 +56,6 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	}
 	ev := &Event{Pos: f.pos(n), FDParam: -1, Name: m.text("name"), Differs: m.text("differs")}
 	code := m.byKey["event"]
-	if m.has("code") { // event: name, code: number
-		ev.Name, code = m.text("event"), m.byKey["code"]
-	}
 	m.subject = ev.Name
 	c, ok := m.uint(code, "event code", 1<<16-1)
 	if !ok {
@@ -74,9 +71,6 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	}
 	ev.Code = uint16(c)
 	ev.Dir = dirOf(ev.Code)
-	if dir := m.oneOf("dir", []string{"enter", "exit"}); dir != "" && dir != ev.Dir {
-		m.errorf(code, "code %d is for dir %s (enter codes are even, exit codes odd)", ev.Code, ev.Dir)
-	}
 	if !m.has("flags") {
 		ev.Flags, _ = l.lockedFlags(ev.Code)
 	} else {

@@ -108,7 +108,7 @@ func sameMeaning(a, b *yaml.Node) bool {
 
 // layouts gives the key order of the items of each list that has one.
 var layouts = map[string][]string{
-	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "dir", "class", "source", "from", "filler", "flags", "fd", "differs", "params"},
+	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "differs", "params", "state"},
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
 	"helpers": {"value", "param", "given", "after", "filler", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
 }

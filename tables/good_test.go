@@ -31,7 +31,7 @@ func dump(t *Table) string {
 			s := fmt.Sprintf("%s%s %s", indent, p.Name, p.Type)
 			for _, f := range []struct{ name, value string }{
 				{"from", p.From.String()}, {"base", p.Base}, {"names", p.Names}, {"show", p.Show}, {"len", p.Len.String()},
-				{"else", p.Else.String()}, {"dyn", p.Dyn}, {"since", p.Since}, {"group", p.Group}, {"differs", p.Differs},
+				{"else", p.Else.String()}, {"dyn", p.Dyn}, {"group", p.Group}, {"differs", p.Differs},
 			} {
 				if f.value != "" {
 					s += " " + f.name + "=" + f.value
@@ -99,8 +99,8 @@ func dump(t *Table) string {
 		}
 		event(s.Exit)
 		for _, c := range s.Cases {
-			line("    case %q needs=%v unsafe=%t snaplen=%d since=%q until=%q no_event=%q except=%v", c.Name, c.Needs, c.Unsafe, c.Snaplen,
-				c.Since, c.Until, c.NoEvent, c.Except)
+			line("    case %q needs=%v unsafe=%t snaplen=%d since=%q until=%q no_event=%q", c.Name, c.Needs, c.Unsafe, c.Snaplen,
+				c.Since, c.Until, c.NoEvent)
 			bindings("given", c.Given)
 			line("      call %s (%s)", c.Call, c.Call.Pos)
 			bindings("after", c.After)

@@ -129,10 +129,8 @@ type Param struct {
 	When    []Cond     // all must hold, else Else is sent (or the empty param)
 	Else    *expr.Node
 	Switch  *Switch
-	Group   string            // the group it was spliced from, or ""
-	Dyn     string            // dynamic table (sockopt, ptrace, bpf, keyctl) for type dyn
-	Since   string            // kernels the value can be had on; before: skipped with a reason
-	Except  map[string]string // driver -> why its value differs
+	Group   string // the group it was spliced from, or ""
+	Dyn     string // dynamic table (sockopt, ptrace, bpf, keyctl) for type dyn
 	Differs string
 }
 
@@ -214,7 +212,6 @@ type Case struct {
 	Want         []Binding // every exit param, in wire order
 	Child        []Binding // clone family: params of the child's own event
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
-	Except       map[string]string
 
 	broken []string // params whose wanted values have errors of their own
 }

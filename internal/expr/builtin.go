@@ -19,16 +19,19 @@ var Vars = map[string]string{
 	"egid":     "its effective group id",
 	"sgid":     "its saved group id",
 	"loginuid": "its audit login uid, 4294967295 when unset",
-	"self":     "the caller: fields pid tid ppid ... comm cap_permitted, read after the call",
-	"comm":     "its name, at most 15 bytes",
-	"exe":      "path of its executable",
-	"cwd":      "its working directory",
-	"page":     "bytes of a page",
-	"cpus":     "number of processors",
-	"now":      "realtime clock, ns since the epoch, before the call",
-	"mono":     "monotonic clock, ns, before the call",
-	"end":      "an address right before an unmapped page",
-	"bad":      "an address that is not mapped",
+	"self": "the calling thread, from /proc and the kernel, as it is after the call, or before one that does not return: " +
+		"fields pid tid ppid ptid (the thread that made the process) pgid sid uid gid euid egid suid sgid comm exe argv0 args env " +
+		"cgroups loginuid tty fdlimit maj_flt min_flt vm_size vm_rss vm_swap cap_inheritable cap_permitted cap_effective exe_ino " +
+		"exe_ctime exe_mtime cwd umask",
+	"comm": "its name, at most 15 bytes",
+	"exe":  "path of its executable",
+	"cwd":  "its working directory",
+	"page": "bytes of a page",
+	"cpus": "number of processors",
+	"now":  "realtime clock, ns since the epoch, before the call",
+	"mono": "monotonic clock, ns, before the call",
+	"end":  "an address right before an unmapped page",
+	"bad":  "an address that is not mapped",
 }
 
 // Functions are the calls Eval knows by itself, with what they mean.

@@ -24,11 +24,6 @@ type Syscall struct {
 	Since map[string]string // by GOARCH: first kernel that has the call; "" when always there
 	Until string            // first kernel without it
 
-	// ParamSince and ParamExcept hold the event params whose value cannot be
-	// had before a kernel, or differs with a driver (driver -> why).
-	ParamSince  map[string]string
-	ParamExcept map[string]map[string]string
-
 	NeverFails    string // why no case can fail, or succeed
 	NeverSucceeds string
 
@@ -65,8 +60,7 @@ type Case struct {
 	Want         []Binding // every exit param by name
 	Child        []Binding // params of the child's own event
 	NoEvent      string    // why no exit event comes
-	Except       map[string]string
-	Generated    bool // made by gen from the signature, not written in the table
+	Generated    bool      // made by gen from the signature, not written in the table
 }
 
 // Binding names an expression.

@@ -117,15 +117,6 @@ func (s *Syscall) parse(line string) error {
 		s.NeverFails = value
 	case "never_succeeds":
 		s.NeverSucceeds = value
-	case "param_since":
-		name, version, _ := strings.Cut(value, " ")
-		set(&s.ParamSince, name, version)
-	case "param_except":
-		name, rest, _ := strings.Cut(value, " ")
-		driver, why, _ := strings.Cut(rest, " ")
-		drivers := s.ParamExcept[name]
-		set(&drivers, driver, why)
-		set(&s.ParamExcept, name, drivers)
 	case "case", "generated":
 		s.Cases = append(s.Cases, Case{Name: value, Generated: key == "generated"})
 	default:
@@ -161,8 +152,6 @@ func (c *Case) parse(line string) error {
 		c.Child = append(c.Child, Binding{name, text})
 	case "no_event":
 		c.NoEvent = value
-	case "except":
-		set(&c.Except, name, text)
 	default:
 		return errUnknownKey
 	}

@@ -94,9 +94,6 @@ func (c *comparison) compareParams(a, b *event.Event, first, second guest.Driver
 	}
 	for i := range min(a.NumParams(), len(info.Params)) {
 		p := &info.Params[i]
-		if except := c.sc.ParamExcept[p.Name]; except[string(first)] != "" || except[string(second)] != "" {
-			continue
-		}
 		x, y := a.Param(i), b.Param(i)
 		name := p.Name
 		if uint16(a.Type()) == c.sc.Enter {

@@ -111,18 +111,6 @@ func closeFD(_ *Maker, args []any) (any, error) {
 	return fd, unix.Close(int(fd))
 }
 
-func seek(_ *Maker, args []any) (any, error) {
-	fd, err := argInt(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	off, err := argInt(args, 1)
-	if err != nil {
-		return nil, err
-	}
-	return unix.Seek(int(fd), off, unix.SEEK_SET)
-}
-
 func writeAll(_ *Maker, args []any) (any, error) {
 	fd, err := argInt(args, 0)
 	if err != nil {

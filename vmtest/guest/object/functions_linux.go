@@ -23,8 +23,7 @@ type Maker struct {
 	Before []func() // to run right before the call
 	Behind []func() // and right behind it
 
-	self *Object // the calling thread
-	made int     // files so far, for their names
+	made int // files so far, for their names
 }
 
 // Functions are the names of what a case may call in `given`, `call` and `after`.
@@ -61,7 +60,7 @@ var functions map[string]func(c *Maker, args []any) (any, error)
 func init() {
 	functions = map[string]func(c *Maker, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
-		"open": openFile, "close": closeFD, "seek": seek, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
+		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
@@ -75,13 +74,13 @@ func init() {
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
-		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild, "self": self,
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild,
 		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 
 		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
-		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "child_self": childSelf,
+		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt,
 	}
 }
 

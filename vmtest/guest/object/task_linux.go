@@ -20,7 +20,6 @@ func (c *Maker) Builtins(bind func(name string, v any)) error {
 	if err != nil {
 		return fmt.Errorf("look at myself: %w", err)
 	}
-	c.self = me
 	me.update = func(o *Object) error {
 		now, err := taskFacts(os.Getpid(), c.TID, c.Parent)
 		if err == nil {
@@ -53,16 +52,6 @@ func (c *Maker) Builtins(bind func(name string, v any)) error {
 		bind(name, ts.Nano())
 	}
 	return nil
-}
-
-func self(c *Maker, _ []any) (any, error) { return c.self, nil }
-
-func childSelf(c *Maker, args []any) (any, error) {
-	pid, err := argInt(args, 0)
-	if err != nil {
-		return nil, err
-	}
-	return taskFacts(int(pid), int(pid), c.TID)
 }
 
 // onlineCPUs counts processors of the machine, not those this thread may use.
