@@ -197,6 +197,9 @@ func (l *loader) call(s *Syscall, x *expr.Node, v *values) {
 	if x == nil {
 		return
 	}
+	if x.Kind == expr.Call && s.like != "" && l.calls(s.like, x.Text) {
+		x.Text = s.Name
+	}
 	if x.Kind != expr.Call || x.Text != s.Name {
 		l.errs.Add(x.Pos, v.subject, "call is %s (%s(...) is expected)", short(x), s.Name)
 		return
@@ -207,6 +210,14 @@ func (l *loader) call(s *Syscall, x *expr.Node, v *values) {
 	for _, a := range x.Args {
 		v.check(a, true)
 	}
+}
+
+// calls reports whether the cases of an entry call a syscall: its own, or that of
+// the entry it is like.
+func (l *loader) calls(entry, syscall string) bool {
+	for ; entry != "" && entry != syscall; entry = peek(l.raw[entry], "like") {
+	}
+	return entry != ""
 }
 
 func short(x *expr.Node) string {

@@ -30,6 +30,8 @@
 // # syscalls/CLASS.yaml
 //
 //	syscall   the C signature, without return type: openat(int dirfd, const char *path, int flags, umode_t mode)
+//	like      an entry before it in the same file: what this one does not write (but nr, event and name) is that one's,
+//	          in its cases with the call's own name
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
 //	nr, drop  only of a call that ids.yaml does not have, and as there
 //	since     "5.6", or by architecture (all, generic, ...): first kernel that has it

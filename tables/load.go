@@ -104,7 +104,8 @@ type loader struct {
 	natives  map[string]bool // constants with a native value
 	helpers  map[string]map[string]*Helper
 	groups   map[string]*rawGroup
-	ids      map[string]*ID // by name
+	raw      map[string]*yaml.Node // entries of the file being read, for like
+	ids      map[string]*ID        // by name
 	structs  map[string]*Struct
 	wants    map[string]*wantGroup
 	reducers map[string]*Reducer
@@ -150,6 +151,7 @@ func (l *loader) file(f *file, lists []string) {
 			l.checkTypes(m)
 		}
 	}()
+	l.raw = map[string]*yaml.Node{}
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {

@@ -196,6 +196,14 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 	} else if p.Names != "" && !t.Number() {
 		m.errorf(m.byKey["names"], "names on type %s (only numbers have named values)", p.Type)
 	}
+	if p.Names != "" && p.From != nil && p.From.Kind == expr.Name {
+		if arg, _ := ctx.arg(p.From.Text); arg != nil {
+			if bits, _ := RegisterBits(arg.Type); t.Number() && bits > 8*t.Size {
+				l.errs.Add(p.From.Pos, m.subject, "type %s keeps %d bits of %s, which has %d (a conversion of flags.yaml names the ones that count)",
+					p.Type, 8*t.Size, arg.Name, bits)
+			}
+		}
+	}
 	l.fits(p, p.From, m)
 	if p.Switch != nil {
 		for _, arm := range p.Switch.Arms {

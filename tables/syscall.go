@@ -11,11 +11,16 @@ import (
 )
 
 var syscallKeys = []string{
-	"syscall", "class", "drop", "nr", "since", "until", "event", "name", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
+	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
 	"differs", "never_fails", "never_succeeds", "cases",
 }
 
 func (l *loader) syscall(f *file, n *yaml.Node) {
+	written := n
+	n, like := l.like(f, n)
+	if before := len(l.errs); like != "" {
+		defer func() { l.inherited(before, f, written) }()
+	}
 	m := f.mapping(n, peek(n, "syscall"), "entry", syscallKeys, &l.errs)
 	if m == nil || !m.required("syscall", "syscall: getppid() is its signature") {
 		return
@@ -29,7 +34,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		l.errs.Add(l.in(f, sigNode, serr.off), "syscall", "%s", serr.msg)
 		return
 	}
-	s := &Syscall{Pos: f.start(sigNode), Name: sig.Name, Params: sig.Params}
+	s := &Syscall{Pos: f.start(sigNode), Name: sig.Name, Params: sig.Params, like: like}
 	l.table.Syscalls = append(l.table.Syscalls, s)
 	m.subject = s.Name
 	if m.required("class", "class: file is its category") {

@@ -73,6 +73,7 @@ type Syscall struct {
 	NeverSucceeds string // why no case of it succeeds
 
 	broken []string // params with errors of their own: what cases want of them is not judged
+	like   string   // the entry whose cases it has, if it writes none
 }
 
 // Signature writes the C declaration, without the type that it returns.
