@@ -198,7 +198,7 @@ func TestGuestIoctls(t *testing.T) {
 		require.NoError(t, d.pointer(24, unsafe.Pointer(&api)))
 		require.NoError(t, d.pointer(25, unsafe.Pointer(&schema)))
 		require.Equal(t, uint64(10<<44|1<<24), api)
-		require.Equal(t, uint64(4<<44|5<<24|1), schema)
+		require.Equal(t, uint64(4<<44|5<<24|2), schema)
 		var text [64]byte
 		require.NoError(t, d.pointer(21, unsafe.Pointer(&text)))
 		require.NotEmpty(t, unix.ByteSliceToString(text[:]))
