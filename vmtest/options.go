@@ -23,6 +23,12 @@ type Kernel struct {
 	ModuleError string // why the module that could be there is not: it did not compile
 }
 
+// Warning is what limits what a run's results say of a kernel.
+type Warning struct {
+	Kernel string `json:"kernel"` // name
+	Text   string `json:"text"`
+}
+
 // Options says what to run and how.
 type Options struct {
 	Kernels []Kernel              // of one architecture
@@ -30,6 +36,8 @@ type Options struct {
 	Drivers []guest.Drivers       // verdicts wanted
 	Cases   []string              // IDs
 	Shard   Shard
+
+	Warnings []Warning // for the report
 
 	Guest    string // static program to be init, for the kernels' architecture; "" is this one
 	Jobs     int    // machines at a time; 0 is one for each processor, 8 at most

@@ -59,12 +59,13 @@ func ParseCell(s string) (id, kernel string, drivers guest.Drivers, err error) {
 
 // Report is the outcome of a run.
 type Report struct {
-	Kernels []string
-	Drivers []guest.Drivers
-	Results []Result
-	Costs   []Cost // when asked for
-	Accel   machine.Accel
-	Missing []Shard // of the run that was joined: parts that no report was given of
+	Kernels  []string
+	Drivers  []guest.Drivers
+	Results  []Result
+	Warnings []Warning
+	Costs    []Cost // when asked for
+	Accel    machine.Accel
+	Missing  []Shard // of the run that was joined: parts that no report was given of
 
 	captures *captures // nil when none are wanted
 
@@ -80,7 +81,7 @@ type Report struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, opts: o, begun: time.Now(), guests: map[judge.Column]string{}}
+	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, Warnings: o.Warnings, opts: o, begun: time.Now(), guests: map[judge.Column]string{}}
 	for _, k := range o.Kernels {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
@@ -233,11 +234,12 @@ func (r *Report) Failures() []Result {
 
 // jsonReport is the form other programs read.
 type jsonReport struct {
-	Kernels []string        `json:"kernels"`
-	Drivers []guest.Drivers `json:"drivers"`
-	Results []Result        `json:"results"`
-	Costs   []Cost          `json:"costs,omitempty"`
-	Shard   string          `json:"shard,omitempty"` // i/n, of a run that was not all of it
+	Kernels  []string        `json:"kernels"`
+	Drivers  []guest.Drivers `json:"drivers"`
+	Results  []Result        `json:"results"`
+	Warnings []Warning       `json:"warnings,omitempty"`
+	Costs    []Cost          `json:"costs,omitempty"`
+	Shard    string          `json:"shard,omitempty"` // i/n, of a run that was not all of it
 }
 
 // WriteJSON writes all results.
@@ -249,7 +251,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if r.opts.Shard.Count > 1 {
 		shard = r.opts.Shard.String()
 	}
-	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Costs, shard})
+	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Warnings, r.Costs, shard})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -290,6 +292,11 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				r.Drivers = append(r.Drivers, d)
 			}
 		}
+		for _, w := range j.Warnings {
+			if !slices.Contains(r.Warnings, w) {
+				r.Warnings = append(r.Warnings, w)
+			}
+		}
 		r.Costs = append(r.Costs, j.Costs...)
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
@@ -327,11 +334,19 @@ type (
 		Suites  []junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Cases    []junitCase `xml:"testcase"`
+		Name       string           `xml:"name,attr"`
+		Tests      int              `xml:"tests,attr"`
+		Failures   int              `xml:"failures,attr"`
+		Skipped    int              `xml:"skipped,attr"`
+		Properties *junitProperties `xml:"properties"`
+		Cases      []junitCase      `xml:"testcase"`
+	}
+	junitProperties struct {
+		List []junitProperty `xml:"property"`
+	}
+	junitProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
 	}
 	junitCase struct {
 		Class   string        `xml:"classname,attr"`
@@ -358,6 +373,15 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		if i < 0 {
 			i = len(all.Suites)
 			all.Suites = append(all.Suites, junitSuite{Name: name})
+			var warnings junitProperties
+			for _, w := range r.Warnings {
+				if w.Kernel == x.Kernel {
+					warnings.List = append(warnings.List, junitProperty{"warning", w.Text})
+				}
+			}
+			if len(warnings.List) > 0 {
+				all.Suites[i].Properties = &warnings
+			}
 		}
 		s := &all.Suites[i]
 		c := junitCase{Class: x.Syscall, Name: x.Case}
@@ -387,6 +411,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		return err
 	}
 	var b strings.Builder
+	if len(r.Warnings) > 0 {
+		b.WriteString("\nWarnings:\n")
+		for _, x := range r.Warnings {
+			fmt.Fprintf(&b, "  %s: %s\n", x.Kernel, x.Text)
+		}
+	}
 	r.writeSkips(&b)
 	if len(r.notes) > 0 {
 		b.WriteString("\nNotes:\n")

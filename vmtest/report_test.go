@@ -161,6 +161,27 @@ func TestAReportThatIsReadBackKnowsWhichCallsFailed(t *testing.T) {
 	require.Equal(t, before.String(), after.String())
 }
 
+// What was run may not be what was asked for.
+func TestWarningsAreInEveryReport(t *testing.T) {
+	r := testReport(t)
+	r.Warnings = []Warning{{"6.1", "linux-image-6.1.0-9 6.1.9-1 is older than the newest listed: <gone> & more"}}
+	var text, js, junit, again bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	require.Contains(t, text.String(), "\nWarnings:\n  6.1: linux-image-6.1.0-9 6.1.9-1 is older than the newest listed: <gone> & more\n")
+	require.NoError(t, r.WriteJSON(&js))
+	joined, err := ReadJSON(bytes.NewReader(js.Bytes()), bytes.NewReader(js.Bytes()))
+	require.NoError(t, err)
+	require.Equal(t, r.Warnings, joined.Warnings)
+	require.NoError(t, joined.WriteText(&again))
+	require.Contains(t, again.String(), "\nWarnings:\n  6.1: ")
+	require.NoError(t, r.WriteJUnit(&junit))
+	var got junitSuites
+	require.NoError(t, xml.Unmarshal(junit.Bytes(), &got))
+	require.Equal(t, &junitProperties{[]junitProperty{{"warning", r.Warnings[0].Text}}}, got.Suites[0].Properties)
+	require.Nil(t, got.Suites[1].Properties)
+	require.Equal(t, 1, strings.Count(junit.String(), "<properties>"))
+}
+
 func TestReproIsToldWhatTheModuleWasBuiltAgainst(t *testing.T) {
 	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/bzImage", Arch: runtime.GOARCH}, Module: "/m.ko", Headers: "/src/my linux"}
 	r := newReport(Options{Kernels: []Kernel{k}})

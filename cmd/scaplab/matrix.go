@@ -301,6 +301,9 @@ func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...strin
 	found, gone, err := f.namedKernels(cmd, names, o.Log)
 	for _, k := range found {
 		o.Kernels = append(o.Kernels, vmtest.Kernel{Kernel: k})
+		for _, w := range k.Warnings {
+			o.Warnings = append(o.Warnings, vmtest.Warning{Kernel: k.Name, Text: w})
+		}
 	}
 	o.Gone = gone
 	return err

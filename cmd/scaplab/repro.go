@@ -226,6 +226,9 @@ func printVerdicts(w io.Writer, rep *vmtest.Report) {
 			fmt.Fprintf(w, "  %s %-12s want %s, got %s\n", mark, p.Name, cut(p.Want, 200), cut(p.Got, 200))
 		}
 	}
+	for _, x := range rep.Warnings {
+		fmt.Fprintf(w, "warning: %s: %s\n", x.Kernel, x.Text)
+	}
 	if rep.Accel.Name != "" {
 		fmt.Fprintf(w, "accelerator: %s\n", rep.Accel)
 	}

@@ -247,13 +247,13 @@ func TestNewestIsNotAnOlderSeriesBecauseOfTheNetwork(t *testing.T) {
 		kerneltest.Package{Name: "linux-image-6.12.0-1-x=6.12.1-1", Data: image("6.12.0-1-x")})
 	a.Answer("linux-image-6.12.0-1-x_6.12.1-1_amd64.deb", a.Reset)
 	cache := t.TempDir()
-	resolve := func(r Request) ([]Kernel, []Unavailable) {
+	resolve := func(r ...Request) ([]Kernel, []Unavailable) {
 		s := &Store{
 			Catalog: &Catalog{Series: []Series{{"6.1", []string{"s"}}, {"6.12", []string{"s"}}}, Packages: map[string][]string{"amd64": {"linux-image-{release}-x"}}},
 			Cache:   cache, Arch: "amd64", Log: t.Logf,
 			mirror: &apt.Mirror{Main: a.URL, Keyring: a.Keyring(), Pace: time.Millisecond},
 		}
-		kernels, gone, err := s.Resolve(t.Context(), []Request{r})
+		kernels, gone, err := s.Resolve(t.Context(), r)
 		require.NoError(t, err)
 		return kernels, gone
 	}
@@ -270,4 +270,8 @@ func TestNewestIsNotAnOlderSeriesBecauseOfTheNetwork(t *testing.T) {
 	require.Equal(t, "6.1", kernels[0].Name)
 	require.Len(t, kernels[0].Warnings, 1)
 	require.Contains(t, kernels[0].Warnings[0], "6.1.0-1-x is from the cache and may not be the newest: ")
+
+	kernels, _ = resolve(Request{Series: "6.1"}, Request{Newest: true})
+	require.Len(t, kernels, 1)
+	require.Len(t, kernels[0].Warnings, 1, "newest was asked for, too")
 }

@@ -134,10 +134,16 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 		return nil, nil, disk
 	}
 	for i, a := range answers {
+		same := slices.IndexFunc(kernels, func(k Kernel) bool { return k.Name == a.k.Name })
 		switch {
 		case a.err != nil:
 			gone = append(gone, Unavailable{requests[i], a.err})
-		case slices.ContainsFunc(kernels, func(k Kernel) bool { return k.Name == a.k.Name }):
+		case same >= 0:
+			for _, w := range a.k.Warnings { // why newest is no other
+				if !slices.Contains(kernels[same].Warnings, w) {
+					kernels[same].Warnings = append(kernels[same].Warnings, w)
+				}
+			}
 		default:
 			kernels = append(kernels, a.k)
 		}
