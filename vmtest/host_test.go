@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/env"
@@ -111,6 +112,30 @@ func exactParams(cs *guest.Case) []string {
 		}
 	}
 	return names
+}
+
+// Drivers capture the whole system: each of two guests sees what the other does.
+func TestGuestsOnTheSameKernelAreToldApart(t *testing.T) {
+	testutil.SkipUnlessRoot(t)
+	testutil.SkipUnlessKernel(t, "5.8", "ring buffers")
+	testutil.SkipUnlessBTF(t)
+	var failed [4][]Result
+	var runs errgroup.Group
+	for i := range failed {
+		runs.Go(func() error {
+			rep, err := RunHost(t.Context(), Options{Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: guest.IDs("getppid", "openat", "write"), Cache: t.TempDir()})
+			if err == nil {
+				failed[i] = rep.Failures()
+			}
+			return err
+		})
+	}
+	require.NoError(t, runs.Wait())
+	for i := range failed {
+		for _, r := range failed[i] {
+			t.Errorf("guest %d: %s: %s", i+1, r.Cell(), r.Reason)
+		}
+	}
 }
 
 func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,17 +22,23 @@ import (
 // driver is alive, and that there is nothing more to come. The descriptor is
 // no open file, and says whose mark it is:
 //
-//	0x5c000000 | case number << 4 | which
+//	0x40000000 | number << 4 | which
+//
+// The numbers of a guest begin anywhere: drivers capture the calls of the whole system,
+// so a guest also sees the marks of another that runs on the same kernel.
 const (
-	markBase = 0x5c000000
-	markMask = 0xff000000
+	markBase    = 0x40000000
+	markNumbers = 1<<26 - 1
 
 	markBefore = 1
 	markAfter  = 2
 	markEnd    = 3 // by the guest itself, when the child is gone
 )
 
-func caseMark(n int) uint32 { return markBase | uint32(n&0xfffff)<<4 }
+// firstNumber is the number before that of a guest's first mark.
+func firstNumber() uint32 { return rand.Uint32() & markNumbers }
+
+func caseMark(number uint32) uint32 { return markBase | number&markNumbers<<4 }
 
 // mark makes the event of a mark.
 //

@@ -105,7 +105,7 @@ func TestMain(m *testing.M) {
 func newTestRunner(t *testing.T) *runner {
 	t.Helper()
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-	return &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir()}
+	return &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber()}
 }
 
 func runTest(t *testing.T, id string) CaseResult {

@@ -37,7 +37,7 @@ type runner struct {
 	inUse    []engine          // of a pair both
 	drivers  Drivers           // their names
 	lacks    map[string]string
-	number   int // of the case, for marks
+	number   uint32 // of the last case, for marks
 	work     string
 }
 
@@ -207,7 +207,7 @@ func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint6
 
 // serve answers requests until the other side goes.
 func serve(rw io.ReadWriter, init bool, warnings []string) error {
-	r := &runner{conn: newConn(rw), init: init, warnings: warnings}
+	r := &runner{conn: newConn(rw), init: init, warnings: warnings, number: firstNumber()}
 	defer r.detach()
 	work, err := os.MkdirTemp("", "scaplab-guest")
 	if err != nil {
