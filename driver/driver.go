@@ -240,13 +240,13 @@ func (d *Driver) constants() error {
 		}
 		return nil
 	}
-	var socketcalls [32]uint16
-	for i := range socketcalls {
-		socketcalls[i] = noSyscall
+	var natives [32]uint16
+	for i := range natives {
+		natives[i] = noSyscall
 	}
-	for call, name := range socketcallNames {
-		if nr, ok := number(name); ok {
-			socketcalls[call] = uint16(nr)
+	for which, call := range socketcalls {
+		if nr, ok := nativeNumber(call); ok {
+			natives[which] = uint16(nr)
 		}
 	}
 	var ia32 [Syscalls]uint16
@@ -266,7 +266,7 @@ func (d *Driver) constants() error {
 		set("page_shift", uint32(pageShift())),
 		set("syscall_code", codes),
 		set("ia32_to_native", ia32),
-		set("socketcall_to_native", socketcalls),
+		set("socketcall_to_native", natives),
 	)
 }
 

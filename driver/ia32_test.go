@@ -144,7 +144,7 @@ func TestCallsOf32BitTasks(t *testing.T) {
 	t.Run("socketcall", func(t *testing.T) {
 		var fd int32
 		e := only(t, capture(t, Options{Select: Selection{Syscalls: []string{"socket"}}}, func() {
-			fd = int80(t, 102, 1, address(vector), 0, 0)
+			fd = int80(t, IA32Socketcall, 1, address(vector), 0, 0)
 		}), event.TypeSocketExit)
 		require.NoError(t, unix.Close(int(fd)))
 		require.Equal(t, "AF_INET6", params(e)[1])
@@ -162,9 +162,9 @@ func TestCallsOf32BitTasks(t *testing.T) {
 			return address(m[1024:])
 		}
 		events := capture(t, Options{Select: Selection{Syscalls: []string{"send", "recv"}}}, func() {
-			int80(t, 102, 9, args(pair[0]), 0, 0)
-			int80(t, 102, 10, args(pair[1]), 0, 0)
-			int80(t, 102, 10, args(pair[1]), 0, 0)
+			int80(t, IA32Socketcall, 9, args(pair[0]), 0, 0)
+			int80(t, IA32Socketcall, 10, args(pair[1]), 0, 0)
+			int80(t, IA32Socketcall, 10, args(pair[1]), 0, 0)
 		})
 		require.Equal(t, []event.Type{event.TypeSendExit, event.TypeRecvExit, event.TypeRecvExit}, types(events))
 		require.Equal(t, []string{"3", "abc"}, params(events[0])[:2])

@@ -453,3 +453,6 @@ var ids = [...]ID{
 	{452, "uprobe", DropAlways, NR{336, -1, -1, -1, -1, -1, -1}, ""},
 	{453, "rseq_slice_yield", DropAlways, NR{471, 471, 471, 471, 471, 471, 471}, ""},
 }
+
+// IA32Socketcall is the number of socketcall for 32-bit tasks on amd64.
+const IA32Socketcall = 102

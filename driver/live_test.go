@@ -190,7 +190,7 @@ func TestMissesOfAllAttachedProgramsCount(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"execve", "open"}, Enter: true, Tracepoints: []string{"sched_switch"}}})
 	require.NoError(t, d.Attach())
 	require.NoError(t, d.Select(Selection{Tracepoints: []string{"signal_deliver"}}))
-	for _, name := range []string{dispatcherExit, dispatcherEnter, execProgram, "x_switch_enter", "x_signaldeliver_enter"} {
+	for _, name := range []string{dispatcherExit, dispatcherEnter, "t_execve_exit", "x_switch_enter", "x_signaldeliver_enter"} {
 		if d.refused[name] == nil && (name != dispatcherEnter || runtime.GOARCH == "amd64") {
 			require.Contains(t, d.fired, name)
 		}

@@ -17,7 +17,7 @@ const (
 	interestNever
 	interestAlways
 	interestFailure
-	interestFcntl
+	interestUnless
 	interestSilentZero
 	interestAfterExec
 )
@@ -26,20 +26,33 @@ const (
 	dispatcherExit  = "sys_exit"
 	dispatcherEnter = "sys_enter"
 	genericProgram  = "x_generic_exit"
-	execProgram     = "t_execve_exit"
-	childProgram    = "t_clone_exit"
 	noSyscall       = 0xffff
 )
 
-// socketcallNames are the sub-calls of socketcall, by their number.
-var socketcallNames = map[int]string{
-	1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername",
-	8: "socketpair", 9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt",
-	15: "getsockopt", 16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
-}
+// socketcalls are the calls that are sub-calls of socketcall, by their number there.
+var socketcalls = func() map[int]*Call {
+	calls := make(map[int]*Call)
+	for i := range events {
+		for j := range events[i].Calls {
+			if c := &events[i].Calls[j]; c.Socketcall != 0 && events[i].From == dispatcherExit {
+				calls[int(c.Socketcall)] = c
+			}
+		}
+	}
+	return calls
+}()
 
-// Calls that exist on amd64 only as socketcalls have numbers of their own in the tables.
-var socketcallOnly = map[string]int{"send": Syscalls - 1, "recv": Syscalls - 2}
+// socketcallOnly are the calls that exist on amd64 only as socketcalls. They have numbers of their
+// own in the tables by native number, from the end of these on.
+var socketcallOnly = func() map[string]int {
+	numbers := make(map[string]int)
+	for _, which := range slices.Sorted(maps.Keys(socketcalls)) {
+		if c := socketcalls[which]; c.NR.on("amd64") < 0 {
+			numbers[c.Name] = Syscalls - 1 - len(numbers)
+		}
+	}
+	return numbers
+}()
 
 var reserved = slices.Collect(maps.Values(socketcallOnly))
 
@@ -60,17 +73,6 @@ func nativeNumber(c *Call) (int, bool) {
 	return 0, false
 }
 
-func number(name string) (int, bool) {
-	for i := range events {
-		for j := range events[i].Calls {
-			if c := &events[i].Calls[j]; c.Name == name {
-				return nativeNumber(c)
-			}
-		}
-	}
-	return 0, false
-}
-
 // plan is what a selection means for the kernel.
 type plan struct {
 	interest [Syscalls]uint8
@@ -79,21 +81,18 @@ type plan struct {
 	attach   map[string]string // program -> tracepoint, dispatchers included
 }
 
-// special are the calls with bits of their own.
-func special(name string) uint8 {
-	switch name {
-	case "execve", "execveat":
-		return interestSilentZero // sched_process_exec sends it
-	case "clone", "clone3", "fork", "vfork":
-		if runtime.GOARCH != "amd64" {
-			return interestSilentZero // sched_process_fork sends the child's
-		}
-	case "close", "bind":
-		return interestFailure
-	case "fcntl":
-		return interestFcntl
+// interest are the bits of a call that do not depend on its event.
+func (c *Call) interest() (bits uint8) {
+	if c.FiredOn(runtime.GOARCH) {
+		bits |= interestSilentZero
 	}
-	return 0
+	if c.DropFailed {
+		bits |= interestFailure
+	}
+	if c.DropUnless {
+		bits |= interestUnless
+	}
+	return bits
 }
 
 func (d *Driver) plan(s Selection) (*plan, error) {
@@ -127,7 +126,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 				continue
 			}
 			p.exit[nr] = e.Program
-			p.interest[nr] |= interestExit | special(c.Name)
+			p.interest[nr] |= interestExit | c.interest()
 			switch e.Drop {
 			case DropNever:
 				p.interest[nr] |= interestNever
@@ -135,13 +134,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 				p.interest[nr] |= interestAlways
 			}
 			p.attach[dispatcherExit] = dispatcherExit
-			switch c.Name {
-			case "execve", "execveat":
-				p.attach[execProgram] = "sched_process_exec"
-			case "clone", "clone3", "fork", "vfork":
-				if runtime.GOARCH != "amd64" {
-					p.attach[childProgram] = "sched_process_fork"
-				}
+			if c.FiredOn(runtime.GOARCH) {
+				p.attach[c.Fires.Program] = c.Fires.Tracepoint
 			}
 		}
 	}
@@ -170,10 +164,13 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	}
 	if runtime.GOARCH == "amd64" {
 		// A 32-bit task that executes a 64-bit program returns with the number it called with.
-		for i := range ids {
-			id := &ids[i]
-			if nr := id.NR.on("386"); (id.Name == "execve" || id.Name == "execveat") && p.interest[nr] != 0 {
-				p.interest[nr] |= interestAfterExec
+		for i := range events {
+			for j := range events[i].Calls {
+				c := &events[i].Calls[j]
+				nr := c.NR.on("386")
+				if c.Fires != nil && c.Fires.Tracepoint == "sched_process_exec" && nr >= 0 && p.interest[nr] != 0 {
+					p.interest[nr] |= interestAfterExec
+				}
 			}
 		}
 	}

@@ -59,8 +59,24 @@ const (
 
 // Call is a syscall by its name and its number on each architecture.
 type Call struct {
-	Name string
-	NR   NR
+	Name       string
+	NR         NR
+	Socketcall uint8  // its number among the sub-calls of socketcall; 0: none
+	DropFailed bool   // dropping mode loses its failures
+	DropUnless bool   // dropping mode loses it, depending on an argument
+	Fires      *Fires // another tracepoint reports its success, or nil
+}
+
+// Fires is the tracepoint that reports the success of a call in the place of sys_exit.
+type Fires struct {
+	Tracepoint string
+	Program    string   // the eBPF program that makes the event there
+	On         []string // architectures, by GOARCH
+}
+
+// FiredOn reports whether another tracepoint reports the call's success on arch (a GOARCH).
+func (c *Call) FiredOn(arch string) bool {
+	return c.Fires != nil && slices.Contains(c.Fires.On, arch)
 }
 
 // NR is a call's number on each architecture, in the order of arches; -1 where

@@ -5,6 +5,7 @@ package gen
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"head":    func() string { return cHeader },
 	"upper":   strings.ToUpper,
 	"numbers": func(version string) string { return strings.ReplaceAll(version, ".", ", ") },
+	"anyOf":   anyOf,
+	"names":   namesOf,
 }).ParseFS(templateFS, "templates/*.tmpl"))
 
 const cHeader = "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\n" +
@@ -56,7 +59,7 @@ func (m *model) cFiles(files map[string][]byte) error {
 			objects[o.Name] = o
 		}
 		o.Programs = append(o.Programs, e.programLine(e.From))
-		if tp := firedBy[e.Symbol]; tp != "" {
+		if tp := m.firedBy(e); tp != "" {
 			o.Programs = append(o.Programs, e.programLine(tp))
 		}
 		if e.Filler == "manual" {
@@ -76,7 +79,12 @@ func (m *model) cFiles(files map[string][]byte) error {
 	if err := emit("driver/abi/events_gen.h", "events.h.tmpl", map[string]any{"Schema": Schema, "Events": abi}); err != nil {
 		return err
 	}
-	if err := m.versions(emit); err != nil {
+	calls, err := m.callsData()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(m.versions(emit), emit("driver/abi/calls_gen.h", "calls.h.tmpl", calls),
+		emit("driver/bpf/hot_gen.h", "hot.h.tmpl", calls)); err != nil {
 		return err
 	}
 	names := slices.Sorted(maps.Keys(objects))
@@ -138,8 +146,15 @@ func (e *event) object() string {
 	return e.Class
 }
 
-// firedBy are the tracepoints that report the success of a call with its event.
-var firedBy = map[string]string{"execve_exit": "sched_process_exec", "clone_exit": "sched_process_fork"}
+// firedBy is the tracepoint that reports the success of a call with the event, or "".
+func (m *model) firedBy(e *event) string {
+	for _, s := range m.table.Syscalls {
+		if s.Fires != nil && m.entry(s.Fires.Event).Exit == e.Event {
+			return s.Fires.Tracepoint
+		}
+	}
+	return ""
+}
 
 type setData struct{ Name, Body string }
 

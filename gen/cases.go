@@ -21,32 +21,14 @@ const (
 	unixPath  = "golang.org/x/sys/unix"
 )
 
-// alsoMakes are the calls whose success another tracepoint reports, and the
-// codes of the events it then makes.
-var alsoMakes = map[string]struct {
-	fire  string
-	extra string // symbol of the event
-}{
-	"execve":   {"sched_process_exec", ""},
-	"execveat": {"sched_process_exec", "execve_exit"},
-	"clone":    {"sched_process_fork", ""},
-	"clone3":   {"sched_process_fork", ""},
-	"fork":     {"sched_process_fork", ""},
-	"vfork":    {"sched_process_fork", ""},
-}
-
 // guestCases is vmtest/guest/cases_gen.txt: every entry with its cases, the
 // table's own and those made from the signature. Its reader, which says what the
 // lines are, is vmtest/guest/cases.go.
 func (m *model) guestCases(files map[string][]byte) error {
-	codes := make(map[string]uint16)
-	for _, e := range m.events {
-		codes[e.Symbol] = e.Code
-	}
 	t := &caseText{}
 	t.line("#", marker)
 	for _, s := range m.table.Syscalls {
-		m.guestSyscall(t, s, codes)
+		m.guestSyscall(t, s)
 	}
 	files["vmtest/guest/cases_gen.txt"] = t.Bytes()
 	return t.err
@@ -80,7 +62,7 @@ func (t *caseText) bindings(key string, list []tables.Binding) {
 	}
 }
 
-func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]uint16) {
+func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	t.indent = ""
 	t.line()
 	t.line("syscall", s.Name)
@@ -98,11 +80,17 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall, codes map[string]ui
 	if slices.ContainsFunc(s.Cases, func(c *tables.Case) bool { return len(c.Child) > 0 }) {
 		code("child", s.Exit)
 	}
-	if also, ok := alsoMakes[s.Name]; ok {
-		if c := codes[also.extra]; c != 0 {
-			t.line("extra", tables.CodeText(c))
+	if _, ok := s.NR["amd64"]; !ok && s.Socketcall != 0 {
+		t.line("socketcall", fmt.Sprint(s.Socketcall))
+	}
+	if f := s.Fires; f != nil {
+		fired := m.entry(f.Event).Exit
+		if f.OfChild() {
+			code("fired", fired)
+			t.line(append([]string{"fired_on"}, f.On...)...)
+		} else if fired != s.Exit {
+			code("extra", fired)
 		}
-		t.line("fire", also.fire)
 	}
 	t.optional("since", byArchText(s.Since, func(v string) string { return v }))
 	t.optional("until", s.Until)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/dave/jennifer/jen"
+
+	"github.com/scaplab/scaplab/tables"
 )
 
 const driverPath = "github.com/scaplab/scaplab/driver"
@@ -46,7 +48,7 @@ func (m *model) driverTable(files map[string][]byte) error {
 				}
 				field("Calls").Index().Id("Call").ValuesFunc(func(g *jen.Group) {
 					for _, s := range e.calls {
-						g.Values(jen.Lit(s.Name), jen.Id("NR").Op("{"+numbers(s.NR)+"}"))
+						g.Add(m.driverCall(s))
 					}
 				})
 			})
@@ -70,4 +72,38 @@ func numbers(nr map[string]int) string {
 		}
 	}
 	return strings.Join(list, ", ")
+}
+
+// driverCall is one call of driver/table_gen.go.
+func (m *model) driverCall(s *tables.Syscall) jen.Code {
+	return jen.ValuesFunc(func(g *jen.Group) {
+		field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
+		field("Name").Lit(s.Name)
+		field("NR").Id("NR").Op("{" + numbers(s.NR) + "}")
+		if s.Socketcall != 0 {
+			field("Socketcall").Lit(s.Socketcall)
+		}
+		if s.DropFailed {
+			field("DropFailed").True()
+		}
+		if s.DropUnless != nil {
+			field("DropUnless").True()
+		}
+		if f := s.Fires; f != nil {
+			field("Fires").Op("&").Id("Fires").ValuesFunc(func(g *jen.Group) {
+				g.Id("Tracepoint").Op(":").Lit(f.Tracepoint)
+				g.Id("Program").Op(":").Lit("t_" + m.entry(f.Event).Exit.Symbol)
+				g.Id("On").Op(":").Index().String().Op(stringList(f.On))
+			})
+		}
+	})
+}
+
+// stringList is the values of a Go slice.
+func stringList(list []string) string {
+	var quoted []string
+	for _, s := range list {
+		quoted = append(quoted, fmt.Sprintf("%q", s))
+	}
+	return "{" + strings.Join(quoted, ", ") + "}"
 }

@@ -11,34 +11,20 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// dropCategories are the calls whose lost events the module counts apart: names
-// of the module's ABI (ring_info), by exit event; opens and connects count
-// their enter events apart, too.
-var dropCategories = map[string][]string{
-	"DROPS_CLONE_FORK": {"clone", "clone3", "fork", "vfork"},
-	"DROPS_EXECVE":     {"execve", "execveat"},
-	"DROPS_OPEN":       {"open", "creat", "openat", "openat2", "open_by_handle_at"},
-	"DROPS_CONNECT":    {"connect"},
-	"DROPS_CLOSE":      {"close"},
-	"DROPS_PROC_EXIT":  {"procexit"},
-	"DROPS_DIR_FILE": {"dup", "chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "link", "linkat",
-		"mkdir", "mkdirat", "mount", "umount", "umount2", "rename", "renameat", "renameat2", "rmdir", "symlink",
-		"symlinkat", "unlink", "unlinkat"},
-	"DROPS_OTHER_INTEREST": {"bpf", "setpgid", "ptrace", "seccomp", "setns", "setresgid", "setresuid", "setsid",
-		"unshare", "capset", "keyctl"},
-}
-
-func dropCategory(e *event) string {
-	for category, names := range dropCategories {
-		if !slices.Contains(names, e.Name) {
-			continue
-		}
-		if e.From == "sys_enter" {
-			return category + "_ENTER"
-		}
-		return category
+// lostCounter is the counter of the module (enum drop_category) for an event that is lost. Opens
+// and connects count their enter events apart.
+func lostCounter(e *event) string {
+	lost := e.Lost
+	if len(e.calls) > 0 {
+		lost = e.calls[0].Lost
 	}
-	return "DROPS_NONE"
+	switch {
+	case lost == "":
+		return "DROPS_NONE"
+	case e.From == "sys_enter":
+		return "DROPS_" + strings.ToUpper(lost) + "_ENTER"
+	}
+	return "DROPS_" + strings.ToUpper(lost)
 }
 
 // kmodArch is how the module's C asks for an architecture.
@@ -54,20 +40,18 @@ type kmodArchData struct {
 	Config           string
 	Exit, Enter, IDs []string // "[257] = &ev_openat_exit", by number
 	IA32             []string
+	Socketcalls      []string // "[1] = {41, 3, NULL}", by number of the sub-call
 }
 
 // kmodTable is driver/kmod/table_gen.h: the module's events, by native number.
 func (m *model) kmodTable(files map[string][]byte) error {
 	var events []kmodEvent
 	for _, e := range m.driven() {
-		drop := "DROP_ALWAYS" // switches, signals, page faults
+		drop, dropFailed := e.Drop, false
 		if len(e.calls) > 0 {
-			drop = "DROP_" + strings.ToUpper(e.calls[0].Drop)
-		} else if e.Name == "procexit" || e.Source == "metaevent" {
-			drop = "DROP_NEVER"
+			drop, dropFailed = e.calls[0].Drop, e.calls[0].DropFailed && e.From == "sys_exit"
 		}
-		events = append(events, kmodEvent{e.Symbol, strings.ToUpper(e.Symbol), drop, dropCategory(e),
-			e.Symbol == "close_exit" || e.Symbol == "bind_exit"})
+		events = append(events, kmodEvent{e.Symbol, strings.ToUpper(e.Symbol), "DROP_" + strings.ToUpper(drop), lostCounter(e), dropFailed})
 	}
 	var arches []kmodArchData
 	for _, arch := range Arches {
@@ -104,6 +88,7 @@ func (m *model) kmodTable(files map[string][]byte) error {
 				}
 			}
 			a.IA32 = designated(ia32)
+			a.Socketcalls = m.kmodSocketcalls()
 		}
 		a.Exit, a.Enter, a.IDs = designated(exit), designated(enter), designated(ids)
 		arches = append(arches, a)
@@ -111,6 +96,25 @@ func (m *model) kmodTable(files map[string][]byte) error {
 	text, err := execute("kmod.h.tmpl", map[string]any{"Events": events, "Arches": arches})
 	files["driver/kmod/table_gen.h"] = text
 	return err
+}
+
+// kmodSocketcalls are the sub-calls of socketcall. One without a native number names its event.
+func (m *model) kmodSocketcalls() []string {
+	byNumber := make(map[int]string)
+	next := 0
+	for _, s := range m.socketcalls() {
+		for ; next < s.Socketcall; next++ {
+			byNumber[next] = "{NO_SYSCALL}"
+		}
+		next++
+		nr, ok := s.NR["amd64"]
+		if ok {
+			byNumber[s.Socketcall] = fmt.Sprintf("{%d, %d} /* %s */", nr, len(s.Params), s.Name)
+		} else {
+			byNumber[s.Socketcall] = fmt.Sprintf("{NO_SYSCALL, %d, &ev_%s}", len(s.Params), s.Exit.Symbol)
+		}
+	}
+	return designated(byNumber)
 }
 
 // designated are C initializers by index.
@@ -139,6 +143,10 @@ func (m *model) driverIDs(files map[string][]byte) error {
 		}
 		g.Line()
 	})
+	if nr := m.socketcallNumber(); nr != 0 {
+		f.Comment("IA32Socketcall is the number of socketcall for 32-bit tasks on amd64.")
+		f.Const().Id("IA32Socketcall").Op("=").Lit(nr)
+	}
 	files["driver/ids_gen.go"], err = render(f)
 	return err
 }

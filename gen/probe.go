@@ -15,43 +15,6 @@ import (
 // without a proof: arguments that make it fail, and what the event then must
 // say of them. The result itself is not predicted, only that the event has it.
 
-// unprobed are the syscalls that get no such cases, and why.
-var unprobed = map[string]string{
-	"exit": "ends the case", "exit_group": "ends the case",
-	"clone": "starts a process whatever it is given", "fork": "starts a process", "vfork": "starts a process",
-	"rt_sigreturn": "loads registers from the stack", "sigreturn": "loads registers from the stack",
-	"pause": "waits for a signal", "restart_syscall": "goes on with a call that was interrupted",
-	"seccomp":         "operation 0 forbids nearly every call",
-	"vhangup":         "hangs up the terminal",
-	"reboot":          "only magic numbers stand before it",
-	"set_tid_address": "the runtime's own thread would be told to clear it",
-	"arch_prctl":      "moves the runtime's thread pointer", "set_thread_area": "moves the runtime's thread pointer",
-	"spu_run": "exists on one machine only", "spu_create": "exists on one machine only",
-	"execve": "its cases are all by hand", "execveat": "its cases are all by hand",
-	"uretprobe": "only for a trampoline of the kernel's", "uprobe": "only for a trampoline of the kernel's",
-	"switch_endian": "turns the byte order of the process around", "swapcontext": "loads registers from memory",
-}
-
-// notZero are the syscalls that must not get zeros for everything, and why.
-var notZero = map[string]string{
-	"select": "waits for ever", "_newselect": "waits for ever", "pselect6": "waits for ever", "ppoll": "waits for ever",
-	"sigsuspend": "waits for ever", "wait4": "waits for a child", "waitpid": "waits for a child",
-	"ptrace":      "the case becomes traced by its parent",
-	"sethostname": "takes the machine's name away", "setdomainname": "takes the machine's domain away",
-}
-
-// untried is the argument of a syscall that must stay 0: poll of nothing waits
-// as long as it says.
-var untried = map[string]string{"poll": "timeout"}
-
-// unsafeProbes are the syscalls whose generated cases change the machine when
-// the caller is root.
-var unsafeProbes = map[string]bool{"acct": true, "sethostname": true, "setdomainname": true, "sync": true, "swapon": true,
-	"swapoff": true, "kexec_load": true, "kexec_file_load": true, "syslog": true, "settimeofday": true, "stime": true,
-	"adjtimex": true, "clock_adjtime": true, "clock_settime": true, "quotactl": true, "quotactl_fd": true,
-	"delete_module": true, "init_module": true, "finit_module": true, "iopl": true, "ioperm": true, "pivot_root": true,
-	"chroot": true, "setns": true, "unshare": true}
-
 // probe is one argument list and what is known of each argument.
 type probe struct {
 	name string
@@ -84,7 +47,7 @@ func (a probeArg) on(arch string) int64 {
 
 // probes are the argument lists for a signature.
 func (m *model) probes(s *tables.Syscall) []probe {
-	if unprobed[s.Name] != "" {
+	if s.Probe.Skip != "" {
 		return nil
 	}
 	var fds, ptrs, ints []int
@@ -119,7 +82,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	if len(s.Params) == 0 {
 		return nil // the table's own case is all there is to call
 	}
-	if notZero[s.Name] == "" {
+	if s.Probe.NoZeros == "" {
 		switch {
 		case len(fds) > 0 && len(ptrs) > 0:
 			add("no descriptor and NULL", floor(nullArg))
@@ -135,9 +98,9 @@ func (m *model) probes(s *tables.Syscall) []probe {
 		add("unmapped memory", floor(badAddr))
 		add("end of a page", floor(endAddr)) // where half of a value or string can be read
 	}
-	if guarded && notZero[s.Name] == "" {
+	if guarded && s.Probe.NoZeros == "" {
 		for _, i := range ints {
-			if s.Params[i].Name == untried[s.Name] {
+			if s.Params[i].Name == s.Probe.Zero {
 				continue
 			}
 			for _, v := range append(boundaries(s.Params[i].Type), m.converted(s, s.Params[i].Name)...) {
@@ -221,7 +184,7 @@ func (m *model) probeCases(s *tables.Syscall) []*tables.Case {
 		if err != nil {
 			continue // never: the text is ours
 		}
-		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: unsafeProbes[s.Name]}
+		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: s.Probe.Unsafe}
 		k := knower{m: m, s: s, probe: p}
 		for _, param := range s.Exit.Params {
 			c.Want = append(c.Want, tables.Binding{Pos: param.Pos, Name: param.Name, Expr: mustExpr(k.want(param))})

@@ -92,6 +92,7 @@ func (l *loader) check() {
 			l.errs.Add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
 		}
 	}
+	l.checkFacts()
 	l.layouts()
 	l.checkLock()
 	names := map[string]*Syscall{}

@@ -30,7 +30,7 @@
 // # syscalls/CLASS.yaml
 //
 //	syscall   the C signature, without return type: openat(int dirfd, const char *path, int flags, umode_t mode)
-//	like      an entry before it in the same file: what this one does not write (but nr, event and name) is that one's,
+//	like      an entry before it in the same file: what this one does not write (but nr, event, name, hot and socketcall) is that one's,
 //	          in its cases with the call's own name
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
 //	nr, drop  only of a call that ids.yaml does not have, and as there
@@ -50,6 +50,19 @@
 //	differs   a deliberate difference from the reference, in words
 //	cases     the proofs: at least one that works and one that fails; just one, if the event has no params
 //	never_fails, never_succeeds   why there is no case of that kind: getppid takes nothing, restart_syscall only fails
+//
+// and what the drivers and the harness must know besides the event:
+//
+//	hot          true, or [amd64, arm64]: the eBPF dispatcher jumps to the program directly, which saves the commonest calls an
+//	             indirect jump
+//	socketcall   its number among the sub-calls of socketcall, by which 32-bit tasks on amd64 may make it
+//	fires        {tracepoint: sched_process_exec, event: execve, on: [generic, s390x]}: a return of 0 makes no event; the
+//	             tracepoint, sched_process_exec or sched_process_fork, makes that of the named entry. on: architectures, left out: all
+//	drop_failed  true: dropping mode loses its failures, whatever drop says
+//	drop_unless  {cmd: [F_DUPFD, F_SETFD]}: dropping mode loses it unless the argument has one of the values
+//	lost         the module counts its lost events apart: clone_fork, execve, connect, open, dir_file, other_interest, close, proc_exit
+//	probe        restricts the cases that are made from the signature: {skip: why} makes none; {no_zeros: why} none with zeros for
+//	             everything; {zero: timeout} keeps that argument 0; {unsafe: true} runs them in guests only
 //
 // Without exit the event has the return value as `first` says (res: errno, fd:
 // fd, pid: pid), then one param per argument, typed by C type and name:
@@ -182,7 +195,8 @@
 // source (syscall, tracepoint, metaevent, plugin, iter, unknown; left out:
 // tracepoint if from is one, else syscall), from (sys_exit, or tracepoints
 // joined by |; left out: no driver makes it, and params need no from), filler,
-// flags, fd, differs, params, state, symbol. The symbol is <name>_<dir>, and
+// flags, fd, differs, params, state, symbol, and drop (left out: always) and lost
+// as in an entry. The symbol is <name>_<dir>, and
 // <name>_<dir>_<code> for flags old_version and unused. Codes without use have flags: [unused]. For a code of
 // schema.lock class, source, flags and symbol are those of its line, and so are
 // the params when no driver makes the event.
@@ -259,5 +273,6 @@
 // number for all architectures, or by amd64, arm64, riscv64, loong64, s390x,
 // ppc64le, generic (the three of asm-generic) and 386 (32-bit tasks on amd64); one
 // that is not named lacks the call. ia32 tells which amd64 call a number only
-// 32-bit tasks have stands for, or none.
+// 32-bit tasks have stands for, or none. A call without entry may have hot and
+// probe here; they move to its entry once it has one.
 package tables

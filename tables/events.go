@@ -46,7 +46,7 @@ func (l *loader) group(f *file, n *yaml.Node) {
 }
 
 var eventKeys = []string{
-	"event", "name", "class", "source", "from", "filler", "flags", "symbol", "fd", "differs", "params", "state",
+	"event", "name", "class", "source", "from", "filler", "flags", "symbol", "fd", "drop", "lost", "differs", "params", "state",
 }
 
 func (l *loader) event(f *file, n *yaml.Node) {
@@ -107,6 +107,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 			ev.Source = "syscall"
 		}
 	}
+	l.eventFacts(ev, m)
 	ev.Filler = m.oneOf("filler", []string{"manual"})
 	ev.Symbol = m.text("symbol")
 	if ev.Symbol == "" && old != nil {

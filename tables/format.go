@@ -108,9 +108,9 @@ func sameMeaning(a, b *yaml.Node) bool {
 
 // layouts gives the key order of the items of each list that has one.
 var layouts = map[string][]string{
-	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "differs", "params", "state"},
+	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "drop", "lost", "differs", "params", "state"},
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
-	"helpers": {"value", "param", "given", "after", "filler", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32"},
+	"helpers": {"value", "param", "given", "after", "filler", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "ia32", "hot", "probe"},
 }
 
 // dense are lists whose items of several lines need no empty line between them.

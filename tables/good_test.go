@@ -52,8 +52,8 @@ func dump(t *Table) string {
 		}
 	}
 	event := func(e *Event) {
-		line("  %s %d %q %s class=%s source=%s from=%q filler=%q flags=%v fd=%d differs=%q %s", e.Symbol, e.Code, e.Name, e.Dir, e.Class,
-			e.Source, e.From, e.Filler, e.Flags, e.FDParam, e.Differs, e.Pos)
+		line("  %s %d %q %s class=%s source=%s from=%q filler=%q flags=%v fd=%d drop=%q lost=%q differs=%q %s", e.Symbol, e.Code, e.Name, e.Dir, e.Class,
+			e.Source, e.From, e.Filler, e.Flags, e.FDParam, e.Drop, e.Lost, e.Differs, e.Pos)
 		params("    ", e.Params)
 		if s := e.State; s != nil {
 			line("    state %s (%s)", s.Text, s.Pos)
@@ -94,6 +94,15 @@ func dump(t *Table) string {
 	for _, s := range t.Syscalls {
 		line("syscall %s%v class=%s drop=%s nr=%s since=%v until=%q differs=%q %s", s.Name, s.Params, s.Class, s.Drop,
 			byArch(s.NR), s.Since, s.Until, s.Differs, s.Pos)
+		if len(s.Hot) > 0 || s.Socketcall != 0 || s.DropFailed || s.Lost != "" || s.Probe != (Probe{}) {
+			line("  hot=%v socketcall=%d drop_failed=%t lost=%q probe=%+v", s.Hot, s.Socketcall, s.DropFailed, s.Lost, s.Probe)
+		}
+		if f := s.Fires; f != nil {
+			line("  fires %s: %s on %v %s", f.Tracepoint, f.Event, f.On, f.Pos)
+		}
+		if k := s.DropUnless; k != nil {
+			line("  drop_unless %d %v", k.Arg, k.Values)
+		}
 		if s.Enter != nil {
 			event(s.Enter)
 		}
@@ -109,7 +118,7 @@ func dump(t *Table) string {
 		}
 	}
 	for _, id := range t.IDs {
-		line("id %d %s drop=%s nr=%s ia32=%q", id.Code, id.Name, id.Drop, byArch(id.NR), id.IA32)
+		line("id %d %s drop=%s nr=%s ia32=%q hot=%v probe=%+v", id.Code, id.Name, id.Drop, byArch(id.NR), id.IA32, id.Hot, id.Probe)
 	}
 	return b.String()
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (l *loader) id(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "ia32"}, &l.errs)
+	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "ia32", "hot", "probe"}, &l.errs)
 	if m == nil || !m.required("id", "id: 3 is the syscall code") || !m.required("syscall", "syscall: read is its name") {
 		return
 	}
@@ -30,6 +30,7 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	if m.has("nr") {
 		id.NR = l.numbers(m)
 	}
+	id.Hot, id.Probe = l.hot(m, id.NR), l.probe(m, nil)
 	l.table.IDs = append(l.table.IDs, id)
 }
 

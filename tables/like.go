@@ -13,7 +13,7 @@ import (
 )
 
 // ownKeys are what an entry never takes from the one it is like.
-var ownKeys = []string{"syscall", "event", "name", "nr", "like"}
+var ownKeys = []string{"syscall", "event", "name", "nr", "hot", "socketcall", "like"}
 
 // like gives an entry with `like: NAME` all keys of that entry that it does not
 // write itself. The other entry stands before it in the same file. It returns the

@@ -11,7 +11,8 @@ import (
 )
 
 var syscallKeys = []string{
-	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
+	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name",
+	"hot", "socketcall", "fires", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
 	"differs", "never_fails", "never_succeeds", "cases",
 }
 
@@ -47,6 +48,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	s.NeverFails, s.NeverSucceeds = m.text("never_fails"), m.text("never_succeeds")
 	l.identity(s, m)
 	l.availability(s, m)
+	l.facts(s, m)
 	if !m.required("event", "event: 307 is the code of its exit event") {
 		return
 	}

@@ -46,12 +46,14 @@ func (t *Table) NextCode() uint16 {
 // ID is a syscall code: what a generic event carries instead of a name.
 // Codes are append-only and part of the file format.
 type ID struct {
-	Pos  expr.Pos
-	Code uint16
-	Name string
-	Drop string         // never, always or sampled
-	NR   map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
-	IA32 string         // the amd64 call a 386-only number stands for; "none": such calls make no event; "" when it has an amd64 number
+	Pos   expr.Pos
+	Code  uint16
+	Name  string
+	Drop  string         // never, always or sampled
+	NR    map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
+	Hot   []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
+	Probe Probe
+	IA32  string // the amd64 call a 386-only number stands for; "none": such calls make no event; "" when it has an amd64 number
 }
 
 // Syscall is one entry of syscalls/CLASS.yaml.
@@ -68,6 +70,15 @@ type Syscall struct {
 	Enter   *Event // TOCTOU event, or nil
 	Cases   []*Case
 	Differs string // a deliberate difference from the reference, in words
+
+	// What the drivers and the harness must know besides the event.
+	Hot        []string // architectures where the eBPF dispatcher jumps to its program directly
+	Socketcall int      // its number among the sub-calls of socketcall, by which 32-bit tasks on amd64 may make it; 0: none
+	Fires      *Fires   // another tracepoint reports its success, or nil
+	DropFailed bool     // dropping mode loses its failures, whatever Drop is
+	DropUnless *Kept    // dropping mode loses all but these, or nil
+	Lost       string   // counter of the module for its lost events, besides the common one
+	Probe      Probe
 
 	NeverFails    string // why no case of it fails; "" when one does
 	NeverSucceeds string // why no case of it succeeds
@@ -109,6 +120,8 @@ type Event struct {
 	Params  []*Param
 	From    string // what fires it: "sys_exit", "sys_enter", or a tracepoint name such as sched_switch, several joined by "|"; "" when no driver makes it
 	Filler  string // "manual" when the body is hand-written C (fill_<symbol>); else generated
+	Drop    string // as Syscall.Drop, of an event that no entry has; "" when no driver makes it
+	Lost    string // as Syscall.Lost, of such an event
 	FDParam int    // index of the param that is "the fd", or -1
 	State   *State // nil: no state changes
 	Differs string

@@ -8,6 +8,7 @@
  */
 #define OBJECT_CORE
 #include "object.h"
+#include "../abi/calls_gen.h"
 #include "../fillers/core_gen.h"
 
 /* Keeps the type in the object's BTF, where the Go side checks it. */
@@ -86,17 +87,13 @@ static __always_inline bool sampled_out(u8 in)
 	return gap;
 }
 
-#define F_DUPFD		0
-#define F_SETFD		2
-#define F_DUPFD_CLOEXEC 1030
-
 /* What only dropping mode and drop_failed take away. */
-static __always_inline bool filtered_out(u8 in, s64 ret, u32 arg1)
+static __always_inline bool filtered_out(u8 in, u32 nr, s64 ret, const u64 arg[6])
 {
 	if (settings.dropping) {
 		if ((in & INTEREST_FAILURE) && ret < 0)
 			return true;
-		if ((in & INTEREST_FCNTL) && arg1 != F_DUPFD && arg1 != F_DUPFD_CLOEXEC && arg1 != F_SETFD)
+		if ((in & INTEREST_UNLESS) && !dropping_keeps_call(nr, arg))
 			return true;
 		if (sampled_out(in))
 			return true;
@@ -117,12 +114,7 @@ static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
 
 #if defined(SCAP_ARCH_AMD64)
 
-/* Arguments of each socketcall, by its number. */
-static const u8 socketcall_args[32] = {0, 3, 3, 3, 2, 3, 3, 3, 4, 4, 4, 6, 6, 2, 5, 5, 3, 3, 4, 5, 4};
-
-#define IA32_SOCKETCALL 102
-#define NR_EXECVE	59
-#define NR_EXECVEAT	322
+static const u8 socketcall_args[32] = SOCKETCALL_ARGS;
 
 /*
  * A call of a 32-bit task: its native number, or NO_SYSCALL. The arguments are
@@ -135,11 +127,11 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 	u32 vector[6] = {};
 
 	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
-	if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
+	if (is_exec(nr) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
 		return NO_SYSCALL;
 	if (nr >= SYSCALLS)
 		return NO_SYSCALL;
-	if (nr == IA32_SOCKETCALL) {
+	if (nr == IA32_NR_SOCKETCALL) {
 		u32 size;
 
 		if (r.bx >= 32)
@@ -192,37 +184,7 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 static __always_inline void hot_call(u64 *ctx, u32 nr)
 {
 	switch (nr) {
-#if defined(SCAP_ARCH_AMD64)
-		HOT_CALL(0)   /* read */
-		HOT_CALL(1)   /* write */
-		HOT_CALL(3)   /* close */
-		HOT_CALL(5)   /* fstat */
-		HOT_CALL(7)   /* poll */
-		HOT_CALL(9)   /* mmap */
-		HOT_CALL(16)  /* ioctl */
-		HOT_CALL(17)  /* pread64 */
-		HOT_CALL(20)  /* writev */
-		HOT_CALL(44)  /* sendto */
-		HOT_CALL(45)  /* recvfrom */
-		HOT_CALL(47)  /* recvmsg */
-		HOT_CALL(202) /* futex */
-		HOT_CALL(232) /* epoll_wait */
-		HOT_CALL(257) /* openat */
-		HOT_CALL(262) /* newfstatat */
-#else
-		HOT_CALL(22)  /* epoll_pwait */
-		HOT_CALL(29)  /* ioctl */
-		HOT_CALL(56)  /* openat */
-		HOT_CALL(57)  /* close */
-		HOT_CALL(63)  /* read */
-		HOT_CALL(64)  /* write */
-		HOT_CALL(66)  /* writev */
-		HOT_CALL(79)  /* newfstatat */
-		HOT_CALL(98)  /* futex */
-		HOT_CALL(206) /* sendto */
-		HOT_CALL(207) /* recvfrom */
-		HOT_CALL(222) /* mmap */
-#endif
+#include "hot_gen.h"
 	}
 }
 
@@ -245,7 +207,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 			return 0;
 		in = interest[table_index(nr)];
 		if (!in || silent(in, ret, cpu->arg) ||
-		    (settings.slow && filtered_out(in, ret, cpu->arg[1]))) {
+		    (settings.slow && filtered_out(in, nr, ret, cpu->arg))) {
 			cpu->call_kind = CALL_NATIVE;
 			return 0;
 		}
@@ -263,7 +225,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 		u64 arg[6];
 
 		native_call(regs, &nr, arg);
-		if (silent(in, ret, arg) || (settings.slow && filtered_out(in, ret, arg[1])))
+		if (silent(in, ret, arg) || (settings.slow && filtered_out(in, nr, ret, arg)))
 			return 0;
 	}
 	hot_call(ctx, nr);

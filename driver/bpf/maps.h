@@ -15,8 +15,8 @@
 #define INTEREST_ENTER	     2	 /* has an enter event */
 #define INTEREST_NEVER	     4	 /* kept in dropping mode */
 #define INTEREST_ALWAYS	     8	 /* lost in dropping mode */
-#define INTEREST_FAILURE     16	 /* in dropping mode its failures are lost (close, bind) */
-#define INTEREST_FCNTL	     32	 /* in dropping mode only some of its commands are kept */
+#define INTEREST_FAILURE     16	 /* in dropping mode its failures are lost */
+#define INTEREST_UNLESS	     32	 /* lost in dropping mode unless dropping_keeps_call() */
 #define INTEREST_SILENT_ZERO 64	 /* 0 is no event here: another tracepoint sends it (exec, new threads) */
 #define INTEREST_AFTER_EXEC  128 /* shares its number with the other ABI's exec, which returns here */
 

@@ -18,6 +18,7 @@
 static u16 syscall_id_of(u32 nr);
 
 #include "names.h"
+#include "../abi/calls_gen.h"
 #include "../fillers/all.h"
 #include "../fillers/all_gen.h"
 #include "subprog.h"
@@ -48,12 +49,13 @@ struct kmod_event {
 	int (*fill)(struct filler *f);
 };
 
+#define NO_SYSCALL -1
+
 #include "table_gen.h"
 
 #define FIRST_OWN_CODE 0x8000
 #define PERSONA_8_CODES 430 /* event codes below it are known to a client of API 8 */
 #define PERSONA_8_IDS	450 /* the last syscall code it knows */
-#define NO_SYSCALL	-1
 
 /* The code that a generic event has for a native number. */
 static u16 syscall_id_of(u32 nr)
@@ -245,13 +247,14 @@ static bool in_dropping_gap(struct consumer *c, u64 ts)
 /* Dropping mode: false when the event is to be lost. Owes a marker where a gap begins or ends. */
 static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_event *ev)
 {
-	s64 cmd = (s32)h->f.arg[1];
 	int gap;
 
 	if (ev->drop_failed && h->f.ret < 0)
 		return false;
+	if (!dropping_keeps_call(h->nr, h->f.arg))
+		return false;
 	/* F_SETFD is kept from API 10 on only. */
-	if (ev->code == EVT_FCNTL_EXIT && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && (cmd != F_SETFD || !persona_10))
+	if (ev->code == EVT_FCNTL_EXIT && (u32)h->f.arg[1] == F_SETFD && !persona_10)
 		return false;
 	if (ev->drop == DROP_NEVER)
 		return true;
@@ -344,62 +347,19 @@ struct call {
 
 #if defined(CONFIG_X86_64) && defined(CONFIG_IA32_EMULATION)
 
-#define IA32_NR_EXECVE	   11
-#define IA32_NR_SOCKETCALL 102
-#define IA32_NR_EXECVEAT   358
-
-enum { SYS_SEND_CALL = 9, SYS_RECV_CALL = 10 };
-
-static const struct {
-	u16 nr;
-	u8 args;
-} socketcalls[] = {
-	[1] = { __NR_socket, 3 },
-	[2] = { __NR_bind, 3 },
-	[3] = { __NR_connect, 3 },
-	[4] = { __NR_listen, 2 },
-	[5] = { __NR_accept, 3 },
-	[6] = { __NR_getsockname, 3 },
-	[7] = { __NR_getpeername, 3 },
-	[8] = { __NR_socketpair, 4 },
-	[SYS_SEND_CALL] = { 0, 4 },
-	[SYS_RECV_CALL] = { 0, 4 },
-	[11] = { __NR_sendto, 6 },
-	[12] = { __NR_recvfrom, 6 },
-	[13] = { __NR_shutdown, 2 },
-	[14] = { __NR_setsockopt, 5 },
-	[15] = { __NR_getsockopt, 5 },
-	[16] = { __NR_sendmsg, 3 },
-	[17] = { __NR_recvmsg, 3 },
-	[18] = { __NR_accept4, 4 },
-	[19] = { __NR_recvmmsg, 5 },
-	[20] = { __NR_sendmmsg, 4 },
-};
-
 /* A socketcall is the call that its first argument names, with the arguments that the second points to. */
 static bool read_socketcall(struct call *call, const unsigned long *regs)
 {
 	u32 which = regs[0], vector[6] = {}, i;
 
-	if (!which || which >= ARRAY_SIZE(socketcalls))
+	if (which >= ARRAY_SIZE(socketcalls))
 		return false;
 	which = array_index_nospec(which, ARRAY_SIZE(socketcalls));
 	user_read(vector, (u32)regs[1], 4 * socketcalls[which].args);
 	for (i = 0; i < 6; i++)
 		call->arg[i] = vector[i];
-	call->nr = socketcalls[which].nr ?: NO_SYSCALL;
-	switch (which) {
-#ifdef EVT_SEND_EXIT
-	case SYS_SEND_CALL:
-		call->exit = &ev_send_exit;
-		break;
-#endif
-#ifdef EVT_RECV_EXIT
-	case SYS_RECV_CALL:
-		call->exit = &ev_recv_exit;
-		break;
-#endif
-	}
+	call->nr = socketcalls[which].nr;
+	call->exit = socketcalls[which].exit;
 	return call->nr != NO_SYSCALL || call->exit;
 }
 
@@ -415,7 +375,7 @@ static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, lon
 	for (i = 0; i < 6; i++)
 		any |= (u32)arg[i];
 	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
-	if ((nr == __NR_execve || nr == __NR_execveat) && !ret && !any)
+	if (is_exec(nr) && !ret && !any)
 		return false;
 	call->ia32 = true;
 	if (nr == IA32_NR_SOCKETCALL)
@@ -438,7 +398,7 @@ static bool after_compat_exec(const struct call *call, long ret)
 {
 	const u64 *arg = call->arg;
 
-	if ((call->nr != IA32_NR_EXECVE && call->nr != IA32_NR_EXECVEAT) || ret)
+	if (!is_ia32_exec(call->nr) || ret)
 		return false;
 	return !(arg[0] | arg[1] | arg[2] | arg[3] | arg[4] | arg[5]);
 }
@@ -518,35 +478,13 @@ void record_sys_enter(struct pt_regs *regs, long nr)
 	record(&h);
 }
 
-/* Successes that another tracepoint reports: the new image, the new thread. */
-static bool reported_elsewhere(long nr, long ret)
-{
-	if (ret)
-		return false;
-	switch (nr) {
-	case __NR_execve:
-	case __NR_execveat:
-		return true;
-#ifndef CONFIG_X86
-	case __NR_clone:
-	case __NR_clone3:
-#ifdef __NR_fork
-	case __NR_fork:
-	case __NR_vfork:
-#endif
-		return true;
-#endif
-	}
-	return false;
-}
-
 void record_sys_exit(struct pt_regs *regs, long ret)
 {
 	struct call call;
 	struct hit h;
 
 	if (!read_call(&call, TP_SYS_EXIT, regs, syscall_get_nr(current, regs), ret) ||
-	    reported_elsewhere(call.nr, ret))
+	    (!ret && zero_reported_elsewhere(call.nr)))
 		return;
 	hit_init(&h, TP_SYS_EXIT, call.exit);
 	call_to_hit(&h, &call, regs);

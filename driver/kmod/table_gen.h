@@ -2358,6 +2358,35 @@ static const u16 ia32_native[SCAP_SYSCALLS] = {
 	[471] = 472,
 };
 
+/* What a sub-call of socketcall is: its native number, how many arguments it has, its event when it has no number. */
+static const struct {
+	s16 nr;
+	u8 args;
+	const struct kmod_event *exit;
+} socketcalls[] __maybe_unused = {
+	[0] = {NO_SYSCALL},
+	[1] = {41, 3} /* socket */,
+	[2] = {49, 3} /* bind */,
+	[3] = {42, 3} /* connect */,
+	[4] = {50, 2} /* listen */,
+	[5] = {43, 3} /* accept */,
+	[6] = {51, 3} /* getsockname */,
+	[7] = {52, 3} /* getpeername */,
+	[8] = {53, 4} /* socketpair */,
+	[9] = {NO_SYSCALL, 4, &ev_send_exit},
+	[10] = {NO_SYSCALL, 4, &ev_recv_exit},
+	[11] = {44, 6} /* sendto */,
+	[12] = {45, 6} /* recvfrom */,
+	[13] = {48, 2} /* shutdown */,
+	[14] = {54, 5} /* setsockopt */,
+	[15] = {55, 5} /* getsockopt */,
+	[16] = {46, 3} /* sendmsg */,
+	[17] = {47, 3} /* recvmsg */,
+	[18] = {288, 4} /* accept4 */,
+	[19] = {299, 5} /* recvmmsg */,
+	[20] = {307, 4} /* sendmmsg */,
+};
+
 #elif defined(CONFIG_ARM64)
 
 static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {

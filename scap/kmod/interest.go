@@ -31,6 +31,7 @@ const (
 var tracepointNumbers = map[string]int{
 	"sched_process_exit": tpProcessExit, "sched_switch": tpSwitch, "page_fault_user": tpPageFaultUser,
 	"page_fault_kernel": tpPageFaultKernel, "signal_deliver": tpSignal,
+	"sched_process_fork": tpFork, "sched_process_exec": tpExec,
 }
 
 // tracepointOrder is that in which they are switched on: a process seen to
@@ -52,7 +53,9 @@ func plan(sel scap.Selection) (*interest, error) {
 		want[name] = true
 	}
 	known := make(map[string]bool)
-	choose := func(name string, nr int, ok bool) {
+	choose := func(call *driver.Call) {
+		name := call.Name
+		nr, ok := call.NR.Number(runtime.GOARCH)
 		known[name] = true
 		if !sel.All && !want[name] {
 			return
@@ -66,21 +69,16 @@ func plan(sel scap.Selection) (*interest, error) {
 		}
 		in.tracepoints[tpSysExit] = true
 		in.tracepoints[tpSysEnter] = sel.Enter
-		switch name {
-		case "execve", "execveat":
-			in.tracepoints[tpExec] = true
-		case "clone", "clone3", "fork", "vfork":
-			in.tracepoints[tpFork] = true
+		if call.Fires != nil { // the module knows whether its architecture needs it
+			in.tracepoints[tracepointNumbers[call.Fires.Tracepoint]] = true
 		}
 	}
 	for _, id := range driver.IDs() {
-		nr, ok := id.NR.Number(runtime.GOARCH)
-		choose(id.Name, nr, ok)
+		choose(&driver.Call{Name: id.Name, NR: id.NR})
 	}
 	for _, e := range driver.Events() {
-		for _, call := range e.Calls {
-			nr, ok := call.NR.Number(runtime.GOARCH)
-			choose(call.Name, nr, ok)
+		for i := range e.Calls {
+			choose(&e.Calls[i])
 		}
 	}
 	if sel.All {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
@@ -19,8 +20,7 @@ func mayFork(nr uintptr) bool {
 }
 
 const (
-	ia32Socketcall  = 102
-	socketcallWords = 4 // that send and recv have
+	socketcallWords = 6 // the kernel reads as many as the sub-call has
 )
 
 // int80 makes a 32-bit system call, as the kernel sees it; kernels without them kill the caller.
@@ -48,5 +48,5 @@ func socketcall(which uintptr, args *[6]uintptr) int64 {
 	for i := range socketcallWords {
 		binary.NativeEndian.PutUint32(socketcallVector[4*i:], uint32(args[i]))
 	}
-	return int64(int80(ia32Socketcall, uint32(which), socketcallAddress))
+	return int64(int80(driver.IA32Socketcall, uint32(which), socketcallAddress))
 }

@@ -4,9 +4,8 @@ package guest
 
 import (
 	"runtime"
+	"slices"
 	"strings"
-
-	"github.com/scaplab/scaplab/scap/event"
 )
 
 // Syscall is what the guest and the host must know of one entry of the table
@@ -19,7 +18,13 @@ type Syscall struct {
 	Enter  uint16
 	Child  uint16   // clone family: code of the child's own event, see ChildCode
 	Extra  []uint16 // other codes the call may make, e.g. execveat's success arrives as execve
-	Fire   []string // tracepoints that must be selected too, e.g. sched_process_exec
+
+	Socketcall int // how 32-bit tasks on amd64 make it, which has no number for it; 0: not at all
+
+	// Fired is the code of the event that another tracepoint makes of the call's child on the
+	// architectures FiredOn, in the place of Child.
+	Fired   uint16
+	FiredOn []string
 
 	Since map[string]string // by GOARCH: first kernel that has the call; "" when always there
 	Until string            // first kernel without it
@@ -30,12 +35,12 @@ type Syscall struct {
 	Cases []Case
 }
 
-// ChildCode is the code of the child's own event on an architecture. Only on amd64
-// does a new thread pass sys_exit, with the call's own event; elsewhere its event is
-// made at sched_process_fork, where the call is not known, and is always clone's.
+// ChildCode is the code of the child's own event on an architecture. Where a new thread
+// passes sys_exit it is the call's own event; elsewhere a tracepoint makes it, which does not
+// know the call.
 func (s *Syscall) ChildCode(arch string) uint16 {
-	if s.Child != 0 && arch != "amd64" {
-		return uint16(event.TypeCloneExit)
+	if s.Child != 0 && slices.Contains(s.FiredOn, arch) {
+		return s.Fired
 	}
 	return s.Child
 }
@@ -83,14 +88,11 @@ func AbsentID(syscall string) string { return syscall + absentSuffix }
 // socketcallBase is added to the number of a sub-call of socketcall.
 const socketcallBase = 1 << 16
 
-// socketcallOnly are the calls that amd64 has for 32-bit tasks alone, as sub-calls of socketcall.
-var socketcallOnly = map[string]int{"send": 9, "recv": 10}
-
 // Number is the call's number on arch, and whether the arch has the call.
 func (s *Syscall) Number(arch string) (int, bool) {
 	nr, ok := s.NR[arch]
-	if which := socketcallOnly[s.Name]; !ok && which != 0 && arch == "amd64" {
-		return socketcallBase + which, true
+	if !ok && s.Socketcall != 0 && arch == "amd64" {
+		return socketcallBase + s.Socketcall, true
 	}
 	return nr, ok
 }

@@ -105,8 +105,12 @@ func (s *Syscall) parse(line string) error {
 		var code uint16
 		code, err = parseCode(value)
 		s.Extra = append(s.Extra, code)
-	case "fire":
-		s.Fire = append(s.Fire, value)
+	case "socketcall":
+		s.Socketcall, err = strconv.Atoi(value)
+	case "fired":
+		s.Fired, err = parseCode(value)
+	case "fired_on":
+		s.FiredOn = strings.Fields(value)
 	case "since":
 		for arch, version := range byArch(value) {
 			set(&s.Since, arch, version)
