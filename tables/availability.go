@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/scaplab/scaplab/internal/kver"
 )

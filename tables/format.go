@@ -16,7 +16,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // Unformatted returns the files of the table in a directory whose layout is not

@@ -5,7 +5,7 @@ package tables
 import (
 	"slices"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"

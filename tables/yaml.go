@@ -5,6 +5,7 @@ package tables
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
@@ -25,8 +26,6 @@ type file struct {
 	lines []string
 	root  *yaml.Node
 }
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 // parseFile reads src; what is wrong with the YAML itself goes to errs, and
 // the result is nil then.
@@ -52,14 +51,8 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 		return nil
 	}
 	if err != nil {
-		msg := strings.TrimPrefix(err.Error(), "yaml: ")
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-			msg = m[2]
-			if n, err := strconv.Atoi(m[1]); err == nil {
-				at.Line = n
-			}
-		}
-		errs.Add(f.blame(at, msg), "", "bad YAML: %s", msg)
+		at, msg := f.blame(err)
+		errs.Add(at, "", "bad YAML: %s", msg)
 		return nil
 	}
 	if err := decode(dec, &more); !errors.Is(err, io.EOF) {
@@ -76,22 +69,90 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 	return f
 }
 
-// blame is the place of the character that the YAML package complains of: it
-// tells the line before, or none.
-func (f *file) blame(at expr.Pos, msg string) expr.Pos {
-	bad := func(rune) bool { return false }
-	switch {
-	case strings.Contains(msg, "tab character"):
-		bad = func(r rune) bool { return r == '\t' }
-	case strings.Contains(msg, "control characters"):
-		bad = func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+var dashWord = regexp.MustCompile(`^ *-[A-Za-z]`)
+
+// blame is where the mistake is that the YAML package complains of, and what it
+// is. The package says where it could not go on, which may be many lines later.
+func (f *file) blame(err error) (expr.Pos, string) {
+	var load *yaml.LoadError
+	if !errors.As(err, &load) {
+		return expr.Pos{File: f.name, Line: 1, Col: 1}, "it cannot be read"
 	}
-	for i := at.Line - 1; i < len(f.lines); i++ {
-		if at := strings.IndexFunc(f.lines[i], bad); at >= 0 {
-			return expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(f.lines[i][:at]) + 1}
+	pos := func(m yaml.Mark) expr.Pos { return expr.Pos{File: f.name, Line: max(m.Line, 1), Col: max(m.Column, 1)} }
+	at, start := pos(load.Mark), pos(load.ContextMark)
+	msg, _, _ := strings.Cut(load.Message, " (value:")
+	switch {
+	case strings.Contains(msg, "control characters"): // has no place
+		for i, line := range f.lines {
+			if col := strings.IndexFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); col >= 0 {
+				return expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(line[:col]) + 1}, msg
+			}
+		}
+	case strings.Contains(msg, "tab character"):
+		if col := strings.IndexByte(f.rest(at.Line, 1), '\t'); col >= 0 {
+			at.Col = utf8.RuneCountInString(f.rest(at.Line, 1)[:col]) + 1
+		}
+	default:
+		quote, bracket := f.unclosed(at.Line)
+		if quote != nil {
+			return *quote, "quote is not closed on its line"
+		}
+		if bracket != nil && strings.Contains(load.ContextMsg, "parsing a flow") {
+			return *bracket, fmt.Sprintf("%s is not closed (%s on line %d)", f.rest(bracket.Line, bracket.Col)[:1], msg, at.Line)
+		}
+		for _, no := range []int{at.Line, at.Line - 1} {
+			if m := dashWord.FindStringIndex(f.rest(no, 1)); m != nil {
+				return expr.Pos{File: f.name, Line: no, Col: m[1] - 1}, "a blank behind the dash is missing"
+			}
 		}
 	}
-	return at
+	switch {
+	case strings.Contains(load.ContextMsg, "simple key"):
+		return start, "a colon with a blank behind it is missing"
+	case strings.Contains(load.ContextMsg, "block collection") && at.Col > start.Col:
+		return start, "indentation is less than that of the lines below"
+	}
+	return at, msg
+}
+
+// unclosed finds the quote that opens a text of several lines which ends on a
+// line, or nowhere: most likely its end was forgotten. bracket is the innermost
+// one that is open there.
+func (f *file) unclosed(end int) (quote, bracket *expr.Pos) {
+	var at *expr.Pos // where the text of a quote starts
+	var brackets []*expr.Pos
+	mark := byte(0)
+	for i, line := range f.lines[:min(end, len(f.lines))] {
+		for j := 0; j < len(line); j++ {
+			c := line[j]
+			here := &expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(line[:j]) + 1}
+			starts := j == 0 || strings.IndexByte(" [{,", line[j-1]) >= 0
+			switch {
+			case mark == '"' && c == '\\':
+				j++
+			case mark != 0 && c == mark:
+				if mark = 0; i+1 == end && at.Line < end {
+					quote = at
+				}
+			case mark != 0:
+			case starts && c == '#':
+				j = len(line)
+			case starts && (c == '"' || c == '\''):
+				mark, at = c, here
+			case starts && (c == '{' || c == '['):
+				brackets = append(brackets, here)
+			case (c == '}' || c == ']') && len(brackets) > 0:
+				brackets = brackets[:len(brackets)-1]
+			}
+		}
+	}
+	if mark != 0 {
+		quote = at
+	}
+	if len(brackets) > 0 {
+		bracket = brackets[len(brackets)-1]
+	}
+	return quote, bracket
 }
 
 // decode turns a panic of the YAML package on hostile input into an error.
@@ -116,9 +177,41 @@ func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
 	case n.Style&yaml.TaggedStyle != 0:
 		errs.Add(f.pos(n), "", "tag %s (values have no YAML type)", n.Tag)
 	}
-	for _, c := range n.Content {
-		f.refuse(c, errs)
+	for i := 0; i < len(n.Content); i++ {
+		if text, parts := f.cutCall(n, i); parts > 0 {
+			errs.Add(f.pos(n.Content[i]), "", "a call with commas inside {} or [] needs quotes (write %s)", strconv.Quote(text))
+			i += parts
+			continue
+		}
+		f.refuse(n.Content[i], errs)
 	}
+}
+
+// cutCall tells whether a plain scalar inside {} or [] is the start of a call
+// whose commas cut it into several; parts is how many nodes follow.
+func (f *file) cutCall(n *yaml.Node, i int) (text string, parts int) {
+	open := func(s string) int { return strings.Count(s, "(") - strings.Count(s, ")") }
+	first := n.Content[i]
+	if n.Style&yaml.FlowStyle == 0 || first.Kind != yaml.ScalarNode || first.Style != 0 || open(first.Value) <= 0 {
+		return "", 0
+	}
+	text = first.Value
+	for _, c := range n.Content[i+1:] {
+		parts++
+		if c.Kind != yaml.ScalarNode {
+			return "", 0
+		}
+		if n.Kind == yaml.MappingNode && c.Value == "" { // the value that a part without a colon seems to have
+			continue
+		}
+		if text += ", " + c.Value; open(text) == 0 {
+			if n.Kind == yaml.MappingNode {
+				parts++
+			}
+			return text, parts
+		}
+	}
+	return "", 0
 }
 
 func (f *file) pos(n *yaml.Node) expr.Pos {
