@@ -35,7 +35,10 @@ type Options struct {
 	Gone    []kernels.Unavailable // kernels asked for that are not available: their cases are skipped
 	Drivers []guest.Drivers       // verdicts wanted
 	Cases   []string              // IDs
-	Shard   Shard
+	Arch    string                // of the kernels, those in Gone included; "" is that of the first
+
+	Shard    Shard // that all of these are the share of
+	AllCases int   // of all shards, when there are others
 
 	Warnings []Warning // for the report
 

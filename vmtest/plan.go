@@ -4,39 +4,12 @@ package vmtest
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
-
-// Shard is part Index (from 1) of Count equal parts of a run.
-type Shard struct{ Index, Count int }
-
-// ParseShard reads "i/n".
-func ParseShard(s string) (Shard, error) {
-	var sh Shard
-	if s == "" {
-		return Shard{1, 1}, nil
-	}
-	if n, err := fmt.Sscanf(s, "%d/%d", &sh.Index, &sh.Count); err != nil || n != 2 || sh.String() != s ||
-		sh.Index < 1 || sh.Index > sh.Count {
-		return Shard{}, fmt.Errorf("shard %q: want i/n with 1 <= i <= n", s)
-	}
-	return sh, nil
-}
-
-func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
-
-// part returns this shard's part of n things, as a half-open range.
-func (s Shard) part(n int) (from, to int) {
-	if s.Count == 0 {
-		return 0, n
-	}
-	return n * (s.Index - 1) / s.Count, n * s.Index / s.Count
-}
 
 // piece is what one lane runs.
 type piece struct {
@@ -81,23 +54,16 @@ func captureOf(group []guest.Drivers) guest.Drivers {
 // plan cuts the run into pieces: one for each kernel and run of drivers, cases
 // that need two processors apart, and more when there are machines to spare.
 func plan(o Options) []piece {
-	groups := lanes(o.Drivers)
-	total := len(o.Kernels) * len(groups) * len(o.Cases)
-	from, to := o.Shard.part(total)
 	var pieces []piece
-	n := 0
 	for k := range o.Kernels {
-		for _, g := range groups {
+		for _, g := range lanes(o.Drivers) {
 			one, two := piece{k, g, 1, nil}, piece{k, g, 2, nil}
 			for _, id := range o.Cases {
-				if n >= from && n < to {
-					if needsSMP(id) {
-						two.ids = append(two.ids, id)
-					} else {
-						one.ids = append(one.ids, id)
-					}
+				if needsSMP(id) {
+					two.ids = append(two.ids, id)
+				} else {
+					one.ids = append(one.ids, id)
 				}
-				n++
 			}
 			for _, p := range []piece{one, two} {
 				if len(p.ids) > 0 {

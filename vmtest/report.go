@@ -97,11 +97,8 @@ func (r *Report) expect(pieces []piece) {
 	for _, p := range pieces {
 		r.total += len(p.ids) * len(p.drivers)
 	}
-	if r.opts.Shard.Index > 1 {
-		return // the first shard tells of them
-	}
 	r.total += len(r.opts.Gone) * len(r.opts.Drivers) * len(r.opts.Cases)
-	arch := ""
+	arch := r.opts.Arch
 	if len(r.opts.Kernels) > 0 {
 		arch = r.opts.Kernels[0].Arch
 	}
@@ -221,6 +218,9 @@ func (r *Report) finish() {
 	r.notes = slices.Compact(r.notes)
 }
 
+// Shard is the part of a run that this is the report of.
+func (r *Report) Shard() Shard { return r.opts.Shard }
+
 // Failures are the failed cells.
 func (r *Report) Failures() []Result {
 	var f []Result
@@ -240,6 +240,8 @@ type jsonReport struct {
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
 	Shard    string          `json:"shard,omitempty"` // i/n, of a run that was not all of it
+
+	number, index int // of the file, of the shard
 }
 
 // WriteJSON writes all results.
@@ -248,10 +250,11 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	shard := ""
-	if r.opts.Shard.Count > 1 {
+	if r.opts.Shard.Partial() {
 		shard = r.opts.Shard.String()
 	}
-	return e.Encode(jsonReport{orEmpty(r.Kernels), orEmpty(r.Drivers), orEmpty(r.Results), r.Warnings, r.Costs, shard})
+	return e.Encode(jsonReport{Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers), Results: orEmpty(r.Results),
+		Warnings: r.Warnings, Costs: r.Costs, Shard: shard})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -265,11 +268,12 @@ func orEmpty[T any](s []T) []T {
 func ReadJSON(files ...io.Reader) (*Report, error) {
 	r := &Report{guests: map[judge.Column]string{}}
 	shards := map[Shard]bool{}
+	reports := make([]jsonReport, len(files))
 	for i, f := range files {
 		d := json.NewDecoder(f)
 		d.DisallowUnknownFields()
-		var j jsonReport
-		if err := d.Decode(&j); err != nil {
+		j := &reports[i]
+		if err := d.Decode(j); err != nil {
 			return nil, fmt.Errorf("read report %d: %w", i+1, err)
 		}
 		if j.Shard != "" {
@@ -281,7 +285,13 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				return nil, fmt.Errorf("read report %d: shard %s was read already", i+1, sh)
 			}
 			shards[sh] = true
+			j.index = sh.Index
 		}
+		j.number = i + 1
+	}
+	// As one run has its kernels and cases, in whatever order its shards are given.
+	slices.SortStableFunc(reports, func(a, b jsonReport) int { return a.index - b.index })
+	for _, j := range reports {
 		for _, k := range j.Kernels {
 			if !slices.Contains(r.Kernels, k) {
 				r.Kernels = append(r.Kernels, k)
@@ -300,7 +310,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 		r.Costs = append(r.Costs, j.Costs...)
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
-				return nil, fmt.Errorf("read report %d: %s: unknown status %q", i+1, x.Cell(), x.Status)
+				return nil, fmt.Errorf("read report %d: %s: unknown status %q", j.number, x.Cell(), x.Status)
 			}
 			r.Results = append(r.Results, x)
 			id := x.Syscall + "/" + x.Case
@@ -407,6 +417,11 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 // WriteText prints the matrix, what was skipped and why, and each failure with
 // the command that replays it.
 func (r *Report) WriteText(w io.Writer) error {
+	if o := &r.opts; o.Shard.Partial() {
+		if _, err := fmt.Fprintf(w, "%s\n\n", ShareText(o.Shard, r.Kernels, len(o.Cases), o.AllCases)); err != nil {
+			return err
+		}
+	}
 	if err := r.coverage.WriteTable(w); err != nil {
 		return err
 	}

@@ -39,24 +39,6 @@ func TestShards(t *testing.T) {
 		_, err := ParseShard(bad)
 		require.ErrorContains(t, err, "want i/n", bad)
 	}
-	// Every part of a run is in exactly one shard.
-	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "5.10"}}, {Kernel: kernels.Kernel{Name: "6.1"}}, {Kernel: kernels.Kernel{Name: "6.12"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod}, Cases: []string{"a/x", "a/y", "b/x", "c/x", "d/x"}, Jobs: 1}
-	for n := 1; n <= 35; n++ {
-		seen := map[string]int{}
-		for i := 1; i <= n; i++ {
-			o.Shard, err = ParseShard(fmt.Sprintf("%d/%d", i, n))
-			require.NoError(t, err)
-			for _, p := range plan(o) {
-				for _, id := range p.ids {
-					seen[fmt.Sprint(p.kernel, p.drivers, id)]++
-				}
-			}
-		}
-		require.Len(t, seen, 30, "%d shards", n)
-		for cell, times := range seen {
-			require.Equal(t, 1, times, "%s in %d shards", cell, n)
-		}
-	}
 }
 
 func TestALongPieceIsSplitForIdleMachines(t *testing.T) {

@@ -25,7 +25,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	if len(o.Kernels) == 0 {
+	if len(o.Kernels) == 0 && !o.Shard.Partial() {
 		return nil, env.Lacks("no kernel to run on", goneText(o.Gone))
 	}
 	rep := newReport(o)
@@ -59,7 +59,7 @@ func (o *Options) runAll(ctx context.Context, rep *Report, machines *fleet, piec
 			return o.runPiece(runCtx, rep, o.Kernels[p.kernel], p, l)
 		})
 	}
-	if err := work.Wait(); err != nil || !o.Costs || o.Shard.Index != 1 {
+	if err := work.Wait(); err != nil || !o.Costs {
 		return err
 	}
 	work, runCtx = errgroup.WithContext(ctx)

@@ -6,14 +6,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest"
@@ -143,6 +149,77 @@ func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
 		require.ErrorAs(t, err, &ce, name)
 		require.Equal(t, row.want, ce.Code, name)
 		require.ErrorContains(t, err, row.text, name)
+	}
+}
+
+// What a shard does not run it does not prepare.
+func TestAShardFetchesItsOwnKernelsOnly(t *testing.T) {
+	dir := t.TempDir()
+	var names []string
+	for i := range 3 {
+		image := filepath.Join(dir, fmt.Sprintf("vmlinux-%d", i))
+		require.NoError(t, os.WriteFile(image, append(testutil.TinyELF(t, "Xen", 18, ""), byte(i)), 0o600))
+		names = append(names, image)
+	}
+	all := []string{"a/x", "a/y", "b/x", "c/x"}
+	for _, row := range []struct {
+		shard vmtest.Shard
+		names []string
+		cases []string
+		costs bool
+		said  string
+	}{
+		{vmtest.Shard{Index: 1, Count: 1}, names, all, true, ""},
+		{vmtest.Shard{Index: 2, Count: 2}, names[1:], all, true, "shard 2/2: 4 of 4 cases on " + names[1] + ", " + names[2]},
+		{vmtest.Shard{Index: 5, Count: 6}, names[2:], all[:2], true, "shard 5/6: 2 of 4 cases on " + names[2]},
+		{vmtest.Shard{Index: 6, Count: 6}, names[2:], all[2:], false, "shard 6/6: 2 of 4 cases on " + names[2]},
+		{vmtest.Shard{Index: 10, Count: 12}, nil, nil, false, "shard 10/12: the others have all there is"},
+	} {
+		cache := t.TempDir()
+		t.Setenv("XDG_CACHE_HOME", cache)
+		f := runFlags{arch: runtime.GOARCH}
+		var said strings.Builder
+		o := vmtest.Options{Shard: row.shard, Cases: all, Costs: true, Log: func(s string, a ...any) { fmt.Fprintf(&said, s+"\n", a...) }}
+		cmd := newMatrixCmd()
+		cmd.SetContext(t.Context())
+		require.NoError(t, f.kernels(cmd, &o, names...))
+		var got []string
+		for _, k := range o.Kernels {
+			got = append(got, k.Name)
+		}
+		require.Equal(t, row.names, got, row.shard)
+		require.Equal(t, row.cases, o.Cases, row.shard)
+		require.Equal(t, row.costs, o.Costs, row.shard)
+		require.Contains(t, said.String(), row.said)
+		kept, err := filepath.Glob(filepath.Join(cache, "scaplab/kernel/*/kernel.json"))
+		require.NoError(t, err)
+		require.Len(t, kept, len(row.names), "%s prepared others", row.shard)
+	}
+}
+
+// Which series newest is turns out when it was looked for.
+func TestNewestRunsInOneShardOnly(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	catalog, err := kernels.LoadCatalog()
+	require.NoError(t, err)
+	last := catalog.Series[len(catalog.Series)-1].Series
+	image := filepath.Join(t.TempDir(), "vmlinux")
+	require.NoError(t, os.WriteFile(image, []byte("a kernel"), 0o600))
+	const warning = "1 is older than the newest listed: 2"
+	record, err := json.Marshal(kernels.Kernel{Name: last, Image: image, Digest: files.Sum([]byte("a kernel")), Warnings: []string{warning}})
+	require.NoError(t, err)
+	cache, err := env.CacheDir()
+	require.NoError(t, err)
+	require.NoError(t, files.WriteAtomic(filepath.Join(cache, "kernel", runtime.GOARCH+"-"+last+".json"), record))
+	for i, want := range []int{1, 0} {
+		f := runFlags{arch: runtime.GOARCH, maxAge: time.Hour}
+		o := vmtest.Options{Shard: vmtest.Shard{Index: i + 1, Count: 2}, Cases: []string{"a/x"}, Log: t.Logf}
+		cmd := newMatrixCmd()
+		cmd.SetContext(t.Context())
+		cmd.SetErr(io.Discard)
+		require.NoError(t, f.kernels(cmd, &o, last, "newest"))
+		require.Len(t, o.Kernels, want)
+		require.Equal(t, []vmtest.Warning{{Kernel: last, Text: warning}}, o.Warnings)
 	}
 }
 
