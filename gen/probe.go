@@ -54,9 +54,9 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	for i, p := range s.Params {
 		bits, _ := tables.RegisterBits(p.Type)
 		switch {
-		case isPointerType(p.Type):
+		case tables.IsPointer(p.Type):
 			ptrs = append(ptrs, i)
-		case bits == 32 && isFDName(p.Name):
+		case bits == 32 && tables.IsFDName(p.Name):
 			fds = append(fds, i)
 		default:
 			ints = append(ints, i)
@@ -159,14 +159,6 @@ func boundaries(ctype string) []namedArg {
 		return []namedArg{{"all ones", numArg(-1)}, {"lowest", numArg(-1 << (bits - 1))}, {"highest", numArg(1<<(bits-1) - 1)}}
 	}
 	return []namedArg{{"all ones", numArg(1<<bits - 1)}, {"top bit", numArg(1 << (bits - 1))}}
-}
-
-func isPointerType(t string) bool {
-	return strings.HasSuffix(t, "*") || strings.HasPrefix(t, "cap_user_") || strings.Contains(t, "sighandler")
-}
-
-func isFDName(name string) bool {
-	return strings.HasSuffix(name, "fd") || strings.HasPrefix(name, "fd_")
 }
 
 // probeCases are the generated cases of an entry.

@@ -25,6 +25,13 @@ func (m *model) guestStructs(files map[string][]byte) error {
 		}
 		g.Line()
 	})
+	f.Line()
+	f.Comment("cSizes is the bytes of C's integer types in 64-bit tasks.")
+	f.Var().Id("cSizes").Op("=").Map(jen.String()).Int().Values(jen.DictFunc(func(d jen.Dict) {
+		for name, size := range tables.CSizes() {
+			d[jen.Lit(name)] = jen.Lit(size)
+		}
+	}))
 	var err error
 	files["vmtest/guest/object/structs_gen.go"], err = render(f)
 	return err

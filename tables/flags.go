@@ -4,6 +4,7 @@ package tables
 
 import (
 	"maps"
+	"math/bits"
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
@@ -144,6 +145,9 @@ func (l *loader) checkNatives(s *FlagSet) {
 		return
 	}
 	said := map[string]bool{} // once, not for each architecture
+	if s.Kind == "bits" {
+		l.checkBits(s, said)
+	}
 	for _, arch := range Arches {
 		by := map[uint64]FlagValue{}
 		for _, v := range s.Values {
@@ -172,6 +176,28 @@ func (l *loader) checkNatives(s *FlagSet) {
 			}
 			said[v.Name] = len(l.errs) > before
 		}
+	}
+}
+
+// checkBits looks at a conversion that tests each bit alone: a value is one bit,
+// in the event and natively, and no two names share one.
+func (l *loader) checkBits(s *FlagSet, said map[string]bool) {
+	of := map[uint32]string{}
+	for _, v := range s.Values {
+		before := len(l.errs)
+		if bits.OnesCount32(v.Value) > 1 {
+			l.errs.Add(v.Pos, s.Name, "%s is %#x, which is no single bit (kind: mask tests several, enum whole values)", v.Name, v.Value)
+		} else if old := of[v.Value]; old != "" && v.Value != 0 {
+			l.errs.Add(v.Pos, s.Name, "%s has the bit %#x of %s", v.Name, v.Value, old)
+		}
+		of[v.Value] = v.Name
+		for _, arch := range Arches {
+			if native, ok := v.NativeOn(arch); ok && bits.OnesCount64(native) > 1 && len(l.errs) == before {
+				l.errs.Add(v.Pos, s.Name, "%s has the native value %#x on %s, which is no single bit (kind: mask tests several, enum whole values)",
+					v.Name, native, arch)
+			}
+		}
+		said[v.Name] = len(l.errs) > before
 	}
 }
 

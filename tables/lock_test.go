@@ -38,6 +38,8 @@ var mutations = []mutation{
 		"pidfd_open: pid: type is uint32 (pid in schema.lock)"),
 	change("a code of ours moved to a free one", process, "  event: 0x8001",
 		"0x8001", "0x87fd", "0x87fd", "getppid: getppid_exit has code 0x87fd (0x8001 in schema.lock)"),
+	change("a new code that leaves a gap", process, "  event: 0x8001", "0x8001", "0x87fd\n  name: parent", "0x87fd",
+		"parent: code 0x87fd leaves a gap (the next free one is 0x"),
 	change("a param removed", process, pidfdOpen, "    - pid:   {type: pid,     from: pid}\n", "", "flags: {type",
 		"pidfd_open: param pid is missing (params are never removed; schema.lock has fd, pid, flags)"),
 	change("the last param removed", process, pidfdOpen, "    - flags: {type: flags32, from: pidfd_open_flags(flags), names: pidfd_open_flags}\n", "", "409",

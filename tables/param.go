@@ -149,7 +149,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		p.Names = ""
 	}
 
-	src := source{l: l, ctx: ctx, subject: subject}
+	src := source{l: l, ctx: ctx, subject: subject, names: m.text("names")}
 	if n := m.scalar("from"); n != nil {
 		p.From = f.parse(n, subject, &l.errs)
 		src.check(p.From, true)

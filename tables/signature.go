@@ -16,6 +16,7 @@ type Signature struct {
 	Name   string
 	Params []CParam
 	At     []int // column offset of each param's name
+	TypeAt []int // and of its type
 }
 
 // sigError is an error at a character of the text.
@@ -140,7 +141,7 @@ func parseSignature(src string) (*Signature, *sigError) {
 			}
 		}
 		s.Params = append(s.Params, CParam{Type: typ.String(), Name: name.text})
-		s.At = append(s.At, name.off)
+		s.At, s.TypeAt = append(s.At, name.off), append(s.TypeAt, first)
 		if len(s.Params) > 6 {
 			return nil, sigErrorf(name.off, "parameter %s is the seventh (a syscall has at most 6)", name.text)
 		}

@@ -16,6 +16,7 @@ type source struct {
 	l       *loader
 	ctx     *context
 	subject string
+	names   string // flag set of the param
 }
 
 func (s *source) errorf(n *expr.Node, format string, args ...any) {
@@ -114,6 +115,14 @@ func (s *source) call(n *expr.Node, whole bool) {
 			s.errorf(n, "param helper %s inside a source (it sends a whole param)", n.Text)
 			return
 		}
+	}
+	if set := s.l.sets[n.Text]; h == nil && set != nil {
+		s.errorf(n, "flag set %s converts nothing (kind: bits, mask, enum, identity or manual makes it a conversion)", n.Text)
+		return
+	}
+	if h == nil && (strings.HasSuffix(n.Text, "_flags") || s.names == n.Text) {
+		s.errorf(n, "unknown flag set %s%s", n.Text, hint.DidYouMean(n.Text, s.l.sourceNames()))
+		return
 	}
 	if h == nil {
 		s.errorf(n, "unknown helper %s%s", n.Text, hint.DidYouMean(n.Text, s.l.sourceNames()))

@@ -153,21 +153,18 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	case "rlim_t": // all ones mean no limit, in each layout
 		d.Kind = "rlim"
 		d.Size = [2]int{8, 4}
-	case "long", "unsigned long", "size_t", "ssize_t", "off_t", "aio_context_t", "old_sigset_t":
-		d.Size, d.Signed = [2]int{8, 4}, text == "long" || text == "ssize_t" || text == "off_t"
 	case "aligned_u64":
 		d.Size, d.Align = [2]int{8, 8}, [2]int{8, 8}
 		return d, true
 	default:
-		bits, signed := RegisterBits(text)
-		known := cIntegers[text] != "" || slices.Contains([]string{"uid_t", "gid_t", "pid_t", "mode_t", "umode_t", "socklen_t"}, text)
-		if !known {
+		c, ok := cTypeOf(text)
+		if !ok {
 			return nil, false
 		}
-		if cIntegers[text] == "int8" || cIntegers[text] == "uint8" {
-			bits, signed = 8, cIntegers[text] == "int8"
+		d.Size, d.Signed = [2]int{c.bits / 8, c.bits / 8}, c.signed
+		if c.long {
+			d.Size[1] = 4
 		}
-		d.Size, d.Signed = [2]int{bits / 8, bits / 8}, signed
 	}
 	d.Align = [2]int{d.Size[0], min(d.Size[1], 4)} // ia32 aligns 64 bits to 4 bytes
 	return d, true

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 var syscallKeys = []string{
@@ -42,6 +43,11 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		s.Class = m.oneOf("class", names(l.table.Types.Classes...))
 		if s.Class != "" && l.class != "" && s.Class != l.class {
 			m.errorf(m.byKey["class"], "class %s in the file of class %s (the entry belongs to %s/%s.yaml)", s.Class, l.class, partDir, s.Class)
+		}
+	}
+	for i, p := range s.Params {
+		if _, ok := cTypeOf(p.Type); !ok && !IsPointer(p.Type) {
+			l.errs.Add(l.in(f, sigNode, sig.TypeAt[i]), s.Name+": "+p.Name, "unknown C type %s%s", p.Type, hint.DidYouMean(p.Type, cTypeNames()))
 		}
 	}
 	s.Differs = m.text("differs")

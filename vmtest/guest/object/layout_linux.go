@@ -86,16 +86,10 @@ func scalarSize(name string, stars int) int {
 		return 8
 	}
 	switch name {
-	case "int", "unsigned int", "unsigned", "pid_t", "uid_t", "gid_t", "u32", "__u32", "__s32", "key_serial_t", "mode_t", "socklen_t":
-		return 4
-	case "long", "unsigned long", "size_t", "loff_t", "off_t", "u64", "__u64", "__s64", "aio_context_t", "sigset_t", "void":
+	case "sigset_t", "void":
 		return 8
-	case "short", "unsigned short", "u16":
-		return 2
-	case "char", "unsigned char", "u8":
-		return 1
 	}
-	return 0
+	return cSizes[name]
 }
 
 // structLayout is a struct of structs.yaml.
