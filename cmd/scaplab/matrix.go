@@ -271,7 +271,8 @@ func parseCases(s string) ([]string, error) {
 	return slices.DeleteFunc(guest.IDs(), func(id string) bool { return !want[id] }), nil
 }
 
-// casesOf lists the cases there are of an unknown one's syscall.
+// casesOf suggests the case that an unknown one was meant to be, or lists those of
+// its syscall.
 func casesOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	sc := guest.FindSyscall(name)
@@ -281,6 +282,9 @@ func casesOf(id string) string {
 	var ids []string
 	for i := range sc.Cases {
 		ids = append(ids, sc.ID(&sc.Cases[i]))
+	}
+	if near := hint.DidYouMean(id, ids); strings.Contains(near, "did you mean") {
+		return near
 	}
 	return " (cases: " + strings.Join(ids, ", ") + ")"
 }

@@ -41,6 +41,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"matrix --syscall opena":                         `the table has no syscall "opena" (did you mean openat?)`,
 		"matrix --driver epbf":                           "(did you mean ebpf?)",
 		"matrix --syscall opena/x":                       `(the table has no syscall "opena" (did you mean openat?))`,
+		"matrix --syscall getppid/Works":                 `unknown case "getppid/Works" (did you mean getppid/works?)`,
 		"matrix --syscall openat/nosuchcase":             `unknown case "openat/nosuchcase" (cases: openat/`,
 		"matrix --syscall nosuchcall/x":                  `(the table has no syscall "nosuchcall")`,
 		"matrix --driver tty":                            `unknown driver "tty" (known: ebpf, kmod, ebpf=kmod)`,
