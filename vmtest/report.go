@@ -75,7 +75,6 @@ type Report struct {
 	coverage judge.Coverage
 	guests   map[judge.Column]string // how they ran
 	notes    []string
-	order    map[string]int // of cells
 	total    int
 	failed   int
 }

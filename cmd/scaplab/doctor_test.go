@@ -48,7 +48,7 @@ func TestWithoutGoNoGuestCanBeBuilt(t *testing.T) {
 	got := checkGuest(program(t, loader))
 	require.False(t, got.OK)
 	require.True(t, got.Needed)
-	require.Contains(t, got.Detail, "Go is not installed")
+	require.Contains(t, got.Detail, "the go command is not installed")
 	require.Contains(t, got.Fix, "CGO_ENABLED=0")
 }
 

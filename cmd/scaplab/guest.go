@@ -50,7 +50,7 @@ func guestSource() (root, goTool string, err error) {
 		return "", "", err
 	}
 	if goTool, err = exec.LookPath("go"); err != nil {
-		return "", "", cli.Lacking(fmt.Errorf("Go is not installed: %w", err))
+		return "", "", cli.Lacking(fmt.Errorf("the go command is not installed: %w", err))
 	}
 	return root, goTool, nil
 }

@@ -20,7 +20,10 @@ func cloneProgram(args *cloneArgs, size uintptr, program *op) uintptr
 
 // cloneArgs is the kernel's struct clone_args, first version.
 type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+	flags      uint64
+	_          [3]uint64 // pidfd, child_tid, parent_tid
+	exitSignal uint64
+	_          [3]uint64 // stack, stack_size, tls
 }
 
 // op is one system call of a program for a task without a Go runtime: ret

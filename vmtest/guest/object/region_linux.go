@@ -66,14 +66,3 @@ func newRegionOf(b []byte) (Region, error) {
 	}
 	return r, err
 }
-
-// bytesAt views n bytes at an address of this process.
-func bytesAt(addr uint64, n int) []byte {
-	return unsafe.Slice((*byte)(pointer(addr)), n)
-}
-
-// pointer makes an address that some system call gave, or an object's, a
-// pointer. The memory is not the Go heap's, so nothing can move it.
-func pointer(addr uint64) unsafe.Pointer {
-	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
-}
