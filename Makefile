@@ -3,6 +3,7 @@
 # installs what is missing with apt-get and says so.
 
 GO     ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KERNEL ?=
 SYSCALL ?=
 DRIVER ?=
@@ -19,7 +20,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -31,6 +32,9 @@ generate: ## everything generated from tables/*.yaml
 
 format:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "not gofmt-ed: $$files"; exit 1; }
+
+lint: ## staticcheck
+	$(GO) run $(STATICCHECK) ./...
 
 vet:
 	$(GO) vet ./...
@@ -45,7 +49,7 @@ schema: ## the tables are laid out as they should be, and agree with tables/sche
 quick: format vet schema fresh ## the daily loop: no virtual machines, no module builds, no cross builds
 	$(gotest) -short ./...
 
-check: format vet schema fresh unit ## what every commit must pass
+check: format vet lint schema fresh unit ## what every commit must pass
 
 unit:
 	$(gotest) ./...
@@ -57,7 +61,7 @@ cross: ## build what needs no kernel for other systems
 	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
 
 # The tests come last: they use the kernel that matrix fetches, and end with what was skipped and why.
-test: setup setup-c setup-test format vet schema fresh cross ## all tests, and the harness on one real kernel
+test: setup setup-c setup-test format vet lint schema fresh cross ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
 	$(gotest) ./...
 
