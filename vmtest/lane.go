@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
@@ -90,6 +91,13 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 			}
 			return err
 		}
+		if isKilled(err) {
+			if stuck++; stuck >= bootTries {
+				return env.Lacks(err.Error()+", twice", killedFix)
+			}
+			l.out.log("%v; starting it again", err)
+			continue
+		}
 		if err != nil {
 			var boot *bootError
 			if stuck++; stuck < bootTries && errors.As(err, &boot) {
@@ -118,6 +126,10 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		if len(l.pending)+len(l.absent) < before {
 			stuck, blamed = 0, 0
 			continue
+		}
+		if end.killed != "" && stuck+1 >= bootTries {
+			at := l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...))
+			return env.Lacks(fmt.Sprintf("QEMU was killed from outside, twice at %s: %s", at, end.killed), killedFix)
 		}
 		if stuck++; stuck >= bootTries {
 			// What a dying kernel had still to send is lost, even that the case began.
@@ -231,7 +243,13 @@ func (l *lane) complaint(of func(id string) bool) string {
 }
 
 // ending is why a guest ended before it was done.
-type ending struct{ class, reason string }
+type ending struct {
+	class, reason string
+	killed        string // the signal from outside that ended it; no case is to blame then
+}
+
+// killedFix is advice against what most often kills a QEMU.
+const killedFix = "when memory is short, run fewer machines at a time (--jobs), or smaller ones (--memory)"
 
 // drive asks one guest for everything that is left, until it is done or the
 // guest ends.
@@ -292,12 +310,12 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 		if culprit != "" {
 			l.settle(culprit, nil, l.fail(class, reason))
 		}
-		return ending{class, reason}, false
+		return ending{class: class, reason: reason}, false
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return ending{judge.ClassHarness, ctx.Err().Error()}, false
+			return ending{class: judge.ClassHarness, reason: ctx.Err().Error()}, false
 		case err := <-sent:
 			if err != nil {
 				l.out.log("ask the guest: %v", err) // its end comes by the channel
@@ -320,7 +338,11 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			var garbled *wire.GarbledError
 			switch {
 			case !open || m.err != nil && !errors.As(m.err, &garbled):
-				return fail(judge.ClassCrash, l.obituary(s, "guest ended"))
+				reason := l.obituary(s, "guest ended")
+				if s.killed != nil && s.killed() != "" {
+					return ending{judge.ClassHarness, "QEMU was killed from outside: " + s.killed(), s.killed()}, false
+				}
+				return fail(judge.ClassCrash, reason)
 			case m.err != nil:
 				damage = append(damage, m.err.Error())
 				continue

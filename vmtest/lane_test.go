@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
@@ -74,7 +75,8 @@ type fakeLauncher struct {
 	t       *testing.T
 	guests  []fakeGuest
 	hello   guest.Hello
-	errs    []error // of launches, before any guest
+	errs    []error  // of launches, before any guest
+	killed  []string // signals from outside that ended the guests
 	started int
 }
 
@@ -87,6 +89,10 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	require.Less(l.t, l.started, len(l.guests), "more guests started than expected")
 	g := l.guests[l.started]
 	l.started++
+	killed := ""
+	if len(l.killed) >= l.started {
+		killed = l.killed[l.started-1]
+	}
 	hostEnd, guestEnd := net.Pipe()
 	consoleR, consoleW := io.Pipe()
 	con := machine.ReadConsole(consoleR, nil)
@@ -102,6 +108,7 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	var once sync.Once
 	return &session{
 		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.Died(), console: con.Text, complaint: con.Complaint, stalls: con.Stalls,
+		killed: func() string { return killed },
 		finish: func() string {
 			once.Do(func() {
 				close(stop)
@@ -141,11 +148,12 @@ func (f fakeReferee) judge(r *guest.CaseResult) []judge.Verdict {
 
 // collector gathers what a lane tells.
 type collector struct {
-	t        *testing.T
-	verdicts verdicts
-	results  map[string]*guest.CaseResult
-	notes    []string
-	hows     []string
+	t         *testing.T
+	onStarted func(id string)
+	verdicts  verdicts
+	results   map[string]*guest.CaseResult
+	notes     []string
+	hows      []string
 }
 
 func newCollector(t *testing.T) *collector {
@@ -155,7 +163,11 @@ func newCollector(t *testing.T) *collector {
 func (c *collector) log(format string, args ...any)     { c.t.Logf(format, args...) }
 func (c *collector) note(text string)                   { c.notes = append(c.notes, text) }
 func (c *collector) welcome(_ *guest.Hello, how string) { c.hows = append(c.hows, how) }
-func (c *collector) started(string)                     {}
+func (c *collector) started(id string) {
+	if c.onStarted != nil {
+		c.onStarted(id)
+	}
+}
 func (c *collector) emit(id string, r *guest.CaseResult, v []judge.Verdict) {
 	require.NotContains(c.t, c.verdicts, id, "a case is reported once")
 	require.Len(c.t, v, 1)
@@ -352,6 +364,29 @@ func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
 
 	got = runLane(t, &fakeLauncher{errs: []error{errors.New("qemu: exec format error")}}, ids[:1])
 	requireVerdicts(t, map[string][2]string{"a/x": {"fail boot", "exec format error"}}, got)
+}
+
+// Another process, or a system out of memory, may end a QEMU at any time.
+func TestAMachineKilledFromOutsideIsNoCrashOfItsCase(t *testing.T) {
+	killedAt := func(id string) fakeGuest {
+		return obedient(map[string]func(*fakeConn, io.Writer) bool{id: func(*fakeConn, io.Writer) bool { return true }})
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{killedAt("b/x"), obedient(nil)}, killed: []string{"signal: killed"}}, []string{"a/x", "b/x", "c/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}, "c/x": {"pass"}}, got)
+
+	for name, l := range map[string]*fakeLauncher{
+		"in a case":    {guests: []fakeGuest{killedAt("b/x"), killedAt("b/x"), killedAt("b/x")}, killed: []string{"signal: killed", "signal: killed", "signal: killed"}},
+		"as it starts": {errs: []error{&killedError{"signal: killed"}, &killedError{"signal: killed"}}},
+	} {
+		l.t = t
+		out := newCollector(t)
+		ln := &lane{capture: guest.OnlyEBPF, wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: 10 * time.Second}
+		err := ln.run(t.Context(), []string{"a/x", "b/x", "c/x"})
+		var lack *env.Error
+		require.ErrorAs(t, err, &lack, name)
+		require.ErrorContains(t, err, "signal: killed", name)
+		require.NotContains(t, out.verdicts, "b/x", "%s: no verdict is better than a wrong one", name)
+	}
 }
 
 func TestACrashBetweenCasesIsTheNextOnes(t *testing.T) {

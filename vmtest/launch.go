@@ -38,6 +38,11 @@ func (e *bootError) Error() string {
 	return e.reason + "\n" + e.console
 }
 
+// killedError is a guest that another process ended.
+type killedError struct{ by string }
+
+func (e *killedError) Error() string { return "QEMU was killed from outside: " + e.by }
+
 // vmLauncher brings up machines of one kernel, from a snapshot when there is
 // a good one, else by booting. It may be used by several lanes at once.
 type vmLauncher struct {
@@ -64,6 +69,8 @@ func (l *vmLauncher) launch(ctx context.Context) (*session, error) {
 			return s, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case isKilled(err):
+			return nil, err
 		case !errors.Is(err, machine.ErrNoSnapshot):
 			l.unusable = true
 			l.log("kernel %s: booting, since its snapshot did not work: %v", l.kernel, err)
@@ -74,12 +81,20 @@ func (l *vmLauncher) launch(ctx context.Context) (*session, error) {
 		return nil, l.failure
 	}
 	s, err := l.boot(ctx)
+	if isKilled(err) {
+		return nil, err
+	}
 	if l.failure = err; err != nil {
 		l.failures++
 	} else {
 		l.failures = 0
 	}
 	return s, err
+}
+
+func isKilled(err error) bool {
+	_, ok := errors.AsType[*killedError](err)
+	return ok
 }
 
 // restoreLimit bounds each step of a restore, which takes a tenth of a second.
@@ -102,7 +117,11 @@ func (l *vmLauncher) restore(ctx context.Context) (_ *session, err error) {
 	s.hello = hello
 	defer func() {
 		if err != nil {
-			if said := s.finish(); said != "" {
+			said := s.finish()
+			switch by := v.Killed(); {
+			case by != "":
+				err = &killedError{by}
+			case said != "":
 				err = fmt.Errorf("%w (%s)", err, said)
 			}
 		}
@@ -155,6 +174,9 @@ func (l *vmLauncher) boot(ctx context.Context) (_ *session, err error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if by := v.Killed(); by != "" {
+			return nil, &killedError{by}
+		}
 		text := s.console()
 		reason := cmp.Or(machine.Headline(text), said)
 		return nil, &bootError{strings.TrimSuffix(fmt.Sprintf("%v: %s", err, firstLine(reason)), ": "), machine.Excerpt(text)}
@@ -186,6 +208,7 @@ func vmSession(v *machine.VM) *session {
 		complaint: v.Console.Complaint,
 		stalls:    v.Console.Stalls,
 		provoke:   v.Interrupt,
+		killed:    v.Killed,
 		finish: once(func() string {
 			said := v.Close()
 			close(stop)

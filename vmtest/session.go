@@ -39,6 +39,7 @@ type session struct {
 	died     <-chan struct{} // closed when the guest said on its console that it is dead
 	console  func() string   // what the guest said so far; after finish, all of it
 	provoke  func()          // makes a hung guest say on its console where it is; may be nil
+	killed   func() string   // after finish: the signal from outside that ended the guest, "" for none; may be nil
 	finish   func() string   // ends the guest, waits, and says how it ended if that is worth saying
 
 	// Of its kernel's complaints, those not yet taken; nil for a guest without a kernel of its own.

@@ -8,7 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,17 +72,44 @@ func testLauncher(t *testing.T, snapshots string) *vmLauncher {
 	}
 }
 
+// processesOf lists the QEMUs that were started with initrd.
+func processesOf(t *testing.T, initrd string) (pids []int) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), initrd) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			require.NoError(t, err)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // noProcessLeft fails when a QEMU of this test is still there.
 func noProcessLeft(t *testing.T, initrd string) {
 	t.Helper()
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	require.NoError(t, err)
-	for _, l := range lines {
-		b, err := os.ReadFile(l)
-		if err == nil && strings.Contains(string(b), initrd) {
-			t.Errorf("still running: %s", strings.ReplaceAll(string(b), "\x00", " "))
+	require.Empty(t, processesOf(t, initrd), "still running")
+}
+
+func TestAQEMUThatIsKilledIsReplaced(t *testing.T) {
+	testutil.SkipIfShort(t, "boots a kernel")
+	l := testLauncher(t, t.TempDir())
+	out := newCollector(t)
+	var once sync.Once
+	out.onStarted = func(id string) {
+		if id == "test/hang" {
+			once.Do(func() {
+				for _, pid := range processesOf(t, l.config.Initrd.File) {
+					require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+				}
+			})
 		}
 	}
+	ln := &lane{wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: 15 * time.Second, grace: 5 * time.Second}
+	require.NoError(t, ln.run(t.Context(), []string{"test/hang", "test/last"}))
+	requireVerdicts(t, map[string][2]string{"test/hang": {"fail hang", "no word from the guest for 15s"}, "test/last": {"pass"}}, out.verdicts)
 }
 
 func TestRealMachineMisbehaves(t *testing.T) {

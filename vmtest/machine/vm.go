@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/scaplab/scaplab/vmtest/wire"
@@ -77,6 +78,7 @@ type VM struct {
 	stderr  *tailBuffer
 	files   []*os.File
 	closed  bool
+	killed  string
 }
 
 // Start starts a machine. With snapshot, it waits for its saved state from that
@@ -165,12 +167,39 @@ func (v *VM) Close() string {
 		default:
 		}
 	}
+	select {
+	case <-v.proc.Done:
+		v.killed = killedBy(v.proc.State(), v.stderr.String())
+	default:
+	}
 	v.proc.Kill()
 	waitFor(v.Console.Finished(), time.Second)
 	for _, f := range v.files {
 		f.Close()
 	}
 	return v.stderr.String()
+}
+
+// Killed returns, once the machine is closed, which signal of another process ended its
+// QEMU; "" when none did.
+func (v *VM) Killed() string { return v.killed }
+
+// killedBy returns the signal that QEMU ended with, if it can only have come from
+// outside: a fault of its own is what the machine did to it.
+func killedBy(state *os.ProcessState, said string) string {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		switch status.Signal() {
+		case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGABRT, syscall.SIGTRAP:
+			return ""
+		}
+		return "signal: " + status.Signal().String()
+	}
+	// Of the signals that QEMU handles it says whose they were, and ends well.
+	if _, by, ok := strings.Cut(said, "terminating on "); ok {
+		by, _, _ = strings.Cut(by, "\n")
+		return by
+	}
+	return ""
 }
 
 func waitFor(c <-chan struct{}, limit time.Duration) {
