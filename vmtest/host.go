@@ -35,16 +35,14 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 	}
 	k := Kernel{Kernel: kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}}
 	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
-	rep := newReport(o)
-	rep.Accel = machine.Accel{Name: "none", Reason: "the running kernel"}
-	pieces := plan(o)
-	rep.expect(pieces)
-	for _, p := range pieces {
-		l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
-		if err := o.runPiece(ctx, rep, k, p, l); err != nil {
-			return nil, err
+	return o.reported(func(rep *Report, pieces []piece) error {
+		rep.setAccel(machine.Accel{Name: "none", Reason: "the running kernel"})
+		for _, p := range pieces {
+			l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
+			if err := o.runPiece(ctx, rep, k, p, l); err != nil {
+				return err
+			}
 		}
-	}
-	rep.finish()
-	return rep, nil
+		return nil
+	})
 }

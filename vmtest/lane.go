@@ -44,7 +44,7 @@ type outlet interface {
 	log(format string, args ...any)
 	note(text string) // something for the report that is no verdict
 	welcome(h *guest.Hello, how string)
-	started(id string)
+	doing(what string)                                             // a case, or starting
 	emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) // r is nil when none came
 }
 
@@ -84,6 +84,7 @@ func (l *lane) fail(class, reason string) []judge.Verdict {
 func (l *lane) run(ctx context.Context, ids []string) error {
 	l.pending = ids
 	for stuck, blamed := 0, 0; len(l.pending)+len(l.absent) > 0 || l.hello == nil; {
+		l.out.doing(starting)
 		s, err := l.launcher.launch(ctx)
 		if err := ctx.Err(); err != nil {
 			if s != nil {
@@ -359,7 +360,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 					damage = nil
 				}
 				inFlight, began = st.Case, true
-				l.out.started(inFlight)
+				l.out.doing(inFlight)
 			case guest.KindResult:
 				var r guest.CaseResult
 				if err := m.decode(&r); err != nil {

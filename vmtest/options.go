@@ -58,16 +58,9 @@ type Options struct {
 
 	Console  io.Writer // where to copy what kernels say; nil for nowhere
 	Log      func(format string, args ...any)
-	Progress func(Progress)            // nil, or called after each case, one at a time
+	Progress func(Progress)            // nil, or called whenever a machine begins something else, one at a time
+	Save     func(*Report)             // nil, or called with the unfinished report, one at a time, at the start and now and then
 	OnResult func(r *guest.CaseResult) // nil, or called with what guests report
-}
-
-// Progress is how far a run has come.
-type Progress struct {
-	Done, Total, Failed int
-	Kernel              string // of the case that began last
-	Drivers             guest.Drivers
-	Case                string
 }
 
 const (

@@ -37,6 +37,7 @@ func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []g
 		capture: out.capture, wanted: len(wanted), launcher: l, referee: newBench(wanted), out: out,
 		caseLimit: o.CaseLimit, silence: o.Silence, grace: 5 * time.Second, unsafe: k.Name != HostKernel,
 	}
+	defer rep.idle(out)
 	err = ln.run(ctx, ids)
 	return out.fatal, err
 }
@@ -63,7 +64,7 @@ func (s *laneReport) welcome(h *guest.Hello, how string) {
 	}
 }
 
-func (s *laneReport) started(id string) { s.rep.started(s.kernel, s.capture, id) }
+func (s *laneReport) doing(what string) { s.rep.doing(s, &s.kernel, s.capture, what) }
 
 func (s *laneReport) emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) {
 	class := verdicts[0].Class

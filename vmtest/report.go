@@ -65,9 +65,11 @@ type Report struct {
 	Warnings []Warning
 	Costs    []Cost // when asked for
 	Accel    machine.Accel
+	Partial  string  // why results are missing, "" when it has all
 	Missing  []Shard // of the run that was joined: parts that no report was given of
 
 	captures *captures // nil when none are wanted
+	running  bool      // more is to come
 
 	mu       sync.Mutex
 	opts     Options
@@ -76,7 +78,10 @@ type Report struct {
 	guests   map[judge.Column]string // how they ran
 	notes    []string
 	total    int
+	given    int // results that were known from the start
 	failed   int
+	active   []activity
+	told     map[string]bool // reasons of failures that were named as they happened
 }
 
 func newReport(o Options) *Report {
@@ -110,6 +115,12 @@ func (r *Report) expect(pieces []piece) {
 	}
 }
 
+func (r *Report) setAccel(a machine.Accel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Accel = a
+}
+
 func (r *Report) welcome(k Kernel, drivers guest.Drivers, h *guest.Hello, how string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,14 +149,6 @@ func (r *Report) note(k Kernel, drivers guest.Drivers, text string) {
 	r.notes = append(r.notes, fmt.Sprintf("%s: %s: %s", k.Name, drivers, text))
 }
 
-func (r *Report) started(k Kernel, drivers guest.Drivers, id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.opts.Progress != nil {
-		r.opts.Progress(Progress{Done: len(r.Results), Total: r.total, Failed: r.failed, Kernel: k.Name, Drivers: drivers, Case: id})
-	}
-}
-
 func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,6 +172,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	r.Results = append(r.Results, res)
 	if v.Status == judge.Fail {
 		r.failed++
+		r.tell(&res)
 	}
 	if sc, _ := judge.FindCase(id); sc != nil {
 		r.coverage.Add(res.column(), sc, res.failed(), v)
@@ -179,6 +183,25 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	if r.total < len(r.Results) {
 		r.total = len(r.Results) // calls that must be absent come on top
 	}
+}
+
+// tell names a failure as it happens. What many cases share, such as a driver that does
+// not load, is told once.
+func (r *Report) tell(x *Result) {
+	const enough = 100
+	key := x.column().String() + x.Class + x.Reason
+	if r.opts.Log == nil || r.told[key] || len(r.told) > enough {
+		return
+	}
+	if r.told == nil {
+		r.told = map[string]bool{}
+	}
+	r.told[key] = true
+	if len(r.told) > enough {
+		r.opts.Log("more failures are in the report")
+		return
+	}
+	r.opts.Log("FAIL %s: %s: %s", x.Cell(), x.Class, firstLine(x.Reason))
 }
 
 // shellWord quotes a word for a shell when it needs it.
@@ -238,7 +261,8 @@ type jsonReport struct {
 	Results  []Result        `json:"results"`
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
-	Shard    string          `json:"shard,omitempty"` // i/n, of a run that was not all of it
+	Partial  string          `json:"partial,omitempty"` // why results are missing
+	Shard    string          `json:"shard,omitempty"`   // i/n, of a run that was not all of it
 
 	number, index int // of the file, of the shard
 }
@@ -253,7 +277,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		shard = r.opts.Shard.String()
 	}
 	return e.Encode(jsonReport{Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers), Results: orEmpty(r.Results),
-		Warnings: r.Warnings, Costs: r.Costs, Shard: shard})
+		Warnings: r.Warnings, Costs: r.Costs, Partial: r.Partial, Shard: shard})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -307,6 +331,9 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 			}
 		}
 		r.Costs = append(r.Costs, j.Costs...)
+		if j.Partial != "" {
+			r.Partial = strings.TrimPrefix(fmt.Sprintf("%s; report %d is partial: %s", r.Partial, j.number, j.Partial), "; ")
+		}
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
 				return nil, fmt.Errorf("read report %d: %s: unknown status %q", j.number, x.Cell(), x.Status)
@@ -346,6 +373,7 @@ type (
 		Name       string           `xml:"name,attr"`
 		Tests      int              `xml:"tests,attr"`
 		Failures   int              `xml:"failures,attr"`
+		Errors     int              `xml:"errors,attr"`
 		Skipped    int              `xml:"skipped,attr"`
 		Properties *junitProperties `xml:"properties"`
 		Cases      []junitCase      `xml:"testcase"`
@@ -361,6 +389,7 @@ type (
 		Class   string        `xml:"classname,attr"`
 		Name    string        `xml:"name,attr"`
 		Failure *junitFailure `xml:"failure"`
+		Error   *junitFailure `xml:"error"`
 		Skipped *junitSkipped `xml:"skipped"`
 	}
 	junitFailure struct {
@@ -404,6 +433,11 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 			c.Skipped = &junitSkipped{x.Reason}
 		}
 		s.Cases = append(s.Cases, c)
+	}
+	if r.Partial != "" { // else what ran would pass for everything
+		all.Suites = append(all.Suites, junitSuite{Name: "scaplab", Tests: 1, Errors: 1, Cases: []junitCase{
+			{Class: "scaplab", Name: "the run is complete", Error: &junitFailure{Type: "partial", Message: r.Partial}},
+		}})
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
@@ -459,6 +493,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	r.writeCosts(&b)
 	r.writeTotals(&b)
+	if r.Partial != "" {
+		fmt.Fprintf(&b, "PARTIAL: %s\n", r.Partial)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -4,18 +4,23 @@ package vmtest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
@@ -217,4 +222,70 @@ func TestThereIsAMachineForEachProcessor(t *testing.T) {
 	o := Options{Cache: t.TempDir()}
 	require.NoError(t, o.setDefaults())
 	require.Equal(t, min(runtime.GOMAXPROCS(0), 8), o.Jobs)
+}
+
+func TestAnInterruptedRunKeepsItsVerdicts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var said []string
+	var saved []*Report
+	o := Options{
+		Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{"getppid/works", "openat/missing-file"}, Cache: t.TempDir(),
+		Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.12", Arch: "amd64"}}},
+		Log:     func(f string, a ...any) { said = append(said, fmt.Sprintf(f, a...)) },
+		Save:    func(r *Report) { saved = append(saved, r) },
+	}
+	require.NoError(t, o.setDefaults())
+	l := &fakeLauncher{t: t, hello: guest.Hello{Release: "6.12.1", Arch: "amd64"}, guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
+		if c.nextRun() {
+			c.start("getppid/works") // and says that it made another event
+			_ = c.Send(guest.KindResult, guest.CaseResult{Case: "getppid/works", Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID,
+				Facts: object.Facts{"ppid": object.IntFact(42)}, Capture: guest.Capture{Driver: "ebpf", Events: [][]byte{getppidExit(t, 43)}}})
+			c.start("openat/missing-file")
+			c.nextRun() // until the host hangs up
+		}
+	}}}
+	o.Progress = func(p Progress) {
+		if p.Done == 1 || slices.ContainsFunc(p.Machines, func(m Activity) bool { return m.Doing == "openat/missing-file" }) {
+			cancel()
+		}
+	}
+	rep, err := o.reported(func(rep *Report, pieces []piece) error {
+		return o.runPiece(ctx, rep, o.Kernels[0], pieces[0], l)
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, "interrupted after 1 of 2 verdicts", rep.Partial)
+	require.Len(t, rep.Failures(), 1)
+	require.Contains(t, said, "FAIL getppid/works@6.12/ebpf: param: getppid_exit: res: want 42, got 43", "told as it happens")
+	require.Len(t, saved, 1, "at the start")
+	require.True(t, saved[0].Running())
+
+	var js, text bytes.Buffer
+	require.NoError(t, rep.WriteJSON(&js))
+	require.NoError(t, rep.WriteText(&text))
+	require.Contains(t, text.String(), "PARTIAL: interrupted after 1 of 2 verdicts\n")
+	again, err := ReadJSON(&js)
+	require.NoError(t, err)
+	require.Equal(t, "report 1 is partial: interrupted after 1 of 2 verdicts", again.Partial)
+}
+
+func TestWhatManyCasesShareIsToldOnce(t *testing.T) {
+	var said []string
+	r := newReport(Options{Log: func(f string, a ...any) { said = append(said, fmt.Sprintf(f, a...)) }})
+	k := Kernel{Kernel: kernels.Kernel{Name: "6.12"}}
+	for i := range 1000 {
+		r.add(k, guest.OnlyEBPF, fmt.Sprintf("openat/x%d", i), nil, judge.Failf(judge.ClassDriver, "no BTF"))
+	}
+	require.Equal(t, []string{"FAIL openat/x0@6.12/ebpf: driver: no BTF"}, said)
+	for i := range 1000 {
+		r.add(k, guest.OnlyEBPF, fmt.Sprintf("openat/x%d", i), nil, judge.Failf(judge.ClassParam, "value %d", i))
+	}
+	require.Len(t, said, 101)
+	require.Equal(t, "more failures are in the report", said[100])
+}
+
+func TestTheTimeLeftIsEstimated(t *testing.T) {
+	require.Zero(t, estimate(time.Minute, 3, 100), "too early")
+	require.Equal(t, 9*time.Minute, estimate(time.Minute, 10, 100))
+	require.Zero(t, estimate(time.Minute, 100, 100))
+	require.Zero(t, estimate(time.Minute, 101, 100))
 }

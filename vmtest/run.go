@@ -10,6 +10,7 @@ package vmtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,10 +18,12 @@ import (
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
 // Run boots the kernels and runs the cases. The error is about the machine
-// that runs it; what is wrong with kernels and drivers is in the report.
+// that runs it; what is wrong with kernels and drivers is in the report. With an error
+// the report, unless it is nil, has what was found until then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -28,22 +31,35 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(o.Kernels) == 0 && !o.Shard.Partial() {
 		return nil, env.Lacks("no kernel to run on", goneText(o.Gone))
 	}
-	rep := newReport(o)
-	pieces := plan(o)
-	rep.expect(pieces)
-	if pieces = skipWithoutModule(rep, o.Kernels, pieces); len(pieces) > 0 {
-		machines, err := newFleet(ctx, &o, pieces[0].kernel)
+	return o.reported(func(rep *Report, pieces []piece) error {
+		if pieces = skipWithoutModule(rep, o.Kernels, pieces); len(pieces) == 0 {
+			return nil
+		}
+		first := pieces[0].kernel
+		rep.doing(&o, &o.Kernels[first], guest.Drivers{}, "finding out how machines run here")
+		machines, err := newFleet(ctx, &o, first)
+		rep.idle(&o)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer machines.close()
-		rep.Accel = machines.accel
-		if err := o.runAll(ctx, rep, machines, pieces); err != nil {
-			return nil, err
-		}
-	}
+		rep.setAccel(machines.accel)
+		return o.runAll(ctx, rep, machines, pieces)
+	})
+}
+
+// reported plans a run, has it run and returns its report, which is saved meanwhile.
+func (o *Options) reported(run func(rep *Report, pieces []piece) error) (*Report, error) {
+	rep := newReport(*o)
+	pieces := plan(*o)
+	rep.expect(pieces)
+	rep.given = len(rep.Results)
+	stop := rep.saving()
+	err := run(rep, pieces)
+	stop()
 	rep.finish()
-	return rep, rep.captures.write()
+	rep.Partial = rep.whyPartial(err)
+	return rep, errors.Join(err, rep.captures.write())
 }
 
 // runAll runs the pieces, some at a time, then measures costs if that is asked for.

@@ -322,7 +322,9 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		}
 		b := builder(k.Kernel)
 		k.Headers = b.Tree
+		built := f.doing(k.Name, "building the module")
 		m, err := b.Build(ctx, k.Kernel)
+		built()
 		var broken *kmodbuild.Error
 		var tree *kmodbuild.TreeError
 		switch {

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest"
@@ -53,6 +57,7 @@ type runFlags struct {
 	bootLimit time.Duration
 	maxAge    time.Duration
 
+	talk  *talk    // to stderr
 	lacks []string // what could not be run because of this machine or its network
 }
 
@@ -195,16 +200,20 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if !slices.Contains(machine.Arches(), f.arch) {
 		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
 	}
-	for _, file := range []string{f.json, f.junit} {
-		if err := empty(file); err != nil {
-			return o, done, cli.Usage(err)
-		}
+	// A report of an earlier run is not to be taken for that of one that broke off.
+	if err := f.save(vmtest.NotBegun()); err != nil {
+		return o, done, cli.Usage(err)
 	}
 	o.Arch = f.arch
 	talk := newTalk(cmd.ErrOrStderr())
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
 	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
-	o.Log, o.Progress = talk.say, talk.progress
+	o.Log, o.Progress, f.talk = talk.say, talk.progress, talk
+	o.Save = func(rep *vmtest.Report) {
+		if err := f.save(rep); err != nil {
+			talk.say("%v", err)
+		}
+	}
 	switch f.console {
 	case "":
 	case "-":
@@ -395,30 +404,33 @@ func (f *runFlags) namedKernels(cmd *cobra.Command, names []string, log func(str
 	return found, gone, err
 }
 
-// report writes a finished run where the flags say.
+// report writes what a run found where the flags say. With err the run ended early.
 func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) error {
-	if err != nil {
+	if rep == nil {
 		return environment(err)
 	}
-	if f.json == "-" {
-		err = rep.WriteJSON(cmd.OutOrStdout())
-	} else {
-		err = rep.WriteText(cmd.OutOrStdout())
+	if f.talk != nil {
+		f.talk.end() // the table does not stand behind a line of progress
+	}
+	var failed error // to write
+	switch {
+	case f.json == "-":
+		failed = rep.WriteJSON(cmd.OutOrStdout())
+	case err == nil || len(rep.Results) > 0:
+		failed = rep.WriteText(cmd.OutOrStdout())
 	}
 	// One that fails keeps none of the others away, nor the exit status of what was found.
-	if f.json != "" && f.json != "-" {
-		err = errors.Join(err, writeTo(f.json, rep.WriteJSON))
+	failed = errors.Join(failed, f.save(rep))
+	if err == nil && failed == nil {
+		return f.outcome(rep)
 	}
-	if f.junit != "" {
-		err = errors.Join(err, writeTo(f.junit, rep.WriteJUnit))
+	if errors.Is(err, context.Canceled) {
+		err = errors.New(rep.Partial)
 	}
-	if err != nil {
-		if len(rep.Failures()) > 0 {
-			return cli.Found(err)
-		}
-		return cli.Lacking(err)
+	if err = errors.Join(err, failed); len(rep.Failures()) > 0 {
+		return cli.Found(err)
 	}
-	return f.outcome(rep)
+	return environment(err)
 }
 
 // outcome is the exit status of a finished run. What a kernel does not have is
@@ -436,25 +448,48 @@ func (f *runFlags) outcome(rep *vmtest.Report) error {
 	return nil
 }
 
-// empty tells, before minutes are spent, whether a report can go to a file, and
-// leaves none of an earlier run there to be taken for that of one that broke off.
-func empty(file string) error {
-	if file == "" || file == "-" {
-		return nil
+// save writes the files of a report.
+func (f *runFlags) save(rep *vmtest.Report) error {
+	var err error
+	if f.json != "-" {
+		err = writeTo(f.json, rep, rep.WriteJSON)
 	}
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
 }
 
-func writeTo(file string, write func(io.Writer) error) error {
-	f, err := os.Create(file)
-	if err != nil {
+// writeTo writes a report to a file, whole or not at all. What is no file, such as a
+// pipe, is given the report of a run that has ended only.
+func writeTo(name string, rep *vmtest.Report, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	st, err := os.Stat(name)
+	switch {
+	case err == nil && !st.Mode().IsRegular():
+		if rep.Running() {
+			return nil
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	case err == nil:
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return err
+		}
+	default:
 		return err
 	}
-	return errors.Join(write(f), f.Close())
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return files.WriteAtomic(name, b.Bytes())
 }
 
 // environment gives errors of the harness their exit status: what is wrong
@@ -464,68 +499,4 @@ func environment(err error) error {
 		return cli.Lacking(errors.New("interrupted"))
 	}
 	return cli.Lacking(err)
-}
-
-// Progress is a line that is written anew on a terminal, and one now and then in a log.
-const (
-	terminalPace = 100 * time.Millisecond
-	logPace      = 30 * time.Second
-)
-
-// talk writes lines to stderr, and how far a run has come.
-type talk struct {
-	w        io.Writer
-	terminal bool
-	shown    bool
-	last     time.Time
-	mu       chan struct{} // holds one token: whoever has it writes
-}
-
-func newTalk(w io.Writer) *talk {
-	t := &talk{w: w, last: time.Now(), mu: make(chan struct{}, 1)}
-	t.terminal = cli.Terminal(w) && os.Getenv("TERM") != "dumb"
-	return t
-}
-
-func (t *talk) say(format string, args ...any) {
-	t.mu <- struct{}{}
-	defer func() { <-t.mu }()
-	t.clear()
-	fmt.Fprintf(t.w, format+"\n", args...)
-}
-
-func (t *talk) progress(p vmtest.Progress) {
-	t.mu <- struct{}{}
-	defer func() { <-t.mu }()
-	pace := logPace
-	if t.terminal {
-		pace = terminalPace
-	}
-	now := time.Now()
-	if now.Sub(t.last) < pace {
-		return
-	}
-	t.last = now
-	line := fmt.Sprintf("%d/%d, %d failed: %s %s %s", p.Done, p.Total, p.Failed, p.Kernel, p.Drivers, p.Case)
-	if !t.terminal {
-		fmt.Fprintln(t.w, line)
-		return
-	}
-	t.clear()
-	fmt.Fprint(t.w, line[:min(len(line), 78)])
-	t.shown = true
-}
-
-// clear takes the progress line away.
-func (t *talk) clear() {
-	if t.shown {
-		fmt.Fprint(t.w, "\r\x1b[K")
-		t.shown = false
-	}
-}
-
-func (t *talk) end() {
-	t.mu <- struct{}{}
-	defer func() { <-t.mu }()
-	t.clear()
 }

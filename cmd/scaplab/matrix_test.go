@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"os"
@@ -116,6 +117,78 @@ func TestReproOfACellThatCannotBeRunSaysWhy(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Equal(t, cli.ExitEnvironment, run(ctx, args, &out, &errs))
 	require.Contains(t, errs.String(), "interrupted")
+}
+
+func TestAnInterruptedRunLeavesWholeReports(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "vmlinux")
+	require.NoError(t, os.WriteFile(image, testutil.TinyELF(t, "Xen", 18, ""), 0o600))
+	for name, args := range map[string][]string{
+		"before it begins":   {"matrix", "--kernel", image, "--syscall", "getppid"},
+		"of the host":        {"host", "--syscall", "getppid"},
+		"with a wrong guest": {"matrix", "--kernel", image, "--syscall", "getppid", "--guest", "/no/such/guest"},
+	} {
+		dir := t.TempDir()
+		js, junit := filepath.Join(dir, "out.json"), filepath.Join(dir, "out.xml")
+		require.NoError(t, os.WriteFile(js, []byte("of an earlier run"), 0o600))
+		t.Setenv("XDG_CACHE_HOME", t.TempDir())
+		ctx, cancel := context.WithCancel(t.Context())
+		if name != "with a wrong guest" {
+			cancel()
+		}
+		var out, errs bytes.Buffer
+		require.Equal(t, cli.ExitEnvironment, run(ctx, append(args, "--json", js, "--junit", junit), &out, &errs), errs.String())
+		cancel()
+		text, err := os.ReadFile(js)
+		require.NoError(t, err)
+		var report struct {
+			Results []any  `json:"results"`
+			Partial string `json:"partial"`
+		}
+		require.NoError(t, json.Unmarshal(text, &report), "%s: %s", name, text)
+		require.NotEmpty(t, report.Partial, name)
+		text, err = os.ReadFile(junit)
+		require.NoError(t, err)
+		var suites struct {
+			Suites []struct {
+				Errors int `xml:"errors,attr"`
+			} `xml:"testsuite"`
+		}
+		require.NoError(t, xml.Unmarshal(text, &suites), "%s: %s", name, text)
+		require.NotEmpty(t, suites.Suites, name)
+		require.Equal(t, 1, suites.Suites[len(suites.Suites)-1].Errors, name)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Len(t, left, 2, "%s: no other file", name)
+	}
+}
+
+func TestReportsGoWhereTheyAreSentTo(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "real.json"), filepath.Join(dir, "link.json")
+	require.NoError(t, os.WriteFile(target, nil, 0o600))
+	require.NoError(t, os.Symlink(target, link))
+	f := runFlags{json: link, junit: os.DevNull}
+	require.NoError(t, f.save(new(vmtest.Report)))
+	st, err := os.Lstat(link)
+	require.NoError(t, err)
+	require.NotZero(t, st.Mode()&os.ModeSymlink, "the link stays one")
+	text, err := os.ReadFile(target)
+	require.NoError(t, err)
+	require.True(t, json.Valid(text))
+	st, err = os.Stat(os.DevNull)
+	require.NoError(t, err)
+	require.False(t, st.Mode().IsRegular(), "a device is written to, not replaced")
+
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	f = runFlags{json: fmt.Sprintf("/dev/fd/%d", w.Fd())}
+	require.NoError(t, f.save(vmtest.NotBegun()))
+	require.NoError(t, f.save(new(vmtest.Report)))
+	require.NoError(t, w.Close())
+	text, err = io.ReadAll(r)
+	require.NoError(t, err)
+	require.True(t, json.Valid(text), "one report, of the run that has ended: %s", text)
 }
 
 func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {

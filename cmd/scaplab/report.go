@@ -38,6 +38,9 @@ func newReportCmd() *cobra.Command {
 			if err != nil {
 				return cli.Usage(err)
 			}
+			if rep.Partial != "" {
+				f.lacks = append(f.lacks, "complete report ("+rep.Partial+")")
+			}
 			for _, shard := range rep.Missing {
 				f.lacks = append(f.lacks, "shard "+shard.String())
 			}

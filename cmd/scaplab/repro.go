@@ -45,7 +45,10 @@ func newReproCmd() *cobra.Command {
 			o.Cases = []string{id}
 			out := cmd.OutOrStdout()
 			printCase(out, id)
-			o.OnResult = func(r *guest.CaseResult) { printResult(out, r) }
+			o.OnResult = func(r *guest.CaseResult) {
+				f.talk.end()
+				printResult(out, r)
+			}
 			rep, err := f.replay(cmd, o, kernel)
 			if err != nil {
 				return environment(err)

@@ -101,3 +101,6 @@ func Terminal(w io.Writer) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
+
+// defaultWidth is what terminals had in the beginning.
+const defaultWidth = 80

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// savePace is how often an unfinished report is saved: what a run that is killed leaves
+// behind is not older.
+const savePace = 10 * time.Second
+
+// NotBegun is the report of a run of which nothing is known yet.
+func NotBegun() *Report { return &Report{Partial: "the run did not begin", running: true} }
+
+// Running reports whether more is to come.
+func (r *Report) Running() bool { return r.running }
+
+// saving has the report saved as it stands, until the function that it returns was called.
+func (r *Report) saving() (stop func()) {
+	if r.opts.Save == nil {
+		return func() {}
+	}
+	r.opts.Save(r.unfinished())
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(savePace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				r.opts.Save(r.unfinished())
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// unfinished is the report as it stands.
+func (r *Report) unfinished() *Report {
+	r.mu.Lock()
+	c := &Report{
+		Kernels: r.Kernels, Drivers: r.Drivers, Warnings: r.Warnings, Accel: r.Accel, opts: r.opts,
+		Results: slices.Clone(r.Results), Costs: slices.Clone(r.Costs),
+		running: true,
+		Partial: fmt.Sprintf("still running after %d of %d verdicts", len(r.Results), r.total),
+	}
+	r.mu.Unlock()
+	c.finish()
+	return c
+}
+
+// whyPartial says what ended a run early; "" when nothing did.
+func (r *Report) whyPartial(err error) string {
+	if err == nil {
+		return ""
+	}
+	why := firstLine(err.Error())
+	switch {
+	case errors.Is(err, context.Canceled):
+		why = "interrupted"
+	case errors.Is(err, context.DeadlineExceeded):
+		why = "out of time"
+	}
+	return fmt.Sprintf("%s after %d of %d verdicts", why, len(r.Results), r.total)
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// Progress is how far a run has come, and what it does now.
+type Progress struct {
+	Done, Total, Failed int           // verdicts
+	Left                time.Duration // an estimate; 0 when nothing is known yet
+	Machines            []Activity    // oldest first
+}
+
+// Activity is what one machine does.
+type Activity struct {
+	Kernel  string
+	Drivers guest.Drivers
+	Doing   string // a case, or "starting"
+	Since   time.Time
+}
+
+// starting is what a machine does before its first case.
+const starting = "starting"
+
+// activity is an Activity with whose it is.
+type activity struct {
+	Activity
+	of any
+}
+
+// doing notes what a machine does now; of tells it from others.
+func (r *Report) doing(of any, k *Kernel, drivers guest.Drivers, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.active, func(a activity) bool { return a.of == of })
+	if i < 0 {
+		i = len(r.active)
+		r.active = append(r.active, activity{of: of})
+	}
+	r.active[i].Activity = Activity{k.Name, drivers, what, time.Now()}
+	r.progress()
+}
+
+// idle notes that a machine does nothing any more.
+func (r *Report) idle(of any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active = slices.DeleteFunc(r.active, func(a activity) bool { return a.of == of })
+	r.progress()
+}
+
+// progress tells how far the run is.
+func (r *Report) progress() {
+	if r.opts.Progress == nil {
+		return
+	}
+	p := Progress{Done: len(r.Results), Total: r.total, Failed: r.failed}
+	p.Left = estimate(time.Since(r.begun), len(r.Results)-r.given, r.total-r.given)
+	for _, a := range r.active {
+		p.Machines = append(p.Machines, a.Activity)
+	}
+	r.opts.Progress(p)
+}
+
+// estimate is how long the rest takes when it goes on as until now; 0 when that is too
+// short to tell.
+func estimate(elapsed time.Duration, done, total int) time.Duration {
+	const enough = 10
+	if done < enough || done > total {
+		return 0
+	}
+	return time.Duration(float64(elapsed) / float64(done) * float64(total-done))
+}
