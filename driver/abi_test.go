@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -34,7 +35,9 @@ func TestEventHeaderIsThatOfTheFormat(t *testing.T) {
 	for _, m := range s.Members {
 		offsets[m.Name] = int(m.Offset.Bytes())
 	}
-	require.Equal(t, map[string]int{"ts": 0, "tid": 8, "len": 16, "type": 20, "nparams": 22}, offsets)
+	require.Equal(t, map[string]int{
+		"ts": abi.EventTime, "tid": abi.EventTID, "len": abi.EventLen, "type": abi.EventType, "nparams": abi.EventNumParams,
+	}, offsets)
 }
 
 // What Go shares with the programs through maps lies where C has it.

@@ -17,19 +17,19 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/kver"
 )
 
-// Limits of the event format, see abi/event.h.
+// Limits of events and defaults of settings.
 const (
-	HeaderSize     = 26
-	EventMax       = 65536
-	SnaplenDefault = 80
-	SnaplenMax     = 65000
-	StatsdPort     = 8125 // default of Settings.StatsdPort
+	EventMax       = abi.EventMax // bytes of an event
+	SnaplenDefault = abi.SnaplenDefault
+	SnaplenMax     = abi.SnaplenMax
+	StatsdPort     = abi.StatsdPort // default of Settings.StatsdPort
 
 	// RingSize is the size of a ring unless Options say otherwise.
-	RingSize = 8 << 20
+	RingSize = abi.RingBytes
 )
 
 // Options of Load. The zero value selects nothing.
@@ -240,9 +240,9 @@ func (d *Driver) constants() error {
 		}
 		return nil
 	}
-	var natives [32]uint16
+	var natives [abi.Socketcalls]uint16
 	for i := range natives {
-		natives[i] = noSyscall
+		natives[i] = abi.NoNumber
 	}
 	for which, call := range socketcalls {
 		if nr, ok := nativeNumber(call); ok {
@@ -251,7 +251,7 @@ func (d *Driver) constants() error {
 	}
 	var ia32 [Syscalls]uint16
 	for i, nr := range IA32() {
-		ia32[i] = uint16(nr) // -1 becomes noSyscall
+		ia32[i] = uint16(nr) // -1 becomes abi.NoNumber
 	}
 	var codes [Syscalls]uint16
 	for i := range ids {

@@ -8,25 +8,14 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-)
 
-// Bits of interest, see bpf/maps.h.
-const (
-	interestExit = 1 << iota
-	interestEnter
-	interestNever
-	interestAlways
-	interestFailure
-	interestUnless
-	interestSilentZero
-	interestAfterExec
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 const (
 	dispatcherExit  = "sys_exit"
 	dispatcherEnter = "sys_enter"
 	genericProgram  = "x_generic_exit"
-	noSyscall       = 0xffff
 )
 
 // socketcalls are the calls that are sub-calls of socketcall, by their number there.
@@ -84,13 +73,13 @@ type plan struct {
 // interest are the bits of a call that do not depend on its event.
 func (c *Call) interest() (bits uint8) {
 	if c.FiredOn(runtime.GOARCH) {
-		bits |= interestSilentZero
+		bits |= abi.InterestSilentZero
 	}
 	if c.DropFailed {
-		bits |= interestFailure
+		bits |= abi.InterestFailure
 	}
 	if c.DropUnless {
-		bits |= interestUnless
+		bits |= abi.InterestUnless
 	}
 	return bits
 }
@@ -120,18 +109,18 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 			if e.From == dispatcherEnter {
 				if s.Enter {
 					p.enter[nr] = e.Program
-					p.interest[nr] |= interestEnter
+					p.interest[nr] |= abi.InterestEnter
 					p.attach[dispatcherEnter] = dispatcherEnter
 				}
 				continue
 			}
 			p.exit[nr] = e.Program
-			p.interest[nr] |= interestExit | c.interest()
+			p.interest[nr] |= abi.InterestExit | c.interest()
 			switch e.Drop {
 			case DropNever:
-				p.interest[nr] |= interestNever
+				p.interest[nr] |= abi.InterestNever
 			case DropAlways:
-				p.interest[nr] |= interestAlways
+				p.interest[nr] |= abi.InterestAlways
 			}
 			p.attach[dispatcherExit] = dispatcherExit
 			if c.FiredOn(runtime.GOARCH) {
@@ -149,7 +138,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		known[id.Name] = true
 		if nr >= 0 && nr < Syscalls && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
 			p.exit[nr] = genericProgram
-			p.interest[nr] = interestExit | interestAlways
+			p.interest[nr] = abi.InterestExit | abi.InterestAlways
 			p.attach[dispatcherExit] = dispatcherExit
 		}
 	}
@@ -158,7 +147,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		for nr := range p.interest {
 			if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
 				p.exit[nr] = genericProgram
-				p.interest[nr] = interestExit | interestAlways
+				p.interest[nr] = abi.InterestExit | abi.InterestAlways
 			}
 		}
 	}
@@ -169,7 +158,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 				c := &events[i].Calls[j]
 				nr := c.NR.on("386")
 				if c.Fires != nil && c.Fires.Tracepoint == "sched_process_exec" && nr >= 0 && p.interest[nr] != 0 {
-					p.interest[nr] |= interestAfterExec
+					p.interest[nr] |= abi.InterestAfterExec
 				}
 			}
 		}

@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	"github.com/scaplab/scaplab/driver/bpf"
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // Syscalls is the size of the tables by native syscall number.
-const Syscalls = 512
+const Syscalls = abi.Syscalls
 
 // Events lists what the drivers make, in the order of their codes. The list is the
 // caller's own.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 func TestEventsStandInTheOrderOfTheirCodes(t *testing.T) {
@@ -68,7 +70,7 @@ func TestNumbersOfThe32BitExecsAreMarked(t *testing.T) {
 	require.NoError(t, err)
 	var marked []int
 	for nr, bits := range p.interest {
-		if bits&interestAfterExec != 0 {
+		if bits&abi.InterestAfterExec != 0 {
 			marked = append(marked, nr)
 		}
 	}

@@ -83,7 +83,7 @@ func (m *model) cFiles(files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(m.versions(emit), emit("driver/abi/calls_gen.h", "calls.h.tmpl", calls),
+	if err := errors.Join(m.versions(emit), abiHeaders(emit), emit("driver/abi/calls_gen.h", "calls.h.tmpl", calls),
 		emit("driver/bpf/hot_gen.h", "hot.h.tmpl", calls)); err != nil {
 		return err
 	}

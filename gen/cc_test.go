@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -177,4 +178,46 @@ func TestFillersCompile(t *testing.T) {
 	for _, arch := range Arches {
 		mustRun(t, compiler, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function", "-D"+archMacros[arch], "-I", dir, source)
 	}
+}
+
+// Device numbers are packed alike in C and in Go.
+func TestDeviceNumbersArePackedAlike(t *testing.T) {
+	compiler := cc(t)
+	dir := t.TempDir()
+	header, err := filepath.Abs(filepath.Join(root, "driver", "fillers", "args.h"))
+	require.NoError(t, err)
+	main := "#include <stdio.h>\n" + cTypes + `
+typedef _Bool bool;
+#define AT_FDCWD_EVENT 0
+#define EVENT_O_CREAT 0
+#define EVENT_O_TMPFILE 0
+static u32 open_bits(u64 v) { return 0; }
+static u32 futex_cmd(u64 v) { return 0; }
+static u32 futex_bits(u64 v) { return 0; }
+#include "` + header + `"
+int main(void)
+{
+	u32 major, minor;
+
+	while (scanf("%u %u", &major, &minor) == 2)
+		printf("%u %u\n", encode_dev(major << 20 | minor), new_encode_dev(major << 8 | (minor & 0xff) | (minor & ~0xffU) << 12));
+	return 0;
+}
+`
+	source, binary := filepath.Join(dir, "main.c"), filepath.Join(dir, "main")
+	require.NoError(t, os.WriteFile(source, []byte(main), 0o644))
+	mustRun(t, compiler, "-O1", "-w", "-o", binary, source)
+	var in, want bytes.Buffer
+	for _, major := range []uint32{0, 1, 8, 259, 4095} {
+		for _, minor := range []uint32{0, 1, 255, 256, 0x12345, 0xfffff} {
+			fmt.Fprintln(&in, major, minor)
+			dev := abi.EncodeDev(major, minor)
+			fmt.Fprintln(&want, dev, dev)
+		}
+	}
+	cmd := exec.Command(binary)
+	cmd.Stdin = &in
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	require.Equal(t, want.String(), string(out))
 }

@@ -5,6 +5,8 @@ package tables
 import (
 	"maps"
 	"slices"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // Arches are the architectures of the table, as GOARCH names them.
@@ -22,11 +24,11 @@ func expandArch(key string) []string {
 }
 
 const (
-	referenceLast = 453    // last event code of the reference's schema
-	oursFrom      = 0x8000 // first code of events the reference does not have
-	maxParams     = 32     // bits of a consumer's param mask
-	maxNR         = 511    // the drivers' interest table has 512 entries
-	maxSnaplen    = 65000
+	referenceLast = abi.ReferenceCodes - 1
+	oursFrom      = abi.FirstOwn
+	maxParams     = abi.MaxParams
+	maxNR         = abi.Syscalls - 1
+	maxSnaplen    = abi.SnaplenMax
 )
 
 var (

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
 )
@@ -46,9 +47,6 @@ var (
 	lostKinds        = []string{"clone_fork", "execve", "connect", "open", "dir_file", "other_interest", "close", "proc_exit"}
 )
 
-// socketcallMax is the largest number of a sub-call that the drivers' tables hold.
-const socketcallMax = 31
-
 // facts reads what the drivers and the harness must know of the call.
 func (l *loader) facts(s *Syscall, m *mapping) {
 	if id := l.ids[s.Name]; id != nil && (id.Hot != nil || id.Probe != (Probe{})) {
@@ -59,7 +57,7 @@ func (l *loader) facts(s *Syscall, m *mapping) {
 	s.Lost = m.oneOf("lost", lostKinds)
 	s.Probe = l.probe(m, s)
 	if n := m.byKey["socketcall"]; n != nil {
-		switch v, ok := m.uint(n, "socketcall", socketcallMax); {
+		switch v, ok := m.uint(n, "socketcall", abi.Socketcalls-1); {
 		case ok && v == 0:
 			m.errorf(n, "socketcall 0 is no sub-call (they count from 1)")
 		case ok:

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -175,7 +176,7 @@ func (l *loader) stateConstant(a ReducerArg, x *expr.Node) (int64, bool) {
 	case x.Kind == expr.Neg && x.Args[0].Kind == expr.Int:
 		return -x.Args[0].Num, number
 	case isName(x, "AT_FDCWD"):
-		return atFDCWD, a.Type == "fd"
+		return abi.AtFDCWD, a.Type == "fd"
 	case isName(x, "empty"):
 		return 0, !number && a.Type != fdType
 	case x.Kind == expr.Name && a.Type == fdType:
@@ -191,6 +192,3 @@ func (l *loader) stateConstant(a ReducerArg, x *expr.Node) (int64, bool) {
 	}
 	return 0, false
 }
-
-// atFDCWD is the descriptor that stands for the working directory.
-const atFDCWD = -100

@@ -3,6 +3,8 @@
 #ifndef SCAP_ABI_EVENT_H
 #define SCAP_ABI_EVENT_H
 
+#include "limits_gen.h"
+
 #define SCAP_SCHEMA 1 /* of the generated files, see gen.Schema */
 
 struct event_header {
@@ -13,17 +15,20 @@ struct event_header {
 	u32 nparams; /* lengths that follow */
 } __attribute__((packed));
 
-#define EVENT_HEADER_SIZE 26
-#define EVENT_MAX	  65536 /* a longer event is dropped and counted */
-#define PARAM_MAX	  65000 /* bytes of one param: the kernel module's limit, kept by both drivers */
-#define STRING_MAX	  4096	/* bytes of one string with its NUL; longer ones are cut */
-#define SNAPLEN_DEFAULT	  80	/* bytes of I/O payload, see settings */
-#define SNAPLEN_MAX	  65000
+#define HEADER_HAS(field, offset) \
+	_Static_assert(__builtin_offsetof(struct event_header, field) == (offset), #field)
+HEADER_HAS(ts, EVENT_TS);
+HEADER_HAS(tid, EVENT_TID);
+HEADER_HAS(len, EVENT_LEN);
+HEADER_HAS(type, EVENT_TYPE);
+HEADER_HAS(nparams, EVENT_NPARAMS);
+_Static_assert(sizeof(struct event_header) == EVENT_HEADER_SIZE, "header");
+#undef HEADER_HAS
+
+#define TMP_SIZE 4096 /* bytes in which a filler puts a param together */
 
 /* Where the params of an event with n of them start. */
 #define EVENT_PAYLOAD(n) (EVENT_HEADER_SIZE + 2 * (n))
-
-#define AT_FDCWD_EVENT (-100) /* the working directory, whatever the native value is */
 
 /* The first byte of a DYN param: which type of its table the value has. */
 enum sockopt_dyn { SOCKOPT_DYN_BYTES, SOCKOPT_DYN_ERRNO, SOCKOPT_DYN_U32, SOCKOPT_DYN_U64, SOCKOPT_DYN_TIME };

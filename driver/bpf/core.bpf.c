@@ -16,8 +16,8 @@ const struct event_header *event_header_type __attribute__((unused));
 
 /* By native syscall number. */
 const volatile u16 syscall_code[SYSCALLS] = {};	  /* its code in generic events */
-const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_SYSCALL: not an event */
-const volatile u16 socketcall_to_native[32] = {}; /* by number of a socketcall */
+const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_NUMBER: not an event */
+const volatile u16 socketcall_to_native[SOCKETCALLS] = {}; /* by number of a socketcall */
 u8 interest[SYSCALLS];				  /* INTEREST_ bits */
 
 u8 in_gap; /* dropping mode: inside the part of the second that is lost */
@@ -114,10 +114,10 @@ static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
 
 #if defined(SCAP_ARCH_AMD64)
 
-static const u8 socketcall_args[32] = SOCKETCALL_ARGS;
+static const u8 socketcall_args[SOCKETCALLS] = SOCKETCALL_ARGS;
 
 /*
- * A call of a 32-bit task: its native number, or NO_SYSCALL. The arguments are
+ * A call of a 32-bit task: its native number, or NO_NUMBER. The arguments are
  * left in the CPU's entry for the event's program.
  */
 static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret, struct cpu *cpu)
@@ -128,18 +128,18 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 
 	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
 	if (is_exec(nr) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
-		return NO_SYSCALL;
+		return NO_NUMBER;
 	if (nr >= SYSCALLS)
-		return NO_SYSCALL;
+		return NO_NUMBER;
 	if (nr == IA32_NR_SOCKETCALL) {
 		u32 size;
 
-		if (r.bx >= 32)
-			return NO_SYSCALL;
-		nr = socketcall_to_native[r.bx & 31];
-		size = 4 * socketcall_args[r.bx & 31];
+		if (r.bx >= SOCKETCALLS)
+			return NO_NUMBER;
+		nr = socketcall_to_native[r.bx & (SOCKETCALLS - 1)];
+		size = 4 * socketcall_args[r.bx & (SOCKETCALLS - 1)];
 		if (size > sizeof(vector))
-			return NO_SYSCALL;
+			return NO_NUMBER;
 		opaque(size);
 		if (size <= sizeof(vector))
 			bpf_probe_read_user(vector, size, (void *)(u64)r.cx);
@@ -156,7 +156,7 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 		cpu->arg[5] = r.bp;
 	}
 	if (nr >= SYSCALLS)
-		return NO_SYSCALL;
+		return NO_NUMBER;
 	cpu->call_nr = nr;
 	cpu->call_pid_tgid = bpf_get_current_pid_tgid();
 	cpu->call_kind = kind;

@@ -7,18 +7,7 @@
 #ifndef SCAP_BPF_MAPS_H
 #define SCAP_BPF_MAPS_H
 
-#define SYSCALLS     512 /* size of the tables by native syscall number */
 #define SCRATCH_SIZE (2 * EVENT_MAX)
-
-/* Bits of interest[nr]; 0: the syscall is not selected. */
-#define INTEREST_EXIT	     1	 /* has an exit event */
-#define INTEREST_ENTER	     2	 /* has an enter event */
-#define INTEREST_NEVER	     4	 /* kept in dropping mode */
-#define INTEREST_ALWAYS	     8	 /* lost in dropping mode */
-#define INTEREST_FAILURE     16	 /* in dropping mode its failures are lost */
-#define INTEREST_UNLESS	     32	 /* lost in dropping mode unless dropping_keeps_call() */
-#define INTEREST_SILENT_ZERO 64	 /* 0 is no event here: another tracepoint sends it (exec, new threads) */
-#define INTEREST_AFTER_EXEC  128 /* shares its number with the other ABI's exec, which returns here */
 
 /* A section of data is a map. What has a value is laid out as written here, so that these are the same map in each object. */
 #define SHARED_CONST SEC(".rodata.shared") const volatile
@@ -32,7 +21,6 @@ SHARED_CONST bool btf_tp = true;   /* tracepoint arguments are typed (tp_btf), e
 SHARED_CONST bool perf_tp = false; /* the dispatchers are called by perf, see call_regs() */
 SHARED_CONST bool guard = false;   /* turn preemption off while an event is built, see quiet() */
 SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
-#define NO_SYSCALL 0xffff
 
 /* What may change while programs run. */
 struct config {
@@ -79,8 +67,6 @@ struct cpu {
 	u32 scratch_busy;
 	u64 pad[7];
 };
-
-#define TMP_SIZE 4096
 
 struct scratch {
 	u8 data[SCRATCH_SIZE]; /* twice the largest event: a write at any 16-bit offset stays inside */

@@ -51,11 +51,11 @@ static __always_inline struct cpu *cpu_entry(u32 *id)
 
 static __always_inline void header(struct filler *f, u32 tid, u16 type, u32 nparams, u32 len)
 {
-	*(u64 *)(f->buf + 0) = settings.boot_offset + bpf_ktime_get_boot_ns();
-	*(u64 *)(f->buf + 8) = tid;
-	*(u32 *)(f->buf + 16) = len;
-	*(u16 *)(f->buf + 20) = type;
-	*(u32 *)(f->buf + 22) = nparams;
+	*(u64 *)(f->buf + EVENT_TS) = settings.boot_offset + bpf_ktime_get_boot_ns();
+	*(u64 *)(f->buf + EVENT_TID) = tid;
+	*(u32 *)(f->buf + EVENT_LEN) = len;
+	*(u16 *)(f->buf + EVENT_TYPE) = type;
+	*(u32 *)(f->buf + EVENT_NPARAMS) = nparams;
 	f->off = EVENT_PAYLOAD(nparams);
 	f->n = 0;
 }
@@ -112,7 +112,7 @@ static __always_inline void send_scratch(struct filler *f)
 		COUNT(f, drop_too_large);
 		return;
 	}
-	*(u32 *)(f->buf + 16) = len;
+	*(u32 *)(f->buf + EVENT_LEN) = len;
 	if (bpf_ringbuf_output(f->ring, f->buf, len, wake(f, len)))
 		COUNT(f, drop_buffer);
 	else

@@ -3,10 +3,6 @@
 #ifndef SCAP_SOCK_H
 #define SCAP_SOCK_H
 
-#define SCAP_AF_UNIX  1
-#define SCAP_AF_INET  2
-#define SCAP_AF_INET6 10
-
 #define S_IFMT_BITS  0170000
 #define S_IFSOCK_BIT 0140000
 
@@ -69,22 +65,22 @@ static __always_inline void push_sockaddr(struct filler *f, u64 ptr, u64 addrlen
 	else if (len >= 2)
 		user_read(&a, ptr, 2);
 	switch (a.family) {
-	case SCAP_AF_INET:
+	case EVENT_AF_INET:
 		if (len < SOCKADDR_IN_SIZE)
 			break;
-		append_u8(f, SCAP_AF_INET);
+		append_u8(f, EVENT_AF_INET);
 		append_u32(f, a.in.addr);
 		append_u16(f, be16(a.in.port));
 		break;
-	case SCAP_AF_INET6:
+	case EVENT_AF_INET6:
 		if (len < SOCKADDR_IN6_SIZE)
 			break;
-		append_u8(f, SCAP_AF_INET6);
+		append_u8(f, EVENT_AF_INET6);
 		append_bytes(f, &a.in6.addr, sizeof(a.in6.addr));
 		append_u16(f, be16(a.in6.port));
 		break;
-	case SCAP_AF_UNIX:
-		append_u8(f, SCAP_AF_UNIX);
+	case EVENT_AF_UNIX:
+		append_u8(f, EVENT_AF_UNIX);
 		append_user_sun_path(f, ptr, len);
 		break;
 	}
@@ -114,7 +110,7 @@ static __always_inline u64 sock_peer(struct filler *f, s64 fd)
 {
 	struct sock *sk = sock_of(f, fd);
 
-	if (!sk || READ(sk, __sk_common.skc_family) != SCAP_AF_UNIX)
+	if (!sk || READ(sk, __sk_common.skc_family) != EVENT_AF_UNIX)
 		return 0;
 	return number_of(READ((struct unix_sock *)sk, peer));
 }
@@ -190,7 +186,7 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 	struct sock *sk = sock_of(f, fd);
 	u32 start = f->off;
 
-	if (sk && READ(sk, __sk_common.skc_family) == SCAP_AF_INET) {
+	if (sk && READ(sk, __sk_common.skc_family) == EVENT_AF_INET) {
 		struct inet_end local = {}, remote = {};
 		struct user_sockaddr a = {};
 
@@ -199,14 +195,14 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 		remote.addr = READ(sk, __sk_common.skc_daddr);
 		remote.port = READ(sk, __sk_common.skc_dport);
 		if (!remote.port && addr && user_read(&a, addr, SOCKADDR_IN_SIZE) &&
-		    a.family == SCAP_AF_INET) {
+		    a.family == EVENT_AF_INET) {
 			remote.addr = a.in.addr;
 			remote.port = a.in.port;
 		}
-		append_u8(f, SCAP_AF_INET);
+		append_u8(f, EVENT_AF_INET);
 		append_inet(f, out ? &local : &remote);
 		append_inet(f, out ? &remote : &local);
-	} else if (sk && READ(sk, __sk_common.skc_family) == SCAP_AF_INET6) {
+	} else if (sk && READ(sk, __sk_common.skc_family) == EVENT_AF_INET6) {
 		struct inet6_end local = {}, remote = {};
 		struct user_sockaddr a = {};
 
@@ -215,21 +211,21 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 		remote.addr = READ(sk, __sk_common.skc_v6_daddr);
 		remote.port = READ(sk, __sk_common.skc_dport);
 		if (!remote.port && addr && user_read(&a, addr, SOCKADDR_IN6_SIZE) &&
-		    a.family == SCAP_AF_INET6) {
+		    a.family == EVENT_AF_INET6) {
 			remote.addr = a.in6.addr;
 			remote.port = a.in6.port;
 		}
-		append_u8(f, SCAP_AF_INET6);
+		append_u8(f, EVENT_AF_INET6);
 		append_inet6(f, out ? &local : &remote);
 		append_inet6(f, out ? &remote : &local);
-	} else if (sk && READ(sk, __sk_common.skc_family) == SCAP_AF_UNIX) {
+	} else if (sk && READ(sk, __sk_common.skc_family) == EVENT_AF_UNIX) {
 		struct unix_sock *u = (void *)sk;
 		struct unix_sock *peer;
 
 		unix_peer_lock(u);
 		peer = (void *)READ(u, peer);
 
-		append_u8(f, SCAP_AF_UNIX);
+		append_u8(f, EVENT_AF_UNIX);
 		append_u64(f, number_of(out ? peer : u));
 		append_u64(f, number_of(out ? u : peer));
 		if (out && !peer && addr)
@@ -343,7 +339,7 @@ static __always_inline struct sock *inet_sock_of(struct filler *f, s64 fd)
 	struct sock *sk = sock_of(f, fd);
 	u16 family = sk ? READ(sk, __sk_common.skc_family) : 0;
 
-	return family == SCAP_AF_INET || family == SCAP_AF_INET6 ? sk : NULL;
+	return family == EVENT_AF_INET || family == EVENT_AF_INET6 ? sk : NULL;
 }
 
 /* How much of an I/O vector's data on fd is sent; -1 is no descriptor. */

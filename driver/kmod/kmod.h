@@ -15,54 +15,11 @@
 #include <linux/types.h>
 #include <linux/build_bug.h>
 
-#define SCAP_SYSCALLS	      512	/* size of the interest table, part of the ABI */
-#define SCAP_SNAPLEN	      80	/* bytes of I/O data an event carries unless told otherwise */
-#define SCAP_SNAPLEN_MAX      65000
-#define SCAP_STATSD_PORT      8125
-#define SCAP_RING_BYTES	      (8UL << 20)
+#include "../abi/event.h"
+#include "../abi/module_gen.h"
+
 #define SCAP_CONSUMERS	      5
 #define SCAP_PROCLIST_MAX     1000000
-#define TMP_SIZE	      4096
-
-/* Tracepoints in the numbering of the ABI (ENABLE_TP). */
-enum scap_tp {
-	TP_SYS_ENTER,
-	TP_SYS_EXIT,
-	TP_SCHED_PROCESS_EXIT,
-	TP_SCHED_SWITCH,
-	TP_PAGE_FAULT_USER,
-	TP_PAGE_FAULT_KERNEL,
-	TP_SIGNAL_DELIVER,
-	TP_SCHED_PROCESS_FORK,
-	TP_SCHED_PROCESS_EXEC,
-	TP_COUNT,
-};
-
-/*
- * The first bytes of the page that client and module share. head and tail are
- * byte offsets in [0, size); the client owns tail, and may write anything into
- * the rest: nothing here is read back except tail, which is checked.
- */
-struct ring_info {
-	u32 head;
-	u32 tail;
-	u64 n_evts;
-	u64 n_drops_buffer;
-	u64 n_drops_buffer_clone_fork_exit;
-	u64 n_drops_buffer_execve_exit;
-	u64 n_drops_buffer_connect_enter;
-	u64 n_drops_buffer_connect_exit;
-	u64 n_drops_buffer_open_enter;
-	u64 n_drops_buffer_open_exit;
-	u64 n_drops_buffer_dir_file_exit;
-	u64 n_drops_buffer_other_interest_exit;
-	u64 n_drops_buffer_close_exit;
-	u64 n_drops_buffer_proc_exit;
-	u64 n_drops_pf;
-	u64 n_preemptions;
-	u64 n_context_switches;
-};
-static_assert(sizeof(struct ring_info) == 128);
 
 /*
  * The ring of one CPU for one consumer. Only that CPU writes, with preemption
@@ -101,7 +58,7 @@ struct consumer {
 	struct list_head list;	/* consumers: written under consumer_mutex, read under RCU */
 	struct task_struct *id; /* the opening thread, with a reference */
 	struct settings set;
-	DECLARE_BITMAP(syscalls, SCAP_SYSCALLS);
+	DECLARE_BITMAP(syscalls, SYSCALLS);
 	u32 tps;		/* bitmap of enum scap_tp */
 	unsigned int open;	/* rings open */
 	int in_gap;		/* dropping mode: inside the discarded part of the second */

@@ -17,36 +17,6 @@
 
 #define DEVICE_NAME "scap"
 
-/* The numbers of the ABI: _IO('s', n). */
-#define IOC(n) _IO('s', n)
-
-enum {
-	IOC_DROPPING_OFF	= IOC(2),
-	IOC_DROPPING_ON		= IOC(3),
-	IOC_SNAPLEN		= IOC(4),
-	IOC_DYN_SNAPLEN_OFF	= IOC(8),
-	IOC_DYN_SNAPLEN_ON	= IOC(9),
-	IOC_VTID		= IOC(10),
-	IOC_VPID		= IOC(11),
-	IOC_CURRENT_TID		= IOC(12),
-	IOC_CURRENT_PID		= IOC(13),
-	IOC_PROCLIST		= IOC(16),
-	IOC_TP_HITS		= IOC(20),
-	IOC_DRIVER_VERSION	= IOC(21),
-	IOC_PORT_RANGE		= IOC(22),
-	IOC_STATSD_PORT		= IOC(23),
-	IOC_API_VERSION		= IOC(24),
-	IOC_SCHEMA_VERSION	= IOC(25),
-	IOC_SYSCALL_ON		= IOC(29),
-	IOC_SYSCALL_OFF		= IOC(30),
-	IOC_TP_ON		= IOC(31),
-	IOC_TP_OFF		= IOC(32),
-	IOC_DROPFAILED_ON	= IOC(33),
-	IOC_DROPFAILED_OFF	= IOC(34),
-	/* Ours: from here on this consumer understands event codes from 0x8000 on. */
-	IOC_OWN_EVENTS		= IOC(200),
-};
-
 #define VERSION_OF(major, minor, patch) \
 	(((u64)(major) << 44) | ((u64)(minor) << 24) | (u64)(patch))
 
@@ -67,7 +37,7 @@ static unsigned int max_consumers = SCAP_CONSUMERS;
 module_param(max_consumers, uint, 0444);
 MODULE_PARM_DESC(max_consumers, "how many programs may capture at once");
 
-static unsigned long g_buffer_bytes_dim = SCAP_RING_BYTES;
+static unsigned long g_buffer_bytes_dim = RING_BYTES;
 
 static int set_buffer_bytes(const char *val, const struct kernel_param *kp)
 {
@@ -168,16 +138,16 @@ static void consumer_reset(struct consumer *c)
 {
 	struct settings *s = &c->set;
 
-	bitmap_zero(c->syscalls, SCAP_SYSCALLS);
+	bitmap_zero(c->syscalls, SYSCALLS);
 	/* One by one: hits on the consumer's other CPUs are reading them, and divide by the ratio. */
 	WRITE_ONCE(s->dropping, false);
 	WRITE_ONCE(s->ratio, 1);
-	WRITE_ONCE(s->snaplen, SCAP_SNAPLEN);
+	WRITE_ONCE(s->snaplen, SNAPLEN_DEFAULT);
 	WRITE_ONCE(s->dynamic_snaplen, false);
 	WRITE_ONCE(s->drop_failed, false);
 	WRITE_ONCE(s->port_start, 0);
 	WRITE_ONCE(s->port_end, 0);
-	WRITE_ONCE(s->statsd_port, SCAP_STATSD_PORT);
+	WRITE_ONCE(s->statsd_port, STATSD_PORT);
 	WRITE_ONCE(c->in_gap, 0);
 	WRITE_ONCE(c->marker, NULL);
 }
@@ -373,12 +343,12 @@ static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long a
 		return 0;
 	case IOC_DROPPING_ON:
 		WRITE_ONCE(s->dropping, true);
-		if (arg < 1 || arg > 128 || (arg & (arg - 1)))
+		if (arg < 1 || arg > SAMPLING_RATIO_MAX || (arg & (arg - 1)))
 			return -EINVAL;
 		WRITE_ONCE(s->ratio, arg);
 		return 0;
 	case IOC_SNAPLEN:
-		if (arg > SCAP_SNAPLEN_MAX)
+		if (arg > SNAPLEN_MAX)
 			return -EINVAL;
 		WRITE_ONCE(s->snaplen, arg);
 		return 0;
@@ -395,7 +365,7 @@ static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long a
 		return 0;
 	case IOC_SYSCALL_ON:
 	case IOC_SYSCALL_OFF:
-		if (arg >= SCAP_SYSCALLS)
+		if (arg >= SYSCALLS)
 			return -EINVAL;
 		if (cmd == IOC_SYSCALL_ON)
 			set_bit(arg, c->syscalls);

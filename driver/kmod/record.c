@@ -53,16 +53,12 @@ struct kmod_event {
 
 #include "table_gen.h"
 
-#define FIRST_OWN_CODE 0x8000
-#define PERSONA_8_CODES 430 /* event codes below it are known to a client of API 8 */
-#define PERSONA_8_IDS	450 /* the last syscall code it knows */
-
 /* The code that a generic event has for a native number. */
 static u16 syscall_id_of(u32 nr)
 {
-	u16 id = nr < SCAP_SYSCALLS ? syscall_ids[array_index_nospec(nr, SCAP_SYSCALLS)] : 0;
+	u16 id = nr < SYSCALLS ? syscall_ids[array_index_nospec(nr, SYSCALLS)] : 0;
 
-	return persona_10 || id <= PERSONA_8_IDS ? id : 0;
+	return persona_10 || id < OLD_IDS ? id : 0;
 }
 
 /* How many params of an event a client of the persona expects. */
@@ -271,7 +267,7 @@ static const struct kmod_event *event_for(struct consumer *c, struct hit *h)
 {
 	const struct kmod_event *ev = h->ev;
 	bool unknown = ev->code >= FIRST_OWN_CODE ? !READ_ONCE(c->set.own_events) :
-						    !persona_10 && ev->code >= PERSONA_8_CODES;
+						    !persona_10 && ev->code >= OLD_CODES;
 
 	if (likely(!unknown))
 		return ev;
@@ -368,9 +364,9 @@ static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, lon
 	unsigned long arg[6];
 	u32 any = 0, i;
 
-	if (nr < 0 || nr >= SCAP_SYSCALLS)
+	if (nr < 0 || nr >= SYSCALLS)
 		return false;
-	nr = array_index_nospec(nr, SCAP_SYSCALLS);
+	nr = array_index_nospec(nr, SYSCALLS);
 	syscall_get_arguments(current, regs, arg);
 	for (i = 0; i < 6; i++)
 		any |= (u32)arg[i];
@@ -438,9 +434,9 @@ static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, 
 		if (!read_ia32_call(call, regs, nr, ret))
 			return false;
 	} else {
-		if (nr < 0 || nr >= SCAP_SYSCALLS)
+		if (nr < 0 || nr >= SYSCALLS)
 			return false;
-		nr = array_index_nospec(nr, SCAP_SYSCALLS);
+		nr = array_index_nospec(nr, SYSCALLS);
 		if (!wanted(tp, nr))
 			return false;
 		syscall_get_arguments(current, regs, arg);

@@ -1416,7 +1416,7 @@ static const struct kmod_event ev_ftruncate_exit __maybe_unused = {
 
 #if defined(CONFIG_X86_64)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[0] = &ev_read_exit,
 	[1] = &ev_write_exit,
 	[2] = &ev_open_exit,
@@ -1579,7 +1579,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[2] = &ev_open_enter,
 	[42] = &ev_connect_enter,
 	[85] = &ev_creat_enter,
@@ -1588,7 +1588,7 @@ static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[0] = 3,
 	[1] = 4,
 	[2] = 5,
@@ -1972,7 +1972,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 };
 
 /* Native number plus one of the numbers that 32-bit tasks use; 0: no event. */
-static const u16 ia32_native[SCAP_SYSCALLS] = {
+static const u16 ia32_native[SYSCALLS] = {
 	[0] = 220,
 	[1] = 61,
 	[2] = 58,
@@ -2389,7 +2389,7 @@ static const struct {
 
 #elif defined(CONFIG_ARM64)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -2525,14 +2525,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[56] = &ev_openat_enter,
 	[203] = &ev_connect_enter,
 	[437] = &ev_openat2_enter,
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[0] = 159,
 	[1] = 160,
 	[2] = 162,
@@ -2864,7 +2864,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 
 #elif defined(CONFIG_RISCV)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -3000,14 +3000,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[56] = &ev_openat_enter,
 	[203] = &ev_connect_enter,
 	[437] = &ev_openat2_enter,
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[0] = 159,
 	[1] = 160,
 	[2] = 162,
@@ -3341,7 +3341,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 
 #elif defined(CONFIG_LOONGARCH)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -3477,14 +3477,14 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[56] = &ev_openat_enter,
 	[203] = &ev_connect_enter,
 	[437] = &ev_openat2_enter,
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[0] = 159,
 	[1] = 160,
 	[2] = 162,
@@ -3816,7 +3816,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 
 #elif defined(CONFIG_S390)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[2] = &ev_fork_exit,
 	[3] = &ev_read_exit,
 	[4] = &ev_write_exit,
@@ -3978,7 +3978,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[5] = &ev_open_enter,
 	[8] = &ev_creat_enter,
 	[288] = &ev_openat_enter,
@@ -3987,7 +3987,7 @@ static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[1] = 2,
 	[2] = 303,
 	[3] = 3,
@@ -4380,7 +4380,7 @@ static const u16 syscall_ids[SCAP_SYSCALLS] = {
 
 #elif defined(CONFIG_PPC64)
 
-static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[2] = &ev_fork_exit,
 	[3] = &ev_read_exit,
 	[4] = &ev_write_exit,
@@ -4545,7 +4545,7 @@ static const struct kmod_event *const exit_events[SCAP_SYSCALLS] = {
 	[438] = &ev_pidfd_getfd_exit,
 };
 
-static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
+static const struct kmod_event *const enter_events[SYSCALLS] = {
 	[5] = &ev_open_enter,
 	[8] = &ev_creat_enter,
 	[286] = &ev_openat_enter,
@@ -4554,7 +4554,7 @@ static const struct kmod_event *const enter_events[SCAP_SYSCALLS] = {
 };
 
 /* Codes that generic events carry. */
-static const u16 syscall_ids[SCAP_SYSCALLS] = {
+static const u16 syscall_ids[SYSCALLS] = {
 	[0] = 1,
 	[1] = 2,
 	[2] = 303,

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // Builder writes events: for tests, the synthetic source and conversions. Its
@@ -39,9 +41,9 @@ func (b *Builder) Begin(t Type, ts uint64, tid PID, nparams int) {
 	b.buf = b.buf[:size]
 	clear(b.buf)
 	binary.NativeEndian.PutUint64(b.buf, ts)
-	binary.NativeEndian.PutUint64(b.buf[8:], uint64(tid))
-	binary.NativeEndian.PutUint16(b.buf[20:], uint16(t))
-	binary.NativeEndian.PutUint32(b.buf[22:], uint32(b.n))
+	binary.NativeEndian.PutUint64(b.buf[abi.EventTID:], uint64(tid))
+	binary.NativeEndian.PutUint16(b.buf[abi.EventType:], uint16(t))
+	binary.NativeEndian.PutUint32(b.buf[abi.EventNumParams:], uint32(b.n))
 }
 
 func (b *Builder) added(n int) {
@@ -115,6 +117,6 @@ func (b *Builder) End() ([]byte, error) {
 	if len(b.buf) > MaxSize && !b.wide {
 		return nil, fmt.Errorf("%d bytes: %w", len(b.buf), ErrTooLarge)
 	}
-	binary.NativeEndian.PutUint32(b.buf[16:], uint32(len(b.buf)))
+	binary.NativeEndian.PutUint32(b.buf[abi.EventLen:], uint32(len(b.buf)))
 	return b.buf, nil
 }

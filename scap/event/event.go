@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // Type is an event code. Codes up to 453 are those of the reference schema;
@@ -15,7 +17,7 @@ import (
 type Type uint16
 
 // FirstOwn is the first code the reference schema does not have.
-const FirstOwn Type = 0x8000
+const FirstOwn Type = abi.FirstOwn
 
 // Enter reports whether t is the code of an enter event. Tracepoints and
 // metaevents have enter codes, too.
@@ -37,11 +39,11 @@ func (t Type) String() string {
 
 const (
 	// HeaderSize is the number of bytes before the param lengths.
-	HeaderSize = 26
+	HeaderSize = abi.EventHeaderSize
 	// MaxParams is the largest number of params an event may have.
-	MaxParams = 32
+	MaxParams = abi.MaxParams
 	// MaxSize is the largest event, in bytes, that is not of a large-payload type.
-	MaxSize = 1 << 16
+	MaxSize = abi.EventMax
 )
 
 var (
@@ -80,9 +82,9 @@ func (e *Event) Reset(buf []byte, cpu int) error {
 	if len(buf) < HeaderSize {
 		return ErrTruncated
 	}
-	size := binary.NativeEndian.Uint32(buf[16:])
-	n := binary.NativeEndian.Uint32(buf[22:])
-	wide := Type(binary.NativeEndian.Uint16(buf[20:])).LargePayload()
+	size := binary.NativeEndian.Uint32(buf[abi.EventLen:])
+	n := binary.NativeEndian.Uint32(buf[abi.EventNumParams:])
+	wide := Type(binary.NativeEndian.Uint16(buf[abi.EventType:])).LargePayload()
 	if err := checkLengths(buf, size, n, wide); err != nil {
 		return err
 	}
@@ -98,9 +100,9 @@ func (e *Event) Reset(buf []byte, cpu int) error {
 // exactly the event.
 func (e *Event) ResetUnchecked(buf []byte, cpu int) {
 	e.buf = buf
-	e.n = uint16(binary.NativeEndian.Uint32(buf[22:]))
+	e.n = uint16(binary.NativeEndian.Uint32(buf[abi.EventNumParams:]))
 	e.cpu = uint16(cpu)
-	e.wide = Type(binary.NativeEndian.Uint16(buf[20:])).LargePayload()
+	e.wide = Type(binary.NativeEndian.Uint16(buf[abi.EventType:])).LargePayload()
 	e.hidden = false
 }
 
@@ -150,7 +152,7 @@ func (e *Event) TID() PID {
 	if len(e.buf) < HeaderSize {
 		return 0
 	}
-	return PID(binary.NativeEndian.Uint64(e.buf[8:]))
+	return PID(binary.NativeEndian.Uint64(e.buf[abi.EventTID:]))
 }
 
 // Type is the event code.
@@ -158,7 +160,7 @@ func (e *Event) Type() Type {
 	if len(e.buf) < HeaderSize {
 		return 0
 	}
-	return Type(binary.NativeEndian.Uint16(e.buf[20:]))
+	return Type(binary.NativeEndian.Uint16(e.buf[abi.EventType:]))
 }
 
 // CPU is the CPU, or the index of the ring, the event came from.

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // FD is a file descriptor as params carry it, or -errno where it is a result.
@@ -14,7 +16,7 @@ type FD int64
 
 // AtFDCWD stands for the working directory where a param is a directory's
 // descriptor.
-const AtFDCWD FD = -100
+const AtFDCWD FD = abi.AtFDCWD
 
 // PID is the id of a process, a thread, a process group or a session; -1 is none.
 type PID int64
@@ -33,9 +35,9 @@ const (
 
 // Address families as events carry them (Linux's numbers).
 const (
-	FamilyUnix = 1
-	FamilyIPv4 = 2
-	FamilyIPv6 = 10
+	FamilyUnix = abi.FamilyUnix
+	FamilyIPv4 = abi.FamilyIPv4
+	FamilyIPv6 = abi.FamilyIPv6
 )
 
 // SockAddr is a ParamSockaddr value:

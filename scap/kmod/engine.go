@@ -17,32 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/internal/live"
-)
-
-// Requests of the module's interface.
-const (
-	iocBase = 's' << 8
-
-	iocDroppingOff    = iocBase + 2
-	iocDroppingOn     = iocBase + 3
-	iocSnaplen        = iocBase + 4
-	iocDynSnaplenOff  = iocBase + 8
-	iocDynSnaplenOn   = iocBase + 9
-	iocTracepointHits = iocBase + 20
-	iocDriverVersion  = iocBase + 21
-	iocPortRange      = iocBase + 22
-	iocStatsdPort     = iocBase + 23
-	iocAPIVersion     = iocBase + 24
-	iocSchemaVersion  = iocBase + 25
-	iocSyscallOn      = iocBase + 29
-	iocSyscallOff     = iocBase + 30
-	iocTracepointOn   = iocBase + 31
-	iocTracepointOff  = iocBase + 32
-	iocDropFailedOn   = iocBase + 33
-	iocDropFailedOff  = iocBase + 34
-	iocOwnEvents      = iocBase + 200 // this project's module only
 )
 
 // engine is the module, opened.
@@ -140,8 +117,8 @@ func (e *engine) openDevices(size int) error {
 		if err != nil {
 			return &os.PathError{Op: "open", Path: name, Err: err}
 		}
-		api, err1 := getVersion(fd, iocAPIVersion)
-		schema, err2 := getVersion(fd, iocSchemaVersion)
+		api, err1 := getVersion(fd, abi.APIVersion)
+		schema, err2 := getVersion(fd, abi.SchemaVersion)
 		if err := errors.Join(err1, err2); err != nil {
 			unix.Close(fd)
 			return fmt.Errorf("%s: %w", name, err)
@@ -202,8 +179,8 @@ func getVersion(fd int, request uint) (Version, error) {
 	return parseVersion(v), nil
 }
 
-func ioctlPointer(fd int, request uint, p unsafe.Pointer) error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(p)); errno != 0 {
+func ioctlPointer(fd int, number uint, p unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(abi.Request(number)), uintptr(p)); errno != 0 {
 		return os.NewSyscallError("ioctl", errno)
 	}
 	return nil
@@ -212,7 +189,7 @@ func ioctlPointer(fd int, request uint, p unsafe.Pointer) error {
 // set sends a request with a number to the first device: settings are the
 // client's, not the device'e.
 func (e *engine) set(what string, request uint, value int) error {
-	if err := unix.IoctlSetInt(e.rings[0].fd, request, value); err != nil {
+	if err := unix.IoctlSetInt(e.rings[0].fd, abi.Request(request), value); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
@@ -220,42 +197,42 @@ func (e *engine) set(what string, request uint, value int) error {
 
 func (e *engine) configure() error {
 	var text [256]byte
-	if err := ioctlPointer(e.rings[0].fd, iocDriverVersion, unsafe.Pointer(&text)); err == nil {
+	if err := ioctlPointer(e.rings[0].fd, abi.DriverVersion, unsafe.Pointer(&text)); err == nil {
 		e.info.text = unix.ByteSliceToString(text[:])
 	}
 	o := e.opts
-	dropping, ratio := uint(iocDroppingOff), 0
+	dropping, ratio := uint(abi.DroppingOff), 0
 	if o.SamplingRatio > 1 {
-		dropping, ratio = iocDroppingOn, int(o.SamplingRatio)
+		dropping, ratio = abi.DroppingOn, int(o.SamplingRatio)
 	}
-	failed, dynamic := uint(iocDropFailedOff), uint(iocDynSnaplenOff)
+	failed, dynamic := uint(abi.DropFailedOff), uint(abi.DynSnaplenOff)
 	if o.DropFailed {
-		failed = iocDropFailedOn
+		failed = abi.DropFailedOn
 	}
 	if o.DynamicSnaplen {
-		dynamic = iocDynSnaplenOn
+		dynamic = abi.DynSnaplenOn
 	}
 	err := errors.Join(
 		e.set("set dropping mode", dropping, ratio),
-		e.set("set snaplen", iocSnaplen, o.Snaplen),
+		e.set("set snaplen", abi.Snaplen, o.Snaplen),
 		e.set("set dynamic snaplen", dynamic, 0),
 		e.set("set drop-failed", failed, 0),
 	)
 	if o.FullPorts != [2]uint16{} {
-		err = errors.Join(err, e.set("set port range", iocPortRange, int(o.FullPorts[1])<<16|int(o.FullPorts[0])))
+		err = errors.Join(err, e.set("set port range", abi.PortRange, int(o.FullPorts[1])<<16|int(o.FullPorts[0])))
 	}
 	if o.StatsdPort != 0 {
-		err = errors.Join(err, e.set("set statsd port", iocStatsdPort, int(o.StatsdPort)))
+		err = errors.Join(err, e.set("set statsd port", abi.Statsd, int(o.StatsdPort)))
 	}
 	if !o.Reference {
 		// Another module refuses, and has no events of ours.
-		e.info.own = unix.IoctlSetInt(e.rings[0].fd, iocOwnEvents, 1) == nil
+		e.info.own = unix.IoctlSetInt(e.rings[0].fd, abi.Request(abi.OwnEvents), 1) == nil
 	}
 	return err
 }
 
 // SetSnaplen changes the bytes of payload that events have at most.
-func (e *engine) SetSnaplen(n int) error { return e.set("set snaplen", iocSnaplen, n) }
+func (e *engine) SetSnaplen(n int) error { return e.set("set snaplen", abi.Snaplen, n) }
 
 // Wait sleeps: nobody wakes a reader.
 func (e *engine) Wait(d time.Duration) error {
@@ -270,13 +247,24 @@ func (e *engine) counters() Counters {
 	}
 	c := Counters{CPUs: len(e.rings)}
 	for _, r := range e.rings {
-		for i, n := range []*uint64{
-			&c.Events, &c.DropsBuffer, &c.ByCategory.CloneFork, &c.ByCategory.Execve, &c.ByCategory.ConnectEnter,
-			&c.ByCategory.Connect, &c.ByCategory.OpenEnter, &c.ByCategory.Open, &c.ByCategory.DirFile,
-			&c.ByCategory.OtherInterest, &c.ByCategory.Close, &c.ByCategory.ProcExit, &c.DropsFault,
-			&c.Preemptions, &c.Switches,
+		for i, n := range [abi.CounterCount]*uint64{
+			abi.CounterEvents:             &c.Events,
+			abi.CounterDropsBuffer:        &c.DropsBuffer,
+			abi.CounterDropsCloneFork:     &c.ByCategory.CloneFork,
+			abi.CounterDropsExecve:        &c.ByCategory.Execve,
+			abi.CounterDropsConnectEnter:  &c.ByCategory.ConnectEnter,
+			abi.CounterDropsConnect:       &c.ByCategory.Connect,
+			abi.CounterDropsOpenEnter:     &c.ByCategory.OpenEnter,
+			abi.CounterDropsOpen:          &c.ByCategory.Open,
+			abi.CounterDropsDirFile:       &c.ByCategory.DirFile,
+			abi.CounterDropsOtherInterest: &c.ByCategory.OtherInterest,
+			abi.CounterDropsClose:         &c.ByCategory.Close,
+			abi.CounterDropsProcExit:      &c.ByCategory.ProcExit,
+			abi.CounterDropsFault:         &c.DropsFault,
+			abi.CounterPreemptions:        &c.Preemptions,
+			abi.CounterSwitches:           &c.Switches,
 		} {
-			*n += r.counter(infoEvents + 8*i)
+			*n += r.counter(i)
 		}
 	}
 	return c
@@ -296,7 +284,7 @@ func (e *engine) hits() ([]uint64, error) {
 		return nil, err
 	}
 	hits := make([]uint64, n)
-	if err := ioctlPointer(e.rings[0].fd, iocTracepointHits, unsafe.Pointer(&hits[0])); err != nil {
+	if err := ioctlPointer(e.rings[0].fd, abi.TPHits, unsafe.Pointer(&hits[0])); err != nil {
 		return nil, fmt.Errorf("ask for hits: %w", err)
 	}
 	return hits, nil

@@ -11,37 +11,24 @@ import (
 	"slices"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
 )
 
-// Tracepoints as the interface numbers them.
-const (
-	tpSysEnter = iota
-	tpSysExit
-	tpProcessExit
-	tpSwitch
-	tpPageFaultUser
-	tpPageFaultKernel
-	tpSignal
-	tpFork
-	tpExec
-	tpCount
-)
-
 var tracepointNumbers = map[string]int{
-	"sched_process_exit": tpProcessExit, "sched_switch": tpSwitch, "page_fault_user": tpPageFaultUser,
-	"page_fault_kernel": tpPageFaultKernel, "signal_deliver": tpSignal,
-	"sched_process_fork": tpFork, "sched_process_exec": tpExec,
+	"sched_process_exit": abi.TPProcessExit, "sched_switch": abi.TPSwitch, "page_fault_user": abi.TPPageFaultUser,
+	"page_fault_kernel": abi.TPPageFaultKernel, "signal_deliver": abi.TPSignal,
+	"sched_process_fork": abi.TPFork, "sched_process_exec": abi.TPExec,
 }
 
 // tracepointOrder is that in which they are switched on: a process seen to
 // start is also seen to exec and to end.
-var tracepointOrder = [tpCount]int{tpSysEnter, tpSysExit, tpFork, tpExec, tpProcessExit, tpSwitch, tpPageFaultUser, tpPageFaultKernel, tpSignal}
+var tracepointOrder = [abi.TPCount]int{abi.TPSysEnter, abi.TPSysExit, abi.TPFork, abi.TPExec, abi.TPProcessExit, abi.TPSwitch, abi.TPPageFaultUser, abi.TPPageFaultKernel, abi.TPSignal}
 
 // interest is what a selection means for the module.
 type interest struct {
 	syscalls    [driver.Syscalls]bool
-	tracepoints [tpCount]bool
+	tracepoints [abi.TPCount]bool
 }
 
 // plan is what a selection means. A name must be known on some architecture.
@@ -67,8 +54,8 @@ func plan(sel scap.Selection) (*interest, error) {
 		if ok {
 			in.syscalls[nr] = true
 		}
-		in.tracepoints[tpSysExit] = true
-		in.tracepoints[tpSysEnter] = sel.Enter
+		in.tracepoints[abi.TPSysExit] = true
+		in.tracepoints[abi.TPSysEnter] = sel.Enter
 		if call.Fires != nil { // the module knows whether its architecture needs it
 			in.tracepoints[tracepointNumbers[call.Fires.Tracepoint]] = true
 		}
@@ -113,9 +100,9 @@ func (e *engine) Select(sel scap.Selection) error {
 		if on == e.inForce.syscalls[nr] {
 			continue
 		}
-		request := uint(iocSyscallOff)
+		request := uint(abi.SyscallOff)
 		if on {
-			request = iocSyscallOn
+			request = abi.SyscallOn
 		}
 		if err := e.set(fmt.Sprintf("select syscall %d", nr), request, nr); err != nil {
 			return err
@@ -127,9 +114,9 @@ func (e *engine) Select(sel scap.Selection) error {
 		if on == e.inForce.tracepoints[tp] {
 			continue
 		}
-		request := uint(iocTracepointOff)
+		request := uint(abi.TPOff)
 		if on {
-			request = iocTracepointOn
+			request = abi.TPOn
 		}
 		if err := e.set(fmt.Sprintf("select tracepoint %d", tp), request, tp); err != nil {
 			return err

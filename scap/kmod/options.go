@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
@@ -59,8 +60,8 @@ func (o Options) complete(sel scap.Selection) (Options, error) {
 	if n := o.RingSize; n != 0 && (n <= 2*os.Getpagesize() || n&(n-1) != 0 || int64(n) > 1<<31) {
 		p.Add("RingSize %d is not a power of two above two pages (%d) and up to 2 GiB", n, 2*os.Getpagesize())
 	}
-	if r := o.SamplingRatio; r > 128 || r&(r-1) != 0 {
-		p.Add("SamplingRatio %d is not a power of two up to 128", r)
+	if r := o.SamplingRatio; r > abi.SamplingRatioMax || r&(r-1) != 0 {
+		p.Add("SamplingRatio %d is not a power of two up to %d", r, abi.SamplingRatioMax)
 	}
 	return o, p.Err()
 }

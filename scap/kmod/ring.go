@@ -12,20 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
 
-// The page that client and module share: offsets in bytes.
-const (
-	infoHead   = 0 // u32, the module's: where it writes next
-	infoTail   = 4 // u32, ours: where we read next
-	infoEvents = 8 // u64 counters from here on
-	infoSize   = 128
-)
-
-// Lengths in an event's header.
-const (
-	eventHeader = 26
-	eventLen    = 16 // offset of the u32 length
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
 // ring reads one CPU's ring where it is. Its memory is mapped twice in a row,
@@ -53,7 +41,7 @@ func mapRing(fd, size, index int) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ring %d: map %d bytes twice: %w", index, size, err)
 	}
-	info, err := unix.Mmap(fd, 0, infoSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	info, err := unix.Mmap(fd, 0, abi.RingInfoSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		unix.Munmap(data)
 		return nil, fmt.Errorf("ring %d: map info page: %w", index, err)
@@ -66,8 +54,8 @@ func mapRing(fd, size, index int) (*ring, error) {
 // newRing is a ring over memory laid out as the module does.
 func newRing(info, data []byte, index int) *ring {
 	r := &ring{
-		head:  (*uint32)(unsafe.Pointer(&info[infoHead])),
-		tail:  (*uint32)(unsafe.Pointer(&info[infoTail])),
+		head:  (*uint32)(unsafe.Pointer(&info[abi.RingHead])),
+		tail:  (*uint32)(unsafe.Pointer(&info[abi.RingTail])),
 		info:  info,
 		data:  data,
 		size:  uint32(len(data) / 2),
@@ -91,9 +79,9 @@ func (r *ring) close() error {
 	return first
 }
 
-// counter is the u64 at an offset of the info page.
-func (r *ring) counter(offset int) uint64 {
-	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.info[offset])))
+// counter is one of the counters of the info page, by its place among them.
+func (r *ring) counter(i int) uint64 {
+	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.info[abi.RingCounters+8*i])))
 }
 
 // Look takes note of what the module has written up to now. The load of its
@@ -112,11 +100,11 @@ func (r *ring) Head() ([]byte, error) {
 	if r.left == 0 {
 		return nil, nil
 	}
-	if r.left < eventHeader {
+	if r.left < abi.EventHeaderSize {
 		return nil, r.corrupt(fmt.Sprintf("%d bytes are left", r.left))
 	}
-	n := binary.NativeEndian.Uint32(r.data[r.pos+eventLen:])
-	if n < eventHeader || n > r.left {
+	n := binary.NativeEndian.Uint32(r.data[r.pos+abi.EventLen:])
+	if n < abi.EventHeaderSize || n > r.left {
 		return nil, r.corrupt(fmt.Sprintf("an event of %d bytes where %d are left", n, r.left))
 	}
 	r.first = n

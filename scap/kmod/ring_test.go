@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
@@ -25,9 +26,9 @@ type producer struct {
 
 func newProducer(tb testing.TB, index int, start uint32) *producer {
 	tb.Helper()
-	info, data := make([]byte, infoSize), make([]byte, 2*testSize)
-	binary.NativeEndian.PutUint32(info[infoHead:], start)
-	binary.NativeEndian.PutUint32(info[infoTail:], start)
+	info, data := make([]byte, abi.RingInfoSize), make([]byte, 2*testSize)
+	binary.NativeEndian.PutUint32(info[abi.RingHead:], start)
+	binary.NativeEndian.PutUint32(info[abi.RingTail:], start)
 	return &producer{newRing(info, data, index), data, start}
 }
 
@@ -35,7 +36,7 @@ func newProducer(tb testing.TB, index int, start uint32) *producer {
 func (p *producer) put(ts uint64, n, length uint32) {
 	record := make([]byte, n)
 	binary.NativeEndian.PutUint64(record, ts)
-	binary.NativeEndian.PutUint32(record[eventLen:], length)
+	binary.NativeEndian.PutUint32(record[abi.EventLen:], length)
 	for i, b := range record {
 		at := (p.at + uint32(i)) % testSize
 		p.memory[at], p.memory[at+testSize] = b, b
@@ -83,7 +84,7 @@ func TestRingStartsWhereItsTailIs(t *testing.T) {
 }
 
 func TestRingWithLengthsThatCannotBe(t *testing.T) {
-	for _, length := range []uint32{0, eventHeader - 1, 61, 1 << 31, ^uint32(0)} {
+	for _, length := range []uint32{0, abi.EventHeaderSize - 1, 61, 1 << 31, ^uint32(0)} {
 		p := newProducer(t, 3, 0)
 		p.put(1, 60, length)
 		p.Look()
@@ -99,7 +100,7 @@ func TestRingWithLengthsThatCannotBe(t *testing.T) {
 		require.Equal(t, uint64(2), timestamp(ev), "what comes later can be read")
 	}
 	p := newProducer(t, 3, 0)
-	*p.head = eventHeader - 1
+	*p.head = abi.EventHeaderSize - 1
 	p.Look()
 	_, err := p.Head()
 	require.ErrorContains(t, err, "25 bytes are left")

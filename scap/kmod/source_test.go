@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
 )
 
@@ -29,11 +30,11 @@ func TestPlan(t *testing.T) {
 		tracepoints []int
 	}{
 		{"nothing", scap.Selection{}, nil, nil},
-		{"a call", scap.Selection{Syscalls: []string{"close"}}, []int{unix.SYS_CLOSE}, []int{tpSysExit}},
-		{"its enter events too", scap.Selection{Syscalls: []string{"openat"}, Enter: true}, []int{unix.SYS_OPENAT}, []int{tpSysEnter, tpSysExit}},
-		{"successes of exec come from elsewhere", scap.Selection{Syscalls: []string{"execve"}}, []int{unix.SYS_EXECVE}, []int{tpSysExit, tpExec}},
-		{"new threads likewise", scap.Selection{Syscalls: []string{"clone"}}, []int{unix.SYS_CLONE}, []int{tpSysExit, tpFork}},
-		{"only switches", scap.Selection{Tracepoints: []string{"sched_switch"}}, nil, []int{tpSwitch}},
+		{"a call", scap.Selection{Syscalls: []string{"close"}}, []int{unix.SYS_CLOSE}, []int{abi.TPSysExit}},
+		{"its enter events too", scap.Selection{Syscalls: []string{"openat"}, Enter: true}, []int{unix.SYS_OPENAT}, []int{abi.TPSysEnter, abi.TPSysExit}},
+		{"successes of exec come from elsewhere", scap.Selection{Syscalls: []string{"execve"}}, []int{unix.SYS_EXECVE}, []int{abi.TPSysExit, abi.TPExec}},
+		{"new threads likewise", scap.Selection{Syscalls: []string{"clone"}}, []int{unix.SYS_CLONE}, []int{abi.TPSysExit, abi.TPFork}},
+		{"only switches", scap.Selection{Tracepoints: []string{"sched_switch"}}, nil, []int{abi.TPSwitch}},
 	} {
 		in, err := plan(c.sel)
 		require.NoError(t, err, c.what)
@@ -41,7 +42,7 @@ func TestPlan(t *testing.T) {
 		for _, nr := range c.syscalls {
 			require.True(t, in.syscalls[nr], c.what)
 		}
-		want := [tpCount]bool{}
+		want := [abi.TPCount]bool{}
 		for _, tp := range c.tracepoints {
 			want[tp] = true
 		}
@@ -50,7 +51,7 @@ func TestPlan(t *testing.T) {
 	in, err := plan(scap.Selection{All: true})
 	require.NoError(t, err)
 	require.Equal(t, len(in.syscalls), count(in), "numbers that the table does not know included")
-	require.True(t, in.tracepoints[tpExec])
+	require.True(t, in.tracepoints[abi.TPExec])
 
 	_, err = plan(scap.Selection{Syscalls: []string{"close", "opneat"}, Tracepoints: []string{"sched_swich"}})
 	require.ErrorContains(t, err, `unknown syscall "opneat"`)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -97,7 +98,7 @@ func (p *fdReader) read(name string) (FD, bool) {
 			fd.Type = FDPipe
 			return fd, true
 		}
-		fd.Dev = encodeDev(unix.Major(st.Dev), unix.Minor(st.Dev))
+		fd.Dev = abi.EncodeDev(unix.Major(st.Dev), unix.Minor(st.Dev))
 	}
 	flags, mount := p.fdinfo(name)
 	fd.OpenFlags = openFlags(flags)

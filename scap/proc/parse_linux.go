@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -423,12 +424,8 @@ func mounts(b []byte) map[uint64]uint32 {
 		dev, _ = word(l)
 		major, minor, ok := bytes.Cut(dev, []byte(":"))
 		if ok {
-			m[number(id)] = encodeDev(uint32(number(major)), uint32(number(minor)))
+			m[number(id)] = abi.EncodeDev(uint32(number(major)), uint32(number(minor)))
 		}
 	}
 	return m
-}
-
-func encodeDev(major, minor uint32) uint32 {
-	return minor&0xff | major<<8 | minor&^0xff<<12
 }

@@ -17,13 +17,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 const (
 	defaultTimeout = 30 * time.Second
-	defaultSnaplen = 80
+	defaultSnaplen = abi.SnaplenDefault
 	// endLimit is how long the event that ends a case may take to arrive.
 	endLimit = 20 * time.Second
 )

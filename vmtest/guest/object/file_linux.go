@@ -11,13 +11,13 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// encodeDev packs a device number as events do: 12 bits major, 20 bits minor
-// in two parts.
+// encodeDev packs a device number as events do.
 func encodeDev(dev uint64) int64 {
-	major, minor := uint64(unix.Major(dev)), uint64(unix.Minor(dev))
-	return int64(minor&0xff | major<<8 | minor&^0xff<<12)
+	return int64(abi.EncodeDev(unix.Major(dev), unix.Minor(dev)))
 }
 
 func tempDir(c *Maker, _ []any) (any, error) {
