@@ -51,6 +51,15 @@ func (c *fakeConn) result(id string, events ...[]byte) {
 	_ = c.Send(guest.KindResult, guest.CaseResult{Case: id, Outcome: guest.Ran, Return: true, TID: testTID, Capture: guest.Capture{Events: events}})
 }
 
+// waitForEnd returns when the host has ended the guest.
+func (c *fakeConn) waitForEnd() {
+	for {
+		if _, _, err := c.Receive(); err != nil {
+			return
+		}
+	}
+}
+
 func (c *fakeConn) done() { _ = c.Send(guest.KindDone, guest.Done{}) }
 
 // obedient runs each case, with extra done before a case's result.
@@ -181,7 +190,7 @@ func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane))
 	out := newCollector(t)
 	ln := &lane{
 		capture: guest.OnlyEBPF, wanted: 1, launcher: l, referee: fakeReferee{}, out: out,
-		silence: 10 * time.Second, grace: 200 * time.Millisecond,
+		silence: time.Minute, grace: 2 * time.Second,
 	}
 	for _, f := range change {
 		f(ln)
@@ -223,30 +232,26 @@ func TestAPanicNamesItsCaseAndTheRestGoesOn(t *testing.T) {
 }
 
 func TestAPanicThatLeavesTheMachineUp(t *testing.T) {
-	stay := make(chan struct{})
-	time.AfterFunc(time.Second, func() { close(stay) })
-	wedged := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
+	wedged := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(c *fakeConn, console io.Writer) bool {
 		fmt.Fprint(console, "Kernel panic - not syncing: Fatal exception\r\n")
-		<-stay
+		c.waitForEnd()
 		return true
 	}})
-	got := runLane(t, &fakeLauncher{guests: []fakeGuest{wedged, obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) { l.silence = time.Minute })
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{wedged, obedient(nil)}}, []string{"a/x", "b/x"})
 	requireVerdicts(t, map[string][2]string{
 		"a/x": {"fail crash", "guest kernel died: Kernel panic - not syncing: Fatal exception"}, "b/x": {"pass"},
 	}, got)
 }
 
 func TestAHangNamesItsCaseAndTheRestGoesOn(t *testing.T) {
-	release := make(chan struct{})
-	hangs := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(_ *fakeConn, console io.Writer) bool {
+	hangs := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": func(c *fakeConn, console io.Writer) bool {
 		fmt.Fprint(console, "rcu: INFO: rcu_sched detected stalls on CPUs/tasks\r\n")
-		<-release
+		c.waitForEnd()
 		return true
 	}})
-	time.AfterFunc(time.Second, func() { close(release) })
-	got := runLane(t, &fakeLauncher{guests: []fakeGuest{hangs, obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) { l.silence = 300 * time.Millisecond })
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{hangs, obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) { l.silence = 2 * time.Second })
 	requireVerdicts(t, map[string][2]string{
-		"a/x": {"fail hang", "no word from the guest for 300ms; its console ends with\nrcu: INFO: rcu_sched detected stalls"},
+		"a/x": {"fail hang", "no word from the guest for 2s; its console ends with\nrcu: INFO: rcu_sched detected stalls"},
 		"b/x": {"pass"},
 	}, got)
 }

@@ -116,7 +116,7 @@ func TestRealMachineMisbehaves(t *testing.T) {
 	testutil.SkipIfShort(t, "boots a kernel")
 	l := testLauncher(t, t.TempDir())
 	out := newCollector(t)
-	ln := &lane{wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: 15 * time.Second, grace: 5 * time.Second}
+	ln := &lane{wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: 30 * time.Second, grace: 5 * time.Second}
 	require.NoError(t, ln.run(t.Context(), []string{"test/big", "test/warn", "test/panic", "test/garble", "test/exit", "test/gopanic", "test/hang", "test/last"}))
 	requireVerdicts(t, map[string][2]string{
 		"test/big":     {"pass"},
@@ -125,7 +125,7 @@ func TestRealMachineMisbehaves(t *testing.T) {
 		"test/garble":  {"fail channel", `26 bytes skipped: "text where records belong\n"`},
 		"test/exit":    {"fail crash", "Attempted to kill init! exitcode=0x00000300"},
 		"test/gopanic": {"fail crash", "panic: a bug in the guest"},
-		"test/hang":    {"fail hang", "no word from the guest for 15s"},
+		"test/hang":    {"fail hang", "no word from the guest for 30s"},
 		"test/last":    {"pass"},
 	}, out.verdicts)
 	require.Len(t, out.results["test/big"].Events[0], 100<<10)

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -35,7 +34,7 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 			if cs.Unsafe || cs.Generated { // generated ones take nothing that must be made
 				continue
 			}
-			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: 20 * time.Second})
+			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: caseLimit})
 			switch res.Outcome {
 			case Ran, Skipped:
 			case Crashed:

@@ -142,11 +142,15 @@ func (v *VM) WaitRunning(ctx context.Context, limit time.Duration) error {
 	return v.qmp.waitRunning(ctx, limit)
 }
 
+// lastWords is how long a machine may take to say why it ends. It takes a tenth of
+// a second, but more on a loaded host.
+const lastWords = 20 * time.Second
+
 // Interrupt injects a non-maskable interrupt: the kernel of a hung machine then says
 // on its console where it is, and panics.
 func (v *VM) Interrupt() {
-	if v.qmp.do(5*time.Second, "inject-nmi", nil, nil, nil) == nil {
-		waitFor(v.proc.Done, 5*time.Second)
+	if v.qmp.do(lastWords, "inject-nmi", nil, nil, nil) == nil {
+		waitFor(v.proc.Done, lastWords)
 	}
 }
 
@@ -163,7 +167,7 @@ func (v *VM) Close() string {
 		// A machine that panics resets at once, and its console is complete then.
 		select {
 		case <-v.Console.Died():
-			waitFor(v.proc.Done, 2*time.Second)
+			waitFor(v.proc.Done, lastWords)
 		default:
 		}
 	}
@@ -173,7 +177,7 @@ func (v *VM) Close() string {
 	default:
 	}
 	v.proc.Kill()
-	waitFor(v.Console.Finished(), time.Second)
+	waitFor(v.Console.Finished(), lastWords)
 	for _, f := range v.files {
 		f.Close()
 	}
