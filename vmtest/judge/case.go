@@ -71,7 +71,7 @@ func NewPlan(machines []*Machine, ids []string) Plan {
 		}
 		reason := ""
 		for _, m := range machines {
-			if reason = m.SkipReason(sc, c); reason == "" {
+			if reason = m.skipReason(sc, c); reason == "" {
 				break
 			}
 		}

@@ -18,7 +18,7 @@ const ClassDiffer = "drivers-differ"
 // must be the same, byte by byte, but for those that the table says differ.
 // In Verdict.Params the first driver's value is the wanted one.
 func compareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
-	if why := m.SkipReason(sc, cs); why != "" {
+	if why := m.skipReason(sc, cs); why != "" {
 		return Verdict{Status: Skip, Reason: why}
 	}
 	if v, done := judgeOutcome(cs, res); done {

@@ -66,8 +66,8 @@ func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
 	return true, ""
 }
 
-// SkipReason says why a case has nothing to prove here; "" when it has.
-func (m *Machine) SkipReason(sc *guest.Syscall, cs *guest.Case) string {
+// skipReason says why a case has nothing to prove here; "" when it has.
+func (m *Machine) skipReason(sc *guest.Syscall, cs *guest.Case) string {
 	if ok, why := m.Available(sc); !ok {
 		return sc.Name + " " + why
 	}
@@ -101,7 +101,7 @@ func compareAbsent(sc *guest.Syscall, res *guest.CaseResult, m *Machine) Verdict
 // Compare judges a case by what the guest tells of it. Verdict.Params has the
 // params that were compared; wanted values of `any` are not.
 func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
-	if why := m.SkipReason(sc, cs); why != "" {
+	if why := m.skipReason(sc, cs); why != "" {
 		return Verdict{Status: Skip, Reason: why}
 	}
 	if v, done := judgeOutcome(cs, res); done {

@@ -29,8 +29,8 @@ type snapshotMeta struct {
 	Note json.RawMessage `json:"note"`
 }
 
-// SaveLimit bounds the saving of a state, which takes a tenth of a second.
-const SaveLimit = 15 * time.Second
+// saveLimit bounds the saving of a state, which takes a tenth of a second.
+const saveLimit = 15 * time.Second
 
 // Open opens the saved state of a machine for [Start]. note gets what [Snapshots.Save]
 // was given.
@@ -76,7 +76,7 @@ func (s Snapshots) Save(ctx context.Context, v *VM, c *Config, note any) error {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if err := v.qmp.save(ctx, SaveLimit, f); err != nil {
+	if err := v.qmp.save(ctx, saveLimit, f); err != nil {
 		return err
 	}
 	st, err := f.Stat()

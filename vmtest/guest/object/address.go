@@ -56,6 +56,6 @@ func (a Address) Wire() []byte {
 	return []byte{}
 }
 
-// PatternByte is the i-th byte of what pattern(n) makes: no period of a page
+// patternByte is the i-th byte of what pattern(n) makes: no period of a page
 // or a power of two, and never 0.
-func PatternByte(i int) byte { return byte(i%251 + 1) }
+func patternByte(i int) byte { return byte(i%251 + 1) }

@@ -40,7 +40,7 @@ func pattern(_ *Maker, args []any) (any, error) {
 	}
 	r, err := NewRegion(n)
 	for i := range r.b {
-		r.b[i] = PatternByte(i)
+		r.b[i] = patternByte(i)
 	}
 	return region0(r, err)("pattern", nil)
 }
