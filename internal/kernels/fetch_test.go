@@ -49,6 +49,7 @@ func mustAsk(t *testing.T, s *Store, a *kerneltest.Archive) (kernels []Kernel, g
 
 // A package is given up for an older one on the archive's word only, and not without a word.
 func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
+	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)
 	var all []kerneltest.Package
 	for n := 1; n <= 8; n++ {
@@ -238,6 +239,7 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 
 // Of the newest series nothing is known while the network fails: no older one is fetched for it.
 func TestNewestIsNotAnOlderSeriesBecauseOfTheNetwork(t *testing.T) {
+	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)
 	image := func(release string) []byte {
 		return kerneltest.Deb(t, "zst", map[string]string{"./boot/vmlinuz-" + release: string(testutil.TinyELF(t, "Xen", 18, ""))})

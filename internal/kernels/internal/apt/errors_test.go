@@ -64,6 +64,7 @@ func TestAnErrorIsOfTheArchiveTheNetworkOrThisMachine(t *testing.T) {
 
 // What the real apt says when each happens, and how often the archive is asked.
 func TestTheRealAptIsUnderstood(t *testing.T) {
+	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)
 	publish(a, time.Now().Add(-time.Minute))
 	fetch := func(cache string) (*Suite, error) {
