@@ -23,6 +23,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // CaptureInfo stands beside a capture file and says what its driver delivered,
@@ -154,20 +155,20 @@ func (f *captureFile) write(path string, state *proc.State) error {
 
 // stateLauncher asks each guest for the state of its system, which captures begin with.
 type stateLauncher struct {
-	launcher
+	session.Launcher
 	kernel   Kernel
 	captures *captures
 }
 
-func (l stateLauncher) launch(ctx context.Context) (*session, error) {
-	s, err := l.launcher.launch(ctx)
+func (l stateLauncher) Launch(ctx context.Context) (*session.Session, error) {
+	s, err := l.Launcher.Launch(ctx)
 	if err != nil {
 		return nil, err
 	}
 	state, err := askState(ctx, s)
 	if err != nil {
-		s.finish()
-		return nil, &bootError{"state of the system: " + err.Error(), machine.Excerpt(s.console())}
+		s.Finish()
+		return nil, &session.BootError{Reason: "state of the system: " + err.Error(), Console: machine.Excerpt(s.Console())}
 	}
 	l.captures.setState(l.kernel, state)
 	return s, nil
@@ -176,16 +177,16 @@ func (l stateLauncher) launch(ctx context.Context) (*session, error) {
 // stateLimit is for a look at /proc, which takes a few ms.
 const stateLimit = time.Minute
 
-func askState(ctx context.Context, s *session) (*proc.State, error) {
-	if err := s.send(guest.KindState, struct{}{}); err != nil {
+func askState(ctx context.Context, s *session.Session) (*proc.State, error) {
+	if err := s.Send(guest.KindState, struct{}{}); err != nil {
 		return nil, err
 	}
-	m, err := s.await(ctx, guest.KindState, stateLimit)
+	m, err := s.Await(ctx, guest.KindState, stateLimit)
 	if err != nil {
 		return nil, err
 	}
 	var answer guest.State
-	if err := m.decode(&answer); err != nil {
+	if err := m.Decode(&answer); err != nil {
 		return nil, err
 	}
 	if answer.Error != "" {

@@ -104,10 +104,10 @@ func TestAGuestIsAskedForItsState(t *testing.T) {
 	l := stateLauncher{&fakeLauncher{t: t, guests: []fakeGuest{
 		answer(guest.State{Error: "no /proc"}), answer(guest.State{State: &proc.State{Machine: proc.Machine{NumCPUs: 2}}}),
 	}}, k, c}
-	_, err := l.launch(t.Context())
+	_, err := l.Launch(t.Context())
 	require.ErrorContains(t, err, "state of the system: no /proc")
-	s, err := l.launch(t.Context())
+	s, err := l.Launch(t.Context())
 	require.NoError(t, err)
-	s.finish()
+	s.Finish()
 	require.EqualValues(t, 2, c.states["6.12"].Machine.NumCPUs)
 }

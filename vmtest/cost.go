@@ -14,6 +14,7 @@ import (
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // Cost is what a driver adds to a call on a kernel, in instructions: the
@@ -42,12 +43,12 @@ func measureCosts(ctx context.Context, k Kernel, config machine.Config, console 
 	if err != nil {
 		return nil, err
 	}
-	s := vmSession(v)
-	defer s.finish()
+	s := session.Of(v)
+	defer s.Finish()
 	costs, err := receiveCosts(ctx, k, s, costLimit)
 	if err != nil {
-		s.finish()
-		if excerpt := machine.Excerpt(s.console()); excerpt != "" {
+		s.Finish()
+		if excerpt := machine.Excerpt(s.Console()); excerpt != "" {
 			err = fmt.Errorf("%w\n%s", err, excerpt)
 		}
 	}
@@ -55,27 +56,27 @@ func measureCosts(ctx context.Context, k Kernel, config machine.Config, console 
 }
 
 // receiveCosts takes what the guest measured; the first is without a driver.
-func receiveCosts(ctx context.Context, k Kernel, s *session, limit time.Duration) ([]Cost, error) {
+func receiveCosts(ctx context.Context, k Kernel, s *session.Session, limit time.Duration) ([]Cost, error) {
 	end := time.Now().Add(limit)
 	var bare map[string]float64
 	var costs []Cost
 	for {
-		m, err := s.awaitAny(ctx, time.Until(end), guest.KindCost, guest.KindDone, guest.KindError)
+		m, err := s.AwaitAny(ctx, time.Until(end), guest.KindCost, guest.KindDone, guest.KindError)
 		if err != nil {
 			return nil, err
 		}
-		switch m.kind {
+		switch m.Kind {
 		case guest.KindDone:
 			return costs, nil
 		case guest.KindError:
 			var e guest.Error
-			if err := m.decode(&e); err != nil {
+			if err := m.Decode(&e); err != nil {
 				return nil, err
 			}
 			return nil, fmt.Errorf("guest: %s", e.Text)
 		}
 		var c guest.Cost
-		if err := m.decode(&c); err != nil {
+		if err := m.Decode(&c); err != nil {
 			return nil, err
 		}
 		switch {

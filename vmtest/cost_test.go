@@ -26,9 +26,9 @@ func TestCostsAreWhatDriversAdd(t *testing.T) {
 			}
 			c.done()
 		}}}
-		s, err := l.launch(t.Context())
+		s, err := l.Launch(t.Context())
 		require.NoError(t, err)
-		defer s.finish()
+		defer s.Finish()
 		return receiveCosts(t.Context(), Kernel{Kernel: kernels.Kernel{Name: "6.1", Arch: "amd64"}}, s, time.Minute)
 	}
 	bare := guest.Cost{Calls: []guest.CallCost{{Name: "getppid", NS: 300}, {Name: "read 1", NS: 500}}}

@@ -14,6 +14,7 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // fleet has the machines of a run: what each starts from, and how.
@@ -25,7 +26,7 @@ type fleet struct {
 	accel   machine.Accel
 
 	mu        sync.Mutex
-	launchers map[launcherKey]*vmLauncher
+	launchers map[launcherKey]*session.Machines
 }
 
 type launcherKey struct{ kernel, cpus int }
@@ -40,7 +41,7 @@ func newFleet(ctx context.Context, o *Options, first int) (_ *fleet, err error) 
 	if err := machine.CheckInit(program, arch); err != nil {
 		return nil, env.Lacks(o.Guest+" cannot be a guest's init: "+err.Error(), "")
 	}
-	f := &fleet{o: o, launchers: map[launcherKey]*vmLauncher{}}
+	f := &fleet{o: o, launchers: map[launcherKey]*session.Machines{}}
 	if f.qemu, err = machine.FindQEMU(arch); err != nil {
 		return nil, err
 	}
@@ -56,13 +57,13 @@ func newFleet(ctx context.Context, o *Options, first int) (_ *fleet, err error) 
 		return nil, err
 	}
 	f.accel, err = machine.ChooseAccel(ctx, o.Cache, o.Accel, f.config(first, 1), func(ctx context.Context, c machine.Config) (string, error) {
-		l := &vmLauncher{config: c, bootLimit: machine.KVMLimit, log: func(string, ...any) {}}
-		s, err := l.boot(ctx)
+		l := &session.Machines{Config: c, BootLimit: machine.KVMLimit, Log: func(string, ...any) {}}
+		s, err := l.Boot(ctx)
 		if err != nil {
 			return "", err
 		}
-		s.finish()
-		return s.how, nil
+		s.Finish()
+		return s.How, nil
 	})
 	return f, err
 }
@@ -79,15 +80,15 @@ func (f *fleet) config(kernel, cpus int) machine.Config {
 }
 
 // launcher returns what brings up the machines of a kernel with a number of processors.
-func (f *fleet) launcher(kernel, cpus int) *vmLauncher {
+func (f *fleet) launcher(kernel, cpus int) *session.Machines {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	key := launcherKey{kernel, cpus}
 	l := f.launchers[key]
 	if l == nil {
-		l = &vmLauncher{config: f.config(kernel, cpus), kernel: f.o.Kernels[kernel].Name, bootLimit: f.o.BootLimit, log: f.o.Log, console: f.o.Console}
+		l = &session.Machines{Config: f.config(kernel, cpus), Kernel: f.o.Kernels[kernel].Name, BootLimit: f.o.BootLimit, Log: f.o.Log, Console: f.o.Console}
 		if !f.o.NoSnapshots {
-			l.snapshots = machine.Snapshots(filepath.Join(f.o.Cache, "snapshot"))
+			l.Snapshots = machine.Snapshots(filepath.Join(f.o.Cache, "snapshot"))
 		}
 		f.launchers[key] = l
 	}

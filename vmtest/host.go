@@ -13,6 +13,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // HostKernel is the name under which the running kernel stands in reports.
@@ -38,7 +39,7 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 	return o.reported(func(rep *Report, pieces []piece) error {
 		rep.setAccel(machine.Accel{Name: "none", Reason: "the running kernel"})
 		for _, p := range pieces {
-			l := &processLauncher{program: o.Guest, env: guest.Environ(), limit: o.BootLimit, log: o.Console}
+			l := &session.Process{Program: o.Guest, Env: guest.Environ(), Limit: o.BootLimit, Log: o.Console}
 			if err := o.runPiece(ctx, rep, k, p, l); err != nil {
 				return err
 			}

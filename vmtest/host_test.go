@@ -23,6 +23,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 func TestMain(m *testing.M) {
@@ -162,13 +163,13 @@ func TestAGuestProcessThatIsKilledLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	l := &processLauncher{program: exe, env: guest.Environ(), limit: time.Minute}
-	s, err := l.launch(t.Context())
+	l := &session.Process{Program: exe, Env: guest.Environ(), Limit: time.Minute}
+	s, err := l.Launch(t.Context())
 	require.NoError(t, err)
 	made, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	require.NotEmpty(t, made, "it has its files there")
-	s.finish() // nobody has told it to quit
+	s.Finish() // nobody has told it to quit
 	left, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	require.Empty(t, left)

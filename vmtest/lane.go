@@ -14,6 +14,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
@@ -22,8 +23,6 @@ import (
 const batchSize = 400
 
 const (
-	// bootTries is how often in a row a guest may end without having got anywhere.
-	bootTries = 2
 	// blameLimit is how many cases in a row may be held to have ended their
 	// guests though none of them was seen to begin. Then it is not the cases.
 	blameLimit = 3
@@ -52,7 +51,7 @@ type outlet interface {
 type lane struct {
 	capture  guest.Drivers
 	wanted   int // verdicts of a case
-	launcher launcher
+	launcher session.Launcher
 	referee  referee
 	out      outlet
 
@@ -64,8 +63,8 @@ type lane struct {
 	pending []string
 	absent  []string
 	hello   *guest.Hello
-	last    *settled // whose verdicts are still to be emitted
-	guest   *session // that runs now
+	last    *settled         // whose verdicts are still to be emitted
+	guest   *session.Session // that runs now
 }
 
 // settled is a case with its verdicts.
@@ -85,24 +84,24 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 	l.pending = ids
 	for stuck, blamed := 0, 0; len(l.pending)+len(l.absent) > 0 || l.hello == nil; {
 		l.out.doing(starting)
-		s, err := l.launcher.launch(ctx)
+		s, err := l.launcher.Launch(ctx)
 		if err := ctx.Err(); err != nil {
 			if s != nil {
-				s.finish()
+				s.Finish()
 			}
 			return err
 		}
-		if isKilled(err) {
-			if stuck++; stuck >= bootTries {
+		if session.IsKilled(err) {
+			if stuck++; stuck >= session.BootTries {
 				return env.Lacks(err.Error()+", twice", killedFix)
 			}
 			l.out.log("%v; starting it again", err)
 			continue
 		}
 		if err != nil {
-			var boot *bootError
-			if stuck++; stuck < bootTries && errors.As(err, &boot) {
-				l.out.log("guest did not become ready, trying again: %s", boot.reason)
+			var boot *session.BootError
+			if stuck++; stuck < session.BootTries && errors.As(err, &boot) {
+				l.out.log("guest did not become ready, trying again: %s", boot.Reason)
 				continue
 			}
 			l.failAll(judge.ClassBoot, "guest did not become ready: "+err.Error())
@@ -112,8 +111,8 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		if l.hello == nil {
 			l.welcome(s)
 			if len(l.pending)+len(l.absent) == 0 {
-				_ = s.send(guest.KindQuit, struct{}{})
-				s.finish()
+				_ = s.Send(guest.KindQuit, struct{}{})
+				s.Finish()
 				return nil
 			}
 		}
@@ -128,11 +127,11 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 			stuck, blamed = 0, 0
 			continue
 		}
-		if end.killed != "" && stuck+1 >= bootTries {
+		if end.killed != "" && stuck+1 >= session.BootTries {
 			at := l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...))
 			return env.Lacks(fmt.Sprintf("QEMU was killed from outside, twice at %s: %s", at, end.killed), killedFix)
 		}
-		if stuck++; stuck >= bootTries {
+		if stuck++; stuck >= session.BootTries {
 			// What a dying kernel had still to send is lost, even that the case began.
 			if stuck, blamed = 0, blamed+1; blamed > blameLimit || end.class != judge.ClassCrash {
 				l.failAll(end.class, end.reason)
@@ -147,14 +146,14 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 }
 
 // welcome looks at what the first guest says of itself.
-func (l *lane) welcome(s *session) {
-	hello := s.hello
+func (l *lane) welcome(s *session.Session) {
+	hello := s.Hello
 	l.hello = &hello
 	if err := l.referee.welcome(l.hello); err != nil {
 		l.failAll(judge.ClassBoot, err.Error())
 		return
 	}
-	l.out.welcome(l.hello, s.how)
+	l.out.welcome(l.hello, s.How)
 	plan := l.referee.plan(l.pending)
 	for _, id := range l.pending {
 		if reason, ok := plan.Skip[id]; ok {
@@ -234,13 +233,13 @@ func complained(verdicts []judge.Verdict, bug string) {
 // complaint is what the kernel complained of, "" for nothing. A stall is only
 // noted: a host that is too busy to run the guest makes one, too.
 func (l *lane) complaint(of func(id string) bool) string {
-	if l.guest == nil || l.guest.complaint == nil {
+	if l.guest == nil || l.guest.Complaint == nil {
 		return ""
 	}
-	for _, text := range l.guest.stalls() {
+	for _, text := range l.guest.Stalls() {
 		l.out.note("the kernel noticed a stall: " + text)
 	}
-	return l.guest.complaint(of)
+	return l.guest.Complaint(of)
 }
 
 // ending is why a guest ended before it was done.
@@ -254,11 +253,11 @@ const killedFix = "when memory is short, run fewer machines at a time (--jobs), 
 
 // drive asks one guest for everything that is left, until it is done or the
 // guest ends.
-func (l *lane) drive(ctx context.Context, s *session) (end ending) {
+func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 	l.guest = s
 	early := l.complaint(func(id string) bool { return id == "" })
 	defer func() {
-		s.finish()
+		s.Finish()
 		// Of its start, and of cases whose verdict is out: nothing is lost, though it may be the doing of another.
 		rest := l.complaint(func(id string) bool { return l.last == nil || id != l.last.id })
 		if text := strings.TrimSpace(early + "\n" + rest); l.last != nil {
@@ -280,21 +279,21 @@ func (l *lane) drive(ctx context.Context, s *session) (end ending) {
 		}
 	}
 	// A guest that does not go by itself is ended by finish.
-	_ = s.send(guest.KindQuit, struct{}{})
+	_ = s.Send(guest.KindQuit, struct{}{})
 	return ending{}
 }
 
 // batch runs one request. With ok the guest can be asked again.
-func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end ending, ok bool) {
+func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunRequest) (end ending, ok bool) {
 	sent := make(chan error, 1)
-	go func() { sent <- s.send(guest.KindRun, req) }() // blocks when the guest does not read
+	go func() { sent <- s.Send(guest.KindRun, req) }() // blocks when the guest does not read
 	asked := append(slices.Clone(req.Cases), absentIDs(req.Absent)...)
 
 	var (
 		inFlight string   // the case that the guest is at
 		damage   []string // garbled data since it began
 		began    bool     // a case has begun
-		died     = s.died
+		died     = s.Died
 		dead     bool
 	)
 	limit := time.NewTimer(l.silence)
@@ -332,26 +331,26 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 			}
 			l.release() // what is provoked now is not the last case's
 			return fail(judge.ClassHang, l.silenceReport(s))
-		case m, open := <-s.messages:
+		case m, open := <-s.Messages:
 			if !dead {
 				limit.Reset(l.silence)
 			}
 			var garbled *wire.GarbledError
 			switch {
-			case !open || m.err != nil && !errors.As(m.err, &garbled):
+			case !open || m.Err != nil && !errors.As(m.Err, &garbled):
 				reason := l.obituary(s, "guest ended")
-				if s.killed != nil && s.killed() != "" {
-					return ending{judge.ClassHarness, "QEMU was killed from outside: " + s.killed(), s.killed()}, false
+				if s.Killed != nil && s.Killed() != "" {
+					return ending{judge.ClassHarness, "QEMU was killed from outside: " + s.Killed(), s.Killed()}, false
 				}
 				return fail(judge.ClassCrash, reason)
-			case m.err != nil:
-				damage = append(damage, m.err.Error())
+			case m.Err != nil:
+				damage = append(damage, m.Err.Error())
 				continue
 			}
-			switch m.kind {
+			switch m.Kind {
 			case guest.KindStarted:
 				var st guest.Started
-				if err := m.decode(&st); err != nil {
+				if err := m.Decode(&st); err != nil {
 					damage = append(damage, err.Error())
 					continue
 				}
@@ -363,7 +362,7 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 				l.out.doing(inFlight)
 			case guest.KindResult:
 				var r guest.CaseResult
-				if err := m.decode(&r); err != nil {
+				if err := m.Decode(&r); err != nil {
 					damage = append(damage, err.Error())
 					continue
 				}
@@ -375,13 +374,13 @@ func (l *lane) batch(ctx context.Context, s *session, req guest.RunRequest) (end
 				inFlight, damage = "", nil
 			case guest.KindError:
 				var e guest.Error
-				if err := m.decode(&e); err != nil {
+				if err := m.Decode(&e); err != nil {
 					e.Text = err.Error()
 				}
 				return fail(judge.ClassChannel, "the guest could not read the request: "+e.Text)
 			case guest.KindDone:
 				var d guest.Done
-				if err := m.decode(&d); err != nil {
+				if err := m.Decode(&d); err != nil {
 					damage = append(damage, err.Error())
 				}
 				l.leftOut(asked, inFlight, d, damage)
@@ -427,9 +426,9 @@ func lost(damage []string) string {
 }
 
 // obituary ends the guest and says how it died.
-func (l *lane) obituary(s *session, what string) string {
-	how := s.finish()
-	text := s.console()
+func (l *lane) obituary(s *session.Session, what string) string {
+	how := s.Finish()
+	text := s.Console()
 	reason := what
 	if head := machine.Headline(text); head != "" {
 		reason += ": " + head
@@ -442,17 +441,17 @@ func (l *lane) obituary(s *session, what string) string {
 	return reason
 }
 
-func (l *lane) silenceReport(s *session) string {
-	said := s.console()
-	if s.provoke != nil {
-		s.provoke()
+func (l *lane) silenceReport(s *session.Session) string {
+	said := s.Console()
+	if s.Provoke != nil {
+		s.Provoke()
 	}
-	s.finish()
+	s.Finish()
 	reason := fmt.Sprintf("no word from the guest for %v", l.silence)
 	if excerpt := machine.Excerpt(said); excerpt != "" {
 		reason += "; its console ends with\n" + excerpt
 	}
-	if more, ok := strings.CutPrefix(s.console(), said); ok && strings.TrimSpace(more) != "" {
+	if more, ok := strings.CutPrefix(s.Console(), said); ok && strings.TrimSpace(more) != "" {
 		reason += "\nand after a non-maskable interrupt\n" + machine.Excerpt(more)
 	}
 	return reason

@@ -23,6 +23,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
@@ -89,7 +90,7 @@ type fakeLauncher struct {
 	started int
 }
 
-func (l *fakeLauncher) launch(context.Context) (*session, error) {
+func (l *fakeLauncher) Launch(context.Context) (*session.Session, error) {
 	if len(l.errs) > 0 {
 		err := l.errs[0]
 		l.errs = l.errs[1:]
@@ -115,15 +116,15 @@ func (l *fakeLauncher) launch(context.Context) (*session, error) {
 	conn := wire.NewConn(hostEnd)
 	stop := make(chan struct{})
 	var once sync.Once
-	return &session{
-		hello: l.hello, how: "made up", messages: pump(conn, stop), send: conn.Send, died: con.Died(), console: con.Text, complaint: con.Complaint, stalls: con.Stalls,
-		killed: func() string { return killed },
-		finish: func() string {
+	return &session.Session{
+		Hello: l.hello, How: "made up", Messages: session.Pump(conn, stop), Send: conn.Send, Died: con.Died(), Console: con.Text, Complaint: con.Complaint, Stalls: con.Stalls,
+		Killed: func() string { return killed },
+		Finish: func() string {
 			once.Do(func() {
 				close(stop)
 				hostEnd.Close()
-				waitFor(gone, 5*time.Second)
-				waitFor(con.Finished(), time.Second)
+				<-gone
+				<-con.Finished()
 			})
 			return ""
 		},
@@ -344,7 +345,7 @@ func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
 	ids := []string{"a/x", "b/x"}
 	many := []string{"a/x", "b/x", "c/x", "d/x", "e/x", "f/x"}
 	var guests []fakeGuest
-	for range bootTries * (blameLimit + 1) {
+	for range session.BootTries * (blameLimit + 1) {
 		guests = append(guests, dies)
 	}
 	want := map[string][2]string{}
@@ -358,7 +359,7 @@ func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
 	got = runLane(t, &fakeLauncher{guests: []fakeGuest{dies, dies, dies, dies, obedient(nil)}}, many[:3])
 	requireVerdicts(t, map[string][2]string{"a/x": want["a/x"], "b/x": want["b/x"], "c/x": {"pass"}}, got)
 
-	failing := &bootError{"no hello from the guest within 90s", "VFS: Unable to mount root fs"}
+	failing := &session.BootError{Reason: "no hello from the guest within 90s", Console: "VFS: Unable to mount root fs"}
 	got = runLane(t, &fakeLauncher{errs: []error{failing, failing}}, ids)
 	requireVerdicts(t, map[string][2]string{
 		"a/x": {"fail boot", "guest did not become ready: no hello from the guest within 90s\nVFS: Unable"}, "b/x": {"fail boot", "no hello"},
@@ -381,7 +382,7 @@ func TestAMachineKilledFromOutsideIsNoCrashOfItsCase(t *testing.T) {
 
 	for name, l := range map[string]*fakeLauncher{
 		"in a case":    {guests: []fakeGuest{killedAt("b/x"), killedAt("b/x"), killedAt("b/x")}, killed: []string{"signal: killed", "signal: killed", "signal: killed"}},
-		"as it starts": {errs: []error{&killedError{"signal: killed"}, &killedError{"signal: killed"}}},
+		"as it starts": {errs: []error{&session.KilledError{By: "signal: killed"}, &session.KilledError{By: "signal: killed"}}},
 	} {
 		l.t = t
 		out := newCollector(t)

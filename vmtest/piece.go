@@ -9,11 +9,12 @@ import (
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // runPiece runs a piece's cases. If a guest with two drivers ends in a case, that case
 // is run again with each driver alone to find the culprit.
-func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, l launcher) error {
+func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, l session.Launcher) error {
 	fatal, err := o.runLane(ctx, rep, k, p.drivers, p.ids, l)
 	if err != nil || len(fatal) == 0 {
 		return err
@@ -31,7 +32,7 @@ func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, 
 
 // runLane runs cases for the drivers wanted. It returns the cases with which a guest
 // ended while two drivers captured, of which only the pair has a verdict.
-func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []guest.Drivers, ids []string, l launcher) (fatal []string, err error) {
+func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []guest.Drivers, ids []string, l session.Launcher) (fatal []string, err error) {
 	out := &laneReport{o: o, rep: rep, kernel: k, wanted: wanted, capture: captureOf(wanted)}
 	ln := &lane{
 		capture: out.capture, wanted: len(wanted), launcher: l, referee: newBench(wanted), out: out,

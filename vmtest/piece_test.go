@@ -15,6 +15,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 var allThree = []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod, guest.Both}
@@ -136,12 +137,12 @@ func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 	require.Len(t, skipWithoutModule(rep, o.Kernels, plan(o)), 1)
 }
 
-var _ launcher = failingLauncher{}
+var _ session.Launcher = failingLauncher{}
 
 // failingLauncher never brings up a guest.
 type failingLauncher struct{}
 
-func (failingLauncher) launch(context.Context) (*session, error) {
+func (failingLauncher) Launch(context.Context) (*session.Session, error) {
 	return nil, errors.New("no machine")
 }
 

@@ -248,3 +248,8 @@ func (r *Report) Failures() []Result {
 	}
 	return f
 }
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

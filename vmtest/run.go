@@ -19,6 +19,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // Run boots the kernels and runs the cases. The error is about the machine
@@ -68,7 +69,7 @@ func (o *Options) runAll(ctx context.Context, rep *Report, machines *fleet, piec
 	work.SetLimit(o.Jobs)
 	for _, p := range pieces {
 		work.Go(func() error {
-			var l launcher = machines.launcher(p.kernel, p.cpus)
+			var l session.Launcher = machines.launcher(p.kernel, p.cpus)
 			if rep.captures != nil {
 				l = stateLauncher{l, o.Kernels[p.kernel], rep.captures}
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/session"
 )
 
 // testKernel is a kernel fetched earlier; tests do not use the network.
@@ -48,7 +49,7 @@ func testKernel(t *testing.T) kernels.Kernel {
 }
 
 // testLauncher brings up machines with testdata/guest as init.
-func testLauncher(t *testing.T, snapshots string) *vmLauncher {
+func testLauncher(t *testing.T, snapshots string) *session.Machines {
 	t.Helper()
 	k := testKernel(t)
 	dir := t.TempDir()
@@ -65,11 +66,16 @@ func testLauncher(t *testing.T, snapshots string) *vmLauncher {
 	require.NoError(t, os.WriteFile(initrd, archive, 0o600))
 	qemu, err := machine.FindQEMU(k.Arch)
 	require.NoError(t, err)
-	return &vmLauncher{
-		config: machine.Config{Arch: k.Arch, QEMU: qemu, Accel: machine.TCG, MemoryMB: 256, CPUs: 1,
+	return &session.Machines{
+		Config: machine.Config{Arch: k.Arch, QEMU: qemu, Accel: machine.TCG, MemoryMB: 256, CPUs: 1,
 			Kernel: machine.Image{File: k.Image, Digest: k.Digest}, Initrd: machine.Image{File: initrd, Digest: files.Sum(archive)}},
-		kernel: k.Name, snapshots: machine.Snapshots(snapshots), bootLimit: defaultBootLimit, log: t.Logf,
+		Kernel: k.Name, Snapshots: machine.Snapshots(snapshots), BootLimit: defaultBootLimit, Log: t.Logf,
 	}
+}
+
+// anew brings up the same machines as l, but knows nothing of what happened to them.
+func anew(l *session.Machines) *session.Machines {
+	return &session.Machines{Config: l.Config, Kernel: l.Kernel, Snapshots: l.Snapshots, BootLimit: l.BootLimit, Log: l.Log}
 }
 
 // processesOf lists the QEMUs that were started with initrd.
@@ -101,7 +107,7 @@ func TestAQEMUThatIsKilledIsReplaced(t *testing.T) {
 	out.onStarted = func(id string) {
 		if id == "test/hang" {
 			once.Do(func() {
-				for _, pid := range processesOf(t, l.config.Initrd.File) {
+				for _, pid := range processesOf(t, l.Config.Initrd.File) {
 					require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 				}
 			})
@@ -129,13 +135,15 @@ func TestRealMachineMisbehaves(t *testing.T) {
 		"test/last":    {"pass"},
 	}, out.verdicts)
 	require.Len(t, out.results["test/big"].Events[0], 100<<10)
-	require.True(t, strings.HasPrefix(ln.hello.Release, l.kernel+"."), ln.hello.Release)
+	require.True(t, strings.HasPrefix(ln.hello.Release, l.Kernel+"."), ln.hello.Release)
 	require.Contains(t, out.verdicts["test/hang"].Reason, "\nand after a non-maskable interrupt\n")
 	require.Contains(t, out.verdicts["test/hang"].Reason, "RIP: ")
 	require.Len(t, out.hows, 1)
 	require.Contains(t, out.hows[0], "cold boot")
-	require.False(t, l.unusable, "the machines after the first were restored")
-	noProcessLeft(t, l.config.Initrd.File)
+	states, err := filepath.Glob(filepath.Join(string(l.Snapshots), "*.state"))
+	require.NoError(t, err)
+	require.Len(t, states, 1, "the machines after the first were restored")
+	noProcessLeft(t, l.Config.Initrd.File)
 }
 
 func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
@@ -144,12 +152,12 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 	l := testLauncher(t, dir)
 	up := func() string {
 		t.Helper()
-		s, err := l.launch(t.Context())
+		s, err := l.Launch(t.Context())
 		require.NoError(t, err)
-		require.NoError(t, ping(t.Context(), s, restoreLimit))
-		require.True(t, strings.HasPrefix(s.hello.Release, l.kernel+"."))
-		s.finish()
-		return strings.Fields(s.how)[0]
+		require.NoError(t, s.Ping(t.Context(), 15*time.Second))
+		require.True(t, strings.HasPrefix(s.Hello.Release, l.Kernel+"."))
+		s.Finish()
+		return strings.Fields(s.How)[0]
 	}
 	require.Equal(t, "cold", up())
 	require.Equal(t, "restored", up())
@@ -165,21 +173,20 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, junk.Close())
 	require.Equal(t, "cold", up(), "a damaged state")
-	require.True(t, l.unusable)
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
-	require.Empty(t, left, "it is removed")
+	require.Empty(t, left, "it is removed, and no other taken")
 
-	l.unusable = false
+	l = anew(l)
 	require.Equal(t, "cold", up())
 	require.NoError(t, os.Truncate(files[0], st.Size()/2))
 	require.Equal(t, "cold", up(), "a cut state")
 
-	l.unusable = false
+	l = anew(l)
 	require.Equal(t, "cold", up())
-	l.config.Initrd.Digest = "another guest program"
+	l.Config.Initrd.Digest = "another guest program"
 	require.Equal(t, "cold", up(), "a state of another guest program")
-	noProcessLeft(t, l.config.Initrd.File)
+	noProcessLeft(t, l.Config.Initrd.File)
 }
 
 func TestAFullDiskCostsTheSnapshotOnly(t *testing.T) {
@@ -187,16 +194,16 @@ func TestAFullDiskCostsTheSnapshotOnly(t *testing.T) {
 	dir := testutil.SmallDisk(t, "4m")
 	l := testLauncher(t, dir)
 	var said strings.Builder
-	l.log = func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) }
+	l.Log = func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) }
 	for range 2 {
-		s, err := l.launch(t.Context())
+		s, err := l.Launch(t.Context())
 		require.NoError(t, err)
-		require.Contains(t, s.how, "cold boot")
-		require.NoError(t, ping(t.Context(), s, restoreLimit), "the machine goes on")
-		s.finish()
+		require.Contains(t, s.How, "cold boot")
+		require.NoError(t, s.Ping(t.Context(), 15*time.Second), "the machine goes on")
+		s.Finish()
 	}
 	require.Equal(t, 1, strings.Count(said.String(), "\n"), said.String())
-	require.Contains(t, said.String(), "kernel "+l.kernel+": no snapshot: ")
+	require.Contains(t, said.String(), "kernel "+l.Kernel+": no snapshot: ")
 	require.Contains(t, strings.ToLower(said.String()), "no space left on device")
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
@@ -204,7 +211,7 @@ func TestAFullDiskCostsTheSnapshotOnly(t *testing.T) {
 	left, err = filepath.Glob(filepath.Join(dir, ".*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
-	noProcessLeft(t, l.config.Initrd.File)
+	noProcessLeft(t, l.Config.Initrd.File)
 }
 
 func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
@@ -212,16 +219,16 @@ func TestAKernelThatDoesNotBootIsReported(t *testing.T) {
 	l := testLauncher(t, "")
 	bad := filepath.Join(t.TempDir(), "initramfs")
 	require.NoError(t, os.WriteFile(bad, []byte("no archive"), 0o600))
-	l.config.Initrd.File = bad
-	_, err := l.launch(t.Context())
-	var boot *bootError
+	l.Config.Initrd.File = bad
+	_, err := l.Launch(t.Context())
+	var boot *session.BootError
 	require.ErrorAs(t, err, &boot)
-	require.Contains(t, boot.reason, "before hello: ")
-	require.Contains(t, boot.reason, "VFS: Unable to mount root fs")
+	require.Contains(t, boot.Reason, "before hello: ")
+	require.Contains(t, boot.Reason, "VFS: Unable to mount root fs")
 
-	l.config.Kernel.File = bad
-	_, err = l.launch(t.Context())
+	l.Config.Kernel.File = bad
+	_, err = l.Launch(t.Context())
 	require.ErrorAs(t, err, &boot)
-	require.Contains(t, boot.reason, "qemu")
+	require.Contains(t, boot.Reason, "qemu")
 	noProcessLeft(t, bad)
 }

@@ -58,8 +58,13 @@ var boundaries = []struct {
 		"a machine runs any kernel and any program",
 	},
 	{
+		[]string{"vmtest/session"},
+		[]string{"vmtest", "vmtest/judge", "internal/kernels/...", "internal/kmodbuild"},
+		"what guests say is judged elsewhere",
+	},
+	{
 		[]string{"vmtest/judge"},
-		[]string{"vmtest", "vmtest/machine", "internal/kernels/...", "internal/kmodbuild"},
+		[]string{"vmtest", "vmtest/machine", "vmtest/session", "internal/kernels/...", "internal/kmodbuild"},
 		"a verdict depends on what the guest reports alone",
 	},
 	{
@@ -68,7 +73,7 @@ var boundaries = []struct {
 		"kernels are fetched and modules built without the harness",
 	},
 	{
-		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "vmtest/machine", "vmtest/wire"},
+		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "vmtest/machine", "vmtest/session", "vmtest/wire"},
 		[]string{"internal/kmodbuild", "internal/cli"},
 		"the harness is given its modules",
 	},

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
+)
+
+// Launcher brings up guests.
+type Launcher interface {
+	Launch(ctx context.Context) (*Session, error)
+}
+
+// BootTries is how often in a row a guest may end without having got anywhere.
+const BootTries = 2
+
+// BootError is a guest that never became ready.
+type BootError struct {
+	Reason  string
+	Console string
+}
+
+func (e *BootError) Error() string {
+	if e.Console == "" {
+		return e.Reason
+	}
+	return e.Reason + "\n" + e.Console
+}
+
+// KilledError is a guest that another process ended.
+type KilledError struct{ By string }
+
+func (e *KilledError) Error() string { return "QEMU was killed from outside: " + e.By }
+
+// Machines brings up the machines of one kernel, from a snapshot when there is
+// a good one, else by booting. It may be used by several lanes at once.
+type Machines struct {
+	Config    machine.Config
+	Kernel    string            // its name
+	Snapshots machine.Snapshots // "" for none
+	BootLimit time.Duration     // until a booted guest must be ready
+	Log       func(format string, args ...any)
+	Console   io.Writer // nil, or where consoles are copied to
+
+	mu       sync.Mutex // one boot at a time: the next lane then restores
+	unusable bool       // snapshots do not work here; no further try
+	failures int        // boots in a row that came to nothing
+	failure  error      // of the last of them
+}
+
+func (l *Machines) Launch(ctx context.Context) (*Session, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Snapshots != "" && !l.unusable {
+		s, err := l.restore(ctx)
+		switch {
+		case err == nil:
+			return s, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case IsKilled(err):
+			return nil, err
+		case !errors.Is(err, machine.ErrNoSnapshot):
+			l.unusable = true
+			l.Log("kernel %s: booting, since its snapshot did not work: %v", l.Kernel, err)
+			l.Snapshots.Remove(&l.Config)
+		}
+	}
+	if l.failures >= BootTries { // another lane has tried
+		return nil, l.failure
+	}
+	s, err := l.Boot(ctx)
+	if IsKilled(err) {
+		return nil, err
+	}
+	if l.failure = err; err != nil {
+		l.failures++
+	} else {
+		l.failures = 0
+	}
+	return s, err
+}
+
+// IsKilled reports whether err is a [KilledError].
+func IsKilled(err error) bool {
+	_, ok := errors.AsType[*KilledError](err)
+	return ok
+}
+
+// restoreLimit bounds each step of a restore, which takes a tenth of a second.
+const restoreLimit = 15 * time.Second
+
+// restore continues the saved machine.
+func (l *Machines) restore(ctx context.Context) (_ *Session, err error) {
+	start := time.Now()
+	var hello guest.Hello
+	f, err := l.Snapshots.Open(&l.Config, &hello)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	v, err := machine.Start(ctx, &l.Config, f, l.Console)
+	if err != nil {
+		return nil, err
+	}
+	s := Of(v)
+	s.Hello = hello
+	defer func() {
+		if err != nil {
+			said := s.Finish()
+			switch by := v.Killed(); {
+			case by != "":
+				err = &KilledError{by}
+			case said != "":
+				err = fmt.Errorf("%w (%s)", err, said)
+			}
+		}
+	}()
+	if err := v.WaitRunning(ctx, restoreLimit); err != nil {
+		return nil, err
+	}
+	if err := s.Ping(ctx, restoreLimit); err != nil {
+		return nil, err
+	}
+	l.Snapshots.Used(&l.Config)
+	s.How = "restored in " + seconds(time.Since(start))
+	return s, nil
+}
+
+// Ping makes the guest answer, and sets its clock, which stood still.
+func (s *Session) Ping(ctx context.Context, limit time.Duration) error {
+	want := guest.Ping{N: uint64(time.Now().UnixNano()), Clock: time.Now().UnixNano()}
+	if err := s.Send(guest.KindPing, want); err != nil {
+		return err
+	}
+	m, err := s.Await(ctx, guest.KindPong, limit)
+	if err != nil {
+		return err
+	}
+	var got guest.Ping
+	if err := m.Decode(&got); err != nil {
+		return err
+	}
+	if got.N != want.N {
+		return fmt.Errorf("guest answered ping %d with %d", want.N, got.N)
+	}
+	return nil
+}
+
+// Boot starts the machine from nothing and leaves a snapshot behind.
+func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
+	start := time.Now()
+	v, err := machine.Start(ctx, &l.Config, nil, l.Console)
+	if err != nil {
+		return nil, err
+	}
+	s := Of(v)
+	m, err := s.Await(ctx, guest.KindHello, l.BootLimit)
+	if err == nil {
+		err = m.Decode(&s.Hello)
+	}
+	if err != nil {
+		said := s.Finish()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if by := v.Killed(); by != "" {
+			return nil, &KilledError{by}
+		}
+		text := s.Console()
+		reason := cmp.Or(machine.Headline(text), said)
+		return nil, &BootError{strings.TrimSuffix(fmt.Sprintf("%v: %s", err, firstLine(reason)), ": "), machine.Excerpt(text)}
+	}
+	s.How = "cold boot in " + seconds(time.Since(start))
+	// A machine that complained when it started, or when drivers were loaded, is to do so the next time, too.
+	if l.Snapshots == "" || l.unusable || v.Console.Complains() {
+		return s, nil
+	}
+	if err := l.Snapshots.Save(ctx, v, &l.Config, s.Hello); err != nil {
+		l.unusable = true
+		l.Log("kernel %s: no snapshot: %v", l.Kernel, err)
+		if err := s.Ping(ctx, restoreLimit); err != nil { // the failed save may have stopped it
+			s.Finish()
+			return nil, &BootError{fmt.Sprintf("no answer after a failed snapshot: %v", err), machine.Excerpt(s.Console())}
+		}
+	}
+	return s, nil
+}
+
+// Of makes a session of a started machine.
+func Of(v *machine.VM) *Session {
+	stop := make(chan struct{})
+	return &Session{
+		Messages:  Pump(v.Conn, stop),
+		Send:      v.Conn.Send,
+		Died:      v.Console.Died(),
+		Console:   v.Console.Text,
+		Complaint: v.Console.Complaint,
+		Stalls:    v.Console.Stalls,
+		Provoke:   v.Interrupt,
+		Killed:    v.Killed,
+		Finish: once(func() string {
+			said := v.Close()
+			close(stop)
+			return said
+		}),
+	}
+}
+
+// once is f for the first call and "" for later ones.
+func once(f func() string) func() string {
+	done := false
+	return func() string {
+		if done {
+			return ""
+		}
+		done = true
+		return f()
+	}
+}
+
+func waitFor(c <-chan struct{}, limit time.Duration) {
+	select {
+	case <-c:
+	case <-time.After(limit):
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

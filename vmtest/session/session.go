@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package session brings up guests, as machines or as processes of the running kernel,
+// and carries what host and guest say to each other.
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/wire"
+)
+
+// Message is one thing the guest said. With Err, a *wire.GarbledError leaves
+// the channel usable and anything else is its end.
+type Message struct {
+	Kind string
+	Err  error
+	body json.RawMessage
+}
+
+// Decode reads the value of the message.
+func (m *Message) Decode(v any) error {
+	if err := json.Unmarshal(m.body, v); err != nil {
+		return fmt.Errorf("message %s: %w", m.Kind, err)
+	}
+	return nil
+}
+
+// Session is one living guest, a machine or a process.
+type Session struct {
+	Hello    guest.Hello
+	How      string         // "cold boot in 1.9s", "restored in 0.1s"
+	Messages <-chan Message // closed at the channel's end
+	Send     func(kind string, v any) error
+	Died     <-chan struct{} // closed when the guest said on its console that it is dead
+	Console  func() string   // what the guest said so far; after finish, all of it
+	Provoke  func()          // makes a hung guest say on its console where it is; may be nil
+	Killed   func() string   // after finish: the signal from outside that ended the guest, "" for none; may be nil
+	Finish   func() string   // ends the guest, waits, and says how it ended if that is worth saying
+
+	// Of its kernel's complaints, those not yet taken; nil for a guest without a kernel of its own.
+	Complaint func(of func(id string) bool) string
+	Stalls    func() []string
+}
+
+// Pump receives messages until the channel ends or stop is closed.
+func Pump(conn *wire.Conn, stop <-chan struct{}) <-chan Message {
+	c := make(chan Message, 64)
+	go func() {
+		defer close(c)
+		for {
+			kind, body, err := conn.Receive()
+			m := Message{kind, err, append(json.RawMessage(nil), body...)}
+			select {
+			case c <- m:
+			case <-stop:
+				return
+			}
+			var garbled *wire.GarbledError
+			if err != nil && !errors.As(err, &garbled) {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// Await returns the next message of a kind, skipping others. It gives up when
+// the guest dies, the channel ends or the limit is over.
+func (s *Session) Await(ctx context.Context, kind string, limit time.Duration) (Message, error) {
+	return s.AwaitAny(ctx, limit, kind)
+}
+
+// AwaitAny is Await for one of several kinds.
+func (s *Session) AwaitAny(ctx context.Context, limit time.Duration, kinds ...string) (Message, error) {
+	kind := kinds[0]
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	died := s.Died
+	for {
+		select {
+		case m, ok := <-s.Messages:
+			var garbled *wire.GarbledError
+			switch {
+			case !ok:
+				return Message{}, fmt.Errorf("guest ended before %s", kind)
+			case errors.As(m.Err, &garbled): // firmware talk, or a record cut by the restore
+			case m.Err != nil:
+				if errors.Is(m.Err, io.EOF) {
+					return Message{}, fmt.Errorf("guest ended before %s", kind)
+				}
+				return Message{}, m.Err
+			case slices.Contains(kinds, m.Kind):
+				return m, nil
+			}
+		case <-died:
+			return Message{}, fmt.Errorf("guest kernel died before %s", kind)
+		case <-timer.C:
+			return Message{}, fmt.Errorf("no %s from the guest within %v", kind, limit)
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
+	}
+}
