@@ -28,7 +28,7 @@ build: ## bin/scaplab and bin/scap
 	$(GO) build -o bin/ ./cmd/...
 
 generate: ## everything generated from tables/*.yaml
-	$(GO) run ./cmd/scaplab gen
+	$(GO) run ./internal/cmd/generate
 
 format:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "not gofmt-ed: $$files"; exit 1; }

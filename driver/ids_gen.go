@@ -3,6 +3,12 @@
 
 package driver
 
+/*
+arches are the architectures of NR, by GOARCH; 386 is the number a
+32-bit task uses on amd64.
+*/
+var arches = [...]string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le", "386"}
+
 // ids are the syscall codes of the file format, in their order.
 var ids = [...]ID{
 	{1, "restart_syscall", DropAlways, NR{219, 128, 128, 128, 7, 0, 0}, ""},

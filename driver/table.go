@@ -82,7 +82,7 @@ func (c *Call) FiredOn(arch string) bool {
 
 // NR is a call's number on each architecture, in the order of arches; -1 where
 // there is no such call.
-type NR [7]int16
+type NR [len(arches)]int16
 
 func (nr *NR) on(arch string) int16 {
 	i := slices.Index(arches[:], arch)
@@ -97,10 +97,6 @@ func (nr *NR) Number(arch string) (int, bool) {
 	n := nr.on(arch)
 	return int(n), n >= 0
 }
-
-// arches are the architectures of NR, by GOARCH; 386 is the number a
-// 32-bit task uses on amd64.
-var arches = [len(NR{})]string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le", "386"}
 
 // IA32 is the amd64 number of each number a 32-bit task uses; -1 where there is
 // no such call, or one that makes no event.

@@ -76,14 +76,15 @@ func (m *model) cFiles(files map[string][]byte) error {
 		files[path] = text
 		return err
 	}
-	if err := emit("driver/abi/events_gen.h", "events.h.tmpl", map[string]any{"Schema": Schema, "Events": abi}); err != nil {
+	if err := emit("driver/abi/events_gen.h", "events.h.tmpl", map[string]any{"Schema": Schema, "Events": abi, "Dyns": m.table.Types.Dyns}); err != nil {
 		return err
 	}
 	calls, err := m.callsData()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(m.versions(emit), abiHeaders(emit), emit("driver/abi/calls_gen.h", "calls.h.tmpl", calls),
+	if err := errors.Join(emit("driver/abi/arch_gen.h", "arch.h.tmpl", tables.AllArches()), m.versions(emit), abiHeaders(emit),
+		emit("driver/abi/calls_gen.h", "calls.h.tmpl", calls),
 		emit("driver/bpf/hot_gen.h", "hot.h.tmpl", calls)); err != nil {
 		return err
 	}

@@ -71,8 +71,8 @@ type callsData struct {
 
 func (m *model) callsData() (*callsData, error) {
 	d := &callsData{}
-	for _, arch := range Arches {
-		a := callArch{Macro: archMacros[arch]}
+	for _, arch := range tables.Arches {
+		a := callArch{Macro: tables.ArchOf(arch).Macro()}
 		hot := func(name string, on []string, nr map[string]int) {
 			if slices.Contains(on, arch) {
 				a.Hot = append(a.Hot, numberedCall{NR: nr[arch], Name: name})

@@ -212,7 +212,7 @@ func (m *model) nativeByArch(name string) jen.Code {
 		return jen.Op(fmt.Sprintf("%#x", n.value))
 	}
 	var by []string
-	for _, a := range Arches {
+	for _, a := range tables.Arches {
 		if v, ok := n.on(a); ok {
 			by = append(by, fmt.Sprintf("%q: %#x", a, v))
 		}

@@ -71,10 +71,10 @@ func TestConversionsDoWhatTheTableSays(t *testing.T) {
 	source := filepath.Join(dir, "main.c")
 	require.NoError(t, os.WriteFile(source, []byte(main.String()), 0o644))
 
-	for _, arch := range Arches {
+	for _, arch := range tables.Arches {
 		t.Run(arch, func(t *testing.T) {
 			binary := filepath.Join(dir, arch)
-			mustRun(t, compiler, "-O1", "-Wall", "-Werror", "-Wno-unused-function", "-D"+archMacros[arch], "-o", binary, source)
+			mustRun(t, compiler, "-O1", "-Wall", "-Werror", "-Wno-unused-function", "-D"+tables.ArchOf(arch).Macro(), "-o", binary, source)
 			var in bytes.Buffer
 			var want []string
 			var what []string
@@ -175,8 +175,8 @@ func TestFillersCompile(t *testing.T) {
 	main.WriteString("#include \"flags_gen.h\"\n#include \"all_gen.h\"\n")
 	source := filepath.Join(dir, "main.c")
 	require.NoError(t, os.WriteFile(source, []byte(main.String()), 0o644))
-	for _, arch := range Arches {
-		mustRun(t, compiler, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function", "-D"+archMacros[arch], "-I", dir, source)
+	for _, arch := range tables.Arches {
+		mustRun(t, compiler, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function", "-D"+tables.ArchOf(arch).Macro(), "-I", dir, source)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -75,7 +76,7 @@ func plainNumber(e ast.Expr) (uint64, bool) {
 func TestNativesAreThoseOfTheHeaders(t *testing.T) {
 	m, err := newModel(mustLoad(t, filepath.Join(root, "tables")))
 	require.NoError(t, err)
-	for _, arch := range Arches {
+	for _, arch := range tables.Arches {
 		_, values := unixConsts(t, arch)
 		checked := 0
 		for name, n := range m.natives {
@@ -112,10 +113,25 @@ func TestConstantsOfCasesAreKnown(t *testing.T) {
 		if unix || errno {
 			continue
 		}
-		for _, arch := range Arches {
+		for _, arch := range tables.Arches {
 			_, ok := m.natives[name].on(arch)
 			require.True(t, ok, "%s on %s: give flags.yaml its native value", name, arch)
 		}
 	}
 	require.EqualError(t, m.knownConst("O_RDWRR"), "unknown constant O_RDWRR in a case")
+}
+
+// The kinds of descriptors that the table names are package proc's.
+func TestFDTypesAreThoseOfPackageProc(t *testing.T) {
+	want := map[string]uint64{}
+	for k := proc.FDUnknown; k <= proc.FDPidfd; k++ {
+		if _, ok := want[k.String()]; !ok { // of several kinds of one word the first
+			want[k.String()] = uint64(k)
+		}
+	}
+	got := map[string]uint64{}
+	for _, w := range tables.DefaultTypes().FDTypes {
+		got[w.Name] = w.Value
+	}
+	require.Equal(t, want, got)
 }

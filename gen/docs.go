@@ -83,7 +83,7 @@ func sinceText(s *tables.Syscall) string {
 	var order []string
 	arches := make(map[string][]string)
 	n := 0
-	for _, a := range Arches {
+	for _, a := range tables.Arches {
 		if _, ok := s.NR[a]; !ok {
 			continue
 		}

@@ -12,18 +12,12 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// archMacros are defined by the headers that compile the fillers.
-var archMacros = map[string]string{
-	"amd64": "SCAP_ARCH_AMD64", "arm64": "SCAP_ARCH_ARM64", "riscv64": "SCAP_ARCH_RISCV64",
-	"loong64": "SCAP_ARCH_LOONG64", "s390x": "SCAP_ARCH_S390X", "ppc64le": "SCAP_ARCH_PPC64LE",
-}
-
 // byArch writes text that differs between architectures: the commonest variant
 // is the #else, so that an architecture is named only where it differs.
 func byArch(text func(arch string) (string, error)) (string, error) {
 	variants := make(map[string][]string) // text -> arches
 	var order []string
-	for _, a := range Arches {
+	for _, a := range tables.Arches {
 		t, err := text(a)
 		if err != nil {
 			return "", err
@@ -42,7 +36,7 @@ func byArch(text func(arch string) (string, error)) (string, error) {
 	for i, t := range order[1:] {
 		var conds []string
 		for _, a := range variants[t] {
-			conds = append(conds, "defined("+archMacros[a]+")")
+			conds = append(conds, "defined("+tables.ArchOf(a).Macro()+")")
 		}
 		fmt.Fprintf(&b, "#%s %s\n%s", []string{"elif", "if"}[b2i(i == 0)], strings.Join(conds, " || "), t)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/dave/jennifer/jen"
+
+	"github.com/scaplab/scaplab/tables"
 )
 
 // lostCounter is the counter of the module (enum drop_category) for an event that is lost. Opens
@@ -27,17 +29,13 @@ func lostCounter(e *event) string {
 	return "DROPS_" + strings.ToUpper(lost)
 }
 
-// kmodArch is how the module's C asks for an architecture.
-var kmodArch = map[string]string{"amd64": "CONFIG_X86_64", "arm64": "CONFIG_ARM64", "riscv64": "CONFIG_RISCV",
-	"loong64": "CONFIG_LOONGARCH", "s390x": "CONFIG_S390", "ppc64le": "CONFIG_PPC64"}
-
 type kmodEvent struct {
 	Symbol, Upper, Drop, Category string
 	DropFailed                    bool
 }
 
 type kmodArchData struct {
-	Config           string
+	Macro            string
 	Exit, Enter, IDs []string // "[257] = &ev_openat_exit", by number
 	IA32             []string
 	Socketcalls      []string // "[1] = {41, 3, NULL}", by number of the sub-call
@@ -54,8 +52,8 @@ func (m *model) kmodTable(files map[string][]byte) error {
 		events = append(events, kmodEvent{e.Symbol, strings.ToUpper(e.Symbol), "DROP_" + strings.ToUpper(drop), lostCounter(e), dropFailed})
 	}
 	var arches []kmodArchData
-	for _, arch := range Arches {
-		a := kmodArchData{Config: kmodArch[arch]}
+	for _, arch := range tables.Arches {
+		a := kmodArchData{Macro: tables.ArchOf(arch).Macro()}
 		exit, enter := make(map[int]string), make(map[int]string)
 		for _, e := range m.driven() {
 			for _, s := range e.calls {
@@ -130,6 +128,13 @@ func designated(byNumber map[int]string) []string {
 func (m *model) driverIDs(files map[string][]byte) error {
 	var err error
 	f := goFile(driverPath, "driver")
+	f.Comment("arches are the architectures of NR, by GOARCH; 386 is the number a\n32-bit task uses on amd64.")
+	f.Var().Id("arches").Op("=").Index(jen.Op("...")).String().ValuesFunc(func(g *jen.Group) {
+		for _, a := range nativeArches {
+			g.Lit(a)
+		}
+	})
+	f.Line()
 	f.Comment("ids are the syscall codes of the file format, in their order.")
 	f.Var().Id("ids").Op("=").Index(jen.Op("...")).Id("ID").ValuesFunc(func(g *jen.Group) {
 		for _, id := range m.table.IDs {

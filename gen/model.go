@@ -14,12 +14,8 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// Arches are the architectures of the table, as GOARCH names them, in the
-// order in which generated text lists them.
-var Arches = []string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le"}
-
 // nativeArches is Arches and the numbers of 32-bit tasks on amd64.
-var nativeArches = append(slices.Clone(Arches), "386")
+var nativeArches = append(slices.Clone(tables.Arches), tables.IA32)
 
 // model is the table as the emitters want it: events in code order, names
 // looked up once.

@@ -235,7 +235,7 @@ func (k *knower) want(p *tables.Param) string {
 		return "any"
 	}
 	text := ""
-	for _, k.arch = range Arches {
+	for _, k.arch = range tables.Arches {
 		v, ok := k.value(from, w)
 		if !ok || text != "" && text != wireNumber(v, w) {
 			return "any" // unknown here, or not the same everywhere

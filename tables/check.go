@@ -9,20 +9,6 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// Arches are the architectures of the table, as GOARCH names them.
-var Arches = []string{"amd64", "arm64", "riscv64", "loong64", "s390x", "ppc64le"}
-
-// expandArch turns a key of nr, since or native into GOARCH names.
-func expandArch(key string) []string {
-	switch key {
-	case "generic": // the numbers of asm-generic/unistd.h
-		return []string{"arm64", "riscv64", "loong64"}
-	case "all":
-		return Arches
-	}
-	return []string{key}
-}
-
 const (
 	referenceLast = abi.ReferenceCodes - 1
 	oursFrom      = abi.FirstOwn

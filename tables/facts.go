@@ -42,7 +42,6 @@ type Probe struct {
 }
 
 var (
-	hotArches        = []string{"amd64", "arm64"} // that have an eBPF driver
 	firedTracepoints = []string{"sched_process_exec", "sched_process_fork"}
 	lostKinds        = []string{"clone_fork", "execve", "connect", "open", "dir_file", "other_interest", "close", "proc_exit"}
 )
@@ -78,7 +77,7 @@ func (l *loader) hot(m *mapping, nr map[string]int) []string {
 		if !m.bool("hot") {
 			return nil
 		}
-		return slices.DeleteFunc(slices.Clone(hotArches), func(arch string) bool { _, ok := nr[arch]; return !ok })
+		return slices.DeleteFunc(slices.Clone(bpfArches), func(arch string) bool { _, ok := nr[arch]; return !ok })
 	}
 	var out []string
 	for _, v := range m.list("hot") {
@@ -86,8 +85,8 @@ func (l *loader) hot(m *mapping, nr map[string]int) []string {
 			continue
 		}
 		switch _, ok := nr[v.Value]; {
-		case !slices.Contains(hotArches, v.Value):
-			m.errorf(v, "unknown architecture %s%s", v.Value, hint.DidYouMean(v.Value, hotArches))
+		case !slices.Contains(bpfArches, v.Value):
+			m.errorf(v, "unknown architecture %s%s", v.Value, hint.DidYouMean(v.Value, bpfArches))
 		case !ok:
 			m.errorf(v, "hot on %s, where the call has no number", v.Value)
 		default:

@@ -13,7 +13,6 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
-	"github.com/scaplab/scaplab/scap/proc"
 )
 
 // Reducer declares a Go method of the inspector that `state` may name.
@@ -69,17 +68,6 @@ var ReducerTypes = map[string][]string{
 
 // fdType is the type of arguments that are a kind of descriptor.
 const fdType = "fd_type"
-
-// FDTypes are the constants of type fd_type.
-var FDTypes = func() map[string]proc.FDType {
-	m := map[string]proc.FDType{}
-	for t := proc.FDUnknown; t <= proc.FDPidfd; t++ {
-		if _, ok := m[t.String()]; !ok {
-			m[t.String()] = t
-		}
-	}
-	return m
-}()
 
 // namesSet reports whether a reducer's argument holds values of a flag set.
 func (a ReducerArg) namesSet() bool { _, ok := ReducerTypes[a.Type]; return !ok }
@@ -180,7 +168,7 @@ func (l *loader) stateConstant(a ReducerArg, x *expr.Node) (int64, bool) {
 	case isName(x, "empty"):
 		return 0, !number && a.Type != fdType
 	case x.Kind == expr.Name && a.Type == fdType:
-		t, ok := FDTypes[x.Text]
+		t, ok := numberOf(l.table.Types.FDTypes, x.Text)
 		return int64(t), ok
 	case x.Kind == expr.Name && a.namesSet():
 		set := l.sets[a.Type]

@@ -30,7 +30,7 @@ func DefaultTypes() *Types {
 	return l.table.Types
 }
 
-var typeLists = []string{"types", "dyns", "shows", "classes", "other_classes", "sources", "event_flags", "errnos"}
+var typeLists = []string{"types", "dyns", "shows", "classes", "other_classes", "sources", "event_flags", "errnos", "fd_types"}
 
 // Types are the words that events are made of.
 type Types struct {
@@ -41,6 +41,7 @@ type Types struct {
 	OtherClasses []Word
 	Sources      []Word
 	EventFlags   []Word
+	FDTypes      []Word // kinds of descriptors
 	Errnos       []Word // of several names of one number the first is printed
 }
 
@@ -136,9 +137,11 @@ func (t *Types) dynTypes(name string) []string {
 }
 
 // Errno returns the number of an error.
-func (t *Types) Errno(name string) (uint64, bool) {
-	if i := slices.IndexFunc(t.Errnos, func(w Word) bool { return w.Name == name }); i >= 0 {
-		return t.Errnos[i].Value, true
+func (t *Types) Errno(name string) (uint64, bool) { return numberOf(t.Errnos, name) }
+
+func numberOf(words []Word, name string) (uint64, bool) {
+	if i := slices.IndexFunc(words, func(w Word) bool { return w.Name == name }); i >= 0 {
+		return words[i].Value, true
 	}
 	return 0, false
 }
@@ -243,7 +246,8 @@ func (l *loader) checkTypes(m *mapping) {
 // words reads a mapping of names to numbers.
 func (l *loader) words(f *file, key string, n *yaml.Node) {
 	list := map[string]*[]Word{"shows": &l.table.Types.Shows, "classes": &l.table.Types.Classes, "other_classes": &l.table.Types.OtherClasses,
-		"sources": &l.table.Types.Sources, "event_flags": &l.table.Types.EventFlags, "errnos": &l.table.Types.Errnos}[key]
+		"sources": &l.table.Types.Sources, "event_flags": &l.table.Types.EventFlags, "errnos": &l.table.Types.Errnos,
+		"fd_types": &l.table.Types.FDTypes}[key]
 	m := f.mapping(n, key, "list", nil, &l.errs)
 	if m == nil {
 		return

@@ -63,7 +63,11 @@ type runFlags struct {
 
 // kernelFlags adds the flags that say which kernels and where from.
 func (f *runFlags) kernelFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default 5.10,6.1,6.12,newest")
+	usual := ""
+	if c, err := kernels.LoadCatalog(); err == nil { // its error comes when it is used
+		usual = "; default " + strings.Join(c.Default, ",")
+	}
+	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernels: series, newest, all, or files (bzImage, vmlinux, .deb)"+usual)
 	f.mirrorFlags(cmd)
 }
 

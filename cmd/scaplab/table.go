@@ -411,7 +411,7 @@ func (s *shownEntry) print(w io.Writer) {
 // pairs lists a map by architecture, in the order the generator uses.
 func pairs[V any](m map[string]V, text func(V) string) string {
 	var out []string
-	for _, a := range append(slices.Clone(gen.Arches), "386") {
+	for _, a := range append(slices.Clone(tables.Arches), tables.IA32) {
 		if v, ok := m[a]; ok {
 			out = append(out, a+" "+text(v))
 		}

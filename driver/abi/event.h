@@ -30,9 +30,5 @@ _Static_assert(sizeof(struct event_header) == EVENT_HEADER_SIZE, "header");
 /* Where the params of an event with n of them start. */
 #define EVENT_PAYLOAD(n) (EVENT_HEADER_SIZE + 2 * (n))
 
-/* The first byte of a DYN param: which type of its table the value has. */
-enum sockopt_dyn { SOCKOPT_DYN_BYTES, SOCKOPT_DYN_ERRNO, SOCKOPT_DYN_U32, SOCKOPT_DYN_U64, SOCKOPT_DYN_TIME };
-enum ptrace_dyn { PTRACE_DYN_U64, PTRACE_DYN_SIGNAL };
-enum keyctl_dyn { KEYCTL_DYN_S64, KEYCTL_DYN_STRING };
 
 #endif

@@ -709,4 +709,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define FTRUNCATE_EXIT_NPARAMS 3
 #define FTRUNCATE_EXIT_FIXED_SIZE 24
 
+/* The first byte of a DYN param: which type of its table the value has. */
+enum sockopt_dyn { SOCKOPT_DYN_BYTEBUF, SOCKOPT_DYN_ERRNO, SOCKOPT_DYN_UINT32, SOCKOPT_DYN_UINT64, SOCKOPT_DYN_RELTIME };
+enum ptrace_dyn { PTRACE_DYN_UINT64, PTRACE_DYN_SIGTYPE };
+enum bpf_dyn { BPF_DYN_FD, BPF_DYN_ERRNO };
+enum keyctl_dyn { KEYCTL_DYN_INT64, KEYCTL_DYN_CHARBUF };
+
 #endif

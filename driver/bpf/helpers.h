@@ -7,6 +7,8 @@
 #ifndef SCAP_BPF_HELPERS_H
 #define SCAP_BPF_HELPERS_H
 
+#include "../abi/arch_gen.h"
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -20,14 +22,6 @@ typedef _Bool bool;
 #define true  1
 #define false 0
 #define NULL  ((void *)0)
-
-#if defined(__TARGET_ARCH_x86)
-#define SCAP_ARCH_AMD64
-#elif defined(__TARGET_ARCH_arm64)
-#define SCAP_ARCH_ARM64
-#else
-#error "no eBPF driver for this architecture"
-#endif
 
 #define SEC(name) __attribute__((section(name), used))
 #undef __always_inline

@@ -406,24 +406,24 @@ static __always_inline void push_sockopt_val(struct filler *f, s32 level, s32 na
 			return;
 		case SO_RCVTIMEO_NR:
 		case SO_SNDTIMEO_NR:
-			push_dyn_u64(f, SOCKOPT_DYN_TIME, user_timeval(f, ptr));
+			push_dyn_u64(f, SOCKOPT_DYN_RELTIME, user_timeval(f, ptr));
 			return;
 		case SO_RCVTIMEO_NEW_NR:
 		case SO_SNDTIMEO_NEW_NR:
 			if (!user_read(&t, ptr, sizeof(t)))
 				t = (struct user_times){};
-			push_dyn_u64(f, SOCKOPT_DYN_TIME, t.sec * 1000000000LL + t.frac * 1000);
+			push_dyn_u64(f, SOCKOPT_DYN_RELTIME, t.sec * 1000000000LL + t.frac * 1000);
 			return;
 		case SO_COOKIE_NR:
-			push_dyn_u64(f, SOCKOPT_DYN_U64, user_u64(ptr, 0));
+			push_dyn_u64(f, SOCKOPT_DYN_UINT64, user_u64(ptr, 0));
 			return;
 		}
 		if (name > 0 && name < 50 && (SO_INTEGERS >> name & 1)) {
-			push_dyn_u32(f, SOCKOPT_DYN_U32, user_u32(ptr, 0));
+			push_dyn_u32(f, SOCKOPT_DYN_UINT32, user_u32(ptr, 0));
 			return;
 		}
 	}
-	push_dyn_user_buf(f, SOCKOPT_DYN_BYTES, ptr, (s32)len > 0 ? len : 0);
+	push_dyn_user_buf(f, SOCKOPT_DYN_BYTEBUF, ptr, (s32)len > 0 ? len : 0);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <linux/timekeeping.h>
 #include <asm/syscall.h>
 
+#include "../abi/arch_gen.h"
 #include "../abi/event.h"
 #include "../abi/events_gen.h"
 #include "kernel.h"

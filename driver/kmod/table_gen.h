@@ -1414,7 +1414,7 @@ static const struct kmod_event ev_ftruncate_exit __maybe_unused = {
 	.fill = fill_ftruncate_exit,
 };
 
-#if defined(CONFIG_X86_64)
+#if defined(SCAP_ARCH_AMD64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[0] = &ev_read_exit,
@@ -2387,7 +2387,7 @@ static const struct {
 	[20] = {307, 4} /* sendmmsg */,
 };
 
-#elif defined(CONFIG_ARM64)
+#elif defined(SCAP_ARCH_ARM64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
@@ -2862,7 +2862,7 @@ static const u16 syscall_ids[SYSCALLS] = {
 	[471] = 453,
 };
 
-#elif defined(CONFIG_RISCV)
+#elif defined(SCAP_ARCH_RISCV64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
@@ -3339,7 +3339,7 @@ static const u16 syscall_ids[SYSCALLS] = {
 	[471] = 453,
 };
 
-#elif defined(CONFIG_LOONGARCH)
+#elif defined(SCAP_ARCH_LOONG64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[17] = &ev_getcwd_exit,
@@ -3814,7 +3814,7 @@ static const u16 syscall_ids[SYSCALLS] = {
 	[471] = 453,
 };
 
-#elif defined(CONFIG_S390)
+#elif defined(SCAP_ARCH_S390X)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[2] = &ev_fork_exit,
@@ -4378,7 +4378,7 @@ static const u16 syscall_ids[SYSCALLS] = {
 	[471] = 453,
 };
 
-#elif defined(CONFIG_PPC64)
+#elif defined(SCAP_ARCH_PPC64LE)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[2] = &ev_fork_exit,
