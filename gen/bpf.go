@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/scaplab/scaplab/tables"
@@ -18,20 +19,24 @@ import (
 //go:embed templates/*.tmpl
 var templateFS embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"head":    func() string { return cHeader },
-	"upper":   strings.ToUpper,
-	"numbers": func(version string) string { return strings.ReplaceAll(version, ".", ", ") },
-	"anyOf":   anyOf,
-	"names":   namesOf,
-}).ParseFS(templateFS, "templates/*.tmpl"))
+// templates are parsed when they are needed: this program also runs as the child
+// of each test case, which must start fast.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"head":    func() string { return cHeader },
+		"upper":   strings.ToUpper,
+		"numbers": func(version string) string { return strings.ReplaceAll(version, ".", ", ") },
+		"anyOf":   anyOf,
+		"names":   namesOf,
+	}).ParseFS(templateFS, "templates/*.tmpl"))
+})
 
 const cHeader = "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\n" +
 	"/* " + marker + " */"
 
 func execute(name string, data any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, data); err != nil {
 		return nil, fmt.Errorf("template %s: %w", name, err)
 	}
 	return b.Bytes(), nil

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/scaplab/scaplab/scap/event"
 )
@@ -42,7 +43,8 @@ type rule struct {
 	ins    []instr
 }
 
-var rules = mustRules(convertText)
+// rules are parsed when the first older event comes, not by every program that imports this.
+var rules = sync.OnceValue(func() map[event.Type][]rule { return mustRules(convertText) })
 
 func mustRules(text string) map[event.Type][]rule {
 	rules, err := parseRules(text)
@@ -295,7 +297,7 @@ func (c *converter) convert(ev *event.Event, arena []byte) ([]byte, outcome) {
 }
 
 func findRule(ev *event.Event) *rule {
-	rs := rules[ev.Type()]
+	rs := rules()[ev.Type()]
 	for i := range rs {
 		if int(rs[i].params) == ev.NumParams() {
 			return &rs[i]

@@ -16,7 +16,7 @@ import (
 
 func TestTableOfConversionsIsSound(t *testing.T) {
 	n := 0
-	for code, rs := range rules {
+	for code, rs := range rules() {
 		info := event.Lookup(code)
 		require.NotNil(t, info, code)
 		require.NotZero(t, info.Flags&event.ConverterManaged|info.Flags&event.OldVersion, "%d is converted", code)
@@ -188,7 +188,7 @@ func randomEvent(tb testing.TB, rnd *rand.Rand, t event.Type, n int, tid uint64)
 
 func TestEveryRuleLeadsToACurrentEvent(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for code, rs := range rules {
+	for code, rs := range rules() {
 		for _, r := range rs {
 			for _, withEnter := range []bool{false, true} {
 				var in []*event.Event
@@ -258,7 +258,7 @@ func TestStoredEventsAreBounded(t *testing.T) {
 
 func FuzzConvert(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for code, rs := range rules {
+	for code, rs := range rules() {
 		f.Add(randomEvent(f, rnd, code, int(rs[0].params), 9).Bytes())
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
