@@ -66,6 +66,7 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	t.indent = ""
 	t.line()
 	t.line("syscall", s.Name)
+	t.line("place", fmt.Sprintf("tables/%s:%d", strings.TrimPrefix(s.Pos.File, m.table.Dir+"/"), s.Pos.Line))
 	t.line("nr", byArchText(s.NR, func(n int) string { return fmt.Sprint(n) }))
 	for _, p := range s.Params {
 		t.line("param", p.Name, p.Type)
@@ -97,14 +98,16 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	t.optional("never_fails", s.NeverFails)
 	t.optional("never_succeeds", s.NeverSucceeds)
 	for _, c := range s.Cases {
-		t.guestCase(c, "case")
+		t.guestCase(c, "case", c.Pos.Line-s.Pos.Line)
 	}
 	for _, c := range m.probeCases(s) {
-		t.guestCase(c, "generated")
+		t.guestCase(c, "generated", 0)
 	}
 }
 
-func (t *caseText) guestCase(c *tables.Case, kind string) {
+// guestCase writes a case that begins some lines below its entry: so an edit of one
+// entry does not change the cases of others.
+func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
 	name := c.Name
 	if name == "" {
 		name = "works"
@@ -112,6 +115,9 @@ func (t *caseText) guestCase(c *tables.Case, kind string) {
 	t.indent = ""
 	t.line(kind, name)
 	t.indent = "\t"
+	if below != 0 {
+		t.line("below", fmt.Sprint(below))
+	}
 	t.optional("needs", strings.Join(c.Needs, " "))
 	if c.Unsafe {
 		t.line("unsafe")

@@ -49,7 +49,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 	l := &loader{
 		fsys:     fsys,
 		dir:      dir,
-		table:    &Table{Types: &Types{}},
+		table:    &Table{Dir: dir, Types: &Types{}},
 		sets:     map[string]*FlagSet{},
 		natives:  map[string]bool{},
 		helpers:  map[string]map[string]*Helper{},

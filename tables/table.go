@@ -11,6 +11,7 @@ import (
 // Table is the whole description, resolved: every name looked up, every
 // inferred field filled in. Entries keep the order of their files.
 type Table struct {
+	Dir      string // that it was read from, with slashes
 	Types    *Types
 	Syscalls []*Syscall
 	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions

@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 // to prove it.
 type Syscall struct {
 	Name   string
+	File   string         // of the table
+	Line   int            // in File
 	NR     map[string]int // by GOARCH; absent: the arch lacks the call
 	Params []Param        // of the C signature
 	Exit   uint16         // event codes; 0: none
@@ -55,6 +58,7 @@ type Param struct {
 // internal/expr.
 type Case struct {
 	Name         string // "works" when the table gives none
+	Below        int    // lines from the entry to the case; 0: not written in the table
 	Needs        []string
 	Unsafe       bool // never run by `scaplab host`
 	Snaplen      int  // 0: the default, 80
@@ -77,6 +81,16 @@ type Binding struct {
 // ID names a case on command lines and in reports: "openat/creates-a-file".
 func (s *Syscall) ID(c *Case) string {
 	return s.Name + "/" + strings.ReplaceAll(c.Name, " ", "-")
+}
+
+// Place is where the table describes a case, FILE:LINE; the entry's own place when c is
+// nil or generated.
+func (s *Syscall) Place(c *Case) string {
+	line := s.Line
+	if c != nil {
+		line += c.Below
+	}
+	return fmt.Sprintf("%s:%d", s.File, line)
 }
 
 // absentSuffix makes the pseudo case that tries a call this kernel should lack.

@@ -86,6 +86,10 @@ func (s *Syscall) parse(line string) error {
 	key, value, _ := strings.Cut(line, " ")
 	var err error
 	switch key {
+	case "place":
+		var n string
+		s.File, n, _ = strings.Cut(value, ":")
+		s.Line, err = strconv.Atoi(n)
 	case "nr":
 		for arch, text := range byArch(value) {
 			n, e := strconv.Atoi(text)
@@ -134,6 +138,8 @@ func (c *Case) parse(line string) error {
 	name, text, _ := strings.Cut(value, " ")
 	var err error
 	switch key {
+	case "below":
+		c.Below, err = strconv.Atoi(value)
 	case "needs":
 		c.Needs = strings.Fields(value)
 	case "unsafe":

@@ -6,9 +6,11 @@ package guest
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,12 +75,14 @@ func TestTheCasesAreThoseOfTheTable(t *testing.T) {
 			g := got.Cases[i]
 			require.Equal(t, cmp.Or(c.Name, "works"), g.Name, s.Name)
 			require.False(t, g.Generated, "%s %s", s.Name, g.Name)
+			require.Equal(t, fmt.Sprintf("%s:%d", strings.TrimPrefix(c.Pos.File, "../../"), c.Pos.Line), got.Place(&g), "%s %s", s.Name, g.Name)
 			require.Equal(t, c.Call.String(), g.Call, "%s %s", s.Name, g.Name)
 			require.Equal(t, bindings(c.Given), g.Given, "%s %s", s.Name, g.Name)
 			require.Equal(t, bindings(c.Want), g.Want, "%s %s", s.Name, g.Name)
 		}
 		for _, g := range got.Cases[len(s.Cases):] {
 			require.True(t, g.Generated, "%s %s", s.Name, g.Name)
+			require.Equal(t, got.Place(nil), got.Place(&g), "%s %s", s.Name, g.Name)
 		}
 	}
 	var got []string
