@@ -42,6 +42,9 @@ type Options struct {
 
 	Warnings []Warning // for the report
 
+	Command    string   // that runs this program, for a shell; "" is scaplab
+	ReproFlags []string // words that `repro` is to be given, too
+
 	Guest    string // static program to be init, for the kernels' architecture; "" is this one
 	Jobs     int    // machines at a time; 0 is one for each processor, 8 at most
 	MemoryMB int    // of a machine; 0 is 768

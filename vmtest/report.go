@@ -3,6 +3,7 @@
 package vmtest
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/shell"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
@@ -23,6 +25,7 @@ type Result struct {
 	Drivers guest.Drivers `json:"driver"`
 	Syscall string        `json:"syscall"`
 	Case    string        `json:"case"`
+	Place   string        `json:"place,omitempty"` // FILE:LINE of the case in the table
 	Status  judge.Status  `json:"status"`
 	Class   string        `json:"class"`
 	Reason  string        `json:"reason"`
@@ -153,12 +156,19 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
-	res.Repro = "scaplab repro " + shellWord(res.Cell())
+	sc, cs := judge.FindCase(id)
+	if sc != nil {
+		res.Place = sc.Place(cs)
+	}
+	res.Repro = cmp.Or(r.opts.Command, "scaplab") + " repro " + shell.Word(res.Cell())
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}
 	if k.Headers != "" && drivers.Has(guest.Kmod) {
-		res.Repro += " --headers " + shellWord(k.Headers)
+		res.Repro += " --headers " + shell.Word(k.Headers)
+	}
+	for _, f := range r.opts.ReproFlags {
+		res.Repro += " " + shell.Word(f)
 	}
 	if raw != nil && raw.Return {
 		ret := raw.Ret
@@ -169,7 +179,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 		r.failed++
 		r.tell(&res)
 	}
-	if sc, _ := judge.FindCase(id); sc != nil {
+	if sc != nil {
 		r.coverage.Add(res.column(), sc, res.failed(), v)
 	}
 	if raw != nil && r.captures != nil && !drivers.Pair() {
@@ -197,14 +207,6 @@ func (r *Report) tell(x *Result) {
 		return
 	}
 	r.opts.Log("FAIL %s: %s: %s", x.Cell(), x.Class, firstLine(x.Reason))
-}
-
-// shellWord quotes a word for a shell when it needs it.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // finish puts the results in the order of kernels, drivers and cases.

@@ -102,6 +102,7 @@ func TestReportAsJSON(t *testing.T) {
 	id := r.opts.Cases[0]
 	require.Equal(t, map[string]any{
 		"kernel": "6.1", "arch": runtime.GOARCH, "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
+		"place":  guest.FindSyscall("openat").Place(&guest.FindSyscall("openat").Cases[0]),
 		"status": "pass", "class": "", "reason": "", "repro": "scaplab repro " + id + "@6.1/ebpf", "ret": 3.0,
 		"params": []any{map[string]any{"name": "fd", "want": "3", "got": "3", "ok": true}},
 	}, pass)
@@ -179,6 +180,13 @@ func TestReproIsToldWhatTheModuleWasBuiltAgainst(t *testing.T) {
 	require.Equal(t, "scaplab repro getppid/works@/boot/bzImage/kmod --headers '/src/my linux'", r.Results[1].Repro)
 }
 
+func TestReproIsTheProgramThatRanWithItsFlags(t *testing.T) {
+	k := Kernel{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH}}
+	r := newReport(Options{Kernels: []Kernel{k}, Command: "go run ./cmd/scaplab", ReproFlags: []string{"--mirror", "file:///my mirror"}})
+	r.add(k, guest.OnlyEBPF, "getppid/works", nil, judge.Verdict{Status: judge.Fail})
+	require.Equal(t, "go run ./cmd/scaplab repro getppid/works@6.1/ebpf --mirror 'file:///my mirror'", r.Results[0].Repro)
+}
+
 func TestReportAsJUnit(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, testReport(t).WriteJUnit(&b))
@@ -198,13 +206,16 @@ func TestReportAsText(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, r.WriteText(&b))
 	text := b.String()
+	sc, c := guest.Find(r.opts.Cases[1])
+	place := sc.Place(c)
+	require.Regexp(t, `^tables/syscalls/file\.yaml:[1-9][0-9]*$`, place)
 	for _, want := range []string{
 		"FAIL 1/3",
 		"\nSkipped:\n",
 		"  /boot/my kernel ebpf: needs ipv6 (" + r.opts.Cases[1] + ")\n",
 		"  5.10 ebpf: this kernel cannot be had: no package (",
 		"\nNotes:\n  6.1: ebpf: x_bpf_exit refused: too complex\n",
-		"\nFailures:\n  " + r.opts.Cases[1] + "@6.1/ebpf: crash: guest ended: <BUG> & more\n      line two\n    scaplab repro " + r.opts.Cases[1] + "@6.1/ebpf\n",
+		"\nFailures:\n  " + r.opts.Cases[1] + "@6.1/ebpf: crash: guest ended: <BUG> & more\n      line two\n    " + place + "\n    scaplab repro " + r.opts.Cases[1] + "@6.1/ebpf\n",
 		"\n6.1 ebpf: 2 passed, 1 failed, 0 skipped (6.1.9-test, cold boot in 2.0s)\n",
 		"\ntotal: 2 passed, 2 failed, 3 skipped in ",
 	} {

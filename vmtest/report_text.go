@@ -54,6 +54,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			for _, l := range lines[1:] {
 				fmt.Fprintf(&b, "      %s\n", l)
 			}
+			if x.Place != "" {
+				fmt.Fprintf(&b, "    %s\n", x.Place)
+			}
 			fmt.Fprintf(&b, "    %s\n", x.Repro)
 		}
 	}

@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/shell"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
@@ -96,6 +98,10 @@ func (f *runFlags) headersFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.headers, "headers", "", "build the module of the kernel given by file against this tree or header directory; others have packages")
 }
 
+func (f *runFlags) modulesFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod wrote; default is to build them")
+}
+
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", 0, "time a single case may take; 0 leaves it to the guest (30s)")
@@ -103,7 +109,7 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
-	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod wrote; default is to build them")
+	f.modulesFlag(cmd)
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
@@ -209,6 +215,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, cli.Usage(err)
 	}
 	o.Arch = f.arch
+	o.Command, o.ReproFlags = shell.Command(), reproFlags(cmd)
 	talk := newTalk(cmd.ErrOrStderr())
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
 	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
@@ -231,6 +238,22 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, func() { talk.end(); file.Close() }, nil
 	}
 	return o, talk.end, nil
+}
+
+// reproFlags returns the flags of a run that decide what a case meets, so far as they were
+// given: repro is to have them, too. The report adds those that differ by kernel.
+func reproFlags(cmd *cobra.Command) (words []string) {
+	names := []string{"mirror", "accel", "memory", "no-snapshots", "boot-limit", "case-limit", "guest", "modules"}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch {
+		case !slices.Contains(names, f.Name):
+		case f.Value.Type() == "bool":
+			words = append(words, "--"+f.Name+"="+f.Value.String())
+		default:
+			words = append(words, "--"+f.Name, f.Value.String())
+		}
+	})
+	return words
 }
 
 // parseDrivers reads --driver. Two drivers asked for are compared, too.

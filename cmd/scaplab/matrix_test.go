@@ -43,6 +43,9 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"matrix --driver epbf":                           "(did you mean ebpf?)",
 		"matrix --syscall opena/x":                       `(the table has no syscall "opena" (did you mean openat?))`,
 		"matrix --syscall getppid/Works":                 `unknown case "getppid/Works" (did you mean getppid/works?)`,
+		"matrix --syscall openat/Missing-file":           `(did you mean openat/missing-file?)`,
+		"matrix --syscall Openat/missing-file":           `(did you mean openat?)`,
+		"repro openat/Missing-file@6.12/ebpf":            `(did you mean openat/missing-file?)`,
 		"matrix --syscall openat/nosuchcase":             `unknown case "openat/nosuchcase" (cases: openat/`,
 		"matrix --syscall nosuchcall/x":                  `(the table has no syscall "nosuchcall")`,
 		"matrix --driver tty":                            `unknown driver "tty" (known: ebpf, kmod, ebpf=kmod)`,
@@ -117,6 +120,14 @@ func TestReproOfACellThatCannotBeRunSaysWhy(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Equal(t, cli.ExitEnvironment, run(ctx, args, &out, &errs))
 	require.Contains(t, errs.String(), "interrupted")
+}
+
+func TestReproHasTheFlagsOfTheRun(t *testing.T) {
+	cmd := newMatrixCmd()
+	require.NoError(t, cmd.ParseFlags(strings.Fields("--kernel 6.1 --mirror file:///m --no-snapshots --case-limit 2m -j 3 --modules dir")))
+	words := reproFlags(cmd)
+	require.Equal(t, strings.Fields("--case-limit 2m0s --mirror file:///m --modules dir --no-snapshots=true"), words)
+	require.NoError(t, newReproCmd().ParseFlags(words), "repro takes them")
 }
 
 func TestAnInterruptedRunLeavesWholeReports(t *testing.T) {

@@ -59,6 +59,7 @@ func newReproCmd() *cobra.Command {
 	}
 	f.mirrorFlags(cmd)
 	f.headersFlag(cmd)
+	f.modulesFlag(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
 	return cmd
@@ -103,7 +104,7 @@ func printCase(w io.Writer, id string) {
 	for _, p := range sc.Params {
 		params = append(params, strings.TrimSpace(p.Type+" "+p.Name))
 	}
-	fmt.Fprintf(w, "case %s\nsyscall: %s(%s)\n", id, sc.Name, strings.Join(params, ", "))
+	fmt.Fprintf(w, "case %s\nplace: %s\nsyscall: %s(%s)\n", id, sc.Place(c), sc.Name, strings.Join(params, ", "))
 	if len(c.Needs) > 0 {
 		fmt.Fprintf(w, "needs: %s\n", strings.Join(c.Needs, ", "))
 	}
