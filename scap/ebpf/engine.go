@@ -22,8 +22,7 @@ type engine struct {
 	driver *driver.Driver
 	rings  []*ring
 	polls  []unix.PollFd
-	// unpolled: the last poll said that there is something, and there was
-	// nothing complete.
+	// unpolled: the last poll reported data, and no record was complete.
 	unpolled bool
 }
 
@@ -65,12 +64,11 @@ func (e *engine) start() error {
 	return nil
 }
 
-// Wait waits until a producer says that there is much to read, but not longer
-// than d.
+// Wait waits, at most d, for a producer to wake the reader.
 func (e *engine) Wait(d time.Duration) error {
 	ts := unix.NsecToTimespec(int64(d))
 	if e.unpolled || len(e.polls) == 0 {
-		// Polling would return at once, for the same busy record.
+		// A poll would return at once, because of the same busy record.
 		e.unpolled = false
 		return ignoreSignal(unix.Nanosleep(&ts, nil))
 	}
@@ -131,8 +129,8 @@ func (o *Options) settings() driver.Settings {
 	}
 }
 
-// wakeBytes is after how many bytes a CPU wakes the reader before its next
-// poll: an eighth of the CPU's part of the ring.
+// wakeBytes returns how many bytes a CPU writes before it wakes the reader: an
+// eighth of the CPU's share of the ring.
 func (o *Options) wakeBytes() uint32 {
 	cpus := o.CPUsPerRing
 	if cpus == 0 {

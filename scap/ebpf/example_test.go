@@ -14,8 +14,8 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Counts which files are opened, until there are a hundred or the user interrupts. (It
-// needs root and is not run by the tests.)
+// Counts which files are opened, until there are a hundred or the user interrupts.
+// (It needs root, and the tests do not run it.)
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -33,7 +33,7 @@ func Example() {
 		if err := open.Decode(ev); err != nil {
 			log.Fatal(err)
 		}
-		opens[string(open.Name)]++ // Name is a view, good until the next event
+		opens[string(open.Name)]++ // Name is a view, valid until the next event
 		if len(opens) == 100 {
 			break
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// output is a program that writes one record of 24 bytes, the boot clock first,
+// output returns a program that writes one record of 24 bytes, the boot clock first,
 // into the ring buffer. flags are those of the output helper.
 func output(tb testing.TB, ring *ebpf.Map, flags int32) *ebpf.Program {
 	tb.Helper()
@@ -73,7 +73,7 @@ func TestRingOfTheKernel(t *testing.T) {
 	total := 0
 	for range 20 { // several times around
 		wrote := 0
-		for range 3 * size / 32 / 2 { // and over the brim
+		for range 3 * size / 32 / 2 { // more than fits
 			ret, err := prog.Run(&ebpf.RunOptions{Data: make([]byte, 64)})
 			require.NoError(t, err)
 			if ret == 0 {

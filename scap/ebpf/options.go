@@ -2,10 +2,9 @@
 
 // Package ebpf is the live source that reads the eBPF driver's rings.
 //
-// The rings are read where they are, in the memory that the kernel writes to:
-// events are views into it, nothing is copied and nothing allocated. In turn
-// the memory of an event goes back to the kernel with the next read, and a
-// reader that is too slow loses events, which [Source.Stats] counts.
+// Events are views into the memory that the kernel writes to: nothing is copied
+// and nothing is allocated. The next read returns an event's memory to the
+// kernel, and a reader that is too slow loses events; [Source.Stats] counts them.
 //
 //	src, err := ebpf.Open(scap.Selection{All: true}, ebpf.Options{})
 //	if err != nil {
@@ -44,13 +43,14 @@ const (
 	DefaultCPUsPerRing = 2
 )
 
-// Refusal is a program that this kernel does not take, and why.
+// Refusal is a program that this kernel refuses, and the reason.
 type Refusal = driver.Refusal
 
-// Tracepoints are the names that a Selection may have on this architecture.
+// Tracepoints returns the tracepoint names that a Selection may have on this
+// architecture.
 func Tracepoints() []string { return driver.Tracepoints() }
 
-// complete checks the options, all of them, and sets defaults.
+// complete checks all options and sets defaults.
 func (o Options) complete(sel scap.Selection) (Options, error) {
 	var p live.Problems
 	live.Complete(sel, &o.Settings, &p)
@@ -66,7 +66,7 @@ func (o Options) complete(sel scap.Selection) (Options, error) {
 	case o.CPUsPerRing == 0:
 		o.CPUsPerRing = DefaultCPUsPerRing
 	case o.CPUsPerRing < 0:
-		o.CPUsPerRing = 0 // the driver's word for all
+		o.CPUsPerRing = 0 // in driver.Options: all
 	}
 	return o, p.Err()
 }

@@ -20,16 +20,16 @@ import (
 const (
 	recordBusy    = 1 << 31 // reserved, not yet submitted
 	recordDiscard = 1 << 30
-	recordHeader  = 8 // length word and a page offset that is the kernel's own
+	recordHeader  = 8 // length word and a page offset, which only the kernel uses
 )
 
-// ring reads one BPF ring buffer where it is: the pages of the map itself.
+// ring reads one BPF ring buffer in place: it maps the map's own pages.
 //
 // A ring buffer's memory is one page with the consumer's position, one with the
 // producer's, then the data, which is mapped twice in a row so that no record
-// is cut. Positions only grow. A producer reserves a record under a lock (busy),
-// then fills and submits it; a record is thus at its place in order, but may be
-// complete later than records behind it.
+// is split. Positions only grow. A producer reserves a record under a lock
+// (busy), then fills and submits it. Records are in the order of reservation,
+// and a record may be complete later than one that follows it.
 type ring struct {
 	consumer *uint64 // ours; the kernel reads it to know what is free
 	producer *uint64
@@ -70,7 +70,7 @@ func mapRing(fd, size, index int) (*ring, error) {
 	return r, nil
 }
 
-// newRing is a ring over memory laid out as the kernel does.
+// newRing returns a ring over memory with the kernel's layout.
 func newRing(consumer, producer, data []byte, index int) *ring {
 	r := &ring{
 		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
@@ -98,15 +98,15 @@ func (r *ring) close() error {
 	return nil
 }
 
-// Look takes note of what the producer has reserved up to now.
+// Look loads the producer's position.
 func (r *ring) Look() { r.end = atomic.LoadUint64(r.producer) }
 
-// Head is the record at the ring's position, among those seen by Look.
+// Head returns the record at the ring's position if Look has seen it, else nil.
 func (r *ring) Head() ([]byte, error) {
 	for r.pos < r.end {
 		at := r.pos & r.mask
-		// This load is what makes the record's bytes, written before the
-		// word was, visible.
+		// The producer writes the record's bytes before this word, so the
+		// atomic load makes them visible.
 		word := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
 		if word&recordBusy != 0 {
 			return nil, live.ErrBusy
@@ -121,11 +121,12 @@ func (r *ring) Head() ([]byte, error) {
 	return nil, nil
 }
 
-// Advance steps over the head, whose memory stays as it is until Publish, to the next.
+// Advance moves past the head and returns the next record. The head's memory
+// stays unchanged until Publish.
 func (r *ring) Advance() ([]byte, error) {
 	r.pos = r.next
 	at := r.pos & r.mask
-	if r.pos < r.end { // the usual case of Head, without another call
+	if r.pos < r.end { // Head's usual case, inlined
 		if word := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at]))); word&(recordBusy|recordDiscard) == 0 {
 			n := uint64(word)
 			r.next = r.pos + (n+recordHeader+7)&^7
@@ -135,8 +136,7 @@ func (r *ring) Advance() ([]byte, error) {
 	return r.Head()
 }
 
-// Publish gives the memory of everything before the ring's position back to the
-// producer.
+// Publish returns all memory before the ring's position to the producer.
 func (r *ring) Publish() {
 	if r.pos != r.published {
 		r.published = r.pos
@@ -146,5 +146,5 @@ func (r *ring) Publish() {
 
 func (r *ring) Size() int { return int(r.mask + 1) }
 
-// CPU is the ring's number: several CPUs write to it.
+// CPU returns the ring's number, since several CPUs may write to one ring.
 func (r *ring) CPU() int { return r.index }

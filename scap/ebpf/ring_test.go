@@ -18,7 +18,7 @@ import (
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
-// memory is a ring buffer as the kernel's side handles it.
+// memory is the kernel's side of a ring buffer.
 type memory struct {
 	consumer, producer, data []byte
 	pos                      uint64
@@ -39,7 +39,7 @@ func (m *memory) put(at uint64, b []byte) {
 	}
 }
 
-// reserve is bpf_ringbuf_reserve: false when there is no room.
+// reserve does what bpf_ringbuf_reserve does: ok is false when the ring is full.
 func (m *memory) reserve(n int) (at uint64, ok bool) {
 	room := (uint64(n) + recordHeader + 7) &^ 7
 	if m.pos+room-binary.NativeEndian.Uint64(m.consumer) > uint64(len(m.data)/2) {
@@ -65,7 +65,7 @@ func (m *memory) write(record []byte) bool {
 	return ok
 }
 
-// record has a timestamp and a length of its own.
+// record returns a record of at least n bytes that begins with ts.
 func record(ts uint64, n int) []byte {
 	b := make([]byte, max(8, n))
 	binary.NativeEndian.PutUint64(b, ts)
@@ -189,8 +189,8 @@ func TestReaderMergesByTimestamp(t *testing.T) {
 		var ts uint64
 		var want, got []uint64
 		for range 200 {
-			// What comes between two passes is in order; one pass
-			// leaves nothing behind.
+			// Records written between two passes are in order, and one
+			// pass reads all of them.
 			for range random.IntN(50) {
 				ts += random.Uint64N(3)
 				i := random.IntN(k)
@@ -275,7 +275,7 @@ func TestReaderGivesBackWithinAPass(t *testing.T) {
 	require.EqualValues(t, 256, binary.NativeEndian.Uint64(m.consumer))
 }
 
-// Producers in other goroutines, so that the race detector sees who reads what.
+// The producer runs in another goroutine, for the race detector.
 func TestReaderBesideAProducer(t *testing.T) {
 	m := newMemory(1 << 12)
 	rd := newReader(m.ring(0))
@@ -316,7 +316,7 @@ func TestSleepEndsInTime(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.Wait(24*time.Hour), "a wake-up ends the sleep")
 
-	// Still readable, and the reader found nothing: it must not spin.
+	// The ring is still readable and the reader found no record: it must not spin.
 	start = time.Now()
 	require.NoError(t, e.Wait(5*time.Millisecond))
 	require.GreaterOrEqual(t, time.Since(start), 4*time.Millisecond)
@@ -347,7 +347,7 @@ func BenchmarkReader(b *testing.B) {
 					}
 					events++
 				}
-				for i, r := range rings { // the same bytes once more
+				for i, r := range rings { // replay the same bytes
 					r.pos, r.next, r.published = 0, 0, 0
 					binary.NativeEndian.PutUint64(memories[i].consumer, 0)
 				}

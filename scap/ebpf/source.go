@@ -9,7 +9,7 @@ import (
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
-// Source is a running capture. Which goroutines may use it, [scap.Live] says.
+// Source is a running capture. [scap.Live] says which goroutines may use it.
 type Source struct {
 	live   *live.Source
 	driver *driver.Driver
@@ -17,10 +17,10 @@ type Source struct {
 
 var _ scap.Live = (*Source)(nil)
 
-// Open loads the driver's programs for what is selected and starts the
-// capture. Programs that the kernel refuses are no error, see [Source.Refused].
-// It needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE) and a kernel from
-// 5.8 on with BTF. On other systems than Linux the error is errors.ErrUnsupported.
+// Open loads the driver's programs for the selection and starts the capture.
+// Programs that the kernel refuses are not an error: [Source.Refused] lists them.
+// Open needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE) and Linux 5.8 or
+// later with BTF. On other systems the error wraps errors.ErrUnsupported.
 func Open(sel scap.Selection, opts Options) (*Source, error) {
 	opts, err := opts.complete(sel)
 	if err != nil {
@@ -29,32 +29,33 @@ func Open(sel scap.Selection, opts Options) (*Source, error) {
 	return open(sel, &opts)
 }
 
-// Next is the next event. Event.CPU is the index of the ring.
+// Next returns the next event. Event.CPU is the index of the ring.
 func (s *Source) Next() (*event.Event, error) { return s.live.Next() }
 
 // NextInto is Next into the caller's Event.
 func (s *Source) NextInto(ev *event.Event) error { return s.live.NextInto(ev) }
 
-// ReadBatch fills evs with what there is, waiting for the first event only.
+// ReadBatch fills evs with the events that are ready. It waits for the first one
+// only.
 func (s *Source) ReadBatch(evs []event.Event) (int, error) { return s.live.ReadBatch(evs) }
 
-// Interrupt makes a read that waits, or else the next one that would, return
-// [scap.ErrTimeout] at once.
+// Interrupt makes the read that waits now, or the next one that would wait,
+// return [scap.ErrTimeout] at once.
 func (s *Source) Interrupt() { s.live.Interrupt() }
 
-// Select changes what is captured, from now on. Events of the former selection
-// may still be in the rings. The empty selection pauses the capture.
+// Select changes what is captured from now on. Events of the former selection may
+// still be in the rings. The empty selection pauses the capture.
 func (s *Source) Select(sel scap.Selection) error { return s.live.Select(sel) }
 
-// SetSnaplen changes the bytes of payload that events have at most.
+// SetSnaplen changes the limit on payload bytes per event.
 func (s *Source) SetSnaplen(n int) error { return s.live.SetSnaplen(n) }
 
-// Rings is the number of rings.
+// Rings returns the number of rings.
 func (s *Source) Rings() int { return s.live.Rings() }
 
-// Refused lists the programs that the kernel did not take, of all selections
-// up to now. In place of a syscall's own event its generic one is sent; other
-// events are missing. After Close there are none.
+// Refused lists the programs that the kernel refused, for all selections so far.
+// A syscall whose program was refused sends the generic event instead of its own;
+// other events are missing. After Close the list is empty.
 func (s *Source) Refused() (refused []*Refusal) {
 	_ = s.live.Do(func() error { // os.ErrClosed: none
 		refused = s.driver.Refused()
@@ -63,8 +64,8 @@ func (s *Source) Refused() (refused []*Refusal) {
 	return refused
 }
 
-// Stats counts events since Open. Those that are still in the rings are seen,
-// but neither delivered nor dropped.
+// Stats counts events since Open. Events that are still in the rings count as
+// seen, but neither as delivered nor as dropped.
 func (s *Source) Stats() (scap.Stats, error) { return s.live.Stats() }
 
 // Close stops the capture and unloads the driver. A read that waits in another

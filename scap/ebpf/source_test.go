@@ -73,9 +73,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	require.Equal(t, Options{Settings: scap.Settings{RingSize: 8 << 20, Snaplen: 80, Timeout: 100 * time.Millisecond}, CPUsPerRing: 2}, got)
 }
 
-// The live tests count listen and umount2: calls that nothing else on a machine
-// makes all the time. What another process does make is told apart by its
-// thread id.
+// The live tests count listen and umount2, which other processes rarely call.
+// The thread id distinguishes the test's own calls.
 const (
 	listenExit  = event.TypeListenExit  // of fixed size
 	umount2Exit = event.TypeUmount2Exit // with a string
@@ -97,7 +96,8 @@ func mustOpen(tb testing.TB, sel scap.Selection, opts Options) *Source {
 	return src
 }
 
-// listen makes one event; the key is in it, as the backlog. There is no such fd.
+// listen makes one event with the key as the backlog. The fd is invalid on
+// purpose.
 func listen(key int) {
 	unix.Syscall(unix.SYS_LISTEN, ^uintptr(0), uintptr(key), 0)
 }
@@ -111,7 +111,7 @@ func umount(path string) {
 	runtime.KeepAlive(p)
 }
 
-// onThread runs f on a thread of its own, and returns the thread's id.
+// onThread runs f on its own thread and returns the thread's id.
 func onThread(f func()) (tid event.PID) {
 	done := make(chan event.PID)
 	go func() {
@@ -122,7 +122,7 @@ func onThread(f func()) (tid event.PID) {
 	return <-done
 }
 
-// keyOf is the key of a listen event.
+// keyOf returns the key of a listen event.
 func keyOf(tb testing.TB, ev *event.Event) int {
 	tb.Helper()
 	var d event.ListenExit
@@ -203,7 +203,7 @@ func TestLossIsCountedExactly(t *testing.T) {
 	require.Less(t, stats.Seen, uint64(made+others), "other calls are not seen (tests that run beside this one may make some of these)")
 }
 
-// drain reads until nothing comes any more.
+// drain reads until a read times out, and counts the events.
 func drain(tb testing.TB, src *Source) (n int) {
 	tb.Helper()
 	for {
@@ -245,7 +245,7 @@ func TestSelectionChangesAtRunTime(t *testing.T) {
 	require.Equal(t, []event.Type{listenExit, umount2Exit}, types(), "a wrong selection changes nothing")
 }
 
-// Select may come to know of refusals at any time.
+// Select may add refusals at any time.
 func TestRefusedWaitsForSelect(t *testing.T) {
 	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{})
 	told := make(chan []*Refusal)
@@ -313,7 +313,7 @@ func TestSnaplenCutsPayloads(t *testing.T) {
 func TestABatchIsValidAsAWhole(t *testing.T) {
 	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{Settings: scap.Settings{RingSize: os.Getpagesize()}, CPUsPerRing: -1})
 	evs := make([]event.Event, 1000)
-	for round := 1; round <= 20; round++ { // from 1 on: other programs listen, too, with small backlogs
+	for round := 1; round <= 20; round++ { // from 1 on: other programs also listen, with small backlogs
 		onThread(func() {
 			for i := range 2000 {
 				listen(round<<16 | i)
@@ -322,7 +322,7 @@ func TestABatchIsValidAsAWhole(t *testing.T) {
 		n, err := src.ReadBatch(evs)
 		require.NoError(t, err)
 		require.Greater(t, n, 10)
-		// More of the same must not run over the batch.
+		// Further events must not overwrite the batch.
 		onThread(func() {
 			for range 2000 {
 				listen(0xffff)
@@ -392,7 +392,7 @@ func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
 		}
 		last = max(last, ev.Timestamp())
 	}
-	// All were there before the first was read, so nothing can be late.
+	// All events were in the rings before the first read, so none can be late.
 	require.Zero(t, late)
 }
 
@@ -528,7 +528,7 @@ func produce(n int) (stop func()) {
 	}
 }
 
-// BenchmarkDrain reads rings that are full beforehand: the cost of reading alone.
+// BenchmarkDrain reads rings that were filled before: it measures reading alone.
 func BenchmarkDrain(b *testing.B) {
 	for _, batch := range []int{1, 256} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
@@ -580,7 +580,7 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkLive reads beside a producer on each other CPU.
+// BenchmarkLive reads while a producer runs on each other CPU.
 func BenchmarkLive(b *testing.B) {
 	src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{})
 	stop := produce(max(runtime.NumCPU()-1, 1))

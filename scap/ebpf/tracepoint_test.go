@@ -52,7 +52,7 @@ func TestEndOfAProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command("/bin/sh", "-c", test.script)
 			require.NoError(t, cmd.Start())
-			_ = cmd.Wait() // its status is what the event says
+			_ = cmd.Wait() // the event carries the exit status
 			until(t, src, event.TypeProcexitEnter, func(ev *event.Event) bool {
 				if int(ev.TID()) != cmd.Process.Pid {
 					return false
@@ -70,7 +70,8 @@ func TestEndOfAProcess(t *testing.T) {
 	}
 }
 
-// A signal that is caught: one that ends the process is delivered as SIGKILL.
+// The signal is one that is caught: a signal that ends the process is delivered
+// as SIGKILL.
 func TestSignalIsDelivered(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, unix.SIGHUP)
@@ -135,7 +136,7 @@ func TestPageFault(t *testing.T) {
 	})
 }
 
-// names is what a flags param prints without its number.
+// names returns what a flags param prints, without its number.
 func names(ev *event.Event, param int) string {
 	text, _ := ev.Info().Params[param].AppendResolved(nil, ev.Param(param))
 	return string(text)
