@@ -25,11 +25,11 @@ import (
 // engine is the module, opened.
 type engine struct {
 	opts    *Options
-	keeper  chan struct{} // closed: the thread that opened the devices may go
+	keeper  chan struct{} // closed: the thread that opened the devices may end
 	rings   []*ring
 	inForce interest
 	info    info
-	counts  Counters // at Close
+	counts  Counters // as of Close
 	closed  bool
 }
 
@@ -55,7 +55,8 @@ func (e *engine) start(sel scap.Selection) error {
 	if err != nil {
 		return err
 	}
-	// The module knows its client by the thread that opens, which must stay.
+	// The module identifies its client by the thread that opens the devices, so
+	// that thread must not end.
 	opened := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -79,7 +80,8 @@ func (e *engine) parameter(name string) string {
 	return filepath.Join("/sys/module", strings.ReplaceAll(e.opts.Name, "-", "_"), "parameters", name)
 }
 
-// ringSize sets the size of rings that are allocated from now on, or asks for it.
+// ringSize sets the size of rings that are allocated from now on if the options
+// have one, and returns the size in force.
 func (e *engine) ringSize() (int, error) {
 	file := e.parameter("g_buffer_bytes_dim")
 	b, err := os.ReadFile(file)
@@ -112,7 +114,7 @@ func (e *engine) openDevices(size int) error {
 			continue // off-line
 		}
 		if errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("%s: as many programs capture as the module takes (max_consumers): %w", name, err)
+			return fmt.Errorf("%s: no more programs can capture at the same time (raise max_consumers): %w", name, err)
 		}
 		if err != nil {
 			return &os.PathError{Op: "open", Path: name, Err: err}
@@ -143,9 +145,8 @@ func (e *engine) openDevices(size int) error {
 	return nil
 }
 
-// openDevice opens a device. One that a former capture of this process has just
-// closed can be busy for a moment: a child that another thread is starting has
-// it open until it execs.
+// openDevice opens a device. A device that this process has just closed can stay
+// busy for a moment: a child that another thread forks keeps it open until exec.
 func openDevice(name string) (fd int, err error) {
 	for range 50 {
 		fd, err = unix.Open(name, unix.O_RDWR|unix.O_SYNC|unix.O_CLOEXEC, 0)
@@ -157,7 +158,7 @@ func openDevice(name string) (fd int, err error) {
 	return fd, err
 }
 
-// possibleCPUs is one more than the highest CPU number there can be.
+// possibleCPUs returns the highest possible CPU number plus one.
 func possibleCPUs() (int, error) {
 	b, err := os.ReadFile("/sys/devices/system/cpu/possible")
 	if err != nil {
@@ -174,7 +175,7 @@ func possibleCPUs() (int, error) {
 func getVersion(fd int, request uint) (Version, error) {
 	var v uint64
 	if err := ioctlPointer(fd, request, unsafe.Pointer(&v)); err != nil {
-		return Version{}, fmt.Errorf("ask for version: %w", err)
+		return Version{}, fmt.Errorf("get version: %w", err)
 	}
 	return parseVersion(v), nil
 }
@@ -186,8 +187,8 @@ func ioctlPointer(fd int, number uint, p unsafe.Pointer) error {
 	return nil
 }
 
-// set sends a request with a number to the first device: settings are the
-// client's, not the device'e.
+// set sends a request with a number to the first device: settings belong to the
+// client, not to the device.
 func (e *engine) set(what string, request uint, value int) error {
 	if err := unix.IoctlSetInt(e.rings[0].fd, abi.Request(request), value); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -225,22 +226,22 @@ func (e *engine) configure() error {
 		err = errors.Join(err, e.set("set statsd port", abi.Statsd, int(o.StatsdPort)))
 	}
 	if !o.Reference {
-		// Another module refuses, and has no events of ours.
+		// Other modules refuse the request: they do not have our own events.
 		e.info.own = unix.IoctlSetInt(e.rings[0].fd, abi.Request(abi.OwnEvents), 1) == nil
 	}
 	return err
 }
 
-// SetSnaplen changes the bytes of payload that events have at most.
+// SetSnaplen changes the limit on payload bytes per event.
 func (e *engine) SetSnaplen(n int) error { return e.set("set snaplen", abi.Snaplen, n) }
 
-// Wait sleeps: nobody wakes a reader.
+// Wait sleeps for d: the module does not wake readers.
 func (e *engine) Wait(d time.Duration) error {
 	time.Sleep(d)
 	return nil
 }
 
-// counters are the module's, after Close the last.
+// counters returns the module's counters, after Close the last ones.
 func (e *engine) counters() Counters {
 	if e.closed {
 		return e.counts
@@ -285,7 +286,7 @@ func (e *engine) hits() ([]uint64, error) {
 	}
 	hits := make([]uint64, n)
 	if err := ioctlPointer(e.rings[0].fd, abi.TPHits, unsafe.Pointer(&hits[0])); err != nil {
-		return nil, fmt.Errorf("ask for hits: %w", err)
+		return nil, fmt.Errorf("get tracepoint hits: %w", err)
 	}
 	return hits, nil
 }

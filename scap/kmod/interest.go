@@ -21,8 +21,8 @@ var tracepointNumbers = map[string]int{
 	"sched_process_fork": abi.TPFork, "sched_process_exec": abi.TPExec,
 }
 
-// tracepointOrder is that in which they are switched on: a process seen to
-// start is also seen to exec and to end.
+// tracepointOrder is the order in which tracepoints are switched on: fork, exec and
+// exit as a process meets them.
 var tracepointOrder = [abi.TPCount]int{abi.TPSysEnter, abi.TPSysExit, abi.TPFork, abi.TPExec, abi.TPProcessExit, abi.TPSwitch, abi.TPPageFaultUser, abi.TPPageFaultKernel, abi.TPSignal}
 
 // interest is what a selection means for the module.
@@ -31,7 +31,7 @@ type interest struct {
 	tracepoints [abi.TPCount]bool
 }
 
-// plan is what a selection means. A name must be known on some architecture.
+// plan translates a selection. Each name must be known on some architecture.
 func plan(sel scap.Selection) (*interest, error) {
 	in := new(interest)
 	var errs []error
@@ -47,7 +47,7 @@ func plan(sel scap.Selection) (*interest, error) {
 		if !sel.All && !want[name] {
 			return
 		}
-		// A call without a number has no bit: the module sends it with any other.
+		// A call without a number has no bit: the module sends it with every selection.
 		if !ok && !driver.SocketcallOnly(name) || nr >= driver.Syscalls {
 			return
 		}
@@ -56,7 +56,7 @@ func plan(sel scap.Selection) (*interest, error) {
 		}
 		in.tracepoints[abi.TPSysExit] = true
 		in.tracepoints[abi.TPSysEnter] = sel.Enter
-		if call.Fires != nil { // the module knows whether its architecture needs it
+		if call.Fires != nil { // the module decides whether its architecture needs it
 			in.tracepoints[tracepointNumbers[call.Fires.Tracepoint]] = true
 		}
 	}
@@ -90,7 +90,7 @@ func plan(sel scap.Selection) (*interest, error) {
 	return in, errors.Join(errs...)
 }
 
-// Select tells the module what differs from what is in force.
+// Select sends the module the differences from the selection in force.
 func (e *engine) Select(sel scap.Selection) error {
 	in, err := plan(sel)
 	if err != nil {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kmod is the live source that reads a kernel module's rings: this
-// project's, or any that speaks the same interface.
+// Package kmod is the live source that reads the rings of a kernel module: this
+// project's, or any other with the same interface.
 //
-// The module must be loaded; its devices are for root only. Events are views
-// into the rings, which the kernel writes to: nothing is copied and nothing
-// allocated. The memory of an event goes back to the kernel with the next read.
+// The module must be loaded, and only root can open its devices. Events are
+// views into the rings that the kernel writes to: nothing is copied and nothing
+// is allocated. The next read returns an event's memory to the kernel.
 //
 //	src, err := kmod.Open(scap.Selection{All: true}, kmod.Options{})
 //	if err != nil {
@@ -30,24 +30,25 @@ import (
 
 // Options say how to capture. The zero value of each field is a sensible default.
 type Options struct {
-	// RingSize is of each CPU's ring: above two pages; 0: as the module has it
-	// set. SamplingRatio is a power of two up to 128.
+	// RingSize is the size of each CPU's ring, above two pages; 0: the module's
+	// current setting. SamplingRatio is a power of two up to 128.
 	scap.Settings
 
 	Name string // the module's name, which its devices share; "": DefaultName
 
-	// Reference asks for the events of the reference schema only: syscalls
-	// that it knows no event for come as generic ones.
+	// Reference limits the capture to events of the reference schema: other
+	// syscalls come as generic events.
 	Reference bool
 }
 
-// DefaultName is the module's, unless Options say otherwise.
+// DefaultName is the default of Options.Name.
 const DefaultName = "scap"
 
-// Tracepoints are the names that a Selection may have on this architecture.
+// Tracepoints returns the tracepoint names that a Selection may have on this
+// architecture.
 func Tracepoints() []string { return driver.Tracepoints() }
 
-// complete checks the options, all of them, and sets defaults.
+// complete checks all options and sets defaults.
 func (o Options) complete(sel scap.Selection) (Options, error) {
 	var p live.Problems
 	live.Complete(sel, &o.Settings, &p)
@@ -66,7 +67,7 @@ func (o Options) complete(sel scap.Selection) (Options, error) {
 	return o, p.Err()
 }
 
-// Version is a number of the module's interface.
+// Version is a version of the module's API or schema.
 type Version struct{ Major, Minor, Patch int }
 
 func parseVersion(v uint64) Version {
@@ -75,8 +76,8 @@ func parseVersion(v uint64) Version {
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-// checkVersions says whether this package understands a module's interface.
-// Between the two majors of the API nothing of it changed.
+// checkVersions returns an error unless this package supports the module's
+// interface. API versions 8 and 10 do not differ in what this package uses.
 func checkVersions(api, schema Version) error {
 	if api.Major != 8 && api.Major != 10 {
 		return fmt.Errorf("the module's API is %v (want 8 or 10)", api)
@@ -87,18 +88,19 @@ func checkVersions(api, schema Version) error {
 	return nil
 }
 
-// Counters are what the module counts, over all CPUs since Open.
+// Counters are the module's counters, summed over all CPUs since Open.
 type Counters struct {
-	Events      uint64 // that reached a ring, lost or not
+	Events      uint64 // events that reached a ring, lost ones included
 	DropsBuffer uint64 // no room in the ring
-	DropsFault  uint64 // unreadable user memory (of other modules: ours sends the event without the param)
+	DropsFault  uint64 // unreadable user memory (other modules only: ours sends the event without the param)
 	Preemptions uint64 // hits inside another hit; not among Events
 	Switches    uint64 // context switches and ends of processes
 	ByCategory  DropsByCategory
 	CPUs        int // rings
 }
 
-// DropsByCategory are those of DropsBuffer whose params did not fit, of the calls that clients most want to know of.
+// DropsByCategory splits, by kind of call, the part of DropsBuffer that was lost
+// because a param did not fit.
 type DropsByCategory struct {
 	CloneFork, Execve, ConnectEnter, Connect, OpenEnter, Open, DirFile, OtherInterest, Close, ProcExit uint64
 }

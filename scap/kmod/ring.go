@@ -16,9 +16,9 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// ring reads one CPU's ring where it is. Its memory is mapped twice in a row,
-// so that no event is cut. head and tail are offsets into it; when they are
-// equal it is empty.
+// ring reads one CPU's ring in place. Its memory is mapped twice in a row, so
+// that no event is split. head and tail are offsets into it; when they are equal
+// the ring is empty.
 type ring struct {
 	head *uint32
 	tail *uint32
@@ -27,15 +27,15 @@ type ring struct {
 	size uint32
 
 	pos   uint32 // of the head
-	first uint32 // its bytes; 0: there is none
+	first uint32 // its length in bytes; 0: no head
 	left  uint32 // bytes from pos on that Look has seen
-	owed  uint32 // bytes before pos that were not given back yet
+	owed  uint32 // bytes before pos that Publish has not returned yet
 
 	index int
 	fd    int
 }
 
-// mapRing maps the ring behind fd, of size bytes.
+// mapRing maps the ring of the device fd, size bytes long.
 func mapRing(fd, size, index int) (*ring, error) {
 	data, err := unix.Mmap(fd, 0, 2*size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
@@ -51,7 +51,7 @@ func mapRing(fd, size, index int) (*ring, error) {
 	return r, nil
 }
 
-// newRing is a ring over memory laid out as the module does.
+// newRing returns a ring over memory with the module's layout.
 func newRing(info, data []byte, index int) *ring {
 	r := &ring{
 		head:  (*uint32)(unsafe.Pointer(&info[abi.RingHead])),
@@ -79,13 +79,13 @@ func (r *ring) close() error {
 	return first
 }
 
-// counter is one of the counters of the info page, by its place among them.
+// counter returns a counter of the info page by its index.
 func (r *ring) counter(i int) uint64 {
 	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.info[abi.RingCounters+8*i])))
 }
 
-// Look takes note of what the module has written up to now. The load of its
-// position makes the events before it visible.
+// Look loads the module's position. The atomic load makes the events before it
+// visible.
 func (r *ring) Look() {
 	head := atomic.LoadUint32(r.head)
 	if head < r.pos {
@@ -94,7 +94,7 @@ func (r *ring) Look() {
 	r.left = head - r.pos
 }
 
-// Head is the event at the ring's position, among those seen by Look.
+// Head returns the event at the ring's position if Look has seen it, else nil.
 func (r *ring) Head() ([]byte, error) {
 	r.first = 0
 	if r.left == 0 {
@@ -111,14 +111,16 @@ func (r *ring) Head() ([]byte, error) {
 	return r.data[r.pos : r.pos+n : r.pos+n], nil
 }
 
-// corrupt gives up what is in the ring: where the next event starts is not known.
+// corrupt skips everything in the ring, since the start of the next event is not
+// known.
 func (r *ring) corrupt(what string) error {
 	err := fmt.Errorf("ring %d: position %d: %s", r.index, r.pos, what)
 	r.skip(r.left)
 	return err
 }
 
-// Advance steps over the head, whose memory stays as it is until Publish, to the next.
+// Advance moves past the head and returns the next event. The head's memory stays
+// unchanged until Publish.
 func (r *ring) Advance() ([]byte, error) {
 	r.skip(r.first)
 	return r.Head()
@@ -133,7 +135,7 @@ func (r *ring) skip(n uint32) {
 	r.owed += n
 }
 
-// Publish gives the memory of everything before the ring's position back to the module.
+// Publish returns all memory before the ring's position to the module.
 func (r *ring) Publish() {
 	if r.owed > 0 {
 		r.owed = 0

@@ -32,7 +32,7 @@ func newProducer(tb testing.TB, index int, start uint32) *producer {
 	return &producer{newRing(info, data, index), data, start}
 }
 
-// put writes n bytes that begin like an event, at both places where they are seen.
+// put writes n bytes that begin like an event, in both mappings.
 func (p *producer) put(ts uint64, n, length uint32) {
 	record := make([]byte, n)
 	binary.NativeEndian.PutUint64(record, ts)
@@ -50,7 +50,7 @@ func (p *producer) event(ts uint64, n uint32) { p.put(ts, n, n) }
 func TestRingGoesRoundWithoutCuttingEvents(t *testing.T) {
 	p := newProducer(t, 0, 0)
 	ts := uint64(0)
-	for range 100 { // 100 * (30 + 50) bytes go round 31 times, each time cut elsewhere
+	for range 100 { // 100 * (30 + 50) bytes wrap 31 times, each time at another place
 		p.event(ts+1, 30)
 		p.event(ts+2, 50)
 		p.Look()
@@ -108,7 +108,7 @@ func TestRingWithLengthsThatCannotBe(t *testing.T) {
 
 func timestamp(record []byte) uint64 { return binary.NativeEndian.Uint64(record) }
 
-// testReader reads rings of which the clock says that everything up to *now is old.
+// testReader reads rings with the clock at *now.
 func testReader(now *int64, ps ...*producer) *live.Reader {
 	var rings []live.Ring
 	for _, p := range ps {
@@ -143,7 +143,7 @@ func TestReaderMergesByTime(t *testing.T) {
 	require.Equal(t, a.at, *a.tail)
 	require.Equal(t, b.at, *b.tail)
 
-	// What is younger than the look at the rings waits: another ring may get something older.
+	// An event newer than the start of the pass waits: another ring may get an older one.
 	a.event(150, 30)
 	require.Empty(t, steps(t, r, false))
 	b.event(120, 30)
@@ -153,7 +153,7 @@ func TestReaderMergesByTime(t *testing.T) {
 	now = 160
 	require.Equal(t, []uint64{150}, steps(t, r, false))
 
-	// But not for ever, when the clock was set back by much.
+	// It does not wait for ever if the clock was set back far.
 	a.event(uint64(10*time.Second), 30)
 	require.Equal(t, []uint64{uint64(10 * time.Second)}, steps(t, r, false))
 }
@@ -174,7 +174,7 @@ func TestReaderKeepsWhatABatchHolds(t *testing.T) {
 	require.NoError(t, r.Release())
 	require.Equal(t, p.at, *p.tail)
 
-	// One by one, memory is given back from time to time.
+	// Reads of one event return memory from time to time.
 	for ts := range uint64(6) {
 		p.event(ts+10, 40)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
-// Source is a running capture. Which goroutines may use it, [scap.Live] says.
+// Source is a running capture. [scap.Live] says which goroutines may use it.
 type Source struct {
 	live   *live.Source
 	module module
@@ -17,13 +17,13 @@ type Source struct {
 
 var _ scap.Live = (*Source)(nil)
 
-// module is what a module tells beside events.
+// module reads the module's counters.
 type module interface {
-	counters() Counters // after Close, too
+	counters() Counters // also after Close
 	hits() ([]uint64, error)
 }
 
-// info is what a module said when it was opened.
+// info is what the module reported at Open.
 type info struct {
 	api    Version
 	schema Version
@@ -31,8 +31,9 @@ type info struct {
 	own    bool
 }
 
-// Open opens the module's devices and starts the capture. It needs root and
-// the loaded module. On other systems than Linux the error is errors.ErrUnsupported.
+// Open opens the module's devices and starts the capture. It needs root and the
+// loaded module. On systems other than Linux the error wraps
+// errors.ErrUnsupported.
 func Open(sel scap.Selection, opts Options) (*Source, error) {
 	opts, err := opts.complete(sel)
 	if err != nil {
@@ -41,30 +42,32 @@ func Open(sel scap.Selection, opts Options) (*Source, error) {
 	return open(sel, &opts)
 }
 
-// Next is the next event. Event.CPU is the number of the CPU.
+// Next returns the next event. Event.CPU is the number of the CPU.
 func (s *Source) Next() (*event.Event, error) { return s.live.Next() }
 
 // NextInto is Next into the caller's Event.
 func (s *Source) NextInto(ev *event.Event) error { return s.live.NextInto(ev) }
 
-// ReadBatch fills evs with what there is, waiting for the first event only.
+// ReadBatch fills evs with the events that are ready. It waits for the first one
+// only.
 func (s *Source) ReadBatch(evs []event.Event) (int, error) { return s.live.ReadBatch(evs) }
 
-// Interrupt makes a read that waits, or else the next one that would, return
-// [scap.ErrTimeout] at once.
+// Interrupt makes the read that waits now, or the next one that would wait,
+// return [scap.ErrTimeout] at once.
 func (s *Source) Interrupt() { s.live.Interrupt() }
 
-// Select changes what is captured, from now on. Events of the former selection
-// may still be in the rings. The empty selection pauses the capture.
+// Select changes what is captured from now on. Events of the former selection may
+// still be in the rings. The empty selection pauses the capture.
 func (s *Source) Select(sel scap.Selection) error { return s.live.Select(sel) }
 
-// SetSnaplen changes the bytes of payload that events have at most.
+// SetSnaplen changes the limit on payload bytes per event.
 func (s *Source) SetSnaplen(n int) error { return s.live.SetSnaplen(n) }
 
-// Rings is the number of rings: one for each CPU that was on-line at Open.
+// Rings returns the number of rings: one for each CPU that was online at Open.
 func (s *Source) Rings() int { return s.live.Rings() }
 
-// API and Schema are the versions that the module reports, Module its own.
+// API and Schema return the interface versions that the module reports, Module
+// the module's own version.
 func (s *Source) API() Version    { return s.info.api }
 func (s *Source) Schema() Version { return s.info.schema }
 func (s *Source) Module() string  { return s.info.text }
@@ -72,7 +75,7 @@ func (s *Source) Module() string  { return s.info.text }
 // OwnEvents reports whether the module sends events that the reference schema does not have.
 func (s *Source) OwnEvents() bool { return s.info.own }
 
-// Counters are the module's, with losses by category; after Close the last.
+// Counters returns the module's counters, after Close the last ones.
 func (s *Source) Counters() (c Counters, err error) {
 	if s.live.Do(func() error { c = s.module.counters(); return nil }) != nil {
 		c = s.module.counters() // closed: nothing changes it
@@ -80,7 +83,7 @@ func (s *Source) Counters() (c Counters, err error) {
 	return c, nil
 }
 
-// TracepointHits are the hits on each CPU, whoever's events they became, since
+// TracepointHits returns the tracepoint hits on each CPU, for all clients, since
 // the first tracepoint was switched on.
 func (s *Source) TracepointHits() (hits []uint64, err error) {
 	err = s.live.Do(func() error {
@@ -90,8 +93,8 @@ func (s *Source) TracepointHits() (hits []uint64, err error) {
 	return hits, err
 }
 
-// Stats counts events since Open. Those that are still in the rings are seen,
-// but neither delivered nor dropped.
+// Stats counts events since Open. Events that are still in the rings count as
+// seen, but neither as delivered nor as dropped.
 func (s *Source) Stats() (scap.Stats, error) { return s.live.Stats() }
 
 // Close stops the capture. A read that waits in another goroutine ends with
