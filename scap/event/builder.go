@@ -10,8 +10,8 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// Builder writes events: for tests, the synthetic source and conversions. Its
-// buffer is used again for the next event.
+// Builder builds events, for tests, the synthetic source and conversions. It
+// reuses its buffer for the next event.
 //
 //	b.Begin(event.TypeCloseExit, ts, tid, 2)
 //	b.AddInt64(0)
@@ -61,16 +61,16 @@ func (b *Builder) added(n int) {
 	b.i++
 }
 
-// Add adds the next param as it stands; of length 0 it is the empty param.
+// Add adds value as the next param; a value of length 0 is the empty param.
 func (b *Builder) Add(value []byte) {
 	b.added(len(value))
 	b.buf = append(b.buf, value...)
 }
 
-// AddEmpty adds the empty param: there is no value.
+// AddEmpty adds the empty param, which means that there is no value.
 func (b *Builder) AddEmpty() { b.added(0) }
 
-// AddString adds s and the NUL that ends it.
+// AddString adds s and a NUL.
 func (b *Builder) AddString(s string) {
 	b.added(len(s) + 1)
 	b.buf = append(b.buf, s...)
@@ -107,9 +107,9 @@ func (b *Builder) AddInt32(v int32) { b.AddUint32(uint32(v)) }
 // AddInt64 adds a signed value of eight bytes: fd, pid, errno and int64 params.
 func (b *Builder) AddInt64(v int64) { b.AddUint64(uint64(v)) }
 
-// End completes the event. Params announced but not added are empty. The bytes
-// hold until the next Begin; the error wraps [ErrTooLarge] or [ErrCorrupt] (more
-// params than announced).
+// End completes the event and returns its bytes, valid until the next Begin.
+// Params that Begin announced and nothing added are empty. The error wraps
+// [ErrTooLarge] or [ErrCorrupt] (more params than announced).
 func (b *Builder) End() ([]byte, error) {
 	if b.err != nil {
 		return nil, b.err

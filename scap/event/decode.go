@@ -7,13 +7,13 @@ import (
 	"encoding/binary"
 )
 
-// Typed is the generated struct of an event type: [OpenatExit] and all others
-// of this package that have a Set.
+// Typed is the generated struct of an event type: [OpenatExit] and every other
+// struct of this package with a field Set.
 type Typed interface {
-	// Decode reads ev, which must be of the struct's type ([ErrType]). Event.Reset
-	// has checked the lengths; here only the size of each number is checked
-	// ([ErrCorrupt]). An error leaves the zero value. It does not allocate: byte
-	// fields are views of ev and valid for as long as ev is.
+	// Decode reads ev, which must be of the struct's type, else it returns [ErrType].
+	// Event.Reset has checked the lengths; Decode checks only the size of each number
+	// ([ErrCorrupt]). After an error the struct is zero. Decode does not allocate:
+	// byte fields are views of ev and valid for as long as ev is.
 	Decode(ev *Event) error
 }
 
@@ -24,8 +24,8 @@ type Typed interface {
 //		fmt.Println(e.FD, string(e.Name))
 //	}
 //
-// The error wraps [ErrUntyped] when its type has none: older versions of events, and
-// events that no driver sends. A loop uses a [Decoder], which does not allocate.
+// The error wraps [ErrUntyped] if the type has no struct: older versions of events,
+// and events that no driver sends. In a loop use a [Decoder], which does not allocate.
 func Decode(ev *Event) (Typed, error) {
 	d := newTyped(ev.Type())
 	if d == nil {
@@ -37,14 +37,14 @@ func Decode(ev *Event) (Typed, error) {
 	return d, nil
 }
 
-// Decoder decodes events of all types. It keeps one struct for each type, so that
-// only the first event of a type allocates. The zero value is ready.
+// Decoder decodes events of all types. It keeps one struct for each type, so only
+// the first event of a type allocates. The zero value is ready to use.
 type Decoder struct {
 	structs []Typed // by the index in infos
 }
 
-// Decode is the function [Decode]; the struct is valid until the next event of its type
-// is decoded.
+// Decode does what the function [Decode] does. The struct is valid until the next
+// event of its type is decoded.
 func (d *Decoder) Decode(ev *Event) (Typed, error) {
 	t := ev.Type()
 	at := index(t)
@@ -67,9 +67,9 @@ func (d *Decoder) Decode(ev *Event) (Typed, error) {
 	return typed, nil
 }
 
-// ParamSet says which params an event had with a value: bit i is set when param
-// i was there and not empty. A number that was not sent decodes as 0, a string
-// or buffer as nil.
+// ParamSet holds which params of an event had a value: bit i is set if param i was
+// present and not empty. A number without a value decodes as 0, a string or buffer
+// as nil.
 type ParamSet uint32
 
 // Has reports whether param i had a value.
@@ -97,19 +97,17 @@ func (s ParamSet) Has(i int) bool { return s>>i&1 != 0 }
 // Sockaddr, socktuple, fdlist, dyn and charbufarray params are r.bytes()
 // converted to [SockAddr], [SockTuple], [FDList], [Dyn] and [Strings].
 //
-// Params that an older producer did not send, and empty ones, read as zero.
+// Empty params, and params that an older producer did not send, read as zero.
 type decoder struct {
-	buf []byte // the event
-	off int    // of the next param
-	i   uint32 // its index
-	n   uint32 // params
-	set ParamSet
-	err error
-	// wide: lengths are 4 bytes
-	wide bool
+	buf  []byte // the event
+	off  int    // of the next param
+	i    uint32 // its index
+	n    uint32 // params
+	set  ParamSet
+	err  error
+	wide bool // lengths are 4 bytes
 }
 
-// begin checks the type.
 func (r *decoder) begin(ev *Event, t Type) error {
 	if len(ev.buf) < HeaderSize || ev.Type() != t {
 		return ErrType
@@ -124,7 +122,7 @@ func (r *decoder) begin(ev *Event, t Type) error {
 	return nil
 }
 
-// length takes the next param's length; ok is false when it has no value.
+// length takes the next param's length; ok is false if the param has no value.
 func (r *decoder) length() (size int, ok bool) {
 	if r.i >= r.n {
 		return 0, false
@@ -141,7 +139,7 @@ func (r *decoder) length() (size int, ok bool) {
 	return size, size != 0
 }
 
-// fixed takes a value of exactly size bytes; nil when there is none.
+// fixed takes a value of exactly size bytes; it returns nil if there is no value.
 func (r *decoder) fixed(size int) []byte {
 	n, ok := r.length()
 	if !ok {
@@ -190,7 +188,7 @@ func (r *decoder) int16() int16 { return int16(r.uint16()) }
 func (r *decoder) int32() int32 { return int32(r.uint32()) }
 func (r *decoder) int64() int64 { return int64(r.uint64()) }
 
-// bytes is a view of the value; nil when there is none.
+// bytes returns a view of the value; nil if there is no value.
 func (r *decoder) bytes() []byte {
 	n, ok := r.length()
 	if !ok {
@@ -201,11 +199,11 @@ func (r *decoder) bytes() []byte {
 	return v
 }
 
-// str is a view of a string without its NUL: nil when there is none, of length
-// 0 but not nil for the empty string.
+// str returns a view of a string without its NUL: nil if there is no value, not nil
+// but of length 0 for the empty string.
 func (r *decoder) str() []byte { return CString(r.bytes()) }
 
-// CString is v up to its first NUL, or all of it; nil stays nil.
+// CString returns v up to its first NUL, or all of v. For nil it returns nil.
 func CString(v []byte) []byte {
 	if i := bytes.IndexByte(v, 0); i >= 0 {
 		return v[:i:i]

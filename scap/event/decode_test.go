@@ -90,7 +90,7 @@ func TestDecoderTakesEmptyAndMissingParams(t *testing.T) {
 	require.Empty(t, d.str)
 	require.Nil(t, d.buf)
 
-	// A newer producer sends more than this decoder knows.
+	// A newer producer sends more params than this decoder knows.
 	params := make([][]byte, 12)
 	params[11] = []byte("more")
 	require.NoError(t, d.Decode(mustEvent(t, mustBuild(t, typeEveryWidth, 0, 0, params...))))
@@ -166,7 +166,7 @@ func BenchmarkReset(b *testing.B) {
 	}
 }
 
-// BenchmarkDecode is of one type, BenchmarkDecodeAny of whatever comes.
+// BenchmarkDecode decodes events of one type, BenchmarkDecodeAny of all types.
 func BenchmarkDecode(b *testing.B) {
 	ev := mustEvent(b, openatEvent(b))
 	var open OpenatExit
@@ -199,8 +199,8 @@ func BenchmarkDecodeAny(b *testing.B) {
 	require.Positive(b, n)
 }
 
-// FuzzDecode reads any bytes as an event. What is accepted is written again
-// to the same bytes, and every decoder agrees with the general reader.
+// FuzzDecode reads any bytes as an event. Writing an accepted event again gives the
+// same bytes, and every decoder agrees with the general reader.
 func FuzzDecode(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for info := range All() {
@@ -230,7 +230,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		require.NoError(t, err)
-		// There may be bytes behind the last param.
+		// There may be bytes after the last param.
 		require.Equal(t, ev.Bytes()[20:len(again)], again[20:])
 		text := ev.AppendArgs(nil)
 		for i := range ev.NumParams() {

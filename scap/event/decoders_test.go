@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checkDecoder decodes an accepted event and compares each field with the param
-// of its place.
+// checkDecoder decodes an accepted event and compares each field with the param of
+// the same index.
 func checkDecoder(tb testing.TB, ev *Event) {
 	tb.Helper()
 	d := newTyped(ev.Type())

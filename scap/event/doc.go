@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package event is one captured event as views into one buffer, and every
-// known event type.
+// Package event reads captured events, as views into one buffer each, and describes
+// every known event type.
 //
-// An event on the wire, as all drivers and the capture file have it (packed,
-// in the byte order of the machine that made it; this package reads host
-// order, package savefile turns foreign captures around):
+// All drivers and the capture file have the same event layout: packed, in the byte
+// order of the machine that made the event. (This package reads host order; package
+// savefile converts captures of the other byte order.) The layout is:
 //
 //	offset  size  field
 //	     0     8  timestamp, ns since the Unix epoch
@@ -16,13 +16,13 @@
 //	    26   2*n  lengths of the params (4*n for large-payload types)
 //	     …        the params, back to back
 //
-// Three ways to read one, from general to quick:
+// There are three ways to read an event, from general to fast:
 //
-//   - [Event.Param] and [Event.AppendParam] work on any event, by the table
+//   - [Event.Param] and [Event.AppendParam] read any event, with the table
 //     ([Event.Info]) alone; [ParamInfo.AppendText] prints one value.
-//   - [Decoder] gives the struct of any event, for a switch over Go types.
+//   - [Decoder] returns the struct of any event, for a switch over Go types.
 //   - The generated structs ([OpenatExit], …) have one typed field per param
-//     and a Decode method, for who wants one type of event.
+//     and a Decode method, for readers of one type of event.
 //
 // Byte fields of the structs are views into the event.
 //

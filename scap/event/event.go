@@ -11,25 +11,24 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// Type is an event code. Codes up to 453 are those of the reference schema;
-// from [FirstOwn] on they are this project's. Even codes are enter events, odd
-// ones exit events.
+// Type is an event code. Codes up to 453 belong to the reference schema, codes from
+// [FirstOwn] on to this project. Even codes are enter events, odd ones exit events.
 type Type uint16
 
-// FirstOwn is the first code the reference schema does not have.
+// FirstOwn is the first code of this project's own events.
 const FirstOwn Type = abi.FirstOwn
 
-// Enter reports whether t is the code of an enter event. Tracepoints and
-// metaevents have enter codes, too.
+// Enter reports whether t is the code of an enter event. Tracepoints and metaevents
+// also have enter codes.
 func (t Type) Enter() bool { return t&1 == 0 }
 
-// LargePayload reports whether events of type t have 4-byte param lengths, which
-// the capture file's format fixes.
+// LargePayload reports whether events of type t have 4-byte param lengths. The
+// capture file's format fixes these types.
 func (t Type) LargePayload() bool {
 	return t == TypePlugineventEnter || t == TypeContainerJSONEnter || t == TypeAsynceventEnter
 }
 
-// String is the event's name, or its number when the type is not known.
+// String returns the event's name, or its number if the type is not known.
 func (t Type) String() string {
 	if info := Lookup(t); info != nil {
 		return info.Name
@@ -59,9 +58,9 @@ var (
 	ErrTooLarge = errors.New("event is too large")
 )
 
-// Event is a view of one event. The zero value is an event without params;
-// [Event.Reset] puts it on a buffer. It holds for as long as the buffer does:
-// an Event from a scap.Source until the source's next read.
+// Event is a view of one event. The zero value is an event without params, and
+// [Event.Reset] makes it a view of a buffer. It is valid for as long as the buffer
+// is: an Event from a scap.Source until the source's next read.
 type Event struct {
 	buf    []byte // exactly the event
 	n      uint16 // params
@@ -70,13 +69,13 @@ type Event struct {
 	hidden bool
 }
 
-// Reset makes e a view of the event at the start of buf; bytes after it are
-// left alone. cpu is the CPU, or the index of the ring, that it came from.
+// Reset makes e a view of the event at the start of buf and ignores the bytes after
+// it. cpu is the CPU, or the index of the ring, that the event came from.
 //
-// The header and all lengths are checked once, here. The error wraps
-// [ErrTruncated] when buf is too short and [ErrCorrupt] when no longer buffer
-// would help; e is then empty. More params than the table knows are accepted (a
-// newer producer), and so are bytes between the last param and the end.
+// Reset checks the header and all lengths; no other method does. The error wraps
+// [ErrTruncated] if buf is too short and [ErrCorrupt] if a longer buffer would not
+// help; e is then empty. Reset accepts more params than the table knows (a newer
+// producer), and bytes between the last param and the end.
 func (e *Event) Reset(buf []byte, cpu int) error {
 	*e = Event{}
 	if len(buf) < HeaderSize {
@@ -95,9 +94,9 @@ func (e *Event) Reset(buf []byte, cpu int) error {
 	return nil
 }
 
-// ResetUnchecked is [Event.Reset] for an event whose lengths were checked
-// before, or that comes from a trusted writer such as our own driver. buf is
-// exactly the event.
+// ResetUnchecked is [Event.Reset] without the checks, for an event that was checked
+// before or comes from a trusted writer such as our own driver. buf is exactly the
+// event.
 func (e *Event) ResetUnchecked(buf []byte, cpu int) {
 	e.buf = buf
 	e.n = uint16(binary.NativeEndian.Uint32(buf[abi.EventNumParams:]))
@@ -135,10 +134,10 @@ func checkLengths(buf []byte, size, n uint32, wide bool) error {
 	return nil
 }
 
-// Bytes is the whole event, header included.
+// Bytes returns the whole event, header included.
 func (e *Event) Bytes() []byte { return e.buf }
 
-// Timestamp is in ns since the Unix epoch.
+// Timestamp returns the event's time in ns since the Unix epoch.
 func (e *Event) Timestamp() uint64 {
 	if len(e.buf) < HeaderSize {
 		return 0
@@ -146,7 +145,7 @@ func (e *Event) Timestamp() uint64 {
 	return binary.NativeEndian.Uint64(e.buf)
 }
 
-// TID is the thread id in the initial pid namespace; -1 for events that no
+// TID returns the thread id in the initial pid namespace; -1 for events that no
 // thread made.
 func (e *Event) TID() PID {
 	if len(e.buf) < HeaderSize {
@@ -155,7 +154,7 @@ func (e *Event) TID() PID {
 	return PID(binary.NativeEndian.Uint64(e.buf[abi.EventTID:]))
 }
 
-// Type is the event code.
+// Type returns the event code.
 func (e *Event) Type() Type {
 	if len(e.buf) < HeaderSize {
 		return 0
@@ -163,15 +162,15 @@ func (e *Event) Type() Type {
 	return Type(binary.NativeEndian.Uint16(e.buf[abi.EventType:]))
 }
 
-// CPU is the CPU, or the index of the ring, the event came from.
+// CPU returns the CPU, or the index of the ring, that the event came from.
 func (e *Event) CPU() int { return int(e.cpu) }
 
-// NumParams is the number of params the event has, which may be fewer than its
-// type has now (an older producer) or more (a newer one).
+// NumParams returns the number of params of the event. An older producer may send
+// fewer than its type has now, a newer one more.
 func (e *Event) NumParams() int { return int(e.n) }
 
-// Param is the i-th param's bytes: nil when the event has no such param, not
-// nil but of length 0 when it is there and empty (there was no value to send).
+// Param returns the i-th param's bytes: nil if the event has no such param, not nil
+// but of length 0 if the param is empty (there was no value to send).
 func (e *Event) Param(i int) []byte {
 	if uint(i) >= uint(e.n) {
 		return nil
@@ -194,15 +193,15 @@ func (e *Event) Param(i int) []byte {
 	return e.buf[off:end:end]
 }
 
-// Hidden reports that the event is for the state only, not to be shown: captures
-// can mark events so.
+// Hidden reports whether the event only updates the state and is not to be shown:
+// captures can mark events so.
 func (e *Event) Hidden() bool { return e.hidden }
 
 // SetHidden marks the view, not the event's bytes; Reset clears the mark.
 func (e *Event) SetHidden(hidden bool) { e.hidden = hidden }
 
-// Params ranges over all params in order; for many of them it is quicker than
-// asking for each.
+// Params ranges over all params in order. For many params this is faster than
+// calling Param for each.
 func (e *Event) Params() iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		width := 2
@@ -225,19 +224,19 @@ func (e *Event) Params() iter.Seq2[int, []byte] {
 	}
 }
 
-// Info describes the event's type; nil when the code is not known.
+// Info returns the description of the event's type; nil if the code is not known.
 func (e *Event) Info() *Info { return Lookup(e.Type()) }
 
-// Clone copies the event into memory of its own, which outlives the source's
-// next read.
+// Clone returns a copy of the event in new memory, which stays valid after the
+// source's next read.
 func (e *Event) Clone() Event {
 	c := *e
 	c.buf = append([]byte(nil), e.buf...)
 	return c
 }
 
-// CopyTo appends the event's bytes to arena and makes dst a view of the copy.
-// It returns the grown arena: one allocation serves many events.
+// CopyTo appends the event's bytes to arena and makes dst a view of the copy. It
+// returns the grown arena, so that one allocation can hold many events.
 func (e *Event) CopyTo(dst *Event, arena []byte) []byte {
 	n := len(arena)
 	arena = append(arena, e.buf...)

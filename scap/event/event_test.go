@@ -258,7 +258,7 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 		for i := range info.Params {
 			p := &info.Params[i]
 			require.NotEqual(t, "unknown", p.Type.String(), info.Symbol)
-			// Old versions hold relative paths, too, with the directory in
+			// Old versions also have relative paths, with the directory in
 			// another event.
 			if p.DirFD >= 0 {
 				require.Equal(t, ParamFSRelPath, p.Type, "%s.%s", info.Symbol, p.Name)
@@ -315,7 +315,7 @@ func TestParamTypesHaveNamesAndSizes(t *testing.T) {
 	require.False(t, ok)
 }
 
-// sample is a valid event of the type with values of every shape.
+// sample returns a valid event of the type with values of every shape.
 func sample(tb testing.TB, info *Info, r *rand.Rand) []byte {
 	params := make([][]byte, len(info.Params))
 	for i := range params {

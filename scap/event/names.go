@@ -2,8 +2,8 @@
 
 package event
 
-// SyscallName is the name of a syscall code (ParamSyscallID), "" when it has none.
-// Codes are the file format's, the same on all architectures.
+// SyscallName returns the name of a syscall code (ParamSyscallID), or "". The file
+// format defines the codes; they are the same on all architectures.
 func SyscallName(code uint16) string {
 	if int(code) < len(syscallNames) {
 		return syscallNames[code]
@@ -11,7 +11,7 @@ func SyscallName(code uint16) string {
 	return ""
 }
 
-// SignalName is the name of a Linux signal; "" when it has none.
+// SignalName returns the name of a Linux signal, or "".
 func SignalName(n uint8) string {
 	if int(n) < len(signalNames) {
 		return signalNames[n]

@@ -7,25 +7,25 @@ import (
 	"slices"
 )
 
-// Info is what is known of one event type.
+// Info describes one event type.
 type Info struct {
 	Code     Type
-	Name     string // as filters and output have it: "openat"
+	Name     string // in filters and output: "openat"
 	Symbol   string // unique: "openat_exit", "open_exit_v1"
 	Enter    bool
 	Category Category
 	Source   Source
 	Flags    Flags
 	Params   []ParamInfo
-	FDParam  int8 // the param that is "the fd", of events that have one; else -1
+	FDParam  int8 // index of the param that is "the fd"; -1: none
 }
 
-// ParamIndex is the index of the param of that name, or -1.
+// ParamIndex returns the index of the param of that name, or -1.
 func (in *Info) ParamIndex(name string) int {
 	return slices.IndexFunc(in.Params, func(p ParamInfo) bool { return p.Name == name })
 }
 
-// ParamInfo is what is known of one param.
+// ParamInfo describes one param.
 type ParamInfo struct {
 	Name   string
 	Type   ParamType
@@ -35,27 +35,27 @@ type ParamInfo struct {
 	Dyn    []DynVariant
 }
 
-// DynVariant is one of the types a [ParamDyn] value may have; the value's first
+// DynVariant is one of the types that a [ParamDyn] value may have. The value's first
 // byte is the index into ParamInfo.Dyn.
 type DynVariant struct {
 	Type   ParamType
 	Format Format
 }
 
-// NameSet is a named set of names for values. ParamFlags* and ParamMode values
-// are sums of them, ParamEnumFlags* values are one of them.
+// NameSet is a named set of values with names. A ParamFlags* or ParamMode value is
+// a sum of them, a ParamEnumFlags* value is one of them.
 type NameSet struct {
 	Name   string
-	Values []NamedValue // in the order they are looked for and printed
+	Values []NamedValue // in the order in which they are matched and printed
 }
 
-// NamedValue is one value, as events carry it (not always as the kernel does).
+// NamedValue is one value as events carry it, which may differ from the kernel's.
 type NamedValue struct {
 	Name  string
 	Value uint32
 }
 
-// Value is the value of that name.
+// Value returns the value of that name.
 func (s *NameSet) Value(name string) (uint32, bool) {
 	for i := range s.Values {
 		if s.Values[i].Name == name {
@@ -65,11 +65,11 @@ func (s *NameSet) Value(name string) (uint32, bool) {
 	return 0, false
 }
 
-// MustValue is the sum of the values that a set gives to names, for package variables:
+// MustValue returns the sum of the values of names in a set, for package variables:
 //
 //	var thread = event.MustValue("clone_flags", "CLONE_THREAD", "CLONE_VM")
 //
-// It panics when no event has a param with such a set, or the set has no such name.
+// It panics if no event has a param with that set, or the set does not have a name.
 func MustValue(set string, names ...string) (sum uint32) {
 	for i := range infos {
 		for j := range infos[i].Params {
@@ -90,17 +90,17 @@ func MustValue(set string, names ...string) (sum uint32) {
 	panic("no event has a set " + set)
 }
 
-// Category is what an event is about.
+// Category is the subject of an event, such as files or network.
 type Category uint16
 
-// Source is what makes events of a type. The values are the bits the reference
-// schema has in the upper part of a category.
+// Source is what makes events of a type. The values are the upper bits of the
+// reference schema's categories.
 type Source uint16
 
-// Flags say how an event is to be treated.
+// Flags say how readers treat an event.
 type Flags uint32
 
-// ParamType is how a value stands on the wire.
+// ParamType is how a value is encoded in an event.
 type ParamType uint8
 
 type paramTypeInfo struct {
@@ -109,7 +109,7 @@ type paramTypeInfo struct {
 	name   string
 }
 
-// Size is the number of bytes every value of the type has; false when it varies.
+// Size returns the number of bytes of every value of the type; false if it varies.
 func (t ParamType) Size() (int, bool) {
 	if int(t) >= len(paramTypes) || paramTypes[t].size < 0 {
 		return 0, false
@@ -117,7 +117,7 @@ func (t ParamType) Size() (int, bool) {
 	return int(paramTypes[t].size), true
 }
 
-// String is the type's name as tables spell it.
+// String returns the type's name in the tables.
 func (t ParamType) String() string {
 	if int(t) >= len(paramTypes) {
 		return "unknown"
@@ -131,8 +131,8 @@ func (t ParamType) Signed() bool { return int(t) < len(paramTypes) && paramTypes
 // Format is how tools print a number.
 type Format uint8
 
-// codes maps a code to its place in infos, plus one. Codes stand in two dense
-// runs, those of the reference and ours.
+// low and high map a code to its index in infos, plus one. Codes form two dense
+// runs, the reference's and our own.
 var low, high = indexInfos()
 
 func indexInfos() (low, high []uint16) {
@@ -149,7 +149,7 @@ func indexInfos() (low, high []uint16) {
 	return low, high
 }
 
-// index is t's place in infos; -1 when it is not known.
+// index returns t's index in infos; -1 if t is not known.
 func index(t Type) int {
 	run, at := low, int(t)
 	if t >= FirstOwn {
@@ -161,8 +161,8 @@ func index(t Type) int {
 	return int(run[at]) - 1
 }
 
-// Lookup describes type t; nil when it is not known. What it points to is shared
-// and must not be changed.
+// Lookup returns the description of type t; nil if t is not known. The description
+// is shared and must not be changed.
 func Lookup(t Type) *Info {
 	if at := index(t); at >= 0 {
 		return &infos[at]
@@ -170,7 +170,7 @@ func Lookup(t Type) *Info {
 	return nil
 }
 
-// All ranges over every known type, by code.
+// All ranges over all known types in the order of their codes.
 func All() iter.Seq[*Info] {
 	return func(yield func(*Info) bool) {
 		for i := range infos {

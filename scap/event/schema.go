@@ -2,6 +2,6 @@
 
 package event
 
-// schema is the layout of table_gen.go and decode_gen.go that the rest of this
-// package is written for; they do not compile beside another one.
+// schema is the layout of table_gen.go and decode_gen.go that this package expects.
+// Generated files of another layout do not compile with it.
 const schema = 1

@@ -16,17 +16,16 @@ import (
 //
 //	res=-2(ENOENT) name=/etc/passwd flags=4097(O_RDONLY|O_CLOEXEC) mode=0
 //
-// What a value means beyond itself (the file of an fd, the name of a user) is
-// known to package sinsp only.
+// Only package sinsp knows what a value refers to (the file of an fd, the name of a
+// user).
 
 const (
 	notAvailable = "<NA>" // there is no value
-	null         = "NULL" // the same, for kinds of values that are behind a pointer
+	null         = "NULL" // the same, for values that the caller passes by pointer
 )
 
-// AppendParam appends the i-th param as [ParamInfo.AppendText] prints it, and
-// <NA> when the event does not have it. Params the table does not know print as
-// buffers.
+// AppendParam appends the i-th param as [ParamInfo.AppendText] prints it, or <NA> if
+// the event does not have it. Params that the table does not know print as buffers.
 func (e *Event) AppendParam(dst []byte, i int) []byte {
 	v := e.Param(i)
 	if v == nil {
@@ -38,8 +37,8 @@ func (e *Event) AppendParam(dst []byte, i int) []byte {
 	return appendBuffer(dst, v)
 }
 
-// AppendArgs appends all params the table knows, name=value each as
-// [ParamInfo.AppendArg] prints it, with blanks between them.
+// AppendArgs appends all params that the table knows as name=value, separated by
+// blanks; [ParamInfo.AppendArg] prints the values.
 func (e *Event) AppendArgs(dst []byte) []byte {
 	info := e.Info()
 	if info == nil {
@@ -59,8 +58,8 @@ func (e *Event) AppendArgs(dst []byte) []byte {
 	return dst
 }
 
-// AppendText appends the value in the form most useful alone: flags as their
-// names, errors as number and name, everything else as [ParamInfo.AppendRaw].
+// AppendText appends the value in the form that is most useful on its own: flags as
+// names, errors as number and name, everything else as [ParamInfo.AppendRaw] does.
 func (p *ParamInfo) AppendText(dst, value []byte) []byte {
 	switch p.Type {
 	case ParamFlags8, ParamFlags16, ParamFlags32, ParamMode, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
@@ -86,9 +85,9 @@ func (p *ParamInfo) AppendArg(dst, value []byte) []byte {
 }
 
 // AppendRaw appends the value itself: numbers in the param's format, strings,
-// buffers with a dot for each byte that is not printable, addresses. An empty
-// value is <NA>, or NULL for buffers, tuples and lists; one whose size does not
-// fit its type prints as a buffer.
+// addresses, and buffers with a dot for each byte that is not printable. An empty
+// value prints as <NA>, or NULL for buffers, tuples and lists. A value whose size
+// does not fit its type prints as a buffer.
 func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	if len(value) == 0 {
 		switch p.Type {
@@ -106,7 +105,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	case ParamUint8, ParamUint16, ParamUint32, ParamUint64:
 		return appendUint(dst, unsigned(value), p.Format)
 	case ParamErrno:
-		// Decimal whatever the format says, as in sysdig.
+		// Always decimal, as in sysdig.
 		return strconv.AppendInt(dst, signed(value), 10)
 	case ParamFD, ParamFD32, ParamPID, ParamPID32:
 		if v := signed(value); v < 0 {
@@ -120,8 +119,8 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		return strconv.AppendUint(dst, unsigned(value), 10)
 	case ParamSyscallID, ParamSigtype, ParamReltime, ParamPort, ParamL4Proto, ParamSockfamily,
 		ParamFlags8, ParamFlags16, ParamFlags32, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
-		// Flags are decimal whatever the table's format says: that is how
-		// tools print the number beside the names.
+		// Always decimal: tools print the number of flags so, next to
+		// the names.
 		return strconv.AppendUint(dst, unsigned(value), 10)
 	case ParamMode:
 		return appendUint(dst, unsigned(value), p.Format)
@@ -164,9 +163,9 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	return appendBuffer(dst, value)
 }
 
-// AppendResolved appends what the value stands for: the names of flags, of an
-// error, of a signal, seconds for a time span. ok is false, and dst as it was,
-// when it stands for nothing but itself.
+// AppendResolved appends what the value means: the names of flags, of an error, of a
+// signal, or the seconds of a time span. If the value has no such meaning, ok is
+// false and out is dst, unchanged.
 func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 	if size, fixed := p.Type.Size(); len(value) == 0 || fixed && size != len(value) {
 		return dst, false
@@ -201,7 +200,7 @@ func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 	return append(dst, name...), true
 }
 
-// variant is the type of a ParamDyn value.
+// variant returns the type of a ParamDyn value.
 func (p *ParamInfo) variant(value []byte) (ParamInfo, bool) {
 	if len(value) == 0 || int(value[0]) >= len(p.Dyn) || p.Dyn[value[0]].Type == ParamDyn {
 		return ParamInfo{}, false
@@ -210,7 +209,7 @@ func (p *ParamInfo) variant(value []byte) (ParamInfo, bool) {
 	return ParamInfo{Name: p.Name, Type: v.Type, Format: v.Format, Names: p.Names, DirFD: -1}, true
 }
 
-// name is the name of exactly that value, or "".
+// name returns the name of exactly that value, or "".
 func (s *NameSet) name(v uint32) string {
 	if s != nil {
 		for i := range s.Values {
@@ -222,9 +221,9 @@ func (s *NameSet) name(v uint32) string {
 	return ""
 }
 
-// appendBits appends the names of the values in v with | between them. A value
-// of several bits needs all of them, and takes them from those after it in the
-// set. The value 0 stands for no bit at all.
+// appendBits appends the names of the values in v, separated by |. A value of
+// several bits matches only if all of them are set, and later values of the set no
+// longer see these bits. The value 0 matches only v == 0.
 func (s *NameSet) appendBits(dst []byte, v uint32) ([]byte, bool) {
 	if s == nil {
 		return dst, false
@@ -248,8 +247,8 @@ func (s *NameSet) appendBits(dst []byte, v uint32) ([]byte, bool) {
 	return dst, len(dst) > n
 }
 
-// AppendTime appends a time (ns since the Unix epoch) as date and time of the
-// local zone.
+// AppendTime appends a time (ns since the Unix epoch) as date and time in the local
+// zone.
 func AppendTime(dst []byte, ns uint64) []byte {
 	return time.Unix(int64(ns/1e9), int64(ns%1e9)).AppendFormat(dst, "2006-01-02 15:04:05.000000000 -0700")
 }
@@ -273,7 +272,7 @@ func signed(v []byte) int64 {
 	return int64(unsigned(v)<<shift) >> shift
 }
 
-// appendInt prints size bytes' worth of bits when the format is not decimal.
+// appendInt prints the bits of a number of size bytes if the format is not decimal.
 func appendInt(dst []byte, v int64, size int, f Format) []byte {
 	switch f {
 	case FormatHex, FormatOct:
@@ -317,8 +316,8 @@ func appendUint(dst []byte, v uint64, f Format) []byte {
 	}
 }
 
-// appendSignals prints the names of the signals in a set with blanks between them;
-// signal n is bit n-1.
+// appendSignals prints the names of the signals in a set, separated by blanks.
+// Signal n is bit n-1.
 func appendSignals(dst []byte, set uint32) []byte {
 	n := len(dst)
 	for sig := uint8(1); set != 0; sig, set = sig+1, set>>1 {
@@ -348,8 +347,8 @@ func appendBuffer(dst, v []byte) []byte {
 	return dst
 }
 
-// appendString prints a dot for control characters and for bytes that are not
-// UTF-8.
+// appendString prints a dot for each control character and for each byte that is
+// not UTF-8.
 func appendString(dst, v []byte) []byte {
 	for i := 0; i < len(v); {
 		c := v[i]
@@ -405,8 +404,8 @@ func appendTuple(dst, v []byte) []byte {
 	return appendAddrPort(dst, dest)
 }
 
-// mapped reports whether an IPv6 address stands for an IPv4 one; the unspecified
-// address may.
+// mapped reports whether an IPv6 address may stand for an IPv4 one, as the
+// unspecified address does.
 func mapped(a netip.Addr) bool { return a.Is4In6() || a.Is6() && a.IsUnspecified() }
 
 func unmap(ap netip.AddrPort) netip.AddrPort {
@@ -416,14 +415,14 @@ func unmap(ap netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port())
 }
 
-// appendAddrPort writes IPv6 without brackets, as the field's tools do.
+// appendAddrPort prints IPv6 addresses without brackets, as sysdig does.
 func appendAddrPort(dst []byte, ap netip.AddrPort) []byte {
 	dst = ap.Addr().AppendTo(dst)
 	dst = append(dst, ':')
 	return strconv.AppendUint(dst, uint64(ap.Port()), 10)
 }
 
-// appendFDList prints fd:flags, the flags in hex, with blanks between entries.
+// appendFDList prints fd:flags for each entry, the flags in hex, separated by blanks.
 func appendFDList(dst, v []byte) []byte {
 	l := FDList(v)
 	for i := range l.Len() {

@@ -11,14 +11,15 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// FD is a file descriptor as params carry it, or -errno where it is a result.
+// FD is a file descriptor as params carry it, or -errno if it is the result of a
+// failed call.
 type FD int64
 
-// AtFDCWD stands for the working directory where a param is a directory's
+// AtFDCWD stands for the working directory in params that are a directory's
 // descriptor.
 const AtFDCWD FD = abi.AtFDCWD
 
-// PID is the id of a process, a thread, a process group or a session; -1 is none.
+// PID is the id of a process, a thread, a process group or a session; -1: none.
 type PID int64
 
 // UID is the id of a user.
@@ -27,7 +28,7 @@ type UID uint32
 // GID is the id of a group.
 type GID uint32
 
-// NoUID and NoGID are "none" where an id may be missing.
+// NoUID and NoGID mean that there is no id.
 const (
 	NoUID UID = 1<<32 - 1
 	NoGID GID = 1<<32 - 1
@@ -46,10 +47,10 @@ const (
 //	IPv4  2, 4 bytes address, u16 port
 //	IPv6  10, 16 bytes address, u16 port
 //
-// Addresses stand in network order, ports in host order.
+// Addresses are in network byte order, ports in host byte order.
 type SockAddr []byte
 
-// Family is FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 when empty.
+// Family returns FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 if the value is empty.
 func (a SockAddr) Family() uint8 {
 	if len(a) == 0 {
 		return 0
@@ -57,7 +58,7 @@ func (a SockAddr) Family() uint8 {
 	return a[0]
 }
 
-// AddrPort is the address of an IPv4 or IPv6 value.
+// AddrPort returns the address of an IPv4 or IPv6 value.
 func (a SockAddr) AddrPort() (netip.AddrPort, bool) {
 	switch a.Family() {
 	case FamilyIPv4:
@@ -68,7 +69,7 @@ func (a SockAddr) AddrPort() (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// Path is the path of a unix value, without its NUL; nil for others.
+// Path returns the path of a unix value, without its NUL; nil for others.
 func (a SockAddr) Path() []byte {
 	if a.Family() != FamilyUnix {
 		return nil
@@ -83,7 +84,7 @@ func (a SockAddr) Path() []byte {
 //	IPv6  10, 16 bytes source, u16 port, 16 bytes destination, u16 port
 type SockTuple []byte
 
-// Family is FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 when empty.
+// Family returns FamilyUnix, FamilyIPv4 or FamilyIPv6; 0 if the value is empty.
 func (t SockTuple) Family() uint8 {
 	if len(t) == 0 {
 		return 0
@@ -91,7 +92,7 @@ func (t SockTuple) Family() uint8 {
 	return t[0]
 }
 
-// Source is the end the data comes from, of an IPv4 or IPv6 tuple.
+// Source returns the end that the data comes from, of an IPv4 or IPv6 tuple.
 func (t SockTuple) Source() (netip.AddrPort, bool) {
 	switch t.Family() {
 	case FamilyIPv4:
@@ -102,7 +103,7 @@ func (t SockTuple) Source() (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// Dest is the end the data goes to, of an IPv4 or IPv6 tuple.
+// Dest returns the end that the data goes to, of an IPv4 or IPv6 tuple.
 func (t SockTuple) Dest() (netip.AddrPort, bool) {
 	switch {
 	case t.Family() == FamilyIPv4 && len(t) >= 7:
@@ -113,8 +114,8 @@ func (t SockTuple) Dest() (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// Pointers are the kernel addresses of a unix tuple's sockets: identities, not
-// to be followed.
+// Pointers returns the kernel addresses of a unix tuple's sockets, which serve as
+// identities only.
 func (t SockTuple) Pointers() (source, dest uint64, ok bool) {
 	if t.Family() != FamilyUnix || len(t) < 17 {
 		return 0, 0, false
@@ -122,7 +123,7 @@ func (t SockTuple) Pointers() (source, dest uint64, ok bool) {
 	return binary.NativeEndian.Uint64(t[1:]), binary.NativeEndian.Uint64(t[9:]), true
 }
 
-// Path is the path of a unix tuple, without its NUL; nil for others.
+// Path returns the path of a unix tuple, without its NUL; nil for others.
 func (t SockTuple) Path() []byte {
 	if t.Family() != FamilyUnix || len(t) < 17 {
 		return nil
@@ -148,7 +149,7 @@ func addrPort6(v []byte) (netip.AddrPort, bool) {
 // flags.
 type FDList []byte
 
-// Len is the number of whole entries.
+// Len returns the number of whole entries.
 func (l FDList) Len() int {
 	if len(l) < 2 {
 		return 0
@@ -156,16 +157,16 @@ func (l FDList) Len() int {
 	return min(int(binary.NativeEndian.Uint16(l)), (len(l)-2)/10)
 }
 
-// At is the i-th entry; flags are those of the poll_flags set.
+// At returns the i-th entry; flags are values of the poll_flags set.
 func (l FDList) At(i int) (fd FD, flags uint16) {
 	v := l[2+10*i:]
 	return FD(binary.NativeEndian.Uint64(v)), binary.NativeEndian.Uint16(v[8:])
 }
 
-// Dyn is a ParamDyn value: which of ParamInfo.Dyn, then the value in that type.
+// Dyn is a ParamDyn value: an index into ParamInfo.Dyn, then a value of that type.
 type Dyn []byte
 
-// Index selects from ParamInfo.Dyn; -1 when empty.
+// Index returns the index into ParamInfo.Dyn; -1 if the value is empty.
 func (d Dyn) Index() int {
 	if len(d) == 0 {
 		return -1
@@ -173,7 +174,7 @@ func (d Dyn) Index() int {
 	return int(d[0])
 }
 
-// Value is what follows the index.
+// Value returns the bytes after the index.
 func (d Dyn) Value() []byte {
 	if len(d) == 0 {
 		return nil
@@ -181,11 +182,11 @@ func (d Dyn) Value() []byte {
 	return d[1:]
 }
 
-// Strings is a run of NUL-ended strings: arguments, environment, cgroups.
+// Strings is a sequence of NUL-terminated strings: arguments, environment, cgroups.
 type Strings []byte
 
-// All ranges over the strings, without their NULs; a last one that lacks its
-// NUL counts, too.
+// All ranges over the strings, without their NULs. A last string without a NUL is
+// included.
 func (s Strings) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for v := []byte(s); len(v) > 0; {
