@@ -14,12 +14,12 @@ import (
 
 // Change is one difference between two states.
 type Change struct {
-	What string // the thing: "machine", "interface lo", "user 0", "group 0", "thread 12", "thread 12, fd 3"
-	Name string // the field that differs; "" where one of the states does not have the thing
-	A, B any    // the values of the field, or the thing; nil in the state that does not have it
+	What string // the item: "machine", "interface lo", "user 0", "group 0", "thread 12", "thread 12, fd 3"
+	Name string // the field that differs; "" if one of the states does not have the item
+	A, B any    // the values of the field, or the items; nil for the state that does not have the item
 }
 
-// String says what is in a, then what is in b.
+// String returns the change as text: the value in a, then the value in b.
 func (c Change) String() string {
 	switch {
 	case c.A == nil:
@@ -37,17 +37,16 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Equal reports whether a and b are the same state, in whatever order their lists
-// are. What Diff says of nil and empty lists holds.
+// Equal reports whether Diff finds no difference between a and b.
 func Equal(a, b *State) bool { return len(Diff(a, b)) == 0 }
 
-// Diff lists what differs between a and b: field by field, things by what they are
-// called (a thread by its TID, a file by its number), in that order. The order of
-// the lists and whether an empty one is nil make no difference. A nil state is an
-// empty one.
+// Diff lists the differences between a and b field by field. It matches items by
+// their key (a thread by its TID, a file by its number) and returns the changes in
+// the order of the keys. The order of the lists does not matter, nor whether an empty
+// list is nil. A nil state counts as an empty one.
 //
-// Some fields change by themselves, such as VMSize; without names a field that is
-// not to be compared: Diff(a, b, "VMSize", "PFMinor").
+// Some fields, such as VMSize, change all the time. without names the fields that
+// Diff ignores: Diff(a, b, "VMSize", "PFMinor").
 func Diff(a, b *State, without ...string) []Change {
 	if a == nil {
 		a = new(State)
@@ -64,7 +63,7 @@ func Diff(a, b *State, without ...string) []Change {
 	return d.changes
 }
 
-// Several names may share an id, and the other way round.
+// Several names may share an id, and several ids a name.
 type (
 	userKey struct {
 		id   event.UID
@@ -93,8 +92,8 @@ type differ struct {
 	changes []Change
 }
 
-// diffLists compares two lists whose items are known by a key. An item that comes
-// twice in a list is the last of them, as for a reader that keeps a map.
+// diffLists compares two lists whose items have a key. Of items with the same key
+// the last one counts, as for a reader that keeps a map.
 func diffLists[T any, K comparable](d *differ, a, b []T, key func(*T) K, order func(K, K) int) {
 	index := func(list []T) map[K]*T {
 		m := make(map[K]*T, len(list))
@@ -138,7 +137,6 @@ func diffFDs(d *differ, thread string, a, b []FD) {
 	}
 }
 
-// fields compares two structs.
 func (d *differ) fields(what string, a, b reflect.Value) {
 	for i := range a.NumField() {
 		name := a.Type().Field(i).Name

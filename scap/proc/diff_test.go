@@ -84,11 +84,11 @@ func TestDiffNamesWhatDiffers(t *testing.T) {
 	require.Len(t, Diff(nil, someState()), 10)
 }
 
-// Every field counts: one that Diff does not see would hide what changed.
+// A field that Diff does not compare would hide changes.
 func TestDiffSeesEveryField(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Thread]()) {
 		if field.Name == "TID" || field.Name == "FDs" {
-			continue // what a thread is known by; compared apart
+			continue // the thread's key, which is tested separately
 		}
 		a, b := someState(), someState()
 		switch v := reflect.ValueOf(&b.Threads[1]).Elem().FieldByName(field.Name); {

@@ -16,7 +16,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// anonTypes are the files that have no path, by what /proc calls them.
+// anonTypes are the types of files without a path, by their name in /proc.
 var anonTypes = map[string]FDType{
 	"[eventfd]":     FDEvent,
 	"[eventpoll]":   FDEventPoll,
@@ -34,7 +34,7 @@ var anonTypes = map[string]FDType{
 	"btf":           FDBPF,
 }
 
-// fds reads what the process has open, by number.
+// fds reads the open files of the process, in the order of their numbers.
 func (w *worker) fds(dir int) []FD {
 	open, err := unix.Openat(dir, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -76,7 +76,7 @@ func (p *fdReader) close() {
 func (p *fdReader) read(name string) (FD, bool) {
 	link := p.readLink(p.open, name)
 	if link == nil {
-		return FD{}, false // closed meanwhile
+		return FD{}, false // closed in the meantime
 	}
 	if link[0] != '/' {
 		return p.unnamed(name, link), true
@@ -103,7 +103,8 @@ func (p *fdReader) read(name string) (FD, bool) {
 	flags, mount := p.fdinfo(name)
 	fd.OpenFlags = openFlags(flags)
 	if mount != 0 {
-		// stat has the device of a btrfs subvolume, events that of the mount.
+		// stat returns the device of a btrfs subvolume, while events have the
+		// mount's device.
 		if dev, ok := p.mountDev(mount); ok {
 			fd.Dev = dev
 		}
@@ -111,13 +112,14 @@ func (p *fdReader) read(name string) (FD, bool) {
 	return fd, true
 }
 
-// unnamed is a file whose link is no path: "kind:[inode]" or "anon_inode:kind".
+// unnamed returns a file whose link is not a path but "kind:[inode]" or
+// "anon_inode:kind".
 func (p *fdReader) unnamed(name string, link []byte) FD {
 	kind, rest, _ := bytes.Cut(link, []byte(":"))
 	ino := number(bytes.TrimPrefix(rest, []byte("[")))
 	switch string(kind) {
 	case "socket":
-		// Not link: looking for the namespace's sockets reads other links.
+		// link is not valid after this: sockets reads other links into its buffer.
 		fd, ok := p.sockets()[ino]
 		if !ok {
 			fd = FD{Ino: ino, Type: FDUnsupported}
@@ -178,7 +180,7 @@ func (p *fdReader) fdinfo(name string) (flags, mount uint64) {
 	return flags, 0
 }
 
-// pidfd is the name of the process that a pidfd stands for.
+// pidfd returns the name of the process that a pidfd refers to.
 func (p *fdReader) pidfd(name string) string {
 	for b := p.infoFile(name); len(b) > 0; {
 		var l []byte
@@ -208,7 +210,7 @@ func (p *fdReader) mountDev(id uint64) (uint32, bool) {
 	return dev, ok
 }
 
-// sockets are those of the process's network namespace.
+// sockets returns the sockets of the process's network namespace.
 func (p *fdReader) sockets() map[uint64]FD {
 	if p.net == nil {
 		ns := string(p.readLink(p.dir, "ns/net"))
@@ -256,7 +258,7 @@ func readAll(dir int, name string) []byte {
 	return b
 }
 
-// openFlags turns the flags of fdinfo into those that events have.
+// openFlags converts the flags of fdinfo to the flags of events.
 func openFlags(native uint64) uint32 {
 	flags := accessModes[native&unix.O_ACCMODE]
 	for _, f := range nativeFlags {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// interfaces are the addresses of all interfaces, IPv4 first. Of another root
-// they are what its first process sees.
+// interfaces returns the addresses of all interfaces, IPv4 first. Below another root
+// they are the addresses that its first process sees.
 func (s *scanner) interfaces() []Interface {
 	if s.root != "/" {
 		return append(s.interfaces4(), s.interfaces6()...)
@@ -40,7 +40,7 @@ func (s *scanner) interfaces() []Interface {
 	return append(v4, v6...)
 }
 
-// speed is what the driver says, in Mbit/s; 0 when it does not.
+// speed returns the speed that the driver reports, in Mbit/s; 0 if it is not known.
 func (s *scanner) speed(name string) uint64 {
 	v, err := strconv.ParseInt(strings.TrimSpace(string(s.rootFile("sys/class/net/"+name+"/speed"))), 10, 64)
 	if err != nil || v < 0 {
@@ -92,7 +92,7 @@ func (s *scanner) interfaces6() (out []Interface) {
 }
 
 // interfaces4 finds the local addresses in the routing tables, which do not name
-// interfaces, and gives each to the interface whose network it is in.
+// interfaces, and assigns each to the interface whose network contains it.
 func (s *scanner) interfaces4() (out []Interface) {
 	type route struct {
 		name   string

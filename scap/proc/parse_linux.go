@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// number is the unsigned decimal number that b begins with; 0 when none does.
+// number returns the unsigned decimal number that b begins with; 0 if there is none.
 func number(b []byte) uint64 {
 	var v uint64
 	for _, c := range b {
@@ -31,7 +31,7 @@ func signedNumber(b []byte) int64 {
 	return int64(number(b))
 }
 
-// hexNumber is the hexadecimal number that b is; ok is false when it is none.
+// hexNumber parses b as a hexadecimal number.
 func hexNumber(b []byte) (v uint64, ok bool) {
 	if len(b) == 0 || len(b) > 16 {
 		return 0, false
@@ -86,7 +86,7 @@ func line(b []byte) (l, rest []byte) {
 	return b, nil
 }
 
-// stat is what is wanted of /proc/PID/stat.
+// stat has the fields of /proc/PID/stat that are used.
 type stat struct {
 	comm            string
 	state           byte
@@ -137,8 +137,8 @@ func parseStat(b []byte) (s stat, ok bool) {
 	return s, true
 }
 
-// parseStatus fills in what /proc/PID/status has; threads is the number of the
-// process's threads.
+// parseStatus fills in the fields of t that /proc/PID/status has; threads is the
+// number of threads of the process.
 func parseStatus(b []byte, t *Thread) (threads uint64, nested bool) {
 	t.PGID = -1
 	for len(b) > 0 {
@@ -203,7 +203,7 @@ func capabilities(v []byte) uint64 {
 	return n
 }
 
-// maxList is the most that captures keep of a list of strings.
+// maxList is the limit on the bytes of a list of strings in a capture.
 const maxList = 4096
 
 // clipList keeps the items that fit.
@@ -220,8 +220,8 @@ func clipList(b []byte) string {
 	return string(b)
 }
 
-// openFiles is the soft limit in /proc/PID/limits; the largest number when there
-// is none.
+// openFiles returns the soft limit of open files in /proc/PID/limits; the largest
+// int64 if it is unlimited.
 func openFiles(b []byte) int64 {
 	for len(b) > 0 {
 		var l []byte
@@ -237,9 +237,9 @@ func openFiles(b []byte) int64 {
 	return 0
 }
 
-// cgroupList is /proc/PID/cgroup in the form that events have: subsys=path for
-// each controller. Hierarchies without controllers have a name only and are left
-// out; those of version 2 have the controllers of unified.
+// cgroupList returns /proc/PID/cgroup in the form of events: subsys=path for each
+// controller. It omits hierarchies without controllers, which have only a name. The
+// version 2 hierarchy has the controllers in unified.
 func cgroupList(b []byte, unified []string) string {
 	var out strings.Builder
 	add := func(subsys, path []byte) {
@@ -261,7 +261,8 @@ func cgroupList(b []byte, unified []string) string {
 		}
 		if len(subsystems) == 0 {
 			for _, s := range unified {
-				// The unified hierarchy comes last; a controller is in one only.
+				// The unified hierarchy comes last, and a controller is in one
+				// hierarchy only.
 				if !strings.Contains("\x00"+out.String(), "\x00"+s+"=") {
 					add([]byte(s), path)
 				}
@@ -277,8 +278,8 @@ func cgroupList(b []byte, unified []string) string {
 	return out.String()
 }
 
-// hexAddr is an address and port as /proc/net has them: words of 32 bits in the
-// host's byte order, a colon, the port.
+// hexAddr parses an address and port of /proc/net: words of 32 bits in the host's
+// byte order, a colon, the port.
 func hexAddr(b []byte) (a netip.AddrPort, ok bool) {
 	host, p, ok := bytes.Cut(b, []byte(":"))
 	if !ok || len(host) != 8 && len(host) != 32 {
@@ -303,7 +304,7 @@ func hexAddr(b []byte) (a netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(addr, uint16(port)), true
 }
 
-// parseInet adds the sockets of /proc/net/tcp and its like. One that has no
+// parseInet adds the sockets of /proc/net/tcp and similar files. A socket without a
 // remote end is a server.
 func parseInet(sockets map[uint64]FD, b []byte, l4 uint8) {
 	_, b = line(b)
@@ -372,8 +373,7 @@ func parseNetlink(sockets map[uint64]FD, b []byte) {
 	}
 }
 
-// parsePasswd reads a password file; lines that are not complete, and those of
-// NIS, are passed over.
+// parsePasswd reads a password file. It skips incomplete lines and NIS entries.
 func parsePasswd(b []byte) (users []User) {
 	for len(b) > 0 {
 		var l []byte

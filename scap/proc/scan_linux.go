@@ -21,10 +21,10 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Scan takes the state of the system. Processes that vanish while they are read
-// are left out, or have what was read until then; what may not be read is empty.
-// The error wraps [fs.ErrNotExist] when there is no /proc, or nothing in it.
-// It takes about 0.3 ms of processor time per process with 20 open files.
+// Scan reads the state of the system. A process that ends during the scan is missing
+// or incomplete, and fields without permission to read are empty. The error wraps
+// [fs.ErrNotExist] if /proc does not exist or is empty. A scan takes about 0.3 ms of
+// processor time per process with 20 open files.
 func Scan(opts Options) (*State, error) {
 	s, err := newScanner(opts)
 	if err != nil {
@@ -42,15 +42,15 @@ func Scan(opts Options) (*State, error) {
 		return nil, fmt.Errorf("scan %s: %w", s.procPath, err)
 	}
 	if len(pids) == 0 {
-		return nil, fmt.Errorf("scan %s: no process is there (is proc mounted?): %w", s.procPath, fs.ErrNotExist)
+		return nil, fmt.Errorf("scan %s: no processes (is proc mounted?): %w", s.procPath, fs.ErrNotExist)
 	}
 	state.Threads = s.threads(pids)
 	pidnsStarts(state.Threads)
 	return state, nil
 }
 
-// ScanThread reads one thread, and the open files of its process when it is the
-// main one. The error wraps [fs.ErrNotExist] when there is no such thread.
+// ScanThread reads one thread, with the open files if it is its process's main
+// thread. The error wraps [fs.ErrNotExist] if the thread does not exist.
 func ScanThread(opts Options, tid event.PID) (*Thread, error) {
 	s, err := newScanner(opts)
 	if err != nil {
@@ -59,7 +59,7 @@ func ScanThread(opts Options, tid event.PID) (*Thread, error) {
 	defer s.close()
 	s.bootTime = s.machine().BootTime
 	w := newWorker(s)
-	// /proc/TID is there for every thread, though only main ones are listed.
+	// /proc/TID exists for every thread, though /proc lists main threads only.
 	found := w.process(tid, tid)
 	if len(found) == 0 {
 		return nil, fmt.Errorf("scan thread %d: %w", tid, fs.ErrNotExist)
@@ -109,7 +109,7 @@ func newScanner(opts Options) (*scanner, error) {
 
 func (s *scanner) close() { s.proc.Close() }
 
-// rootFile reads a small file below the root; nil when that fails.
+// rootFile returns the contents of a small file below the root; nil after an error.
 func (s *scanner) rootFile(name string) []byte {
 	b, _ := os.ReadFile(filepath.Join(s.root, name))
 	return b
@@ -157,7 +157,8 @@ func (s *scanner) threads(pids []event.PID) []Thread {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	// Runs of processes, so that results stay in order and locks are few.
+	// A worker takes a run of processes at a time, so that results stay in order
+	// with few locks.
 	const run = 16
 	runs := make([][]Thread, (len(pids)+run-1)/run)
 	var wg sync.WaitGroup
@@ -178,7 +179,7 @@ func (s *scanner) threads(pids []event.PID) []Thread {
 	}
 	wg.Wait()
 	threads := slices.Concat(runs...)
-	// Main threads first: what reads them can then find the process of the others.
+	// Main threads come first, so that a reader knows the process of each other thread.
 	slices.SortStableFunc(threads, func(a, b Thread) int {
 		switch al, bl := a.Leader(), b.Leader(); {
 		case al == bl:
@@ -191,8 +192,8 @@ func (s *scanner) threads(pids []event.PID) []Thread {
 	return threads
 }
 
-// pidnsStarts completes threads of nested pid namespaces: until here
-// PidnsInitStart is the namespace's inode.
+// pidnsStarts replaces PidnsInitStart of threads in nested pid namespaces, which holds
+// the namespace's inode until here, by the start of the namespace's init.
 func pidnsStarts(threads []Thread) {
 	starts := map[uint64]uint64{}
 	for i := range threads {
@@ -207,7 +208,7 @@ func pidnsStarts(threads []Thread) {
 	}
 }
 
-// worker reads processes, one after the other.
+// worker reads one process at a time.
 type worker struct {
 	s    *scanner
 	buf  []byte
@@ -217,7 +218,7 @@ type worker struct {
 func newWorker(s *scanner) *worker { return &worker{s: s, buf: make([]byte, 64<<10)} }
 
 // read reads a file below dir into the worker's buffer, which the next read
-// overwrites. Longer files are cut.
+// overwrites. It truncates longer files.
 func (w *worker) read(dir int, name string) []byte {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -238,7 +239,7 @@ func (w *worker) read(dir int, name string) []byte {
 	return w.buf[:n]
 }
 
-// readLink is the target of a link below dir, as bytes that the next call
+// readLink returns the target of a link below dir, in a buffer that the next call
 // overwrites.
 func (w *worker) readLink(dir int, name string) []byte {
 	n, err := unix.Readlinkat(dir, name, w.link[:])
@@ -250,8 +251,8 @@ func (w *worker) readLink(dir int, name string) []byte {
 
 const deleted = " (deleted)"
 
-// process reads a process with its threads; or, when only is not 0, that thread.
-// Kernel threads and zombies have no user side and are left out.
+// process reads a process with its threads or, if only is not 0, that thread alone.
+// It omits kernel threads and zombies, which have no user memory.
 func (w *worker) process(pid, only event.PID) []Thread {
 	dir, err := unix.Openat(int(w.s.proc.Fd()), strconv.FormatInt(int64(pid), 10), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -272,7 +273,7 @@ func (w *worker) process(pid, only event.PID) []Thread {
 	t.Args = clipList(args)
 	t.ExePath = strings.TrimSuffix(string(w.readLink(dir, "exe")), deleted)
 	if t.Exe == "" && t.ExePath == "" {
-		return nil // gone meanwhile, or a kernel thread
+		return nil // ended in the meantime, or a kernel thread
 	}
 	t.ExeFromMemfd = strings.HasPrefix(t.ExePath, "/memfd:")
 	t.CWD = string(w.readLink(dir, "cwd"))
@@ -302,7 +303,7 @@ func (w *worker) process(pid, only event.PID) []Thread {
 func (w *worker) fromStat(t *Thread, st *stat) {
 	t.Comm = st.comm
 	t.SID = st.sid
-	if t.PGID < 0 { // a kernel without NSpgid
+	if t.PGID < 0 { // the kernel does not report NSpgid
 		t.PGID, t.VPGID = st.pgrp, st.pgrp
 	}
 	t.TTY = st.tty
@@ -310,13 +311,15 @@ func (w *worker) fromStat(t *Thread, st *stat) {
 	t.CloneTime = w.s.bootTime + st.startTicks*(1e9/userHZ)
 }
 
-// userHZ is the unit of times in /proc/PID/stat, on all architectures of today.
+// userHZ is the number of time units per second in /proc/PID/stat, the same on all
+// current architectures.
 const userHZ = 100
 
 // threadFlags are the clone flags of a thread that is not its process's first.
 var threadFlags = event.MustValue("clone_flags", "CLONE_THREAD", "CLONE_SIGHAND", "CLONE_VM", "CLONE_FILES")
 
-// others appends the process's other threads: its own data with what differs.
+// others appends the process's other threads: copies of the main thread with the
+// fields that differ.
 func (w *worker) others(dir int, out []Thread) []Thread {
 	task, err := unix.Openat(dir, "task", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -346,8 +349,8 @@ func (w *worker) others(dir int, out []Thread) []Thread {
 	return out
 }
 
-// executable fills in what the executable's file tells. Whether the thread may
-// write it is judged by its mode alone.
+// executable fills in the fields about the executable's file. ExeWritable depends on
+// the file's mode, owner and CAP_DAC_OVERRIDE alone, not on ACLs or mount flags.
 func (w *worker) executable(dir int, t *Thread) {
 	var st unix.Stat_t
 	if unix.Fstatat(dir, "exe", &st, 0) != nil {
@@ -369,7 +372,7 @@ func (w *worker) executable(dir int, t *Thread) {
 	}
 }
 
-// namespaceInode is N of "pid:[N]".
+// namespaceInode returns N of "pid:[N]".
 func namespaceInode(link []byte) uint64 {
 	_, rest, _ := bytes.Cut(link, []byte("["))
 	return number(rest)

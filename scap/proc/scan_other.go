@@ -11,13 +11,12 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Scan takes the state of a Linux system; elsewhere it fails with
-// errors.ErrUnsupported.
+// Scan returns errors.ErrUnsupported: only Linux has the state that it reads.
 func Scan(Options) (*State, error) {
 	return nil, fmt.Errorf("scan /proc: %w", errors.ErrUnsupported)
 }
 
-// ScanThread is Scan for one thread.
+// ScanThread returns errors.ErrUnsupported.
 func ScanThread(Options, event.PID) (*Thread, error) {
 	return nil, fmt.Errorf("scan /proc: %w", errors.ErrUnsupported)
 }

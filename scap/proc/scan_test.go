@@ -40,7 +40,7 @@ func mustLink(tb testing.TB, root, name, target string) {
 	require.NoError(tb, os.Symlink(target, path))
 }
 
-// mustProcess makes a process as /proc shows it, with fds as link texts.
+// mustProcess writes a process's directory in /proc. fds are the targets of its links.
 func mustProcess(tb testing.TB, root string, pid int, fds ...string) string {
 	tb.Helper()
 	dir := "proc/" + strconv.Itoa(pid)
@@ -119,7 +119,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 	mustWrite(t, root, "proc/1/net/fib_trie", "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 192.168.2.7\n        /32 host LOCAL\n"+
 		"     |-- 192.168.2.255\n        /32 link BROADCAST\nLocal:\n     |-- 192.168.2.7\n        /32 host LOCAL\n")
 	mustWrite(t, root, "sys/class/net/eth0/speed", "1000\n")
-	// What is no process, a kernel thread, a zombie, one that is about to go.
+	// Not a process, a kernel thread, a zombie, a process that is about to end.
 	mustWrite(t, root, "proc/self/stat", "no")
 	mustProcess(t, root, 2)
 	mustWrite(t, root, "proc/2/stat", "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n")
@@ -205,7 +205,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
-// fdOf is the scan's view of an fd of this process.
+// fdOf returns the scan's view of an fd of this process.
 func fdOf(t *testing.T, s *State, fd uintptr) FD {
 	t.Helper()
 	for i := range s.Threads {
@@ -262,7 +262,7 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.NoError(t, unix.Connect(own[8], bound))
 	local, err := unix.Getsockname(own[8])
 	require.NoError(t, err)
-	require.NoError(t, unix.Bind(own[6], &unix.SockaddrNetlink{Family: unix.AF_NETLINK})) // else it is in no table
+	require.NoError(t, unix.Bind(own[6], &unix.SockaddrNetlink{Family: unix.AF_NETLINK})) // an unbound socket is in no table
 	path := filepath.Join(dir, "sock")
 	require.NoError(t, unix.Bind(own[9], &unix.SockaddrUnix{Name: path}))
 
@@ -462,8 +462,8 @@ func BenchmarkScan(b *testing.B) {
 	benchScan(b, Options{Root: root})
 }
 
-// BenchmarkScanLive reads /proc of this machine with as many more processes on
-// it, which have files, sockets and pipes open.
+// BenchmarkScanLive reads /proc of this machine with benchProcesses more processes,
+// which have files, sockets and pipes open.
 func BenchmarkScanLive(b *testing.B) {
 	shell, err := exec.LookPath("sh")
 	if err != nil {
@@ -488,7 +488,7 @@ func BenchmarkScanLive(b *testing.B) {
 		defer f.Close()
 		files = append(files, f)
 	}
-	// The shell says when all have begun.
+	// The shell prints a line once all have started.
 	cmd := exec.Command(shell, "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 600 & i=$((i+1)); done; echo; wait", benchProcesses))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.ExtraFiles = files

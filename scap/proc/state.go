@@ -22,7 +22,7 @@ type State struct {
 type Machine struct {
 	NumCPUs  uint32
 	Memory   uint64 // bytes
-	MaxPID   uint64 // highest pid; captures mostly have 0
+	MaxPID   uint64 // highest pid; most captures have 0
 	Hostname string
 	BootTime uint64 // ns since the Unix epoch
 	Flags    uint64
@@ -102,8 +102,7 @@ type Thread struct {
 // Leader reports whether the thread is its process's main thread.
 func (t *Thread) Leader() bool { return t.TID == t.PID }
 
-// Items splits a list whose items are ended by NULs each. A last item without
-// its NUL is an item, too.
+// Items splits a list of NUL-terminated items. The NUL of the last item is optional.
 func Items(list string) []string {
 	list = strings.TrimSuffix(list, "\x00")
 	if list == "" {
@@ -112,7 +111,7 @@ func Items(list string) []string {
 	return strings.Split(list, "\x00")
 }
 
-// FDType is the kind of an open file, with the numbers that captures have.
+// FDType is the kind of an open file, with the numbers of the capture format.
 type FDType uint8
 
 const (
@@ -145,7 +144,7 @@ var fdTypeNames = [...]string{
 	"signalfd", "eventpoll", "inotify", "timerfd", "netlink", "file", "bpf", "userfaultfd", "io_uring", "memfd", "pidfd",
 }
 
-// String is the word that filters and output have for the type.
+// String returns the type's name in filters and output.
 func (t FDType) String() string {
 	if int(t) < len(fdTypeNames) {
 		return fdTypeNames[t]
@@ -153,7 +152,7 @@ func (t FDType) String() string {
 	return "unknown"
 }
 
-// Transport protocols of IP sockets, with the numbers that captures have.
+// Transport protocols of IP sockets, with the numbers of the capture format.
 const (
 	L4Unknown uint8 = 0
 	L4None    uint8 = 1
@@ -173,7 +172,7 @@ type FD struct {
 	OpenFlags uint32 // FDRegular: as events carry them
 	Dev       uint32 // FDRegular: device, the kernel's 32-bit form
 
-	Name string // path, or what /proc calls it; "" for IP sockets
+	Name string // path, or the name in /proc; "" for IP sockets
 
 	Src, Dst         netip.AddrPort // IP sockets; a server has only Src
 	UnixSrc, UnixDst uint64         // FDUnix: kernel addresses, 0 when not known
