@@ -22,13 +22,13 @@ type who struct {
 	container string
 }
 
-// Whose event is it? The state at the start knows the threads that were there; events
-// of clone and execve tell of the new ones. Live, the state comes from proc.Scan, taken
-// once the source is open.
+// Prints the process, user and container of each event. The state at the start of the
+// capture has the threads of that moment; events of clone and execve add new ones. In
+// a live capture, call proc.Scan for the state once the source is open.
 //
-// This is what package scap alone can tell. A change of user by setuid, a rename by
-// prctl, the end of a thread are events, too, which this example leaves out; users are
-// those of the host's list, which a container may have another of.
+// The example leaves out events that change the user (setuid), rename a thread (prctl)
+// or end it. The user names come from the host's list, and a container may have
+// another list.
 func Example_processUserContainer() {
 	capture, err := savefile.NewReader(bytes.NewReader(exampleCapture()), savefile.Options{})
 	if err != nil {
@@ -74,8 +74,8 @@ func Example_processUserContainer() {
 	// close: nginx (101) of www in 4c01db0b339c
 }
 
-// containerOf is the short id of the container that cgroups name, as docker,
-// containerd, podman and kubernetes do: 64 hex digits at the end of a path.
+// containerOf returns the short id of the container that cgroups name. docker,
+// containerd, podman and kubernetes end a path with 64 hex digits.
 func containerOf(cgroups []string) string {
 	for _, cgroup := range cgroups {
 		last := strings.TrimSuffix(cgroup[strings.LastIndexAny(cgroup, "/-:")+1:], ".scope")
@@ -86,7 +86,7 @@ func containerOf(cgroups []string) string {
 	return "host"
 }
 
-// exampleCapture is a shell that starts a server in a container.
+// exampleCapture returns a capture of a shell that starts a server in a container.
 func exampleCapture() []byte {
 	const docker = "pids=/docker/4c01db0b339c2ff1dbf7b8a1b4f1d3a1dd2ad7ee7f4d3e09e0b1f9c7ad5d2c11\x00"
 	var out bytes.Buffer

@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/scap/internal/merge"
 )
 
-// mergeBatch is how many events a merge holds of each source.
+// mergeBatch is how many events a merge reads ahead from each source.
 const mergeBatch = 64
 
 // merged is several sources as one.
@@ -31,16 +31,17 @@ type input struct {
 	done bool
 }
 
-// Merge is one source of all events of several, lowest timestamp first, each
-// source's own events in their order. It owns the sources: Close closes them.
+// Merge returns a source of the events of several sources, lowest timestamp first.
+// The events of each source keep their order. Merge owns the sources: Close closes
+// them.
 //
 // An event of a live source that arrives after a newer one was returned comes out
-// of order: Merge does not hold events back. When one source fails the merge fails,
-// naming it by its place, and can be read on without it.
+// of order: Merge does not hold events back. If a source fails, the read fails with
+// an error that has the source's index, and later reads go on without that source.
 //
-// Stats is the sum over the sources. Events that Merge has read ahead, up to 64 of
-// each source, are seen but not yet delivered. [Events] can stop a merge that waits
-// when it can stop its sources.
+// Stats returns the sum over the sources. Events that Merge has read ahead, up to 64
+// from each source, count as seen but not as delivered. [Events] can stop a merge
+// that waits if it can stop its sources.
 func Merge(sources ...Source) Source {
 	m := &merged{inputs: make([]input, len(sources))}
 	for i, src := range sources {
@@ -50,8 +51,8 @@ func Merge(sources ...Source) Source {
 	return m
 }
 
-// fill reads from every source whose events are used up. It gives [ErrTimeout] or
-// [io.EOF] when there is no event at all.
+// fill reads from every source whose events are used up. It returns [ErrTimeout] or
+// [io.EOF] if there is no event at all.
 func (m *merged) fill() error {
 	if m.closed {
 		return os.ErrClosed
@@ -87,8 +88,8 @@ func (m *merged) fill() error {
 	}
 }
 
-// take is the lowest event; exhausted tells that its source must be read
-// before the order of further events is known.
+// take takes the event with the lowest timestamp. exhausted reports that its source
+// must be read before the order of further events is known.
 func (m *merged) take(ev *event.Event) (exhausted bool) {
 	in := &m.inputs[m.order.Min()]
 	*ev = in.evs[in.at]
@@ -124,8 +125,8 @@ func (m *merged) ReadBatch(evs []event.Event) (int, error) {
 		return 0, err
 	}
 	for i := range evs {
-		// A source that is used up cannot be read here: that would end the
-		// life of its events in evs.
+		// A source that is used up cannot be read here: a read would invalidate
+		// its events in evs.
 		if m.take(&evs[i]) {
 			return i + 1, nil
 		}
@@ -146,7 +147,7 @@ func (m *merged) Stats() (Stats, error) {
 	return sum, nil
 }
 
-// Interrupt is that of the sources which have it.
+// Interrupt interrupts the sources that have such a method.
 func (m *merged) Interrupt() {
 	for i := range m.inputs {
 		if src, ok := m.inputs[i].src.(interrupter); ok {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scap captures system events: the one interface of everything that
-// events come from, and what all of them share.
+// Package scap captures system events. It has the interface of all sources of events
+// and what they share.
 //
-// Engines are in packages of their own: ebpf and kmod read a live kernel,
-// savefile reads captures. What is in an event, package event tells; the example of
+// The sources have their own packages: ebpf and kmod read a live kernel, savefile
+// reads captures. Package event describes what an event contains. The example of
 // package ebpf shows them together.
 package scap
 
@@ -17,38 +17,38 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// ErrTimeout means that a live source had no event in time; more may come.
+// ErrTimeout means that a live source had no event in time. More events may come.
 var ErrTimeout = errors.New("no event in time")
 
-// Source is where events come from. One goroutine at a time may use it; what
-// else a source allows, its type says. To stop a loop from outside, see [Events].
+// Source is a source of events. One goroutine at a time may use it, unless its type
+// says otherwise. To stop a loop from outside, see [Events].
 //
 // Events are views into the source's memory, valid until the next call of a
-// reading method or Close; event.Event.Clone and CopyTo keep one for longer. The
-// reading methods do not allocate.
+// reading method or Close; event.Event.Clone and CopyTo copy an event to keep it.
+// The reading methods do not allocate.
 type Source interface {
-	// Next is the next event. The error is [io.EOF] when there will be no
-	// more, [ErrTimeout] when a live source had nothing for some time,
-	// os.ErrClosed after Close; others say what is wrong with the source.
+	// Next returns the next event. The error is [io.EOF] at the end,
+	// [ErrTimeout] if a live source had no event for some time, and
+	// os.ErrClosed after Close; other errors say what is wrong with the source.
 	Next() (*event.Event, error)
-	// NextInto is Next into the caller's Event.
+	// NextInto does what Next does, with the caller's Event.
 	NextInto(ev *event.Event) error
-	// ReadBatch fills evs with the next events and returns how many, at least
-	// 1 unless there is an error or evs is empty. All of them are valid until the
-	// next call. It waits for the first event only.
+	// ReadBatch fills evs with the next events and returns their number, at least
+	// 1 unless there is an error or evs is empty. The events are valid until the
+	// next call. ReadBatch waits for the first event only.
 	ReadBatch(evs []event.Event) (int, error)
-	// Stats counts since the source was opened. After Close it returns the
-	// last counts.
+	// Stats returns the counts since the source was opened, after Close the
+	// last ones.
 	Stats() (Stats, error)
-	// Close ends the capture; events read before are no longer valid, and
-	// reads return os.ErrClosed, as does a second Close.
+	// Close ends the capture. Events read before are no longer valid, and
+	// further reads and a second Close return os.ErrClosed.
 	Close() error
 }
 
-// Stats says what became of the events: Seen = Delivered + Drops.Total(),
-// exactly, once the producer is at rest and everything was read.
+// Stats counts events by what happened to them. Once the producer is at rest and the
+// reader has read everything, Seen equals Delivered + Drops.Total().
 type Stats struct {
-	Seen      uint64 // events that passed selection and were begun by the producer
+	Seen      uint64 // events that passed the selection and that the producer began
 	Delivered uint64 // events handed to the reader
 	Drops     Drops
 }
@@ -57,18 +57,18 @@ type Stats struct {
 type Drops struct {
 	BufferFull uint64 // the ring had no room: the reader was too slow
 	TooLarge   uint64 // the event did not fit the largest record
-	Scratch    uint64 // the producer's scratch memory was not to be had
+	Scratch    uint64 // the producer's scratch memory was not available
 	TailCall   uint64 // the program of the event's type could not be called
 	NoRing     uint64 // the CPU has no ring: it came up during the capture
 	Other      uint64 // anything else, such as a failed read of the kernel's memory
 }
 
-// Total is the sum of all causes.
+// Total returns the sum of all causes.
 func (d Drops) Total() uint64 {
 	return d.BufferFull + d.TooLarge + d.Scratch + d.TailCall + d.NoRing + d.Other
 }
 
-// Add sums two counts.
+// Add returns the sum of d and o.
 func (d Drops) Add(o Drops) Drops {
 	return Drops{
 		BufferFull: d.BufferFull + o.BufferFull,
@@ -80,7 +80,7 @@ func (d Drops) Add(o Drops) Drops {
 	}
 }
 
-// Add sums two counts.
+// Add returns the sum of s and o.
 func (s Stats) Add(o Stats) Stats {
 	return Stats{
 		Seen:      s.Seen + o.Seen,
@@ -90,15 +90,15 @@ func (s Stats) Add(o Stats) Stats {
 }
 
 // Events ranges over all events of a source until the source ends or ctx is done.
-// An event is valid inside the loop's body. Timeouts of live sources are passed
-// over, so the loop waits for as long as nothing happens; a reader that wants to look
-// at the clock calls Next itself. Any other error is the last thing the loop gets.
+// An event is valid inside the loop's body. Events skips timeouts of live sources,
+// so the loop waits for as long as nothing happens; a reader that needs to act on
+// time calls Next itself. Any other error ends the loop after the loop has got it.
 //
-// Cancelling ctx, from any goroutine, is how a loop is stopped from outside: the
-// loop ends without an error, before its next event, and a live source that waits is
-// woken. A source that waits for its input, such as a capture in a pipe, ends the
-// loop when its read returns. The source is still open: stop the loop first, then
-// close, since Close takes the memory of an event that is in use.
+// To stop a loop from outside, cancel ctx, from any goroutine: the loop ends without
+// an error before its next event, and a live source that waits wakes up. If the
+// source waits for its input, such as a capture in a pipe, the loop ends when that
+// read returns. The source stays open. Stop the loop before Close, since Close frees
+// the memory of an event that is in use.
 func Events(ctx context.Context, src Source) iter.Seq2[*event.Event, error] {
 	return func(yield func(*event.Event, error) bool) {
 		if src, ok := src.(interrupter); ok {
@@ -128,5 +128,5 @@ func Events(ctx context.Context, src Source) iter.Seq2[*event.Event, error] {
 	}
 }
 
-// interrupter is a source whose read, while it waits, can be woken: see Live.
+// interrupter is a source whose waiting read can be woken: see Live.
 type interrupter interface{ Interrupt() }

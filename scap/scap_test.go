@@ -19,7 +19,7 @@ import (
 	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
-// closeEvent is an exit of close; its fd tells it from others.
+// closeEvent returns an exit event of close, identified by its fd.
 func closeEvent(tb testing.TB, ts uint64, fd int64) []byte {
 	tb.Helper()
 	var b event.Builder
@@ -166,7 +166,7 @@ func TestMergeOfLiveSources(t *testing.T) {
 	b.AddError(scap.ErrTimeout)
 	a.Add(closeEvent(t, 10, 0), 0)
 	b.AddError(scap.ErrTimeout)
-	b.Add(closeEvent(t, 5, 0), 0) // came too late to be first
+	b.Add(closeEvent(t, 5, 0), 0) // arrived too late to be first
 	m := scap.Merge(a, b)
 	_, err := m.Next()
 	require.ErrorIs(t, err, scap.ErrTimeout)

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Meter measures a benchmark by the clock and by processor time, which other work
-// on the machine changes less.
+// Meter measures a benchmark by the clock and by processor time, which depends less
+// on other work of the machine.
 type Meter struct {
 	b     *testing.B
 	begun time.Duration
 }
 
-// Measure begins to count processor time; call it where the loop begins.
+// Measure begins to count processor time. Call it right before the loop.
 func Measure(b *testing.B) *Meter { return &Meter{b, cpuTime()} }
 
-// CPU is the processor time of the whole program since.
+// CPU returns the processor time of the whole program since Measure.
 func (m *Meter) CPU() time.Duration { return cpuTime() - m.begun }
 
-// Report adds events per second, by the clock and per core, which is by processor
-// time. bytes is what was read or written in all.
+// Report reports events per second of clock time and per second of processor time
+// (per core). bytes is the total number of bytes read or written.
 func (m *Meter) Report(events uint64, bytes int64) {
 	m.b.ReportMetric(float64(events)/m.b.Elapsed().Seconds()/1e6, "Mevents/s")
 	if cpu := m.CPU(); cpu > 0 {

@@ -11,8 +11,9 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// RequireClosed fails the test unless src behaves as every source does once
-// Close was called: reads and another Close return os.ErrClosed, Stats the last counts.
+// RequireClosed fails the test unless src, which must be closed, behaves as
+// scap.Source says: reads and another Close return os.ErrClosed, Stats the last
+// counts.
 func RequireClosed(tb testing.TB, src scap.Source) {
 	tb.Helper()
 	evs := make([]event.Event, 1)

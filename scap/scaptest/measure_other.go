@@ -6,5 +6,5 @@ package scaptest
 
 import "time"
 
-// cpuTime is not known here.
+// cpuTime returns 0: the processor time is not available here.
 func cpuTime() time.Duration { return 0 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scaptest has a source for tests: it delivers the events it was given.
+// Package scaptest has a source for tests that delivers given events.
 package scaptest
 
 import (
@@ -20,10 +20,10 @@ type Source struct {
 	ev     event.Event
 	stats  scap.Stats
 	closed bool
-	// what the last read gave out, overwritten by the next one, so that a
-	// test of a reader that keeps views for too long fails
+	// lent are the events of the last read. With Poison the next read overwrites
+	// them, so that a reader that keeps views for too long fails its test.
 	lent [][]byte
-	// Poison overwrites events when their time is over.
+	// Poison overwrites events once they are no longer valid.
 	Poison bool
 }
 
@@ -35,7 +35,7 @@ type step struct {
 
 var _ scap.Source = (*Source)(nil)
 
-// New is a source of whole events, all of CPU 0.
+// New returns a source of whole events, all of CPU 0.
 func New(raw ...[]byte) *Source {
 	s := &Source{}
 	for _, b := range raw {
@@ -93,7 +93,7 @@ func (s *Source) next(ev *event.Event) error {
 	return nil
 }
 
-// Next is the next event.
+// Next returns the next event.
 func (s *Source) Next() (*event.Event, error) {
 	if err := s.NextInto(&s.ev); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (s *Source) NextInto(ev *event.Event) error {
 	return s.next(ev)
 }
 
-// ReadBatch reads up to the next failure.
+// ReadBatch reads up to the next error that AddError added.
 func (s *Source) ReadBatch(evs []event.Event) (int, error) {
 	if err := s.begin(); err != nil {
 		return 0, err
@@ -125,7 +125,7 @@ func (s *Source) ReadBatch(evs []event.Event) (int, error) {
 	return len(evs), nil
 }
 
-// Stats counts what was delivered and what AddDrops told.
+// Stats counts the delivered events and the drops of AddDrops.
 func (s *Source) Stats() (scap.Stats, error) { return s.stats, nil }
 
 // Close ends the source.

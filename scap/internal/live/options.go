@@ -10,18 +10,18 @@ import (
 	"github.com/scaplab/scaplab/scap"
 )
 
-// Problems collects what is wrong with options, so that all of it is reported.
+// Problems collects everything that is wrong with options.
 type Problems []error
 
-// Add adds one.
+// Add adds a problem.
 func (p *Problems) Add(format string, args ...any) {
 	*p = append(*p, fmt.Errorf("options: "+format, args...))
 }
 
-// Err is all of them; nil when there is none.
+// Err returns all problems as one error; nil if there are none.
 func (p Problems) Err() error { return errors.Join(p...) }
 
-// Complete checks what all drivers have in common, and sets defaults.
+// Complete checks the options that all drivers have in common, and sets defaults.
 func Complete(sel scap.Selection, set *scap.Settings, p *Problems) {
 	if !sel.All && len(sel.Syscalls) == 0 && len(sel.Tracepoints) == 0 {
 		p.Add("nothing is selected (set All, Syscalls or Tracepoints)")

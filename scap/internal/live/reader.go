@@ -13,44 +13,45 @@ import (
 // ErrBusy means that the next record of a ring is reserved but not yet complete.
 var ErrBusy = errors.New("record is not complete")
 
-// Ring is memory that a driver writes records to, events each, read where it is.
+// Ring is memory to which a driver writes records, one event each. It is read in
+// place.
 type Ring interface {
-	// Look takes note of what the driver has written up to now.
+	// Look loads how far the driver has written.
 	Look()
-	// Head is the record at the ring's position, among those that Look has
-	// seen; nil when there is none. The error is ErrBusy, or says what is wrong with
-	// the ring, once: reading can go on.
+	// Head returns the record at the ring's position if Look has seen it, else
+	// nil. The error is ErrBusy, or says what is wrong with the ring. The latter
+	// is returned once, and reading can go on.
 	Head() ([]byte, error)
-	// Advance steps over the record of the last Head or Advance and is Head
-	// of the next. The memory of records stays as it is until Publish.
+	// Advance moves past the record of the last Head or Advance and returns what
+	// Head does for the next. The memory of records stays unchanged until Publish.
 	Advance() ([]byte, error)
-	// Publish gives the memory of everything before the ring's position back.
+	// Publish returns all memory before the ring's position to the driver.
 	Publish()
-	// Size is how many bytes there are.
+	// Size returns the size in bytes.
 	Size() int
-	// CPU is what events of the ring have as theirs.
+	// CPU returns the value of Event.CPU for events of the ring.
 	CPU() int
 }
 
-// clockStep is how far ahead of the clock a timestamp can be before it must
-// come from before the clock was set back.
+// clockStep is how far a timestamp can be ahead of the clock. If it is further ahead,
+// the clock was set back after the event.
 const clockStep = uint64(time.Second)
 
 // Reader merges rings by timestamp.
 //
 // It works in passes. A pass takes what all rings held when it began, lowest
-// timestamp first; what comes later is younger than that, but for events still in
-// the making at that moment. Rings are looked at anew (a cache miss each, when a
-// producer is active) once per pass, not once per event.
+// timestamp first. Later events are newer, except those that were incomplete at that
+// moment. A pass loads each ring's position once (a cache miss if a producer is
+// active), rather than once per event.
 type Reader struct {
 	rings []input
 	order merge.Heap // rings with a complete head
 	stuck []int      // rings whose head is busy
 	last  int        // the ring whose head was handed out by the last Step; -1: none
 
-	// now tells the time, in ns; nil where a ring's head shows events that
-	// are still in the making. A pass hands out what is not younger than its
-	// beginning, the horizon: another ring may get something older.
+	// now returns the time in ns; nil if incomplete events are visible at a ring's
+	// head. A pass hands out events up to the time of its start, the horizon, since
+	// another ring may still get an event older than a later one.
 	now     func() uint64
 	horizon uint64
 }
@@ -59,18 +60,18 @@ type Reader struct {
 type input struct {
 	Ring
 	head []byte
-	// owed is about how many bytes were handed out, one record at a time, since
-	// memory was given back. At the limit that is done in the middle of a pass.
+	// owed is the approximate number of bytes handed out, one record at a time,
+	// since the last Publish. At the limit the ring publishes within a pass.
 	owed, limit int
 }
 
-// publish gives back everything handed out.
+// publish returns all memory that was handed out.
 func (in *input) publish() {
 	in.owed = 0
 	in.Publish()
 }
 
-// NewReader is the reader of rings; now is as for [New].
+// NewReader returns a reader of rings; now is as for [New].
 func NewReader(rings []Ring, now func() uint64) *Reader {
 	r := &Reader{
 		rings: make([]input, len(rings)),
@@ -85,7 +86,7 @@ func NewReader(rings []Ring, now func() uint64) *Reader {
 	return r
 }
 
-// Release gives back everything handed out before.
+// Release returns the memory of everything handed out before.
 func (r *Reader) Release() error {
 	err := r.advance(true)
 	for i := range r.rings {
@@ -94,7 +95,7 @@ func (r *Reader) Release() error {
 	return err
 }
 
-// advance steps over what was handed out last. keep says that it is still in use.
+// advance moves past the record handed out last. keep means that it is still in use.
 func (r *Reader) advance(keep bool) error {
 	if r.last < 0 {
 		return nil
@@ -105,7 +106,7 @@ func (r *Reader) advance(keep bool) error {
 	size := len(in.head)
 	head, err := in.Advance()
 	if !keep {
-		if in.owed += (size + 15) &^ 7; in.owed >= in.limit { // with what a ring needs for itself
+		if in.owed += (size + 15) &^ 7; in.owed >= in.limit { // the record with its header and padding
 			in.publish()
 		}
 	}
@@ -118,7 +119,7 @@ func (r *Reader) advance(keep bool) error {
 	return r.without(i, err)
 }
 
-// without takes note that a ring has no complete head.
+// without records that a ring has no complete head.
 func (r *Reader) without(i int, err error) error {
 	if err == ErrBusy {
 		r.stuck = append(r.stuck, i)
@@ -127,8 +128,8 @@ func (r *Reader) without(i int, err error) error {
 	return err
 }
 
-// Step hands out the next record and the number of its ring; nil when there is
-// none now. keep says that records handed out before are still in use.
+// Step returns the next record and the index of its ring; nil if there is none now.
+// keep means that records handed out before are still in use.
 func (r *Reader) Step(keep bool) (record []byte, ring int, err error) {
 	if err := r.advance(keep); err != nil {
 		return nil, 0, err
@@ -158,7 +159,7 @@ func (r *Reader) ready() bool {
 	return r.order.Len() > 0 && (r.now == nil || timestamp(r.rings[r.order.Min()].head) <= r.horizon)
 }
 
-// unstick looks again at rings that had a busy head.
+// unstick tries again the rings that had a busy head.
 func (r *Reader) unstick() error {
 	stuck := r.stuck
 	r.stuck = r.stuck[:0]
@@ -171,8 +172,7 @@ func (r *Reader) unstick() error {
 	return first
 }
 
-// push takes up the head of a ring that was without one, and reports whether
-// there is one.
+// push adds the head of a ring that had none, and reports whether there is one.
 func (r *Reader) push(i int) (bool, error) {
 	head, err := r.rings[i].Head()
 	if head == nil {
@@ -183,7 +183,6 @@ func (r *Reader) push(i int) (bool, error) {
 	return true, nil
 }
 
-// pass begins a pass.
 func (r *Reader) pass() error {
 	if r.now != nil {
 		r.horizon = r.now()
@@ -201,7 +200,7 @@ func (r *Reader) pass() error {
 			first = err
 		}
 		if !found {
-			r.rings[i].Publish() // of records that Head passed over
+			r.rings[i].Publish() // of records that Head skipped
 		}
 	}
 	if r.now != nil && r.order.Len() > 0 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package live is what the live sources share: reading several rings as one source,
-// waiting, closing, and the checks of options. A driver adds its [Engine] and its
-// rings; package ebpf and kmod are the two.
+// Package live has what the live sources, ebpf and kmod, share: reading several rings
+// as one source, waiting, closing, and checking options. A driver adds its [Engine]
+// and its rings.
 package live
 
 import (
@@ -16,34 +16,34 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// How long to sleep when the rings are empty: doubled from the first to the
-// last as long as nothing comes.
+// The time to sleep when the rings are empty. It doubles from firstSleep up to
+// lastSleep while no event comes.
 const (
 	firstSleep = 500 * time.Microsecond
 	lastSleep  = 30 * time.Millisecond
 )
 
-// Engine is a driver at work. Its methods are called one at a time, and not after
+// Engine is a running driver. Source calls its methods one at a time, and not after
 // Close.
 type Engine interface {
-	// Wait sleeps until there is something to read, as far as the driver
-	// says so, but not longer than d.
+	// Wait sleeps for at most d. A driver that wakes its readers ends the sleep
+	// when there is something to read.
 	Wait(d time.Duration) error
-	// Stats are the driver's counts; Delivered is of no account.
+	// Stats returns the driver's counts; Source ignores Delivered.
 	Stats() scap.Stats
 	Select(sel scap.Selection) error
 	SetSnaplen(n int) error
-	// Close stops the driver, then takes a last count, then gives the rings'
-	// memory back.
+	// Close stops the driver, then takes the last counts, then frees the rings'
+	// memory.
 	Close() (scap.Stats, error)
 }
 
-// Source reads the rings of an engine; it is all of a [scap.Live].
+// Source reads the rings of an engine. It has all methods of a [scap.Live].
 type Source struct {
 	engine  Engine
 	timeout time.Duration
 
-	closing     atomic.Bool // set before mu is taken, so that a read that waits ends
+	closing     atomic.Bool // set before mu is taken, so that a waiting read ends
 	interrupted atomic.Bool
 
 	mu     sync.Mutex
@@ -51,14 +51,14 @@ type Source struct {
 	cpus   []int // of the rings
 	ev     event.Event
 	handed uint64     // events handed out
-	last   scap.Stats // at Close
+	last   scap.Stats // as of Close
 	closed bool
 }
 
 var _ scap.Live = (*Source)(nil)
 
-// New is the source of an engine and its rings. now is the clock of the events'
-// timestamps, for rings that do not show events in the making; nil for others.
+// New returns a source of an engine and its rings. now is the clock of the events'
+// timestamps, for rings that do not show incomplete events; nil for others.
 func New(engine Engine, rings []Ring, timeout time.Duration, now func() uint64) *Source {
 	s := &Source{engine: engine, timeout: timeout, reader: NewReader(rings, now)}
 	for _, r := range rings {
@@ -67,7 +67,7 @@ func New(engine Engine, rings []Ring, timeout time.Duration, now func() uint64) 
 	return s
 }
 
-// Next is the next event.
+// Next returns the next event.
 func (s *Source) Next() (*event.Event, error) {
 	if err := s.NextInto(&s.ev); err != nil {
 		return nil, err
@@ -92,7 +92,8 @@ func (s *Source) NextInto(ev *event.Event) error {
 	return s.hand(ev, record, ring)
 }
 
-// ReadBatch fills evs with what there is, waiting for the first event only.
+// ReadBatch fills evs with the events that are ready. It waits for the first one
+// only.
 func (s *Source) ReadBatch(evs []event.Event) (int, error) {
 	if len(evs) == 0 {
 		return 0, nil
@@ -123,8 +124,8 @@ func (s *Source) ReadBatch(evs []event.Event) (int, error) {
 	return len(evs), nil
 }
 
-// hand makes ev a view of record. One that is not an event says that the
-// driver and this package do not fit; reading can go on behind it.
+// hand makes ev a view of record. A record that is not an event means that the
+// driver does not match this package; reading can go on after it.
 func (s *Source) hand(ev *event.Event, record []byte, ring int) error {
 	if err := ev.Reset(record, s.cpus[ring]); err != nil {
 		return fmt.Errorf("record of %d bytes in ring %d: %w", len(record), ring, err)
@@ -133,7 +134,7 @@ func (s *Source) hand(ev *event.Event, record []byte, ring int) error {
 	return nil
 }
 
-// await polls until there is an event or the time is over.
+// await polls until there is an event or the timeout has passed.
 func (s *Source) await() (record []byte, ring int, err error) {
 	deadline := time.Now().Add(s.timeout)
 	for delay := firstSleep; ; delay = min(2*delay, lastSleep) {
@@ -153,7 +154,7 @@ func (s *Source) await() (record []byte, ring int, err error) {
 	}
 }
 
-// Interrupt makes a read that waits, or else the next one that would, return
+// Interrupt makes the read that waits now, or the next one that would wait, return
 // ErrTimeout within lastSleep.
 func (s *Source) Interrupt() { s.interrupted.Store(true) }
 
@@ -162,13 +163,13 @@ func (s *Source) Select(sel scap.Selection) error {
 	return s.Do(func() error { return s.engine.Select(sel) })
 }
 
-// SetSnaplen changes the bytes of payload that events have at most.
+// SetSnaplen changes the limit on payload bytes per event.
 func (s *Source) SetSnaplen(n int) error {
 	return s.Do(func() error { return s.engine.SetSnaplen(n) })
 }
 
-// Do calls f, which uses the engine, while nothing else does. The error is
-// os.ErrClosed after Close.
+// Do calls f while nothing else uses the engine. The error is os.ErrClosed after
+// Close.
 func (s *Source) Do(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,11 +179,11 @@ func (s *Source) Do(f func() error) error {
 	return f()
 }
 
-// Rings is the number of rings.
+// Rings returns the number of rings.
 func (s *Source) Rings() int { return len(s.cpus) }
 
-// Stats counts events since the start. Those that are still in the rings are
-// seen, but neither delivered nor dropped.
+// Stats counts events since the start. Events that are still in the rings count as
+// seen, but neither as delivered nor as dropped.
 func (s *Source) Stats() (scap.Stats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

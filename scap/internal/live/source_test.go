@@ -17,7 +17,7 @@ import (
 	"github.com/scaplab/scaplab/scap/scaptest"
 )
 
-// fakeRing holds records; nil is one that is busy until complete is set.
+// fakeRing holds records; a nil record is busy until complete is set.
 type fakeRing struct {
 	cpu       int
 	records   [][]byte

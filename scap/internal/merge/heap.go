@@ -3,14 +3,14 @@
 // Package merge orders the heads of several sources of events.
 package merge
 
-// Heap keeps numbered heads (of sources, of rings) by timestamp: a binary
-// heap. Heads of equal timestamps come by number, so that a merge of the same
-// input is always the same. The zero value is empty.
+// Heap is a binary heap of numbered heads (of sources, of rings) by timestamp. Heads
+// of equal timestamps are ordered by number, so that the result of a merge depends
+// on its input only. The zero value is empty.
 type Heap struct {
 	heap []head
 }
 
-// New is an empty heap with room for n heads.
+// New returns an empty heap with room for n heads.
 func New(n int) Heap { return Heap{make([]head, 0, n)} }
 
 type head struct {
@@ -20,16 +20,17 @@ type head struct {
 
 func (a head) before(b head) bool { return a.ts < b.ts || a.ts == b.ts && a.num < b.num }
 
-// Len is the number of heads.
+// Len returns the number of heads.
 func (o *Heap) Len() int { return len(o.heap) }
 
-// Reset takes all heads out.
+// Reset removes all heads.
 func (o *Heap) Reset() { o.heap = o.heap[:0] }
 
-// Min is the number of the head with the lowest timestamp; there must be one.
+// Min returns the number of the head with the lowest timestamp; the heap must not be
+// empty.
 func (o *Heap) Min() int { return o.heap[0].num }
 
-// Push puts head num in.
+// Push adds head num.
 func (o *Heap) Push(num int, ts uint64) {
 	o.heap = append(o.heap, head{ts, num})
 	i := len(o.heap) - 1
@@ -43,13 +44,13 @@ func (o *Heap) Push(num int, ts uint64) {
 	}
 }
 
-// Fix gives the lowest head its next timestamp.
+// Fix changes the lowest head's timestamp to ts.
 func (o *Heap) Fix(ts uint64) {
 	o.heap[0].ts = ts
 	o.down()
 }
 
-// Pop takes the lowest head out.
+// Pop removes the lowest head.
 func (o *Heap) Pop() {
 	last := len(o.heap) - 1
 	o.heap[0] = o.heap[last]
