@@ -4,8 +4,8 @@ package savefile
 
 import "fmt"
 
-// A block is type, length L, body, up to 3 zero bytes, L again: L is 12 + body
-// rounded up to a multiple of 4.
+// A block is its type, length L, body, up to 3 zero bytes, and L again. L is 12 plus
+// the body's length, rounded up to a multiple of 4.
 const (
 	blockOverhead = 12
 
@@ -37,9 +37,9 @@ const (
 	eventLarge    = 0x221
 	eventFlgLarge = 0x222
 
-	// A block that is not of the large kind, without its type and length.
+	// The limit for blocks that are not of a large kind, without type and length.
 	maxSmallBlock = 1 << 16
-	// Dump flag: the event is for the state only, not to be shown.
+	// Dump flag: the event only updates the state and is not to be shown.
 	flagHidden = 1 << 0
 )
 
@@ -83,7 +83,7 @@ var blockNames = map[uint32]string{
 	eventLarge: "large event v2", eventFlgLarge: "large event with flags v2",
 }
 
-// blockName is what a block is called in messages.
+// blockName returns the name of a block for messages.
 func blockName(t uint32) string {
 	if name, ok := blockNames[canonical(t)]; ok {
 		return name + " block"

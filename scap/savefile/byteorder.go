@@ -9,15 +9,15 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// oldHeaderSize is the event header of version 1 blocks: it has no count of
-// params.
+// oldHeaderSize is the size of the event header in version 1 blocks, which has no
+// count of params.
 const oldHeaderSize = event.HeaderSize - 4
 
-// upgrade gives an event of a version 1 block its count of params, and the
-// host's byte order. The result stands in the arena.
+// upgrade adds the count of params to an event of a version 1 block, and converts it
+// to the host's byte order. The result is in the arena.
 //
-// The count is found by trying: from the number the type has now downwards, the
-// first with which lengths and params fill the event exactly.
+// upgrade tries counts downwards from the type's current number of params, and takes
+// the first with which lengths and params fill the event exactly.
 func (r *Reader) upgrade(b []byte) ([]byte, bool) {
 	if len(b) < oldHeaderSize {
 		return nil, false
@@ -54,8 +54,8 @@ func (r *Reader) upgrade(b []byte) ([]byte, bool) {
 	return r.rebuild(b[:oldHeaderSize], n, false, lens)
 }
 
-// swap gives an event of a capture of the other byte order the host's. The
-// result stands in the arena.
+// swap converts an event from the other byte order to the host's. The result is in
+// the arena.
 func (r *Reader) swap(b []byte) ([]byte, bool) {
 	if len(b) < event.HeaderSize {
 		return nil, false
@@ -73,8 +73,8 @@ func (r *Reader) swap(b []byte) ([]byte, bool) {
 	return r.rebuild(b, int(n), wide, b[event.HeaderSize:size])
 }
 
-// rebuild makes an event of a header and of rest, the lengths of n params and
-// what follows.
+// rebuild builds an event from a header and rest, which holds the lengths of n params
+// and their values.
 func (r *Reader) rebuild(header []byte, n int, wide bool, rest []byte) ([]byte, bool) {
 	o := binary.NativeEndian
 	at := len(r.arena)
@@ -115,8 +115,8 @@ func (r *Reader) rebuild(header []byte, n int, wide bool, rest []byte) ([]byte, 
 	return b, true
 }
 
-// swapValue turns a value around in place. Addresses and strings have no byte
-// order.
+// swapValue swaps the byte order of a value in place. Addresses and strings have no
+// byte order.
 func swapValue(t event.ParamType, dyn []event.DynVariant, v []byte) {
 	if len(v) == 0 {
 		return

@@ -68,7 +68,7 @@ func parseRules(text string) (map[event.Type][]rule, error) {
 		}
 		for _, other := range rules[code] {
 			if other.params == r.params {
-				return nil, fmt.Errorf("convert.txt:%d: type %d with %d params is there already", num+1, code, r.params)
+				return nil, fmt.Errorf("convert.txt:%d: type %d with %d params already has a rule", num+1, code, r.params)
 			}
 		}
 		rules[code] = append(rules[code], r)
@@ -138,13 +138,13 @@ func parseInstr(word string) (in instr, err error) {
 // decision is what to do with an event by its type.
 type decision struct {
 	kind    uint8
-	params  uint8 // exact: as many make it current
+	params  uint8 // exact: an event with at least this many is current
 	unknown bool
 }
 
 const (
 	pass  uint8 = iota
-	drop        // it carries nothing that is wanted
+	drop        // not delivered
 	exact       // current unless params are missing
 	convert
 )
@@ -177,7 +177,7 @@ func decide(info *event.Info) decision {
 	return decision{kind: exact, params: uint8(len(info.Params))}
 }
 
-// outcome is what became of an event.
+// outcome is the result of converting an event.
 type outcome uint8
 
 const (
@@ -185,23 +185,24 @@ const (
 	converted                  // to be delivered, in another shape
 	merged                     // kept for the exit event
 	obsolete                   // not wanted
-	unconverted                // there is no rule for it
+	unconverted                // no rule matches
 	corrupt
 )
 
 const (
-	// Steps that one event may need: a guard against rules in a circle.
+	// Limit on the steps for one event, in case the rules form a circle.
 	maxSteps = 50
-	// Threads with a stored enter event; beyond, those whose exit never came
-	// are forgotten.
+	// Limit on threads with a stored enter event. Above it the converter
+	// forgets events whose exit never came.
 	maxStored = 1 << 17
-	// Bytes of all of them: enter events are small, but nothing says so.
+	// Limit on the bytes of all stored events: a corrupt capture can have large
+	// enter events.
 	maxStoredBytes = 64 << 20
 )
 
-// converter makes current events of older ones.
+// converter converts older events to current ones.
 type converter struct {
-	stored map[event.PID][]byte // by tid; empty: memory to be used again
+	stored map[event.PID][]byte // by tid; empty: memory for reuse
 	bytes  int                  // of memory in stored
 	json   []byte
 }
@@ -240,14 +241,15 @@ func (c *converter) remove(tid event.PID) {
 	delete(c.stored, tid)
 }
 
-// enter is the stored enter event of ev's thread and type, as a view.
+// enter makes enter a view of the stored event of ev's thread, and reports whether it
+// is the enter event of ev.
 func (c *converter) enter(ev *event.Event, enter *event.Event) bool {
 	buf := c.stored[ev.TID()]
 	if len(buf) == 0 {
 		return false
 	}
 	enter.ResetUnchecked(buf, 0)
-	// In a capture that lost events, it may be that of another call.
+	// In a capture that lost events, it may belong to another call.
 	return enter.Type() == ev.Type()-1
 }
 
@@ -259,8 +261,8 @@ func (c *converter) used(tid event.PID) {
 	}
 }
 
-// convert makes ev current. Rebuilt events stand in arena, which is returned
-// grown.
+// convert makes ev current. It appends rebuilt events to arena and returns the grown
+// arena.
 func (c *converter) convert(ev *event.Event, arena []byte) ([]byte, outcome) {
 	out := unchanged
 	for range maxSteps {
@@ -311,7 +313,7 @@ var (
 	ones  = [4]byte{0xff, 0xff, 0xff, 0xff}
 )
 
-// defaultValue of a param when an older capture does not have it.
+// defaultValue returns the value of a param that an older capture does not have.
 func defaultValue(p *event.ParamInfo) []byte {
 	switch size, _ := p.Type.Size(); {
 	case p.Type == event.ParamUID || p.Type == event.ParamGID:
@@ -346,7 +348,7 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 		case 'O':
 			v = ev.Param(int(in.arg))
 			if from := ev.Info(); len(v) > 0 && p.Type != event.ParamDyn && from.Params[in.arg].Type == event.ParamDyn {
-				v = v[1:] // the first byte says of which type the value is
+				v = v[1:] // the first byte is the type
 			}
 		case 'D':
 			v = defaultValue(p)
@@ -364,9 +366,9 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 			v = c.containerJSON(ev)
 		}
 		if size, fixed := p.Type.Size(); fixed && len(v) < size {
-			v = nil // of no use as a value of this type
+			v = nil // not valid as a value of this type
 		} else if fixed && len(v) > size {
-			if hostIsBigEndian { // the low bytes of a number that got narrower
+			if hostIsBigEndian { // keep the low bytes of a number that is narrower now
 				v = v[len(v)-size:]
 			} else {
 				v = v[:size]
@@ -387,8 +389,8 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 	return arena, true
 }
 
-// appendEvent builds an event at the end of b. Strings and buffers that do not fit
-// their length field are cut; false when the whole is larger than events may be.
+// appendEvent appends an event to b. It truncates strings and buffers that do not fit
+// their length field, and returns false if the event exceeds the limit for events.
 func appendEvent(b []byte, ts uint64, tid event.PID, t event.Type, params [][]byte) ([]byte, bool) {
 	wide := t.LargePayload()
 	o := binary.NativeEndian
@@ -418,8 +420,8 @@ func appendEvent(b []byte, ts uint64, tid event.PID, t event.Type, params [][]by
 	return b, true
 }
 
-// containerJSON is the later form of the event's params id, type, name and image.
-// Unlike in the reference, their text is quoted as JSON wants it.
+// containerJSON returns the JSON that replaces the event's params id, type, name and
+// image. Unlike the reference it escapes their text.
 func (c *converter) containerJSON(ev *event.Event) []byte {
 	kind := ev.Param(1)
 	if len(kind) != 4 {

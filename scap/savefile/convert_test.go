@@ -73,14 +73,14 @@ func TestRulesThatAreWrongAreRefused(t *testing.T) {
 		"5 1 add Q":        `convert.txt:1: unknown param "Q"`,
 		"5 1 add E":        `convert.txt:1: strconv.ParseUint: parsing "": invalid syntax`,
 		"5 1 ->":           `convert.txt:1: ["5" "1" "->"]: a type expected after ->`,
-		"5 1 add\n5 1 add": "convert.txt:2: type 5 with 1 params is there already",
+		"5 1 add\n5 1 add": "convert.txt:2: type 5 with 1 params already has a rule",
 	} {
 		_, err := parseRules(text)
 		require.EqualError(t, err, want)
 	}
 }
 
-// convertAllOf gives what a reader makes of events as they are in a file.
+// convertAllOf writes events to a file and returns what a reader delivers.
 func convertAllOf(tb testing.TB, evs ...*event.Event) ([]*event.Event, Counts) {
 	tb.Helper()
 	b := appendSectionHeader(nil, binary.LittleEndian)
@@ -163,7 +163,7 @@ func TestEventsWithoutARule(t *testing.T) {
 	require.Equal(t, uint64(2), counts.Unconverted, "the first two")
 }
 
-// randomEvent has that many params of the sizes their types want, or none.
+// randomEvent has n params, each of its type's size or empty.
 func randomEvent(tb testing.TB, rnd *rand.Rand, t event.Type, n int, tid uint64) *event.Event {
 	info := event.Lookup(t)
 	params := make([]any, n)

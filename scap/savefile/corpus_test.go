@@ -24,8 +24,8 @@ var (
 	corpusDrivers = []string{"ebpf", "kmod"}
 )
 
-// delivered is what a driver delivered, as the harness wrote it down when it had the
-// events and before there was a file of them (vmtest.CaptureInfo).
+// delivered is what a driver delivered. The harness recorded it from the events,
+// before it wrote them to a file (vmtest.CaptureInfo).
 type delivered struct {
 	Kernel  string         `json:"kernel"`
 	Release string         `json:"release"`
@@ -37,9 +37,9 @@ type delivered struct {
 	Types   map[string]int `json:"types"`
 }
 
-// The captures of testdata/corpus were written in the machines of the matrix
-// (testdata/corpus/README.md says how). What is read back is what each driver
-// delivered, every byte of every event.
+// The machines of the matrix wrote the captures of testdata/corpus (see
+// testdata/corpus/README.md). The reader must return every byte of every event that
+// the driver delivered.
 func TestCorpusIsReadBackEqual(t *testing.T) {
 	for _, kernel := range corpusKernels {
 		for _, driver := range corpusDrivers {
@@ -83,7 +83,7 @@ func TestCorpusIsReadBackEqual(t *testing.T) {
 	}
 }
 
-// Of current captures the conversion of old ones changes nothing.
+// The conversion of old captures does not change current ones.
 func TestCorpusNeedsNoConversion(t *testing.T) {
 	files, err := filepath.Glob("testdata/corpus/*.scap")
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// blocksOf is where each block of a capture begins, and its end at last.
+// blocksOf returns the offset of each block of a capture, and of its end.
 func blocksOf(capture []byte) (at []int) {
 	for i := 0; i < len(capture); i += int(binary.LittleEndian.Uint32(capture[i+4:])) {
 		at = append(at, i)
@@ -90,7 +90,7 @@ func TestEveryPrefixOfACompressedCapture(t *testing.T) {
 	}
 }
 
-// readable reads whatever it is given; what comes out must be one of our errors.
+// readable reads a capture. Any error must be one of this package's.
 func readable(tb testing.TB, capture []byte, opts Options) (events int) {
 	tb.Helper()
 	r, err := NewReader(bytes.NewReader(capture), opts)

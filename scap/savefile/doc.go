@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package savefile reads and writes capture files (.scap): blocks in the style
-// of pcapng, first the state of the machine, then events. Files written here
-// open in sysdig, falco and stratoshark, and theirs here, back to the first
-// versions.
+// Package savefile reads and writes capture files (.scap): blocks in the style of
+// pcapng, first the state of the machine, then events. sysdig, falco and stratoshark
+// open its files, and it opens theirs, back to the first versions.
 //
 // [Reader] is a scap.Source. Counting which files are opened:
 //
@@ -25,12 +24,12 @@
 //		}
 //	}
 //
-// A file, like a pipe, is read once, front to back, in constant memory; what is
-// delivered are views into the read buffer, valid until the next read. gzip is
-// recognised, also several members one after the other. Captures of the other
-// byte order are turned around. Events of older schemas come out as the current
-// ones (convert.txt says how), unless [Options].Raw.
+// A Reader reads a file or pipe once, front to back, in constant memory. Events are
+// views into the read buffer, valid until the next read. The Reader detects gzip, also
+// with several members, and converts captures of the other byte order. It converts
+// events of older schemas to current ones by the rules of convert.txt, unless
+// [Options].Raw is set.
 //
-// Damage costs as little as the format allows: an event that contradicts itself
-// or that cannot be converted is counted in [Reader.Counts] and reading goes on.
+// Damage costs as little as the format allows: the Reader counts corrupt events, and
+// events that it cannot convert, in [Reader.Counts] and reads on.
 package savefile

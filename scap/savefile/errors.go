@@ -8,13 +8,13 @@ import (
 )
 
 var (
-	// ErrTruncated: the capture ends inside a block, or its compressed stream
-	// does. All events before were delivered. The writer may have crashed,
-	// or may not be done yet: when the file has grown, reading goes on.
+	// ErrTruncated: the capture or its compressed stream ends inside a block. All
+	// events before it were delivered. The writer may have crashed or still be
+	// writing: once the file has grown, reading can go on.
 	ErrTruncated = errors.New("capture is truncated")
-	// ErrCorrupt: what is there cannot be the next block; reading cannot go on.
+	// ErrCorrupt: the next bytes cannot be a block, and reading cannot go on.
 	ErrCorrupt = errors.New("capture is corrupt")
-	// ErrNotCapture: the first bytes are not those of a capture.
+	// ErrNotCapture: the file does not begin like a capture.
 	ErrNotCapture = errors.New("not a capture")
 	// ErrVersion: the capture is of a newer major version of the format.
 	ErrVersion = errors.New("capture is of a newer version of the format")
@@ -22,8 +22,8 @@ var (
 
 // Error is a failure at a place in the capture.
 type Error struct {
-	Path   string // of the capture; "" where there is none
-	Offset int64  // of the block, in bytes; in a compressed capture of the uncompressed stream
+	Path   string // of the capture; "" if it has none
+	Offset int64  // of the block, in bytes of the uncompressed stream
 	Step   string // what was being done
 	Err    error  // wraps one of the sentinels above, or an error of the underlying reader
 }

@@ -16,38 +16,38 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// FileOptions of [Create]. When one of the limits is set, a capture is several
-// files, each complete with its own state.
+// FileOptions of [Create]. If a limit is set, a capture is split into several files,
+// each of them a complete capture with its own state.
 type FileOptions struct {
 	WriterOptions
-	// NewState is asked for the state at the head of each file after the first;
-	// nil: they begin with WriterOptions.State, too.
+	// NewState returns the state for the head of each file after the first; nil:
+	// they also begin with WriterOptions.State.
 	NewState func() (*proc.State, error)
-	// Before is asked before each of the files is created; its error ends the
-	// capture. nil: whatever has the name is overwritten.
+	// Before is called before each file is created, and its error ends the
+	// capture; nil: an existing file is overwritten without a check.
 	Before func(name string) error
 
-	// MaxSize begins a new file when one has as many bytes on disk; 0: never. A
-	// state that is larger than half of it does not count in full: each file has
-	// events for the other half.
+	// MaxSize begins a new file when one has this many bytes on disk; 0: never. A
+	// state counts for at most half of it, so that each file has events for the
+	// other half.
 	MaxSize int64
-	// MaxEvents begins a new file when one has as many events; 0: never.
+	// MaxEvents begins a new file when one has this many events; 0: never.
 	MaxEvents uint64
-	// Every begins a new file when so much time has passed, by the events'
+	// Every begins a new file when this much time has passed by the events'
 	// timestamps; 0: never.
 	Every time.Duration
-	// MaxFiles is how many files there may be; 0: any number. They are a ring: the
-	// oldest is overwritten, or removed when the new one has another name.
+	// MaxFiles limits the number of files; 0: no limit. A new file beyond the
+	// limit overwrites the oldest, or the oldest is removed if the names differ.
 	MaxFiles int
 }
 
 func (o *FileOptions) rotates() bool { return o.MaxSize > 0 || o.MaxEvents > 0 || o.Every > 0 }
 
-// File writes a capture to a file, or to several in turn. They are named like
-// the path given, with a counter from 0 appended, as wide as the last needs; where
-// Every is set and the path has %-directives of strftime, they stand for the
-// time of the file's first event instead, and a counter from 1 follows where that
-// gives the name of the file before.
+// File writes a capture to one file, or to several in turn. The names of several
+// files are the path plus a counter from 0, padded to the width of the last if
+// MaxFiles is set. If Every is set and the path has %-directives of strftime, the
+// name is the path with the time of the file's first event instead, plus a counter
+// from 1 if the previous file has the same name.
 type File struct {
 	path    string
 	opts    FileOptions
@@ -55,11 +55,11 @@ type File struct {
 	w       *Writer
 	name    string
 	stamp   string   // timed: the name without a counter
-	again   int      // files before of the same stamp
-	kept    []string // timed, with MaxFiles: the files there are, oldest first
+	again   int      // number of earlier files with the same stamp
+	kept    []string // timed, with MaxFiles: the existing files, oldest first
 	files   int
 	begun   uint64 // timestamp of the file's first event
-	events  uint64 // in files before
+	events  uint64 // in earlier files
 	written int64
 }
 
@@ -75,8 +75,8 @@ func Create(path string, opts FileOptions) (*File, error) {
 	return f, f.open(opts.State)
 }
 
-// createFile is os.Create, write-only. On a named pipe, a descriptor that is open
-// for reading too would never get EPIPE.
+// createFile does what os.Create does, write-only: on a named pipe, a descriptor that
+// is also open for reading never gets EPIPE.
 func createFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 }
@@ -137,8 +137,8 @@ func (f *File) fileName() string {
 	return fmt.Sprintf("%s%0*d", f.path, width, num)
 }
 
-// keep makes room in the ring for a file of that name. A name that comes again, as
-// after a day, is that of the new file.
+// keep makes room in the ring for a file of that name. If the name repeats (a
+// time-of-day pattern after 24 h), the new file replaces the old.
 func (f *File) keep(name string) error {
 	f.kept = slices.DeleteFunc(f.kept, func(old string) bool { return old == name })
 	if len(f.kept) == f.opts.MaxFiles {
@@ -151,13 +151,13 @@ func (f *File) keep(name string) error {
 	return nil
 }
 
-// Name of the file that is being written.
+// Name returns the name of the current file.
 func (f *File) Name() string { return f.name }
 
-// Files counts the files begun.
+// Files returns the number of files begun.
 func (f *File) Files() int { return f.files }
 
-// Events counts the events written, in all files.
+// Events returns the number of events written to all files.
 func (f *File) Events() uint64 {
 	if f.w == nil {
 		return f.events
@@ -165,7 +165,7 @@ func (f *File) Events() uint64 {
 	return f.events + f.w.Events()
 }
 
-// Written is the number of bytes that reached the files.
+// Written returns the number of bytes that reached the files.
 func (f *File) Written() int64 {
 	if f.w == nil {
 		return f.written
@@ -173,7 +173,7 @@ func (f *File) Written() int64 {
 	return f.written + f.w.Written()
 }
 
-// Write writes one event, to a new file when the limits say so.
+// Write writes one event. It begins a new file first if a limit is reached.
 func (f *File) Write(ev *event.Event) error {
 	if f.opts.rotates() {
 		if err := f.rotate(ev); err != nil {
@@ -196,8 +196,8 @@ func (f *File) WriteBatch(evs []event.Event) error {
 	return nil
 }
 
-// Section is [Writer.Section]; without NewState, files after this one begin with
-// that state, too.
+// Section does what [Writer.Section] does. Without NewState, later files also begin
+// with that state.
 func (f *File) Section(state *proc.State) error {
 	f.opts.State = state
 	if f.w == nil {
@@ -206,7 +206,7 @@ func (f *File) Section(state *proc.State) error {
 	return f.failed(f.w.Section(state))
 }
 
-// Flush writes what has come together.
+// Flush writes the buffered blocks.
 func (f *File) Flush() error {
 	if f.w == nil {
 		return nil
@@ -247,13 +247,14 @@ func (f *File) rotate(ev *event.Event) error {
 	return f.open(state)
 }
 
-// failed names the file and takes away what was written of the last block or member.
+// failed adds the file's name to err and truncates the file to whole blocks or gzip
+// members.
 func (f *File) failed(err error) error {
 	if err == nil || errors.Is(err, event.ErrTooLarge) || errors.Is(err, event.ErrTruncated) {
 		return err
 	}
 	if n, ok := f.w.whole(); ok && f.path != "-" {
-		_ = f.f.Truncate(n) // what counts is the first failure
+		_ = f.f.Truncate(n) // the first failure is the one to report
 	}
 	return fmt.Errorf("%s: %w", f.name, err)
 }
@@ -279,7 +280,7 @@ func (f *File) Close() error {
 	return f.closeFile()
 }
 
-// strftime formats the directives of the C function that make sense in names.
+// strftime formats those directives of the C function that are useful in file names.
 func strftime(format string, t time.Time) string {
 	layouts := map[byte]string{
 		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'H': "15", 'M': "04", 'S': "05", 'j': "002",

@@ -14,8 +14,8 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// rotated writes n events, a second apart, and gives the files with the number
-// of events in each.
+// rotated writes n events, a second apart, and returns the number of events in each
+// file.
 func rotated(t *testing.T, name string, n int, opts FileOptions) map[string]int {
 	t.Helper()
 	dir := t.TempDir()

@@ -12,16 +12,16 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// Defaults of compression: large enough members that little is lost by beginning
-// anew with each, small enough that little is lost by a crash.
+// Defaults of compression. Large members compress better; small ones lose less in a
+// crash.
 const (
 	memberSize   = 1 << 20
 	defaultLevel = 3
 )
 
-// parallelGzip compresses members at the same time and writes them in order. A
-// gzip stream may consist of any number of members; each is complete in itself,
-// so a crash costs the last ones only.
+// parallelGzip compresses several gzip members at the same time and writes them in
+// order. Each member of a stream is complete in itself, so a crash loses the last
+// ones only.
 type parallelGzip struct {
 	out     io.Writer
 	level   int
@@ -30,13 +30,13 @@ type parallelGzip struct {
 	free    sync.Pool
 	done    chan struct{}
 	written atomic.Int64
-	whole   atomic.Int64 // of written, without what was written of a member that failed
+	whole   atomic.Int64 // the part of written that is whole members
 
 	mu  sync.Mutex
 	err error
 }
 
-// member is one gzip member in the making.
+// member is a gzip member while it is compressed.
 type member struct {
 	in    []byte
 	out   bytes.Buffer
@@ -62,8 +62,7 @@ func (z *parallelGzip) failure() error {
 	return z.err
 }
 
-// write takes p, whole blocks; what it returns may be the failure of an earlier
-// call.
+// write takes whole blocks. The error may be from an earlier call.
 func (z *parallelGzip) write(p []byte) error {
 	z.pending = append(z.pending, p...)
 	if len(z.pending) >= memberSize {
@@ -72,11 +71,11 @@ func (z *parallelGzip) write(p []byte) error {
 	return z.failure()
 }
 
-// compress hands over what is pending as one member.
+// compress queues the pending bytes as one member.
 func (z *parallelGzip) compress() {
 	m, _ := z.free.Get().(*member)
 	if m == nil {
-		gz, _ := gzip.NewWriterLevel(nil, z.level) // the level was tried before
+		gz, _ := gzip.NewWriterLevel(nil, z.level) // newParallelGzip has checked the level
 		m = &member{gz: gz, ready: make(chan error, 1)}
 	}
 	m.in, z.pending = z.pending, m.in[:0]
@@ -115,7 +114,7 @@ func (z *parallelGzip) drain() {
 	}
 }
 
-// flush begins a member with what is pending, without waiting for it.
+// flush queues the pending bytes, without waiting for their compression.
 func (z *parallelGzip) flush() error {
 	if len(z.pending) > 0 {
 		z.compress()

@@ -15,8 +15,8 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// mustEvent builds an event; params are int64, uint32, uint16, uint8, string or
-// []byte, nil is the empty param.
+// mustEvent builds an event. Params are int64, uint32, uint16, uint8, string or
+// []byte; nil is the empty param.
 func mustEvent(tb testing.TB, t event.Type, ts uint64, tid event.PID, params ...any) *event.Event {
 	tb.Helper()
 	var b event.Builder
@@ -64,7 +64,7 @@ func mustCapture(tb testing.TB, opts WriterOptions, evs ...*event.Event) []byte 
 	return out.Bytes()
 }
 
-// someState has at least one of everything that captures keep.
+// someState returns a state with at least one of every item that captures keep.
 func someState() *proc.State {
 	v4, v6 := netip.MustParseAddr, netip.MustParseAddrPort
 	return &proc.State{
@@ -113,7 +113,8 @@ func someState() *proc.State {
 	}
 }
 
-// someEvents are of several shapes: plain, variable, empty, hidden, large, unknown.
+// someEvents returns events of several kinds: plain, variable, empty, hidden, large,
+// unknown.
 func someEvents(tb testing.TB) []*event.Event {
 	hidden := mustEvent(tb, event.TypeCloseExit, 300, 12, 0, 3)
 	hidden.SetHidden(true)

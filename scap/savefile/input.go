@@ -8,20 +8,20 @@ import (
 	"io"
 )
 
-// readSize is how much is asked of the source at once, after a first read that
-// found as much. Large enough that the calls do not show, small enough to stay
-// in the processor's cache.
+// readSize is the size of reads, once a first read of firstReadSize was full. It is
+// large enough that the cost of calls does not matter, and small enough for the
+// processor's cache.
 const (
 	readSize      = 512 << 10
 	firstReadSize = 16 << 10
 
-	// Of compressed bytes, a block larger than the first of these is believed
-	// only while it has at most so many times as many bytes as were read.
+	// A block of a compressed capture may be larger than maxUnpacked only up to
+	// maxUnpackedRatio times the compressed bytes read so far.
 	maxUnpacked      = 64 << 20
 	maxUnpackedRatio = 256
 )
 
-// input is the read buffer: buf[r:w] is what has been read and not yet used.
+// input is the read buffer: buf[r:w] is read and not yet used.
 type input struct {
 	src  io.Reader
 	buf  []byte
@@ -29,10 +29,10 @@ type input struct {
 	base int64 // offset in the stream of buf[0]
 	full bool  // the last read filled the buffer
 
-	packed *counter // what src unpacks; nil: src is not compressed
+	packed *counter // the compressed bytes below src; nil: src is not compressed
 }
 
-// counter counts what is read through it.
+// counter counts the bytes read through it.
 type counter struct {
 	src io.Reader
 	n   int64
@@ -46,16 +46,16 @@ func (c *counter) Read(p []byte) (int, error) {
 
 func newInput(src io.Reader) *input { return &input{src: src, buf: make([]byte, firstReadSize)} }
 
-// offset of the next byte in the stream.
+// offset returns the offset of the next byte in the stream.
 func (in *input) offset() int64 { return in.base + int64(in.r) }
 
 func (in *input) avail() int { return in.w - in.r }
 
-// fill makes at least n bytes available, or says why not: io.EOF when nothing
-// more is there, io.ErrUnexpectedEOF when something is but less than n. When it has
-// to read, it moves the buffer. A buffer grows only as bytes to fill it arrive, so a
-// length that promises too much costs at most twice what the source has, and little
-// more when that is a few bytes which unpack to very many.
+// fill makes at least n bytes available. It returns io.EOF if there are no more bytes,
+// io.ErrUnexpectedEOF if there are fewer than n. If it has to read, it moves the
+// buffer. The buffer grows only as bytes arrive, so a wrong length takes at most twice
+// the memory of the source's bytes; maxUnpackedRatio limits that for a few bytes that
+// unpack to very many.
 func (in *input) fill(n int) error {
 	if in.avail() >= n {
 		return nil

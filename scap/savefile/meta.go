@@ -13,7 +13,7 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// Longest strings of records, in bytes. Readers refuse longer ones.
+// Limits on strings in records, in bytes. Readers refuse longer strings.
 const (
 	maxString = 1024 // comm, exe, exepath, cwd, root
 	maxPath   = 1023 // paths and names of fds, names of interfaces
@@ -21,8 +21,8 @@ const (
 	maxUser   = 255  // names, homes and shells of users
 )
 
-// cursor takes values from the front of b; once something does not fit, failed
-// is set and all further values are zero.
+// cursor takes values from the front of b. If a value does not fit, it sets failed,
+// and all further values are zero.
 type cursor struct {
 	b      []byte
 	order  binary.ByteOrder
@@ -71,7 +71,7 @@ func (c *cursor) i64() int64 { return int64(c.u64()) }
 
 func (c *cursor) pid() event.PID { return event.PID(c.u64()) }
 
-// str is a string with its 2-byte length in front, at most limit bytes long.
+// str takes a string after its 2-byte length, at most limit bytes long.
 func (c *cursor) str(limit int) string {
 	n := int(c.u16())
 	if n > limit {
@@ -80,7 +80,7 @@ func (c *cursor) str(limit int) string {
 	return string(c.take(n))
 }
 
-// list is str of NUL-ended items; a missing last NUL is added.
+// list takes a string of NUL-terminated items, and adds a missing last NUL.
 func (c *cursor) list() string {
 	s := c.str(maxList)
 	if s != "" && !strings.HasSuffix(s, "\x00") {
@@ -89,10 +89,9 @@ func (c *cursor) list() string {
 	return s
 }
 
-// record takes the next record of a list: behind a u32 length that counts
-// itself when sized, else just what is left. more is false at the list's end,
-// which is where fewer than 4 bytes are left; ok is false when the length cannot
-// be.
+// record takes the next record of a list. If sized, a u32 length that includes itself
+// precedes it, else the record is all that is left. more is false at the list's end,
+// where fewer than 4 bytes are left; ok is false if the length is not possible.
 func (c *cursor) record(sized bool) (rec cursor, more, ok bool) {
 	if len(c.b) < 4 {
 		return cursor{}, false, true
@@ -131,7 +130,7 @@ func appendMachine(b []byte, o binary.AppendByteOrder, m *proc.Machine) []byte {
 	return append(b, make([]byte, 16)...)
 }
 
-// decodeInterface reads one entry, without the length that v2 has before it.
+// decodeInterface reads one entry, without the length that precedes it in v2.
 func decodeInterface(c *cursor) (in proc.Interface) {
 	kind := c.u16()
 	n := int(c.u16())
@@ -224,7 +223,7 @@ func appendUsers(b []byte, o binary.AppendByteOrder, users []proc.User, groups [
 	return b
 }
 
-// procVersion is the version of a process list block.
+// procVersion returns the version of a process list block.
 func procVersion(block uint32) int {
 	switch block {
 	case procListV1:
@@ -237,8 +236,8 @@ func procVersion(block uint32) int {
 	return int(block-procListV4) + 4
 }
 
-// decodeThreads reads a process list of any version. The fields a version
-// brought stand where they were put in, so one walk serves all.
+// decodeThreads reads a process list of any version, in one pass: each version kept
+// the order of the fields and inserted its new ones.
 func decodeThreads(c *cursor, version int) (threads []proc.Thread, bad int) {
 	for {
 		rec, more, ok := c.record(version >= 9)
@@ -301,9 +300,9 @@ func decodeThread(c *cursor, version int) (t proc.Thread) {
 	return t
 }
 
-// decodeThreadOptions reads the fields that were appended to version 9: each is
-// there when it fits. The first two were once put in before older ones, of
-// which there were at most 29 bytes.
+// decodeThreadOptions reads the fields that were appended to version 9. A field is
+// present if it fits. The first two fields were later inserted before older ones:
+// earlier writers lack them, and write at most 29 bytes.
 func decodeThreadOptions(c *cursor, t *proc.Thread) {
 	u64 := func(v *uint64) {
 		if len(c.b) >= 8 {
@@ -384,7 +383,7 @@ func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
 	return b
 }
 
-// decodeFDs reads the records of an fd list, behind its tid.
+// decodeFDs reads the records of an fd list, after its tid.
 func decodeFDs(c *cursor, sized bool) (fds []proc.FD, bad int) {
 	for {
 		rec, more, ok := c.record(sized)
@@ -436,7 +435,7 @@ func decodeFD(c *cursor, sized bool) (fd proc.FD) {
 	default:
 		if fd.Type > proc.FDPidfd {
 			if !sized {
-				c.failed = true // nothing says where the record ends
+				c.failed = true // the end of the record is not known
 				return fd
 			}
 			fd.Name = fmt.Sprintf("unknown-type:[%d]", fd.Type)
@@ -508,8 +507,8 @@ func appendString(b []byte, o binary.AppendByteOrder, s string, limit int) []byt
 	return append(b, s...)
 }
 
-// appendList appends the items that fit: a list that is cut ends with a whole
-// item, unless its first is too long already.
+// appendList appends the items that fit. A truncated list ends with a whole item,
+// unless its first item is too long.
 func appendList(b []byte, o binary.AppendByteOrder, s string) []byte {
 	if len(s) > maxList {
 		s = s[:maxList]

@@ -19,30 +19,30 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// Options of a [Reader]. The zero value is what most readers want.
+// Options of a [Reader]. The zero value is right for most readers.
 type Options struct {
-	// Raw delivers events as they are in the file: not converted, enter events
-	// and unused types included. Only their frame is made current (a count of
-	// params in the header, host byte order).
+	// Raw delivers events as they are in the file: not converted, and with enter
+	// events and unused types. Only the header gets a count of params, and the
+	// byte order becomes the host's.
 	Raw bool
 }
 
-// Counts says what the reader met.
+// Counts has what a Reader has read so far.
 type Counts struct {
 	Blocks    uint64 `json:"blocks"`   // of any kind
 	Sections  uint64 `json:"sections"` // captures in the file, one after the other
 	Events    uint64 `json:"events"`   // event blocks
 	Delivered uint64 `json:"delivered"`
-	Hidden    uint64 `json:"hidden"`    // delivered, for the state only
+	Hidden    uint64 `json:"hidden"`    // delivered, to update the state only
 	Unknown   uint64 `json:"unknown"`   // delivered, of a type that is not in the table
-	Converted uint64 `json:"converted"` // delivered in another shape than they have in the file
+	Converted uint64 `json:"converted"` // delivered in another form than in the file
 	Merged    uint64 `json:"merged"`    // enter events, whose params come with the exit event
-	Obsolete  uint64 `json:"obsolete"`  // left out: unused types and enter events that carry nothing
+	Obsolete  uint64 `json:"obsolete"`  // left out: unused types and enter events without information
 
-	Corrupt       uint64 `json:"corrupt"`        // left out: events that contradict themselves
-	Unconverted   uint64 `json:"unconverted"`    // no rule says how to convert it: exit events are delivered as they are, enter events left out
+	Corrupt       uint64 `json:"corrupt"`        // left out: inconsistent events
+	Unconverted   uint64 `json:"unconverted"`    // events that no conversion rule matches: exit events are delivered unchanged, enter events left out
 	BadRecords    uint64 `json:"bad_records"`    // left out: records of users, processes, fds, interfaces
-	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type, or too large for a system of 32 bits
+	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type, or too large for a 32-bit system
 	Compressed    bool   `json:"compressed"`
 	OtherOrder    bool   `json:"other_order"` // the capture has the other byte order
 	Minor         uint16 `json:"minor"`
@@ -120,8 +120,8 @@ func newReader(src io.Reader, path string, opts Options) (*Reader, error) {
 	return r, nil
 }
 
-// truncation turns the errors of a source that ends too early, or whose
-// compression is damaged, into ours.
+// truncation converts the errors of a source that ends too early or is not valid gzip
+// to ErrTruncated and ErrCorrupt.
 func truncation(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
@@ -133,23 +133,21 @@ func truncation(err error) error {
 	return err
 }
 
-// State is the machine as it was when the section began; the caller must not
-// change it. Where a file holds several captures, the state is another one after
-// [Reader.Section] changed.
+// State returns the state of the machine at the start of the section. The caller must
+// not change it. In a file with several captures, each section has its own state.
 func (r *Reader) State() *proc.State { return r.state }
 
-// Section counts the captures in the file, from 1; events of one batch are all of
-// the same.
+// Section returns the number of the current capture in the file, from 1. All events
+// of one batch are of the same section.
 func (r *Reader) Section() int { return int(r.counts.Sections) }
 
-// Counts says what the reader met so far.
+// Counts returns the counts so far.
 func (r *Reader) Counts() Counts { return r.counts }
 
-// Offset of the next block, in bytes; in a compressed capture of the
-// uncompressed stream.
+// Offset returns the offset of the next block, in bytes of the uncompressed stream.
 func (r *Reader) Offset() int64 { return r.in.offset() }
 
-// Stats counts events that could not be delivered as Drops.Other.
+// Stats counts corrupt events as Drops.Other.
 func (r *Reader) Stats() (scap.Stats, error) {
 	return scap.Stats{
 		Seen:      r.counts.Delivered + r.counts.Corrupt,
@@ -171,7 +169,7 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Next is the next event.
+// Next returns the next event.
 func (r *Reader) Next() (*event.Event, error) {
 	if err := r.NextInto(&r.ev); err != nil {
 		return nil, err
@@ -186,8 +184,8 @@ func (r *Reader) NextInto(ev *event.Event) error {
 	return err
 }
 
-// ReadBatch returns what the read buffer holds, so a batch may be shorter than
-// evs long before the end.
+// ReadBatch returns the events in the read buffer, so a batch can be shorter than evs
+// before the end.
 func (r *Reader) ReadBatch(evs []event.Event) (int, error) {
 	if len(evs) == 0 {
 		return 0, nil
@@ -198,15 +196,15 @@ func (r *Reader) ReadBatch(evs []event.Event) (int, error) {
 	}
 	for i := 1; i < len(evs); i++ {
 		if ok, err := r.next(&evs[i], false); !ok || err != nil {
-			return i, nil // an error comes again at the next call
+			return i, nil // the next call returns an error again
 		}
 	}
 	return len(evs), nil
 }
 
-// next puts the next event into ev. Unless first, events were already given out
-// in this call: then ok is false where it would have to move the buffer or leave
-// the section.
+// next reads the next event into ev. If first is false, the caller already holds
+// events of this batch: then next returns ok == false rather than move the buffer or
+// leave the section.
 func (r *Reader) next(ev *event.Event, first bool) (ok bool, err error) {
 	if r.fatal != nil {
 		return false, r.fatal
@@ -224,7 +222,7 @@ func (r *Reader) next(ev *event.Event, first bool) (ok bool, err error) {
 			b = in.buf[in.r:in.w]
 		}
 		if r.foreign || binary.NativeEndian.Uint32(b) != eventV2 {
-			// Everything but the block that nearly all are.
+			// Nearly all blocks are plain events; this is another block.
 			ok, again, err := r.nextUnusual(ev, first)
 			if !again {
 				return ok, err
@@ -261,8 +259,7 @@ func (r *Reader) next(ev *event.Event, first bool) (ok bool, err error) {
 	}
 }
 
-// deliver converts ev when it is not current; false when there is nothing to
-// deliver.
+// deliver converts ev if it is not current, and reports whether ev is to be delivered.
 func (r *Reader) deliver(ev *event.Event) bool {
 	t := ev.Type()
 	d := decisions[t]
@@ -303,11 +300,11 @@ func (r *Reader) deliver(ev *event.Event) bool {
 	return true
 }
 
-// minEventBlock holds an event of version 1 without params.
+// minEventBlock is the size of a block with a version 1 event without params.
 const minEventBlock = blockOverhead + 2 + event.HeaderSize - 4
 
-// nextUnusual treats the block at the front, whose header is there and is
-// anything but a plain event of this byte order. again: go on to the next block.
+// nextUnusual reads a block that is not a plain event in the host's byte order; its
+// header is in the buffer. again means that the caller goes on with the next block.
 func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err error) {
 	in := r.in
 	t := canonical(r.order.Uint32(in.buf[in.r:]))
@@ -373,11 +370,11 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 	return true, false, nil
 }
 
-// tooLarge tells that a system of 32 bits cannot hold a block of that size.
+// tooLarge reports whether a block of that size is too large for this system's int.
 func tooLarge(size uint32) bool { return uint64(size) > math.MaxInt/2 }
 
-// badLength passes over an event block whose length is possible as a frame but
-// not for such a block, when it is.
+// badLength skips an event block whose length is valid for a block but not for an
+// event. A length that is not valid for any block is an error.
 func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
 	if !first {
 		return false, nil
@@ -393,7 +390,7 @@ func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
 	return true, nil
 }
 
-// skip passes over a whole block, which must end as it begins.
+// skip skips a whole block, whose lengths at start and end must agree.
 func (r *Reader) skip(t, size uint32) error {
 	at := r.in.offset()
 	err := r.in.discard(int64(size) - 4)
@@ -404,8 +401,8 @@ func (r *Reader) skip(t, size uint32) error {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		// What was skipped is gone: unlike elsewhere, there is no going on
-		// when the file has grown.
+		// The skipped bytes are gone: unlike elsewhere, reading cannot go on
+		// once the file has grown.
 		r.fatal = r.failure(at, fmt.Sprintf("skip %s of %d bytes", blockName(t), size), truncation(err))
 		return r.fatal
 	}
@@ -418,8 +415,8 @@ func (r *Reader) skip(t, size uint32) error {
 	return nil
 }
 
-// fill makes n bytes available. At the end of the input nothing is lost: the
-// same call may succeed later.
+// fill makes n bytes available. At the end of the input no bytes are lost: the same
+// call may succeed later.
 func (r *Reader) fill(n int, step string) error {
 	err := r.in.fill(n)
 	if err == nil {
@@ -428,7 +425,7 @@ func (r *Reader) fill(n int, step string) error {
 	if errors.Is(err, io.EOF) && r.in.avail() == 0 {
 		return io.EOF
 	}
-	// A compressed stream that is cut may end with whole blocks.
+	// A truncated compressed stream may end after a whole block.
 	if errors.Is(err, io.ErrUnexpectedEOF) && (r.gz == nil || r.in.avail() > 0) {
 		step = fmt.Sprintf("%s: %d bytes expected, %d there", step, n, r.in.avail())
 	}
@@ -444,7 +441,7 @@ func (r *Reader) fail(step string, err error) error {
 	return r.fatal
 }
 
-// magic is how a section begins, in both byte orders.
+// magic is the first 4 bytes of a section, the same in both byte orders.
 var magic = []byte{0x0a, 0x0d, 0x0d, 0x0a}
 
 func (r *Reader) isSectionHeader() bool { return bytes.HasPrefix(r.in.buf[r.in.r:r.in.w], magic) }
@@ -459,7 +456,7 @@ func (r *Reader) readSection() error {
 	r.conv.reset()
 	for {
 		if err := r.fill(8, "read block header"); errors.Is(err, io.EOF) {
-			return nil // no events; the next read says so
+			return nil // no events; the next read returns io.EOF
 		} else if err != nil {
 			return err
 		}
@@ -480,13 +477,13 @@ func (r *Reader) readHeader() error {
 		if errors.Is(err, io.EOF) {
 			err = r.failure(r.in.offset(), step, ErrTruncated)
 		} else if n := r.in.avail(); n >= 2 && !bytes.HasPrefix(r.in.buf[r.in.r:r.in.w], magic[:min(n, len(magic))]) {
-			err = r.failure(r.in.offset(), step, ErrNotCapture) // one byte may also be of gzip
+			err = r.failure(r.in.offset(), step, ErrNotCapture) // a single byte may also be the start of gzip
 		}
 		return err
 	}
 	b := r.in.buf[r.in.r:]
 	if !r.isSectionHeader() {
-		return r.fail(fmt.Sprintf("it begins with % x", b[:4]), ErrNotCapture)
+		return r.fail(fmt.Sprintf("the file begins with % x", b[:4]), ErrNotCapture)
 	}
 	switch uint32(byteOrder) {
 	case binary.LittleEndian.Uint32(b[8:]):
@@ -613,9 +610,8 @@ func (r *Reader) interfaces(c *cursor, sized bool) {
 	}
 }
 
-// readShortInterfaces reads a list whose length is too small by 4 for each
-// entry, which is what libs writes when it saves an old capture again: the block
-// is as long as its entries are.
+// readShortInterfaces reads a list whose length field is too small by 4 for each
+// entry. libs writes such a block when it saves an old capture again.
 func (r *Reader) readShortInterfaces(size uint32) error {
 	end := 8 // of the entries so far
 	for n := 1; end < int(size)+4*n; n++ {

@@ -33,7 +33,7 @@ func mustHex(tb testing.TB, text string) []byte {
 	return b
 }
 
-// A section header and one event, byte by byte as the format has them.
+// A section header and one event, as bytes of the format.
 const (
 	headerHex = `0a0d0d0a 1c000000 4d3c2b1a 0100 0200 ffffffffffffffff 1c000000`
 	eventHex  = `16020000 38000000 0300
@@ -274,7 +274,7 @@ func TestWhatIsNoCapture(t *testing.T) {
 		text string
 	}{
 		"empty":           {nil, ErrTruncated, "at byte 0: read section header block: the file is empty: capture is truncated"},
-		"text":            {[]byte("hello, this is text"), ErrNotCapture, "at byte 0: it begins with 68 65 6c 6c: not a capture"},
+		"text":            {[]byte("hello, this is text"), ErrNotCapture, "at byte 0: the file begins with 68 65 6c 6c: not a capture"},
 		"two letters":     {[]byte("hi"), ErrNotCapture, "at byte 0: read section header block: not a capture"},
 		"half a magic":    {mustHex(t, headerHex)[:2], ErrTruncated, "at byte 0: read section header block: 12 bytes expected, 2 there: capture is truncated"},
 		"short text":      {[]byte("hello"), ErrNotCapture, "at byte 0: read section header block: not a capture"},
@@ -300,7 +300,7 @@ func TestWhatIsNoCapture(t *testing.T) {
 func TestNewerMinorVersionAndOptionsAreRead(t *testing.T) {
 	header := mustHex(t, `0a0d0d0a 2c000000 4d3c2b1a 0100 0900 ffffffffffffffff
 		0100 0500 68656c6c 6f000000 00000000 2c000000`)
-	// A comment behind the event, inside its block.
+	// A comment after the event, inside its block.
 	ev := mustHex(t, `16020000 44000000 0300
 		8877665544332211 0201000000000000 29000000 2d01 02000000 0800 0300 feffffffffffffff 2f7800 00
 		0100 0400 61626364 00000000 44000000`)
@@ -378,7 +378,7 @@ func TestAFullDiskIsToldAtOnceAndEveryTime(t *testing.T) {
 	}
 }
 
-// failing takes so many bytes and no more, like a disk.
+// failing accepts a limited number of bytes, like a full disk.
 type failing struct {
 	bytes.Buffer
 	room int
@@ -417,7 +417,7 @@ func TestWhatIsWholeAfterAFailureIsKnown(t *testing.T) {
 		_, ok := w.whole()
 		require.Equal(t, !compress, ok)
 		require.ErrorIs(t, synth.Write(w, 100_000), syscall.ENOSPC)
-		n, ok := w.whole() // before Close: nothing comes after
+		n, ok := w.whole() // before Close: nothing is written after this
 		require.True(t, ok)
 		require.ErrorIs(t, w.Close(), syscall.ENOSPC)
 		require.Less(t, n, int64(out.Len()), "a part of a block or member was written")

@@ -25,7 +25,7 @@ func block(o binary.AppendByteOrder, t uint32, body []byte) []byte {
 	return endBlock(append(b, body...), o, at)
 }
 
-// appendOldThread writes t as process list version 1 to 8 has it.
+// appendOldThread writes t in the format of process list version 1 to 8.
 func appendOldThread(b []byte, o binary.AppendByteOrder, t *proc.Thread, version int) []byte {
 	i64 := func(vs ...event.PID) {
 		for _, v := range vs {
@@ -70,7 +70,7 @@ func appendOldThread(b []byte, o binary.AppendByteOrder, t *proc.Thread, version
 	return b
 }
 
-// oldThread is what of t a process list of that version keeps.
+// oldThread returns t with the fields that a process list of that version has.
 func oldThread(t proc.Thread, version int) proc.Thread {
 	want := proc.Thread{
 		TID: t.TID, PID: t.PID, PTID: t.PTID, Comm: t.Comm, Exe: t.Exe, Args: t.Args, CWD: t.CWD, FDLimit: t.FDLimit,
@@ -203,7 +203,7 @@ func TestFDsOfUnknownKind(t *testing.T) {
 	_, state := mustState(t, append(bytes.Clone(head), block(o, fdListV2, sized)...))
 	require.Equal(t, []proc.FD{{Num: 9, Ino: 10, Type: proc.FDUnsupported, Name: "unknown-type:[99]"}, known}, state.Threads[0].FDs)
 
-	// Version 1 does not tell where the next one begins.
+	// Version 1 does not have the start of the next record.
 	old := append(o.AppendUint64(nil, 1), appendFD(nil, o, &known)[4:]...)
 	old = append(old, unknown...)
 	r, state := mustState(t, append(bytes.Clone(head), block(o, fdListV1, old)...))
@@ -261,8 +261,6 @@ func TestInterfaceListsOfBothVersions(t *testing.T) {
 	}
 }
 
-// What sysdig writes when it saves a capture with the old list again: a block
-// that is longer than it says.
 func TestABadInterfaceCostsOnlyItself(t *testing.T) {
 	o := binary.LittleEndian
 	in := someState().Interfaces
@@ -279,6 +277,8 @@ func TestABadInterfaceCostsOnlyItself(t *testing.T) {
 	require.Equal(t, uint64(1), r.Counts().BadRecords)
 }
 
+// When sysdig saves a capture with the old list again, it writes a block that is
+// longer than its length field.
 func TestInterfaceListThatIsTooShortIsRepaired(t *testing.T) {
 	o := binary.LittleEndian
 	good := mustCapture(t, WriterOptions{State: someState()}, someEvents(t)...)
@@ -300,8 +300,8 @@ func TestMachineOfVersion1(t *testing.T) {
 	require.Equal(t, m, state.Machine)
 }
 
-// foreign turns an event around, as a machine of the order o would write it; old
-// leaves out the count of params.
+// foreign returns an event as a machine of byte order o writes it; old leaves out the
+// count of params.
 func foreign(tb testing.TB, o binary.AppendByteOrder, ev *event.Event, old bool) []byte {
 	tb.Helper()
 	b := o.AppendUint64(nil, ev.Timestamp())
@@ -371,8 +371,8 @@ func TestWideLengthsOfTheOtherOrder(t *testing.T) {
 	require.Equal(t, []*event.Event{ev}, got)
 }
 
-// swapValue of every type of param: twice is as before, and once is what the
-// other order has.
+// swapValue gives the other byte order's value for every type of param, and swapping
+// twice gives the value itself.
 func TestValuesOfAllTypesTurnAround(t *testing.T) {
 	seq := make([]byte, 64)
 	for i := range seq {

@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// flushSize is how many bytes of whole blocks are gathered for one write.
+// flushSize is how many bytes of whole blocks are buffered for one write.
 const flushSize = 256 << 10
 
 // WriterOptions of [NewWriter] and [Create]. The zero value writes bare blocks
@@ -23,29 +23,29 @@ const flushSize = 256 << 10
 type WriterOptions struct {
 	// State is written before the first event; nil: none.
 	State *proc.State
-	// Compress writes gzip, of several members that are compressed at the same
-	// time.
+	// Compress writes gzip with several members, compressed in parallel.
 	Compress bool
-	// Level of compression, 1 to 9; 0: a good one for captures that are
-	// written as they happen.
+	// Level of compression, 1 to 9; 0: a level that is fast enough for live
+	// captures.
 	Level int
-	// Compat writes nothing that released readers do not know: newer events, with
-	// all that only this project has, become the generic event, and socket and
-	// fcntl lose the last param, with which libs up to 0.23 refuses the whole file.
+	// Compat limits the file to what libs up to 0.23 can read: exit events that are
+	// newer or only this project's become generic events, their enter events are
+	// left out, and socket and fcntl drop their last param, which makes libs reject
+	// the whole file.
 	Compat bool
-	// Generic gives the syscall code and the native number that a lowered event
-	// carries (driver.IDs has them); nil: 0 for both.
+	// Generic returns the syscall code and the native number for the generic event
+	// that replaces a newer one (driver.IDs has them); nil: 0 for both.
 	Generic func(t event.Type) (code, nr uint16)
-	// FlushInterval is how old events may get before they are written, looked
-	// at when events are written; 0: only when enough have come together.
+	// FlushInterval is the maximum age of buffered events, checked when events
+	// are written; 0: events are written only when the buffer is full.
 	FlushInterval time.Duration
 }
 
 // Writer writes a capture. One goroutine at a time may use it.
 //
-// Only whole blocks reach the file, so whatever happens to the program, all that
-// was flushed can be read. After a failure, such as a full disk, every call
-// returns the same error.
+// Only whole blocks reach the file, so everything that was flushed stays readable if
+// the program dies. After a failure, such as a full disk, every call returns the same
+// error.
 type Writer struct {
 	out   io.Writer
 	gz    *parallelGzip
@@ -54,15 +54,14 @@ type Writer struct {
 	order binary.AppendByteOrder
 
 	events    uint64
-	size      int64 // of what was flushed, before compression
-	head      int64 // of it, before the first event
+	size      int64 // of the flushed blocks, before compression
+	head      int64 // the part of size before the first event
 	lastFlush time.Time
 	lower     event.Builder
 	err       error
 }
 
-// NewWriter begins a capture on w. Close it to complete the capture; w itself
-// stays open.
+// NewWriter begins a capture on w. Close completes the capture and leaves w open.
 func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
 	wr := &Writer{out: w, opts: opts, order: binary.LittleEndian, buf: make([]byte, 0, flushSize+maxSmallBlock)}
 	if hostIsBigEndian {
@@ -83,8 +82,8 @@ func NewWriter(w io.Writer, opts WriterOptions) (*Writer, error) {
 	return wr, err
 }
 
-// Section begins another capture behind what was written, with a state of its own;
-// nil: none. Readers of the file give one after the other.
+// Section begins another capture in the same file, with its own state; nil: none.
+// Readers of the file return the captures one after the other.
 func (w *Writer) Section(state *proc.State) error {
 	if w.err != nil {
 		return w.err
@@ -126,7 +125,7 @@ func endBlock(b []byte, o binary.AppendByteOrder, at int) []byte {
 	return o.AppendUint32(b, size)
 }
 
-// appendState appends the blocks of s in the order that all writers have.
+// appendState appends the blocks of s in the same order as other writers.
 func appendState(b []byte, o binary.AppendByteOrder, s *proc.State) ([]byte, error) {
 	b, at := beginBlock(b, o, machineInfo)
 	b = appendMachine(b, o, &s.Machine)
@@ -213,7 +212,7 @@ func (w *Writer) Write(ev *event.Event) error {
 	if head == 14 {
 		o.PutUint32(b[10:], flagHidden)
 	}
-	o.PutUint32(b[size-8:], 0) // padding; the event may write over it
+	o.PutUint32(b[size-8:], 0) // padding, which the event may overwrite
 	copy(b[head:], raw)
 	o.PutUint32(b[size-4:], uint32(size))
 	w.buf = w.buf[:n+size]
@@ -237,15 +236,14 @@ func (w *Writer) WriteBatch(evs []event.Event) error {
 	return nil
 }
 
-// lastReleased is the last type that libs 0.23 has; of later ones it passes over
-// the events.
+// lastReleased is the last type that libs 0.23 knows. It skips events of later types.
 const lastReleased = event.TypeSetregidExit
 
 func newer(t event.Type) bool {
 	return t >= event.FirstOwn || t > lastReleased && event.Lookup(t) != nil
 }
 
-// released is how many params released readers have for t.
+// released returns how many params libs up to 0.23 accepts for t.
 func released(t event.Type) int {
 	switch t {
 	case event.TypeSocketExit:
@@ -256,16 +254,16 @@ func released(t event.Type) int {
 	return event.MaxParams
 }
 
-// Support is what readers of libs up to 0.23 make of an event.
+// Support is how readers with libs up to 0.23 treat an event.
 type Support uint8
 
 const (
-	Supported Support = iota // they read it; Compat leaves it as it is
-	Skipped                  // they pass over it: its type is newer
-	Refused                  // they refuse the whole file: it has more params than they know
+	Supported Support = iota // they read it; Compat does not change it
+	Skipped                  // they skip it: its type is newer
+	Refused                  // they reject the whole file: the event has more params than they know
 )
 
-// SupportOf says what readers of libs up to 0.23 make of ev.
+// SupportOf returns how readers with libs up to 0.23 treat ev.
 func SupportOf(ev *event.Event) Support {
 	switch t := ev.Type(); {
 	case newer(t):
@@ -276,7 +274,7 @@ func SupportOf(ev *event.Event) Support {
 	return Supported
 }
 
-// compatible is what Compat makes of ev; empty where no reader expects anything.
+// compatible returns the event that Compat writes for ev; empty: none.
 func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 	t := ev.Type()
 	switch SupportOf(ev) {
@@ -303,7 +301,7 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 	return w.lower.End()
 }
 
-// write hands on the blocks that have come together.
+// write writes the buffered blocks to the output or the compressor.
 func (w *Writer) write() error {
 	if w.err != nil || len(w.buf) == 0 {
 		return w.err
@@ -322,8 +320,8 @@ func (w *Writer) write() error {
 	return nil
 }
 
-// Flush writes what has come together. Compressed data may still be under way
-// after it; Close waits.
+// Flush writes the buffered blocks. With Compress, compression may still go on when
+// Flush returns; Close waits for it.
 func (w *Writer) Flush() error {
 	if err := w.write(); err != nil {
 		return err
@@ -340,14 +338,14 @@ func (w *Writer) Flush() error {
 	return nil
 }
 
-// Events counts the events written.
+// Events returns the number of events written.
 func (w *Writer) Events() uint64 { return w.events }
 
-// Size is the number of bytes of the capture so far, before compression, with
-// those not flushed.
+// Size returns the size of the capture so far in bytes, before compression and with
+// buffered blocks.
 func (w *Writer) Size() int64 { return w.size + int64(len(w.buf)) }
 
-// Written is the number of bytes that reached the output.
+// Written returns the number of bytes that reached the output.
 func (w *Writer) Written() int64 {
 	if w.gz != nil {
 		return w.gz.written.Load()
@@ -355,8 +353,8 @@ func (w *Writer) Written() int64 {
 	return w.size
 }
 
-// whole is, after a failure, how much of the output is whole blocks or members; ok is
-// false where more may still be written.
+// whole returns, after a failure, how many bytes of the output are whole blocks or
+// gzip members. ok is false if more may still be written.
 func (w *Writer) whole() (n int64, ok bool) {
 	if w.gz == nil {
 		return w.size, true
