@@ -28,13 +28,12 @@ func newConvertCmd() *cobra.Command {
 	var raw bool
 	cmd := &cobra.Command{
 		Use:   "convert FILE... OUT",
-		Short: "Write captures anew: current, compressed, cut, merged",
-		Long: `Write captures anew. Events of older schemas become current ones; several captures
-are merged by time, and the state is that of the one that begins first; those that
-follow each other in one file stay as they are. A time is
-seconds after the first event (1.5), or a date as in 2006-01-02T15:04:05Z. A part also
-has the events before it that change the state, marked as such: scap read shows them
-with --all.`,
+		Short: "Rewrite captures: convert, compress, cut, merge",
+		Long: `Rewrite captures. Events of older schemas become current ones. Several captures are
+		merged by time, and the result has the state of the one that begins first; several
+		captures in one file stay separate. A time is in seconds after the first event (1.5),
+		or a date such as 2006-01-02T15:04:05Z. A part also has the earlier events that change
+		the state, marked as such: scap read shows them with --all.`,
 		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,12 +62,12 @@ with --all.`,
 	f.StringVar(&to, "to", "", "falco: the same as --compat")
 	f.StringVar(&from, "from", "", "leave out events before this time")
 	f.StringVar(&until, "until", "", "leave out events from this time on")
-	f.StringVar(&numbers, "events", "", "keep events by number, as in 1000-1999")
-	f.BoolVar(&raw, "raw", false, "events as they are in the file: older ones are not converted")
+	f.StringVar(&numbers, "events", "", "keep only events with these numbers, such as 1000-1999")
+	f.BoolVar(&raw, "raw", false, "do not convert older events")
 	return cmd
 }
 
-// notOneOf guards against writing over what is being read.
+// notOneOf returns an error if out is one of the files that are read.
 func notOneOf(out string, paths []string) error {
 	o, err := os.Stat(out)
 	if err != nil {
@@ -76,7 +75,7 @@ func notOneOf(out string, paths []string) error {
 	}
 	for _, path := range paths {
 		if p, err := os.Stat(path); err == nil && os.SameFile(o, p) {
-			return cli.Usage(fmt.Errorf("%s is read and written", path))
+			return cli.Usage(fmt.Errorf("%s is both input and output", path))
 		}
 	}
 	return nil
@@ -133,7 +132,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 	return err
 }
 
-// peeked is a capture whose first event was read already, to see when it begins.
+// peeked is a capture whose first event was read ahead, for its timestamp.
 type peeked struct {
 	*savefile.Reader
 	first []event.Event
@@ -141,7 +140,7 @@ type peeked struct {
 
 func peek(r *savefile.Reader) (p *peeked, begins uint64) {
 	ev, err := r.Next()
-	if err != nil { // which comes again
+	if err != nil { // the next read returns it again
 		return &peeked{Reader: r}, math.MaxUint64
 	}
 	return &peeked{r, []event.Event{ev.Clone()}}, ev.Timestamp()
@@ -155,8 +154,8 @@ func (p *peeked) ReadBatch(evs []event.Event) (int, error) {
 	return p.Reader.ReadBatch(evs)
 }
 
-// copyEvents copies from a capture, which may be several one after the other, or from
-// several merged, src. Of those, one that fails does not end the others.
+// copyEvents copies the events of src, which is one file, perhaps with several
+// captures, or several files merged. If one of several files fails, the others go on.
 func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reader, w *savefile.File, cut *cut, tooLarge *int) error {
 	evs := make([]event.Event, batchSize)
 	section := captures[0].Section()
@@ -182,7 +181,7 @@ func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reade
 		for i := range kept {
 			switch err := w.Write(&kept[i]); {
 			case errors.Is(err, event.ErrTooLarge):
-				*tooLarge++ // it grew when it was made current
+				*tooLarge++ // the conversion made it larger
 			case err != nil:
 				return cli.Lacking(err)
 			}
@@ -191,7 +190,7 @@ func copyEvents(ctx context.Context, src scap.Source, captures []*savefile.Reade
 			return joined(failures)
 		}
 	}
-	return cli.Found(errors.New("interrupted: the output is a part only"))
+	return cli.Found(errors.New("interrupted: the output is incomplete"))
 }
 
 func joined(failures []error) error {
@@ -242,7 +241,7 @@ func parseNumbers(s string) (first, last uint64, err error) {
 		last, err2 = strconv.ParseUint(to, 10, 64)
 	}
 	if err1 != nil || err2 != nil || first > last {
-		return 0, 0, fmt.Errorf("%q is no range of numbers (as 1000-1999)", s)
+		return 0, 0, fmt.Errorf("%q is not a range of numbers (such as 1000-1999)", s)
 	}
 	return first, last, nil
 }
@@ -258,9 +257,9 @@ func parseTime(s string) (ns uint64, relative bool, err error) {
 	return uint64(t.UnixNano()), false, nil
 }
 
-// apply keeps what is wanted of evs, in place; done when nothing more can be. What
-// is not wanted but changes the state stays, for the state only, so that the names
-// in the part are those of the whole.
+// apply filters evs in place. done reports that no later event can be in the part.
+// Events outside the part that change the state stay, marked as hidden, so that names
+// in the part are those of the whole capture.
 func (c *cut) apply(evs []event.Event) (kept []event.Event, done bool) {
 	kept = evs[:0]
 	for i := range evs {

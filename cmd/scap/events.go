@@ -37,8 +37,8 @@ func newEventsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [NAME...]",
 		Short: "List the event types with their params",
-		Long: `List the event types with their params: code, direction, name, and name and type of
-each param. Codes from 32768 on are those that only this project has.`,
+		Long: `List the event types: code, direction, name, and the name and type of each param.
+		Codes from 32768 on belong to this project only.`,
 		Example:           "  scap events openat connect",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,7 +52,7 @@ each param. Codes from 32768 on are those that only this project has.`,
 				unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == info.Name })
 			}
 			if len(unknown) > 0 {
-				return cli.Usage(fmt.Errorf("no event is called %s (--old has more)", strings.Join(unknown, ", ")))
+				return cli.Usage(fmt.Errorf("unknown event %s (--old lists more)", strings.Join(unknown, ", ")))
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			if asJSON {
@@ -78,7 +78,7 @@ each param. Codes from 32768 on are those that only this project has.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with the names of flags")
-	cmd.Flags().BoolVar(&old, "old", false, "also types that only older captures have")
+	cmd.Flags().BoolVar(&old, "old", false, "also list types that only older captures have")
 	return cmd
 }
 

@@ -14,12 +14,12 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-const filterHelp = "FILTER is any number of event names and of pids: events of one of the names, by one of the processes."
+const filterHelp = "FILTER is any number of event names and pids. It selects events that have one of the names and come from one of the processes."
 
 // filter keeps events by name and by pid.
 type filter struct {
 	types []bool          // by event code; nil: all
-	names map[string]bool // of generic events: by the call they stand for
+	names map[string]bool // of generic events: the call that they stand for
 	pids  []event.PID
 }
 

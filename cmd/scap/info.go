@@ -19,7 +19,7 @@ import (
 	"github.com/scaplab/scaplab/scap/savefile"
 )
 
-// fileInfo is what scap info tells of a capture.
+// fileInfo is what scap info prints of a capture.
 type fileInfo struct {
 	File       string          `json:"file"`
 	Size       int64           `json:"size"` // bytes on disk; 0 for a pipe
@@ -37,7 +37,7 @@ type fileInfo struct {
 	Last       uint64          `json:"last"`
 	Events     uint64          `json:"events"`
 	Types      []typeInfo      `json:"types"`
-	Compatible bool            `json:"compatible"` // readable by every reader of the format
+	Compatible bool            `json:"compatible"` // every reader of the format can read it
 	Why        []string        `json:"incompatible_because,omitempty"`
 	Counts     savefile.Counts `json:"counts"`
 	Error      string          `json:"error,omitempty"`
@@ -62,9 +62,9 @@ func newInfoCmd() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "info FILE",
-		Short: "Tell what is in a capture",
-		Long: `Tell what is in a capture: the machine, its state, the time, events by type as they
-are in the file, and whether readers other than this one know all of them.`,
+		Short: "Show what a capture contains",
+		Long: `Show what a capture contains: the machine, its state, the time, the events in the file
+		by type, and whether other readers can read all of them.`,
 		Example: "  scap info trace.scap",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -153,7 +153,7 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 		}
 	}
 	if len(passed) > 0 {
-		info.Why = append(info.Why, "events that other readers pass over: "+strings.Join(passed, " "))
+		info.Why = append(info.Why, "events that other readers skip: "+strings.Join(passed, " "))
 	}
 	if grown {
 		info.Why = append(info.Why, "socket or fcntl with params that libs up to 0.23 does not read")

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	machinetest.Main(m, "TestMachine")
 }
 
-// work does what is to be recorded, as a process of its own, until it is killed.
+// work makes the system calls to record, as a separate process, until it is killed.
 func work() {
 	for {
 		time.Sleep(5 * time.Millisecond)
@@ -43,8 +43,7 @@ func work() {
 // TestRecordOnAnotherKernel runs the tests named TestMachine on kernels fetched for it.
 func TestRecordOnAnotherKernel(t *testing.T) { machinetest.Run(t) }
 
-// TestMachineRecord records with each driver what another process does, and reads
-// it back.
+// TestMachineRecord records another process with each driver, and reads the capture.
 func TestMachineRecord(t *testing.T) {
 	code, _, stderr := runCommand(t, "record", "--driver", "kmod")
 	require.Equal(t, cli.ExitEnvironment, code)
@@ -85,7 +84,7 @@ func TestMachineRecord(t *testing.T) {
 				require.Contains(t, mustRun(t, "read", "-r", path, "getppid", pid), " < getppid res=1\n")
 			}
 		}
-		// A filter leaves out, but what changes the state comes along.
+		// The filter leaves out events, except those that change the state.
 		_, _, stderr := runCommand(t, "record", "--driver", driver, "-w", path, "-n", "20", "close", pid)
 		require.Contains(t, stderr, "20 events in ")
 		closes := mustRun(t, "read", "-r", path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scap records system events and reads captures: those of its own, of
-// sysdig, falco and stratoshark.
+// Command scap records system events and reads captures, its own and those of sysdig,
+// falco and stratoshark.
 package main
 
 import (
@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// run is the program without its process: tests call it.
+// run runs the program in this process; tests call it too.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return cli.Run(ctx, newRoot(), args, stdout, stderr)
 }
@@ -58,9 +58,9 @@ var errStop = errors.New("enough")
 // batchSize is how many events are asked for at once.
 const batchSize = 256
 
-// readAll calls each with all events of a capture, a batch at a time: fewer than
-// batchSize where the next may have to be waited for. What is wrong with the capture
-// is told after all that can be read was read.
+// readAll calls each with all events of a capture, in batches. A batch has fewer than
+// batchSize events if the next event may need a wait. An error of the capture is
+// returned after everything readable was read.
 func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 	evs := make([]event.Event, batchSize)
 	for {
@@ -79,7 +79,7 @@ func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 	}
 }
 
-// leftOut tells what of a capture could not be delivered; nil: nothing.
+// leftOut returns an error with the counts of what the reader left out; nil: nothing.
 func leftOut(r *savefile.Reader, path string) error {
 	c := r.Counts()
 	if c.Corrupt == 0 && c.BadRecords == 0 {
@@ -88,10 +88,10 @@ func leftOut(r *savefile.Reader, path string) error {
 	return cli.Found(fmt.Errorf("%s: %d events and %d records of the state are corrupt and were left out", path, c.Corrupt, c.BadRecords))
 }
 
-// untilSignal is ctx until the user wants a command that writes a capture to end:
-// then its file is to be completed. A second signal ends it where it is. What only
-// reads ends with the first, as any program does: it may be waiting for a pipe, and
-// what it would say about half a capture is not true of the whole.
+// untilSignal returns a context that the first SIGINT or SIGTERM cancels, so that a
+// command completes its capture file; a second signal kills. Commands that only read
+// keep the default, to end at the first signal: they may be waiting for a pipe, and
+// results of half a capture would be wrong.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

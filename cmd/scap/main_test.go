@@ -54,7 +54,7 @@ func mustEvent(tb testing.TB, t event.Type, ts uint64, tid event.PID, add func(b
 
 const start = 1_700_000_000_000_000_000
 
-// cloneEvent is what parent sends when it has made child.
+// cloneEvent returns the clone exit event of thread tid.
 func cloneEvent(tb testing.TB, ts uint64, tid event.PID, res, pid int64, comm string, flags uint32) *event.Event {
 	return mustEvent(tb, event.TypeCloneExit, ts, tid, func(b *event.Builder) {
 		b.AddInt64(res)
@@ -259,7 +259,7 @@ func TestInfoTellsWhatIsThere(t *testing.T) {
 		"state       1 processes, 1 threads, 1 fds, 0 interfaces, 0 users, 0 groups\n",
 		"time        2023-11-14 22:13:20.000 +0000 to 2023-11-14 22:13:30.000 +0000 (10s)\n",
 		"events      12\n", "1 for the state only\n", "1 of unknown type\n",
-		"compatible  no: events that other readers pass over: getppid\n",
+		"compatible  no: events that other readers skip: getppid\n",
 	} {
 		require.Contains(t, text, want)
 	}
@@ -287,7 +287,7 @@ func TestEventsOfNoReleaseAreLowered(t *testing.T) {
 		b.AddInt64(0)
 		b.AddUint32(3)
 	}, 4))
-	require.Contains(t, mustRun(t, "info", path), "compatible  no: events that other readers pass over: close_range\n")
+	require.Contains(t, mustRun(t, "info", path), "compatible  no: events that other readers skip: close_range\n")
 	mustRun(t, "convert", "--compat", path, path+".out")
 	require.Contains(t, mustRun(t, "info", path+".out"), "compatible  yes\n")
 	require.Contains(t, mustRun(t, "read", "-r", path+".out", "close_range"), " < close_range\n")
@@ -336,7 +336,7 @@ func TestMergedCapturesBeginWithTheEarliest(t *testing.T) {
 		state := &proc.State{Machine: proc.Machine{Hostname: host}}
 		return mustCapture(t, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state}}, evs...)
 	}
-	// As a ring has them: the newest may be number 0.
+	// In the order of a ring's names, where the newest file may have number 0.
 	empty, late, early := named("empty"), named("late", evs[3:6]...), named("early", evs[:3]...)
 	data, err := os.ReadFile(early)
 	require.NoError(t, err)
@@ -395,7 +395,7 @@ func TestConvertDoesNotWriteOverWhatItReads(t *testing.T) {
 		require.NoError(t, os.WriteFile(in, data, 0o600))
 		code, _, stderr := runCommand(t, append([]string{"convert", in}, args...)...)
 		require.Equal(t, cli.ExitUsage, code, args)
-		require.Contains(t, stderr, "scap convert: "+in+" is read and written\n")
+		require.Contains(t, stderr, "scap convert: "+in+" is both input and output\n")
 		after, err := os.ReadFile(in)
 		require.NoError(t, err)
 		require.Equal(t, data, after, args)
@@ -637,10 +637,10 @@ func TestAnInterruptedConversionIsNotAWholeOne(t *testing.T) {
 	for _, compress := range []string{"-z=false", "-z"} {
 		var stderr bytes.Buffer
 		require.Equal(t, cli.ExitFound, run(ctx, []string{"convert", compress, path, path + ".out"}, io.Discard, &stderr))
-		require.Contains(t, stderr.String(), "scap convert: interrupted: the output is a part only\n")
+		require.Contains(t, stderr.String(), "scap convert: interrupted: the output is incomplete\n")
 		require.Equal(t, path+".out: fine: 0 events\n", mustRun(t, "verify", path+".out"), "what there is, is complete")
 	}
-	// What is told about a capture is told about all of it, or not at all.
+	// A report covers the whole capture, or there is none.
 	var stdout bytes.Buffer
 	require.Equal(t, cli.ExitFound, run(ctx, []string{"verify", path}, &stdout, io.Discard))
 	require.Contains(t, stdout.String(), "event 10: unknown type 9999\n")

@@ -26,11 +26,11 @@ type textFlags struct {
 
 func (t *textFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&t.json, "json", false, "one JSON object per event")
-	cmd.Flags().BoolVar(&t.all, "all", false, "also events that only serve the state")
-	cmd.Flags().BoolVarP(&t.whole, "verbose", "v", false, "buffers in full; a line shows their first 80 bytes")
+	cmd.Flags().BoolVar(&t.all, "all", false, "also print events that only update the state")
+	cmd.Flags().BoolVarP(&t.whole, "verbose", "v", false, "print buffers in full rather than their first 80 bytes")
 	cmd.Flags().StringVarP(&t.time, "time", "t", timeStyles[0], "time of an event: "+strings.Join(timeStyles, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("time", cobra.FixedCompletions(timeStyles, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after so many events; 0: never")
+	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after this many events; 0: never")
 }
 
 func (t *textFlags) printer(out io.Writer, in inspector) (*printer, error) {
@@ -78,7 +78,7 @@ direction, name, arguments. FILE may be - for standard input.
 	}
 	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; -: standard input")
 	_ = cmd.MarkFlagRequired("read")
-	cmd.Flags().BoolVar(&raw, "raw", false, "events as they are in the file: older ones are not converted")
+	cmd.Flags().BoolVar(&raw, "raw", false, "do not convert older events")
 	text.add(cmd)
 	return cmd
 }
@@ -106,7 +106,7 @@ func printAll(r *savefile.Reader, in inspector, f matcher, p presenter, count ui
 			in.gone(ev)
 		}
 		if len(evs) < batchSize {
-			return p.flush() // of a pipe, this may be all for some time
+			return p.flush() // from a pipe, no more may come for some time
 		}
 		return nil
 	})

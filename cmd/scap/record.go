@@ -36,10 +36,10 @@ func newRecordCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "record [-w FILE] [FILTER...]",
 		Short: "Capture the events of this machine",
-		Long: `Capture the events of this machine: into a file, which begins with the state of the
-machine, or as text. Ends with SIGINT, and with a summary. A file also gets the events
-that the filter leaves out but that change the state, marked as such: scap read shows
-them with --all.
+		Long: `Capture the events of this machine as text, or into a file that begins with the state of
+		the machine. SIGINT ends the capture; a summary follows. A file also gets events that do
+		not pass the filter but change the state, marked as such: scap read shows them with
+		--all.
 
 ` + filterHelp,
 		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",
@@ -57,9 +57,9 @@ them with --all.
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&o.path, "write", "w", "", "the capture file; -: standard output")
-	fl.StringVar(&o.root, "root", "", "where the machine's root is seen, as from a container; its state is taken there")
-	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after so long")
-	fl.BoolVar(&o.self, "self", false, "also the events of this command itself")
+	fl.StringVar(&o.root, "root", "", "the machine's root directory as seen from a container; the state is read there")
+	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after this time")
+	fl.BoolVar(&o.self, "self", false, "also capture this command's own events")
 	o.source.add(cmd)
 	o.write.add(cmd)
 	o.text.add(cmd)
@@ -111,7 +111,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 	return nil
 }
 
-// recorder takes events from a live source to a file or to text.
+// recorder writes events of a live source to a file or as text.
 type recorder struct {
 	f        matcher
 	in       inspector
@@ -122,7 +122,7 @@ type recorder struct {
 	start    time.Time
 	self     event.PID // process whose events are left out; 0: none
 	events   uint64    // kept
-	tooLarge uint64    // of them, for the file
+	tooLarge uint64    // of them, too large for the file
 	count    uint64
 
 	lastShown  time.Time
@@ -142,7 +142,7 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 		} else if err != nil {
 			return err
 		}
-		// A full batch says there is more: the clock can wait.
+		// A full batch means that more events wait: read the clock less often.
 		if n < len(evs) || batch&15 == 0 {
 			if now := time.Now(); now.Sub(tick) >= time.Second {
 				tick = now
@@ -162,7 +162,7 @@ func (r *recorder) keep(evs []event.Event) error {
 		r.in.apply(ev)
 		switch {
 		case r.self != 0 && r.in.pid(ev.TID()) == r.self:
-			// What writing an event makes would make the next one.
+			// Our own events: writing one would make the next.
 		case r.f.keep(ev, r.in):
 			r.events++
 			if err := r.put(ev); err != nil {
@@ -185,7 +185,7 @@ func (r *recorder) put(ev *event.Event) error {
 	if r.file != nil {
 		err := r.file.Write(ev)
 		if errors.Is(err, event.ErrTooLarge) {
-			// A driver's limit is a little above that of files.
+			// The driver's limit on events is a little above that of files.
 			r.tooLarge++
 			err = nil
 		}
@@ -197,8 +197,8 @@ func (r *recorder) put(ev *event.Event) error {
 	return r.text.print(r.events, ev)
 }
 
-// leaveOut does with ev what the filter wants: a file has it for the state when it
-// changes that.
+// leaveOut handles an event that does not pass the filter: a file gets it, as hidden,
+// if it changes the state.
 func (r *recorder) leaveOut(ev *event.Event) error {
 	info := ev.Info()
 	if r.file == nil || info == nil || info.Flags&event.ModifiesState == 0 {
@@ -253,7 +253,7 @@ func (r *recorder) summary(src scap.Source) {
 	fmt.Fprintf(r.err, ", %s\n", drops(st.Drops))
 }
 
-// stats are those of src, with what the file did not take.
+// stats returns the counts of src plus the events that were too large for the file.
 func (r *recorder) stats(src scap.Source) (scap.Stats, error) {
 	st, err := src.Stats()
 	st.Drops.TooLarge += r.tooLarge

@@ -20,7 +20,7 @@ import (
 	"github.com/scaplab/scaplab/scap/kmod"
 )
 
-// sourceFlags say what captures, and what of it.
+// sourceFlags choose the driver and its settings.
 type sourceFlags struct {
 	driver     string
 	module     string
@@ -36,14 +36,14 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.driver, "driver", drivers[0], "ebpf: programs loaded for the capture; kmod: the kernel module, which must be loaded")
 	f.StringVar(&s.module, "module", kmod.DefaultName, "with --driver kmod: the module's name")
-	f.IntVarP(&s.snaplen, "snaplen", "s", 0, fmt.Sprintf("bytes of payload an event has at most; 0: %d", driver.SnaplenDefault))
-	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two; 0: as the driver has it")
-	f.BoolVar(&s.dropFailed, "drop-failed", false, "no events of system calls that fail")
-	f.BoolVar(&s.enter, "enter", false, "also the enter events that some system calls have")
+	f.IntVarP(&s.snaplen, "snaplen", "s", 0, fmt.Sprintf("limit on payload bytes per event; 0: %d", driver.SnaplenDefault))
+	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two; 0: the driver's default")
+	f.BoolVar(&s.dropFailed, "drop-failed", false, "leave out system calls that fail")
+	f.BoolVar(&s.enter, "enter", false, "also capture the enter events that some system calls have")
 	_ = cmd.RegisterFlagCompletionFunc("driver", cobra.FixedCompletions(drivers, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// check reports whether the flags can be meant.
+// check returns an error if flags are out of range.
 func (s *sourceFlags) check() error {
 	if !slices.Contains(drivers, s.driver) {
 		return cli.Usage(fmt.Errorf("unknown driver %q: one of %s", s.driver, strings.Join(drivers, ", ")))
@@ -57,8 +57,8 @@ func (s *sourceFlags) check() error {
 	return nil
 }
 
-// open starts the capture of what sel has. compat: no events that only this
-// project has, where the driver can do without. What is not captured is told.
+// open starts the capture of sel. compat leaves out, if the driver can, events that
+// only this project has. open prints to talk what is not captured.
 func (s *sourceFlags) open(sel scap.Selection, compat bool, talk io.Writer) (scap.Live, error) {
 	set := scap.Settings{Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed}
 	if s.driver == "kmod" {
@@ -83,8 +83,8 @@ func (s *sourceFlags) open(sel scap.Selection, compat bool, talk io.Writer) (sca
 	return src, nil
 }
 
-// selection is what the driver is asked for: the events that f keeps, and those
-// that change the state, without which names would soon be wrong.
+// selection returns what the driver captures: events that may pass f, and those that
+// change the state, without which names would soon be wrong.
 func selection(f matcher, enter bool) scap.Selection {
 	sel := scap.Selection{Enter: enter, All: f.wants(event.TypeGenericExit)}
 	wanted := func(t event.Type) bool {
@@ -96,7 +96,7 @@ func selection(f matcher, enter bool) scap.Selection {
 	}
 	if sel.All {
 		for _, tp := range driver.Tracepoints() {
-			// Page faults alone would be most of the capture.
+			// Page faults would be most of the capture.
 			if !strings.HasPrefix(tp, "page_fault") {
 				sel.Tracepoints = append(sel.Tracepoints, tp)
 			}
@@ -111,7 +111,7 @@ func selection(f matcher, enter bool) scap.Selection {
 				sel.Syscalls = append(sel.Syscalls, call.Name)
 			}
 		}
-		// One event for the page faults of both modes.
+		// The page faults of both modes make the same event.
 		for _, tp := range []string{e.From, strings.Replace(e.From, "_user", "_kernel", 1)} {
 			if slices.Contains(driver.Tracepoints(), tp) && !slices.Contains(sel.Tracepoints, tp) {
 				sel.Tracepoints = append(sel.Tracepoints, tp)

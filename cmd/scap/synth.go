@@ -16,9 +16,9 @@ func newSynthCmd() *cobra.Command {
 	var events int
 	cmd := &cobra.Command{
 		Use:   "synth OUT",
-		Short: "Write a made-up capture of any size",
-		Long: `Write a made-up capture: the mix of events of a busy server, the same every time. For
-measurements, and to try what reads captures.`,
+		Short: "Write a synthetic capture of any size",
+		Long: `Write a synthetic capture with the mix of events of a busy server, the same every time,
+		for benchmarks and for trying readers.`,
 		Example: "  scap synth --events 5000000 bench.scap",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -41,7 +41,7 @@ measurements, and to try what reads captures.`,
 			return nil
 		},
 	}
-	cmd.Flags().IntVar(&events, "events", 1_000_000, "how many, about 80 bytes each")
+	cmd.Flags().IntVar(&events, "events", 1_000_000, "number of events, about 80 bytes each")
 	write.add(cmd)
 	return cmd
 }

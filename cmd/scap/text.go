@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// printer writes events as lines, the default ones of sysdig or JSON:
+// printer writes events as lines, in sysdig's default format or as JSON:
 //
 //	12 14:03:59.000000700 1 nginx (1047) < openat fd=5 dirfd=-100(AT_FDCWD) name=/etc/hosts ...
 type printer struct {
@@ -23,14 +23,14 @@ type printer struct {
 	buf   []byte
 	json  bool
 	time  string // absolute, relative, delta, epoch, full
-	all   bool   // also what only serves the state
-	whole bool   // buffers, however long
+	all   bool   // also events that only update the state
+	whole bool   // print buffers in full
 	in    inspector
 	first uint64 // timestamp of the first event
-	last  uint64 // of the one before
+	last  uint64 // of the previous event
 	begun bool
 
-	second  uint64 // of the text in clock
+	second  uint64 // the second that clock is for
 	clock   []byte
 	scratch []byte
 }
@@ -49,8 +49,8 @@ func (p *printer) shown(ev *event.Event) bool {
 	return ev.Type() != event.TypeProcinfoEnter && !repeatedTypes()[ev.Type()]
 }
 
-// repeatedTypes are the enter events that drivers make: what they carry, the exit event
-// has as well.
+// repeatedTypes returns the enter events that drivers make: the exit event repeats
+// their params.
 var repeatedTypes = sync.OnceValue(func() map[event.Type]bool {
 	types := map[event.Type]bool{}
 	for _, e := range driver.Events() {
@@ -97,7 +97,7 @@ func (p *printer) appendLine(num uint64, ev *event.Event) {
 	b = append(b, ") "...)
 	b = append(b, direction(ev.Type()), ' ')
 	if name := genericName(ev); name != "" {
-		b = append(b, name...) // which is all that its params say
+		b = append(b, name...) // the params have no more information
 	} else if info := ev.Info(); info != nil {
 		b = append(b, info.Name...)
 		if ev.NumParams() > 0 {
@@ -140,8 +140,8 @@ func (p *printer) appendArgs(b []byte, ev *event.Event, info *event.Info) []byte
 	return b
 }
 
-// genericName is the name of the call that a generic event stands for: by its
-// code, or without one by its number on this architecture; "" for other events.
+// genericName returns the name of the call that a generic event stands for, by its
+// code, or if that is 0 by its number on this architecture; "" for other events.
 func genericName(ev *event.Event) string {
 	if ev.Type() > event.TypeGenericExit {
 		return ""
@@ -158,7 +158,7 @@ func genericName(ev *event.Event) string {
 	return ""
 }
 
-// nativeNames are the names of syscalls by their number here.
+// nativeNames returns the names of syscalls by their number on this architecture.
 var nativeNames = sync.OnceValue(func() map[uint16]string {
 	names := map[uint16]string{}
 	for _, id := range driver.IDs() {
@@ -176,9 +176,9 @@ func direction(t event.Type) byte {
 	return '<'
 }
 
-// nameParam is how names that are in no param are printed, of processes and of
-// machines: as any string, since who has the name chose it, ends of lines and
-// commands to a terminal included.
+// nameParam prints the names of processes and machines, which are not params, like any
+// other string: anyone can choose such a name, with line feeds and terminal control
+// sequences.
 var nameParam = event.ParamInfo{Type: event.ParamCharbuf}
 
 func (p *printer) appendComm(b []byte, tid event.PID) []byte {
@@ -196,7 +196,7 @@ func (p *printer) appendTime(b []byte, ts uint64) []byte {
 	case "full":
 		return event.AppendTime(b, ts)
 	}
-	// The same second comes again and again.
+	// Most events are in the same second as the one before.
 	if sec := ts / 1e9; sec != p.second || p.clock == nil {
 		p.second = sec
 		p.clock = time.Unix(int64(sec), 0).AppendFormat(p.clock[:0], "15:04:05.")
@@ -222,8 +222,8 @@ func appendPadded(b []byte, v uint64) []byte {
 	return append(b, digits[:]...)
 }
 
-// appendJSON appends one object; numbers are numbers, all else is text as in the
-// lines.
+// appendJSON appends one object. Numbers are JSON numbers; everything else is the
+// same text as in lines.
 func (p *printer) appendJSON(num uint64, ev *event.Event) {
 	b := append(p.buf, `{"evt.num":`...)
 	b = strconv.AppendUint(b, num, 10)
@@ -285,7 +285,7 @@ func (p *printer) appendJSONParam(b []byte, par *event.ParamInfo, v []byte) []by
 	return p.quoteFrom(par.AppendText(b, v), at)
 }
 
-// quoteFrom makes what follows at a JSON string.
+// quoteFrom replaces b[at:] by its JSON string.
 func (p *printer) quoteFrom(b []byte, at int) []byte {
 	p.scratch = append(p.scratch[:0], b[at:]...)
 	b = append(b[:at], '"')
@@ -301,7 +301,7 @@ func (p *printer) quoteFrom(b []byte, at int) []byte {
 			b = append(b, c)
 		default:
 			r, size := utf8.DecodeRune(s)
-			b = utf8.AppendRune(b, r) // what is no UTF-8 becomes U+FFFD
+			b = utf8.AppendRune(b, r) // bytes that are not UTF-8 become U+FFFD
 			s = s[size:]
 			continue
 		}

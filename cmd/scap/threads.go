@@ -7,8 +7,8 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// threads knows the name and the process of each thread: what a line of text
-// needs, and a filter for pids. Package sinsp knows the rest.
+// threads keeps the name and the process of each thread, for lines of text and the
+// pids of filters. Package sinsp has the full state.
 type threads struct {
 	byTID map[event.PID]thread
 }
@@ -52,7 +52,7 @@ var (
 	prSetName   = event.MustValue("prctl_option", "PR_SET_NAME")
 )
 
-// apply takes from ev what it says about threads.
+// apply updates the threads from ev.
 func (t *threads) apply(ev *event.Event) {
 	switch ev.Type() {
 	case event.TypeCloneExit:
@@ -93,14 +93,14 @@ func (t *threads) apply(ev *event.Event) {
 	}
 }
 
-// cloned takes the exit event of a call like clone, of the parent (res is the
-// child) or of the child (res is 0), by thread tid of process pid.
+// cloned handles the exit of a clone-like call in thread tid of process pid: in the
+// parent res is the child, in the child it is 0.
 func (t *threads) cloned(tid, res, pid event.PID, comm []byte, flags uint32) {
 	if res < 0 || pid <= 0 || comm == nil {
 		return
 	}
 	t.set(tid, comm, pid)
-	if res == 0 || t.byTID[res].comm != nil { // the child told already
+	if res == 0 || t.byTID[res].comm != nil { // the child's own event came first
 		return
 	}
 	child := res
@@ -112,14 +112,13 @@ func (t *threads) cloned(tid, res, pid event.PID, comm []byte, flags uint32) {
 
 func (t *threads) set(tid event.PID, comm []byte, pid event.PID) {
 	old := t.byTID[tid]
-	if len(comm) == 0 { // it could not be read
+	if len(comm) == 0 { // the driver could not read it
 		comm = old.comm
 	}
 	t.byTID[tid] = thread{append(old.comm[:0:cap(old.comm)], comm...), pid}
 }
 
-// gone forgets the thread that ev says has ended; to be called after ev was
-// printed.
+// gone forgets the thread that ends with ev. Call it after ev was printed.
 func (t *threads) gone(ev *event.Event) {
 	if ev.Type() == event.TypeProcexitEnter {
 		delete(t.byTID, ev.TID())

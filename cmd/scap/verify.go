@@ -14,7 +14,7 @@ import (
 	"github.com/scaplab/scaplab/scap/savefile"
 )
 
-// maxFindings is how many single findings are printed; all are counted.
+// maxFindings limits how many findings are printed; all are counted.
 const maxFindings = 20
 
 func newVerifyCmd() *cobra.Command {
@@ -34,7 +34,7 @@ every param against its type. Exit status 1 when anything is wrong.`,
 					if errors.As(err, &ce) && ce.Code != cli.ExitFound {
 						return err
 					}
-					v.tell(err.Error()) // which names the file
+					v.tell(err.Error()) // the error has the file's name
 				}
 				if v.findings > maxFindings {
 					fmt.Fprintf(v.out, "%s: %d more findings\n", path, v.findings-maxFindings)

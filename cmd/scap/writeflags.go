@@ -30,17 +30,17 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVarP(&w.compress, "compress", "z", false, "write gzip")
 	f.IntVar(&w.level, "level", 0, "with -z: 1 (fast) to 9 (small)")
-	f.BoolVar(&w.compat, "compat", false, "lower what no released reader knows, for every reader of the format")
-	f.UintVarP(&w.megabytes, "file-size", "C", 0, "begin a new file after so many millions of bytes")
-	f.IntVarP(&w.files, "file-count", "W", 0, "keep so many files: the oldest is overwritten")
-	f.UintVarP(&w.seconds, "rotate-seconds", "G", 0, "begin a new file after so many seconds; the name may have %-directives of strftime")
-	f.Uint64VarP(&w.events, "file-events", "e", 0, "begin a new file after so many events")
+	f.BoolVar(&w.compat, "compat", false, "replace events that released readers do not know, so that every reader can read the capture")
+	f.UintVarP(&w.megabytes, "file-size", "C", 0, "begin a new file after this many millions of bytes")
+	f.IntVarP(&w.files, "file-count", "W", 0, "keep this many files: a new one overwrites the oldest")
+	f.UintVarP(&w.seconds, "rotate-seconds", "G", 0, "begin a new file after this many seconds; the name may have %-directives of strftime")
+	f.Uint64VarP(&w.events, "file-events", "e", 0, "begin a new file after this many events")
 }
 
-// writeFlagNames are those that need a file.
+// writeFlagNames are the flags that need a file.
 var writeFlagNames = []string{"compress", "level", "compat", "file-size", "file-count", "rotate-seconds", "file-events"}
 
-// check reports whether the flags can be meant for a capture in path; "" is none.
+// check returns an error if the flags do not fit a capture in path; "": no file.
 func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 	if path == "" {
 		for _, name := range writeFlagNames {
@@ -75,8 +75,8 @@ func (w *writeFlags) options() savefile.FileOptions {
 	}
 }
 
-// genericIDs gives the syscall code and number that stand for an event of ours in
-// a generic event.
+// genericIDs returns a function that returns the syscall code and number for the
+// generic event that replaces one of our own.
 func genericIDs() func(event.Type) (code, nr uint16) {
 	ids := map[string]driver.ID{}
 	for _, id := range driver.IDs() {
