@@ -21,7 +21,7 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// states are the events of the table that change state, by code.
+// states returns the events of the table that change state, by code.
 func states(tb testing.TB) map[event.Type]*tables.Event {
 	tb.Helper()
 	table, err := tables.Load("../tables")
@@ -42,7 +42,7 @@ func states(tb testing.TB) map[event.Type]*tables.Event {
 	return out
 }
 
-// expected is the call that the table asks for, as recorder writes it; "" for none.
+// expected returns the call that the table asks for, as recorder writes it; "": none.
 func expected(e *tables.Event, ev *event.Event) string {
 	number := func(i int) int64 {
 		v := ev.Param(i)
@@ -129,7 +129,7 @@ func TestCapturesCallWhatTheTableSays(t *testing.T) {
 	require.Greater(t, len(seen), 15, "types of events that called a method")
 }
 
-// Each param gets a value of its own, so that one in another's place shows.
+// Each param gets a different value, so that the test sees swapped params.
 func TestEveryEventWithStateCallsItsMethod(t *testing.T) {
 	for code, e := range states(t) {
 		for name, first := range map[string]int64{"success": 7, "failure": -7} {
@@ -214,7 +214,7 @@ func (r *recorder) add(name string, args ...any) {
 	r.call = strings.ToLower(name) + "(" + strings.Join(text, ", ") + ")"
 }
 
-// whole writes down that an event came with all its values.
+// whole records a call with the whole event and all its values.
 func (r *recorder) whole(ev *event.Event, d any) {
 	again := reflect.New(reflect.TypeOf(d))
 	if again.Interface().(event.Typed).Decode(ev) == nil && reflect.DeepEqual(again.Elem().Interface(), d) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is what the commands do alike: exit statuses, how errors are told, and
-// what --version says.
+// Package cli has what the commands share: exit statuses, the format of errors, and
+// the output of --version.
 package cli
 
 import (
@@ -20,13 +20,13 @@ import (
 // Exit statuses.
 const (
 	ExitFine        = 0
-	ExitFound       = 1 // something is wrong with what was looked at
+	ExitFound       = 1 // the command found something wrong
 	ExitUsage       = 2 // wrong use
-	ExitEnvironment = 3 // the environment lacks something
+	ExitEnvironment = 3 // something that the command needs is missing
 )
 
-// Error is an error that says how the program is to exit. With a nil Err
-// everything was already said.
+// Error is an error with the program's exit status. A nil Err means that the error was
+// already printed.
 type Error struct {
 	Code int
 	Err  error
@@ -41,14 +41,14 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Found reports that what was looked at is wrong.
+// Found returns an error for something wrong that the command found.
 func Found(err error) error { return &Error{ExitFound, err} }
 
-// Usage reports wrong use.
+// Usage returns an error for wrong use.
 func Usage(err error) error { return &Error{ExitUsage, err} }
 
-// Lacking reports that the environment lacks something, unless err says itself
-// what is the matter.
+// Lacking returns an error for something missing in the environment, unless err
+// already has an exit status.
 func Lacking(err error) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -57,9 +57,9 @@ func Lacking(err error) error {
 	return &Error{ExitEnvironment, err}
 }
 
-// Run executes a command line and returns the exit status. Errors without one
-// are the environment's when they are about a file, else wrong use: cobra's own
-// are about unknown commands and wrong arguments.
+// Run executes a command line and returns the exit status. An error without a status
+// counts as missing environment if it is about a file, else as wrong use: cobra's own
+// errors are about unknown commands and wrong arguments.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
@@ -77,7 +77,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	case err == nil:
 		return ExitFine
 	case errors.Is(err, syscall.EPIPE):
-		return ExitFine // whoever reads our output has enough
+		return ExitFine // the reader of our output closed the pipe
 	case errors.As(err, &e):
 		code = e.Code
 	case errors.As(err, &file):
@@ -92,7 +92,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	return code
 }
 
-// Terminal tells whether w is one: only there is progress shown.
+// Terminal reports whether w is a terminal, where progress is shown.
 func Terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -11,7 +11,8 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// version says which build of which source this is, and what it speaks.
+// version returns the version of the program's source and build, and of its schema
+// and API.
 func version(info *debug.BuildInfo) string {
 	tool, commit := "of unknown version", ""
 	if info != nil {

@@ -6,5 +6,5 @@ package cli
 
 import "io"
 
-// Width is the number of columns of the terminal w, 80 when it cannot be told.
+// Width returns the number of columns of the terminal w, 80 if the width is not known.
 func Width(io.Writer) int { return defaultWidth }

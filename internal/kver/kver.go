@@ -51,18 +51,19 @@ func MustParse(s string) Version {
 	return v
 }
 
-// IsZero says whether v is no version at all.
+// IsZero reports whether v is the zero value, which is not a version.
 func (v Version) IsZero() bool { return v == Version{} }
 
-// Compare is negative when v is older than w, positive when it is newer.
+// Compare returns a negative number if v is older than w, a positive one if it is
+// newer, else 0.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
 }
 
-// Less says whether v is older than w.
+// Less reports whether v is older than w.
 func (v Version) Less(w Version) bool { return v.Compare(w) < 0 }
 
-// String is the version without a patch number of 0.
+// String returns the version without a patch number of 0.
 func (v Version) String() string {
 	if v.Patch == 0 {
 		return fmt.Sprintf("%d.%d", v.Major, v.Minor)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Release is the running kernel's release, as `uname -r` prints it.
+// Release returns the running kernel's release, as `uname -r` prints it.
 func Release() (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -17,7 +17,7 @@ func Release() (string, error) {
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
 
-// Running is the running kernel's version.
+// Running returns the running kernel's version.
 func Running() (Version, error) {
 	release, err := Release()
 	if err != nil {

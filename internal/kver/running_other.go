@@ -11,8 +11,8 @@ import (
 
 var errNotLinux = errors.New("not a Linux kernel: " + runtime.GOOS)
 
-// Release is the running kernel's release; there is none here.
+// Release returns an error: the system is not Linux.
 func Release() (string, error) { return "", errNotLinux }
 
-// Running is the running kernel's version; there is none here.
+// Running returns an error: the system is not Linux.
 func Running() (Version, error) { return Version{}, errNotLinux }

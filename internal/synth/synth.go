@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package synth makes captures up: for benchmarks, and for what reads captures.
+// Package synth writes synthetic captures, for benchmarks and tests of readers.
 package synth
 
 import (
@@ -9,13 +9,13 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Writer is where events go.
+// Writer receives the events.
 type Writer interface {
 	Write(ev *event.Event) error
 }
 
-// Write writes n made-up events: the mix of a busy server, about 80 bytes each in
-// a capture file, always the same for the same n.
+// Write writes n synthetic events with the mix of a busy server, about 80 bytes each
+// in a capture file, always the same for the same n.
 func Write(w Writer, n int) error {
 	const (
 		start   = uint64(1_700_000_000_000_000_000)
@@ -25,7 +25,7 @@ func Write(w Writer, n int) error {
 	data := make([]byte, 64)
 	for i := range n {
 		ts := start + 700*uint64(i)
-		// A linear congruential sequence: no package, same everywhere.
+		// A linear congruential sequence, the same with every version of Go.
 		seed := uint32(i)*1664525 + 1013904223
 		seed ^= seed >> 15
 		tid := event.PID(1000 + seed%threads)
