@@ -34,15 +34,15 @@ var Vars = map[string]string{
 	"bad":  "an address that is not mapped",
 }
 
-// Functions are the calls Eval knows by itself, with what they mean.
+// Functions are the calls that Eval itself knows, with their meaning.
 var Functions = map[string]string{
 	"between": "between(low, high): a wanted number in that range, both ends included",
-	"bytes":   "bytes(part, ...): the parts (numbers 0 to 255, strings, buffers) put together",
+	"bytes":   "bytes(part, ...): the parts (numbers 0 to 255, strings, buffers) joined",
 }
 
 // Keywords are names that are not constants.
 var Keywords = map[string]string{
 	"empty": "the zero-length value",
-	"any":   "a wanted value that is not looked at",
+	"any":   "a wanted value that is not compared",
 	"NULL":  "the null pointer",
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Error is one thing wrong with an expression, or with what it stands in.
+// Error is one thing wrong with an expression, or with the text around it.
 type Error struct {
 	Pos     Pos
 	Subject string // what it is about: "openat: flags"; may be ""
@@ -23,8 +23,8 @@ func (e *Error) Error() string {
 	return e.Pos.String() + ": " + e.Subject + ": " + e.Msg
 }
 
-// ErrorList is everything wrong with a text. What a parser returns has at least
-// one Error and is in the order of their places.
+// ErrorList is everything wrong with a text. The list that a parser returns has at
+// least one Error and is in the order of their positions.
 type ErrorList []*Error
 
 func (l ErrorList) Error() string {
@@ -35,7 +35,7 @@ func (l ErrorList) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives errors.As and errors.Is each error.
+// Unwrap returns each error, for errors.As and errors.Is.
 func (l ErrorList) Unwrap() []error {
 	errs := make([]error, len(l))
 	for i, e := range l {
@@ -49,7 +49,7 @@ func (l *ErrorList) Add(pos Pos, subject, format string, args ...any) {
 	*l = append(*l, &Error{pos, subject, fmt.Sprintf(format, args...)})
 }
 
-// Sorted orders errors by place and leaves out what is said twice of one place.
+// Sorted returns the errors in the order of their positions, without repetitions.
 func (l ErrorList) Sorted() ErrorList {
 	slices.SortStableFunc(l, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col),

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Env gives names their meaning.
+// Env defines the meaning of names.
 //
 // A value is an integer (any Go integer type or bool going in; int64 coming
 // out, two's complement above 1<<63), a string, a []byte, a []any, a
@@ -37,13 +37,13 @@ type Plainer interface {
 	Plain() any
 }
 
-// Addresser is an object in memory: as a number it is its address, whatever
-// Plain says.
+// Addresser is an object in memory. As a number it is its address, even if it is also a
+// Plainer.
 type Addresser interface {
 	Address() (addr int64, ok bool)
 }
 
-// Empty is the zero-length value, Any the one that is not looked at.
+// Empty is the zero-length value, Any the wanted value that is not compared.
 type (
 	Empty struct{}
 	Any   struct{}
@@ -118,9 +118,9 @@ func (c Comparison) Holds(v int64, unsigned bool) (bool, error) {
 	return false, fmt.Errorf("unknown comparison %q", c.Op)
 }
 
-// Eval computes n. Of the names it knows only NULL, empty and any, of the
-// functions only between(a, b) and bytes(part, ...); Env has the rest. An
-// error is an *Error at the node that failed, wrapping the cause.
+// Eval computes n. It knows the names NULL, empty and any and the functions
+// between(a, b) and bytes(part, ...); env has all others. An error is an *Error at the
+// node that failed, wrapping the cause.
 func Eval(n *Node, env Env) (any, error) {
 	v, err := eval(n, env)
 	if err != nil {
@@ -138,7 +138,7 @@ type evalError struct {
 func (e *evalError) Error() string   { return e.at.Error() }
 func (e *evalError) Unwrap() []error { return []error{e.at, e.cause} }
 
-// fail places err at n unless it has a place already.
+// fail adds n's position to err unless err has a position.
 func fail(n *Node, err error) error {
 	var placed *Error
 	if errors.As(err, &placed) {
@@ -369,7 +369,7 @@ func access(v any, a *Node, env Env) (any, error) {
 		}
 		return data[from:to:to], nil
 	}
-	return nil, fmt.Errorf("a %s is no accessor", a.Kind)
+	return nil, fmt.Errorf("a %s is not an accessor", a.Kind)
 }
 
 func concat(args []any) ([]byte, error) {
@@ -377,7 +377,7 @@ func concat(args []any) ([]byte, error) {
 	for _, a := range args {
 		if i, ok := toInt(a); ok {
 			if i < 0 || i > 255 {
-				return nil, fmt.Errorf("%d is no byte", i)
+				return nil, fmt.Errorf("%d is not a byte", i)
 			}
 			out = append(out, byte(i))
 			continue
@@ -472,7 +472,7 @@ func ToInt(v any) (int64, error) {
 	if i, ok := toInt(plain(v)); ok {
 		return i, nil
 	}
-	return 0, fmt.Errorf("%s is no number", describe(v))
+	return 0, fmt.Errorf("%s is not a number", describe(v))
 }
 
 // ToText returns the text v is or stands for; numbers are written in decimal.
@@ -487,10 +487,10 @@ func ToText(v any) (string, error) {
 	if i, ok := toInt(p); ok {
 		return strconv.FormatInt(i, 10), nil
 	}
-	return "", fmt.Errorf("%s is no text", describe(v))
+	return "", fmt.Errorf("%s is not text", describe(v))
 }
 
-// ToBytes returns the bytes v is or stands for: a string without a NUL behind it.
+// ToBytes returns the bytes v is or stands for. A string has no NUL appended.
 func ToBytes(v any) ([]byte, error) {
 	switch p := plain(v).(type) {
 	case string:
@@ -498,5 +498,5 @@ func ToBytes(v any) ([]byte, error) {
 	case []byte:
 		return p, nil
 	}
-	return nil, fmt.Errorf("%s is no bytes", describe(v))
+	return nil, fmt.Errorf("%s is not bytes", describe(v))
 }

@@ -35,7 +35,7 @@ type Pos struct {
 
 func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col) }
 
-// Kind tells what a Node is.
+// Kind is the kind of a Node.
 type Kind uint8
 
 const (
@@ -85,8 +85,8 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Walk calls f for n and everything inside it, parents first; where f returns
-// false the inside is left out. The nil bounds of a slice are not visited.
+// Walk calls f for n and everything inside it, parents first. If f returns false, Walk
+// skips the inside of that node. It does not visit the nil bounds of a slice.
 func Walk(n *Node, f func(*Node) bool) {
 	if n == nil || !f(n) {
 		return
@@ -96,8 +96,8 @@ func Walk(n *Node, f func(*Node) bool) {
 	}
 }
 
-// Equal reports whether two expressions mean the same: positions, spelling of
-// numbers and quoting do not count.
+// Equal reports whether two expressions mean the same. It ignores positions, the
+// spelling of numbers, and quoting.
 func Equal(a, b *Node) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -239,8 +239,8 @@ func TestEvalErrors(t *testing.T) {
 		{"an unbound variable", "f($x)", "t.yaml:3:12: $x: not bound"},
 		{"an unbound variable in a string", `"a $x"`, "t.yaml:3:10: $x: not bound"},
 		{"an unknown function", "[f()]", "t.yaml:3:11: no function f"},
-		{"a number is wanted", "1 + $buf", "t.yaml:3:14: 5 bytes is no number"},
-		{"text is wanted", `"$p"`, "t.yaml:3:10: $p: expr.testPipe is no text"},
+		{"a number is wanted", "1 + $buf", "t.yaml:3:14: 5 bytes is not a number"},
+		{"text is wanted", `"$p"`, "t.yaml:3:10: $p: expr.testPipe is not text"},
 		{"no such field", "$f.size", "t.yaml:3:12: a file has no size"},
 		{"no fields", "$n.a", "t.yaml:3:12: number 3 has no field a"},
 		{"no elements", "$n[0]", "t.yaml:3:12: number 3 has no elements"},
@@ -248,7 +248,7 @@ func TestEvalErrors(t *testing.T) {
 		{"a slice outside", "$buf[2:9]", "t.yaml:3:14: bytes 2 to 9 of 5"},
 		{"a slice backwards", "$buf[2:1]", "t.yaml:3:14: bytes 2 to 1 of 5"},
 		{"a wide shift", "1 << 64", "t.yaml:3:10: shift by 64 (0 to 63)"},
-		{"no byte", "bytes(256)", "t.yaml:3:10: 256 is no byte"},
+		{"no byte", "bytes(256)", "t.yaml:3:10: 256 is not a byte"},
 		{"one bound", "between(1)", "t.yaml:3:10: between has 2 arguments, not 1"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestComparison(t *testing.T) {
 		require.Equal(t, row.want, got, "%d %s, unsigned %t", row.v, row.src, row.unsigned)
 	}
 	_, err := Comparison{Op: ">=", Bound: "x"}.Holds(1, false)
-	require.EqualError(t, err, `text "x" is no number`)
+	require.EqualError(t, err, `text "x" is not a number`)
 	_, err = Comparison{Op: "?", Bound: 1}.Holds(1, false)
 	require.Error(t, err)
 }

@@ -11,8 +11,8 @@ import (
 // maxDepth bounds nesting, so that hostile input cannot exhaust the stack.
 const maxDepth = 64
 
-// Parse reads one expression; at is where its first character stands. The
-// error is an ErrorList, and the node is nil then.
+// Parse reads one expression; at is the position of its first character. The error is
+// an ErrorList, and then the node is nil.
 func Parse(src string, at Pos) (*Node, error) {
 	p := &parser{src: src, at: at}
 	if !utf8.ValidString(src) {
@@ -60,7 +60,7 @@ type parser struct {
 	off    int // after tok
 	tok    token
 	depth  int
-	failed bool // the parser lost its way: no follow-up errors
+	failed bool // an error was reported: no follow-up errors
 	errs   ErrorList
 }
 
@@ -231,7 +231,7 @@ func (p *parser) number(i int) {
 	p.tok.num = int64(u)
 }
 
-// variable reads $name; together with a / right behind it, it is a path.
+// variable reads $name. If a / follows immediately, it is a path.
 func (p *parser) variable(i int) {
 	s := p.src
 	end := identEnd(s, i+1)
@@ -359,8 +359,8 @@ func (p *parser) enter() bool {
 	return !p.failed
 }
 
-// value is a whole expression, a field of a struct or an element of a list:
-// only there a comparison may stand.
+// value reads a whole expression, a field of a struct or an element of a list: only
+// these can be a comparison.
 func (p *parser) value() *Node {
 	if p.tok.kind == tokOp {
 		switch op := p.tok.text; op {
@@ -593,7 +593,7 @@ func (p *parser) accessors() *Node {
 				return n
 			}
 			n.Args = append(n.Args, a)
-			continue // p.off is right behind the ]
+			continue // p.off is right after the ]
 		}
 		break
 	}
@@ -614,7 +614,7 @@ type part struct {
 	ref  *Ref
 }
 
-// interpolate splits the text of a Str node; msg tells what is wrong at bad.
+// interpolate splits the text of a Str node; msg says what is wrong at offset bad.
 func interpolate(s string) (parts []part, bad int, msg string) {
 	start := 0
 	var lit strings.Builder

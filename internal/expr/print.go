@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Binding strength of operators; a child that binds less is put in brackets.
+// Binding strength of operators. A child that binds less gets brackets.
 const (
 	precArrow = iota
 	precOr
