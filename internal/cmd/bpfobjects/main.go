@@ -2,7 +2,7 @@
 
 // Command bpfobjects compiles each *.bpf.c of the current directory into
 // ARCH/NAME.o, for every architecture that has an eBPF driver, and removes
-// objects that have no source any more.
+// objects whose source is gone.
 package main
 
 import (
@@ -19,11 +19,11 @@ import (
 	"sync"
 )
 
-// arches are the architectures by GOARCH, and what clang calls them.
+// arches maps each GOARCH to clang's name of the architecture.
 var arches = map[string]string{"amd64": "x86", "arm64": "arm64"}
 
-// flags of clang. The paths that an object mentions are relative, so that each
-// checkout gives the same bytes; the verifier shows lines, never columns.
+// flags of clang. Paths in an object are relative, so that every checkout gives the
+// same bytes. The verifier shows lines but not columns.
 var flags = []string{
 	"-target", "bpfel", "-mcpu=v3", "-O2", "-g", "-gno-column-info", "-fdebug-compilation-dir=.", "-Wall", "-Werror",
 }
@@ -90,8 +90,8 @@ func compile(source, object, arch string) error {
 	return noStatic(object)
 }
 
-// noStatic refuses functions that are static and not inlined: the verifier looks
-// at them anew at each call. See SUBPROGRAM in object.h.
+// noStatic returns an error for static functions that are not inlined: the verifier
+// checks them again at each call. See SUBPROGRAM in object.h.
 func noStatic(object string) error {
 	f, err := elf.Open(object)
 	if err != nil {

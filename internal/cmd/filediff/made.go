@@ -10,16 +10,16 @@ import (
 	"github.com/scaplab/scaplab/scap/savefile"
 )
 
-// Rounds that are not like the others: all params whose size varies are empty
-// (sysdig and tshark do not accept all numbers without a value, drivers send none);
-// plain numbers have their highest bit set.
+// Special rounds. In noValues all params of variable size are empty (numbers keep
+// their values: sysdig and tshark do not accept all empty numbers, and drivers do not
+// send any). In highest plain numbers have their highest bit set.
 const (
 	noValues = 3
 	highest  = 4
 )
 
-// makeCapture writes events of every type that libs 0.23 shows, several of each,
-// which differ in their values.
+// makeCapture writes several events, with different values, of every type that libs
+// 0.23 shows.
 func makeCapture(path string) error {
 	state := &proc.State{
 		Machine: proc.Machine{NumCPUs: 4, Memory: 1 << 33, Hostname: "made", BootTime: 1_699_999_000e9},
@@ -57,8 +57,8 @@ func makeCapture(path string) error {
 	return w.Close()
 }
 
-// value of a param: small numbers that differ, so that params in the wrong order
-// show.
+// value returns a param's value: small numbers that differ, so that a wrong order of
+// params is visible.
 func value(p *event.ParamInfo, i, round int) []byte {
 	n := uint64(10*i + round)
 	if p.Names != nil && len(p.Names.Values) > 0 {
@@ -72,13 +72,13 @@ func value(p *event.ParamInfo, i, round int) []byte {
 			n = ^uint64(1) // -2: ENOENT
 		}
 		if round == 2 && size == 8 {
-			n += 1 << 33 // no smaller type has it
+			n += 1 << 33 // does not fit a smaller type
 		}
 		v := binary.LittleEndian.AppendUint64(nil, n)
 		return append(v, make([]byte, 8)...)[:size]
 	}
 	if p.Name == "comm" {
-		return []byte("made\x00") // no process is without a name
+		return []byte("made\x00") // every process has a name
 	}
 	if round == noValues {
 		return nil

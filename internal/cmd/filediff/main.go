@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command filediff compares this project with sysdig and tshark of a Debian tree
-// (see prepare): they read what we write, we read what sysdig writes, and both
-// must see the same.
+// Command filediff compares this project with sysdig and tshark in a Debian tree (see
+// prepare): they read what we write, we read what sysdig writes, and the results must
+// be the same.
 //
 //	internal/cmd/filediff/prepare /var/tmp/sid
 //	go run ./internal/cmd/filediff /var/tmp/sid [CAPTURE...]
 //
-// Without captures, those of scap/savefile/testdata are compared; and always one
-// made for it, that has several events of every type. What differs is printed; the
-// exit status is 1 when anything does.
+// Without captures, it compares those of scap/savefile/testdata. It always adds a
+// synthetic one with several events of every type. It prints the differences; the exit
+// status is 1 if there are any.
 //
-// Of each capture, written with Compat:
+// It writes each capture with Compat, and checks:
 //   - scap read and sysdig show the same events, with the same number, time, CPU,
 //     process name, thread id, direction, event name and args. sysdig may add to an
-//     arg, in parentheses, what its state knows of it, as the path of an fd, and
+//     arg, in parentheses, what its state knows of it, such as the path of an fd, and
 //     prints unsigned numbers as signed ones;
 //   - sysdig prints the same of the compressed capture;
-//   - what sysdig writes anew, bare and compressed, is read with the same bytes;
-//   - tshark reads it as pcapng, and says nothing.
+//   - a capture that sysdig writes again, bare and compressed, has the same bytes;
+//   - tshark reads it as pcapng, without a message.
 package main
 
 import (
@@ -91,7 +91,7 @@ func compare(tree string, captures []string) (ok bool, err error) {
 	return total.differ == 0, nil
 }
 
-// testdata are the captures that package savefile has for its tests.
+// testdata returns the captures that package savefile has for its tests.
 func testdata() (captures []string, err error) {
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/scaplab/scaplab/scap/savefile").Output()
 	if err != nil {
@@ -106,10 +106,10 @@ func testdata() (captures []string, err error) {
 	return captures, err
 }
 
-// figures count what was found alike and what was not.
+// figures count what is the same and what differs.
 type figures struct {
-	events, params, resolved, negative int // of lines
-	saved, threads, fds                int // of what sysdig saved
+	events, params, resolved, negative int // from lines
+	saved, threads, fds                int // from captures that sysdig saved
 	packets                            int
 	differ                             int
 }
@@ -132,7 +132,7 @@ func (f figures) String() string {
 		f.events, f.params, f.resolved, f.negative, f.saved, f.threads, f.fds, f.packets, f.differ)
 }
 
-// comparison is that of one capture.
+// comparison compares one capture.
 type comparison struct {
 	tree, path, scap string
 	figures
@@ -144,7 +144,7 @@ func (c *comparison) differs(format string, args ...any) {
 	}
 }
 
-// inside runs a program of the tree.
+// inside returns a command that runs a program of the tree.
 func (c *comparison) inside(args ...string) *exec.Cmd {
 	cmd := exec.Command("chroot", append([]string{c.tree}, args...)...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/root"}
@@ -155,7 +155,7 @@ func (c *comparison) run() error {
 	for _, name := range []string{"in.scap", "in.scap.gz", "saved.scap", "saved.scap.gz"} {
 		_ = os.Remove(c.inTree(name)) // of an earlier run
 	}
-	// What other readers get is what --compat writes.
+	// Other readers get what --compat writes.
 	for name, compress := range map[string]bool{"in.scap": false, "in.scap.gz": true} {
 		if err := rewrite(c.path, c.inTree(name), compress); err != nil {
 			return err
@@ -179,7 +179,7 @@ func (c *comparison) run() error {
 	return c.tshark()
 }
 
-// again compares in another way what was counted before.
+// again runs a further comparison of events that are already counted.
 func (c *comparison) again(compare func() error) error {
 	before := c.figures
 	err := compare()
@@ -188,7 +188,7 @@ func (c *comparison) again(compare func() error) error {
 	return err
 }
 
-// inTree is the path of a file that programs of the tree see in /tmp.
+// inTree returns the path of a file that programs of the tree see in /tmp.
 func (c *comparison) inTree(name string) string { return filepath.Join(c.tree, "tmp", name) }
 
 func rewrite(from, to string, compress bool) error {
@@ -216,11 +216,11 @@ func rewrite(from, to string, compress bool) error {
 	}
 }
 
-// sysdigFormat is the default one, with tabs and the time in full.
+// sysdigFormat is sysdig's default format, with tabs and the full time.
 const sysdigFormat = "*%evt.num\t%evt.rawtime.s.%evt.rawtime.ns\t%evt.cpu\t%proc.name\t(%thread.tid)\t%evt.dir\t%evt.type\t%evt.args"
 
-// lines compares what sysdig prints of each event with what scap read does: buffers
-// cut, and with --verbose whole.
+// lines compares what sysdig and scap read print for each event: buffers truncated, and
+// with --verbose in full.
 func (c *comparison) lines(verbose bool) error {
 	args := []string{"sysdig", "-r", "/tmp/in.scap", "-p", sysdigFormat}
 	if verbose {
@@ -230,8 +230,8 @@ func (c *comparison) lines(verbose bool) error {
 	if err != nil {
 		c.differs("sysdig: %v: %s", err, talk)
 	}
-	// Raw: it was converted when it was written, and converting again would give
-	// back to socket and fcntl what Compat took away.
+	// Raw: another conversion would add to socket and fcntl the params that Compat
+	// removed.
 	mine, talk, err := output(exec.Command(c.scap, "read", "--raw", fmt.Sprintf("--verbose=%t", verbose), "-t", "epoch", "-r", c.inTree("in.scap")))
 	if err != nil {
 		return fmt.Errorf("scap read: %w: %s", err, talk)
@@ -270,7 +270,7 @@ type line struct {
 	text string
 }
 
-// lineStart is how lines begin, unlike what sysdig may say at the end.
+// lineStart matches the start of an event's line, but not sysdig's final messages.
 var lineStart = regexp.MustCompile(`^(\d+)[ \t]\d+\.\d+[ \t]\d+[ \t]`)
 
 // output runs a program that prints events.
@@ -300,8 +300,8 @@ func (c *comparison) line(ev *event.Event, verbose bool, mine, theirs string) {
 	}
 	rest, ok := strings.CutPrefix(mine, head(f[3]))
 	if name := ev.Info().ParamIndex("comm"); !ok && f[3] == "<NA>" && name >= 0 {
-		// sysdig does not take the name of a thread it does not know from the
-		// event that has it.
+		// For a thread that it does not know, sysdig ignores the name in the
+		// event.
 		rest, ok = strings.CutPrefix(mine, head(string(event.CString(ev.Param(name)))))
 	}
 	if !ok || rest != "" && rest[0] != ' ' {
@@ -316,7 +316,7 @@ func (c *comparison) line(ev *event.Event, verbose bool, mine, theirs string) {
 
 const genericExit event.Type = 1
 
-// args compares the args one by one with those of sysdig's line, and all with scap's.
+// args compares the args one by one with sysdig's line, and all together with scap's.
 func (c *comparison) args(ev *event.Event, verbose bool, mine, theirs string) {
 	info := ev.Info()
 	n := min(ev.NumParams(), len(info.Params))
@@ -345,11 +345,11 @@ func (c *comparison) args(ev *event.Event, verbose bool, mine, theirs string) {
 	}
 }
 
-// arg takes the arg of a param off theirs, up to next; ok is false when it is
-// not what value, our form of it, makes one expect.
+// arg removes the arg of a param from theirs, up to next. ok is false if the arg does
+// not match value, which is our form of it.
 func (c *comparison) arg(p *event.ParamInfo, v []byte, value, theirs, next string) (rest string, ok bool) {
 	if p.Type == event.ParamFDList {
-		// The kind of each file, one character, is in front of its flags.
+		// sysdig prints the kind of each file, one character, before its flags.
 		kinds := regexp.MustCompile("^" + p.Name + "=" + strings.ReplaceAll(value, ":", ":.?") + "( |$)")
 		if at := kinds.FindStringIndex(theirs); at != nil {
 			return theirs[at[1]:], true
@@ -362,11 +362,11 @@ func (c *comparison) arg(p *event.ParamInfo, v []byte, value, theirs, next strin
 	if rest, ok = take(value); ok {
 		return rest, true
 	}
-	// Where the path of a unix socket would be, there is a blank.
+	// sysdig prints a blank for the missing path of a unix socket.
 	if rest, ok = take(value + " "); ok && p.Type == event.ParamSocktuple {
 		return rest, true
 	}
-	// What sysdig's state knows of it stands in parentheses.
+	// sysdig adds what its state knows in parentheses.
 	if rest, ok = strings.CutPrefix(theirs, p.Name+"="+string(p.AppendRaw(nil, v))+"("); ok {
 		end := len(rest)
 		if next != "" {
@@ -385,14 +385,14 @@ func (c *comparison) arg(p *event.ParamInfo, v []byte, value, theirs, next strin
 			return rest, true
 		}
 	}
-	// SHUT_UNKNOWN: sysdig's own table has another value, which never comes.
+	// SHUT_UNKNOWN: sysdig's own table has another value, which no event has.
 	if p.Name == "how" && strings.HasPrefix(theirs, "how=255") {
 		return "", true
 	}
 	return "", false
 }
 
-// compressed compares what sysdig prints of the bare and of the compressed file.
+// compressed compares what sysdig prints for the bare and the compressed file.
 func (c *comparison) compressed() error {
 	var out [2][]byte
 	for i, name := range []string{"in.scap", "in.scap.gz"} {
@@ -402,12 +402,12 @@ func (c *comparison) compressed() error {
 		}
 	}
 	if !bytes.Equal(out[0], out[1]) {
-		c.differs("sysdig prints other lines of the compressed capture")
+		c.differs("sysdig prints other lines for the compressed capture")
 	}
 	return nil
 }
 
-// resaved compares what sysdig saves of a capture with the capture.
+// resaved compares a capture with what sysdig saves of it.
 func (c *comparison) resaved(name string) error {
 	args := []string{"sysdig", "-r", "/tmp/in.scap", "-w", "/tmp/" + name}
 	if strings.HasSuffix(name, ".gz") {
@@ -456,8 +456,8 @@ func (c *comparison) resaved(name string) error {
 	return nil
 }
 
-// unsaved tells whether sysdig leaves ev out: it does so with the enter events
-// whose params come again with the exit.
+// unsaved reports whether sysdig does not save ev: enter events whose params the exit
+// event repeats.
 func unsaved(ev *event.Event) bool {
 	switch ev.Type() {
 	case event.TypeOpenEnter, event.TypeCreatEnter, event.TypeOpenatEnter, event.TypeOpenat2Enter, event.TypeConnectEnter:
@@ -466,10 +466,10 @@ func unsaved(ev *event.Event) bool {
 	return ev.Type() >= sysdigTypes
 }
 
-// sysdigTypes is how many types libs 0.23 knows; it passes over the others.
+// sysdigTypes is how many types libs 0.23 knows. It skips the others.
 const sysdigTypes = 430
 
-// state compares the processes and what they have open. sysdig may have one more:
+// state compares the processes and their open files. sysdig may have one more process,
 // that of the first event.
 func (c *comparison) state(mine, theirs *proc.State) {
 	byTID := map[event.PID]*proc.Thread{}
@@ -491,9 +491,8 @@ func (c *comparison) state(mine, theirs *proc.State) {
 	}
 }
 
-// kept is what sysdig keeps of a thread when it saves it. It reads the rest, but
-// capabilities and what is known of the executable do not come back; flags,
-// cgroups and the use of memory are what it makes of them.
+// kept returns the fields of a thread that sysdig saves unchanged. sysdig does not save
+// capabilities and the executable's fields, and changes flags, cgroups and memory use.
 func kept(t *proc.Thread) proc.Thread {
 	k := proc.Thread{
 		TID: t.TID, PID: t.PID, PTID: t.PTID, SID: t.SID, VPGID: t.VPGID, PGID: t.PGID, VTID: t.VTID, VPID: t.VPID,
@@ -508,7 +507,7 @@ func kept(t *proc.Thread) proc.Thread {
 	return k
 }
 
-// nextOf passes over the events that sysdig adds for users and groups.
+// nextOf skips the events that sysdig adds for users and groups.
 func nextOf(r *savefile.Reader) (*event.Event, error) {
 	for {
 		ev, err := r.Next()
@@ -524,7 +523,7 @@ func (c *comparison) tshark() error {
 	cmd.Stderr = &talk
 	out, err := cmd.Output()
 	c.packets = bytes.Count(out, []byte("\n"))
-	// Running as root is what it complains about, rightly.
+	// tshark warns when it runs as root.
 	text := strings.TrimSpace(strings.ReplaceAll(talk.String(), "Running as user \"root\" and group \"root\". This could be dangerous.", ""))
 	if err != nil || text != "" {
 		c.differs("tshark: %v %s", err, text)

@@ -6,8 +6,8 @@
 //
 //	go run ./internal/cmd/gotest -timeout 4h ./...
 //
-// The exit status is that of go test. A test that skips itself without a reason
-// is an error, too.
+// The exit status is that of go test. A test that skips itself without a reason is
+// also an error.
 package main
 
 import (

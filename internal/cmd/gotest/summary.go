@@ -290,7 +290,7 @@ func (s *summary) write(out io.Writer) {
 	fmt.Fprintf(out, "\n%d passed, %d failed, %d skipped\n", passed, len(failed), skips)
 }
 
-// root is the path that all packages have in common.
+// root returns the path that all packages have in common.
 func (s *summary) root() string {
 	if len(s.packages) < 2 {
 		return ""

@@ -35,6 +35,6 @@
 // Calls that the table has no entry for come from our module as generic events, which
 // carry no params; they are counted and named.
 //
-// The exit status is 0 when all is alike, 1 when something is not, 2 for wrong use and 3
-// when the machine lacks something.
+// The exit status is 0 if everything matches, 1 if something differs, 2 for wrong use and
+// 3 if the machine lacks something.
 package main

@@ -12,7 +12,7 @@ type wanted struct {
 	FDName string   // what a client with state says of the event's descriptor; "": not asked
 }
 
-// account is what the workload says that it did.
+// account is the workload's report of its calls.
 type account struct {
 	PID, TID, Child int64
 	Wanted          []wanted // in the order of each thread
@@ -24,7 +24,7 @@ type record struct {
 	Bytes []byte
 }
 
-// leg is what one module's capture gave.
+// leg is the result of one module's capture.
 type leg struct {
 	Name          string
 	API, Schema   string
@@ -36,10 +36,10 @@ type leg struct {
 	Records       []record       // what our client read
 	Seen, Dropped uint64         // of our client
 	busy          map[int64]bool // threads whose events do not count
-	Err           string         // why there is not all of it
+	Err           string         // why the leg is incomplete
 }
 
-// results are all that a machine has to tell.
+// results are a machine's results.
 type results struct {
 	Refused string // what sysdig says to our module's default versions
 	Legs    []leg
@@ -47,7 +47,7 @@ type results struct {
 	Err     string
 }
 
-// Between these on the console stands a piece of the results, encoded.
+// The marks around each encoded piece of the results on the console.
 const (
 	lineMark = "INTEROP "
 	lineEnd  = "INTEROP END"

@@ -30,7 +30,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// patience is how long a step in the machine may take, far more than it does.
+// patience is the time limit of a step in the machine, far more than it needs.
 const patience = 90 * time.Second
 
 // runGuest is init of the machine.
@@ -138,8 +138,8 @@ func load(file, params string) error {
 	return nil
 }
 
-// refused runs sysdig on our module as it is loaded by default, with versions that
-// are not for this sysdig, and returns what it says.
+// refused runs sysdig on our module with its default versions, which this sysdig does
+// not support, and returns sysdig's output.
 func refused() (string, error) {
 	if err := load(guest.ModuleFile, ""); err != nil {
 		return "", err
@@ -194,7 +194,7 @@ type client struct {
 }
 
 func startClient() (*client, error) {
-	// Page faults sysdig does not ask for, and switches are of the whole machine.
+	// sysdig does not select page faults, and switches come from the whole machine.
 	tracepoints := slices.DeleteFunc(kmod.Tracepoints(), func(name string) bool {
 		return strings.HasPrefix(name, "page_fault") || name == "sched_switch"
 	})
@@ -237,7 +237,7 @@ func (c *client) stop(l *leg) error {
 	err = errors.Join(err, <-c.ended)
 	stats, serr := c.src.Stats()
 	l.Seen, l.Dropped = stats.Seen, stats.Drops.Total()
-	// This process and sysdig made most events, and of no use.
+	// Most events are of this process and sysdig, and not compared.
 	l.Records = slices.DeleteFunc(c.records, func(r record) bool {
 		var ev event.Event
 		return ev.Reset(r.Bytes, r.CPU) == nil && l.busy[int64(ev.TID())]
@@ -256,8 +256,8 @@ func threads(of map[int64]bool, pid int) {
 	}
 }
 
-// sysdigFilter leaves sysdig itself out: its writes, printed, would be followed by
-// more of them.
+// sysdigFilter leaves out sysdig itself: printing its own writes would cause more
+// writes.
 const sysdigFilter = "proc.name in (workload, child, beacon)"
 
 // underSysdig runs the workload while one sysdig prints and another one saves what
@@ -369,12 +369,12 @@ func (l *leg) runWorkload(both []*observer, printed, saved string) error {
 		b, err := os.ReadFile(printed)
 		return err == nil && bytes.Contains(b, fmt.Appendf(nil, "\t%d\tworkload\t>\tprocexit\t", l.Account.PID))
 	})
-	// What sysdig saves is not seen before its end; it looks every 30 ms for more.
+	// sysdig writes its file only when it ends, and polls for events every 30 ms.
 	time.Sleep(2 * time.Second)
 	return err
 }
 
-// until waits for something to be so while they all run.
+// until waits until so returns true, while all observers run.
 func until(all []*observer, what string, so func() bool) error {
 	for start := time.Now(); !so(); time.Sleep(300 * time.Millisecond) {
 		for _, o := range all {

@@ -33,7 +33,7 @@ type shown struct {
 	raw    record // of our client
 }
 
-// verdict is that on one kernel's results.
+// verdict is the verdict on one kernel's results.
 type verdict struct {
 	kernel   string
 	out      io.Writer
@@ -44,7 +44,7 @@ func (v *verdict) say(format string, args ...any) {
 	fmt.Fprintf(v.out, "kernel %s: %s\n", v.kernel, fmt.Sprintf(format, args...))
 }
 
-// fail says what is wrong; a flood of it is cut.
+// fail reports what is wrong, up to a limit.
 func (v *verdict) fail(format string, args ...any) {
 	if v.failures++; v.failures <= 40 {
 		v.say("WRONG: "+format, args...)
@@ -59,9 +59,9 @@ func (v *verdict) judge(r *results, whyNoReference error) {
 	if line := machine.Complaint(r.Log); line != "" {
 		v.fail("the kernel complains: %s", line)
 	}
-	// By default our module has versions that a newer libs wants.
+	// By default our module has the versions of a newer libs.
 	if !strings.Contains(r.Refused, "API version") || !strings.Contains(r.Refused, event.APIVersion) || !strings.Contains(r.Refused, "exit status 1") {
-		v.fail("sysdig should refuse our module's default API %s, and says: %s", event.APIVersion, strings.TrimSpace(r.Refused))
+		v.fail("sysdig should refuse our module's default API %s, but prints: %s", event.APIVersion, strings.TrimSpace(r.Refused))
 	}
 	if whyNoReference != nil {
 		v.say("the reference module does not compile here: %v", whyNoReference)
@@ -132,8 +132,8 @@ func genericName(ev *event.Event) string {
 	return cmp.Or(event.SyscallName(binary.NativeEndian.Uint16(ev.Param(0))), "unknown")
 }
 
-// tabled says whether this project's table has an event of its own or of the
-// reference schema for the call. Our module sends the generic event for others.
+// tabled reports whether this project's table has an event for the call, its own or the
+// reference schema's. Our module sends the generic event for other calls.
 func tabled(name string) bool {
 	return slices.ContainsFunc(driver.Events(), func(e driver.Event) bool {
 		return slices.ContainsFunc(e.Calls, func(c driver.Call) bool {
@@ -142,7 +142,7 @@ func tabled(name string) bool {
 	})
 }
 
-// tracepointEvents are wanted by names that are no syscall's.
+// tracepointEvents are names of wanted events that are not syscalls.
 var tracepointEvents = []string{"procexit"}
 
 // wanted looks for each event of the workload among those a client showed, in
@@ -203,8 +203,8 @@ func counts(m map[string]int) string {
 	return strings.Join(all, ", ")
 }
 
-// missing is the first param that an event should have and has not; "" when there is none.
-// A client may add in parentheses what a value means.
+// missing returns the first param that the event lacks; "" if it has all. A client may
+// add in parentheses what a value means.
 func (w *wanted) missing(s *shown) string {
 	for i := 0; i < len(w.Params); i += 2 {
 		param := w.Params[i] + "=" + w.Params[i+1]
@@ -241,7 +241,7 @@ func (v *verdict) same(l *leg, found []*shown) {
 		v.fail("%s: what sysdig saved: %v", l.Name, err)
 		return
 	}
-	mine := map[string]bool{} // with the CPU in front
+	mine := map[string]bool{} // after the CPU
 	for _, m := range l.Records {
 		mine[key(m.CPU, m.Bytes)] = true
 	}
@@ -271,7 +271,7 @@ func (v *verdict) same(l *leg, found []*shown) {
 			}
 		}
 	}
-	// The other way round, where sysdig's filter takes all.
+	// The other direction, for events that all pass sysdig's filter.
 	for _, s := range found {
 		if s != nil && !theirs[key(s.raw.CPU, s.raw.Bytes)] {
 			v.fail("%s: our client has, and sysdig has not: %s of thread %d: %s", l.Name, s.name, s.tid, s.args)
@@ -317,11 +317,11 @@ func (v *verdict) modules(ours, reference []*shown) {
 	for i, o := range ours {
 		r := reference[i]
 		if o == nil || r == nil {
-			continue // said before
+			continue // reported before
 		}
 		var mine, their event.Event
 		if mine.Reset(o.raw.Bytes, 0) != nil || their.Reset(r.raw.Bytes, 0) != nil {
-			continue // cannot be: they were shown
+			continue // not possible: they were shown
 		}
 		if mine.Type() != their.Type() {
 			if mine.Type() == event.TypeGenericExit {

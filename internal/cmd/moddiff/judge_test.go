@@ -16,7 +16,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// closed is a close event as a client's record.
+// closed returns a close event as a client's record.
 func closed(tb testing.TB, ts, tid uint64, res, fd int64) record {
 	tb.Helper()
 	var b event.Builder
@@ -28,7 +28,7 @@ func closed(tb testing.TB, ts, tid uint64, res, fd int64) record {
 	return record{CPU: 1, Bytes: bytes.Clone(raw)}
 }
 
-// saved is what sysdig would write of these events.
+// saved returns what sysdig would write of these events.
 func saved(tb testing.TB, records ...record) []byte {
 	tb.Helper()
 	file := tb.TempDir() + "/saved.scap"

@@ -116,7 +116,7 @@ func (o *options) compare(ctx context.Context, stdout, stderr io.Writer) (good b
 	good = true
 	for _, g := range gone {
 		good = false
-		fmt.Fprintf(stdout, "kernel %s cannot be had: %v\n", g.Request, g.Reason)
+		fmt.Fprintf(stdout, "kernel %s is not available: %v\n", g.Request, g.Reason)
 	}
 	program, done, err := buildGuest(ctx)
 	if err != nil {
@@ -141,8 +141,8 @@ func (o *options) compare(ctx context.Context, stdout, stderr io.Writer) (good b
 	return good, nil
 }
 
-// buildGuest builds this program such that it runs alone in a machine, which `go
-// run` does not do where there is a C compiler.
+// buildGuest builds this program statically, so that it runs alone in a machine. With a
+// C compiler, `go run` does not build it so.
 func buildGuest(ctx context.Context) (file string, done func(), err error) {
 	dir, err := os.MkdirTemp("", "moddiff-")
 	if err != nil {
@@ -207,7 +207,7 @@ func (m *boot) run(ctx context.Context) (*results, error) {
 	return r, m.keep(r)
 }
 
-// parseResults finds in a console what send wrote.
+// parseResults returns the results that send wrote to a console.
 func parseResults(console string) (*results, error) {
 	var text strings.Builder
 	whole := false
@@ -235,7 +235,7 @@ func parseResults(console string) (*results, error) {
 	return r, nil
 }
 
-// keep writes what the clients saw where the user asked for it.
+// keep writes what the clients saw to the directory of -keep.
 func (m *boot) keep(r *results) error {
 	if m.options.keep == "" {
 		return nil

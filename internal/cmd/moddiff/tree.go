@@ -75,7 +75,7 @@ func unpackInto(ctx context.Context, cache, name string, refresh bool, fetch fun
 	return t, os.Rename(tmp, t.Dir)
 }
 
-// libraryDirs are where the dynamic loader of a Debian tree looks without being told.
+// libraryDirs are the default directories of the dynamic loader in a Debian tree.
 var libraryDirs = []string{"usr/lib/x86_64-linux-gnu", "usr/lib"}
 
 // pack returns an archive of a program and of all that it needs to be started.
@@ -142,7 +142,7 @@ func (t *tree) library(name string) (string, error) {
 	return "", fmt.Errorf("library %s is in none of the packages", name)
 }
 
-// needed are the libraries that a program or library names, and a program's loader.
+// needed returns the libraries that a program or library names, and a program's loader.
 func needed(data []byte) (libraries []string, loader string, err error) {
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {

@@ -23,11 +23,11 @@ const (
 	workDir    = "/tmp/moddiff"
 	workloadAt = "/bin/workload"
 	childAt    = "/bin/child"
-	beaconAt   = "/bin/beacon" // does nothing, which shows that a capture runs
+	beaconAt   = "/bin/beacon" // does nothing; its events show that a capture runs
 	childExit  = 7
 )
 
-// workload makes calls and keeps account of what a capture must show of them.
+// workload makes calls and records what a capture must show of them.
 type workload struct {
 	account account
 	pinned  []any // arguments, until the end
@@ -74,8 +74,8 @@ func (w *workload) good(name string, nr uintptr, args ...any) int64 {
 	return r
 }
 
-// want says that the event is next, with at least these params, given as name and
-// value in turn.
+// want adds the next wanted event, with at least these params, given as name and value
+// in turn.
 func (w *workload) want(event string, params ...any) *wanted {
 	w.account.Wanted = append(w.account.Wanted, wanted{TID: w.account.TID, Event: event, Params: texts(params)})
 	return &w.account.Wanted[len(w.account.Wanted)-1]
@@ -88,17 +88,17 @@ func texts(values []any) (all []string) {
 	return all
 }
 
-// sockaddr is an IPv4 address of the loopback device.
+// sockaddr returns an IPv4 address of the loopback device.
 func sockaddr(port int) []byte {
 	return []byte{unix.AF_INET, 0, byte(port >> 8), byte(port), 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
 }
 
-// runWorkload is the program under the name workloadAt. Its argument is the file
+// runWorkload is main of the program workloadAt. Its argument is the file
 // for the account.
 func runWorkload(report string) error {
 	runtime.LockOSThread()
 	w := &workload{account: account{PID: int64(os.Getpid()), TID: int64(unix.Gettid())}}
-	// The first and the last call mark what lies between.
+	// The first and the last call mark the start and the end.
 	w.call(unix.SYS_MKDIR, workDir, 0o755)
 	w.want("mkdir", "res", 0, "path", workDir, "mode", "1ED")
 	w.files()
