@@ -30,10 +30,10 @@ func newConvertCmd() *cobra.Command {
 		Use:   "convert FILE... OUT",
 		Short: "Rewrite captures: convert, compress, cut, merge",
 		Long: `Rewrite captures. Events of older schemas become current ones. Several captures are
-		merged by time, and the result has the state of the one that begins first; several
-		captures in one file stay separate. A time is in seconds after the first event (1.5),
-		or a date such as 2006-01-02T15:04:05Z. A part also has the earlier events that change
-		the state, marked as such: scap read shows them with --all.`,
+merged by time, and the result has the state of the one that begins first; several
+captures in one file stay separate. A time is in seconds after the first event (1.5),
+or a date such as 2006-01-02T15:04:05Z. A part also has the earlier events that change
+the state, marked as such: scap read shows them with --all.`,
 		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -38,7 +38,7 @@ func newEventsCmd() *cobra.Command {
 		Use:   "events [NAME...]",
 		Short: "List the event types with their params",
 		Long: `List the event types: code, direction, name, and the name and type of each param.
-		Codes from 32768 on belong to this project only.`,
+Codes from 32768 on belong to this project only.`,
 		Example:           "  scap events openat connect",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {

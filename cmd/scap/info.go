@@ -64,7 +64,7 @@ func newInfoCmd() *cobra.Command {
 		Use:   "info FILE",
 		Short: "Show what a capture contains",
 		Long: `Show what a capture contains: the machine, its state, the time, the events in the file
-		by type, and whether other readers can read all of them.`,
+by type, and whether other readers can read all of them.`,
 		Example: "  scap info trace.scap",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -37,9 +37,9 @@ func newRecordCmd() *cobra.Command {
 		Use:   "record [-w FILE] [FILTER...]",
 		Short: "Capture the events of this machine",
 		Long: `Capture the events of this machine as text, or into a file that begins with the state of
-		the machine. SIGINT ends the capture; a summary follows. A file also gets events that do
-		not pass the filter but change the state, marked as such: scap read shows them with
-		--all.
+the machine. SIGINT ends the capture; a summary follows. A file also gets events that do
+not pass the filter but change the state, marked as such: scap read shows them with
+--all.
 
 ` + filterHelp,
 		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",

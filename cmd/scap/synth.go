@@ -18,7 +18,7 @@ func newSynthCmd() *cobra.Command {
 		Use:   "synth OUT",
 		Short: "Write a synthetic capture of any size",
 		Long: `Write a synthetic capture with the mix of events of a busy server, the same every time,
-		for benchmarks and for trying readers.`,
+for benchmarks and for trying readers.`,
 		Example: "  scap synth --events 5000000 bench.scap",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
