@@ -96,7 +96,14 @@ func TestSignalIsDelivered(t *testing.T) {
 
 func TestThreadIsSwitchedOut(t *testing.T) {
 	src := mustOpen(t, scap.Selection{Tracepoints: []string{"sched_switch"}}, Options{})
-	tid := onThread(func() { unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil) })
+	tid := onThread(func() {
+		// A new thread may not have had a page fault yet.
+		page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANONYMOUS|unix.MAP_PRIVATE)
+		require.NoError(t, err)
+		page[0] = 1
+		unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil)
+		require.NoError(t, unix.Munmap(page))
+	})
 	until(t, src, event.TypeSwitchEnter, func(ev *event.Event) bool {
 		if ev.TID() != tid {
 			return false
