@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -73,7 +74,7 @@ type VM struct {
 	Console *Console   // the first
 
 	proc    *Process
-	channel *os.File
+	channel *line
 	qmp     *qmp
 	stderr  *tailBuffer
 	files   []*os.File
@@ -129,7 +130,8 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 		return nil, err
 	}
 	v.Console = ReadConsole(console, consoleLog)
-	v.channel, v.Conn = channel, wire.NewConn(channel)
+	v.channel = &line{File: channel}
+	v.Conn = wire.NewConn(v.channel)
 	v.qmp = &qmp{f: control, r: bufio.NewReader(control)}
 	return v, nil
 }
@@ -161,6 +163,9 @@ func (v *VM) Close() string {
 		return ""
 	}
 	v.closed = true
+	if v.channel.hungUp.Load() { // it is about to be gone: how is to be known before it is killed
+		waitFor(v.proc.Done, 5*time.Second)
+	}
 	select {
 	case <-v.proc.Done: // it ended by itself: QEMU may have said why
 	default:
@@ -204,6 +209,20 @@ func killedBy(state *os.ProcessState, said string) string {
 		return by
 	}
 	return ""
+}
+
+// line is a serial port. QEMU hangs up when it ends.
+type line struct {
+	*os.File
+	hungUp atomic.Bool
+}
+
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.File.Read(b)
+	if err != nil {
+		l.hungUp.Store(true)
+	}
+	return n, err
 }
 
 func waitFor(c <-chan struct{}, limit time.Duration) {
