@@ -103,7 +103,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	case ParamInt8, ParamInt16, ParamInt32, ParamInt64:
 		return appendInt(dst, signed(value), len(value), p.Format)
 	case ParamUint8, ParamUint16, ParamUint32, ParamUint64:
-		return appendUint(dst, unsigned(value), p.Format)
+		return AppendNumber(dst, unsigned(value), p.Format)
 	case ParamErrno:
 		// Always decimal, as in sysdig.
 		return strconv.AppendInt(dst, signed(value), 10)
@@ -111,7 +111,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		if v := signed(value); v < 0 {
 			return strconv.AppendInt(dst, v, 10)
 		}
-		return appendUint(dst, unsigned(value), p.Format)
+		return AppendNumber(dst, unsigned(value), p.Format)
 	case ParamUID, ParamGID:
 		if v := unsigned(value); v == math.MaxUint32 {
 			return append(dst, "-1"...)
@@ -123,7 +123,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		// the names.
 		return strconv.AppendUint(dst, unsigned(value), 10)
 	case ParamMode:
-		return appendUint(dst, unsigned(value), p.Format)
+		return AppendNumber(dst, unsigned(value), p.Format)
 	case ParamBool:
 		return strconv.AppendBool(dst, unsigned(value) != 0)
 	case ParamDouble:
@@ -276,16 +276,17 @@ func signed(v []byte) int64 {
 func appendInt(dst []byte, v int64, size int, f Format) []byte {
 	switch f {
 	case FormatHex, FormatOct:
-		return appendUint(dst, uint64(v)<<(64-8*size)>>(64-8*size), f)
+		return AppendNumber(dst, uint64(v)<<(64-8*size)>>(64-8*size), f)
 	default:
 		if v >= 0 {
-			return appendUint(dst, uint64(v), f)
+			return AppendNumber(dst, uint64(v), f)
 		}
 		return strconv.AppendInt(dst, v, 10)
 	}
 }
 
-func appendUint(dst []byte, v uint64, f Format) []byte {
+// AppendNumber appends a number in a format: decimal, unless the format says otherwise.
+func AppendNumber(dst []byte, v uint64, f Format) []byte {
 	switch f {
 	case FormatHex:
 		n := len(dst)
