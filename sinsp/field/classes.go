@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package field
+
+// classes has the fields of all classes, in the order of lists. The rows of each class
+// are in a file of its name.
+var classes = []*Class{}
