@@ -42,7 +42,7 @@ type referee interface {
 type outlet interface {
 	log(format string, args ...any)
 	note(text string) // something for the report that is no verdict
-	welcome(h *guest.Hello, how string)
+	welcome(h *guest.Hello, how string, took time.Duration)
 	doing(what string)                                             // a case, or starting
 	emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) // r is nil when none came
 }
@@ -153,7 +153,7 @@ func (l *lane) welcome(s *session.Session) {
 		l.failAll(judge.ClassBoot, err.Error())
 		return
 	}
-	l.out.welcome(l.hello, s.How)
+	l.out.welcome(l.hello, s.How, s.Took)
 	plan := l.referee.plan(l.pending)
 	for _, id := range l.pending {
 		if reason, ok := plan.Skip[id]; ok {

@@ -170,9 +170,11 @@ func newCollector(t *testing.T) *collector {
 	return &collector{t: t, verdicts: verdicts{}, results: map[string]*guest.CaseResult{}}
 }
 
-func (c *collector) log(format string, args ...any)     { c.t.Logf(format, args...) }
-func (c *collector) note(text string)                   { c.notes = append(c.notes, text) }
-func (c *collector) welcome(_ *guest.Hello, how string) { c.hows = append(c.hows, how) }
+func (c *collector) log(format string, args ...any) { c.t.Logf(format, args...) }
+func (c *collector) note(text string)               { c.notes = append(c.notes, text) }
+func (c *collector) welcome(_ *guest.Hello, how string, _ time.Duration) {
+	c.hows = append(c.hows, how)
+}
 func (c *collector) doing(id string) {
 	if c.onStarted != nil {
 		c.onStarted(id)

@@ -42,6 +42,7 @@ type Options struct {
 
 	Warnings []Warning // for the report
 
+	Tool       string   // version of this program, for the report
 	Command    string   // that runs this program, for a shell; "" is scaplab
 	ReproFlags []string // words that `repro` is to be given, too
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -15,7 +16,11 @@ import (
 const savePace = 10 * time.Second
 
 // NotBegun is the report of a run of which nothing is known yet.
-func NotBegun() *Report { return &Report{Partial: "the run did not begin", running: true} }
+func NotBegun(o Options) *Report {
+	r := newReport(o)
+	r.Partial, r.running = "the run did not begin", true
+	return r
+}
 
 // Running reports whether more is to come.
 func (r *Report) Running() bool { return r.running }
@@ -48,6 +53,7 @@ func (r *Report) unfinished() *Report {
 	r.mu.Lock()
 	c := &Report{
 		Kernels: r.Kernels, Drivers: r.Drivers, Warnings: r.Warnings, Accel: r.Accel, opts: r.opts,
+		id: r.id, begun: r.begun, starts: maps.Clone(r.starts),
 		Results: slices.Clone(r.Results), Costs: slices.Clone(r.Costs),
 		running: true,
 		Partial: fmt.Sprintf("still running after %d of %d verdicts", len(r.Results), r.total),

@@ -59,7 +59,8 @@ func (s *laneReport) log(format string, args ...any) {
 
 func (s *laneReport) note(text string) { s.rep.note(s.kernel, s.capture, text) }
 
-func (s *laneReport) welcome(h *guest.Hello, how string) {
+func (s *laneReport) welcome(h *guest.Hello, how string, took time.Duration) {
+	s.rep.started(s.kernel, h, how, took)
 	for _, d := range s.wanted {
 		s.rep.welcome(s.kernel, d, h, how)
 	}

@@ -20,6 +20,7 @@ import (
 
 // Result is one cell of the report: a case on a kernel under a driver.
 type Result struct {
+	Run     string        `json:"run"` // id of the run
 	Kernel  string        `json:"kernel"`
 	Arch    string        `json:"arch"`
 	Drivers guest.Drivers `json:"driver"`
@@ -30,6 +31,7 @@ type Result struct {
 	Class   string        `json:"class"`
 	Reason  string        `json:"reason"`
 	Ret     *int64        `json:"ret,omitempty"` // what the call returned, -errno for an error; left out when it did not return
+	Seconds float64       `json:"seconds"`       // that the case took in the guest; 0 when it did not run
 	Params  []judge.Param `json:"params"`
 	Repro   string        `json:"repro"`
 }
@@ -61,7 +63,8 @@ type Report struct {
 	Drivers  []guest.Drivers
 	Results  []Result
 	Warnings []Warning
-	Costs    []Cost // when asked for
+	Costs    []Cost    // when asked for
+	Runs     []RunInfo // that a report was joined of; nil for the report of one run
 	Accel    machine.Accel
 	Partial  string  // why results are missing, "" when it has all
 	Missing  []Shard // of the run that was joined: parts that no report was given of
@@ -71,7 +74,10 @@ type Report struct {
 
 	mu       sync.Mutex
 	opts     Options
+	id       string // of the run
 	begun    time.Time
+	ended    time.Time          // zero while it runs
+	starts   map[string][]Start // of guests, by the kernel's name
 	coverage judge.Coverage
 	guests   map[judge.Column]string // how they ran
 	notes    []string
@@ -83,7 +89,7 @@ type Report struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, Warnings: o.Warnings, opts: o, begun: time.Now(), guests: map[judge.Column]string{}}
+	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, Warnings: o.Warnings, opts: o, id: newRunID(), begun: time.Now(), starts: map[string][]Start{}, guests: map[judge.Column]string{}}
 	for _, k := range o.Kernels {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
@@ -151,7 +157,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name, c, _ := strings.Cut(id, "/")
-	res := Result{Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
+	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
 		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
@@ -169,6 +175,9 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 	}
 	for _, f := range r.opts.ReproFlags {
 		res.Repro += " " + shell.Word(f)
+	}
+	if raw != nil {
+		res.Seconds = raw.Took.Seconds()
 	}
 	if raw != nil && raw.Return {
 		ret := raw.Ret

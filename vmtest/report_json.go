@@ -4,6 +4,7 @@ package vmtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,17 +15,21 @@ import (
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
+// reportFormat is the version of jsonReport, which docs/report.schema.json describes.
+const reportFormat = 1
+
 // jsonReport is the form other programs read.
 type jsonReport struct {
+	Format   int             `json:"format"`
+	Runs     []RunInfo       `json:"runs"`
 	Kernels  []string        `json:"kernels"`
 	Drivers  []guest.Drivers `json:"drivers"`
 	Results  []Result        `json:"results"`
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
-	Partial  string          `json:"partial,omitempty"` // why results are missing
-	Shard    string          `json:"shard,omitempty"`   // i/n, of a run that was not all of it
 
-	number, index int // of the file, of the shard
+	name  string // of the file
+	index int    // of the shard
 }
 
 // WriteJSON writes all results.
@@ -32,12 +37,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	shard := ""
-	if r.opts.Shard.Partial() {
-		shard = r.opts.Shard.String()
-	}
-	return e.Encode(jsonReport{Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers), Results: orEmpty(r.Results),
-		Warnings: r.Warnings, Costs: r.Costs, Partial: r.Partial, Shard: shard})
+	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.runs()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
+		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -48,78 +49,142 @@ func orEmpty[T any](s []T) []T {
 }
 
 // ReadJSON reads reports written by WriteJSON and joins them, e.g. the shards of one run.
+// A cell of one run counts once, however often it is read.
 func ReadJSON(files ...io.Reader) (*Report, error) {
 	r := &Report{guests: map[judge.Column]string{}}
-	shards := map[Shard]bool{}
-	reports := make([]jsonReport, len(files))
+	var reports []jsonReport
 	for i, f := range files {
-		d := json.NewDecoder(f)
-		d.DisallowUnknownFields()
-		j := &reports[i]
-		if err := d.Decode(j); err != nil {
-			return nil, fmt.Errorf("read report %d: %w", i+1, err)
+		j, err := readReport(f, i+1)
+		if err != nil {
+			return nil, err
 		}
-		if j.Shard != "" {
-			sh, err := ParseShard(j.Shard)
-			if err != nil {
-				return nil, fmt.Errorf("read report %d: %w", i+1, err)
-			}
-			if shards[sh] {
-				return nil, fmt.Errorf("read report %d: shard %s was read already", i+1, sh)
-			}
-			shards[sh] = true
-			j.index = sh.Index
-		}
-		j.number = i + 1
+		reports = append(reports, j)
 	}
 	// As one run has its kernels and cases, in whatever order its shards are given.
 	slices.SortStableFunc(reports, func(a, b jsonReport) int { return a.index - b.index })
+	if err := r.joinRuns(reports); err != nil {
+		return nil, err
+	}
+	read := map[[2]string]bool{} // run and cell
+	costs := map[Cost]bool{}
 	for _, j := range reports {
-		for _, k := range j.Kernels {
-			if !slices.Contains(r.Kernels, k) {
-				r.Kernels = append(r.Kernels, k)
+		r.Kernels = union(r.Kernels, j.Kernels)
+		r.Drivers = union(r.Drivers, j.Drivers)
+		r.Warnings = union(r.Warnings, j.Warnings)
+		for _, c := range j.Costs {
+			if !costs[c] {
+				costs[c] = true
+				r.Costs = append(r.Costs, c)
 			}
-		}
-		for _, d := range j.Drivers {
-			if !slices.Contains(r.Drivers, d) {
-				r.Drivers = append(r.Drivers, d)
-			}
-		}
-		for _, w := range j.Warnings {
-			if !slices.Contains(r.Warnings, w) {
-				r.Warnings = append(r.Warnings, w)
-			}
-		}
-		r.Costs = append(r.Costs, j.Costs...)
-		if j.Partial != "" {
-			r.Partial = strings.TrimPrefix(fmt.Sprintf("%s; report %d is partial: %s", r.Partial, j.number, j.Partial), "; ")
 		}
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
-				return nil, fmt.Errorf("read report %d: %s: unknown status %q", j.number, x.Cell(), x.Status)
+				return nil, fmt.Errorf("read %s: %s: unknown status %q", j.name, x.Cell(), x.Status)
 			}
-			r.Results = append(r.Results, x)
-			id := x.Syscall + "/" + x.Case
-			sc, _ := judge.FindCase(id)
-			if sc == nil {
-				r.notes = append(r.notes, "the table has no case "+id+" any more")
-				continue
-			}
-			r.coverage.Add(x.column(), sc, x.failed(), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
-			if !slices.Contains(r.opts.Cases, id) {
-				r.opts.Cases = append(r.opts.Cases, id)
-			}
-		}
-	}
-	for _, sh := range slices.SortedFunc(maps.Keys(shards), func(a, b Shard) int { return a.Index - b.Index }) {
-		for i := range sh.Count {
-			other := Shard{i + 1, sh.Count}
-			if !shards[other] && !slices.Contains(r.Missing, other) {
-				r.Missing = append(r.Missing, other)
+			if key := [2]string{x.Run, x.Cell()}; !read[key] {
+				read[key] = true
+				r.join(x)
 			}
 		}
 	}
 	r.opts.Cases = slices.DeleteFunc(r.opts.Cases, func(id string) bool { _, c := guest.Find(id); return c == nil })
 	r.finish()
 	return r, nil
+}
+
+// readReport reads one file, which is named by its number when it has no name.
+func readReport(f io.Reader, number int) (j jsonReport, err error) {
+	j.name = fmt.Sprintf("report %d", number)
+	if named, ok := f.(interface{ Name() string }); ok {
+		j.name = named.Name()
+	}
+	d := json.NewDecoder(f)
+	d.DisallowUnknownFields()
+	switch err := d.Decode(&j); {
+	case errors.Is(err, io.EOF):
+		return j, fmt.Errorf("read %s: it is empty (a report as matrix --json writes it is expected)", j.name)
+	case err != nil:
+		return j, fmt.Errorf("read %s: %w", j.name, err)
+	case j.Format != reportFormat:
+		return j, fmt.Errorf("read %s: format %d (%d is expected)", j.name, j.Format, reportFormat)
+	}
+	for _, run := range j.Runs {
+		sh, err := ParseShard(run.Shard)
+		if err != nil {
+			return j, fmt.Errorf("read %s: %w", j.name, err)
+		}
+		if j.index == 0 && sh.Partial() {
+			j.index = sh.Index
+		}
+	}
+	return j, nil
+}
+
+// joinRuns collects the runs, each once, and what they lack. A whole report of a run counts
+// more than one that was saved while it ran.
+func (r *Report) joinRuns(reports []jsonReport) error {
+	r.Runs = []RunInfo{}
+	partial := map[string]string{} // by run: which file says so
+	shards := map[Shard]string{}   // and their runs
+	for _, j := range reports {
+		for _, run := range j.Runs {
+			if i := slices.IndexFunc(r.Runs, func(x RunInfo) bool { return x.ID == run.ID }); i < 0 {
+				r.Runs = append(r.Runs, run)
+			} else if run.Partial == "" {
+				r.Runs[i] = run
+			} else {
+				continue
+			}
+			partial[run.ID] = j.name
+			if run.Shard == "" {
+				continue
+			}
+			sh, _ := ParseShard(run.Shard) // was read by readReport
+			if other, ok := shards[sh]; ok && other != run.ID {
+				return fmt.Errorf("read %s: shard %s was read already, of another run", j.name, sh)
+			}
+			shards[sh] = run.ID
+		}
+	}
+	var why []string
+	for _, run := range r.Runs {
+		if run.Partial != "" {
+			why = append(why, fmt.Sprintf("%s is partial: %s", partial[run.ID], run.Partial))
+		}
+	}
+	r.Partial = strings.Join(why, "; ")
+	for _, sh := range slices.SortedFunc(maps.Keys(shards), func(a, b Shard) int { return a.Index - b.Index }) {
+		for i := range sh.Count {
+			other := Shard{i + 1, sh.Count}
+			if _, ok := shards[other]; !ok && !slices.Contains(r.Missing, other) {
+				r.Missing = append(r.Missing, other)
+			}
+		}
+	}
+	return nil
+}
+
+// join adds a result that was read.
+func (r *Report) join(x Result) {
+	r.Results = append(r.Results, x)
+	id := x.Syscall + "/" + x.Case
+	sc, _ := judge.FindCase(id)
+	if sc == nil {
+		r.notes = append(r.notes, "the table has no case "+id+" any more")
+		return
+	}
+	r.coverage.Add(x.column(), sc, x.failed(), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
+	if !slices.Contains(r.opts.Cases, id) {
+		r.opts.Cases = append(r.opts.Cases, id)
+	}
+}
+
+// union appends to a those of b that it does not have.
+func union[T comparable](a, b []T) []T {
+	for _, x := range b {
+		if !slices.Contains(a, x) {
+			a = append(a, x)
+		}
+	}
+	return a
 }

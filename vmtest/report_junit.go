@@ -5,6 +5,7 @@ package vmtest
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -13,8 +14,13 @@ import (
 
 type (
 	junitSuites struct {
-		XMLName xml.Name     `xml:"testsuites"`
-		Suites  []junitSuite `xml:"testsuite"`
+		XMLName  xml.Name     `xml:"testsuites"`
+		Name     string       `xml:"name,attr"`
+		Tests    int          `xml:"tests,attr"`
+		Failures int          `xml:"failures,attr"`
+		Errors   int          `xml:"errors,attr"`
+		Time     junitSeconds `xml:"time,attr"`
+		Suites   []junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
 		Name       string           `xml:"name,attr"`
@@ -22,6 +28,8 @@ type (
 		Failures   int              `xml:"failures,attr"`
 		Errors     int              `xml:"errors,attr"`
 		Skipped    int              `xml:"skipped,attr"`
+		Time       junitSeconds     `xml:"time,attr"`
+		Timestamp  string           `xml:"timestamp,attr,omitempty"` // of the run's start, in UTC
 		Properties *junitProperties `xml:"properties"`
 		Cases      []junitCase      `xml:"testcase"`
 	}
@@ -35,6 +43,7 @@ type (
 	junitCase struct {
 		Class   string        `xml:"classname,attr"`
 		Name    string        `xml:"name,attr"`
+		Time    junitSeconds  `xml:"time,attr"`
 		Failure *junitFailure `xml:"failure"`
 		Error   *junitFailure `xml:"error"`
 		Skipped *junitSkipped `xml:"skipped"`
@@ -47,35 +56,37 @@ type (
 	junitSkipped struct {
 		Message string `xml:"message,attr"`
 	}
+
+	junitSeconds float64
 )
 
-// WriteJUnit writes the results for CI systems: a suite for each kernel and driver.
+func (s junitSeconds) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%.6f", float64(s)), nil }
+
+// WriteJUnit writes the results for CI systems: a suite for each kernel and driver. A case that
+// could not be carried through is an error, a difference that was found a failure.
 func (r *Report) WriteJUnit(w io.Writer) error {
-	var all junitSuites
-	for _, x := range r.Results {
+	all := junitSuites{Name: "scaplab"}
+	runs := r.runs()
+	for i := range r.Results {
+		x := &r.Results[i]
 		name := x.column().String()
 		i := slices.IndexFunc(all.Suites, func(s junitSuite) bool { return s.Name == name })
 		if i < 0 {
 			i = len(all.Suites)
-			all.Suites = append(all.Suites, junitSuite{Name: name})
-			var warnings junitProperties
-			for _, w := range r.Warnings {
-				if w.Kernel == x.Kernel {
-					warnings.List = append(warnings.List, junitProperty{"warning", w.Text})
-				}
-			}
-			if len(warnings.List) > 0 {
-				all.Suites[i].Properties = &warnings
-			}
+			all.Suites = append(all.Suites, r.junitSuite(x, runs))
 		}
 		s := &all.Suites[i]
-		c := junitCase{Class: x.Syscall, Name: x.Case}
+		c := junitCase{Class: x.Syscall, Name: x.Case, Time: junitSeconds(x.Seconds)}
 		s.Tests++
-		switch x.Status {
-		case judge.Fail:
+		s.Time += c.Time
+		switch text := x.Reason + "\n" + x.Place + "\n" + x.Repro + "\n"; {
+		case x.Status == judge.Fail && judge.Broke(x.Class):
+			s.Errors++
+			c.Error = &junitFailure{x.Class, firstLine(x.Reason), text}
+		case x.Status == judge.Fail:
 			s.Failures++
-			c.Failure = &junitFailure{x.Class, firstLine(x.Reason), x.Reason + "\n" + x.Repro + "\n"}
-		case judge.Skip:
+			c.Failure = &junitFailure{x.Class, firstLine(x.Reason), text}
+		case x.Status == judge.Skip:
 			s.Skipped++
 			c.Skipped = &junitSkipped{x.Reason}
 		}
@@ -86,10 +97,48 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 			{Class: "scaplab", Name: "the run is complete", Error: &junitFailure{Type: "partial", Message: r.Partial}},
 		}})
 	}
+	for _, s := range all.Suites {
+		all.Tests += s.Tests
+		all.Failures += s.Failures
+		all.Errors += s.Errors
+		all.Time += s.Time
+	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
 	e := xml.NewEncoder(w)
 	e.Indent("", " ")
 	return errors.Join(e.Encode(all), e.Close())
+}
+
+// junitSuite begins the suite of a result: with what its run and its kernel are.
+func (r *Report) junitSuite(x *Result, runs []RunInfo) junitSuite {
+	s := junitSuite{Name: x.column().String()}
+	var p junitProperties
+	add := func(name, value string) {
+		if value != "" {
+			p.List = append(p.List, junitProperty{name, value})
+		}
+	}
+	if i := slices.IndexFunc(runs, func(run RunInfo) bool { return run.ID == x.Run }); i >= 0 {
+		run := &runs[i]
+		s.Timestamp = run.Started.UTC().Format("2006-01-02T15:04:05")
+		add("tool", run.Tool)
+		add("schema", run.Schema)
+		add("accelerator", run.Accelerator)
+		if k := slices.IndexFunc(run.Kernels, func(k KernelInfo) bool { return k.Name == x.Kernel }); k >= 0 {
+			add("kernel.release", run.Kernels[k].Release)
+			add("kernel.package", run.Kernels[k].Package)
+			add("kernel.version", run.Kernels[k].Version)
+		}
+	}
+	for _, w := range r.Warnings {
+		if w.Kernel == x.Kernel {
+			add("warning", w.Text)
+		}
+	}
+	if len(p.List) > 0 {
+		s.Properties = &p
+	}
+	return s
 }

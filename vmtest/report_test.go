@@ -19,9 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 func TestCellsAreReadBack(t *testing.T) {
@@ -70,17 +72,19 @@ func testReport(t *testing.T) *Report {
 	sc := guest.FindSyscall("openat")
 	require.NotNil(t, sc)
 	first, second := sc.ID(&sc.Cases[0]), sc.ID(&sc.Cases[1])
-	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH}}, {Kernel: kernels.Kernel{Name: "/boot/my kernel", Arch: foreignArch}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{first, second},
-		Gone: []kernels.Unavailable{{Request: kernels.Request{Series: "5.10"}, Reason: errors.New("no package")}}}
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH, Release: "6.1.9", Source: "linux-image-test 6.1.9-1"}}, {Kernel: kernels.Kernel{Source: "/boot/my kernel", Name: "/boot/my kernel", Arch: foreignArch}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{first, second},
+		Tool: "v1.2.3", Gone: []kernels.Unavailable{{Request: kernels.Request{Series: "5.10"}, Reason: errors.New("no package")}}}
 	r := newReport(o)
 	r.expect(plan(o))
 	k := o.Kernels[0]
+	r.started(k, &guest.Hello{Release: "6.1.9-test"}, "cold boot in 2.0s", 2*time.Second)
+	r.setAccel(machine.Accel{Name: machine.TCG, Reason: "by a test"})
 	r.welcome(k, guest.OnlyEBPF, &guest.Hello{Release: "6.1.9-test", Drivers: []guest.DriverState{{Name: "ebpf", Refused: []guest.Refusal{{Program: "x_bpf_exit", Reason: "too complex\nlog"}}}}}, "cold boot in 2.0s")
 	// Out of order, as machines finish.
 	r.add(o.Kernels[1], guest.OnlyEBPF, second, nil, judge.Verdict{Status: judge.Skip, Reason: "needs ipv6"})
 	r.add(o.Kernels[1], guest.OnlyEBPF, first, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassHang, Reason: "no word"})
 	r.add(k, guest.OnlyEBPF, second, nil, judge.Verdict{Status: judge.Fail, Class: judge.ClassCrash, Reason: "guest ended: <BUG> & more\nline two"})
-	r.add(k, guest.OnlyEBPF, first, &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: 3}, judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "fd", Want: "3", Got: "3", OK: true}}})
+	r.add(k, guest.OnlyEBPF, first, &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: 3, Took: 250 * time.Millisecond}, judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "fd", Want: "3", Got: "3", OK: true}}})
 	r.add(k, guest.OnlyEBPF, "openat/absent", nil, judge.Verdict{Status: judge.Pass})
 	r.finish()
 	return r
@@ -92,7 +96,7 @@ func TestReportAsJSON(t *testing.T) {
 	require.NoError(t, r.WriteJSON(&b))
 	var all map[string]any
 	require.NoError(t, json.Unmarshal(b.Bytes(), &all))
-	require.Len(t, all, 3)
+	require.Len(t, all, 5)
 	require.Equal(t, []any{"6.1", "/boot/my kernel", "5.10"}, all["kernels"])
 	require.Equal(t, []any{"ebpf"}, all["drivers"])
 	results := all["results"].([]any)
@@ -101,7 +105,7 @@ func TestReportAsJSON(t *testing.T) {
 	pass := results[1].(map[string]any)
 	id := r.opts.Cases[0]
 	require.Equal(t, map[string]any{
-		"kernel": "6.1", "arch": runtime.GOARCH, "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
+		"run": r.id, "seconds": 0.25, "kernel": "6.1", "arch": runtime.GOARCH, "driver": "ebpf", "syscall": "openat", "case": strings.TrimPrefix(id, "openat/"),
 		"place":  guest.FindSyscall("openat").Place(&guest.FindSyscall("openat").Cases[0]),
 		"status": "pass", "class": "", "reason": "", "repro": "scaplab repro " + id + "@6.1/ebpf", "ret": 3.0,
 		"params": []any{map[string]any{"name": "fd", "want": "3", "got": "3", "ok": true}},
@@ -119,12 +123,12 @@ func TestReportAsJSON(t *testing.T) {
 
 	require.Equal(t, "amd64", results[5].(map[string]any)["arch"], "of a kernel that is gone, too")
 
-	// Joined with itself nothing changes but the number of results.
-	again, err := ReadJSON(bytes.NewReader(b.Bytes()))
+	// Joined with itself nothing changes.
+	again, err := ReadJSON(bytes.NewReader(b.Bytes()), bytes.NewReader(b.Bytes()))
 	require.NoError(t, err)
 	require.Equal(t, r.Results, again.Results)
 	require.Len(t, again.Failures(), 2)
-	for _, bad := range []string{"", "{}x", `{"kernels":[],"drivers":[],"results":[],"more":1}`, `{"results":[{"status":"good"}]}`} {
+	for _, bad := range []string{"", "{}x", `{"kernels":[],"drivers":[],"results":[],"more":1}`, `{"format":1,"results":[{"status":"good"}]}`} {
 		_, err := ReadJSON(strings.NewReader(bad))
 		if bad == "{}x" {
 			continue // what follows the object is not read
@@ -165,9 +169,10 @@ func TestWarningsAreInEveryReport(t *testing.T) {
 	require.NoError(t, r.WriteJUnit(&junit))
 	var got junitSuites
 	require.NoError(t, xml.Unmarshal(junit.Bytes(), &got))
-	require.Equal(t, &junitProperties{[]junitProperty{{"warning", r.Warnings[0].Text}}}, got.Suites[0].Properties)
-	require.Nil(t, got.Suites[1].Properties)
-	require.Equal(t, 1, strings.Count(junit.String(), "<properties>"))
+	warning := junitProperty{"warning", r.Warnings[0].Text}
+	require.Contains(t, got.Suites[0].Properties.List, warning)
+	require.NotContains(t, got.Suites[1].Properties.List, warning)
+	require.Equal(t, 1, strings.Count(junit.String(), `"warning"`))
 }
 
 func TestReproIsToldWhatTheModuleWasBuiltAgainst(t *testing.T) {
@@ -194,10 +199,14 @@ func TestReportAsJUnit(t *testing.T) {
 	require.NoError(t, xml.Unmarshal(b.Bytes(), &got))
 	require.Len(t, got.Suites, 3)
 	s := got.Suites[0]
-	require.Equal(t, []any{"6.1 ebpf", 3, 1, 0}, []any{s.Name, s.Tests, s.Failures, s.Skipped})
-	f := s.Cases[2].Failure
+	require.Equal(t, []any{"6.1 ebpf", 3, 0, 1, 0}, []any{s.Name, s.Tests, s.Failures, s.Errors, s.Skipped})
+	require.Equal(t, []junitProperty{{"tool", "v1.2.3"}, {"schema", event.SchemaVersion}, {"accelerator", "tcg"},
+		{"kernel.release", "6.1.9-test"}, {"kernel.package", "linux-image-test"}, {"kernel.version", "6.1.9-1"}}, s.Properties.List)
+	require.InDelta(t, 0.25, float64(s.Cases[1].Time), 1e-9)
+	require.Equal(t, s.Cases[1].Time, s.Time)
+	f := s.Cases[2].Error
 	require.Equal(t, []string{"crash", "guest ended: <BUG> & more"}, []string{f.Type, f.Message})
-	require.Contains(t, f.Text, "line two\nscaplab repro openat/")
+	require.Contains(t, f.Text, "\nscaplab repro openat/")
 	require.Equal(t, "this kernel cannot be had: no package", got.Suites[2].Cases[0].Skipped.Message)
 }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -58,6 +59,7 @@ func (o *Options) reported(run func(rep *Report, pieces []piece) error) (*Report
 	stop := rep.saving()
 	err := run(rep, pieces)
 	stop()
+	rep.ended = time.Now()
 	rep.finish()
 	rep.Partial = rep.whyPartial(err)
 	return rep, errors.Join(err, rep.captures.write())

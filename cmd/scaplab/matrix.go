@@ -211,7 +211,8 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
 	}
 	// A report of an earlier run is not to be taken for that of one that broke off.
-	if err := f.save(vmtest.NotBegun()); err != nil {
+	o.Tool = cli.Version()
+	if err := f.save(vmtest.NotBegun(o)); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	o.Arch = f.arch

@@ -152,11 +152,14 @@ func TestAnInterruptedRunLeavesWholeReports(t *testing.T) {
 		text, err := os.ReadFile(js)
 		require.NoError(t, err)
 		var report struct {
-			Results []any  `json:"results"`
-			Partial string `json:"partial"`
+			Results []any `json:"results"`
+			Runs    []struct {
+				Partial string `json:"partial"`
+			} `json:"runs"`
 		}
 		require.NoError(t, json.Unmarshal(text, &report), "%s: %s", name, text)
-		require.NotEmpty(t, report.Partial, name)
+		require.Len(t, report.Runs, 1, name)
+		require.NotEmpty(t, report.Runs[0].Partial, name)
 		text, err = os.ReadFile(junit)
 		require.NoError(t, err)
 		var suites struct {
@@ -194,7 +197,7 @@ func TestReportsGoWhereTheyAreSentTo(t *testing.T) {
 	require.NoError(t, err)
 	defer r.Close()
 	f = runFlags{json: fmt.Sprintf("/dev/fd/%d", w.Fd())}
-	require.NoError(t, f.save(vmtest.NotBegun()))
+	require.NoError(t, f.save(vmtest.NotBegun(vmtest.Options{})))
 	require.NoError(t, f.save(new(vmtest.Report)))
 	require.NoError(t, w.Close())
 	text, err = io.ReadAll(r)
@@ -208,7 +211,7 @@ func TestWhatCouldNotBeRunIsInTheExitStatus(t *testing.T) {
 		for _, s := range status {
 			cells = append(cells, `{"kernel":"6.1","driver":"ebpf","syscall":"getppid","case":"works","status":"`+s+`"}`)
 		}
-		rep, err := vmtest.ReadJSON(strings.NewReader(`{"kernels":["6.1"],"drivers":["ebpf"],"results":[` + strings.Join(cells, ",") + `]}`))
+		rep, err := vmtest.ReadJSON(strings.NewReader(`{"format":1,"kernels":["6.1"],"drivers":["ebpf"],"results":[` + strings.Join(cells, ",") + `]}`))
 		require.NoError(t, err)
 		return rep
 	}
@@ -317,7 +320,7 @@ func TestAReportThatCannotBeWrittenIsInTheExitStatus(t *testing.T) {
 	}
 	for name, f := range map[string]runFlags{"JSON": {json: full}, "JUnit": {junit: full}} {
 		for status, want := range map[string]int{"pass": cli.ExitEnvironment, "fail": cli.ExitFound} {
-			text := `{"kernels":["6.1"],"drivers":["ebpf"],"results":[{"kernel":"6.1","driver":"ebpf","syscall":"getppid","case":"works","status":"` + status + `"}]}`
+			text := `{"format":1,"kernels":["6.1"],"drivers":["ebpf"],"results":[{"kernel":"6.1","driver":"ebpf","syscall":"getppid","case":"works","status":"` + status + `"}]}`
 			rep, err := vmtest.ReadJSON(strings.NewReader(text))
 			require.NoError(t, err)
 			var out bytes.Buffer
@@ -335,7 +338,7 @@ func TestAReportThatCannotBeWrittenIsInTheExitStatus(t *testing.T) {
 	require.NoError(t, err)
 	defer disk.Close()
 	file := filepath.Join(t.TempDir(), "a.json")
-	require.NoError(t, os.WriteFile(file, []byte(`{"kernels":[],"drivers":[],"results":[]}`), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(`{"format":1,"kernels":[],"drivers":[],"results":[]}`), 0o600))
 	for _, args := range [][]string{{"report", file}, {"report", "--json", "-", file}, {"kernels", "list"}, {"kernels", "list", "--json"}, {"doctor"}} {
 		t.Setenv("XDG_CACHE_HOME", t.TempDir())
 		var errs bytes.Buffer
@@ -368,8 +371,8 @@ func TestReportsAreJoined(t *testing.T) {
 		return `{"kernel":"` + kernel + `","arch":"amd64","driver":"ebpf","syscall":"getppid","case":"works","status":"` + status +
 			`","class":"","reason":"","params":[],"repro":"scaplab repro getppid/works@` + kernel + `/ebpf"}`
 	}
-	good := write("1.json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`]}`)
-	bad := write("2.json", `{"kernels":["6.12"],"drivers":["ebpf"],"results":[`+cell("6.12", "fail")+`]}`)
+	good := write("1.json", `{"format":1,"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`]}`)
+	bad := write("2.json", `{"format":1,"kernels":["6.12"],"drivers":["ebpf"],"results":[`+cell("6.12", "fail")+`]}`)
 
 	code, stdout, stderr := runHere(t, "report", bad, "--json", "/no/such/dir/x")
 	require.Equal(t, cli.ExitFound, code, "what was found counts more than a report that cannot be written")
@@ -396,9 +399,11 @@ func TestReportsAreJoined(t *testing.T) {
 	require.Empty(t, stderr, "what is wrong was already said")
 
 	// A job of a CI that broke off left no report.
-	shard := func(i string) string {
-		return write("shard"+i+".json", `{"kernels":["6.1"],"drivers":["ebpf"],"results":[`+cell("6.1", "pass")+`],"shard":"`+i+`/3"}`)
+	ofRun := func(run, i string) string {
+		return write("shard"+run+i+".json", `{"format":1,"runs":[{"id":"`+run+i+`","shard":"`+i+`/3"}],"kernels":["6.1"],"drivers":["ebpf"],"results":[`+
+			strings.Replace(cell("6.1", "pass"), "{", `{"run":"`+run+i+`",`, 1)+`]}`)
 	}
+	shard := func(i string) string { return ofRun("a", i) }
 	code, _, stderr = runHere(t, "report", shard("1"), shard("3"))
 	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "not everything was run: no shard 2/3")
@@ -406,13 +411,25 @@ func TestReportsAreJoined(t *testing.T) {
 	require.Equal(t, cli.ExitFine, code, stderr)
 	code, _, _ = runHere(t, "report", joined)
 	require.Equal(t, cli.ExitFine, code, "all of them together are no shard")
-	code, _, stderr = runHere(t, "report", shard("1"), shard("1"))
+	code, stdout, _ = runHere(t, "report", joined, shard("1"), shard("1"))
+	require.Equal(t, cli.ExitFine, code)
+	require.Contains(t, stdout, "total: 3 passed, 0 failed, 0 skipped\n", "a cell of a run counts once")
+	code, _, stderr = runHere(t, "report", shard("1"), ofRun("b", "1"))
 	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, "shard 1/3 was read already")
 
-	code, _, stderr = runHere(t, "report", write("x.json", "{"))
-	require.Equal(t, cli.ExitUsage, code)
-	require.Contains(t, stderr, "read report 1")
+	for text, want := range map[string]string{
+		"":                          "it is empty (a report as matrix --json writes it is expected)",
+		"{":                         "unexpected EOF",
+		`{"format":9,"results":[]}`: "format 9 (1 is expected)",
+		`{"format":1,"results":[{"status":"x"}]}`: `unknown status "x"`,
+	} {
+		broken := write("x.json", text)
+		code, _, stderr = runHere(t, "report", good, broken)
+		require.Equal(t, cli.ExitUsage, code)
+		require.Contains(t, stderr, "read "+broken+": ", "the file is named")
+		require.Contains(t, stderr, want)
+	}
 }
 
 // What go run makes where there is a C compiler is no init, so a guest is built beside it.

@@ -11,8 +11,12 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// version returns the version of the program's source and build, and of its schema
-// and API.
+// Version returns the version of this program's source and build, and of its schema and API.
+func Version() string {
+	info, _ := debug.ReadBuildInfo() // nil: not built as a module
+	return version(info)
+}
+
 func version(info *debug.BuildInfo) string {
 	tool, commit := "of unknown version", ""
 	if info != nil {

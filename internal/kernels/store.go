@@ -35,6 +35,19 @@ type Kernel struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// Package returns the package that the kernel is from, and its version; both are empty for a
+// kernel given by file and for the running one.
+func (k *Kernel) Package() (name, version string) {
+	if k.Source == k.Name { // a file
+		return "", ""
+	}
+	name, version, _ = strings.Cut(k.Source, " ")
+	if strings.Contains(version, " ") { // words
+		return "", ""
+	}
+	return name, version
+}
+
 // Store fetches kernels and keeps them.
 type Store struct {
 	Catalog *Catalog

@@ -24,6 +24,16 @@ const (
 	ClassKernel  = "kernel"  // the guest's kernel complained while the case ran, and went on
 )
 
+// Broke reports whether a failure of a class is that a case could not be carried through, or
+// ended its machine: what the drivers say of the call was not compared, or is of no weight.
+func Broke(class string) bool {
+	switch class {
+	case ClassBoot, ClassBuild, ClassDriver, ClassCrash, ClassHang, ClassChannel, ClassHarness, ClassKernel, ClassTimeout, ClassSetup:
+		return true
+	}
+	return false
+}
+
 // Verdict is what the host says of one case.
 type Verdict struct {
 	Status Status

@@ -133,7 +133,8 @@ func (l *Machines) restore(ctx context.Context) (_ *Session, err error) {
 		return nil, err
 	}
 	l.Snapshots.Used(&l.Config)
-	s.How = "restored in " + seconds(time.Since(start))
+	s.Took = time.Since(start)
+	s.How = "restored in " + seconds(s.Took)
 	return s, nil
 }
 
@@ -181,7 +182,8 @@ func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
 		reason := cmp.Or(machine.Headline(text), said)
 		return nil, &BootError{strings.TrimSuffix(fmt.Sprintf("%v: %s", err, firstLine(reason)), ": "), machine.Excerpt(text)}
 	}
-	s.How = "cold boot in " + seconds(time.Since(start))
+	s.Took = time.Since(start)
+	s.How = "cold boot in " + seconds(s.Took)
 	// A machine that complained when it started, or when drivers were loaded, is to do so the next time, too.
 	if l.Snapshots == "" || l.unusable || v.Console.Complains() {
 		return s, nil

@@ -90,6 +90,7 @@ func (l *Process) Launch(ctx context.Context) (*Session, error) {
 		how := s.Finish()
 		return nil, &BootError{strings.TrimSpace(err.Error() + " " + how), machine.Excerpt(s.Console())}
 	}
-	s.How = "started in " + seconds(time.Since(start))
+	s.Took = time.Since(start)
+	s.How = "started in " + seconds(s.Took)
 	return s, nil
 }

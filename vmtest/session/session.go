@@ -37,6 +37,7 @@ func (m *Message) Decode(v any) error {
 type Session struct {
 	Hello    guest.Hello
 	How      string         // "cold boot in 1.9s", "restored in 0.1s"
+	Took     time.Duration  // until the guest was ready
 	Messages <-chan Message // closed at the channel's end
 	Send     func(kind string, v any) error
 	Died     <-chan struct{} // closed when the guest said on its console that it is dead

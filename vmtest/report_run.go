@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/vmtest/guest"
+)
+
+// RunInfo is what a report says of a run as a whole.
+type RunInfo struct {
+	ID          string       `json:"id"`
+	Tool        string       `json:"tool"`   // version of the program
+	Schema      string       `json:"schema"` // version of the events
+	Started     time.Time    `json:"started"`
+	Seconds     float64      `json:"seconds"`
+	Accelerator string       `json:"accelerator,omitempty"`
+	AccelReason string       `json:"accelerator_reason,omitempty"`
+	Shard       string       `json:"shard,omitempty"`   // i/n, of a run that was not all of it
+	Partial     string       `json:"partial,omitempty"` // why results are missing
+	Kernels     []KernelInfo `json:"kernels"`
+}
+
+// KernelInfo is a kernel as it ran. Package and Version are empty for a kernel that is from
+// no package.
+type KernelInfo struct {
+	Name    string  `json:"name"`
+	Arch    string  `json:"arch"`
+	Release string  `json:"release,omitempty"` // uname -r
+	Package string  `json:"package,omitempty"`
+	Version string  `json:"version,omitempty"`
+	Starts  []Start `json:"starts"`
+}
+
+// Start is how a guest came up.
+type Start struct {
+	How     string  `json:"how"` // e.g. "cold boot in 1.9s"
+	Seconds float64 `json:"seconds"`
+
+	release string
+}
+
+// newRunID returns an ID that no other run has.
+func newRunID() string { return rand.Text() }
+
+// started notes how a guest came up.
+func (r *Report) started(k Kernel, h *guest.Hello, how string, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.starts[k.Name] = append(r.starts[k.Name], Start{how, took.Seconds(), h.Release})
+}
+
+// runs returns the runs that the report is of.
+func (r *Report) runs() []RunInfo {
+	if r.Runs != nil || r.id == "" {
+		return r.Runs
+	}
+	ended := r.ended
+	if ended.IsZero() {
+		ended = time.Now()
+	}
+	run := RunInfo{
+		ID: r.id, Tool: r.opts.Tool, Schema: event.SchemaVersion,
+		Started: r.begun.UTC().Truncate(time.Millisecond), Seconds: ended.Sub(r.begun).Seconds(),
+		Accelerator: string(r.Accel.Name), AccelReason: r.Accel.Reason, Partial: r.Partial, Kernels: []KernelInfo{},
+	}
+	if r.opts.Shard.Partial() {
+		run.Shard = r.opts.Shard.String()
+	}
+	for i := range r.opts.Kernels {
+		k := &r.opts.Kernels[i]
+		info := KernelInfo{Name: k.Name, Arch: k.Arch, Release: k.Release, Starts: orEmpty(r.starts[k.Name])}
+		info.Package, info.Version = k.Package()
+		for _, s := range info.Starts {
+			info.Release = s.release
+		}
+		run.Kernels = append(run.Kernels, info)
+	}
+	return []RunInfo{run}
+}
