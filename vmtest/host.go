@@ -34,7 +34,7 @@ func RunHost(ctx context.Context, o Options) (*Report, error) {
 			return nil, env.Lacks("no eBPF programs can be loaded here: "+lack.What, lack.Fix)
 		}
 	}
-	k := Kernel{Kernel: kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH, Source: "the running kernel"}}
+	k := Kernel{Kernel: kernels.Kernel{Name: HostKernel, Arch: runtime.GOARCH}}
 	o.Kernels, o.Gone, o.Jobs = []Kernel{k}, nil, 1
 	return o.reported(func(rep *Report, pieces []piece) error {
 		rep.setAccel(machine.Accel{Name: "none", Reason: "the running kernel"})

@@ -72,8 +72,8 @@ func (r *Report) runs() []RunInfo {
 	}
 	for i := range r.opts.Kernels {
 		k := &r.opts.Kernels[i]
-		info := KernelInfo{Name: k.Name, Arch: k.Arch, Release: k.Release, Starts: orEmpty(r.starts[k.Name])}
-		info.Package, info.Version = k.Package()
+		info := KernelInfo{Name: k.Name, Arch: k.Arch, Release: k.Release, Package: k.Package.Name, Version: k.Package.Version,
+			Starts: orEmpty(r.starts[k.Name])}
 		for _, s := range info.Starts {
 			info.Release = s.release
 		}

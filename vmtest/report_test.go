@@ -72,7 +72,7 @@ func testReport(t *testing.T) *Report {
 	sc := guest.FindSyscall("openat")
 	require.NotNil(t, sc)
 	first, second := sc.ID(&sc.Cases[0]), sc.ID(&sc.Cases[1])
-	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH, Release: "6.1.9", Source: "linux-image-test 6.1.9-1"}}, {Kernel: kernels.Kernel{Source: "/boot/my kernel", Name: "/boot/my kernel", Arch: foreignArch}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{first, second},
+	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1", Arch: runtime.GOARCH, Release: "6.1.9", Package: kernels.Package{Name: "linux-image-test", Version: "6.1.9-1"}}}, {Kernel: kernels.Kernel{Name: "/boot/my kernel", Arch: foreignArch}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: []string{first, second},
 		Tool: "v1.2.3", Gone: []kernels.Unavailable{{Request: kernels.Request{Series: "5.10"}, Reason: errors.New("no package")}}}
 	r := newReport(o)
 	r.expect(plan(o))

@@ -209,7 +209,7 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 		return "", err
 	}
 	man := manifest{
-		Kernel: k.Name, Release: k.Release, Image: k.Source, Version: kmodbuild.Version,
+		Kernel: k.Name, Release: k.Release, Image: k.Source(), Version: kmodbuild.Version,
 		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
 		Module: m.SHA256, Objects: make(map[string]string), Inputs: m.Inputs, KernelAPI: m.Probes,
 	}

@@ -31,7 +31,7 @@ func TestAKernelGivenByFileHasNoModuleWithoutHeaders(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	file := filepath.Join(t.TempDir(), "bzImage")
 	o := func() vmtest.Options {
-		k := kernels.Kernel{Name: file, Release: "6.1.9", Arch: "amd64", Source: file}
+		k := kernels.Kernel{Name: file, Release: "6.1.9", Arch: "amd64"}
 		return vmtest.Options{Kernels: []vmtest.Kernel{{Kernel: k}}, Drivers: []guest.Drivers{guest.OnlyKmod}, Log: t.Logf}
 	}
 	var f runFlags

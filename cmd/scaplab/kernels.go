@@ -51,7 +51,7 @@ func newKernelsListCmd() *cobra.Command {
 			for _, k := range list {
 				release, source, fetched := "-", "-", "-"
 				if k.Kernel != nil {
-					release, source, fetched = k.Kernel.Release, k.Kernel.Source, k.Fetched.Format("2006-01-02 15:04")
+					release, source, fetched = k.Kernel.Release, k.Kernel.Source(), k.Fetched.Format("2006-01-02 15:04")
 				}
 				def := ""
 				if k.Default {
@@ -90,7 +90,7 @@ func newKernelsFetchCmd() *cobra.Command {
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, k := range kernels {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.Name, k.Release, k.Source, k.Image)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.Name, k.Release, k.Source(), k.Image)
 			}
 			if err := t.Flush(); err != nil {
 				return cli.Lacking(err)

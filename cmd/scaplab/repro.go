@@ -73,7 +73,7 @@ func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (
 	if err := f.kernels(cmd, &o, kernel); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "kernel: %s\n", o.Kernels[0].Source)
+	fmt.Fprintf(cmd.OutOrStdout(), "kernel: %s\n", o.Kernels[0].Source())
 	removeGuest, err := f.findGuest(cmd.Context(), &o)
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func older(k Kernel, errs []error) []string {
 	if len(errs) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s is older than the newest listed: %s", k.Source, oneLine(errors.Join(errs...)))}
+	return []string{fmt.Sprintf("%s is older than the newest listed: %s", k.Source(), oneLine(errors.Join(errs...)))}
 }
 
 // fetchSeries fetches the newest kernel of a series, with the list of packages that it was found in.
@@ -249,10 +249,11 @@ func debArch(arch string) string {
 }
 
 func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (Kernel, error) {
+	of := Package{Name: p.Name, Version: p.Version, SHA256: p.SHA256}
 	source := p.Name + " " + p.Version
 	meta := filepath.Join(s.Cache, "kernel", p.SHA256, "kernel.json")
 	if k, err := s.kept(meta); err == nil {
-		k.Name = series
+		k.Name, k.Package = series, of
 		return k, nil
 	}
 	file, err := p.Fetch(ctx, s.Cache)
@@ -282,6 +283,6 @@ func (s *Store) fromPackage(ctx context.Context, p apt.Package, series string) (
 	if err != nil {
 		return Kernel{}, fmt.Errorf("%s: %w", source, err)
 	}
-	k.Name, k.Source, k.Release = series, source, cmp.Or(releaseOf(image.Name), k.Release)
+	k.Name, k.Package, k.Release = series, of, cmp.Or(releaseOf(image.Name), k.Release)
 	return k, writeKernel(meta, k)
 }

@@ -44,7 +44,7 @@ func (s *Store) local(file string) (Kernel, error) {
 			return Kernel{}, env.Disk(err)
 		}
 	}
-	k.Name, k.Source = file, file
+	k.Name = file
 	return k, nil
 }
 

@@ -22,30 +22,25 @@ import (
 
 // Kernel is one kernel that can be booted.
 type Kernel struct {
-	Name    string `json:"name"`    // what users call it: "6.1", or the file given
-	Release string `json:"release"` // uname -r, "" when the image does not tell
-	Arch    string `json:"arch"`    // GOARCH
-	Image   string `json:"image"`   // file for QEMU's -kernel
-	PVH     bool   `json:"pvh"`     // Image is the unpacked ELF kernel, entered directly
-	Digest  string `json:"digest"`  // SHA-256 of Image, so snapshots of another are not taken for its own
-	Source  string `json:"source"`  // package and version, or file
+	Name    string  `json:"name"`             // what users call it: "6.1", or the file given
+	Release string  `json:"release"`          // uname -r, "" when the image does not tell
+	Arch    string  `json:"arch"`             // GOARCH
+	Image   string  `json:"image"`            // file for QEMU's -kernel
+	PVH     bool    `json:"pvh"`              // Image is the unpacked ELF kernel, entered directly
+	Digest  string  `json:"digest"`           // SHA-256 of Image, so snapshots of another are not taken for its own
+	Package Package `json:"package,omitzero"` // that the kernel is from; zero for a file and for the running kernel
 
 	// Warnings say in which way this may not be the kernel that was asked for: an older
 	// one than the newest listed, or one of the cache that nobody could look beyond.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Package returns the package that the kernel is from, and its version; both are empty for a
-// kernel given by file and for the running one.
-func (k *Kernel) Package() (name, version string) {
-	if k.Source == k.Name { // a file
-		return "", ""
+// Source returns the package and its version, or the file.
+func (k *Kernel) Source() string {
+	if k.Package.Name == "" {
+		return k.Name
 	}
-	name, version, _ = strings.Cut(k.Source, " ")
-	if strings.Contains(version, " ") { // words
-		return "", ""
-	}
-	return name, version
+	return k.Package.Name + " " + k.Package.Version
 }
 
 // Store fetches kernels and keeps them.
@@ -264,7 +259,7 @@ func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 // fallBack is a kernel of the cache that is used because of err.
 func (s *Store) fallBack(kept Kernel, err error) Kernel {
 	s.log("kernel %s: using %s from the cache: %v", kept.Name, kept.Release, err)
-	kept.Warnings = append(kept.Warnings, fmt.Sprintf("%s is from the cache and may not be the newest: %s", cmp.Or(kept.Release, kept.Source), oneLine(err)))
+	kept.Warnings = append(kept.Warnings, fmt.Sprintf("%s is from the cache and may not be the newest: %s", cmp.Or(kept.Release, kept.Source()), oneLine(err)))
 	return kept
 }
 

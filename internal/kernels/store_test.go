@@ -125,7 +125,7 @@ func TestLocalKernels(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, gone)
 			k := kernels[0]
-			require.Equal(t, []any{row.file, row.release, row.pvh, "amd64", row.file}, []any{k.Name, k.Release, k.PVH, k.Arch, k.Source})
+			require.Equal(t, []any{row.file, row.release, row.pvh, "amd64", row.file}, []any{k.Name, k.Release, k.PVH, k.Arch, k.Source()})
 			got, err := os.ReadFile(k.Image)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(row.content, got), row.file)
@@ -290,7 +290,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, gone)
 	require.Equal(t, "6.1.0-9-x", kernels[0].Release)
-	require.Equal(t, "linux-image-6.1.0-9-x 6.1.9-1", kernels[0].Source)
+	require.Equal(t, "linux-image-6.1.0-9-x 6.1.9-1", kernels[0].Source())
 	require.True(t, kernels[0].PVH)
 	require.Contains(t, said.String(), "404  Not Found [IP: 10.0.0.1 80]; trying the next older one")
 	const newer = "linux-image-6.1.0-9-x 6.1.9-1 is older than the newest listed: fetch linux-image-6.1.0-30-x 6.1.30-1: "
