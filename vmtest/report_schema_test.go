@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,6 +61,8 @@ func TestJSONReportsMatchTheirSchema(t *testing.T) {
 			func(_, _, result map[string]any) { result["status"] = "good" },
 			func(_, _, result map[string]any) { result["place"] = "somewhere" },
 			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "" },
+			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "bad luck" },
+			func(_, _, result map[string]any) { result["status"], result["class"] = "pass", judge.ClassParam },
 		} {
 			b.Reset()
 			require.NoError(t, r.WriteJSON(&b))
@@ -72,8 +75,24 @@ func TestJSONReportsMatchTheirSchema(t *testing.T) {
 	}
 }
 
-// What the XSD of JUnit reports that CI systems share allows: for each element its attributes
-// (* is required) and the elements in it.
+func TestTheSchemaOfReportsKnowsTheClassesOfFailures(t *testing.T) {
+	text, err := os.ReadFile("../docs/report.schema.json")
+	require.NoError(t, err)
+	var schema struct {
+		Defs struct {
+			Result struct {
+				Properties struct {
+					Class struct{ Enum []string }
+				}
+			}
+		} `json:"$defs"`
+	}
+	require.NoError(t, json.Unmarshal(text, &schema))
+	require.Equal(t, append([]string{""}, judge.Classes()...), schema.Defs.Result.Properties.Class.Enum)
+}
+
+// junitRules has, for each element, the attributes (* is required) and the elements that
+// the XSD of JUnit reports allows, as CI systems share it.
 var junitRules = map[string]struct{ attrs, children string }{
 	"testsuites": {"name tests failures errors time disabled", "testsuite"},
 	"testsuite":  {"*name *tests failures errors skipped time timestamp hostname id package disabled", "properties testcase system-out system-err"},

@@ -11,9 +11,6 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// ClassDiffer: the drivers say different things of the same call.
-const ClassDiffer = "drivers-differ"
-
 // compareDrivers judges a case that two drivers captured at once: every param
 // must be the same, byte by byte, but for those that the table says differ.
 // In Verdict.Params the first driver's value is the wanted one.

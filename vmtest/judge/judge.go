@@ -13,19 +13,6 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// Classes of failure that the comparison finds.
-const (
-	ClassMissing = "missing-event" // an event that should have come did not
-	ClassExtra   = "extra-event"   // an event came that should not have
-	ClassParam   = "param"         // a value is not the wanted one
-	ClassGarbled = "garbled"       // an event's bytes are not what its header says
-	ClassTimeout = "timeout"       // the case took too long
-	ClassSetup   = "setup"         // what the case needs could not be made or looked at
-	ClassENOSYS  = "enosys"        // the call is there and should not be, or the other way round
-	ClassTable   = "table"         // the case itself is wrong
-	ClassRefused = "refused"       // the kernel did not accept the event's program
-)
-
 // Machine is what the comparison must know of where a case ran.
 type Machine struct {
 	Release kver.Version
@@ -190,9 +177,8 @@ func (c *comparison) verdict() Verdict {
 	if len(c.faults) == 0 {
 		return v
 	}
-	order := []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, ClassMissing, ClassExtra, ClassParam, ClassDiffer}
 	slices.SortStableFunc(c.faults, func(a, b Verdict) int {
-		return slices.Index(order, a.Class) - slices.Index(order, b.Class)
+		return slices.Index(differences, a.Class) - slices.Index(differences, b.Class)
 	})
 	var reasons []string
 	for _, f := range c.faults {

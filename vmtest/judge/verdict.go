@@ -2,6 +2,8 @@
 
 package judge
 
+import "slices"
+
 // Status is the outcome of a cell.
 type Status string
 
@@ -11,8 +13,7 @@ const (
 	Skip Status = "skip"
 )
 
-// Classes of failure that the harness itself finds. The comparison of wants
-// with what came has its own.
+// Classes of failure: the case was not carried through, or it ended or upset its machine.
 const (
 	ClassBoot    = "boot"    // the guest did not become ready
 	ClassBuild   = "build"   // the kernel module did not compile
@@ -22,17 +23,33 @@ const (
 	ClassChannel = "channel" // what the guest sent was damaged
 	ClassHarness = "harness" // the guest left a case out
 	ClassKernel  = "kernel"  // the guest's kernel complained while the case ran, and went on
+	ClassTimeout = "timeout" // the case took too long
+	ClassSetup   = "setup"   // what the case needs could not be made or looked at
 )
 
-// Broke reports whether a failure of a class is that a case could not be carried through, or
-// ended its machine: what the drivers say of the call was not compared, or is of no weight.
-func Broke(class string) bool {
-	switch class {
-	case ClassBoot, ClassBuild, ClassDriver, ClassCrash, ClassHang, ClassChannel, ClassHarness, ClassKernel, ClassTimeout, ClassSetup:
-		return true
-	}
-	return false
-}
+var broken = []string{ClassBoot, ClassBuild, ClassDriver, ClassCrash, ClassHang, ClassChannel, ClassHarness, ClassKernel, ClassTimeout, ClassSetup}
+
+// Classes of failure: what a driver delivered differs from what the call did.
+const (
+	ClassTable   = "table"          // the case itself is wrong
+	ClassGarbled = "garbled"        // an event's bytes are not what its header says
+	ClassRefused = "refused"        // the kernel did not accept the event's program
+	ClassENOSYS  = "enosys"         // the call exists and should not, or the reverse
+	ClassMissing = "missing-event"  // an event that should have come did not
+	ClassExtra   = "extra-event"    // an event came that should not have
+	ClassParam   = "param"          // a value is not the wanted one
+	ClassDiffer  = "drivers-differ" // the drivers delivered different events
+)
+
+// differences has the gravest first.
+var differences = []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, ClassMissing, ClassExtra, ClassParam, ClassDiffer}
+
+// Broke reports whether a failure of the class is not a difference: the case was not
+// carried through, or it ended or upset its machine.
+func Broke(class string) bool { return slices.Contains(broken, class) }
+
+// Classes returns all classes.
+func Classes() []string { return slices.Concat(broken, differences) }
 
 // Verdict is what the host says of one case.
 type Verdict struct {
