@@ -6,11 +6,14 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -68,7 +71,7 @@ func parseRules(text string) (map[event.Type][]rule, error) {
 		}
 		for _, other := range rules[code] {
 			if other.params == r.params {
-				return nil, fmt.Errorf("convert.txt:%d: type %d with %d params already has a rule", num+1, code, r.params)
+				return nil, fmt.Errorf("convert.txt:%d: %s with %d params already has a rule", num+1, words[0], r.params)
 			}
 		}
 		rules[code] = append(rules[code], r)
@@ -76,17 +79,35 @@ func parseRules(text string) (map[event.Type][]rule, error) {
 	return rules, nil
 }
 
-func parseRule(words []string) (code event.Type, r rule, err error) {
+// symbols are the types by the symbols of the table.
+var symbols = sync.OnceValue(func() map[string]event.Type {
+	types := make(map[string]event.Type)
+	for info := range event.All() {
+		types[info.Symbol] = info.Code
+	}
+	return types
+})
+
+func parseSymbol(symbol string) (event.Type, error) {
+	t, ok := symbols()[symbol]
+	if !ok {
+		return 0, fmt.Errorf("unknown event %s%s", symbol, hint.DidYouMean(symbol, slices.Sorted(maps.Keys(symbols()))))
+	}
+	return t, nil
+}
+
+func parseRule(words []string) (t event.Type, r rule, err error) {
 	if len(words) < 3 {
-		return 0, r, fmt.Errorf("%q: code, params and step expected", words)
+		return 0, r, fmt.Errorf("%q: symbol, params and step expected", words)
 	}
-	var nums [2]uint64
-	for i := range nums {
-		if nums[i], err = strconv.ParseUint(words[i], 10, 15); err != nil {
-			return 0, r, err
-		}
+	if t, err = parseSymbol(words[0]); err != nil {
+		return 0, r, err
 	}
-	r.params = uint8(nums[1])
+	params, err := strconv.ParseUint(words[1], 10, 6)
+	if err != nil {
+		return 0, r, err
+	}
+	r.params = uint8(params)
 	ins := words[3:]
 	switch words[2] {
 	case "pass":
@@ -102,11 +123,9 @@ func parseRule(words []string) (code event.Type, r rule, err error) {
 		if len(ins) == 0 {
 			return 0, r, fmt.Errorf("%q: a type expected after ->", words)
 		}
-		to, err := strconv.ParseUint(ins[0], 10, 15)
-		if err != nil {
+		if r.to, err = parseSymbol(ins[0]); err != nil {
 			return 0, r, err
 		}
-		r.to = event.Type(to)
 		ins = ins[1:]
 	default:
 		return 0, r, fmt.Errorf("unknown step %q", words[2])
@@ -118,7 +137,7 @@ func parseRule(words []string) (code event.Type, r rule, err error) {
 		}
 		r.ins = append(r.ins, in)
 	}
-	return event.Type(nums[0]), r, nil
+	return t, r, nil
 }
 
 func parseInstr(word string) (in instr, err error) {

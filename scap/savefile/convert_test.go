@@ -67,13 +67,15 @@ func requireLike(t *testing.T, from, to event.ParamInfo) {
 
 func TestRulesThatAreWrongAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"5 1":              `convert.txt:1: ["5" "1"]: code, params and step expected`,
-		"\n5 x add":        `convert.txt:2: strconv.ParseUint: parsing "x": invalid syntax`,
-		"5 1 drop":         `convert.txt:1: unknown step "drop"`,
-		"5 1 add Q":        `convert.txt:1: unknown param "Q"`,
-		"5 1 add E":        `convert.txt:1: strconv.ParseUint: parsing "": invalid syntax`,
-		"5 1 ->":           `convert.txt:1: ["5" "1" "->"]: a type expected after ->`,
-		"5 1 add\n5 1 add": "convert.txt:2: type 5 with 1 params already has a rule",
+		"close_exit 1":                       `convert.txt:1: ["close_exit" "1"]: symbol, params and step expected`,
+		"close_exti 1 add":                   "convert.txt:1: unknown event close_exti (did you mean close_exit?)",
+		"\nclose_exit x add":                 `convert.txt:2: strconv.ParseUint: parsing "x": invalid syntax`,
+		"close_exit 1 drop":                  `convert.txt:1: unknown step "drop"`,
+		"close_exit 1 add Q":                 `convert.txt:1: unknown param "Q"`,
+		"close_exit 1 add E":                 `convert.txt:1: strconv.ParseUint: parsing "": invalid syntax`,
+		"close_exit 1 ->":                    `convert.txt:1: ["close_exit" "1" "->"]: a type expected after ->`,
+		"close_exit 1 -> clos":               "convert.txt:1: unknown event clos",
+		"close_exit 1 add\nclose_exit 1 add": "convert.txt:2: close_exit with 1 params already has a rule",
 	} {
 		_, err := parseRules(text)
 		require.EqualError(t, err, want)
