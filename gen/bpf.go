@@ -164,6 +164,27 @@ func (m *model) firedBy(e *event) string {
 
 type setData struct{ Name, Body string }
 
+// manualValues are the event values of conversions that are C by hand, as EVENT_NAME.
+func (m *model) manualValues() []cSection {
+	var out []cSection
+	done := make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(m.sets)) {
+		s := m.sets[name]
+		if s.Kind != "manual" {
+			continue
+		}
+		section := cSection{Doc: name}
+		for _, v := range s.Values {
+			if !done[v.Name] {
+				section.Consts = append(section.Consts, hex("EVENT_"+v.Name, int(v.Value)))
+			}
+			done[v.Name] = true
+		}
+		out = append(out, section)
+	}
+	return out
+}
+
 func (m *model) flagsData(consts map[string]bool) (map[string]any, error) {
 	var defines []string
 	for _, name := range slices.Sorted(maps.Keys(consts)) {
@@ -186,7 +207,7 @@ func (m *model) flagsData(consts map[string]bool) (map[string]any, error) {
 		}
 		sets = append(sets, setData{name, body})
 	}
-	return map[string]any{"Consts": defines, "Sets": sets}, nil
+	return map[string]any{"Consts": defines, "Sets": sets, "Manual": m.manualValues()}, nil
 }
 
 // callNames lists the calls that make an event when its name does not say it.

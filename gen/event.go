@@ -173,6 +173,9 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 				or.Op("|").Add(fl)
 			}
 		}
+		if old := oldParams(e); old < len(e.Params) {
+			field("OldParams").Lit(old)
+		}
 		field("FDParam").Lit(e.FDParam)
 		if len(e.Params) == 0 {
 			return
@@ -364,4 +367,13 @@ func fieldComment(p *tables.Param) string {
 		text += ", " + p.Show
 	}
 	return text
+}
+
+// oldParams is how many params of an event the older reference has.
+func oldParams(e *event) int {
+	i := slices.IndexFunc(e.Params, func(p *tables.Param) bool { return p.Newer })
+	if i < 0 {
+		return len(e.Params)
+	}
+	return i
 }

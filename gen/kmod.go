@@ -32,6 +32,7 @@ func lostCounter(e *event) string {
 type kmodEvent struct {
 	Symbol, Upper, Drop, Category string
 	DropFailed                    bool
+	OldParams                     int // that the older reference has, where it is fewer
 }
 
 type kmodArchData struct {
@@ -49,7 +50,11 @@ func (m *model) kmodTable(files map[string][]byte) error {
 		if len(e.calls) > 0 {
 			drop, dropFailed = e.calls[0].Drop, e.calls[0].DropFailed && e.From == "sys_exit"
 		}
-		events = append(events, kmodEvent{e.Symbol, strings.ToUpper(e.Symbol), "DROP_" + strings.ToUpper(drop), lostCounter(e), dropFailed})
+		old := oldParams(e)
+		if old == len(e.Params) {
+			old = 0
+		}
+		events = append(events, kmodEvent{e.Symbol, strings.ToUpper(e.Symbol), "DROP_" + strings.ToUpper(drop), lostCounter(e), dropFailed, old})
 	}
 	var arches []kmodArchData
 	for _, arch := range tables.Arches {

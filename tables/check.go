@@ -25,6 +25,9 @@ var (
 	}
 )
 
+// Tracepoints are what may fire an event, by name.
+func Tracepoints() []string { return slices.Clone(tracepoints) }
+
 // Needs are what a case may ask of the machine, with what each means. Package
 // vmtest/guest has a probe of each, which a test holds against this.
 var Needs = map[string]string{
@@ -58,7 +61,17 @@ var Needs = map[string]string{
 
 // check applies the rules that need the whole table.
 func (l *loader) check() {
+	manual := map[string]FlagValue{} // which C has as EVENT_NAME
 	for _, s := range l.table.Flags {
+		for _, v := range s.Values {
+			if s.Kind != "manual" {
+				break
+			}
+			if old, ok := manual[v.Name]; ok && old.Value != v.Value {
+				l.errs.Add(v.Pos, s.Name, "%s is %#x, but %#x on line %d (C has one EVENT_%s for all manual sets)", v.Name, v.Value, old.Value, old.Pos.Line, v.Name)
+			}
+			manual[v.Name] = v
+		}
 		h := l.helpers["value"][s.Name]
 		if s.Kind != "manual" && s.Kind != "" && h != nil {
 			l.errs.Add(h.Pos, s.Name, "value helper %s is a conversion of flags.yaml already (kind: manual leaves it to the helper)", s.Name)

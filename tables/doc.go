@@ -87,6 +87,7 @@
 //	show      how tools print it: na dec hex oct id dir 10_padded_dec. Left out: the type's usual one
 //	len       bytebuf, sockaddr: bytes at from
 //	snaplen   true: cut at the snap length (bytebuf)
+//	newer     true: the older reference (the second version of schema.lock) does not have the param, nor those behind it
 //	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {ret: ">= 0"}; all must hold, else `else` is sent, or the empty param
 //	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
 //	differs   a deliberate difference from the reference

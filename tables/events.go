@@ -188,6 +188,11 @@ func (l *loader) finish(ev *Event, m *mapping, fdKey string) {
 		}
 		at[p.Name] = p
 	}
+	for i, p := range ev.Params {
+		if i > 0 && ev.Params[i-1].Newer && !p.Newer {
+			l.errs.Add(p.Pos, m.subject+": "+p.Name, "param %s follows a newer one (params are added at the end, and so it is newer as well)", p.Name)
+		}
+	}
 	if len(ev.Params) > maxParams {
 		l.errs.Add(ev.Params[maxParams].Pos, m.subject, "%d params (at most %d)", len(ev.Params), maxParams)
 	}

@@ -37,6 +37,9 @@ func dump(t *Table) string {
 					s += " " + f.name + "=" + f.value
 				}
 			}
+			if p.Newer {
+				s += " newer"
+			}
 			if p.Snaplen {
 				s += " snaplen"
 			}

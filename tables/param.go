@@ -107,7 +107,7 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 }
 
 var paramKeys = []string{
-	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "differs",
+	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "newer", "differs",
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
@@ -143,7 +143,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	p.Show = m.oneOf("show", names(l.table.Types.Shows...))
 	p.Dyn = m.oneOf("dyn", l.table.Types.dynNames())
 	p.Differs = m.text("differs")
-	p.Snaplen = m.bool("snaplen")
+	p.Snaplen, p.Newer = m.bool("snaplen"), m.bool("newer")
 	if names := m.byKey["names"]; names != nil && p.Names != "" && l.sets[p.Names] == nil {
 		m.errorf(names, "unknown flag set %s%s", p.Names, hint.DidYouMean(p.Names, slices.Sorted(maps.Keys(l.sets))))
 		p.Names = ""

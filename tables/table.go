@@ -141,6 +141,7 @@ type Param struct {
 	Show    string     // dec, hex, oct, id, dir, 10_padded_dec, na: how tools print it
 	Len     *expr.Node // bytebuf and sockaddr: how many bytes stand at From
 	Snaplen bool       // cut at the snap length
+	Newer   bool       // the older reference does not have it
 	When    []Cond     // all must hold, else Else is sent (or the empty param)
 	Else    *expr.Node
 	Switch  *Switch

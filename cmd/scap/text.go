@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/jsontext"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -288,24 +288,5 @@ func (p *printer) appendJSONParam(b []byte, par *event.ParamInfo, v []byte) []by
 // quoteFrom replaces b[at:] by its JSON string.
 func (p *printer) quoteFrom(b []byte, at int) []byte {
 	p.scratch = append(p.scratch[:0], b[at:]...)
-	b = append(b[:at], '"')
-	const hex = "0123456789abcdef"
-	for s := p.scratch; len(s) > 0; {
-		c := s[0]
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		case c < utf8.RuneSelf:
-			b = append(b, c)
-		default:
-			r, size := utf8.DecodeRune(s)
-			b = utf8.AppendRune(b, r) // bytes that are not UTF-8 become U+FFFD
-			s = s[size:]
-			continue
-		}
-		s = s[1:]
-	}
-	return append(b, '"')
+	return jsontext.AppendString(b[:at], p.scratch)
 }

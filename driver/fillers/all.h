@@ -2,8 +2,8 @@
 /*
  * One text for both drivers. A driver defines, before it includes this:
  *
- *	struct filler	event.h's event being built: ret, arg, tp, off, n, nr, type, task, ia32, exec, child,
- *			have_file, file_fd, file, exe_len
+ *	struct filler	event.h's event being built. The fields that this text uses have the same types in
+ *			both drivers, which a test of package driver checks
  *	push.h		append_TYPE, append_user, ..., end_param, tmp_of, subject
  *	read.h		READ, READ_AT, kernel_read, user_read, user_read_str, current_task
  *	kernel.h	what depends on the kernel's version: inode_ctime, mm_counter, upid_at, css_of, ...
@@ -18,8 +18,8 @@
 #define SCAP_FILLERS_H
 
 #include "param.h"
-#include "args.h"
 #include "flags_gen.h"
+#include "args.h"
 #include "user.h"
 #include "file.h"
 #include "sock.h"

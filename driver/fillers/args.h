@@ -40,18 +40,13 @@ static __always_inline u32 encode_dev(u32 dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
 }
 
-static __always_inline u32 open_bits(u64 v);
-
 /* The access mode is a number: 0, 1, 2 become 1, 2, 3. */
 static __always_inline u32 open_flags(u64 v)
 {
 	u32 mode = v & 3;
 
-	return (mode == 3 ? 1 : mode + 1) | open_bits(v);
+	return (mode == 3 ? EVENT_O_RDONLY : mode + EVENT_O_RDONLY) | open_bits(v);
 }
-
-#define EVENT_O_CREAT	0x4
-#define EVENT_O_TMPFILE 0x2000
 
 static __always_inline u32 open_mode(u64 flags, u64 mode)
 {
@@ -84,9 +79,6 @@ static __always_inline u32 mount_flags(u64 v)
 	return (v & 0xffff0000) == 0xc0ed0000 ? v & 0xffff : v;
 }
 
-static __always_inline u32 futex_cmd(u64 v);
-static __always_inline u32 futex_bits(u64 v);
-
 static __always_inline u32 futex_op(u64 v)
 {
 	return futex_cmd(v & 127) | futex_bits(v);
@@ -95,8 +87,10 @@ static __always_inline u32 futex_op(u64 v)
 /* Each of the low three bits of the x86 error code becomes one of two flags. */
 static __always_inline u32 pf_flags(u64 v)
 {
-	return (v & 1 ? 1 : 2) | (v & 2 ? 4 : 8) | (v & 4 ? 0x10 : 0x20) | (v & 8 ? 0x40 : 0) |
-	       (v & 16 ? 0x80 : 0);
+	return (v & 1 ? EVENT_PROTECTION_VIOLATION : EVENT_PAGE_NOT_PRESENT) |
+	       (v & 2 ? EVENT_WRITE_ACCESS : EVENT_READ_ACCESS) |
+	       (v & 4 ? EVENT_USER_FAULT : EVENT_SUPERVISOR_FAULT) |
+	       (v & 8 ? EVENT_RESERVED_PAGE : 0) | (v & 16 ? EVENT_INSTRUCTION_FETCH : 0);
 }
 
 #endif

@@ -8,11 +8,6 @@
 #define EVENT_FMODE_PATH    (1U << 14) /* FMODE_PATH and FMODE_CREATED of linux/fs.h */
 #define EVENT_FMODE_CREATED (1U << 20)
 
-/* Event values that come from the file instead of the flags argument. */
-#define EVENT_O_F_CREATED    (1U << 14)
-#define EVENT_FD_UPPER_LAYER (1U << 15)
-#define EVENT_FD_LOWER_LAYER (1U << 16)
-
 /* The last one asked for is kept: several params are often about the same file. */
 static __always_inline struct file *file_of(struct filler *f, s64 fd)
 {

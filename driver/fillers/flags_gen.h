@@ -10,6 +10,104 @@
 #define N_SETVAL 16
 #define N_SOL_SOCKET 1
 
+
+/* Values of futex_op in events, for its conversion by hand. */
+#define EVENT_FUTEX_CLOCK_REALTIME 0x100
+#define EVENT_FUTEX_PRIVATE_FLAG 0x80
+#define EVENT_FUTEX_CMP_REQUEUE_PI 0xc
+#define EVENT_FUTEX_WAIT_REQUEUE_PI 0xb
+#define EVENT_FUTEX_WAKE_BITSET 0xa
+#define EVENT_FUTEX_WAIT_BITSET 0x9
+#define EVENT_FUTEX_TRYLOCK_PI 0x8
+#define EVENT_FUTEX_UNLOCK_PI 0x7
+#define EVENT_FUTEX_LOCK_PI 0x6
+#define EVENT_FUTEX_WAKE_OP 0x5
+#define EVENT_FUTEX_CMP_REQUEUE 0x4
+#define EVENT_FUTEX_REQUEUE 0x3
+#define EVENT_FUTEX_FD 0x2
+#define EVENT_FUTEX_WAKE 0x1
+#define EVENT_FUTEX_WAIT 0x0
+
+/* Values of mknod_mode in events, for its conversion by hand. */
+#define EVENT_S_IXOTH 0x1
+#define EVENT_S_IWOTH 0x2
+#define EVENT_S_IROTH 0x4
+#define EVENT_S_IXGRP 0x8
+#define EVENT_S_IWGRP 0x10
+#define EVENT_S_IRGRP 0x20
+#define EVENT_S_IXUSR 0x40
+#define EVENT_S_IWUSR 0x80
+#define EVENT_S_IRUSR 0x100
+#define EVENT_S_ISVTX 0x200
+#define EVENT_S_ISGID 0x400
+#define EVENT_S_ISUID 0x800
+#define EVENT_S_IFREG 0x8000
+#define EVENT_S_IFCHR 0x2000
+#define EVENT_S_IFBLK 0x6000
+#define EVENT_S_IFIFO 0x1000
+#define EVENT_S_IFSOCK 0xc000
+
+/* Values of mount_flags in events, for its conversion by hand. */
+#define EVENT_RDONLY 0x1
+#define EVENT_NOSUID 0x2
+#define EVENT_NODEV 0x4
+#define EVENT_NOEXEC 0x8
+#define EVENT_SYNCHRONOUS 0x10
+#define EVENT_REMOUNT 0x20
+#define EVENT_MANDLOCK 0x40
+#define EVENT_DIRSYNC 0x80
+#define EVENT_NOATIME 0x400
+#define EVENT_NODIRATIME 0x800
+#define EVENT_BIND 0x1000
+#define EVENT_MOVE 0x2000
+#define EVENT_REC 0x4000
+#define EVENT_SILENT 0x8000
+#define EVENT_POSIXACL 0x10000
+#define EVENT_UNBINDABLE 0x20000
+#define EVENT_PRIVATE 0x40000
+#define EVENT_SLAVE 0x80000
+#define EVENT_SHARED 0x100000
+#define EVENT_RELATIME 0x200000
+#define EVENT_KERNMOUNT 0x400000
+#define EVENT_I_VERSION 0x800000
+#define EVENT_STRICTATIME 0x1000000
+#define EVENT_LAZYTIME 0x2000000
+#define EVENT_NOSEC 0x10000000
+#define EVENT_BORN 0x20000000
+#define EVENT_ACTIVE 0x40000000
+#define EVENT_NOUSER 0x80000000
+
+/* Values of open_flags in events, for its conversion by hand. */
+#define EVENT_O_LARGEFILE 0x800
+#define EVENT_O_DIRECTORY 0x400
+#define EVENT_O_DIRECT 0x200
+#define EVENT_O_TRUNC 0x100
+#define EVENT_O_SYNC 0x80
+#define EVENT_O_NONBLOCK 0x40
+#define EVENT_O_EXCL 0x20
+#define EVENT_O_DSYNC 0x10
+#define EVENT_O_APPEND 0x8
+#define EVENT_O_CREAT 0x4
+#define EVENT_O_RDWR 0x3
+#define EVENT_O_WRONLY 0x2
+#define EVENT_O_RDONLY 0x1
+#define EVENT_O_CLOEXEC 0x1000
+#define EVENT_O_NONE 0x0
+#define EVENT_O_TMPFILE 0x2000
+#define EVENT_O_F_CREATED 0x4000
+#define EVENT_FD_UPPER_LAYER 0x8000
+#define EVENT_FD_LOWER_LAYER 0x10000
+
+/* Values of pf_flags in events, for its conversion by hand. */
+#define EVENT_PROTECTION_VIOLATION 0x1
+#define EVENT_PAGE_NOT_PRESENT 0x2
+#define EVENT_WRITE_ACCESS 0x4
+#define EVENT_READ_ACCESS 0x8
+#define EVENT_USER_FAULT 0x10
+#define EVENT_SUPERVISOR_FAULT 0x20
+#define EVENT_RESERVED_PAGE 0x40
+#define EVENT_INSTRUCTION_FETCH 0x80
+
 static __always_inline u32 access_flags(u64 v)
 {
 	return v & 0x7;

@@ -44,6 +44,7 @@ enum drop_category {
 struct kmod_event {
 	u16 code;
 	u16 nparams;
+	u16 old_nparams; /* of them, what the older API has; 0: all */
 	enum drop drop;
 	enum drop_category category;
 	bool drop_failed; /* in dropping mode its failures are lost */
@@ -65,13 +66,7 @@ static u16 syscall_id_of(u32 nr)
 /* How many params of an event a client of the persona expects. */
 static u16 params_sent(const struct kmod_event *ev)
 {
-	if (!persona_10) {
-		if (ev->code == EVT_SOCKET_EXIT)
-			return 4;
-		if (ev->code == EVT_FCNTL_EXIT)
-			return 3;
-	}
-	return ev->nparams;
+	return !persona_10 && ev->old_nparams ? ev->old_nparams : ev->nparams;
 }
 
 /* A tracepoint hit, the same for all consumers. */

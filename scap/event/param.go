@@ -17,7 +17,9 @@ type Info struct {
 	Source   Source
 	Flags    Flags
 	Params   []ParamInfo
-	FDParam  int8 // index of the param that is "the fd"; -1: none
+	// OldParams is how many of Params the older reference has (OldSchemaVersion); 0: all.
+	OldParams uint8
+	FDParam   int8 // index of the param that is "the fd"; -1: none
 }
 
 // ParamIndex returns the index of the param of that name, or -1.

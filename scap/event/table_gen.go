@@ -1325,7 +1325,7 @@ var infos = []Info{
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 		{Name: "proto", Type: ParamUint32, Format: FormatDec, DirFD: -1},
 	}},
-	{Code: TypeSocketExit, Name: "socket", Symbol: "socket_exit", Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, FDParam: 0, Params: []ParamInfo{
+	{Code: TypeSocketExit, Name: "socket", Symbol: "socket_exit", Category: CategoryNet, Source: SourceSyscall, Flags: CreatesFD | ModifiesState | ConverterManaged, OldParams: 4, FDParam: 0, Params: []ParamInfo{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "domain", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSocketFamily, DirFD: -1},
 		{Name: "type", Type: ParamUint32, Format: FormatDec, DirFD: -1},
@@ -1877,7 +1877,7 @@ var infos = []Info{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesFcntlCmd, DirFD: -1},
 	}},
-	{Code: TypeFcntlExit, Name: "fcntl", Symbol: "fcntl_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | ModifiesState | ConverterManaged, FDParam: 1, Params: []ParamInfo{
+	{Code: TypeFcntlExit, Name: "fcntl", Symbol: "fcntl_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD | ModifiesState | ConverterManaged, OldParams: 3, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "cmd", Type: ParamEnumFlags8, Format: FormatDec, Names: &namesFcntlCmd, DirFD: -1},

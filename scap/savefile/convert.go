@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/scaplab/scaplab/internal/hint"
+	"github.com/scaplab/scaplab/internal/jsontext"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -447,29 +448,13 @@ func (c *converter) containerJSON(ev *event.Event) []byte {
 		return nil
 	}
 	b := append(c.json[:0], `{"id":`...)
-	b = appendJSONString(b, event.CString(ev.Param(0)))
+	b = jsontext.AppendString(b, event.CString(ev.Param(0)))
 	b = append(b, `,"type":`...)
 	b = strconv.AppendUint(b, uint64(binary.NativeEndian.Uint32(kind)), 10)
 	b = append(b, `,"name":`...)
-	b = appendJSONString(b, event.CString(ev.Param(2)))
+	b = jsontext.AppendString(b, event.CString(ev.Param(2)))
 	b = append(b, `,"image":`...)
-	b = appendJSONString(b, event.CString(ev.Param(3)))
+	b = jsontext.AppendString(b, event.CString(ev.Param(3)))
 	c.json = append(b, '}', 0)
 	return c.json
-}
-
-func appendJSONString(b, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	for _, ch := range s {
-		switch {
-		case ch == '"' || ch == '\\':
-			b = append(b, '\\', ch)
-		case ch < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hex[ch>>4], hex[ch&15])
-		default:
-			b = append(b, ch)
-		}
-	}
-	return append(b, '"')
 }

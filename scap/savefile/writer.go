@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
@@ -236,20 +237,16 @@ func (w *Writer) WriteBatch(evs []event.Event) error {
 	return nil
 }
 
-// lastReleased is the last type that libs 0.23 knows. It skips events of later types.
-const lastReleased = event.TypeSetregidExit
-
+// newer reports whether libs up to 0.23, which know the events of the older reference,
+// skip events of type t.
 func newer(t event.Type) bool {
-	return t >= event.FirstOwn || t > lastReleased && event.Lookup(t) != nil
+	return t >= event.FirstOwn || t >= abi.OldCodes && event.Lookup(t) != nil
 }
 
 // released returns how many params libs up to 0.23 accepts for t.
 func released(t event.Type) int {
-	switch t {
-	case event.TypeSocketExit:
-		return 4
-	case event.TypeFcntlExit:
-		return 3
+	if info := event.Lookup(t); info != nil && info.OldParams > 0 {
+		return int(info.OldParams)
 	}
 	return event.MaxParams
 }

@@ -40,10 +40,15 @@ func match(p *event.ParamInfo, v any, got []byte, enter bool) (matched, error) {
 	return m, nil
 }
 
-// afterBits are the bits of a set that nobody knows before the call is over.
+// afterNames are the flags that nobody knows before the call is over.
+var afterNames = []string{"O_F_CREATED", "FD_UPPER_LAYER", "FD_LOWER_LAYER"}
+
+var _ = event.MustValue("open_flags", afterNames...) // has them all
+
+// afterBits are their bits in a set.
 func afterBits(set *event.NameSet) uint64 {
 	var bits uint64
-	for _, name := range []string{"O_F_CREATED", "FD_UPPER_LAYER", "FD_LOWER_LAYER"} {
+	for _, name := range afterNames {
 		if v, ok := set.Value(name); ok {
 			bits |= uint64(v)
 		}

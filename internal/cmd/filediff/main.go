@@ -308,13 +308,11 @@ func (c *comparison) line(ev *event.Event, verbose bool, mine, theirs string) {
 		c.differs("%.200q here, %q there", mine, head(f[3]))
 		return
 	}
-	if ev.Type() == genericExit {
+	if ev.Type() == event.TypeGenericExit {
 		return // sysdig prints its params as the name alone
 	}
 	c.args(ev, verbose, strings.TrimPrefix(rest, " "), f[7])
 }
-
-const genericExit event.Type = 1
 
 // args compares the args one by one with sysdig's line, and all together with scap's.
 func (c *comparison) args(ev *event.Event, verbose bool, mine, theirs string) {
