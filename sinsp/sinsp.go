@@ -136,6 +136,9 @@ type Event struct {
 	// Latency is the time, in ns, since the enter event of the same call; 0 if the
 	// source has no enter event of it.
 	Latency uint64
+	// CPUUser and CPUSystem are the CPU time, in ns, that the thread used since its
+	// procinfo event before, of a procinfo event. 0: it is the first.
+	CPUUser, CPUSystem uint64
 	// NameChanged says that the event changed the name of FD.
 	NameChanged bool
 

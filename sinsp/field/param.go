@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package field
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"strconv"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/sinsp"
+)
+
+// maxBuffer is how many bytes of each buffer evt.args has, with dots at its end
+// if there were more.
+const maxBuffer = 80
+
+// Full as the [Arg.Text] of evt.args and evt.info asks for buffers as long as they are.
+const Full = "full"
+
+// withParam returns the codes of the events that have the param of an argument.
+func withParam(arg *Arg) event.Set {
+	return event.SetOf(func(in *event.Info) bool {
+		if arg.Form == ArgParam {
+			return arg.Param(in.Code) >= 0
+		}
+		return arg.Index < event.MaxParams // a newer producer may send more than we know
+	})
+}
+
+// paramOf returns the index of the param that an argument means; -1: the event has no
+// such param.
+func paramOf(ev *sinsp.Event, arg *Arg) int {
+	at := -1
+	if arg.Form == ArgParam {
+		at = arg.Param(ev.Type())
+	} else if arg.Index < event.MaxParams {
+		at = int(arg.Index)
+	}
+	if at >= ev.NumParams() {
+		return -1
+	}
+	return at
+}
+
+// extractArgs builds name=value or name=value(meaning) for all params. Generic events
+// have only internal ones.
+func extractArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
+	b := v.Scratch()
+	in := ev.Info()
+	if in == nil || rolesOf(in.Code).syscall >= 0 {
+		return v.SetScratch(b)
+	}
+	limit := maxBuffer
+	if arg.Text == Full {
+		limit = math.MaxInt
+	}
+	for i := range min(ev.NumParams(), len(in.Params)) {
+		p, value := &in.Params[i], ev.Param(i)
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, p.Name...)
+		b = append(b, '=')
+		b = appendRaw(b, ev, p, value, limit)
+		n := len(b)
+		b = append(b, '(')
+		var ok bool
+		if b, ok = appendMeaning(b, ev, p, value); ok {
+			b = append(b, ')')
+		} else {
+			b = b[:n]
+		}
+	}
+	return v.SetScratch(b)
+}
+
+// extractArg sets what the value refers to, or the value itself if it refers to
+// nothing. Strings are the bytes that the event has.
+func extractArg(ev *sinsp.Event, arg *Arg, v *Value) bool {
+	at := paramOf(ev, arg)
+	if at < 0 {
+		return false
+	}
+	value := ev.Param(at)
+	in := ev.Info()
+	if in == nil || at >= len(in.Params) {
+		return v.SetBytes(value)
+	}
+	p := &in.Params[at]
+	if b, ok := appendMeaning(v.Scratch(), ev, p, value); ok {
+		return v.SetScratch(b)
+	}
+	switch p.Type {
+	case event.ParamCharbuf, event.ParamFSPath, event.ParamFSRelPath:
+		if len(value) > 0 {
+			return v.SetBytes(event.CString(value))
+		}
+	}
+	return v.SetScratch(appendRaw(v.Scratch(), ev, p, value, math.MaxInt))
+}
+
+// appendRaw appends the value itself.
+func appendRaw(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte, limit int) []byte {
+	switch {
+	case p.Type == event.ParamFDList && len(value) > 0:
+		return appendPolled(dst, ev, value)
+	case p.Type == event.ParamBytebuf && len(value) > limit:
+		const dots = "..."
+		return append(p.AppendRaw(dst, value[:limit-len(dots)]), dots...)
+	case p.Type == event.ParamReltime && len(value) == 8 && binary.NativeEndian.Uint64(value) == math.MaxUint64:
+		return append(dst, "none"...)
+	}
+	return p.AppendRaw(dst, value)
+}
+
+// appendMeaning appends what the value refers to. If it refers to nothing, ok is false
+// and out is dst, unchanged.
+func appendMeaning(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte) (out []byte, ok bool) {
+	size, fixed := p.Type.Size()
+	if len(value) == 0 || fixed && size != len(value) {
+		return dst, false
+	}
+	switch p.Type {
+	case event.ParamFD, event.ParamFD32:
+		if num := event.FD(signedValue(value)); num >= 0 {
+			return appendFile(dst, ev, num)
+		}
+	case event.ParamPID, event.ParamPID32:
+		if t := ev.Inspector().Thread(event.PID(signedValue(value))); t != nil && t.Comm != "" {
+			return append(dst, t.Comm...), true
+		}
+	case event.ParamUID:
+		return appendUser(dst, ev, event.UID(binary.NativeEndian.Uint32(value)))
+	case event.ParamGID:
+		return appendGroup(dst, ev, event.GID(binary.NativeEndian.Uint32(value)))
+	case event.ParamFSPath, event.ParamFSRelPath:
+		if path := event.CString(value); len(path) > 0 && path[0] != '/' && ev.Thread != nil && string(path) != unavailable {
+			return ev.AppendPath(dst, dirOf(ev, p), path), true
+		}
+	case event.ParamSyscallID:
+		if name := event.SyscallName(binary.NativeEndian.Uint16(value)); name != "" {
+			return append(dst, name...), true
+		}
+	case event.ParamReltime:
+		if binary.NativeEndian.Uint64(value) != math.MaxUint64 {
+			return p.AppendResolved(dst, value)
+		}
+	default:
+		return p.AppendResolved(dst, value)
+	}
+	if p.Type == event.ParamFD || p.Type == event.ParamFD32 {
+		return p.AppendResolved(dst, value) // AT_FDCWD, or an error
+	}
+	return dst, false
+}
+
+func signedValue(b []byte) int64 {
+	if len(b) == 4 {
+		return int64(int32(binary.NativeEndian.Uint32(b)))
+	}
+	return int64(binary.NativeEndian.Uint64(b))
+}
+
+// appendFile appends an open file of the event's process as <f>/etc/passwd or
+// <4t>10.0.0.1:4000->10.0.0.2:80.
+func appendFile(dst []byte, ev *sinsp.Event, num event.FD) ([]byte, bool) {
+	if ev.Thread == nil {
+		return dst, false
+	}
+	fd := ev.Thread.FD(num)
+	if at, ok := ev.FDNum(); fd == nil && ok && at == num {
+		fd = ev.FD() // which the event closes
+	}
+	if fd == nil {
+		return dst, false
+	}
+	dst = append(dst, '<', fd.TypeChar())
+	if fd.IP() && int(fd.L4) < len(l4Letters) && l4Letters[fd.L4] != 0 {
+		dst = append(dst, l4Letters[fd.L4])
+	}
+	dst = append(dst, '>')
+	return fd.AppendName(dst), true
+}
+
+var l4Letters = [...]byte{proc.L4TCP: 't', proc.L4UDP: 'u', proc.L4ICMP: 'i', proc.L4Raw: 'r'}
+
+// appendPolled appends num:KINDflags of the files that a call waits for, the flags in
+// hex.
+func appendPolled(dst []byte, ev *sinsp.Event, value []byte) []byte {
+	list := event.FDList(value)
+	for i := range list.Len() {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		num, flags := list.At(i)
+		dst = append(strconv.AppendInt(dst, int64(num), 10), ':')
+		if fd := threadFD(ev, num); fd != nil {
+			dst = append(dst, fd.TypeChar())
+		} else {
+			dst = append(dst, '?')
+		}
+		dst = strconv.AppendUint(dst, uint64(flags), 16)
+	}
+	return dst
+}
+
+// threadFD returns an open file of the event's process; nil: not known.
+func threadFD(ev *sinsp.Event, num event.FD) *sinsp.FD {
+	if ev.Thread == nil {
+		return nil
+	}
+	return ev.Thread.FD(num)
+}
+
+func appendUser(dst []byte, ev *sinsp.Event, uid event.UID) ([]byte, bool) {
+	if uid == event.NoUID {
+		return append(dst, "<NONE>"...), true
+	}
+	if u := ev.Inspector().User(containerID(ev), uid); u != nil && u.Name != "" {
+		return append(dst, u.Name...), true
+	}
+	return append(dst, unavailable...), true
+}
+
+func appendGroup(dst []byte, ev *sinsp.Event, gid event.GID) ([]byte, bool) {
+	if gid == event.NoGID {
+		return append(dst, "<NONE>"...), true
+	}
+	if g := ev.Inspector().Group(containerID(ev), gid); g != nil && g.Name != "" {
+		return append(dst, g.Name...), true
+	}
+	return append(dst, unavailable...), true
+}
+
+func containerID(ev *sinsp.Event) string {
+	if ev.Thread == nil {
+		return ""
+	}
+	return ev.Thread.ContainerID
+}
+
+// extractRawArg sets the value in the type that the filter took the argument for:
+// that of the first event with a param of that name. Numbers of all sizes are
+// the same type; a value of another kind is missing.
+func extractRawArg(ev *sinsp.Event, arg *Arg, v *Value) bool {
+	in := ev.Info()
+	at := paramOf(ev, arg)
+	if in == nil || at < 0 || at >= len(in.Params) {
+		return false
+	}
+	p, value := &in.Params[at], ev.Param(at)
+	size, fixed := p.Type.Size()
+	if len(value) == 0 || fixed && size != len(value) {
+		return false
+	}
+	switch is := TypeOf(p.Type); {
+	case arg.Type == Opaque:
+		return v.SetBytes(value)
+	case arg.Type == String && is == String:
+		return v.SetBytes(event.CString(value))
+	case arg.Type == Bytes && (is == Bytes || is == String):
+		return v.SetBytes(value)
+	case arg.Type == IP && is == IP:
+		ip, _ := netip.AddrFromSlice(value)
+		return v.SetIP(ip)
+	case arg.Type == Double && is == Double:
+		return v.SetUint(binary.NativeEndian.Uint64(value))
+	case arg.Type == Bool && is == Bool:
+		return v.SetBool(binary.NativeEndian.Uint32(value) != 0)
+	case (arg.Type.Numeric() && arg.Type != Double) && (is.Numeric() && is != Double):
+		return v.SetUint(number(p.Type, value))
+	}
+	return false
+}
+
+// number returns a number of 1 to 8 bytes, with its sign extended.
+func number(t event.ParamType, b []byte) uint64 {
+	var n uint64
+	switch len(b) {
+	case 1:
+		n = uint64(b[0])
+	case 2:
+		n = uint64(binary.NativeEndian.Uint16(b))
+	case 4:
+		n = uint64(binary.NativeEndian.Uint32(b))
+	case 8:
+		n = binary.NativeEndian.Uint64(b)
+	}
+	if t.Signed() {
+		shift := 64 - 8*len(b)
+		return uint64(int64(n<<shift) >> shift)
+	}
+	return n
+}
