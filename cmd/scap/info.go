@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -75,9 +76,11 @@ by type, and whether other readers can read all of them.`,
 			defer r.Close()
 			info, rerr := gatherInfo(r, args[0])
 			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(info); err != nil {
+				text, err := json.MarshalIndent(info, "", "  ")
+				if err != nil {
+					return err
+				}
+				if _, err := cmd.OutOrStdout().Write(append(escape.SafeJSON(text), '\n')); err != nil {
 					return err
 				}
 			} else if err := info.print(cmd.OutOrStdout()); err != nil {
@@ -172,7 +175,7 @@ func (info *fileInfo) print(out io.Writer) error {
 	if info.Compressed {
 		size += ", gzip"
 	}
-	fmt.Fprintf(w, "file\t%s (%s)\n", info.File, size)
+	fmt.Fprintf(w, "file\t%s (%s)\n", escape.Lines(info.File), size)
 	fmt.Fprintf(w, "format\t%s, %s byte order, %d section(s)\n", info.Version, info.ByteOrder, c.Sections)
 	host := nameParam.AppendRaw(nil, []byte(cmp.Or(info.Machine.Hostname, "unknown")))
 	fmt.Fprintf(w, "machine\t%s, %d CPUs, %d MiB, up since %s\n", host, info.Machine.CPUs, info.Machine.Memory>>20, stamp(info.Machine.BootTime))
@@ -199,7 +202,7 @@ func (info *fileInfo) print(out io.Writer) error {
 		fmt.Fprintf(w, "compatible\tno: %s\n", strings.Join(info.Why, "; "))
 	}
 	if info.Error != "" {
-		fmt.Fprintf(w, "error\t%s\n", info.Error)
+		fmt.Fprintf(w, "error\t%s\n", escape.Lines(info.Error))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -195,7 +195,7 @@ func TestReadJSONIsOneObjectPerEvent(t *testing.T) {
 	}
 	require.Len(t, objects, 10)
 	require.Equal(t, map[string]any{
-		"evt.num": 1.0, "evt.rawtime": 1.7e18, "evt.cpu": 1.0, "proc.name": "first", "thread.tid": 10.0,
+		"evt.num": 1.0, "evt.rawtime": "1700000000000000000", "evt.cpu": 1.0, "proc.name": "first", "thread.tid": 10.0,
 		"evt.dir": "<", "evt.type": "close", "evt.args": map[string]any{"res": 0.0, "fd": 3.0},
 	}, objects[0])
 	require.Equal(t, "unknown(9999)", objects[8]["evt.type"])

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/driver"
-	"github.com/scaplab/scaplab/internal/jsontext"
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -222,20 +222,21 @@ func appendPadded(b []byte, v uint64) []byte {
 	return append(b, digits[:]...)
 }
 
-// appendJSON appends one object. Numbers are JSON numbers; everything else is the
-// same text as in lines.
+// appendJSON appends one object. Numbers are JSON numbers, or strings beyond 2^53, from
+// where on many readers round them; a time is its ns since the Unix epoch. Everything
+// else is the same text as in lines.
 func (p *printer) appendJSON(num uint64, ev *event.Event) {
 	b := append(p.buf, `{"evt.num":`...)
-	b = strconv.AppendUint(b, num, 10)
+	b = exact(strconv.AppendUint(b, num, 10), len(b))
 	b = append(b, `,"evt.rawtime":`...)
-	b = strconv.AppendUint(b, ev.Timestamp(), 10)
+	b = exact(strconv.AppendUint(b, ev.Timestamp(), 10), len(b))
 	b = append(b, `,"evt.cpu":`...)
 	b = strconv.AppendInt(b, int64(ev.CPU()), 10)
 	b = append(b, `,"proc.name":`...)
 	at := len(b)
 	b = p.quoteFrom(p.appendComm(b, ev.TID()), at)
 	b = append(b, `,"thread.tid":`...)
-	b = strconv.AppendInt(b, int64(ev.TID()), 10)
+	b = exact(strconv.AppendInt(b, int64(ev.TID()), 10), len(b))
 	b = append(b, `,"evt.dir":"`...)
 	b = append(b, direction(ev.Type()))
 	b = append(b, `","evt.type":`...)
@@ -271,22 +272,42 @@ func (p *printer) appendJSONParam(b []byte, par *event.ParamInfo, v []byte) []by
 	if len(v) == 0 {
 		return append(b, "null"...)
 	}
+	at := len(b)
 	if par.Names == nil && (par.Format == event.FormatDec || par.Format == event.FormatID) {
 		switch par.Type {
 		case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno, event.ParamFD, event.ParamPID,
 			event.ParamUint8, event.ParamUint16, event.ParamUint32, event.ParamUint64, event.ParamUID, event.ParamGID,
-			event.ParamReltime, event.ParamAbstime, event.ParamPort:
+			event.ParamReltime, event.ParamPort:
 			if size, _ := par.Type.Size(); size == len(v) {
-				return par.AppendRaw(b, v)
+				return exact(par.AppendRaw(b, v), at)
+			}
+		case event.ParamAbstime:
+			if len(v) == 8 {
+				return exact(strconv.AppendUint(b, binary.NativeEndian.Uint64(v), 10), at)
 			}
 		}
 	}
-	at := len(b)
 	return p.quoteFrom(par.AppendText(b, v), at)
+}
+
+// exact quotes the decimal number b[at:] if a double cannot hold it and its neighbours.
+func exact(b []byte, at int) []byte {
+	const limit, digits = "9007199254740992", len("9007199254740992") // 2^53
+	d := b[at:]
+	if len(d) > 0 && d[0] == '-' {
+		d = d[1:]
+	}
+	if len(d) < digits || len(d) == digits && string(d) <= limit {
+		return b
+	}
+	b = append(b, 0, '"')
+	copy(b[at+1:], b[at:len(b)-2])
+	b[at] = '"'
+	return b
 }
 
 // quoteFrom replaces b[at:] by its JSON string.
 func (p *printer) quoteFrom(b []byte, at int) []byte {
 	p.scratch = append(p.scratch[:0], b[at:]...)
-	return jsontext.AppendString(b[:at], p.scratch)
+	return escape.AppendJSON(b[:at], p.scratch)
 }

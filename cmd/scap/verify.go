@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 )
@@ -37,10 +38,10 @@ every param against its type. Exit status 1 when anything is wrong.`,
 					v.tell(err.Error()) // the error has the file's name
 				}
 				if v.findings > maxFindings {
-					fmt.Fprintf(v.out, "%s: %d more findings\n", path, v.findings-maxFindings)
+					fmt.Fprintf(v.out, "%s: %d more findings\n", escape.Lines(path), v.findings-maxFindings)
 				}
 				if v.findings == 0 {
-					fmt.Fprintf(v.out, "%s: fine: %d events\n", path, v.events)
+					fmt.Fprintf(v.out, "%s: fine: %d events\n", escape.Lines(path), v.events)
 				}
 				wrong = wrong || v.findings > 0
 			}
@@ -65,7 +66,7 @@ func (v *verifier) report(format string, args ...any) {
 
 func (v *verifier) tell(finding string) {
 	if v.findings++; v.findings <= maxFindings {
-		fmt.Fprintln(v.out, finding)
+		fmt.Fprintln(v.out, escape.Lines(finding))
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/internal/escape"
 )
 
 // Exit statuses.
@@ -65,9 +67,13 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.Version = Version()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &output{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if out.err != nil && err == nil { // some command did not look
+		err = Lacking(fmt.Errorf("write output: %w", out.err))
+	}
 	var e *Error
 	var file *fs.PathError
 	code := ExitUsage
@@ -82,12 +88,27 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 		code = ExitEnvironment
 	}
 	if e == nil || e.Err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err)
+		fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), escape.Lines(err.Error()))
 	}
 	if code == ExitUsage {
 		fmt.Fprintf(stderr, "See %s --help.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// output is standard output. It keeps the first error, so that no command reports success
+// for what a full disk did not take.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // Terminal reports whether w is a terminal, where progress is shown.

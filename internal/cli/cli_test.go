@@ -40,3 +40,23 @@ func TestRunTellsAnErrorOnceAndHowToExit(t *testing.T) {
 		require.Empty(t, out.String())
 	}
 }
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestAnOutputThatFailsIsAnErrorWhetherTheCommandLooksOrNot(t *testing.T) {
+	var errs bytes.Buffer
+	root := &cobra.Command{Use: "tool", Run: func(c *cobra.Command, _ []string) { c.Print("text") }}
+	require.Equal(t, ExitEnvironment, Run(t.Context(), root, nil, full{}, &errs))
+	require.Equal(t, "tool: write output: no space left on device\n", errs.String())
+	require.Equal(t, ExitEnvironment, Run(t.Context(), root, []string{"--help"}, full{}, &errs))
+}
+
+func TestAnErrorDoesNotCommandTheTerminal(t *testing.T) {
+	var out, errs bytes.Buffer
+	root := &cobra.Command{Use: "tool", RunE: func(*cobra.Command, []string) error { return Found(errors.New("\x1b[2Jbad\n\u202etwo")) }}
+	Run(t.Context(), root, nil, &out, &errs)
+	require.Equal(t, "tool: .[2Jbad\n...two\n", errs.String())
+}

@@ -8,7 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"github.com/scaplab/scaplab/internal/escape"
 )
 
 // The text forms of a value. Tools print a param as name=raw or, when the value
@@ -134,7 +135,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	case ParamSigset:
 		return appendSignals(dst, uint32(unsigned(value)))
 	case ParamCharbuf, ParamFSPath, ParamFSRelPath:
-		return appendString(dst, CString(value))
+		return escape.AppendText(dst, CString(value))
 	case ParamIPv4Addr, ParamIPv6Addr, ParamIPAddr:
 		if a, ok := netip.AddrFromSlice(value); ok {
 			return a.AppendTo(dst)
@@ -156,7 +157,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 				dst = append(dst, ',')
 			}
 			first = false
-			dst = appendString(dst, s)
+			dst = escape.AppendText(dst, s)
 		}
 		return dst
 	}
@@ -348,34 +349,13 @@ func appendBuffer(dst, v []byte) []byte {
 	return dst
 }
 
-// appendString prints a dot for each control character and for each byte that is
-// not UTF-8.
-func appendString(dst, v []byte) []byte {
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c >= utf8.RuneSelf {
-			if r, n := utf8.DecodeRune(v[i:]); r != utf8.RuneError && r >= 0xa0 {
-				dst = append(dst, v[i:i+n]...)
-				i += n
-				continue
-			}
-		}
-		if c < ' ' || c > '~' {
-			c = '.'
-		}
-		dst = append(dst, c)
-		i++
-	}
-	return dst
-}
-
 func appendSockAddr(dst, v []byte) []byte {
 	a := SockAddr(v)
 	if ap, ok := a.AddrPort(); ok {
 		return appendAddrPort(dst, ap)
 	}
 	if a.Family() == FamilyUnix {
-		return appendString(dst, a.Path())
+		return escape.AppendText(dst, a.Path())
 	}
 	return appendBuffer(dst, v)
 }
@@ -388,7 +368,7 @@ func appendTuple(dst, v []byte) []byte {
 		dst = strconv.AppendUint(dst, dest, 16)
 		if path := t.Path(); len(path) > 0 {
 			dst = append(dst, ' ')
-			dst = appendString(dst, path)
+			dst = escape.AppendText(dst, path)
 		}
 		return dst
 	}

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/internal/hint"
-	"github.com/scaplab/scaplab/internal/jsontext"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -448,13 +448,13 @@ func (c *converter) containerJSON(ev *event.Event) []byte {
 		return nil
 	}
 	b := append(c.json[:0], `{"id":`...)
-	b = jsontext.AppendString(b, event.CString(ev.Param(0)))
+	b = escape.AppendJSON(b, event.CString(ev.Param(0)))
 	b = append(b, `,"type":`...)
 	b = strconv.AppendUint(b, uint64(binary.NativeEndian.Uint32(kind)), 10)
 	b = append(b, `,"name":`...)
-	b = jsontext.AppendString(b, event.CString(ev.Param(2)))
+	b = escape.AppendJSON(b, event.CString(ev.Param(2)))
 	b = append(b, `,"image":`...)
-	b = jsontext.AppendString(b, event.CString(ev.Param(3)))
+	b = escape.AppendJSON(b, event.CString(ev.Param(3)))
 	c.json = append(b, '}', 0)
 	return c.json
 }

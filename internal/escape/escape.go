@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package escape makes text that others chose safe to show. A watched program names its files and processes as it likes: control
+// characters would command the terminal, bidirectional marks reorder a line, and invisible characters make two names look alike.
+package escape
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
+
+// invisible are printable characters of Unicode that show nothing.
+var invisible = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
+
+const brailleBlank = 0x2800
+
+// Printable reports whether r shows as a character of its own: no control, bidirectional or invisible character, no blank
+// other than the ASCII one, and no code without a character.
+func Printable(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= ' ' && r <= '~'
+	}
+	return r != utf8.RuneError && r != brailleBlank && unicode.IsPrint(r) && !unicode.In(r, invisible...)
+}
+
+// AppendText appends s with a dot for each byte of characters that are not printable and each byte that is not UTF-8.
+func AppendText(dst, s []byte) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c > '~' {
+				c = '.'
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(s[i:])
+		if Printable(r) {
+			dst = append(dst, s[i:i+n]...)
+		} else {
+			dst = append(dst, "...."[:n]...)
+		}
+		i += n
+	}
+	return dst
+}
+
+// Lines is AppendText for a message of several lines: line feeds and tabs stay.
+func Lines(s string) string {
+	b := make([]byte, 0, len(s))
+	for len(s) > 0 {
+		i := 0
+		for i < len(s) && s[i] != '\n' && s[i] != '\t' {
+			i++
+		}
+		b = AppendText(b, []byte(s[:i]))
+		if i < len(s) {
+			b = append(b, s[i])
+			i++
+		}
+		s = s[i:]
+	}
+	return string(b)
+}
+
+// AppendJSON appends s as a JSON string. Characters that are not printable become \u escapes, so that the line is safe to show
+// and still has the value; each byte that is not UTF-8 becomes U+FFFD.
+func AppendJSON(dst, s []byte) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+			i++
+		case c >= ' ' && c <= '~':
+			dst = append(dst, c)
+			i++
+		default:
+			r, n := utf8.DecodeRune(s[i:])
+			dst = appendRune(dst, r)
+			i += n
+		}
+	}
+	return append(dst, '"')
+}
+
+// SafeJSON returns text, which is valid JSON, with \u escapes for the characters that are not printable. Outside of strings JSON
+// has ASCII only, so every other character is in a string.
+func SafeJSON(text []byte) []byte {
+	if !bytes.ContainsFunc(text, func(r rune) bool { return r > '~' && !Printable(r) }) {
+		return text
+	}
+	var out []byte
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r <= '~' {
+			out = append(out, text[:n]...)
+		} else {
+			out = appendRune(out, r)
+		}
+		text = text[n:]
+	}
+	return out
+}
+
+func appendRune(dst []byte, r rune) []byte {
+	if r == utf8.RuneError || Printable(r) {
+		return utf8.AppendRune(dst, r)
+	}
+	if r >= 0x10000 {
+		const surrogates = 0xd800
+		r -= 0x10000
+		return appendUnit(appendUnit(dst, surrogates|r>>10), surrogates|0x400|r&0x3ff)
+	}
+	return appendUnit(dst, r)
+}
+
+func appendUnit(dst []byte, u rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', hex[u>>12&15], hex[u>>8&15], hex[u>>4&15], hex[u&15])
+}
