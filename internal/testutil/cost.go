@@ -27,7 +27,7 @@ func CostGrowsSlowly(tb testing.TB, n int, f func(n int)) {
 	small := max(least(n, 5), 2*time.Millisecond) // shorter times say little
 	large := least(times*n, 1)
 	if large > limit*small {
-		large = least(times*n, 3)
+		large = min(large, least(times*n, 2))
 	}
 	if large > limit*small {
 		tb.Errorf("an input %d times as long takes %.0f times the CPU time: %v for %d, %v for %d (want less than %d times)",
