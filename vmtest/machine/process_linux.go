@@ -8,14 +8,22 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// Process is a child that does not outlive this program.
+// Process is a child that does not outlive this program. What is left of its process
+// group when it ends, e.g. children of a guest process, is ended with it.
 type Process struct {
 	Done chan struct{} // closed when it has ended
 
 	cmd *exec.Cmd
+	mu  sync.Mutex
+	// The process has ended, and may be reaped: from then on its number, and so that of
+	// its group, may belong to others.
+	ended bool
 }
 
 // StartProcess starts cmd. The kernel ends the child when the thread that
@@ -29,8 +37,7 @@ func StartProcess(cmd *exec.Cmd) (*Process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // State says how it ended
-			close(p.Done)
+			p.wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -39,14 +46,30 @@ func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// State is how it ended, once Done is closed.
+// wait waits for the end of the process and reaps it.
+func (p *Process) wait() {
+	for unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	p.mu.Lock()
+	p.killGroup()
+	p.ended = true
+	p.mu.Unlock()
+	_ = p.cmd.Wait() // State returns how it ended
+	close(p.Done)
+}
+
+func (p *Process) killGroup() { _ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) }
+
+// State returns how the process ended, once Done is closed.
 func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 
 // Kill ends the process and waits for its end.
 func (p *Process) Kill() {
-	// The group holds children of the child, e.g. those of a guest process.
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	_ = p.cmd.Process.Kill()
+	p.mu.Lock()
+	if !p.ended {
+		p.killGroup()
+	}
+	p.mu.Unlock()
 	<-p.Done
 }
 
