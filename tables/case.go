@@ -3,7 +3,6 @@
 package tables
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -108,7 +107,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 		c.Name = "works"
 	}
 	m.subject = s.Name + ": " + c.Name
-	c.Needs = m.names("needs", "need", func(s string) bool { return Needs[s] != "" }, slices.Sorted(maps.Keys(Needs)))
+	c.Needs = m.needs()
 	c.Unsafe = m.bool("unsafe")
 	if sn := m.byKey["snaplen"]; sn != nil {
 		if v, ok := m.uint(sn, "snaplen", maxSnaplen); ok && v == 0 {
@@ -138,6 +137,9 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	v.vars["ret"], v.vars["child"] = true, true
 	v.kinds = []string{"given", "after"}
 	c.After = v.bindings(m, "after")
+	for _, h := range v.called {
+		c.inheritNeeds(m, h)
+	}
 	v.kinds = nil
 	v.want = true
 	c.Want = l.want(s, c, m, v, "want")
@@ -151,6 +153,21 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 		m.errorf(m.byKey["want"], "want beside no_event")
 	}
 	return c, outcome
+}
+
+// inheritNeeds adds what a function that the case calls needs.
+func (c *Case) inheritNeeds(m *mapping, h *Helper) {
+	for _, need := range h.Needs {
+		if !slices.Contains(c.Needs, need) {
+			c.Needs = append(c.Needs, need)
+			continue
+		}
+		for _, n := range m.list("needs") {
+			if n.Value == need {
+				m.errorf(n, "need %s follows from %s (leave it out)", need, h.Name)
+			}
+		}
+	}
 }
 
 // covered checks that each exit param has a wanted value, written or as passed,

@@ -50,7 +50,7 @@ var Needs = map[string]string{
 	"numa":         "NUMA policy calls",
 	"overlayfs":    "overlayfs",
 	"quota":        "disk quotas",
-	"root":         "uid 0 with all capabilities",
+	"root":         "user id 0",
 	"smp":          "two processors",
 	"swap":         "swap space",
 	"sysvipc":      "System V IPC",

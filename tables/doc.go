@@ -131,7 +131,7 @@
 // # Cases
 //
 //	name      unique in the entry; a single case may do without
-//	needs     words of Needs; what is lacking skips the case
+//	needs     words of Needs; what is lacking skips the case. What a function of helpers.yaml needs is said there
 //	unsafe    true: changes the machine, run in guests only
 //	snaplen   instead of 80
 //	since, until   quoted kernel versions

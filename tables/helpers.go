@@ -81,7 +81,7 @@ func (h *Helper) String() string { return h.Name + "(" + strings.Join(h.Args, ",
 var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
-	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "reads"}, helperKinds...), &l.errs)
+	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "reads", "needs"}, helperKinds...), &l.errs)
 	if m == nil {
 		return
 	}
@@ -117,6 +117,10 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	}
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")
+	}
+	h.Needs = m.needs()
+	if m.has("needs") && h.Kind != "given" && h.Kind != "after" {
+		m.errorf(m.byKey["needs"], "needs without use (only functions of the guest have needs)")
 	}
 	if expr.Functions[name] != "" && (h.Kind == "given" || h.Kind == "after") {
 		m.errorf(decl, "%s is built in", expr.Functions[name])

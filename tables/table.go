@@ -209,6 +209,7 @@ type Helper struct {
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
+	Needs  []string // given, after: words of Needs; a case that calls it needs them, too
 	Reads  string   // given: what a driver reads where the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string
 }

@@ -23,6 +23,7 @@ type values struct {
 	want    bool
 	names   *FlagSet           // of the wanted param
 	made    map[string]*Struct // variables that are structs built by field
+	called  []*Helper          // each once
 }
 
 func (v *values) errorf(pos expr.Pos, format string, args ...any) {
@@ -259,6 +260,9 @@ func (v *values) function(n *expr.Node) {
 	for _, kind := range v.kinds {
 		if h := v.l.helpers[kind][n.Text]; h != nil {
 			v.l.arity(n, h, v.subject)
+			if !slices.Contains(v.called, h) {
+				v.called = append(v.called, h)
+			}
 			return
 		}
 		names = slices.AppendSeq(names, maps.Keys(v.l.helpers[kind]))

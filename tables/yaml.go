@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -550,6 +551,11 @@ func (m *mapping) names(key, what string, known func(string) bool, all []string)
 		}
 	}
 	return out
+}
+
+// needs are the words of Needs that the key of that name lists.
+func (m *mapping) needs() []string {
+	return m.names("needs", "need", func(s string) bool { return Needs[s] != "" }, slices.Sorted(maps.Keys(Needs)))
 }
 
 // words is names of a list of types.yaml, in the order of their numbers.
