@@ -179,7 +179,8 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 	}
 	script.WriteString("exec chroot \"$ROOT\" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C HOME=/ \"$@\"\n")
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
-	cmd.Env = append(os.Environ(), "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers)
+	// chroot is in a directory that is not in the PATH of plain users.
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers)
 	var said opening
 	both := io.MultiWriter(out, &said)
 	cmd.Stdout, cmd.Stderr = both, both
