@@ -54,8 +54,9 @@ check: format vet lint schema fresh unit ## what every commit must pass
 unit:
 	$(gotest) ./...
 
+# By default a program under the race detector sleeps 1 s before it exits, and tests start many.
 race: ## all tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(gotest) -race ./...
+	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(gotest) -race ./...
 
 cross: ## build what needs no kernel for other systems
 	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
