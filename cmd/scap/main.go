@@ -41,6 +41,7 @@ func newRoot() *cobra.Command {
 		newInfoCmd(),
 		newConvertCmd(),
 		newEventsCmd(),
+		newFieldsCmd(),
 		newVerifyCmd(),
 		newSynthCmd(),
 	)

@@ -23,6 +23,12 @@ func Golden(tb testing.TB, name string, got []byte) {
 	golden(tb, filepath.Join("testdata", "golden", filepath.FromSlash(name)), got, *update)
 }
 
+// GoldenFile is [Golden] with a file elsewhere, such as a page of docs.
+func GoldenFile(tb testing.TB, path string, got []byte) {
+	tb.Helper()
+	golden(tb, filepath.FromSlash(path), got, *update)
+}
+
 func golden(tb testing.TB, path string, got []byte, write bool) {
 	tb.Helper()
 	want, err := os.ReadFile(path)

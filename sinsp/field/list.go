@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package field
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Description describes a field to users.
+type Description struct {
+	Name   string   `json:"name"`
+	Class  string   `json:"class"`
+	Type   string   `json:"type"`
+	Syntax string   `json:"syntax"`          // how filters and formats write it
+	Many   string   `json:"many,omitempty"`  // what several values mean in a filter
+	Notes  []string `json:"notes,omitempty"` // restrictions
+	Desc   string   `json:"desc"`
+}
+
+var manyNames = [...]string{One: "", List: "list", Any: "any", Ends: "ends"}
+
+var flagNotes = []struct {
+	flag Flags
+	note string
+}{
+	{FilterOnly, "filters only"}, {NoCompare, "no val()"}, {NoTransform, "no transformers"}, {Hidden, "rarely used"}, {Deprecated, "deprecated"},
+}
+
+// Describe returns what lists of fields say about f, of class c.
+func (c *Class) Describe(f *Field) Description {
+	d := Description{Name: f.Name, Class: c.Name, Type: f.Type.String(), Syntax: f.Syntax(), Many: manyNames[f.Many], Desc: f.Desc}
+	for _, n := range flagNotes {
+		if f.Flags&n.flag != 0 {
+			d.Notes = append(d.Notes, n.note)
+		}
+	}
+	return d
+}
+
+// Page returns docs/fields.md, which describes all fields.
+func Page() []byte {
+	var b bytes.Buffer
+	b.WriteString(pageHead)
+	for _, c := range Classes() {
+		fmt.Fprintf(&b, "\n## %s\n\nAbout %s.\n\n| field | type | value |\n|---|---|---|\n", c.Name, c.Desc)
+		for i := range c.Fields {
+			d := c.Describe(&c.Fields[i])
+			typ := d.Type
+			if d.Many != "" {
+				typ += ", " + d.Many
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s", cell(strings.ReplaceAll(d.Syntax, " or ", "`, `"), "`"), typ, cell(d.Desc, ""))
+			if len(d.Notes) > 0 {
+				fmt.Fprintf(&b, " (%s)", strings.Join(d.Notes, ", "))
+			}
+			b.WriteString(" |\n")
+		}
+	}
+	return b.Bytes()
+}
+
+func cell(text, quote string) string {
+	if quote == "" {
+		text = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(text)
+	}
+	return quote + text + quote
+}
+
+const pageHead = `<!-- Written by "go test -run TestThePageIsFresh ./sinsp/field -update" from the fields' declarations. -->
+# Fields
+
+What filters and formats can ask of an event. ` + "`scap fields`" + ` prints the same list, ` + "`scap fields --json`" + ` for programs.
+
+A field that an event has no value of is missing: every comparison with it is false, formats print ` + "`<NA>`" + ` or leave out the line.
+
+Types: a *string* is compared byte by byte, *bytes* too; an *int* has a sign, a *uint* has none; a *port* may be written as the name of a
+service; a *reltime* and an *abstime* are in ns; an *ip network* holds for the addresses in it; a *host* is a name that the
+filter resolves; an *opaque* value exists or not; *dynamic* is the type of the param.
+
+A field with several values is a *list* (` + "`in`" + ` asks for all elements, ` + "`intersects`" + ` for one), or holds if *any* value does, or looks at both
+*ends* of a connection (` + "`!=`" + ` asks that both differ).
+`
