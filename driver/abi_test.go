@@ -27,7 +27,7 @@ func mustStruct(tb testing.TB, name string) *btf.Struct {
 	return s
 }
 
-// The header that the programs write is the one that package event reads.
+// The programs write the header that package event reads.
 func TestEventHeaderIsThatOfTheFormat(t *testing.T) {
 	s := mustStruct(t, "event_header")
 	require.EqualValues(t, event.HeaderSize, s.Size)
@@ -40,7 +40,7 @@ func TestEventHeaderIsThatOfTheFormat(t *testing.T) {
 	}, offsets)
 }
 
-// What Go shares with the programs through maps lies where C has it.
+// Structs that Go and the programs share through maps have the same layout in both.
 func TestSharedStructsLieAlike(t *testing.T) {
 	for name, goType := range map[string]reflect.Type{
 		"config":   reflect.TypeFor[bpf.Config](),
@@ -60,7 +60,7 @@ func TestSharedStructsLieAlike(t *testing.T) {
 	}
 }
 
-// goName is the name that a C field has in Go.
+// goName returns the Go name of a C field.
 func goName(c string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(c, "_") {

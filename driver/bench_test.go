@@ -19,10 +19,10 @@ import (
 )
 
 // BenchmarkAddedPerSyscall reports what capturing adds to a syscall, in ns: with
-// an empty program on sys_exit, and with the driver that makes its event. The
-// least of several rounds, which alternate between the three states. The calls
-// run on the last CPU; every millisecond a reader on the first copies what is in
-// the ring (of 8 MiB).
+// an empty program on sys_exit, and with the driver that makes its event. It reports
+// the least of several rounds, which alternate between the three states. The calls
+// run on the last CPU; every millisecond a reader on the first CPU empties the ring
+// (of 8 MiB).
 func BenchmarkAddedPerSyscall(b *testing.B) {
 	needRoot(b)
 	if runtime.NumCPU() < 2 {
@@ -125,7 +125,7 @@ func benchmark(b *testing.B, events []string, run func()) {
 	b.ReportMetric(float64(c.Dropped())/float64(max(c.Seen, 1))*100, "%dropped")
 }
 
-// realTimePriority keeps ordinary tasks off the CPU for as long as the test runs.
+// realTimePriority keeps ordinary tasks off the CPU while the test runs.
 func realTimePriority(tb testing.TB) {
 	set := func(policy, priority uintptr) {
 		p := struct{ priority int32 }{int32(priority)}
@@ -142,7 +142,7 @@ func pin(tb testing.TB, cpu int) {
 	require.NoError(tb, unix.SchedSetaffinity(0, &set))
 }
 
-// drain copies events out of a ring until told to stop and counts them.
+// drain copies events out of a ring until it is stopped, and counts them.
 func drain(tb testing.TB, r Ring, stop *atomic.Bool) uint64 {
 	runtime.LockOSThread()
 	pin(tb, 0)

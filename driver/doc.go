@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package driver is the eBPF driver: its compiled programs (in driver/bpf), the
-// table of events they make (table_gen.go), and Load, which fits both to the
-// running kernel. Reading the rings is the business of scap/ebpf.
+// Package driver loads the eBPF driver: its compiled programs are in driver/bpf,
+// table_gen.go lists the events they make, and Load fits both to the running
+// kernel. Package scap/ebpf reads the rings. ModuleSource is the source of the
+// kernel module, which makes the same events.
 //
 //	d, err := driver.Load(driver.Options{Select: driver.Selection{Syscalls: []string{"openat"}}})
 //	...

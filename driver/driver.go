@@ -55,7 +55,7 @@ type Selection struct {
 	Enter       bool     // also enter events, of the selected syscalls that have one
 }
 
-// Tracepoints are the names a Selection may use besides syscalls.
+// Tracepoints returns the names a Selection may use besides syscalls.
 func Tracepoints() []string {
 	names := []string{"sched_process_exit", "sched_switch", "signal_deliver"}
 	if runtime.GOARCH == "amd64" {
@@ -76,11 +76,11 @@ type Settings struct {
 	WakeBytes      uint32 // wake readers of a ring once per so many bytes of a CPU; 0: never
 }
 
-// Driver is the loaded programs.
+// Driver is the eBPF programs and maps that Load loaded.
 type Driver struct {
 	opts     Options
 	spec     *ebpf.CollectionSpec // the core, and of other objects the programs
-	objects  map[string]bool      // that spec has the programs of
+	objects  map[string]bool      // the objects whose programs spec has
 	coll     *ebpf.Collection     // the maps
 	programs map[string]*ebpf.Program
 	refused  map[string]*Refusal
@@ -89,7 +89,7 @@ type Driver struct {
 	mapped   *ebpf.Memory // array of bpf.CPU
 	links    map[string]link.Link
 	fired    map[string]bool // programs that have been attached
-	perf     bool            // dispatchers are called by perf, see call_regs in bpf/arch.h
+	perf     bool            // perf calls the dispatchers, see call_regs in bpf/arch.h
 	selected Selection
 	wanted   map[string]string // program -> tracepoint
 	attached bool
@@ -109,16 +109,16 @@ type Counters struct {
 	Delivered     uint64
 	DropBuffer    uint64 // the ring was full
 	DropTooLarge  uint64 // the event was longer than EventMax
-	DropScratch   uint64 // it interrupted another that was being built
+	DropScratch   uint64 // it interrupted an event that was being built
 	DropNoProgram uint64 // the kernel refused its program
-	Missed        uint64 // the kernel ran no program; also hits that are no event
+	Missed        uint64 // runs that the kernel skipped (recursion); may include hits that would not have made an event
 	DropNoRing    uint64 // its CPU has no ring
 }
 
-// Refusal is a program that this kernel does not take.
+// Refusal is a program that this kernel refused to load or to attach.
 type Refusal struct {
 	Program string
-	Err     error // *ebpf.VerifierError or what stopped it earlier; the verifier's log with %+v
+	Err     error // *ebpf.VerifierError, or an earlier failure; %+v prints the verifier's log
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("program %s: %s", r.Program, short(r.Err)) }
@@ -135,8 +135,8 @@ func (r *Refusal) Format(s fmt.State, verb rune) {
 	fmt.Fprint(s, r.Error())
 }
 
-// short is the reason without the log: the verifier's last words, which since
-// 7.3 stand before a report of several paragraphs.
+// short returns the reason without the log: the verifier's last line. Since 7.3 a
+// report of several paragraphs follows that line.
 func short(err error) string {
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) {
@@ -155,12 +155,12 @@ func short(err error) string {
 	return ve.Cause.Error()
 }
 
-// afterwords start the lines that the verifier writes behind its reason.
+// afterwords are the prefixes of the lines that the verifier writes after its reason.
 var afterwords = []string{"processed ", "verification time ", "stack depth ", "mark_precise: "}
 
-// Load makes the maps and loads the programs of what is selected. Nothing fires
-// before Attach. Programs the kernel refuses are listed by Refused; it is an
-// error only when the dispatcher itself is refused.
+// Load makes the maps and loads the programs that opts.Select needs. Nothing fires
+// before Attach. Refused lists the programs that the kernel refuses; Load fails
+// only if a dispatcher is refused.
 func Load(opts Options) (*Driver, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("remove memlock limit: %w", err)
@@ -228,7 +228,7 @@ func (d *Driver) load() error {
 	return d.Select(d.opts.Select)
 }
 
-// constants sets what is fixed from here on.
+// constants sets the variables that the verifier takes as constants.
 func (d *Driver) constants() error {
 	set := func(name string, value any) error {
 		v := d.spec.Variables[name]
@@ -270,14 +270,14 @@ func (d *Driver) constants() error {
 	)
 }
 
-// preemptible tells whether tracepoints of this kernel call their programs with
-// preemption on, as they do from 7.0 on (kernel commit a46023d5616e).
+// preemptible reports whether this kernel's tracepoints call programs with
+// preemption on, as they do since 7.0 (kernel commit a46023d5616e).
 func preemptible() bool {
 	release, err := kver.Running()
 	return err == nil && !release.Less(kver.MustParse("7.0"))
 }
 
-// haveTracefs tells whether the ids are there by which perf knows the dispatchers' tracepoints.
+// haveTracefs reports whether tracefs has the ids by which perf attaches to the dispatchers' tracepoints.
 func haveTracefs() bool {
 	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
 		if _, err := os.Stat(dir + "/events/raw_syscalls/sys_exit/id"); err == nil {
@@ -287,9 +287,8 @@ func haveTracefs() bool {
 	return false
 }
 
-// canGuard tells whether programs may turn preemption off around what they do.
-// (The kernel lets them since 6.15, global functions included; it costs some 30
-// ns an event.)
+// canGuard reports whether programs may disable preemption. The kernel allows it
+// since 6.15 in programs with global functions; it costs some 30 ns an event.
 func canGuard() bool {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
@@ -322,9 +321,9 @@ func (d *Driver) makeRings(cpus int) error {
 	return nil
 }
 
-// ensure loads those programs that are not loaded and were not refused. They are
-// loaded together, which decodes the kernel's BTF once; when the kernel refuses
-// one, halves are tried until the culprits stand alone.
+// ensure loads the named programs that are neither loaded nor refused yet. It loads
+// them together, so that the kernel's BTF is decoded once; if the kernel refuses
+// one, it loads each half by itself, down to the refused programs.
 func (d *Driver) ensure(names []string) {
 	var missing []string
 	for _, name := range names {
@@ -369,8 +368,8 @@ func (d *Driver) ensure(names []string) {
 	coll.Close()
 }
 
-// find puts the program's spec into d.spec. An object defines the maps it uses
-// as the core does, whose maps are therefore its own.
+// find puts the program's spec into d.spec. An object defines its maps as the core
+// does, so its programs use the core's maps.
 func (d *Driver) find(program string) error {
 	if object := objectOf(program); !d.objects[object] {
 		spec, err := bpf.Load(object)
@@ -386,8 +385,8 @@ func (d *Driver) find(program string) error {
 	return nil
 }
 
-// Refused lists the programs this kernel did not take, by name. In place of a
-// syscall's own event the generic one is sent; the others are missing.
+// Refused lists the refused programs by name. In place of a refused exit program
+// the generic one runs; events of other refused programs are missing.
 func (d *Driver) Refused() []*Refusal {
 	var out []*Refusal
 	for _, name := range slices.Sorted(maps.Keys(d.refused)) {
@@ -421,7 +420,7 @@ func (d *Driver) Set(s Settings) error {
 	return nil
 }
 
-// Settings are those of the last Set.
+// Settings returns the settings of the last Set.
 func (d *Driver) Settings() Settings { return d.opts.Settings }
 
 // Counters returns the sum over all CPUs.
@@ -434,9 +433,9 @@ func (d *Driver) Counters() Counters {
 	return sum
 }
 
-// missed are the hits that the kernel did not run an attached program for, because
-// it was active on the CPU: another task had been preempted in it (see quiet in
-// bpf/program.h). The kernel counts them from 5.12 on, those of perf as well.
+// missed returns how often the kernel skipped a program because it was already
+// active on the CPU: another task was preempted inside it (see quiet in
+// bpf/program.h). The kernel counts these since 5.12, also for perf.
 func (d *Driver) missed() uint64 {
 	var sum uint64
 	for name := range d.fired {
@@ -452,7 +451,7 @@ func (d *Driver) CPUCounters(cpu int) Counters {
 	return countersAt(d.mapped, cpu)
 }
 
-// CPUs is the number of possible CPUs.
+// CPUs returns the number of possible CPUs.
 func (d *Driver) CPUs() int { return d.cpus }
 
 func (c *Counters) add(o Counters) {
@@ -465,7 +464,7 @@ func (c *Counters) add(o Counters) {
 	c.DropNoRing += o.DropNoRing
 }
 
-// Dropped is the sum of all losses.
+// Dropped returns the sum of all losses.
 func (c *Counters) Dropped() uint64 {
 	return c.DropBuffer + c.DropTooLarge + c.DropScratch + c.DropNoProgram + c.DropNoRing + c.Missed
 }

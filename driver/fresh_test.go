@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// The committed objects are what the C gives now.
+// The committed objects are compiled from the C source as it is now.
 func TestObjectsAreFresh(t *testing.T) {
 	testutil.SkipIfShort(t, "compiles the eBPF objects")
 	for _, tool := range []string{"clang-19", "llvm-objcopy-19"} {

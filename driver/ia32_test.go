@@ -17,7 +17,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// low is memory below 4 GiB, where 32-bit calls can point.
+// low returns memory below 4 GiB, where 32-bit pointers can point.
 func low(t *testing.T) []byte {
 	t.Helper()
 	m, err := unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_32BIT)
@@ -26,10 +26,10 @@ func low(t *testing.T) []byte {
 	return m
 }
 
-// int80 makes a 32-bit system call from this 64-bit program: the kernel treats
-// it like any call of a 32-bit one. Its thread gets no signal meanwhile: the
-// runtime preempts goroutines with SIGURG, which ends a call that sleeps with
-// ERESTART_RESTARTBLOCK and has the kernel make another one in its place.
+// int80 makes a 32-bit system call from this 64-bit program: the kernel treats it
+// like a call of a 32-bit program. It blocks signals meanwhile: the runtime preempts
+// goroutines with SIGURG, which ends a sleeping call with ERESTART_RESTARTBLOCK and
+// makes the kernel restart it as another call.
 func int80(t *testing.T, nr, bx, cx, dx, si uint32) int32 {
 	t.Helper()
 	runtime.LockOSThread()

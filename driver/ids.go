@@ -4,16 +4,15 @@ package driver
 
 import "slices"
 
-// IDs lists the syscall codes of the file format, in their order. The list is the
-// caller's own.
+// IDs returns a copy of the list of syscall codes of the file format, in their order.
 func IDs() []ID { return slices.Clone(ids[:]) }
 
-// ID is a syscall code: what a generic event carries instead of a name.
+// ID is a syscall code: a generic event carries it instead of a name.
 // ids_gen.go lists them all, whether or not the table has an entry for the call.
 type ID struct {
 	Code uint16
 	Name string
 	Drop Drop
 	NR   NR     // as in Call
-	IA32 string // the amd64 call that a 386-only number stands for; "none": such calls make no event
+	IA32 string // of a number that only 386 has: the amd64 call it is reported as; "none": it makes no event
 }

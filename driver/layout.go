@@ -10,7 +10,7 @@ import (
 	"github.com/scaplab/scaplab/driver/bpf"
 )
 
-// config is what the programs read of settings.
+// config returns the settings as the programs read them.
 func config(s Settings, bootOffset uint64) bpf.Config {
 	return bpf.Config{
 		BootOffset:     bootOffset,

@@ -23,7 +23,7 @@ import (
 )
 
 // capture runs f with the driver attached and returns the events of the calling
-// thread, and those of dropping mode. That nothing was lost unnoticed is checked each time.
+// thread and those of dropping mode. It requires that every lost event is counted.
 func capture(t *testing.T, o Options, f func()) []event.Event {
 	t.Helper()
 	d := mustLoad(t, o)
@@ -85,7 +85,7 @@ func only(t *testing.T, events []event.Event, typ event.Type) event.Event {
 	return found[0]
 }
 
-// pageEnd is n bytes that end where an unmapped page begins.
+// pageEnd returns n bytes that end where an unmapped page begins.
 func pageEnd(t *testing.T, content []byte) uintptr {
 	t.Helper()
 	page := os.Getpagesize()
@@ -98,7 +98,7 @@ func pageEnd(t *testing.T, content []byte) uintptr {
 	return uintptr(unsafe.Pointer(&m[0])) + uintptr(size-len(content))
 }
 
-// fresh is a page that is mapped but not resident.
+// fresh returns a page that is mapped but not resident.
 func fresh(t *testing.T) uintptr {
 	t.Helper()
 	m, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -152,8 +152,8 @@ func TestPayloadIsCutAtSnaplen(t *testing.T) {
 	require.Empty(t, e.Param(1), "one byte beyond the page")
 }
 
-// Page faults interrupt the building of other events, also by reading what is
-// not resident; no count may get lost by that.
+// Page faults interrupt the building of other events, also when that reads memory
+// that is not resident. The counters stay exact.
 func TestCountersAreExactWithNestedPageFaults(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("page fault tracepoints are x86's")
@@ -184,8 +184,8 @@ func TestCountersAreExactWithNestedPageFaults(t *testing.T) {
 	require.Zero(t, d.Counters().DropScratch)
 }
 
-// Hits that the kernel does not run a program for are counted for each that was
-// ever attached, tracepoints' own ones included.
+// The runs that the kernel skipped are counted for each program that was ever
+// attached, those of tracepoints included.
 func TestMissesOfAllAttachedProgramsCount(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"execve", "open"}, Enter: true, Tracepoints: []string{"sched_switch"}}})
 	require.NoError(t, d.Attach())
@@ -197,7 +197,7 @@ func TestMissesOfAllAttachedProgramsCount(t *testing.T) {
 	}
 }
 
-// What cannot be attached is refused by name, and the rest captures.
+// A program that cannot be attached is refused by name; the others capture.
 func TestATracepointThatCannotBeAttachedIsRefused(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"getppid"}, Tracepoints: []string{"sched_switch"}}})
 	require.NoError(t, d.programs["x_switch_enter"].Close())
@@ -208,7 +208,7 @@ func TestATracepointThatCannotBeAttachedIsRefused(t *testing.T) {
 	require.ErrorContains(t, d.Refused()[0], "attach to sched_switch: ")
 }
 
-// With the smallest ring most events are lost, each of them counted.
+// With the smallest ring most events are lost, and each of them is counted.
 func TestLossIsCounted(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{All: true, Enter: true}, RingSize: os.Getpagesize()})
 	before := d.Counters()
@@ -253,7 +253,7 @@ func types(events []event.Event) (out []event.Type) {
 	return out
 }
 
-// The kernel looks at the low half of a command only.
+// The kernel uses only the low half of a command.
 func TestDroppingModeKnowsCommandsByTheirLowHalf(t *testing.T) {
 	events := capture(t, Options{
 		Select:   Selection{Syscalls: []string{"fcntl"}},
@@ -274,8 +274,8 @@ func TestOptionOfNegativeLengthIsEmpty(t *testing.T) {
 	require.Equal(t, []byte{0}, e.Param(4), "the kind of value, and none of the bytes behind the pointer")
 }
 
-// In dropping mode the events of the first 1/ratio of every second of the
-// clock are left, and events tell where the gaps are.
+// Dropping mode keeps the events of the first 1/ratio of every second of the clock,
+// and sends an event where a gap begins and where it ends.
 func TestDroppingModeSamples(t *testing.T) {
 	const (
 		ratio  = 4
@@ -329,14 +329,14 @@ func TestDroppingModeSamples(t *testing.T) {
 	require.Equal(t, count[event.TypeOpenatExit], count[event.TypeCloseExit])
 	require.GreaterOrEqual(t, count[event.TypeWriteExit], inside)
 	require.LessOrEqual(t, count[event.TypeWriteExit], inside+unsure)
-	// Each CPU tells of its own gaps; as many end as begin, but for the one at the edge.
+	// Each CPU reports its own gaps; as many end as begin, but for the one at the edge.
 	cpus := runtime.NumCPU()
 	require.Positive(t, count[event.TypeDropEnter])
 	require.LessOrEqual(t, count[event.TypeDropEnter], gaps*cpus)
 	require.InDelta(t, count[event.TypeDropEnter], count[event.TypeDropExit], float64(cpus))
 }
 
-// The same calls give the same events however the programs are attached.
+// The same calls make the same events however the programs are attached.
 func TestEveryAttachmentGivesTheSame(t *testing.T) {
 	ways := []Options{{}, {RawTracepoints: true}}
 	if haveTracefs() {
@@ -362,7 +362,7 @@ func TestEveryAttachmentGivesTheSame(t *testing.T) {
 		})
 		first := slices.IndexFunc(events, func(e event.Event) bool { return e.Type() == event.TypePreadExit })
 		require.GreaterOrEqual(t, first, 0)
-		for _, e := range events[first:] { // before it comes what attaching opens
+		for _, e := range events[first:] { // before it are the files that attaching opens
 			var s []byte
 			for j, p := range e.Info().Params {
 				if !strings.HasPrefix(p.Name, "pgft_") && !strings.HasPrefix(p.Name, "vm_") {
@@ -386,8 +386,8 @@ func TestUnknownNamesAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "ring size 5000 is not a power of two")
 }
 
-// Dynamic snap length: ports and first bytes choose how much of a socket's data
-// is sent, never less than the snap length.
+// With dynamic snap length, ports and first bytes choose how much of a socket's data
+// is sent: never less than the snap length.
 func TestDynamicSnaplen(t *testing.T) {
 	needRoot(t)
 	server := func(port int) (fd, actual int) {
@@ -415,7 +415,7 @@ func TestDynamicSnaplen(t *testing.T) {
 		port int
 		data []byte
 		want int
-		iov  int // of vectors, whose bytes are not looked at
+		iov  int // of vectors, whose first bytes are not examined
 	}{
 		{"nothing known", plain, payload("nothing known"), 80, 80},
 		{"HTTP request", plain, payload("GET / "), 2000, 80},
@@ -462,7 +462,7 @@ func TestDynamicSnaplen(t *testing.T) {
 
 // Readers are woken once per WakeBytes, else never.
 func TestWakeUps(t *testing.T) {
-	for wake, patience := range map[uint32]int{0: 1000, 4096: -1} { // ms: for what never comes, and for what does
+	for wake, patience := range map[uint32]int{0: 1000, 4096: -1} { // ms to wait: for no wake-up, and for one
 		d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"getppid"}}, Settings: Settings{WakeBytes: wake}})
 		epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		require.NoError(t, err)
@@ -483,7 +483,7 @@ func TestWakeUps(t *testing.T) {
 	}
 }
 
-// An event above the limit is not cut but counted.
+// An event above the limit is dropped whole, and counted.
 func TestTooLargeEventsAreCounted(t *testing.T) {
 	d := mustLoad(t, Options{Select: Selection{Syscalls: []string{"recvmsg"}}, Settings: Settings{Snaplen: SnaplenMax}})
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -508,7 +508,7 @@ func TestTooLargeEventsAreCounted(t *testing.T) {
 	got = captureWith(t, d, func() { receive(unix.UnixRights(rights...)) })
 	require.Empty(t, got)
 	require.EqualValues(t, 1, d.Counters().DropTooLarge)
-	for fd := range 1024 { // those received, found by what they are
+	for fd := range 1024 { // close the received ones, found by the file they refer to
 		if target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && target == mustLink(t, pair[0]) && fd != pair[0] {
 			require.NoError(t, unix.Close(fd))
 		}

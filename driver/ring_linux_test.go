@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// testRing is the least reader of a BPF ring buffer.
+// testRing is a minimal reader of a BPF ring buffer.
 type testRing struct {
 	consumer, producer *uint64
-	data               []byte // twice, one after the other
+	data               []byte // mapped twice in a row
 	size               uint64
 	pages              [2][]byte
 }
@@ -44,7 +44,7 @@ func (r *testRing) close() {
 	}
 }
 
-// read hands out every finished record and then frees them all.
+// read calls f with every finished record and then frees them all.
 func (r *testRing) read(f func(event []byte)) {
 	const busy, discard = 1 << 31, 1 << 30
 	pos := atomic.LoadUint64(r.consumer)

@@ -18,7 +18,7 @@ const (
 	genericProgram  = "x_generic_exit"
 )
 
-// socketcalls are the calls that are sub-calls of socketcall, by their number there.
+// socketcalls are the calls that socketcall can make, by their sub-call number.
 var socketcalls = func() map[int]*Call {
 	calls := make(map[int]*Call)
 	for i := range events {
@@ -31,8 +31,8 @@ var socketcalls = func() map[int]*Call {
 	return calls
 }()
 
-// socketcallOnly are the calls that exist on amd64 only as socketcalls. They have numbers of their
-// own in the tables by native number, from the end of these on.
+// socketcallOnly are the calls that exist on amd64 only as socketcalls. The tables by native
+// number keep them in their last places.
 var socketcallOnly = func() map[string]int {
 	numbers := make(map[string]int)
 	for _, which := range slices.Sorted(maps.Keys(socketcalls)) {
@@ -45,12 +45,12 @@ var socketcallOnly = func() map[string]int {
 
 var reserved = slices.Collect(maps.Values(socketcallOnly))
 
-// SocketcallOnly tells whether the call is one that exists here only as a socketcall of 32-bit tasks.
+// SocketcallOnly reports whether the call exists here only as a socketcall of 32-bit tasks.
 func SocketcallOnly(name string) bool {
 	return runtime.GOARCH == "amd64" && socketcallOnly[name] != 0
 }
 
-// nativeNumber is where the tables by number keep a call.
+// nativeNumber returns the call's place in the tables by native number.
 func nativeNumber(c *Call) (int, bool) {
 	if nr, ok := c.NR.Number(runtime.GOARCH); ok {
 		return nr, nr < Syscalls
@@ -62,7 +62,7 @@ func nativeNumber(c *Call) (int, bool) {
 	return 0, false
 }
 
-// plan is what a selection means for the kernel.
+// plan is what the driver loads, attaches and enables for a selection.
 type plan struct {
 	interest [Syscalls]uint8
 	exit     map[int]string // native number -> program
@@ -70,7 +70,7 @@ type plan struct {
 	attach   map[string]string // program -> tracepoint, dispatchers included
 }
 
-// interest are the bits of a call that do not depend on its event.
+// interest returns the bits of a call that do not depend on its event.
 func (c *Call) interest() (bits uint8) {
 	if c.FiredOn(runtime.GOARCH) {
 		bits |= abi.InterestSilentZero
@@ -128,7 +128,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 			}
 		}
 	}
-	// Calls without an event of their own: the generic one, with their code.
+	// A syscall without an event of its own makes the generic event with its code.
 	for i := range ids {
 		id := &ids[i]
 		nr := int(id.NR.on(runtime.GOARCH))
@@ -143,7 +143,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		}
 	}
 	if s.All {
-		// Calls newer than the list of codes: as the module does, with code 0.
+		// Syscalls newer than ids.yaml make generic events with code 0, as in the module.
 		for nr := range p.interest {
 			if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
 				p.exit[nr] = genericProgram
@@ -152,7 +152,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		}
 	}
 	if runtime.GOARCH == "amd64" {
-		// A 32-bit task that executes a 64-bit program returns with the number it called with.
+		// A 32-bit task that executes a 64-bit program returns from exec with its 32-bit number.
 		for i := range events {
 			for j := range events[i].Calls {
 				c := &events[i].Calls[j]
@@ -187,8 +187,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	return p, errors.Join(errs...)
 }
 
-// Select changes what is captured: missing programs are loaded, and attached
-// when the driver is. Programs no longer needed stay loaded but do not run.
+// Select changes what is captured. It loads missing programs, and attaches them if
+// the driver is attached. Programs no longer needed stay loaded but do not run.
 func (d *Driver) Select(s Selection) error {
 	p, err := d.plan(s)
 	if err != nil {
@@ -209,7 +209,7 @@ func (d *Driver) Select(s Selection) error {
 	if err := d.dispatch(p.enter, "enter_progs", ""); err != nil {
 		return err
 	}
-	// Tables before interest: an interesting number without program is a loss.
+	// Set interest last: an event of an interesting number without a program is lost.
 	if err := d.coll.Variables["interest"].Set(p.interest); err != nil {
 		return fmt.Errorf("set interest: %w", err)
 	}
@@ -220,9 +220,8 @@ func (d *Driver) Select(s Selection) error {
 	return nil
 }
 
-// dispatch fills a program array. A refused program is replaced by instead;
-// where there is none the number is left without, and its events are counted as
-// lost.
+// dispatch fills a program array. The program named instead replaces a refused one.
+// If that is refused as well, the number has no program and its events count as lost.
 func (d *Driver) dispatch(programs map[int]string, array, instead string) error {
 	m := d.coll.Maps[array]
 	for _, nr := range slices.Sorted(maps.Keys(programs)) {
@@ -241,12 +240,13 @@ func (d *Driver) dispatch(programs map[int]string, array, instead string) error 
 	return nil
 }
 
-// Selected is the selection in force.
+// Selected returns the selection in force.
 func (d *Driver) Selected() Selection { return d.selected }
 
-// Attach starts the programs: events come from now on. Dispatchers come last,
-// so that a process seen to start is also seen to exec and to end. A tracepoint that
-// cannot be attached to is refused like a program (see Refused); the error is about dispatchers.
+// Attach attaches the programs: events come from now on. It attaches the dispatchers
+// last, so that a process whose start is captured has its exec and end captured, too.
+// A program that cannot be attached is refused (see Refused); Attach fails only if a
+// dispatcher cannot be attached.
 func (d *Driver) Attach() error {
 	var errs []error
 	for name, l := range d.links {
@@ -265,7 +265,7 @@ func (d *Driver) Attach() error {
 		l, err := attach(prog, d.wanted[name])
 		if err != nil {
 			err = fmt.Errorf("attach to %s: %w", d.wanted[name], err)
-			if attachOrder(name) > 0 { // without a dispatcher there is nothing
+			if attachOrder(name) > 0 { // without a dispatcher no syscall makes events
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			} else {
 				d.refused[name] = &Refusal{name, err}

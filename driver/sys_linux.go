@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootReading is a reading of the time of boot, in ns since the epoch, and by how much it may be off.
+// bootReading is a reading of the time of boot, in ns since the epoch, with its margin of error.
 type bootReading struct{ ns, margin int64 }
 
-// or is this reading as long as the later one may be one of the same time, else the later one.
+// or returns r if the two readings agree within their margins of error, else later.
 func (r bootReading) or(later bootReading) bootReading {
 	if d := later.ns - r.ns; -r.margin-later.margin <= d && d <= r.margin+later.margin {
 		return r
@@ -28,9 +28,9 @@ var boot struct {
 	last bootReading
 }
 
-// BootOffset is the time of boot in ns since the epoch, which drivers add to
-// times since boot. No reading of it is exact, but until somebody sets the clock each
-// call gives the same, so that all captures of a process agree.
+// BootOffset returns the time of boot in ns since the epoch, which drivers add to
+// times since boot. A reading is never exact, but every call returns the same one
+// until somebody sets the clock, so that all captures of a process agree.
 func BootOffset() (uint64, error) {
 	now, err := readBoot()
 	if err != nil {
@@ -42,7 +42,7 @@ func BootOffset() (uint64, error) {
 	return uint64(boot.last.ns), nil
 }
 
-// readBoot takes of several readings that whose two clocks were read closest together.
+// readBoot samples both clocks 16 times and keeps the sample with the smallest gap between them.
 func readBoot() (bootReading, error) {
 	best := bootReading{margin: 1 << 62}
 	for range 16 {
@@ -64,7 +64,7 @@ func readBoot() (bootReading, error) {
 
 func pageShift() int { return bits.TrailingZeros(uint(os.Getpagesize())) }
 
-// attach starts a program, in the way of its type.
+// attach attaches a program in the way that its type needs.
 func attach(p *ebpf.Program, tracepoint string) (link.Link, error) {
 	switch p.Type() {
 	case ebpf.TracePoint:

@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// BootOffset fails: there is no Linux kernel here.
+// BootOffset fails: it needs Linux.
 func BootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
 
 func pageShift() int { return 12 }

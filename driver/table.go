@@ -13,8 +13,8 @@ import (
 // Syscalls is the size of the tables by native syscall number.
 const Syscalls = abi.Syscalls
 
-// Events lists what the drivers make, in the order of their codes. The list is the
-// caller's own.
+// Events returns a copy of the list of events that the drivers make, in the order
+// of their codes.
 func Events() []Event {
 	list := slices.Clone(events[:])
 	for i := range list {
@@ -26,19 +26,19 @@ func Events() []Event {
 // Event is one event that the drivers make; table_gen.go lists them.
 type Event struct {
 	Code    uint16
-	Symbol  string // stem of the names made for it: fill_openat_exit, event.OpenatExit
+	Symbol  string // stem of its generated names: fill_openat_exit, event.OpenatExit
 	Program string // its eBPF program
 	Object  string // the eBPF object that has the program
 	From    string // sys_exit, sys_enter or the tracepoint that fires it
 	Params  uint8
-	Fixed   uint16 // bytes of its params when they never vary, else 0
+	Fixed   uint16 // bytes of its params if their size never varies, else 0
 	Drop    Drop
 	Calls   []Call // the syscalls that make it; none for a tracepoint's event
 }
 
-// objectOf names the eBPF object that has a program. A program is called like the
-// symbol of its event, behind a letter for the tracepoint (x_openat_exit);
-// those of no event are in the core.
+// objectOf returns the name of the eBPF object that has a program. A program is
+// named by a letter for the tracepoint and the symbol of its event (x_openat_exit).
+// Programs without an event are in the core.
 func objectOf(program string) string {
 	_, symbol, _ := strings.Cut(program, "_")
 	for i := range events {
@@ -53,7 +53,7 @@ func objectOf(program string) string {
 type Drop uint8
 
 const (
-	DropSampled Drop = iota // kept in a part of each second
+	DropSampled Drop = iota // kept in the first part of each second
 	DropAlways              // lost while the mode is on
 	DropNever               // always kept
 )
@@ -62,13 +62,13 @@ const (
 type Call struct {
 	Name       string
 	NR         NR
-	Socketcall uint8  // its number among the sub-calls of socketcall; 0: none
-	DropFailed bool   // dropping mode loses its failures
-	DropUnless bool   // dropping mode loses it, depending on an argument
+	Socketcall uint8  // its sub-call number of socketcall; 0: none
+	DropFailed bool   // dropping mode drops its failures
+	DropUnless bool   // dropping mode drops it, depending on an argument
 	Fires      *Fires // another tracepoint reports its success, or nil
 }
 
-// Fires is the tracepoint that reports the success of a call in the place of sys_exit.
+// Fires is the tracepoint that reports the success of a call instead of sys_exit.
 type Fires struct {
 	Tracepoint string
 	Program    string   // the eBPF program that makes the event there
@@ -80,8 +80,8 @@ func (c *Call) FiredOn(arch string) bool {
 	return c.Fires != nil && slices.Contains(c.Fires.On, arch)
 }
 
-// NR is a call's number on each architecture, in the order of arches; -1 where
-// there is no such call.
+// NR is a call's number on each architecture, in the order of arches; -1 where the
+// architecture does not have the call.
 type NR [len(arches)]int16
 
 func (nr *NR) on(arch string) int16 {
@@ -92,14 +92,14 @@ func (nr *NR) on(arch string) int16 {
 	return nr[i]
 }
 
-// Number is the call's number on arch (a GOARCH), and whether arch has it.
+// Number returns the call's number on arch (a GOARCH), and whether arch has the call.
 func (nr *NR) Number(arch string) (int, bool) {
 	n := nr.on(arch)
 	return int(n), n >= 0
 }
 
-// IA32 is the amd64 number of each number a 32-bit task uses; -1 where there is
-// no such call, or one that makes no event.
+// IA32 returns the amd64 number for each number that a 32-bit task uses; -1 where
+// there is no such call or it makes no event.
 func IA32() *[Syscalls]int16 {
 	native := make(map[string]int16, len(ids))
 	for i := range ids {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The event as both drivers write it: header, u16 length of each param, params without padding. */
+/* An event as both drivers write it: header, the u16 length of each param, params without padding. */
 #ifndef SCAP_ABI_EVENT_H
 #define SCAP_ABI_EVENT_H
 
@@ -25,10 +25,9 @@ HEADER_HAS(nparams, EVENT_NPARAMS);
 _Static_assert(sizeof(struct event_header) == EVENT_HEADER_SIZE, "header");
 #undef HEADER_HAS
 
-#define TMP_SIZE 4096 /* bytes in which a filler puts a param together */
+#define TMP_SIZE 4096 /* bytes of scratch memory in which a filler builds a param */
 
-/* Where the params of an event with n of them start. */
+/* The offset of the first param in an event with n params. */
 #define EVENT_PAYLOAD(n) (EVENT_HEADER_SIZE + 2 * (n))
-
 
 #endif

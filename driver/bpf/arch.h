@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Where an architecture keeps the syscall's number and arguments, and whether the caller is a 32-bit task. */
+/* Per architecture: the syscall's number and arguments, and whether the caller is a 32-bit task. */
 #ifndef SCAP_BPF_ARCH_H
 #define SCAP_BPF_ARCH_H
 
 /*
- * What sys_exit and sys_enter are given. A tracing program has the tracepoint's
- * arguments, one called by perf the record: 8 bytes of perf's, the number, then
- * the result (sys_exit) or the arguments (sys_enter).
+ * The context of sys_exit and sys_enter. A tracing program gets the tracepoint's
+ * arguments; a program called by perf gets perf's record: 8 bytes of its own, the
+ * number, then the result (sys_exit) or the arguments (sys_enter).
  */
 static __always_inline const struct pt_regs *call_regs(u64 *ctx)
 {
@@ -22,7 +22,7 @@ static __always_inline s64 call_ret(u64 *ctx)
 	if (!perf_tp)
 		return ctx[1];
 	ret = ctx[2];
-	opaque(ret); /* keeps them two loads: the verifier takes none at an offset that was chosen */
+	opaque(ret); /* keeps them two loads: the verifier refuses one load at a variable offset */
 	return ret;
 }
 
@@ -110,7 +110,7 @@ static __always_inline u32 native_number(const struct pt_regs *regs)
 	return nr;
 }
 
-/* x0 holds the result by the time of sys_exit; orig_x0 what it was. */
+/* At sys_exit x0 holds the result, and orig_x0 the first argument. */
 static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64 arg[6])
 {
 	u64 r[6], x0;

@@ -2,25 +2,25 @@
 //go:build ignore
 
 /*
- * The object that is always loaded: sys_exit and sys_enter look at every syscall
- * and tail-call the program of its event, which is in the object of its class.
- * Here are also the events that belong to no call of the table.
+ * The object that is always loaded: sys_exit and sys_enter run for every syscall and
+ * tail-call the program of its event, which is in the object of its class. The core
+ * also has the programs of events without a syscall.
  */
 #define OBJECT_CORE
 #include "object.h"
 #include "../abi/calls_gen.h"
 #include "../fillers/core_gen.h"
 
-/* Keeps the type in the object's BTF, where the Go side checks it. */
+/* Keeps the type in the object's BTF, where a Go test compares it with package event. */
 const struct event_header *event_header_type __attribute__((unused));
 
 /* By native syscall number. */
 const volatile u16 syscall_code[SYSCALLS] = {};	  /* its code in generic events */
-const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_NUMBER: not an event */
+const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_NUMBER: makes no event */
 const volatile u16 socketcall_to_native[SOCKETCALLS] = {}; /* by number of a socketcall */
 u8 interest[SYSCALLS];				  /* INTEREST_ bits */
 
-u8 in_gap; /* dropping mode: inside the part of the second that is lost */
+u8 in_gap; /* dropping mode: inside the part of the second that is dropped */
 
 struct {
 	map_uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -29,7 +29,7 @@ struct {
 	map_type(value, u32);
 } exit_progs SEC(".maps"), enter_progs SEC(".maps");
 
-/* Sent by the dispatcher itself. */
+/* The dispatcher itself sends this event. */
 #define TP_dropping_mode(symbol, code, nparams, bytes)                         \
 	static __always_inline void send_##symbol(struct cpu *cpu, u32 id)     \
 	{                                                                      \
@@ -46,7 +46,7 @@ struct {
 
 /* ---- dispatchers */
 
-/* A call that has no program: refused by this kernel, and no stand-in was found. */
+/* Counts a call without a program: the kernel refused it. */
 static __always_inline void no_program(void)
 {
 	u32 id;
@@ -61,7 +61,7 @@ static __always_inline void no_program(void)
 	COUNT(&f, drop_no_program);
 }
 
-/* Dropping mode: is this event lost? */
+/* Whether dropping mode drops this event now. */
 static __always_inline bool sampled_out(u8 in)
 {
 	u32 ratio = settings.sampling_ratio, id;
@@ -76,7 +76,7 @@ static __always_inline bool sampled_out(u8 in)
 		return false;
 	gap = (settings.boot_offset + bpf_ktime_get_boot_ns()) % NS_PER_S >= NS_PER_S / ratio;
 	if (gap != in_gap) {
-		/* One CPU crosses first; if two do at once the event comes twice. */
+		/* The first CPU to notice sends the event; if two notice at once it comes twice. */
 		in_gap = gap;
 		cpu = cpu_entry(&id);
 		if (cpu && gap)
@@ -87,7 +87,7 @@ static __always_inline bool sampled_out(u8 in)
 	return gap;
 }
 
-/* What only dropping mode and drop_failed take away. */
+/* Whether dropping mode or drop_failed drops this event. */
 static __always_inline bool filtered_out(u8 in, u32 nr, s64 ret, const u64 arg[6])
 {
 	if (settings.dropping) {
@@ -101,14 +101,14 @@ static __always_inline bool filtered_out(u8 in, u32 nr, s64 ret, const u64 arg[6
 	return settings.drop_failed && ret < 0;
 }
 
-/* Returns that are no event: see INTEREST_SILENT_ZERO. */
+/* Returns for which no event is sent: see INTEREST_SILENT_ZERO and INTEREST_AFTER_EXEC. */
 static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
 {
 	if (ret)
 		return false;
 	if (in & INTEREST_SILENT_ZERO)
 		return true;
-	/* exec clears the registers; no call with that number succeeds with none of them set */
+	/* exec clears the registers; no other call with that number returns 0 with all of them clear */
 	return (in & INTEREST_AFTER_EXEC) && !(arg[0] | arg[1] | arg[2] | arg[3] | arg[4] | arg[5]);
 }
 
@@ -117,8 +117,8 @@ static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
 static const u8 socketcall_args[SOCKETCALLS] = SOCKETCALL_ARGS;
 
 /*
- * A call of a 32-bit task: its native number, or NO_NUMBER. The arguments are
- * left in the CPU's entry for the event's program.
+ * Returns the native number of a 32-bit task's call, or NO_NUMBER. Leaves the
+ * arguments in the CPU's entry for the event's program.
  */
 static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret, struct cpu *cpu)
 {
@@ -126,7 +126,7 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 	u32 kind = CALL_IA32;
 	u32 vector[6] = {};
 
-	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
+	/* A 64-bit task that executes a 32-bit program returns from exec with its 64-bit number. */
 	if (is_exec(nr) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
 		return NO_NUMBER;
 	if (nr >= SYSCALLS)
@@ -166,9 +166,9 @@ static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret
 #endif
 
 /*
- * A tail call to a constant index is a plain jump, to a variable one an indirect
- * jump that mitigations make cost some 15 ns: the commonest calls go the first
- * way. Falls through when there is no program.
+ * A tail call to a constant index is a plain jump; to a variable index it is an
+ * indirect jump, which costs some 15 ns with mitigations. So the most frequent calls
+ * have constant indexes. Falls through if there is no program.
  */
 #define HOT_CALL(number)                                            \
 	case number:                                                \
@@ -277,7 +277,7 @@ call:
 	return 0;
 }
 
-/* For the benchmark: what attaching anything costs. */
+/* For the benchmark: the cost of attaching any program. */
 SEC("tp_btf/sys_exit") int empty(u64 *ctx)
 {
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The kernel structures that are read, with the fields that are read; offsets
- * are those of the running kernel (CO-RE). ___name is the same struct before
- * the kernel commit that its comment names.
+ * The kernel structures that the programs read, with only the fields they read;
+ * the loader sets the running kernel's offsets (CO-RE). ___name is the struct as
+ * it was before the kernel commit named in its comment.
  */
 #ifndef SCAP_BPF_FLAVORS_H
 #define SCAP_BPF_FLAVORS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the compiler and the kernel give a BPF program: types, sections, the
- * helpers used here by number. Written out so that the objects depend on
- * nothing but clang: no kernel headers, no libbpf, no vmlinux.h.
+ * Types, sections and helpers (by number) for BPF programs. Written out so that
+ * the objects depend on nothing but clang: no kernel headers, no libbpf, no
+ * vmlinux.h.
  */
 #ifndef SCAP_BPF_HELPERS_H
 #define SCAP_BPF_HELPERS_H
@@ -35,7 +35,7 @@ typedef _Bool bool;
 #define memcpy		      __builtin_memcpy
 #define offsetof(type, field) __builtin_offsetof(type, field)
 
-/* Keeps the compiler from knowing what a value is, so that a bound check stays where the verifier looks for it. */
+/* Hides a value from the compiler, so that a bound check stays where the verifier needs it. */
 #define opaque(v) asm volatile("" : "+r"(v))
 
 /* BTF map definitions. */
@@ -68,10 +68,10 @@ static void *(*const bpf_this_cpu_ptr)(const void *percpu) = (void *)154;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158; /* 5.11 */
 static u64 (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;	    /* 5.15 */
 
-/* 6.2: the pointer as one to a kernel type that loads may follow; the verifier turns the call into a move. */
+/* 6.2: a pointer cast to a kernel type, which loads may follow; the verifier turns the call into a move. */
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
 
-/* 6.10; with global functions in between from 6.15 on. */
+/* 6.10; around calls of global functions since 6.15. */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 

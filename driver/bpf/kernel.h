@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the fillers ask of kernel structures whose layout or access depends on
- * the kernel: the module answers the same questions in kmod/kernel.h.
+ * Access to kernel structures whose layout depends on the kernel. kmod/kernel.h
+ * has the same functions for the module.
  */
 #ifndef SCAP_BPF_KERNEL_H
 #define SCAP_BPF_KERNEL_H
 
 #define PAGE_SHIFT page_shift
 
-/* A bit field, or the whole field that it has become. */
+/* A bit field, or the whole field that it became in later kernels. */
 #define READ_BITS(p, field)                                                                      \
 	({                                                                                       \
 		u64 v_ = 0;                                                                      \
@@ -21,7 +21,7 @@
 
 #define NS_PER_S 1000000000ULL
 
-/* Since 6.13 the nanoseconds of ctime have a mark in the top bit: somebody asked for them. */
+/* Since 6.13 the top bit of ctime's nanoseconds says that somebody has read it. */
 #define CTIME_QUERIED (1U << 31)
 
 static __always_inline u64 inode_ctime(struct inode *inode)
@@ -54,7 +54,7 @@ static __always_inline u64 inode_mtime(struct inode *inode)
 	}
 }
 
-/* On an overlay the pointer to the upper dentry follows the inode (struct ovl_inode, a module's own). */
+/* On overlayfs the pointer to the upper dentry follows the inode (struct ovl_inode, private to overlayfs). */
 static __always_inline bool ovl_has_upper(struct inode *inode)
 {
 	return READ_AT((void **)((u8 *)inode + core_type_size(struct inode))) != NULL;
@@ -88,7 +88,7 @@ static __always_inline struct upid *upid_at(struct pid *pid, u32 level)
 	return (void *)((u8 *)&pid->numbers + (u64)level * core_type_size(struct upid));
 }
 
-/* The address of a controller's css, 0 when the kernel has not got it. */
+/* The address of a controller's css, 0 if the kernel does not have the controller. */
 #define css_of(task, id)                                                                         \
 	({                                                                                       \
 		u64 css_ = 0;                                                                    \
@@ -136,7 +136,7 @@ static __always_inline struct file *open_file(s64 fd)
 	return fd < READ(table, max_fds) ? READ_AT(READ(table, fd) + fd) : NULL;
 }
 
-/* The verifier's reads need nothing held. */
+/* Nothing to release: probe reads need neither a reference nor a lock. */
 static __always_inline void close_file(struct filler *f)
 {
 }

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What user space and the programs share, and the objects with each other: each
- * has the same definitions, which become one map when objects are loaded. Sizes
- * marked 1 here are set then.
+ * The maps that user space and the programs of all objects share. Each object has
+ * these definitions, and the loader makes one map of them. It also sets the sizes
+ * that are 1 here.
  */
 #ifndef SCAP_BPF_MAPS_H
 #define SCAP_BPF_MAPS_H
 
 #define SCRATCH_SIZE (2 * EVENT_MAX)
 
-/* A section of data is a map. What has a value is laid out as written here, so that these are the same map in each object. */
+/* A data section is a map. Initialized variables are laid out as written here, so each object has the same map. */
 #define SHARED_CONST SEC(".rodata.shared") const volatile
 #define SHARED	     SEC(".data.shared")
 
 /*
- * Chosen before loading, constant for the verifier: what does not apply is
- * removed from the programs.
+ * Set before loading and constant for the verifier, which removes the code that
+ * does not apply.
  */
 SHARED_CONST bool btf_tp = true;   /* tracepoint arguments are typed (tp_btf), else raw */
-SHARED_CONST bool perf_tp = false; /* the dispatchers are called by perf, see call_regs() */
-SHARED_CONST bool guard = false;   /* turn preemption off while an event is built, see quiet() */
+SHARED_CONST bool perf_tp = false; /* perf calls the dispatchers, see call_regs() */
+SHARED_CONST bool guard = false;   /* disable preemption while an event is built, see quiet() */
 SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
 
-/* What may change while programs run. */
+/* Settings that may change while programs run. */
 struct config {
 	u64 boot_offset;    /* ns to add to the boot clock to get time since the epoch */
 	u32 snaplen;	    /* bytes of payload, <= SNAPLEN_MAX */
-	u32 sampling_ratio; /* in dropping mode 1/ratio of each second is kept */
-	u32 wake_bytes;	    /* wake the readers of a ring each time that much came in; 0: never */
+	u32 sampling_ratio; /* dropping mode keeps the first 1/ratio of each second */
+	u32 wake_bytes;	    /* wake the readers of a ring once per so many bytes of a CPU; 0: never */
 	u16 full_port_first, full_port_last; /* dynamic snaplen: ports captured at length; 0, 0: none */
 	u16 statsd_port;
 	u8 slow;	/* any of the three below is on */
@@ -38,16 +38,16 @@ struct config {
 };
 
 SHARED struct config settings = {};
-/* Unknown to the verifier: what is made from it keeps no history worth a path of its own. */
+/* A zero that the verifier does not know: a value made from it is the same unknown on every path. */
 SHARED u32 always_zero = 0;
 
-/* Events of one CPU. seen is the sum of all the others. Written by that CPU only. */
+/* Counts of one CPU's events, written by that CPU only. seen is the sum of the others. */
 struct counters {
 	u64 seen;
 	u64 delivered;
 	u64 drop_buffer;     /* ring full */
 	u64 drop_too_large;  /* event above EVENT_MAX */
-	u64 drop_scratch;    /* scratch in use by an event this one interrupted */
+	u64 drop_scratch;    /* scratch in use by the event that this one interrupted */
 	u64 drop_no_program; /* no program for the event (refused by the kernel) */
 	u64 drop_no_ring;    /* no ring for the CPU */
 	u64 unused;
@@ -70,7 +70,7 @@ struct cpu {
 
 struct scratch {
 	u8 data[SCRATCH_SIZE]; /* twice the largest event: a write at any 16-bit offset stays inside */
-	u8 tmp[2 * TMP_SIZE];  /* the same for what is put together before it is sent, such as a path */
+	u8 tmp[2 * TMP_SIZE];  /* twice TMP_SIZE likewise: for a param that is built before it is appended, such as a path */
 	u32 forgotten;	       /* see forget() */
 };
 
@@ -101,7 +101,7 @@ struct {
 	map_type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* An index below SYSCALLS, in a form that the verifier sees to be bounded. */
+/* An index below SYSCALLS, bounded in a way that the verifier follows. */
 static __always_inline u32 table_index(u32 nr)
 {
 	opaque(nr);

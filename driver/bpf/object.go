@@ -12,10 +12,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Core is the object that all others need: it has the dispatchers and every map.
+// Core is the object that the others depend on: it has the dispatchers and all maps.
 const Core = "core"
 
-// Names lists the objects for this architecture; none when it has no eBPF driver.
+// Names returns the names of this architecture's objects; none if it has no eBPF driver.
 func Names() []string {
 	entries, _ := objects.ReadDir(dir)
 	names := make([]string, len(entries))
@@ -25,7 +25,7 @@ func Names() []string {
 	return names
 }
 
-// Object returns a compiled object for this architecture.
+// Object returns the bytes of a compiled object of this architecture.
 func Object(name string) ([]byte, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("no eBPF programs for %s: %w", runtime.GOARCH, ebpf.ErrNotSupported)
@@ -33,7 +33,7 @@ func Object(name string) ([]byte, error) {
 	return objects.ReadFile(path.Join(dir, name+".o"))
 }
 
-// Load returns what is in an object for this architecture.
+// Load parses an object of this architecture.
 func Load(name string) (*ebpf.CollectionSpec, error) {
 	text, err := Object(name)
 	if err != nil {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What every object is made of. CLASS_gen.bpf.c and core.bpf.c include it behind
- * OBJECT_CLASS; the lines of programs behind it become programs by the macros of
- * program.h and tracepoint.h.
+ * The text common to all objects. CLASS_gen.bpf.c and core.bpf.c define
+ * OBJECT_CLASS and include it; the macros of program.h and tracepoint.h then make
+ * programs of the lines that follow.
  */
 #ifndef SCAP_BPF_OBJECT_H
 #define SCAP_BPF_OBJECT_H
@@ -10,10 +10,10 @@
 #include "helpers.h"
 
 /*
- * SUBPROGRAM(group) begins a global function that programs call: the verifier
- * looks at it once. Its arguments are numbers. The compiler keeps it whether it is
- * called or not, so each group is global only in the objects that call it;
- * `make bpf` refuses one that is called elsewhere.
+ * SUBPROGRAM(group) begins a global function, which the verifier checks once
+ * instead of at each call. Its arguments are numbers. The compiler keeps a global
+ * function even if nothing calls it, so each group is global only in the objects
+ * that call it; `make bpf` refuses a call from another object.
  */
 #define SUBPROGRAM(group) SUBPROGRAM_##group
 #define HERE		  __noinline

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The core's maps stand for those of every other object, so they must be the same.
+// Programs of every object use the core's maps, so an object must define its maps as the core does.
 func TestObjectsShareTheMapsOfTheCore(t *testing.T) {
 	require.Contains(t, Names(), Core)
 	core, err := Load(Core)
@@ -55,7 +55,7 @@ func innerType(m *ebpf.MapSpec) uint32 {
 	return uint32(m.InnerMap.Type)
 }
 
-// Programs are found by name in whichever object has them.
+// Programs are looked up by name alone.
 func TestAProgramIsInOneObject(t *testing.T) {
 	in := make(map[string]string)
 	for _, name := range Names() {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Paths, walked from the innermost name up; the module asks the kernel. As in
- * subprog.h these are functions of their own.
+ * Paths, walked from the innermost name up; the module calls d_path() instead.
+ * They are global functions, as in subprog.h.
  */
 #ifndef SCAP_BPF_PATH_H
 #define SCAP_BPF_PATH_H
@@ -18,10 +18,10 @@ static __always_inline struct scratch *this_scratch(void)
 }
 
 /*
- * Writes the path of a struct file at offset off of the event as the current
- * task's d_path would say it: from its root or that of its mount namespace, but
- * without " (deleted)". A longer one keeps its last components. Returns where
- * it ends. It is put together backwards at the end of tmp.
+ * Writes the path of a struct file to offset off of the event, and returns the
+ * offset after it. The path is what d_path() gives the current task, from its root
+ * or that of its mount namespace, but without " (deleted)". A path of too many
+ * components keeps the last ones. It is built backwards from the end of tmp.
  */
 SUBPROGRAM(path) u32 write_path(u64 file_address, u32 off)
 {
@@ -63,7 +63,7 @@ SUBPROGRAM(path) u32 write_path(u64 file_address, u32 off)
 		pos--;
 		s->tmp[pos & (TMP_SIZE - 1)] = '/';
 		if (parent == dentry)
-			break; /* no part of a tree: memfd */
+			break; /* not in a directory tree: memfd */
 		dentry = parent;
 	}
 	if (pos == TMP_SIZE - 1)
@@ -78,7 +78,7 @@ static __always_inline void append_path(struct filler *f, u64 file)
 	f->off = write_path(file, f->off);
 }
 
-/* The path of a controller's cgroup likewise; of a deep one the innermost components. */
+/* The same for the path of a controller's cgroup; of a deep path, the innermost components. */
 SUBPROGRAM(cgroup) u32 write_cgroup(u64 css, u32 off)
 {
 	struct kernfs_node *kn = READ((struct cgroup_subsys_state *)css, cgroup, kn);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The frame of an event's program: begin counts it and finds room, end hands it to the reader. */
+/* The frame of an event's program: begin counts the event and finds room, end sends it. */
 #ifndef SCAP_BPF_PROGRAM_H
 #define SCAP_BPF_PROGRAM_H
 
 /*
  * Counters belong to their CPU. Tracepoint programs run with preemption off
- * except on PREEMPT_RT, so that a plain addition loses nothing, except in
- * the page fault programs, which interrupt the others: those have counters of
- * their own and always add atomically.
+ * except on PREEMPT_RT, so a plain addition is exact. Page fault programs
+ * interrupt other programs: they have counters of their own and always add
+ * atomically.
  */
 struct mutex {
 	struct rt_mutex_base *rtmutex;
@@ -23,13 +23,13 @@ struct mutex {
 	} while (0)
 
 /*
- * Kernels from 7.0 on run tracepoint programs with preemption on. Another task
- * of the CPU that comes in between would find the scratch busy, and would not
- * even run a program that is active: the kernel takes it for recursion, until
- * the preempted task goes on. So the dispatchers are attached through perf
- * there (see call_regs()), whose side of the tracepoints keeps preemption off;
- * the other programs turn it off themselves. What is lost at their edges is in
- * the program's count of misses.
+ * Since 7.0 the kernel runs tracepoint programs with preemption on. A task that
+ * preempts a program finds the scratch busy, and the kernel does not even run
+ * the active program for it: it takes the second run for recursion until the
+ * preempted task goes on. So the dispatchers are attached through perf there
+ * (see call_regs()), which keeps preemption off; the other programs disable it
+ * themselves. The program's count of misses has what is lost before and after
+ * that.
  */
 static __always_inline void quiet(bool already)
 {
@@ -60,7 +60,7 @@ static __always_inline void header(struct filler *f, u32 tid, u16 type, u32 npar
 	f->n = 0;
 }
 
-/* Finds where the event goes; size is that of its params when fixed, else 0. */
+/* Finds room for the event; size is the size of its params if that is fixed, else 0. */
 static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32 size)
 {
 	COUNT(f, seen);
@@ -88,7 +88,7 @@ static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32
 	return true;
 }
 
-/* Programs wake nobody, except once per wake_bytes of a CPU. */
+/* A program wakes readers once per wake_bytes of its CPU, else never. */
 static __always_inline u64 wake(struct filler *f, u32 len)
 {
 	u32 limit = settings.wake_bytes;
@@ -102,7 +102,7 @@ static __always_inline u64 wake(struct filler *f, u32 len)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Sends what is in scratch and keeps scratch for the next one. */
+/* Sends the event in scratch, and keeps scratch for the next one. */
 static __always_inline void send_scratch(struct filler *f)
 {
 	u32 len = f->off;
@@ -131,7 +131,7 @@ static __always_inline int event_end(struct filler *f)
 	return 0;
 }
 
-/* The arguments of the call; those the dispatcher had to look for are in the CPU's entry. */
+/* Loads the call's arguments; the dispatcher leaves those of a 32-bit call in the CPU's entry. */
 static __always_inline void load_call(struct filler *f, u64 *ctx)
 {
 	struct cpu *cpu = f->cpu;
@@ -170,8 +170,8 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
  * Generated code has one line per program:
  *	EXIT_PROG(symbol, code, nparams)		sys_exit, tail-called by number
  *	ENTER_PROG(symbol, code, nparams)		sys_enter, tail-called by number
- *	TP_PROG(symbol, tracepoint, code, nparams)	a tracepoint, or what the driver itself notices: TP_tracepoint
- * and the same with _FIXED and the size of the params when that never varies.
+ *	TP_PROG(symbol, tracepoint, code, nparams)	a tracepoint, or an event of the driver itself: TP_tracepoint
+ * and the same with _FIXED and the size of the params, if that never varies.
  */
 #define EXIT_PROG_FIXED(symbol, code, nparams, bytes)            \
 	SEC("tp_btf/sys_exit") int x_##symbol(u64 *ctx)          \
@@ -205,8 +205,8 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 #define ENTER_PROG(symbol, code, nparams) ENTER_PROG_FIXED(symbol, code, nparams, 0)
 
 /*
- * A tracepoint's program. pick sets f->task when the event is not about the
- * current task, and may refuse.
+ * A tracepoint's program. pick sets f->task if the event is about another task than
+ * the current one; it returns false for a hit that makes no event.
  */
 #define TRACEPOINT_PROG(program, symbol, tracepoint, pick, counters, code, nparams, bytes) \
 	SEC("tp_btf/" #tracepoint) int program(u64 *ctx)                                   \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Writing params, for eBPF. f->buf is a ring record of the exact size or the CPU's scratch. */
+/* Writing params, for eBPF. f->buf is a ring record of the exact size, or the CPU's scratch. */
 #ifndef SCAP_BPF_PUSH_H
 #define SCAP_BPF_PUSH_H
 
 #define EVENT_MASK (EVENT_MAX - 1)
 
-/* One event being built. Lives in registers: whatever takes it is inlined. */
+/* The event being built. It lives in registers: every function that takes it is inlined. */
 struct filler {
 	const struct pt_regs *regs;
 	s64 ret;
@@ -23,7 +23,7 @@ struct filler {
 	u32 nr;		/* native number of the syscall */
 	s64 file_fd;
 	struct file *file;	  /* open file of file_fd, looked up last */
-	struct task_struct *task; /* whom the task_ helpers are about; NULL: the current one */
+	struct task_struct *task; /* the task of the task_ helpers; NULL: the current one */
 	struct cpu *cpu;
 	struct counters *count;
 	void *ring;
@@ -32,9 +32,9 @@ struct filler {
 };
 
 /*
- * The mask is for the verifier, which does not follow the compiler's proof that
- * it changes nothing. An event that outgrows it is dropped by its length in the
- * end.
+ * The mask is for the verifier, which does not follow the compiler's proof that it
+ * changes nothing. An event that outgrows the mask is dropped in the end, by its
+ * length.
  */
 static __always_inline u8 *here(struct filler *f)
 {
@@ -66,14 +66,14 @@ DEFINE_APPEND(s32)
 DEFINE_APPEND(s64)
 #undef DEFINE_APPEND
 
-/* len bytes of the caller's; len is a constant. */
+/* Appends len bytes from p; len is a constant. */
 static __always_inline void append_bytes(struct filler *f, const void *p, u32 len)
 {
 	memcpy(here(f), p, len);
 	f->off += len;
 }
 
-/* len user bytes, at most PARAM_MAX, all of them or none. */
+/* Appends len user bytes, at most PARAM_MAX: all of them or none. */
 static __always_inline bool append_user(struct filler *f, u64 ptr, u64 len)
 {
 	if (len && !user_read(here(f), ptr, len))
@@ -82,7 +82,7 @@ static __always_inline bool append_user(struct filler *f, u64 ptr, u64 len)
 	return true;
 }
 
-/* A user string of at most max bytes with its NUL, cut; its length, 0 when it cannot be read. */
+/* Appends a user string, cut to max bytes with its NUL; returns its length, 0 if it is unreadable. */
 static __always_inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 {
 	u32 n = user_read_str(here(f), ptr, max);
@@ -91,7 +91,7 @@ static __always_inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 	return n;
 }
 
-/* The same for the kernel's; max below EVENT_MAX. */
+/* The same for a kernel string; max is below EVENT_MAX. */
 static __always_inline u32 append_kernel_str(struct filler *f, const void *str, u32 max)
 {
 	long n;
@@ -107,7 +107,7 @@ static __always_inline u32 append_kernel_str(struct filler *f, const void *str, 
 	return n;
 }
 
-/* Writes a number again that was appended at off. */
+/* Overwrites a number that was appended at off. */
 static __always_inline void rewrite_u16(struct filler *f, u32 off, u16 v)
 {
 	*(u16 *)(f->buf + (off & EVENT_MASK)) = v;
@@ -125,15 +125,15 @@ static __always_inline void end_param(struct filler *f, u32 start)
 	f->n++;
 }
 
-/* TMP_SIZE bytes, and as much again that a write may run into; for events that are built in scratch. */
+/* TMP_SIZE bytes, and as many again that a write may run into; only for events built in scratch. */
 static __always_inline u8 *tmp_of(struct filler *f)
 {
 	return f->buf + SCRATCH_SIZE;
 }
 
 /*
- * The same number, of which the verifier knows nothing any more: what it
- * remembers of a loop's variables makes each turn a new case to it.
+ * Returns v as a number that the verifier knows nothing about. What it knows of a
+ * loop's variables makes it check each iteration separately.
  */
 static __always_inline u32 forget(struct filler *f, u32 v)
 {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Reading kernel and user memory, for eBPF. Kernel memory that cannot be read
- * gives 0, so do fields behind a NULL.
+ * Reading kernel and user memory, for eBPF. Unreadable kernel memory reads as 0,
+ * and so do fields of a NULL pointer.
  */
 #ifndef SCAP_BPF_READ_H
 #define SCAP_BPF_READ_H
 
-/* bpf_rdonly_cast came with 6.2; the type looked for came with 6.4, so no kernel has only that. */
+/* bpf_rdonly_cast is in 6.2. This type, by which it is found, is in 6.4: no kernel has the type alone. */
 struct bpf_iter_num {
 	u64 opaque[1];
 };
 #define fast_read core_type_exists(struct bpf_iter_num)
 
 /*
- * READ(p, a) is p->a; READ(p, a, b, c) is p->a->b->c. Where the kernel can cast
- * pointers each hop is one load, otherwise a call to the probe read helper.
+ * READ(p, a) is p->a; READ(p, a, b, c) is p->a->b->c. If the kernel can cast
+ * pointers each hop is one load, else a call of the probe read helper.
  */
 #define READ1(p, a)                                                                          \
 	({                                                                                   \
@@ -33,7 +33,7 @@ struct bpf_iter_num {
 #define READ_PICK(_1, _2, _3, _4, _5, name, ...) name
 #define READ(p, ...)				 READ_PICK(__VA_ARGS__, READ5, READ4, READ3, READ2, READ1)(p, __VA_ARGS__)
 
-/* p->a as a plain number for the verifier: for loops, where kinds of pointers would multiply its work. */
+/* p->a as a plain number for the verifier: in loops, kinds of pointers would multiply its work. */
 #define PROBE(p, a)                                              \
 	({                                                       \
 		typeof((p)->a) v_;                               \
@@ -41,10 +41,10 @@ struct bpf_iter_num {
 		v_;                                              \
 	})
 
-/* Whether the running kernel's struct has the field; a constant when the program is loaded. */
+/* Whether the running kernel's struct has the field; the loader makes it a constant. */
 #define HAS(type, field) core_field_exists(((type *)0)->field)
 
-/* What a pointer of any type points to. */
+/* The value at a pointer of any type. */
 #define READ_AT(p)                                           \
 	({                                                   \
 		typeof(*(p)) v_;                             \
@@ -52,13 +52,13 @@ struct bpf_iter_num {
 		v_;                                          \
 	})
 
-/* size bytes of kernel memory (a constant); zeros when they cannot be read. */
+/* Copies size bytes (a constant) of kernel memory; zeros if they are unreadable. */
 static __always_inline void kernel_read(void *dst, const void *src, u32 size)
 {
 	bpf_probe_read_kernel(dst, size, src);
 }
 
-/* An address as the number it is, which the verifier lets functions take. */
+/* A pointer as a number: the verifier accepts numbers as arguments of global functions. */
 static __always_inline u64 number_of(const void *p)
 {
 	u64 v;
@@ -77,7 +77,7 @@ static __always_inline struct task_struct *current_task(void)
 	return (struct task_struct *)bpf_get_current_task();
 }
 
-/* size user bytes, at most EVENT_MAX - 1; true when all of them were read. */
+/* Copies size user bytes, at most EVENT_MAX - 1; true if all of them were read. */
 static __always_inline bool user_read(void *dst, u64 ptr, u64 size)
 {
 	if (!__builtin_constant_p(size)) {
@@ -87,12 +87,12 @@ static __always_inline bool user_read(void *dst, u64 ptr, u64 size)
 	return ptr && !bpf_probe_read_user(dst, size, (void *)ptr);
 }
 
-/* A user string of at most max bytes, cut; its length with the NUL, 0 when it cannot be read. */
+/* Copies a user string, cut to max bytes; returns its length with the NUL, 0 if it is unreadable. */
 static __always_inline u32 user_read_str(void *dst, u64 ptr, u32 max)
 {
 	long n = ptr ? bpf_probe_read_user_str(dst, max, (void *)ptr) : -1;
 
-	/* Before 6.13 the empty string, read all right, counts as 0 bytes. */
+	/* Before 6.13 the helper returns 0 for an empty string, not 1. */
 	return n > 0 ? n : n == 0;
 }
 

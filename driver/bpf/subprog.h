@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What loops, as functions of their own with numbers for arguments: the
- * verifier looks at each once instead of once per way that leads there.
+ * Loops, as global functions whose arguments are numbers: the verifier checks each
+ * once, instead of once for each path that leads there.
  */
 #ifndef SCAP_BPF_SUBPROG_H
 #define SCAP_BPF_SUBPROG_H
@@ -65,7 +65,7 @@ SUBPROGRAM(message) u32 write_message(u64 ptr, s64 fd, u32 off, u32 ia32, u32 re
 
 	if (!scratch_filler(&f, off, ia32))
 		return off;
-	/* user_peer() finds the address where sendmsg and recvmsg have it */
+	/* user_peer() looks for the address where sendmsg and recvmsg have it */
 	f.type = received ? EVT_RECVMSG_EXIT : EVT_SENDMSG_EXIT;
 	f.arg[1] = ptr;
 	fill_message(&f, ptr, fd, received);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The tracepoints: what their arguments are, and whom the event is about. */
+/* The tracepoints: their arguments, and the task of the event. */
 #ifndef SCAP_BPF_TRACEPOINT_H
 #define SCAP_BPF_TRACEPOINT_H
 
@@ -52,10 +52,10 @@ static __always_inline bool pick_fault(struct filler *f, u64 *ctx, u32 *tid)
 #define TP_page_fault_user(symbol, code, nparams, bytes)
 #endif
 
-/* Every possible CPU has a ring, so none can fire without one. */
+/* Every possible CPU has a ring, so this event is never needed. */
 #define TP_cpu_hotplug(symbol, code, nparams, bytes)
 
-/* A successful exec is seen here, with the new image in place. */
+/* The event of a successful exec is made here, with the new image in place. */
 static __always_inline bool pick_exec(struct filler *f, u64 *ctx, u32 *tid)
 {
 	f->tp[2] = ctx[2];
@@ -66,7 +66,7 @@ static __always_inline bool pick_exec(struct filler *f, u64 *ctx, u32 *tid)
 	TRACEPOINT_PROG(t_##symbol, symbol, sched_process_exec, pick_exec, events, code, nparams, bytes)
 
 #if !defined(SCAP_ARCH_AMD64)
-/* Where a new thread does not pass sys_exit its event is made from here. */
+/* Where a new thread does not pass sys_exit, its clone event is made here. */
 static __always_inline bool pick_child(struct filler *f, u64 *ctx, u32 *tid)
 {
 	f->task = (void *)ctx[1];

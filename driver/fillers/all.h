@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * One text for both drivers. A driver defines, before it includes this:
+ * The fillers, one text for both drivers. Before a driver includes this, it defines:
  *
- *	struct filler	event.h's event being built. The fields that this text uses have the same types in
+ *	struct filler	the event being built. The fields that this text uses have the same types in
  *			both drivers, which a test of package driver checks
  *	push.h		append_TYPE, append_user, ..., end_param, tmp_of, subject
  *	read.h		READ, READ_AT, kernel_read, user_read, user_read_str, current_task
- *	kernel.h	what depends on the kernel's version: inode_ctime, mm_counter, upid_at, css_of, ...
+ *	kernel.h	access that depends on the kernel's version: inode_ctime, mm_counter, upid_at, css_of, ...
  *			and what the module must hold while it looks at it: open_file, exe_file, tty_device,
  *			unix_peer_lock
  *	path.h		append_path

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Arguments that need arithmetic, and the conversions that flags.yaml calls manual. */
+/* Arithmetic on arguments, and the conversions that flags.yaml calls manual. */
 #ifndef SCAP_ARGS_H
 #define SCAP_ARGS_H
 
@@ -23,7 +23,7 @@ static __always_inline u64 io_done(s64 ret)
 	return ret > 0 ? ret : 0;
 }
 
-/* From 20 bits of minor, split, and 12 of major to the packing of old stat. */
+/* Repacks a user dev_t, whose minor number is in two parts, as events have it. */
 static __always_inline u32 new_encode_dev(u64 dev)
 {
 	u32 major = ((u32)dev & 0xfff00) >> 8;
@@ -32,7 +32,7 @@ static __always_inline u32 new_encode_dev(u64 dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
 }
 
-/* A kernel dev_t (20 bits of minor) likewise. */
+/* Repacks a kernel dev_t: 12 bits of major, 20 of minor. */
 static __always_inline u32 encode_dev(u32 dev)
 {
 	u32 major = dev >> 20, minor = dev & 0xfffff;
@@ -73,7 +73,7 @@ static __always_inline u32 mknod_mode(u64 v)
 	return type | (v & 07777);
 }
 
-/* Callers of old put a magic number into the top half. */
+/* Old callers put a magic number into the top half. */
 static __always_inline u32 mount_flags(u64 v)
 {
 	return (v & 0xffff0000) == 0xc0ed0000 ? v & 0xffff : v;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Programs: their arguments and environment, in the new image or as the caller gave them, and their file. */
+/* exec: arguments and environment, from the new image or from the caller, and the executable file. */
 #ifndef SCAP_EXEC_H
 #define SCAP_EXEC_H
 
 /*
- * The argument area of the image: strings one after another. A new thread's is
- * the same as the current one's, through which user memory is read.
+ * The argument area of the image: strings one after another. A new thread shares it
+ * with the current thread, whose user memory is read.
  */
 static __always_inline u64 mm_arg_start(struct filler *f)
 {
@@ -28,7 +28,7 @@ static __always_inline void push_mm_exe(struct filler *f)
 	end_param(f, start);
 }
 
-/* A whole area of strings, cut at max with a NUL as its last byte. */
+/* Appends a whole area of strings, cut to max bytes with a NUL as its last byte. */
 static __always_inline void append_area(struct filler *f, u64 ptr, u64 end, u32 max)
 {
 	u64 len = end - ptr;
@@ -51,7 +51,7 @@ static __always_inline void push_mm_args(struct filler *f)
 	end_param(f, start);
 }
 
-/* ---- exec: the image once the call succeeded, else what the caller gave */
+/* ---- exec: from the new image if the call succeeded, else from its arguments */
 
 static __always_inline void push_exec_exe(struct filler *f, u64 argv)
 {
@@ -142,7 +142,7 @@ static __always_inline u64 exe_mtime(struct filler *f)
 #define CAP_FOWNER_N	   3
 #define GROUPS_LOOKED_AT   32
 
-/* The name is "memfd:..." and the dentry is no part of a tree. */
+/* The name is "memfd:..." and the dentry is not in a directory tree. */
 static __always_inline bool is_memfd(struct dentry *dentry)
 {
 	char name[6] = {};
@@ -170,7 +170,7 @@ static __always_inline bool in_groups(struct cred *cred, u32 gid)
 	return false;
 }
 
-/* Could the credentials that run the file also write to it? */
+/* Whether the credentials that run the file may also write to it. */
 static __always_inline bool can_write(struct cred *cred, struct file *file, struct inode *inode)
 {
 	u32 mode = READ(inode, i_mode), uid = READ(inode, i_uid).val;
@@ -182,7 +182,7 @@ static __always_inline bool can_write(struct cred *cred, struct file *file, stru
 		return false;
 	if (READ(inode, i_flags) & S_IMMUTABLE_BIT)
 		return false;
-	/* the owner may give itself the bits */
+	/* the owner may give itself write permission */
 	if (READ(cred, euid).val == uid)
 		return true;
 	if (caps & (1ULL << CAP_DAC_OVERRIDE_N | 1ULL << CAP_FOWNER_N))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Open files, by descriptor of the current task; 0 for a negative or unused one. */
+/* Open files, by descriptor of the current task; 0 for a negative or unused descriptor. */
 #ifndef SCAP_FILE_H
 #define SCAP_FILE_H
 
@@ -8,7 +8,7 @@
 #define EVENT_FMODE_PATH    (1U << 14) /* FMODE_PATH and FMODE_CREATED of linux/fs.h */
 #define EVENT_FMODE_CREATED (1U << 20)
 
-/* The last one asked for is kept: several params are often about the same file. */
+/* Keeps the file it found last: several params are often about the same file. */
 static __always_inline struct file *file_of(struct filler *f, s64 fd)
 {
 	if (f->have_file && f->file_fd == fd)

@@ -5,7 +5,7 @@
 
 /* ---- sendmmsg, recvmmsg: one event per message */
 
-#define MMSG_EVENTS 16 /* messages that get one */
+#define MMSG_EVENTS 16 /* messages that get an event */
 
 struct user_msghdr {
 	u64 name, iov, iovlen, control, controllen;
@@ -59,8 +59,8 @@ static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool
 }
 
 /*
- * The driver's: fill_message, called in the way that suits it, and what sends
- * the event built so far and begins another of its type.
+ * The driver defines these: append_message calls fill_message; next_event sends the
+ * event built so far and begins another of its type.
  */
 static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received);
 static __always_inline void next_event(struct filler *f);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whole params, put together from the pieces that a driver's push.h appends. */
+/* Whole params, built from the pieces that a driver's push.h appends. */
 #ifndef SCAP_PARAM_H
 #define SCAP_PARAM_H
 
-/* push_u64(f, v) sends v, push_dyn_u64(f, i, v) the index of its type before it. */
+/* push_u64(f, v) sends v; push_dyn_u64(f, i, v) sends the index i of its type, then v. */
 #define DEFINE_PUSH(type)                                                               \
 	static __always_inline void push_##type(struct filler *f, type v)               \
 	{                                                                               \
@@ -47,7 +47,7 @@ static __always_inline void push_dyn_str_lit_empty(struct filler *f, u8 index)
 	push_dyn_u8(f, index, 0);
 }
 
-/* A user string, cut at STRING_MAX; NULL or unreadable: empty. */
+/* A user string, cut to STRING_MAX bytes; empty if NULL or unreadable. */
 static __always_inline void push_user_str(struct filler *f, u64 ptr)
 {
 	u32 start = f->off;
@@ -74,7 +74,7 @@ static __always_inline void push_kernel_str(struct filler *f, const char *str, u
 	end_param(f, start);
 }
 
-/* User bytes, all of them or none; cut at PARAM_MAX. */
+/* User bytes, cut to PARAM_MAX: all of them or none. */
 static __always_inline void push_user_buf(struct filler *f, u64 ptr, u64 len)
 {
 	u32 start = f->off;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Who adopts the children of a thread that ends, as the kernel will find out a moment later. */
+/* The thread that adopts the children of a thread that ends, found as the kernel finds it a moment later. */
 #ifndef SCAP_REAPER_H
 #define SCAP_REAPER_H
 
@@ -9,7 +9,7 @@
 
 enum { NO_LIVE_THREAD = 0, GAVE_UP = -1 };
 
-/* A thread of the task's group that does not end; NO_LIVE_THREAD or GAVE_UP. */
+/* A thread of the task's group that is not exiting; NO_LIVE_THREAD or GAVE_UP. */
 SUBPROGRAM(reaper) s32 live_thread(u64 task_address)
 {
 	struct task_struct *task = (struct task_struct *)task_address;
@@ -44,7 +44,7 @@ static __always_inline s64 reaper_tid(struct filler *f)
 		return tid;
 	init = READ(ns, child_reaper);
 	if (init == task)
-		return 0; /* the namespace ends with it */
+		return 0; /* the namespace ends with its init */
 	if (!READ_BITS(READ(task, signal), has_child_subreaper))
 		return READ(init, pid);
 	up = READ(task, real_parent);

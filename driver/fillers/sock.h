@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Sockets by descriptor, user socket addresses, tuples, the snap length they choose. */
+/* Sockets by descriptor, user socket addresses, tuples, the snap length of a socket's data. */
 #ifndef SCAP_SOCK_H
 #define SCAP_SOCK_H
 
@@ -19,7 +19,7 @@ struct user_sockaddr {
 	u16 family;
 	union {
 		struct {
-			u16 port; /* network order, as addresses are everywhere */
+			u16 port; /* network order, as all ports and addresses here */
 			u32 addr;
 			u8 zero[8];
 		} __attribute__((packed)) in;
@@ -35,7 +35,7 @@ struct user_sockaddr {
 #define SOCKADDR_IN_SIZE  16
 #define SOCKADDR_IN6_SIZE 24 /* without the scope, as the kernel accepts it */
 
-/* The path of a user struct sockaddr_un of len bytes; of an abstract one the name without the leading NUL. */
+/* The path of a user struct sockaddr_un of len bytes; an abstract name without its leading NUL. */
 static __always_inline void append_user_sun_path(struct filler *f, u64 ptr, u64 len)
 {
 	u32 max = len - 2 < UNIX_PATH ? len - 2 : UNIX_PATH;
@@ -46,7 +46,7 @@ static __always_inline void append_user_sun_path(struct filler *f, u64 ptr, u64 
 	}
 	if (max && append_user_str(f, ptr + 2, max + 1))
 		return;
-	/* perhaps because no NUL stands before a page that is not there */
+	/* unreadable as a string: perhaps there is no NUL before an unmapped page */
 	if (max)
 		append_user(f, ptr + 2, max);
 	append_u8(f, 0);
@@ -160,7 +160,7 @@ static __always_inline void append_inet6(struct filler *f, struct inet6_end *e)
 	append_u16(f, be16(e->port));
 }
 
-/* The bound name of a unix socket: its NUL alone when it has none. */
+/* The bound name of a unix socket, with its NUL; only the NUL if it has no name. */
 static __always_inline void append_unix_name(struct filler *f, struct unix_sock *u)
 {
 	struct unix_address *a = u ? READ(u, addr) : NULL;
@@ -178,8 +178,8 @@ static __always_inline void append_unix_name(struct filler *f, struct unix_sock 
 }
 
 /*
- * Local is the source when out, else the destination. addr is a user sockaddr,
- * or 0: where the packet went when the socket has no peer.
+ * The local end is the source if out, else the destination. addr is a user sockaddr
+ * or 0: the remote end if the socket has no peer.
  */
 static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 addr)
 {
@@ -258,7 +258,7 @@ static __always_inline void push_sock_tuple_in(struct filler *f, s64 fd, u64 add
 #define PORT_MONGO     27017
 #define PAYLOAD_LOOKED 16
 
-/* The user sockaddr that tells where an unconnected socket's data goes or came from; 0 when the call has none. */
+/* The user sockaddr with the remote end of an unconnected socket; 0 if the call has none. */
 static __always_inline u64 user_peer(struct filler *f)
 {
 	switch (f->type) {
@@ -279,7 +279,7 @@ static __always_inline u32 word_at(const u8 *b)
 
 #define WORD(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
 
-/* What a payload that starts with b looks like. */
+/* The length that the payload's first bytes choose, or 0. */
 static __always_inline u32 snaplen_by_bytes(const u8 *b, u32 n, u16 local, u16 remote)
 {
 	u32 word, op;
@@ -315,7 +315,7 @@ static __always_inline u32 snaplen_by_bytes(const u8 *b, u32 n, u16 local, u16 r
 	return 0;
 }
 
-/* The length that ports alone choose, or 0; the ports are left in *local and *remote. */
+/* The length that the ports alone choose, or 0; sets *local and *remote to the ports. */
 static __always_inline u32 snaplen_by_ports(struct filler *f, struct sock *sk, u16 *local, u16 *remote)
 {
 	u16 first = setting_full_port_first(f), last = setting_full_port_last(f);
@@ -342,7 +342,7 @@ static __always_inline struct sock *inet_sock_of(struct filler *f, s64 fd)
 	return family == EVENT_AF_INET || family == EVENT_AF_INET6 ? sk : NULL;
 }
 
-/* How much of an I/O vector's data on fd is sent; -1 is no descriptor. */
+/* How much of an I/O vector's data on fd is sent; fd -1: there is no descriptor. */
 static __always_inline u32 snaplen_for(struct filler *f, s64 fd)
 {
 	u32 snaplen = setting_snaplen(f), more = 0;
@@ -357,7 +357,7 @@ static __always_inline u32 snaplen_for(struct filler *f, s64 fd)
 	return more > snaplen ? more : snaplen;
 }
 
-/* User bytes cut at the snap length; its first bytes may widen that on a socket. fd -1 is no descriptor. */
+/* User bytes cut to the snap length, which their first bytes may raise on a socket. fd -1: there is no descriptor. */
 static __always_inline void push_user_data(struct filler *f, u64 ptr, u64 len, s64 fd)
 {
 	u32 snaplen = setting_snaplen(f), more = 0, n;

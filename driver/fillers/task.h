@@ -24,7 +24,7 @@ static __always_inline u32 ns_level(struct task_struct *task)
 	return READ(task, thread_pid, level);
 }
 
-/* A pid of the task as its own namespace numbers it; 0 when it is not in there. */
+/* The number of a pid in the task's own namespace; 0 if it is not in there. */
 static __always_inline s64 nr_in_ns(struct task_struct *task, struct pid *pid)
 {
 	u32 level = ns_level(task);
@@ -161,7 +161,7 @@ static __always_inline void push_task_comm(struct filler *f)
 
 #define EVENT_CLONE_CHILD_IN_PIDNS (1U << 29)
 
-/* From the fork tracepoint the argument is not to be had: what the new thread shares tells. */
+/* The fork tracepoint does not have the argument: the flags follow from what the new thread shares. */
 static __always_inline u64 clone_arg_flags(struct filler *f)
 {
 	u64 flags = 0;
@@ -186,7 +186,7 @@ static __always_inline u64 clone_ns_bits(struct filler *f)
 	return 0;
 }
 
-/* When the init of the task's pid namespace started, ns since boot: readers add the time of boot. */
+/* The start of the init of the task's pid namespace, in ns since boot: readers add the time of boot. */
 static __always_inline u64 task_pidns_start(struct filler *f)
 {
 	struct task_struct *task = subject(f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Tracepoints and what the dispatcher knows. */
+/* Values from tracepoints, from the dispatcher and from settings. */
 #ifndef SCAP_TRACE_H
 #define SCAP_TRACE_H
 
@@ -30,7 +30,7 @@ static __always_inline u64 regs_ip(u64 regs)
 #define SIG_RTMIN 32
 #define SIG_LAST  64
 
-/* Small values in place of a pointer stand for signals of the kernel, without siginfo. */
+/* Pointer values up to this one stand for signals of the kernel, which have no siginfo. */
 #define SEND_SIG_LAST 2
 
 static __always_inline s64 signal_sender(u64 signal, u64 siginfo)
@@ -66,7 +66,7 @@ static __always_inline s64 exit_status(struct filler *f)
 	return (exit_code(f) >> 8) & 0xff;
 }
 
-/* 0x7f is what a stopped one would have; it has not ended. */
+/* 0x7f means stopped, which is not an end. */
 static __always_inline u64 exit_signal(struct filler *f)
 {
 	u32 sig = exit_code(f) & 0x7f;
@@ -79,7 +79,7 @@ static __always_inline u64 exit_core(struct filler *f)
 	return exit_code(f) & 0x80 ? 1 : 0;
 }
 
-/* ---- settings and the like */
+/* ---- the dispatcher and settings */
 
 static __always_inline u64 syscall_id(struct filler *f)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* User memory: numbers, strings, vectors. What cannot be read is 0 or empty. */
+/* User memory: numbers, strings, vectors. Unreadable memory gives 0 or an empty param. */
 #ifndef SCAP_USER_H
 #define SCAP_USER_H
 
@@ -96,9 +96,9 @@ static __always_inline u64 user_timeval(struct filler *f, u64 ptr)
 #define ENTER_EXT_ARG_REG 64
 
 /*
- * Signals 1 to 32 of the set that io_uring_enter waits with. Its argument leads
- * there, that of an extended call to a struct whose first member does; of one
- * registered before it is an offset.
+ * Signals 1 to 32 of the set that io_uring_enter waits with. The argument points to
+ * the set; with EXT_ARG it points to a struct whose first member points to the set;
+ * with EXT_ARG_REG it is an offset into memory registered before: 0.
  */
 static __always_inline u64 io_uring_sig(u64 flags, u64 arg)
 {
@@ -119,9 +119,9 @@ struct user_iovec32 {
 	u32 base, len;
 };
 
-#define IOV_GATHER 32 /* vectors looked at */
+#define IOV_GATHER 32 /* vectors examined */
 
-/* Reads the array into tmp; how many vectors, 0 when it cannot be read. */
+/* Reads the array into tmp; returns how many vectors, 0 if it is unreadable. */
 static __always_inline u32 read_iovecs(struct filler *f, u64 iov, u64 cnt)
 {
 	u32 n = cnt < IOV_GATHER ? cnt : IOV_GATHER;
@@ -130,7 +130,7 @@ static __always_inline u32 read_iovecs(struct filler *f, u64 iov, u64 cnt)
 	return n && user_read(tmp_of(f), iov, size) ? n : 0;
 }
 
-/* Vector i of those in tmp. */
+/* Vector i of the array in tmp. */
 static __always_inline struct user_iovec iovec_at(struct filler *f, u32 i)
 {
 	struct user_iovec v;
@@ -159,7 +159,7 @@ static __always_inline u32 sum_iov(struct filler *f, u64 iov, u64 cnt)
 	return sum;
 }
 
-/* At most cap bytes; up to the first vector that cannot be read. */
+/* Appends at most cap bytes, up to the first unreadable vector. */
 static __always_inline void gather_iov(struct filler *f, u64 iov, u64 cnt, u32 cap)
 {
 	u32 n = read_iovecs(f, iov, cnt);
@@ -179,7 +179,7 @@ static __always_inline void gather_iov(struct filler *f, u64 iov, u64 cnt, u32 c
 	}
 }
 
-/* The driver's: gather_iov and sum_iov, called in the way that suits it. */
+/* The driver defines these: they call gather_iov and sum_iov. */
 static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 cap);
 static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt);
 
@@ -228,7 +228,7 @@ static __always_inline void push_fdlist(struct filler *f, u64 fds, u64 n)
 
 #define ARGV_GATHER 16
 
-/* Strings first.. of the vector with their NULs, at most room bytes together. */
+/* Appends the vector's strings from index first on with their NULs, at most room bytes together. */
 static __always_inline void gather_argv(struct filler *f, u64 argv, u32 first, u32 room)
 {
 	u32 start = f->off;
@@ -245,7 +245,7 @@ static __always_inline void gather_argv(struct filler *f, u64 argv, u32 first, u
 	}
 }
 
-/* The driver's: gather_argv, called in the way that suits it. */
+/* The driver defines this: it calls gather_argv. */
 static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u32 room);
 
 static __always_inline void push_user_argv0(struct filler *f, u64 argv)

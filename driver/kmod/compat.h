@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Kernel APIs that differ over 5.10 to today. Each HAVE_ macro comes from
+ * Kernel APIs that changed since 5.10. Each HAVE_ macro comes from
  * compiling driver/kmod/probe/<name>.c against the target's headers, never from
  * a version number: distributions backport.
  */
@@ -34,7 +34,7 @@ static inline struct class *scap_class_create(const char *name)
 #define SWITCH_PREV_STATE
 #endif
 
-#ifdef HAVE_TP_EXIT_GROUP_DEAD /* 7.2 has it, 6.12 not */
+#ifdef HAVE_TP_EXIT_GROUP_DEAD /* after 6.12, by 7.2 */
 #define EXIT_GROUP_DEAD , bool group_dead
 #else
 #define EXIT_GROUP_DEAD

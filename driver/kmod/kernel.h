@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the fillers ask of the kernel, for the module: the answers of
- * ../bpf/kernel.h and ../bpf/path.h by the kernel's own functions. A hit runs
- * in the context of the task it is about, with preemption off, under RCU.
+ * Access to kernel structures, for the module: the functions of ../bpf/kernel.h and
+ * ../bpf/path.h by means of the kernel's own. A hit runs in the context of the task
+ * that caused it, with preemption off, under RCU.
  */
 #ifndef SCAP_KMOD_KERNEL_H
 #define SCAP_KMOD_KERNEL_H
@@ -46,7 +46,7 @@ static inline void close_file(struct filler *f)
 	f->have_file = false;
 }
 
-/* A reference to a file that its owner may replace; NULL when there is none. */
+/* Takes a reference to a file that its owner may replace; NULL if there is none. */
 static inline struct file *hold_file(struct file __rcu **slot)
 {
 	struct file *file;
@@ -63,7 +63,7 @@ static inline struct file *hold_file(struct file __rcu **slot)
 	return file;
 }
 
-/* The executable of the subject; the reference is given back when the event is done. */
+/* The executable of the subject; close_exe() drops the reference when the event is done. */
 static inline struct file *exe_file(struct filler *f)
 {
 	struct mm_struct *mm = subject(f)->mm;
@@ -83,7 +83,7 @@ static inline void close_exe(struct filler *f)
 	f->have_exe = false;
 }
 
-/* A datagram socket may change its peer, and thereby end it. */
+/* A datagram socket may change its peer, which may free the old one. */
 static inline void unix_peer_lock(struct unix_sock *u)
 {
 	spin_lock(&u->lock);
@@ -94,7 +94,7 @@ static inline void unix_peer_unlock(struct unix_sock *u)
 	spin_unlock(&u->lock);
 }
 
-/* The controlling terminal as a dev_t, 0 without one. A new thread shares that of the current one. */
+/* The controlling terminal as a dev_t, 0 without one. A new thread shares that of the current thread. */
 static inline u32 tty_device(struct filler *f)
 {
 	struct tty_struct *tty = get_current_tty();
@@ -135,7 +135,7 @@ static inline u64 inode_mtime(struct inode *inode)
 	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
 }
 
-/* On an overlay the pointer to the upper dentry follows the inode (struct ovl_inode, a module's own). */
+/* On overlayfs the pointer to the upper dentry follows the inode (struct ovl_inode, private to overlayfs). */
 static inline bool ovl_has_upper(struct inode *inode)
 {
 	return READ_ONCE(*(void **)(inode + 1)) != NULL;
@@ -154,7 +154,7 @@ static inline struct upid *upid_at(struct pid *pid, u32 level)
 	return pid ? &pid->numbers[level] : NULL;
 }
 
-/* The bits were two words until f122a08b197d, 6.3; their bytes are the same. */
+/* Until f122a08b197d (6.3) the bits were two words, with the same bytes. */
 static inline u64 caps_of(kernel_cap_t caps)
 {
 	u64 bits;
@@ -174,7 +174,7 @@ static inline u64 regs_ip_of(const struct pt_regs *regs)
 	return instruction_pointer((struct pt_regs *)regs);
 }
 
-/* The address of a controller's css, 0 when the kernel has not got it. */
+/* The address of a controller's css, 0 if the kernel does not have the controller. */
 #define CSS_OF(id)                                                               \
 	static inline u64 css_##id(struct task_struct *t)                        \
 	{                                                                        \
@@ -213,8 +213,8 @@ NO_CSS(memory_cgrp_id)
 #define css_of(task, id) css_##id(task)
 
 /*
- * The path of a struct file from the root of the current task, as d_path says
- * it but without " (deleted)": the eBPF driver cannot tell, and both say the same.
+ * The path of a struct file from the root of the current task, as from d_path but
+ * without " (deleted)", which the eBPF driver cannot find out.
  */
 static inline void append_path(struct filler *f, u64 address)
 {
@@ -234,7 +234,7 @@ static inline void append_path(struct filler *f, u64 address)
 
 #define CGROUP_COMPONENTS 6
 
-/* The path of a controller's cgroup; of a deep one the innermost components, as many as the eBPF driver has. */
+/* The path of a controller's cgroup; of a deep path, as many of the innermost components as in the eBPF driver. */
 static inline void append_cgroup_path(struct filler *f, u64 address)
 {
 	struct cgroup_subsys_state *css = (struct cgroup_subsys_state *)(unsigned long)address;
@@ -252,13 +252,13 @@ static inline void append_cgroup_path(struct filler *f, u64 address)
 	append_kernel_str(f, path, STRING_MAX);
 }
 
-/* The CPU that an event about CPUs is about. */
+/* The CPU that the event is about. */
 static inline u32 this_cpu(struct filler *f)
 {
 	return f->tp[0];
 }
 
-/* ---- settings of the consumer that the event is for */
+/* ---- settings of the consumer of the event */
 
 #define DEFINE_SETTING(type, name, field)                              \
 	static __always_inline type setting_##name(struct filler *f)   \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What the parts of the module know of each other: consumers, rings, settings. */
+/* Declarations that the parts of the module share: consumers, rings, settings. */
 #ifndef SCAP_KMOD_H
 #define SCAP_KMOD_H
 
@@ -31,22 +31,22 @@ struct ring {
 	struct page **pages;
 	u8 *tmp;		/* TMP_SIZE bytes for an event under construction */
 	u32 size;
-	u32 head;		/* ours: what info->head shows is a copy */
+	u32 head;		/* info->head is a copy, which the client may overwrite */
 	bool open;
-	bool used;		/* has been open before */
+	bool used;		/* was open before */
 	atomic_t busy;
 };
 
 struct kmod_event;
 
-/* What one consumer asked for. Written under the consumer mutex, read with READ_ONCE. */
+/* The settings of one consumer. Written under the consumer mutex, read with READ_ONCE. */
 struct settings {
 	u32 snaplen;
 	u32 ratio;
 	bool dropping;
 	bool dynamic_snaplen;
 	bool drop_failed;
-	bool own_events;	/* opted in to codes from 0x8000 on */
+	bool own_events;	/* accepts codes from 0x8000 on */
 	u16 port_start;
 	u16 port_end;
 	u16 statsd_port;
@@ -62,7 +62,7 @@ struct consumer {
 	u32 tps;		/* bitmap of enum scap_tp */
 	unsigned int open;	/* rings open */
 	int in_gap;		/* dropping mode: inside the discarded part of the second */
-	const struct kmod_event *marker; /* of a gap's begin or end, not yet in a ring */
+	const struct kmod_event *marker; /* the begin or end of a gap, not yet in a ring */
 	int hotplugged;		/* a CPU without a ring that produced an event, or HOTPLUG_... */
 	struct ring __percpu *rings;
 };
@@ -72,7 +72,7 @@ extern struct mutex consumer_mutex;
 
 /* main.c */
 extern bool verbose;
-extern bool persona_10; /* the newer API rather than the older, see abi/version_gen.h */
+extern bool persona_10; /* speaks the newer API, see abi/version_gen.h */
 
 /* ring.c */
 int ring_alloc(struct ring *r, u32 size);

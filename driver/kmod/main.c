@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* The module: devices /dev/scapN, consumers, ioctls. What the events carry is in ../fillers. */
+/* The module: devices /dev/scapN, consumers, ioctls. ../fillers has the params of events. */
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/module.h>
@@ -94,9 +94,9 @@ static void consumer_free(struct consumer *c)
 }
 
 /*
- * A consumer with rings for the CPUs that are on-line now. Called with
- * consumer_mutex held. CPUs may come and go meanwhile: one without a ring is
- * told to the consumer, one that has a ring and goes cannot be opened.
+ * Makes a consumer with rings for the CPUs that are online now. Called with
+ * consumer_mutex held. CPUs may come and go meanwhile: the consumer gets an event
+ * about a CPU without a ring; the device of a CPU that went cannot be opened.
  */
 static struct consumer *consumer_create(void)
 {
@@ -133,13 +133,13 @@ static struct consumer *consumer_create(void)
 	return c;
 }
 
-/* Every open starts the whole consumer afresh: this is what clients rely on. */
+/* Every open resets the whole consumer: clients rely on it. */
 static void consumer_reset(struct consumer *c)
 {
 	struct settings *s = &c->set;
 
 	bitmap_zero(c->syscalls, SYSCALLS);
-	/* One by one: hits on the consumer's other CPUs are reading them, and divide by the ratio. */
+	/* One by one: hits on other CPUs read them meanwhile, and divide by the ratio. */
 	WRITE_ONCE(s->dropping, false);
 	WRITE_ONCE(s->ratio, 1);
 	WRITE_ONCE(s->snaplen, SNAPLEN_DEFAULT);
@@ -158,7 +158,7 @@ static void consumer_remove(struct consumer *c)
 	list_del_rcu(&c->list);
 	if (tp_put_all(c))
 		tp_wait();
-	/* A probe that another consumer keeps attached may still look at this one; the wait above need not be for RCU. */
+	/* A probe that another consumer keeps attached may still use this one; tp_wait() does not always wait for it. */
 	synchronize_rcu();
 	if (verbose)
 		pr_info(DEVICE_NAME ": consumer %d: closed\n", c->id->pid);
@@ -196,12 +196,12 @@ static int scap_open(struct inode *inode, struct file *file)
 	else if (r->open)
 		err = -EBUSY;
 	if (err) {
-		/* A consumer that never got a device open would stay for ever. */
+		/* Nothing would remove a consumer that has no open device. */
 		if (!c->open)
 			consumer_remove(c);
 		goto out;
 	}
-	/* A hit from before its last close may still be writing to it. */
+	/* A hit from before the last close may still write to the ring. */
 	if (r->used)
 		synchronize_rcu();
 	r->used = true;
@@ -237,7 +237,7 @@ static int scap_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct handle *h = file->private_data;
 
-	/* No lock: memory of a ring stays what it is as long as a file is open, and the caller holds mmap_lock. */
+	/* No lock: a ring keeps its memory while a file is open, and the caller holds mmap_lock. */
 	return ring_mmap(per_cpu_ptr(h->consumer->rings, h->cpu), vma);
 }
 
@@ -307,7 +307,7 @@ static long ioc_tp_hits(long __user *user)
 	return err;
 }
 
-/* The id that thread tid (of the initial pid namespace) has in its own namespace. */
+/* The id in its own namespace of thread tid, which is an id of the initial pid namespace. */
 static long ioc_virtual_id(unsigned long tid, bool group)
 {
 	struct task_struct *t;
@@ -472,7 +472,7 @@ static int __init scap_init(void)
 			goto no_devices;
 		}
 	}
-	/* Last: from here on files can be opened, and a failure would leave them behind. */
+	/* Last: from here on files can be opened, which a later failure would leave open. */
 	cdev_init(&cdev, &scap_fops);
 	cdev.owner = THIS_MODULE;
 	err = cdev_add(&cdev, first_dev, n);
@@ -496,7 +496,7 @@ static void __exit scap_exit(void)
 {
 	unsigned int cpu;
 
-	/* Open files hold a reference to the module: no consumer can be left here. */
+	/* Open files hold a reference to the module: no consumer is left here. */
 	cdev_del(&cdev);
 	for_each_possible_cpu(cpu)
 		device_destroy(class, first_dev + cpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Names of the shared text that the kernel's headers use, too. Comes after all of them. */
+/* Renames names of the shared text that kernel headers use as well. Included after all kernel headers. */
 #ifndef SCAP_KMOD_NAMES_H
 #define SCAP_KMOD_NAMES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Writing params, for the module: straight into the ring, which is mapped twice and so never ends inside an event. */
+/* Writing params, for the module: straight into the ring, which is mapped twice in a row so that no event wraps. */
 #ifndef SCAP_KMOD_PUSH_H
 #define SCAP_KMOD_PUSH_H
 
@@ -11,7 +11,7 @@
 
 struct hit;
 
-/* One event being built. */
+/* The event being built. */
 struct filler {
 	const struct pt_regs *regs;
 	s64 ret;
@@ -21,7 +21,7 @@ struct filler {
 	u32 cap;		  /* bytes that may be written from there */
 	u32 off;		  /* where the next param starts, from buf */
 	u16 n;			  /* params pushed */
-	u16 limit;		  /* params that are sent; what is pushed after them is not */
+	u16 limit;		  /* params that are sent; params pushed after these are not */
 	u16 type;		  /* event code */
 	bool ia32;		  /* user structs have the 32-bit layout */
 	bool exec;		  /* from sched_process_exec: the call succeeded */
@@ -33,17 +33,17 @@ struct filler {
 	struct file *file;	  /* open file of file_fd, looked up last, with a reference */
 	bool have_exe;		  /* exe is set */
 	struct file *exe;	  /* the executable, with a reference */
-	struct task_struct *task; /* whom the task_ helpers are about; NULL: the current one */
+	struct task_struct *task; /* the task of the task_ helpers; NULL: the current one */
 	u32 exe_len;		  /* bytes of the exe param: it and args share a limit */
 	u8 *tmp;		  /* TMP_SIZE bytes of the ring */
 	struct ring *ring;
 	const struct hit *hit;
 	const struct kmod_event *event;
 	const struct settings *set; /* of the consumer */
-	bool no_header;		    /* not even the header fitted: counted already */
+	bool no_header;		    /* not even the header fits: the loss is counted already */
 };
 
-/* Where len more bytes go; NULL, and the event lost, when they do not fit. */
+/* Room for len more bytes; NULL if they do not fit, and then the event is lost. */
 static __always_inline u8 *room(struct filler *f, u64 len)
 {
 	if (f->full || len > f->cap - f->off) {
@@ -78,7 +78,7 @@ DEFINE_APPEND(s32)
 DEFINE_APPEND(s64)
 #undef DEFINE_APPEND
 
-/* len user bytes, all of them or none. */
+/* Appends len user bytes: all of them or none. */
 static inline bool append_user(struct filler *f, u64 ptr, u64 len)
 {
 	u8 *to = room(f, len);
@@ -89,23 +89,23 @@ static inline bool append_user(struct filler *f, u64 ptr, u64 len)
 	return true;
 }
 
-/* A user string of at most max bytes with its NUL, cut; its length, 0 when it cannot be read. */
+/* Appends a user string, cut to max bytes with its NUL; returns its length, 0 if it is unreadable. */
 static inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 {
 	u32 left = f->full ? 0 : f->cap - f->off, n;
 
 	if (!left && max)
-		f->full = true; /* it may have been a string or none: who knows */
+		f->full = true; /* without room it is unknown whether there is a string */
 	n = user_read_str(f->buf + f->off, ptr, min(max, left));
 
-	/* cut by the ring, not by the limit */
+	/* cut by the end of the ring, not by max */
 	if (n && n == left && left < max)
 		f->full = true;
 	f->off += n;
 	return n;
 }
 
-/* The same for the kernel's. */
+/* The same for a kernel string. */
 static inline u32 append_kernel_str(struct filler *f, const void *str, u32 max)
 {
 	u32 len;
@@ -144,7 +144,7 @@ static __always_inline void end_param(struct filler *f, u32 start)
 	f->n++;
 }
 
-/* The verifier's need, not the compiler's. */
+/* Only the eBPF verifier needs this. */
 static __always_inline u32 forget(struct filler *f, u32 v)
 {
 	return v;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Reading kernel and user memory, for the module. A NULL on the way gives 0.
- * User memory is read with page faults off: what is not resident cannot be read.
+ * Reading kernel and user memory, for the module. Fields of a NULL pointer read as
+ * 0. User memory is read with page faults off: what is not resident is unreadable.
  */
 #ifndef SCAP_KMOD_READ_H
 #define SCAP_KMOD_READ_H
 
 #include <linux/uaccess.h>
 
-#undef READ /* of the block layer */
+#undef READ /* the block layer's */
 
-/* One load each: the compiler may not look twice at what another CPU can change. */
+/* volatile: the compiler must not load twice what another CPU may change. */
 #define READ1(p, a)                                                          \
 	({                                                                   \
 		__auto_type p_ = (p);                                        \
@@ -38,7 +38,7 @@
 
 #define OUTER(p, type, field) container_of(p, type, field)
 
-/* size bytes of kernel memory; dst is left as it is when there are none. */
+/* Copies size bytes of kernel memory; leaves dst alone if src is NULL. */
 static __always_inline void scap_kernel_read(void *dst, const void *src, u32 size)
 {
 	if (src)
@@ -57,7 +57,7 @@ static __always_inline struct task_struct *scap_current_task(void)
 	return current;
 }
 
-/* size user bytes; true when all of them were read, else dst is zeros: as eBPF has it. */
+/* Copies size user bytes; true if all of them were read, else dst is zeros: as in eBPF. */
 static inline bool user_read(void *dst, u64 ptr, u64 size)
 {
 	const void __user *src = (const void __user *)(unsigned long)ptr;
@@ -73,7 +73,7 @@ static inline bool user_read(void *dst, u64 ptr, u64 size)
 	return ok;
 }
 
-/* A user string of at most max bytes, cut; its length with the NUL, 0 when it cannot be read. */
+/* Copies a user string, cut to max bytes; returns its length with the NUL, 0 if it is unreadable. */
 static inline u32 user_read_str(void *dst, u64 ptr, u32 max)
 {
 	char *to = dst;
@@ -81,7 +81,7 @@ static inline u32 user_read_str(void *dst, u64 ptr, u32 max)
 
 	if (!ptr || !max)
 		return 0;
-	/* In aligned runs, none of which crosses a page: a string may end where an unmapped page begins. */
+	/* Aligned runs do not cross a page: a string may end where an unmapped page begins. */
 	while (n < max) {
 		u32 run = min_t(u32, max - n, 64 - ((ptr + n) & 63));
 		char *nul;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What a hit becomes: which event it is, who wants it, its bytes in the ring.
- * The params come from the filler text that the eBPF driver compiles, too.
+ * From a hit to an event: which event it is, which consumers want it, its bytes in
+ * the ring. The params come from the fillers, which the eBPF driver compiles as well.
  */
 #include <linux/binfmts.h>
 #include <linux/nospec.h>
@@ -26,7 +26,7 @@ static u16 syscall_id_of(u32 nr);
 
 enum drop { DROP_SAMPLED, DROP_NEVER, DROP_ALWAYS };
 
-/* Which of the counters of struct ring_info an event's loss goes to, besides n_drops_buffer. */
+/* The counter of struct ring_info that counts an event's loss, besides n_drops_buffer. */
 enum drop_category {
 	DROPS_NONE,
 	DROPS_CLONE_FORK,
@@ -44,10 +44,10 @@ enum drop_category {
 struct kmod_event {
 	u16 code;
 	u16 nparams;
-	u16 old_nparams; /* of them, what the older API has; 0: all */
+	u16 old_nparams; /* how many of them the older API has; 0: all */
 	enum drop drop;
 	enum drop_category category;
-	bool drop_failed; /* in dropping mode its failures are lost */
+	bool drop_failed; /* dropping mode drops its failures */
 	int (*fill)(struct filler *f);
 };
 
@@ -75,11 +75,11 @@ struct hit {
 	u64 ts;
 	u64 tid;
 	const struct kmod_event *ev;
-	long nr;	 /* native number, which the syscall masks are asked for; or NO_SYSCALL */
-	struct filler f; /* what the fillers read; the rest is set per consumer */
+	long nr;	 /* native number, the index into the syscall masks; or NO_SYSCALL */
+	struct filler f; /* the fields that fillers read; the rest is set per consumer */
 };
 
-/* A category's counter of lost events, on top of n_drops_buffer. */
+/* The counter of lost events of a category. */
 static u64 *category_drops(struct ring_info *info, enum drop_category category)
 {
 	switch (category) {
@@ -98,7 +98,7 @@ static u64 *category_drops(struct ring_info *info, enum drop_category category)
 	return NULL;
 }
 
-/* Finds room for an event behind head; without any, everything pushed goes nowhere. */
+/* Finds room for an event after head; without room, nothing that is pushed is written. */
 static void event_begin(struct filler *f)
 {
 	const struct kmod_event *ev = f->event;
@@ -109,7 +109,7 @@ static void event_begin(struct filler *f)
 	info->n_evts++;
 	if (ev->code == EVT_SWITCH_ENTER || ev->code == EVT_PROCEXIT_ENTER)
 		info->n_context_switches++;
-	/* The client's position, which it may have set to anything. What it has read is ours after this. */
+	/* The client's position, which may be anything. After this load, what the client has read is free. */
 	tail = smp_load_acquire(&info->tail);
 	if (tail >= r->size)
 		tail = 0;
@@ -123,7 +123,7 @@ static void event_begin(struct filler *f)
 		info->n_drops_buffer++;
 }
 
-/* Publishes the event; false when it is lost. */
+/* Publishes the event; false if it is lost. */
 static bool event_end(struct filler *f)
 {
 	const struct kmod_event *ev = f->event;
@@ -151,19 +151,19 @@ static bool event_end(struct filler *f)
 	if (next >= r->size)
 		next -= r->size;
 	r->head = next;
-	/* The event before the head that covers it; the client's load of head is the other half. */
+	/* Orders the event before the head that covers it; pairs with the client's load of head. */
 	smp_store_release(&r->info->head, next);
 	return true;
 }
 
-/* The fillers' way to send several events for one hit. */
+/* Lets a filler send several events for one hit. */
 static __always_inline void next_event(struct filler *f)
 {
 	event_end(f);
 	event_begin(f);
 }
 
-/* Writes an event. The ring is ours: busy is held. False when it is lost. */
+/* Writes an event; false if it is lost. The caller has set the ring busy. */
 static bool ring_write(struct consumer *c, struct ring *r, const struct hit *h,
 		       const struct kmod_event *ev)
 {
@@ -185,7 +185,7 @@ static bool ring_write(struct consumer *c, struct ring *r, const struct hit *h,
 	return event_end(&f);
 }
 
-/* What is owed to the consumer before its next event. The ring is ours. */
+/* Writes the events that are due before the consumer's next one. The caller has set the ring busy. */
 static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
 {
 	const struct kmod_event *marker;
@@ -194,7 +194,7 @@ static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
 	if (unlikely(READ_ONCE(c->marker))) {
 		marker = xchg(&c->marker, NULL);
 		if (marker && !ring_write(c, r, h, marker))
-			cmpxchg(&c->marker, NULL, marker); /* again with the next event, unless there is a newer one */
+			cmpxchg(&c->marker, NULL, marker); /* retry with the next event, unless there is a newer marker */
 	}
 	if (unlikely(READ_ONCE(c->hotplugged) >= 0) && smp_processor_id() == 0) {
 		struct hit plug = *h;
@@ -206,13 +206,13 @@ static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
 	}
 }
 
-/* Writes ev, after what is owed; ev NULL: only that. */
+/* Writes the events that are due, then ev if it is not NULL. */
 static void write_event(struct consumer *c, struct hit *h, const struct kmod_event *ev)
 {
 	struct ring *r = this_cpu_ptr(c->rings);
 
 	if (!r->buf) {
-		/* A CPU that came after the consumer, which hears of it once, on CPU 0's ring. */
+		/* A CPU that came after the consumer, which gets one event about it, on CPU 0's ring. */
 		cmpxchg(&c->hotplugged, HOTPLUG_NONE, (int)smp_processor_id());
 		return;
 	}
@@ -236,7 +236,7 @@ static bool in_dropping_gap(struct consumer *c, u64 ts)
 	return ns >= NSEC_PER_SEC / ratio;
 }
 
-/* Dropping mode: false when the event is to be lost. Owes a marker where a gap begins or ends. */
+/* Whether dropping mode keeps the event. Where a gap begins or ends, a marker becomes due. */
 static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_event *ev)
 {
 	int gap;
@@ -245,7 +245,7 @@ static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_
 		return false;
 	if (!dropping_keeps_call(h->nr, h->f.arg))
 		return false;
-	/* F_SETFD is kept from API 10 on only. */
+	/* Only API 10 and later keep F_SETFD. */
 	if (ev->code == EVT_FCNTL_EXIT && (u32)h->f.arg[1] == F_SETFD && !persona_10)
 		return false;
 	if (ev->drop == DROP_NEVER)
@@ -258,7 +258,7 @@ static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_
 	return !gap;
 }
 
-/* The event that a consumer gets for ev; NULL: none. */
+/* The event that a consumer gets for a hit; NULL: none. */
 static const struct kmod_event *event_for(struct consumer *c, struct hit *h)
 {
 	const struct kmod_event *ev = h->ev;
@@ -275,7 +275,7 @@ static bool wants(struct consumer *c, enum scap_tp tp, long nr)
 	return READ_ONCE(c->tps) & BIT(tp) && (nr == NO_SYSCALL || test_bit(nr, c->syscalls));
 }
 
-/* Whether any consumer wants such an event: most hits end here. */
+/* Whether any consumer wants the event: most hits end here. */
 static bool wanted(enum scap_tp tp, long nr)
 {
 	struct consumer *c;
@@ -297,7 +297,7 @@ static void record(struct hit *h)
 	const struct kmod_event *ev;
 	struct consumer *c;
 
-	/* A fault in an NMI may have hit in the middle of the clock's update: the other reading would wait for its end. */
+	/* A fault in an NMI may interrupt the clock's update; the ordinary reading would wait forever for its end. */
 	h->ts = unlikely(in_nmi()) ? ktime_get_real_fast_ns() : ktime_get_real_ns();
 	rcu_read_lock();
 	list_for_each_entry_rcu(c, &consumers, list) {
@@ -329,9 +329,9 @@ static void hit_init(struct hit *h, enum scap_tp tp, const struct kmod_event *ev
 
 /* ---- system calls */
 
-/* A call as the kernel's tables know it. */
+/* A call with the native number of its name. */
 struct call {
-	long nr; /* native number; NO_SYSCALL: it has none */
+	long nr; /* NO_SYSCALL: it has none */
 	const struct kmod_event *exit, *enter;
 	bool ia32;
 	u64 arg[6];
@@ -339,7 +339,7 @@ struct call {
 
 #if defined(CONFIG_X86_64) && defined(CONFIG_IA32_EMULATION)
 
-/* A socketcall is the call that its first argument names, with the arguments that the second points to. */
+/* Reads the call that socketcall's first argument names, with the arguments that its second points to. */
 static bool read_socketcall(struct call *call, const unsigned long *regs)
 {
 	u32 which = regs[0], vector[6] = {}, i;
@@ -366,7 +366,7 @@ static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, lon
 	syscall_get_arguments(current, regs, arg);
 	for (i = 0; i < 6; i++)
 		any |= (u32)arg[i];
-	/* A 64-bit task that became a 32-bit one returns from exec with the number it called with. */
+	/* A 64-bit task that executes a 32-bit program returns from exec with its 64-bit number. */
 	if (is_exec(nr) && !ret && !any)
 		return false;
 	call->ia32 = true;
@@ -385,7 +385,7 @@ static bool is_compat_call(void)
 	return in_ia32_syscall();
 }
 
-/* A 32-bit task that became a 64-bit one likewise, with that number's registers cleared. */
+/* A 32-bit task that executes a 64-bit program returns with its 32-bit number and clear registers. */
 static bool after_compat_exec(const struct call *call, long ret)
 {
 	const u64 *arg = call->arg;
@@ -418,7 +418,7 @@ static bool after_compat_exec(const struct call *call, long ret)
 
 #endif
 
-/* False when the call makes no event that anybody wants. ret is not 0 when the call has not been made yet. */
+/* False if the call makes no event that a consumer wants. ret is not 0 at sys_enter. */
 static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, long nr, long ret)
 {
 	unsigned long arg[6];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* From a tracepoint hit to an event in each consumer's ring. All run with preemption off. */
+/* Each function turns a tracepoint hit into an event in each consumer's ring. All run with preemption off. */
 #ifndef SCAP_KMOD_RECORD_H
 #define SCAP_KMOD_RECORD_H
 

@@ -29,7 +29,7 @@ int ring_alloc(struct ring *r, u32 size)
 	if (!r->tmp)
 		goto fail;
 	for (i = 0; i < n; i++) {
-		/* With __GFP_NORETRY a size that is too much fails, and nobody is killed for it. */
+		/* With __GFP_NORETRY too large a size fails, instead of waking the OOM killer. */
 		struct page *p = alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY);
 
 		if (!p)
@@ -56,7 +56,7 @@ void ring_free(struct ring *r)
 	if (r->pages) {
 		for (i = 0; i < r->size / PAGE_SIZE; i++) {
 			if (r->pages[i])
-				__free_page(r->pages[i]); /* or drop it: a client may have it mapped */
+				__free_page(r->pages[i]); /* drops our reference: a client may have it mapped */
 			if (i % 1024 == 0)
 				cond_resched();
 		}

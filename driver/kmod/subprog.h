@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What the fillers leave to the driver to define, behind them: for the module, plain calls. */
+/* The functions that the fillers declare and a driver defines: in the module, plain calls. */
 #ifndef SCAP_KMOD_SUBPROG_H
 #define SCAP_KMOD_SUBPROG_H
 
@@ -23,7 +23,7 @@ static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bo
 	u16 type = f->type;
 	u64 vector = f->arg[1];
 
-	/* user_peer() finds the address where sendmsg and recvmsg have it */
+	/* user_peer() looks for the address where sendmsg and recvmsg have it */
 	f->type = received ? EVT_RECVMSG_EXIT : EVT_SENDMSG_EXIT;
 	f->arg[1] = ptr;
 	fill_message(f, ptr, fd, received);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Tracepoints: found by name, attached while any consumer wants them, and the
- * probes behind them. A probe decides which event a hit is; record.c asks each
- * consumer whether it wants it and writes it.
+ * Tracepoints: finds them by name and attaches probes while a consumer wants them.
+ * record.c makes a hit an event, and writes it for each consumer that wants it.
  */
 #include <linux/delay.h>
 #include <linux/percpu.h>
@@ -25,7 +24,7 @@
 
 static DEFINE_PER_CPU(unsigned long, hits);
 
-/* Only entry points of system calls and the scheduler: kernel threads make no events but switches. */
+/* Kernel threads make no events but switches. */
 static void probe_sys_enter(void *data, struct pt_regs *regs, long nr)
 {
 	preempt_disable_notrace();
@@ -34,7 +33,7 @@ static void probe_sys_enter(void *data, struct pt_regs *regs, long nr)
 	preempt_enable_notrace();
 }
 
-/* From 6.13 on (0e6caab8db8b) this probe is called with preemption on. */
+/* Since 6.13 (0e6caab8db8b) this probe is called with preemption on. */
 static void probe_sys_exit(void *data, struct pt_regs *regs, long ret)
 {
 	preempt_disable_notrace();
@@ -111,7 +110,7 @@ static void probe_process_exec(void *data, struct task_struct *p, pid_t old_pid,
 	preempt_enable_notrace();
 }
 
-/* In the order of enum scap_tp. probe is NULL where the architecture lacks the hit. */
+/* In the order of enum scap_tp. probe is NULL if the architecture does not have the tracepoint. */
 static struct {
 	const char *name;
 	void *probe;
@@ -144,7 +143,7 @@ static void find_tp(struct tracepoint *tp, void *data)
 
 int tp_init(void)
 {
-	/* They are called through a pointer without a type: the compiler is to see any difference. */
+	/* The kernel calls probes through an untyped pointer; these let the compiler check their types. */
 	check_trace_callback_type_sys_enter(probe_sys_enter);
 	check_trace_callback_type_sys_exit(probe_sys_exit);
 	check_trace_callback_type_sched_process_exit(probe_process_exit);
@@ -171,7 +170,7 @@ void tp_exit(void)
 	tp_wait();
 }
 
-/* Succeeds without effect for a hit that this architecture or kernel does not have. */
+/* Succeeds without effect if this architecture or kernel does not have the tracepoint. */
 int tp_enable(struct consumer *c, unsigned int tp)
 {
 	int err;
@@ -200,7 +199,7 @@ static bool tp_put(struct consumer *c, unsigned int tp)
 	WRITE_ONCE(c->tps, c->tps & ~BIT(tp));
 	if (--tps[tp].users)
 		return false;
-	/* It can want memory; a probe that stays attached would be called when the module is gone. */
+	/* Unregistering may need memory. Retry: a probe that stays attached would be called after the module is gone. */
 	while (tracepoint_probe_unregister(tps[tp].tp, tps[tp].probe, NULL) == -ENOMEM)
 		msleep(10);
 	for (i = 0; i < TP_COUNT; i++)
@@ -211,7 +210,7 @@ static bool tp_put(struct consumer *c, unsigned int tp)
 	return true;
 }
 
-/* When this returns no probe of that tracepoint is running or will start. */
+/* When this returns, no probe of that tracepoint runs or will start. */
 void tp_disable(struct consumer *c, unsigned int tp)
 {
 	if (tp_put(c, tp))
@@ -229,7 +228,7 @@ bool tp_put_all(struct consumer *c)
 	return wait;
 }
 
-/* Until no probe runs that was detached before. */
+/* Waits until no detached probe runs any more. */
 void tp_wait(void)
 {
 	tracepoint_synchronize_unregister();

@@ -33,7 +33,7 @@ import (
 
 const ioc = 's' << 8
 
-// mustLoad loads the module with these parameters, afresh, and unloads it at the test's end.
+// mustLoad loads the module with these parameters, and unloads it at the end of the test.
 func mustLoad(tb testing.TB, params string) {
 	tb.Helper()
 	f, err := os.Open(guest.ModuleFile)
@@ -49,7 +49,7 @@ func mustUnload(tb testing.TB) {
 	requireQuiet(tb)
 }
 
-// requireQuiet demands that the kernel has nothing to complain about.
+// requireQuiet requires that the kernel log has no complaint.
 func requireQuiet(tb testing.TB) {
 	tb.Helper()
 	buf := make([]byte, 1<<20)
@@ -58,7 +58,7 @@ func requireQuiet(tb testing.TB) {
 	require.Empty(tb, machine.Complaint(string(buf[:n])), "%s", buf[:n])
 }
 
-// device is an open device; everything about it in plain system calls.
+// device is an open device, used by plain system calls.
 type device int
 
 func openDevice(cpu int) (device, error) {
@@ -91,7 +91,7 @@ func (d device) pointer(n int, p unsafe.Pointer) error {
 
 func (d device) close() { unix.Close(int(d)) }
 
-// onThread runs f on an OS thread of its own, which ends with it: another client of the module.
+// onThread runs f on a new OS thread, which ends with f: another client of the module.
 func onThread(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -144,7 +144,7 @@ func TestGuestUnknownPersonaIsRefused(t *testing.T) {
 	require.ErrorIs(t, unix.FinitModule(int(f.Fd()), "persona=9.0.0", 0), unix.EINVAL)
 }
 
-// Every request of the interface: what it returns for good and bad arguments.
+// Every request of the interface returns what it should for good and bad arguments.
 func TestGuestIoctls(t *testing.T) {
 	mustLoad(t, "")
 	onThread(func() {
@@ -290,7 +290,7 @@ func TestGuestMappings(t *testing.T) {
 	info, err := unix.Mmap(int(d), 0, 128, rw, unix.MAP_SHARED)
 	require.NoError(t, err)
 
-	// Events until the ring has wrapped: both halves show the same bytes, and the shared page moves.
+	// Until the ring has wrapped, both halves show the same bytes and the shared page advances.
 	for _, request := range [][2]uintptr{{29, unix.SYS_GETPPID}, {31, 1}} {
 		_, err := d.ioctl(int(request[0]), request[1])
 		require.NoError(t, err)
@@ -318,7 +318,7 @@ func TestGuestMappings(t *testing.T) {
 	require.NotZero(t, *events)
 	require.Equal(t, ring[:size], ring[size:])
 
-	// A client that writes nonsense harms nobody but itself.
+	// A client that writes nonsense harms only itself.
 	for _, bad := range []uint32{size, size + 1, ^uint32(0), 1 << 31} {
 		atomic.StoreUint32(tail, bad)
 		atomic.StoreUint32(head, bad)
@@ -353,7 +353,7 @@ func mustSource(tb testing.TB, sel scap.Selection, o kmod.Options) *kmod.Source 
 	return src
 }
 
-// drain reads until there is nothing more.
+// drain reads until there are no more events.
 func drain(tb testing.TB, src *kmod.Source, each func(*event.Event)) (n int) {
 	tb.Helper()
 	for {
@@ -372,8 +372,8 @@ func drain(tb testing.TB, src *kmod.Source, each func(*event.Event)) (n int) {
 // badClose makes an event of a fixed size: 26 + 2*2 + 2*8 bytes.
 func badClose() { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, 1<<30, 0, 0) }
 
-// A small ring that nobody reads, then one that is read too slowly: every
-// event is either delivered or counted as lost, exactly.
+// A small ring without a reader, then one with a slow reader: every event is either
+// delivered or counted as lost, exactly.
 func TestGuestOverflowIsCounted(t *testing.T) {
 	mustLoad(t, "")
 	src := mustSource(t, scap.Selection{Syscalls: []string{"close", "openat"}}, kmod.Options{Settings: scap.Settings{RingSize: 16384}})
@@ -393,7 +393,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, src.Select(scap.Selection{})) // at rest
+	require.NoError(t, src.Select(scap.Selection{})) // no more events
 	mine := 0
 	drain(t, src, func(ev *event.Event) { mine++ })
 	s, err := src.Stats()
@@ -408,7 +408,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 	t.Logf("seen %d = delivered %d + dropped %d (of those whose header fitted: close %d, open %d)",
 		s.Seen, s.Delivered, s.Drops.Total(), c.ByCategory.Close, c.ByCategory.Open)
 
-	// The same while somebody reads.
+	// The same with a reader.
 	require.NoError(t, src.Select(scap.Selection{Syscalls: []string{"close"}}))
 	stop := make(chan struct{})
 	for cpu := range 2 {
@@ -450,7 +450,7 @@ func TestGuestOverflowIsCounted(t *testing.T) {
 	t.Logf("read meanwhile: seen %d = delivered %d + dropped %d; %d came after a later one", s.Seen, s.Delivered, s.Drops.Total(), late)
 }
 
-// Events whose header still fits into a full ring, but not their params, are also counted by category.
+// Lost events whose header fits into the ring, but not their params, are also counted by category.
 func TestGuestDropsByCategory(t *testing.T) {
 	mustLoad(t, "")
 	src := mustSource(t, scap.Selection{Syscalls: []string{"openat"}}, kmod.Options{Settings: scap.Settings{RingSize: 16384}})
@@ -558,7 +558,7 @@ func TestGuestDropFailed(t *testing.T) {
 	require.NotZero(t, dups)
 }
 
-// Of an address whose end cannot be read nothing is told: what was read of it is no address.
+// An address whose end is unreadable gives an empty param: its readable part is not an address.
 func TestGuestHalfAnAddress(t *testing.T) {
 	mustLoad(t, "")
 	pages, err := unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -621,14 +621,14 @@ func TestGuestTwoConsumers(t *testing.T) {
 	require.True(t, a.OwnEvents())
 	require.False(t, b.OwnEvents())
 
-	// The first one's end must not take the other's tracepoints away.
+	// The end of the first client leaves the tracepoints of the other attached.
 	require.NoError(t, a.Close())
 	_, _ = unix.Dup(-1)
 	n := drain(t, b, nil)
 	require.Equal(t, 1, n)
 }
 
-// Events with codes of our own are for clients that opted in, and only as long as they stay so.
+// Events with our own codes go only to clients that asked for them, until they switch them off.
 func TestGuestOwnEvents(t *testing.T) {
 	for _, persona := range []string{event.APIVersion, event.OldAPIVersion} {
 		t.Run(persona, func(t *testing.T) {
@@ -639,7 +639,7 @@ func TestGuestOwnEvents(t *testing.T) {
 }
 
 func ownEvents(t *testing.T) {
-	runtime.LockOSThread() // the devices know their client by its thread
+	runtime.LockOSThread() // the module knows a client by its thread
 	defer runtime.UnlockOSThread()
 	d := mustOpen(t, 0)
 	defer d.close()
@@ -656,7 +656,7 @@ func ownEvents(t *testing.T) {
 	request(29, unix.SYS_GETPPID)
 	request(31, 1)
 	head := (*uint32)(unsafe.Pointer(&info[0]))
-	// one makes a call and returns its event, on CPU 0, whose ring it is.
+	// one makes a call on CPU 0 and returns its event, from that CPU's ring.
 	one := func() []byte {
 		var ev []byte
 		pinned(t, 0, func() {
@@ -679,7 +679,7 @@ func ownEvents(t *testing.T) {
 		require.Equal(t, uint16(unix.SYS_GETPPID), binary.NativeEndian.Uint16(generic.Param(1)), "the native number")
 		request(200, 1)
 		require.Equal(t, event.TypeGetppidExit, code(one()))
-		// The consumer's settings start afresh with each device opened, this one does not.
+		// Each device opened resets the consumer's settings, but not this one.
 		if other, err := openDevice(1); err == nil {
 			request(29, unix.SYS_GETPPID)
 			require.Equal(t, event.TypeGetppidExit, code(one()))
@@ -689,8 +689,8 @@ func ownEvents(t *testing.T) {
 	}
 }
 
-// A start of the pid namespace is a time since boot for every client, whatever
-// the clock is set to: readers add the time of boot.
+// Every client gets the start of the pid namespace as a time since boot, whatever the
+// clock is set to: readers add the time of boot.
 func TestGuestTimeSinceBoot(t *testing.T) {
 	mustLoad(t, "")
 	start := func(o kmod.Options) uint64 {
@@ -780,7 +780,7 @@ func TestGuestHotplug(t *testing.T) {
 	require.Equal(t, 1, plugged, "told once")
 	require.NoError(t, src.Close())
 
-	// Off- and on-line while reading.
+	// A CPU goes offline and online while the ring is read.
 	src = mustSource(t, scap.Selection{All: true, Tracepoints: kmod.Tracepoints()}, kmod.Options{})
 	require.Equal(t, 2, src.Rings())
 	done := make(chan struct{})
@@ -805,7 +805,7 @@ func TestGuestHotplug(t *testing.T) {
 	t.Logf("%d events read while CPU 1 went and came 10 times", read)
 }
 
-// drainSome reads a batch; the whole capture makes events as fast as they are read.
+// drainSome reads one batch: a capture of everything makes events as fast as they are read.
 func drainSome(tb testing.TB, src *kmod.Source) int {
 	tb.Helper()
 	evs := make([]event.Event, 256)
@@ -816,16 +816,16 @@ func drainSome(tb testing.TB, src *kmod.Source) int {
 	return n
 }
 
-// Clients that open, map, set and close, one that switches tracepoints, CPUs that
-// go and come, and attempts to unload, all at once: nobody may wait for ever, and
-// all are served. Locks taken in different orders show here.
+// Clients that open, map, set and close, one that switches tracepoints, CPUs that go
+// offline and online, and attempts to unload, all at once: every one of them makes
+// progress. Locks taken in different orders would stop them.
 func TestGuestAllAtOnce(t *testing.T) {
 	mustLoad(t, "g_buffer_bytes_dim=65536 max_consumers=8")
 	const last, patience = 4 * time.Second, 30 * time.Minute
 	var opened, switched, plugged, refused atomic.Int64
 	stop := make(chan struct{})
 	var all sync.WaitGroup
-	// forever runs f on a thread of its own until the end.
+	// forever runs f on a thread of its own until the test ends.
 	forever := func(f func(round int)) {
 		all.Go(func() {
 			onThread(func() {
@@ -845,7 +845,7 @@ func TestGuestAllAtOnce(t *testing.T) {
 			for cpu := range 2 {
 				d, err := openDevice(cpu)
 				if err != nil {
-					continue // off-line, or busy in a process that is being started
+					continue // offline, or held by a process that is being started
 				}
 				opened.Add(1)
 				if ring, err := unix.Mmap(int(d), 0, 2*65536, unix.PROT_READ, unix.MAP_SHARED); err == nil {
@@ -914,9 +914,9 @@ func TestGuestAllAtOnce(t *testing.T) {
 	case <-done:
 	case <-time.After(patience):
 		buf := make([]byte, 1<<20)
-		_ = os.WriteFile("/proc/sysrq-trigger", []byte("w"), 0) // who waits for what
+		_ = os.WriteFile("/proc/sysrq-trigger", []byte("w"), 0) // logs the blocked tasks
 		n, _ := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
-		t.Fatalf("somebody waits since %v\n%s", patience, buf[:max(n, 0)])
+		t.Fatalf("no progress for %v\n%s", patience, buf[:max(n, 0)])
 	}
 	t.Logf("in %v: %d devices opened, %d switches of a tracepoint, CPU 1 off and on %d times, %d refusals to unload",
 		last, opened.Load(), switched.Load(), plugged.Load(), refused.Load())
@@ -925,13 +925,13 @@ func TestGuestAllAtOnce(t *testing.T) {
 	}
 }
 
-// stressRounds is how often a capture is started and ended. The default is
-// enough to see that it works; to look for rare things,
+// stressRounds is how often a capture is started and ended. The default shows that
+// it works; to look for rare faults,
 //
-//	SCAPLAB_RUN=Stress SCAPLAB_ARGS=-rounds=3000 go test -v -timeout 2h -run TestModule ./vmtest/modtest
+//	SCAPLAB_RUN=Stress SCAPLAB_ARGS=-rounds=3000 go test -v -timeout 2h -run TestModule ./driver/kmod/modtest
 var stressRounds = flag.Int("rounds", 20, "captures that the stress test starts and ends")
 
-// reloadRounds is how many captures a load of the module lives for.
+// reloadRounds is the number of captures between two loads of the module.
 const reloadRounds = 5
 
 // Opens, maps, captures, closes, unloads and moves CPUs under load.
@@ -980,7 +980,7 @@ func TestGuestStress(t *testing.T) {
 			t.Logf("round %d, %v", round+1, time.Since(start).Round(time.Second))
 		}
 		if round%reloadRounds == reloadRounds-1 || round == *stressRounds-1 {
-			// A process that the load is starting has the devices open until it execs.
+			// A process that work is starting has the devices open until it execs.
 			require.Eventually(t, func() bool { return unix.DeleteModule("scap", unix.O_NONBLOCK) == nil }, 10*time.Minute, 20*time.Millisecond)
 		}
 	}
@@ -1025,8 +1025,8 @@ func work(tb testing.TB) {
 	}
 }
 
-// The kernel's own switching of tracepoints under the same load, to tell what
-// the emulator does to it from what the module does.
+// The kernel switches its own tracepoints under the same load: a fault here is the
+// emulator's, not the module's.
 func TestGuestControl(t *testing.T) {
 	stop := make(chan struct{})
 	var load sync.WaitGroup
@@ -1042,7 +1042,7 @@ func TestGuestControl(t *testing.T) {
 			}
 		})
 	}
-	// Otherwise each switch of an event switches three more tracepoints, to know the names of threads.
+	// With record-cmd each switch of an event switches three more tracepoints, for the names of threads.
 	require.NoError(t, os.WriteFile("/sys/kernel/tracing/options/record-cmd", []byte("0"), 0))
 	for range *stressRounds {
 		for _, event := range []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_switch"} {

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv("MODTEST_CHILD") != "" {
-		os.Exit(0) // all that the load wants of a process
+		os.Exit(0) // work starts processes that only exit
 	}
 	machinetest.Main(m, "TestGuest")
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Compiles everywhere: if this one does not, the others say nothing. */
+/* Compiles everywhere: if it does not, the results of the other probes mean nothing. */
 #include <linux/module.h>
 
 int probe(void);
