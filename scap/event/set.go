@@ -47,6 +47,15 @@ func (s *Set) Add(t Type) {
 	}
 }
 
+// Remove removes a code.
+func (s *Set) Remove(t Type) {
+	if w, bit := s.word(t); w != nil {
+		*w &^= bit
+	} else {
+		s.other = false
+	}
+}
+
 // Has reports whether t is in the set.
 func (s *Set) Has(t Type) bool {
 	if w, bit := s.word(t); w != nil {

@@ -243,7 +243,7 @@ var evtClass = &Class{
 		{Name: "evt.count.threadinfo", Type: Uint, Format: event.FormatDec, Flags: Hidden,
 			Desc:    "1 for procinfo events, else 0",
 			Extract: extractCountThreadinfo, ByCode: everyCode},
-		{Name: "evt.around", Type: Uint, Format: event.FormatDec, Arg: ArgIndex, Flags: FilterOnly | NoCompare | NoTransform,
+		{Name: "evt.around", Type: Uint, Format: event.FormatDec, Arg: ArgIndex, Flags: FilterOnly | NoCompare | NoTransform | Within,
 			Desc:    "ms between the event and a time in ns since the Unix epoch; = holds for less, too",
 			Extract: extractAround},
 

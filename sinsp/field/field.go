@@ -49,7 +49,8 @@ const (
 	// List: in asks that all elements are listed, intersects that one is; other
 	// operators are not available.
 	List
-	// Any: an operator must hold for one of the values, != as well (proc.aname).
+	// Any: an operator must hold for one of the values, != as well (proc.aname). With
+	// an argument the field has one value (proc.aname[2]).
 	Any
 	// Ends: as Any, but != must hold for all values (fd.ip).
 	Ends
@@ -64,6 +65,7 @@ const (
 	NoTransform                   // not inside a transformer
 	Hidden                        // lists of fields leave it out
 	Deprecated                    // lists of fields say so
+	Within                        // = holds for smaller values, too, and is the only operator
 )
 
 // ArgForm is a sum of the forms that a field's argument may have; 0: no argument.
@@ -113,6 +115,7 @@ type Ref struct {
 	*Field
 	Arg  Arg
 	Type Type   // Field.Type, or what the argument makes of Dynamic
+	Many Many   // Field.Many, but One if an argument selects one of Any
 	Text string // as written, without blanks: evt.arg[0]
 }
 

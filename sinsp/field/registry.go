@@ -60,7 +60,7 @@ func Parse(text string) (ref Ref, n int, err error) {
 	if f == nil {
 		return Ref{}, name, &Error{0, unknownField(text[:name])}
 	}
-	ref = Ref{Field: f, Type: f.Type}
+	ref = Ref{Field: f, Type: f.Type, Many: f.Many}
 	n = len(f.Name)
 	switch {
 	case rest != "" && f.Arg&(ArgWord|ArgParam|ArgEvent) != 0:
@@ -83,6 +83,9 @@ func Parse(text string) (ref Ref, n int, err error) {
 	}
 	if err == nil && ref.Type == Dynamic {
 		ref.Type = ref.Arg.Type
+	}
+	if ref.Many == Any && ref.Arg.Form != 0 {
+		ref.Many = One
 	}
 	ref.Text = text[:n]
 	return ref, n, err

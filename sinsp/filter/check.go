@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/hint"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/field"
+)
+
+// leaf is a compiled check. Equal checks of a program are one leaf, which is evaluated
+// once per event.
+type leaf struct {
+	left *source
+	op   op
+
+	test  test // of one value; nil: the value exists, or compare
+	every bool // the test must hold for all values of a field with several
+
+	right   *source
+	compare compareFunc
+	negate  bool // compare must not hold
+
+	uses   int
+	gen    uint64 // number of the evaluation that result is of
+	result bool
+}
+
+// eval returns the result of evaluation gen, which is of ev.
+func (l *leaf) eval(gen uint64, ev *sinsp.Event) bool {
+	if l.uses == 1 {
+		return l.holds(gen, ev)
+	}
+	if l.gen != gen {
+		l.gen, l.result = gen, l.holds(gen, ev)
+	}
+	return l.result
+}
+
+func (l *leaf) holds(gen uint64, ev *sinsp.Event) bool {
+	v, ok := l.left.get(gen, ev)
+	switch {
+	case !ok:
+		return false
+	case l.compare != nil:
+		w, ok := l.right.get(gen, ev)
+		return ok && l.compares(v, w)
+	case l.test == nil:
+		return true
+	case l.left.many == field.One:
+		return l.test.match(v)
+	case l.every:
+		for i := range v.List {
+			if !l.test.match(&v.List[i]) {
+				return false
+			}
+		}
+		return len(v.List) > 0 || l.left.many == field.List
+	}
+	for i := range v.List {
+		if l.test.match(&v.List[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// compares compares two values, each of which may be a list if the operator is in or
+// intersects.
+func (l *leaf) compares(v, w *field.Value) bool {
+	if l.left.many == field.One {
+		return l.among(v, w) != l.negate
+	}
+	for i := range v.List {
+		if in := l.among(&v.List[i], w); in == (l.op == opIntersects) {
+			return in
+		}
+	}
+	return l.op != opIntersects
+}
+
+// among compares v with w, or with each element if w is a list.
+func (l *leaf) among(v, w *field.Value) bool {
+	if l.right.many == field.One {
+		return l.compare(v, w)
+	}
+	for i := range w.List {
+		if l.compare(v, &w.List[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// codes returns for which event codes the check may hold, and for which it always does.
+func (l *leaf) codes() (can, must event.Set) {
+	can = l.left.codes()
+	sides := []*source{l.left}
+	if l.right != nil {
+		can = can.And(l.right.codes())
+		sides = append(sides, l.right)
+	}
+	var ev event.Event
+	var empty event.Builder
+	sev := sinsp.Event{Event: &ev}
+	for in := range event.All() {
+		if !can.Has(in.Code) || slices.ContainsFunc(sides, func(s *source) bool { return !s.byCode(in.Code) }) {
+			continue
+		}
+		empty.Begin(in.Code, 0, 0, 0)
+		if raw, err := empty.End(); err != nil || ev.Reset(raw, 0) != nil {
+			continue
+		}
+		if l.holds(uint64(in.Code)+1, &sev) {
+			must.Add(in.Code)
+		} else {
+			can.Remove(in.Code)
+		}
+	}
+	for _, s := range sides {
+		s.forget()
+	}
+	return can, must
+}
+
+// leaf compiles a check; nil after an error.
+func (c *compiler) leaf(chk *check) *leaf {
+	left := c.source(&chk.left)
+	var right *source
+	if chk.right != nil {
+		right = c.source(chk.right)
+		if right == nil {
+			return nil
+		}
+	}
+	if left == nil || !c.allowed(chk, left) {
+		return nil
+	}
+	l := &leaf{left: left, op: chk.op}
+	switch {
+	case chk.op == opExists:
+	case right != nil:
+		if !c.comparable(chk, left, right) {
+			return nil
+		}
+		l.right, l.compare, l.negate = right, comparison(left.typ, chk.op), chk.op == opNotEqual
+	default:
+		if !c.constants(chk, l) {
+			return nil
+		}
+	}
+	key := chk.key(left, right)
+	if old := c.leaves[key]; old != nil {
+		old.uses++
+		return old
+	}
+	l.uses = 1
+	c.leaves[key] = l
+	return l
+}
+
+// key is the check as text, the same for equal checks only.
+func (chk *check) key(left, right *source) string {
+	var b strings.Builder
+	b.WriteString(left.key)
+	fmt.Fprintf(&b, " %s", chk.op.info().text)
+	if chk.mod != modNone {
+		fmt.Fprintf(&b, " %s", modifierTexts[chk.mod])
+	}
+	switch {
+	case chk.op == opExists:
+	case right != nil:
+		if right.ref != nil {
+			fmt.Fprintf(&b, " val(%s)", right.key)
+		} else {
+			fmt.Fprintf(&b, " %s", right.key)
+		}
+	case chk.op.info().takesList || chk.mod != modNone:
+		texts := make([]string, len(chk.values))
+		for i, v := range chk.values {
+			texts[i] = quote(v.text)
+		}
+		fmt.Fprintf(&b, " (%s)", strings.Join(texts, ", "))
+	default:
+		fmt.Fprintf(&b, " %s", quote(chk.values[0].text))
+	}
+	return b.String()
+}
+
+// quote returns a constant as a filter has it.
+func quote(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r >= 0x7f || r <= ' ' || strings.ContainsRune(`()"'=,\`, r)
+	}) {
+		return text
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// allowed reports whether the operator goes with the field, and says why not.
+func (c *compiler) allowed(chk *check, left *source) bool {
+	info := chk.op.info()
+	if left.ref != nil && left.ref.Flags&field.Within != 0 {
+		if chk.op == opEqual && chk.mod == modNone {
+			chk.op = opLessEqual
+			return true
+		}
+		c.errs.add(chk.opOff, "%s has no operator %s (known: =)", left.key, info.text)
+		return false
+	}
+	if slices.Contains(info.types, left.typ) && (left.many != field.List || info.lists) {
+		return true
+	}
+	var known []string
+	for _, o := range operators {
+		if slices.Contains(o.types, left.typ) && (left.many != field.List || o.lists) && o.text != "==" {
+			known = append(known, o.text)
+		}
+	}
+	c.errs.add(chk.opOff, "%s is %s and has no operator %s (known: %s)", left.key, describe(left.typ, left.many), info.text, strings.Join(known, " "))
+	return false
+}
+
+// comparable reports whether the two sides can be compared, and says why not.
+func (c *compiler) comparable(chk *check, left, right *source) bool {
+	at := chk.right.off
+	for _, s := range []*source{left, right} {
+		off := at
+		if s == left {
+			off = chk.left.off
+		}
+		if s.ref != nil && s.ref.Flags&field.NoCompare != 0 || s.many == field.Any || s.many == field.Ends {
+			c.errs.add(off, "%s cannot be compared with another field", s.key)
+			return false
+		}
+	}
+	list := chk.op == opIn || chk.op == opIntersects
+	switch {
+	case chk.op == opPmatch || chk.op == opRegex || left.typ == field.Net || left.typ == field.Host:
+		c.errs.add(chk.opOff, "%s needs constants", chk.op.info().text)
+	case !sameKind(left.typ, right.typ):
+		c.errs.add(at, "%s is %s, %s is %s", left.key, describe(left.typ, left.many), right.key, describe(right.typ, right.many))
+	case right.many == field.List && !list:
+		c.errs.add(at, "%s is a list (write in or intersects)", right.key)
+	default:
+		return true
+	}
+	return false
+}
+
+// sameKind reports whether values of the types can be compared with each other.
+func sameKind(a, b field.Type) bool {
+	whole := func(t field.Type) bool { return t == field.Int || t == field.Uint || t == field.Port }
+	return a == b || whole(a) && whole(b)
+}
+
+// constants parses the constants of a check and makes its test.
+func (c *compiler) constants(chk *check, l *leaf) bool {
+	typ := l.left.typ
+	list := chk.op.info().takesList || chk.mod != modNone
+	before := len(c.errs)
+	c.known(chk, l.left)
+	var all values
+	var tests []test
+	for _, k := range chk.values {
+		c.suspicious(k)
+		var one values
+		err := one.parse(typ, chk.op, k.text)
+		if err == nil {
+			switch {
+			case chk.op == opPmatch:
+				err = new(pathSet).add(k.text)
+			case chk.mod != modNone || !list:
+				var t test
+				t, err = one.single(typ, chk.op)
+				tests = append(tests, t)
+			}
+		}
+		if err != nil {
+			c.errs.add(k.off, "%s: %v", l.left.key, err)
+			continue
+		}
+		all.texts = append(all.texts, one.texts...)
+		all.nums = append(all.nums, one.nums...)
+		all.addrs = append(all.addrs, one.addrs...)
+		all.nets = append(all.nets, one.nets...)
+	}
+	if len(c.errs) > before {
+		return false
+	}
+	l.every = chk.op == opNotEqual && l.left.many == field.Ends || chk.op == opIn && l.left.many == field.List
+	switch {
+	case chk.op == opPmatch:
+		set := &pathSet{}
+		for _, text := range all.texts {
+			_ = set.add(text) // was added once before
+		}
+		l.test = set
+	case chk.op == opIn || chk.op == opIntersects || chk.op == opEqual && chk.mod == modAnyOf:
+		l.test = all.member(typ)
+	case chk.op == opNotEqual && chk.mod == modAllOf && len(chk.values) > 0:
+		l.test = not{all.member(typ)}
+	case chk.mod != modNone:
+		l.test = &quantified{tests, chk.mod}
+	default:
+		l.test = tests[0]
+	}
+	return true
+}
+
+// known reports constants that a field is never equal to.
+func (c *compiler) known(chk *check, left *source) {
+	if left.ref == nil || left.ref.Constants == nil {
+		return
+	}
+	switch chk.op {
+	case opEqual, opNotEqual, opIn, opIntersects:
+		known := left.ref.Constants()
+		for _, k := range chk.values {
+			if !slices.Contains(known, k.text) {
+				c.errs.add(k.off, "%s is never %q%s", left.key, k.text, hint.DidYouMean(k.text, known))
+			}
+		}
+	}
+}
+
+// suspicious warns of a constant that looks like something else.
+func (c *compiler) suspicious(k constant) {
+	if field.All()[k.text] != nil {
+		c.warn.add(k.off, "%q is a constant here, and the name of a field (for the value of the field write val(%s))", k.text, k.text)
+	}
+	name, _, call := strings.Cut(k.text, "(")
+	if call && (name == "val" || findTransformer(name) != nil) {
+		c.warn.add(k.off, "%q is a constant here (for the value of the transformer write it without quotes)", k.text)
+	}
+}

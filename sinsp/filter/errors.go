@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/scaplab/scaplab/internal/expr"
+)
+
+// Errors is all that is wrong with a text, in the order of the places.
+type Errors struct {
+	What string // the kind of text: "filter"
+	Text string
+	List []Problem
+}
+
+// Problem is one thing wrong with a text.
+type Problem struct {
+	Offset int // in bytes
+	Msg    string
+}
+
+// Error returns for each problem a line with its place and message, the line of the
+// text that has it, and a caret below the place:
+//
+//	filter:1:12: unknown field proc.nmae (did you mean proc.name?)
+//	    fd.num=1 and proc.nmae=cat
+//	                 ^
+func (e *Errors) Error() string {
+	var b strings.Builder
+	for i, p := range e.List {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		line, col, text := place(e.Text, p.Offset)
+		fmt.Fprintf(&b, "%s:%d:%d: %s", e.What, line, col, p.Msg)
+		if text != "" {
+			fmt.Fprintf(&b, "\n    %s\n    %*s", text, col, "^")
+		}
+	}
+	return b.String()
+}
+
+// Problems returns the problems with their places.
+func (e *Errors) Problems() expr.ErrorList {
+	var list expr.ErrorList
+	for _, p := range e.List {
+		line, col, _ := place(e.Text, p.Offset)
+		list.Add(expr.Pos{File: e.What, Line: line, Col: col}, "", "%s", p.Msg)
+	}
+	return list
+}
+
+// place returns the line and the column of an offset, which count from 1 and in
+// characters, and the line itself in which tabs and control characters are blanks.
+func place(text string, off int) (line, col int, src string) {
+	line = 1
+	start := 0
+	for i := 0; i < off; i++ {
+		if c := text[i]; c == '\n' || c == '\r' && !strings.HasPrefix(text[i+1:], "\n") {
+			line++
+			start = i + 1
+		}
+	}
+	src = text[start:]
+	if i := strings.IndexAny(src, "\r\n"); i >= 0 {
+		src = src[:i]
+	}
+	col = utf8.RuneCountInString(text[start:off]) + 1
+	src = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(src, "?"))
+	return line, col, strings.TrimRight(src, " ")
+}
+
+// problems collects what is wrong.
+type problems []Problem
+
+func (p *problems) add(off int, format string, args ...any) {
+	*p = append(*p, Problem{off, fmt.Sprintf(format, args...)})
+}
+
+// err returns the problems as an error; nil if there are none.
+func (p problems) err(text string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.Offset, b.Offset) })
+	return &Errors{"filter", text, slices.Compact(p)}
+}

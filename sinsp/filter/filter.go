@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package filter compiles and evaluates filters, such as
+//
+//	proc.name = cat and fd.name startswith /etc and not evt.failed = true
+//
+// The language is that of sysdig and falco; docs/filters.md describes it.
+package filter
+
+import (
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/field"
+)
+
+// Filter decides about events. One goroutine at a time may use it.
+type Filter struct {
+	text string
+	root node
+	refs []*field.Ref
+	warn problems
+	gen  uint64
+}
+
+// Compile compiles a filter. The error is an [*Errors] with all that is wrong.
+func Compile(text string) (*Filter, error) {
+	t, errs := parse(text)
+	c := newCompiler()
+	c.errs = errs
+	f := &Filter{text: text}
+	if t != nil {
+		f.root = c.node(t)
+	}
+	if err := c.errs.err(text); err != nil {
+		return nil, err
+	}
+	f.refs, f.warn = c.refs, c.warn
+	return f, nil
+}
+
+// Match reports whether the filter holds for ev. It does not allocate, except for
+// values that are longer than all before.
+func (f *Filter) Match(ev *sinsp.Event) bool {
+	f.gen++
+	return f.root.eval(f.gen, ev, ev.Type())
+}
+
+// Codes returns the codes of the events for which the filter may hold. It never holds
+// for other events.
+func (f *Filter) Codes() event.Set { return f.root.can }
+
+// Fields returns the fields that the filter looks at. The caller must not change them.
+func (f *Filter) Fields() []*field.Ref { return f.refs }
+
+// Warnings returns what is likely a mistake, but is no error; nil if there is nothing.
+func (f *Filter) Warnings() *Errors {
+	if len(f.warn) == 0 {
+		return nil
+	}
+	return &Errors{"filter", f.text, f.warn}
+}
+
+// String returns the filter as it was written.
+func (f *Filter) String() string { return f.text }
+
+// node is a compiled part of a filter.
+type node struct {
+	kind      kind // kindAnd, kindOr, kindNot, kindCheck
+	can, must event.Set
+	byCode    bool // can and must are worth a look
+	kids      []node
+	leaf      *leaf
+}
+
+// eval returns the result for ev, of type t.
+func (n *node) eval(gen uint64, ev *sinsp.Event, t event.Type) bool {
+	if n.byCode {
+		if !n.can.Has(t) {
+			return false
+		}
+		if n.must.Has(t) {
+			return true
+		}
+	}
+	switch n.kind {
+	case kindAnd:
+		for i := range n.kids {
+			if !n.kids[i].eval(gen, ev, t) {
+				return false
+			}
+		}
+		return true
+	case kindOr:
+		for i := range n.kids {
+			if n.kids[i].eval(gen, ev, t) {
+				return true
+			}
+		}
+		return false
+	case kindNot:
+		return !n.kids[0].eval(gen, ev, t)
+	}
+	return n.leaf.eval(gen, ev)
+}
+
+// node compiles an expression.
+func (c *compiler) node(e *tree) node {
+	n := node{kind: e.kind}
+	switch e.kind {
+	case kindCheck:
+		if n.leaf = c.leaf(e.check); n.leaf != nil {
+			n.can, n.must = n.leaf.codes()
+		}
+	case kindName:
+		c.errs.add(e.off, "%s is not a field (a field has a dot in its name, such as proc.name; a filter has no macros)", e.name)
+	case kindNot:
+		kid := c.node(e.kids[0])
+		n.kids = []node{kid}
+		n.can, n.must = kid.must.Not(), kid.can.Not()
+	default:
+		n.chain(c, e.kids)
+	}
+	n.byCode = n.can != event.Universe() || n.must != event.Set{}
+	return n
+}
+
+// chain compiles the kids of an and, or of an or. Kids that depend only on the event's
+// code are in can and must, and need no evaluation.
+func (n *node) chain(c *compiler, kids []*tree) {
+	and := n.kind == kindAnd
+	if and {
+		n.can, n.must = event.Universe(), event.Universe()
+	}
+	for _, e := range kids {
+		kid := c.node(e)
+		if and {
+			n.can, n.must = n.can.And(kid.can), n.must.And(kid.must)
+		} else {
+			n.can, n.must = n.can.Or(kid.can), n.must.Or(kid.must)
+		}
+		if kid.can != kid.must {
+			n.kids = append(n.kids, kid)
+		}
+	}
+}
+
+// Grammar returns the grammar, for documents.
+func Grammar() string { return strings.TrimSpace(grammar) }
+
+const grammar = `
+filter     = term { "or" term }
+term       = factor { "and" factor }
+factor     = { "not" } ( "(" filter ")" | check )
+check      = value "exists"
+           | value operator ( constant | other )
+           | value operator ( "anyof" | "allof" | "oneof" ) list
+           | value ( "in" | "intersects" | "pmatch" ) ( list | other )
+value      = field | transformer "(" argument { "," argument } ")"
+other      = "val(" field ")" | transformer "(" argument { "," argument } ")"
+argument   = value | "text" | number | "(" argument { "," argument } ")"
+field      = name [ "[" argument "]" ]
+list       = "(" [ constant { "," constant } ] ")"
+constant   = text without blanks and ()"'=, | "text" | 'text'
+`

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/sinsp"
+)
+
+// mustCompile compiles a filter that is right.
+func mustCompile(tb testing.TB, text string) *Filter {
+	tb.Helper()
+	f, err := Compile(text)
+	require.NoError(tb, err, text)
+	return f
+}
+
+// openat is an event of a process "cat" that opens a file.
+func openat(tb testing.TB) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeOpenatExit, 1_500_000_000_000_000_123, 43, 7)
+	b.AddInt64(3)
+	b.AddInt64(int64(event.AtFDCWD))
+	b.AddString("/etc/ssl/Cert.pem")
+	b.AddUint32(event.MustValue("open_flags", "O_RDONLY", "O_CLOEXEC"))
+	b.AddUint32(0o644)
+	b.AddUint32(0x801)
+	b.AddUint64(1234)
+	return made(tb, &b)
+}
+
+// write is an event of the same process that writes bytes.
+func write(tb testing.TB) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeWriteExit, 1_500_000_000_000_000_123, 43, 4)
+	b.AddInt64(5)
+	b.Add([]byte("\x01\xffab\n"))
+	b.AddInt64(1)
+	b.AddUint32(5)
+	return made(tb, &b)
+}
+
+func made(tb testing.TB, b *event.Builder) *sinsp.Event {
+	tb.Helper()
+	raw, err := b.End()
+	require.NoError(tb, err)
+	ev := new(event.Event)
+	require.NoError(tb, ev.Reset(append([]byte(nil), raw...), 1))
+	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, PID: 42, Comm: "cat", Exe: "/bin/cat", ExePath: "/usr/bin/cat",
+		Args: "-n\x00/etc/ssl/Cert.pem\x00", VMSize: 1 << 20}}
+}
+
+func TestEveryOperator(t *testing.T) {
+	events := map[string]*sinsp.Event{"openat": openat(t), "write": write(t)}
+	for line := range strings.Lines(read(t, "operators.txt")) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, rest, _ := strings.Cut(line, " ")
+		want, text, ok := strings.Cut(strings.TrimSpace(rest), " ")
+		require.True(t, ok, line)
+		f := mustCompile(t, text)
+		require.Contains(t, events, name, line)
+		require.Equal(t, want, map[bool]string{true: "yes", false: "no"}[f.Match(events[name])], line)
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// TestErrors compiles each line of testdata/errors.txt without its annotations.
+func TestErrors(t *testing.T) {
+	src := read(t, "errors.txt")
+	var got []testutil.LineError
+	line := 0
+	for text := range strings.Lines(src) {
+		line++
+		text, _, _ = strings.Cut(strings.TrimRight(text, "\n"), "# ERROR")
+		text = strings.TrimRight(text, " ")
+		if strings.HasPrefix(text, "#") || text == "" {
+			continue
+		}
+		_, err := Compile(text)
+		var errs *Errors
+		if !errors.As(err, &errs) {
+			require.NoError(t, err)
+			continue
+		}
+		for _, p := range errs.Problems() {
+			require.Equal(t, 1, p.Pos.Line, text)
+			got = append(got, testutil.LineError{Line: line, Col: p.Pos.Col, Text: p.Msg})
+		}
+	}
+	testutil.Annotated(t, "errors.txt", src, got)
+}
+
+func TestErrorTextShowsThePlace(t *testing.T) {
+	_, err := Compile("evt.type=open and\n\tproc.nmae = \"ż\" and fd.num = x")
+	require.EqualError(t, err, `filter:2:2: unknown field proc.nmae (did you mean proc.name?)
+     proc.nmae = "ż" and fd.num = x
+     ^
+filter:2:31: fd.num: "x" is not a number (such as 42 or 0x2a)
+     proc.nmae = "ż" and fd.num = x
+                                  ^`)
+}
+
+func TestEmptyFilterIsAnError(t *testing.T) {
+	for _, text := range []string{"", " ", "\t\n"} {
+		_, err := Compile(text)
+		require.ErrorContains(t, err, "the filter is empty", "%q", text)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	ev := openat(t)
+	for _, c := range []struct {
+		text string
+		want bool
+	}{
+		{"proc.name=cat or proc.name=a and proc.name=b", true},
+		{"(proc.name=cat or proc.name=a) and proc.name=b", false},
+		{"proc.name=a and proc.name=b or proc.name=cat", true},
+		{"not proc.name=a and proc.name=cat", true},
+		{"not (proc.name=a and proc.name=cat)", true},
+		{"not(proc.name=cat)", false},
+		{"not not proc.name=cat", true},
+		{"not not not proc.name=cat", false},
+		{"((proc.name=cat))", true},
+		{"proc.name=cat and(proc.pid=42)", true},
+		{"proc.name=a or(proc.pid=42)", true},
+		{" \n proc.name = cat\tand\r\nproc.pid = 42 ", true},
+	} {
+		require.Equal(t, c.want, mustCompile(t, c.text).Match(ev), c.text)
+	}
+}
+
+func TestMissingValues(t *testing.T) {
+	ev := openat(t)
+	ev.Thread = nil
+	for _, c := range []struct {
+		text string
+		want bool
+	}{
+		{"proc.name = cat", false},
+		{"proc.name != cat", false},
+		{"not proc.name = cat", true},
+		{"not proc.name != cat", true},
+		{"proc.name exists", false},
+		{"not proc.name exists", true},
+		{"proc.name in ()", false},
+		{"proc.vmsize < 5", false},
+		{"proc.vmsize >= 0", false},
+		{"proc.name glob *", false},
+		{"proc.name pmatch (/)", false},
+		{"len(proc.name) = 0", false},
+		{"proc.name = val(proc.exe)", false},
+		{"evt.type = val(proc.exe)", false},
+		{"evt.type != val(proc.exe)", false},
+		{"evt.arg.data exists", false},
+		{"evt.arg.data != x", false},
+	} {
+		require.Equal(t, c.want, mustCompile(t, c.text).Match(ev), c.text)
+	}
+}
+
+func TestCodes(t *testing.T) {
+	has := func(text string, types ...event.Type) {
+		t.Helper()
+		codes := mustCompile(t, text).Codes()
+		for _, typ := range types {
+			require.True(t, codes.Has(typ), "%s: %s", text, typ)
+		}
+	}
+	hasNot := func(text string, types ...event.Type) {
+		t.Helper()
+		codes := mustCompile(t, text).Codes()
+		for _, typ := range types {
+			require.False(t, codes.Has(typ), "%s: %s", text, typ)
+		}
+	}
+	own := event.FirstOwn + 1
+	has("evt.type = openat", event.TypeOpenatExit, event.TypeOpenatEnter)
+	hasNot("evt.type = openat", event.TypeOpenExit, event.TypeCloseExit)
+	has("evt.type in (open, openat)", event.TypeOpenExit, event.TypeOpenatExit)
+	hasNot("evt.type in (open, openat)", event.TypeCloseExit)
+	has("evt.type != openat", event.TypeOpenExit, event.TypeCloseExit, own)
+	hasNot("evt.type != openat", event.TypeOpenatExit)
+	has("not evt.type = openat", event.TypeOpenExit, own)
+	hasNot("not evt.type = openat", event.TypeOpenatExit)
+	hasNot("evt.type = openat and proc.name = cat", event.TypeCloseExit)
+	has("evt.type = openat or proc.name = cat", event.TypeCloseExit)
+	has("not (evt.type = openat and proc.name = cat)", event.TypeOpenatExit, event.TypeCloseExit)
+	hasNot("not (evt.type = openat or proc.name = cat)", event.TypeOpenatExit)
+	hasNot("evt.type startswith open and evt.dir = >", event.TypeOpenatExit, event.TypeCloseEnter)
+	has("evt.type startswith open and evt.dir = >", event.TypeOpenatEnter)
+	has("evt.type = getppid", event.TypeGenericExit) // a capture may have it as a generic event
+	has("evt.arg.flags contains O_CREAT", event.TypeOpenatExit)
+	hasNot("evt.arg.flags contains O_CREAT", event.TypeReadExit)
+	has("not evt.arg.flags contains O_CREAT", event.TypeReadExit)
+	hasNot("evt.is_io = true", event.TypeOpenatExit)
+	has("proc.name = cat", event.TypeReadExit, own, event.FirstOwn-1)
+}
+
+func TestEvaluationDoesNotAllocate(t *testing.T) {
+	events := []*sinsp.Event{openat(t), write(t)}
+	for line := range strings.Lines(read(t, "operators.txt")) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		_, rest, _ := strings.Cut(line, " ")
+		_, text, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		f := mustCompile(t, text)
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			for _, ev := range events {
+				f.Match(ev)
+			}
+		}), text)
+	}
+}
+
+func TestEqualChecksAreEvaluatedOnce(t *testing.T) {
+	f := mustCompile(t, "(proc.name = cat and proc.pid = 1) or (proc.name = cat and proc.pid = 42) or tolower(proc.name) = x")
+	require.Len(t, f.Fields(), 2)
+	require.Same(t, f.root.kids[0].kids[0].leaf, f.root.kids[1].kids[0].leaf)
+	require.Same(t, f.root.kids[0].kids[0].leaf.left, f.root.kids[2].leaf.left.args[0])
+	require.True(t, f.Match(openat(t)))
+}
+
+func TestWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		"proc.name = proc.pname":            "the name of a field",
+		`proc.name = "tolower(proc.pname)"`: "for the value of the transformer",
+		"proc.name in (proc.pname, x)":      "the name of a field",
+	} {
+		w := mustCompile(t, text).Warnings()
+		require.NotNil(t, w, text)
+		require.ErrorContains(t, w, want, text)
+	}
+	require.Nil(t, mustCompile(t, "proc.name = cat").Warnings())
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, name := range []string{"operators.txt", "errors.txt"} {
+		b, err := os.ReadFile(filepath.Join("testdata", name))
+		require.NoError(f, err)
+		for line := range strings.Lines(string(b)) {
+			f.Add(strings.TrimSpace(line))
+		}
+	}
+	f.Add(strings.Repeat("(", 2000))
+	f.Add(strings.Repeat("not ", 2000) + "evt.num=1")
+	ev := openat(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "ip.name") {
+			t.Skip("asks the resolver")
+		}
+		c, err := Compile(text)
+		if err != nil {
+			require.Nil(t, c)
+			var errs *Errors
+			require.ErrorAs(t, err, &errs)
+			require.NotEmpty(t, errs.List)
+			for _, p := range errs.List {
+				require.LessOrEqual(t, p.Offset, len(text))
+			}
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		got := c.Match(ev)
+		codes := c.Codes()
+		require.False(t, got && !codes.Has(ev.Type()), "it holds for an event that it said it passes over")
+		require.Equal(t, got, c.Match(ev), "a second evaluation gives the same")
+		n, err := Compile("not (" + text + ")")
+		if err == nil { // else it is nested too deep now
+			require.NotEqual(t, got, n.Match(ev))
+		}
+	})
+}
