@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package output prints events by a template, as text or as JSON.
+//
+// A template is text with fields in it, as sysdig and falco have them:
+//
+//	*%evt.num %evt.time %proc.name (%thread.tid) %evt.type %20fd.name %toupper(proc.name)
+//
+// A number before the field is a width: the value is filled with blanks, or cut, to so
+// many characters. An event that lacks one of the fields is not printed, unless the
+// template begins with an asterisk: then a missing value is <NA>. %% is a percent sign.
+package output
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/field"
+	"github.com/scaplab/scaplab/sinsp/filter"
+)
+
+// Templates that have a name. Default is a line of sysdig, JSON the same as an object
+// with the params one by one.
+const (
+	Default    = "*%evt.num %evt.outputtime %evt.cpu %proc.name (%thread.tid) %evt.dir %evt.type %evt.info"
+	Container  = "*%evt.num %evt.outputtime %evt.cpu %container.name (%container.id) %proc.name (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info"
+	Kubernetes = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info"
+	JSON       = "*%evt.num %evt.rawtime %evt.cpu %proc.name %thread.tid %evt.dir %evt.type %evt.args"
+)
+
+// Options say how values print.
+type Options struct {
+	// Time is the form of evt.outputtime: field.OutputClock and so on.
+	Time string
+	// Full prints buffers in evt.args as long as they are, rather than their
+	// first 80 bytes.
+	Full bool
+	// Buffers is how evt.buffer prints.
+	Buffers Buffers
+	// Raw prints texts and buffers as their bytes, unescaped. Not for terminals, and
+	// not for JSON, which is always valid.
+	Raw bool
+}
+
+// Buffers is a way to print the bytes of a buffer.
+type Buffers uint8
+
+const (
+	Dots     Buffers = iota // a dot for each byte that is not printable ASCII
+	Text                    // only the printable bytes and line ends
+	Hex                     // hexadecimal
+	HexASCII                // lines with 16 bytes in hexadecimal and with dots
+	Base64
+)
+
+// Format is a compiled template. One goroutine at a time may use it.
+type Format struct {
+	template string
+	opts     Options
+	lenient  bool // * in front
+	pieces   []piece
+	keys     []piece // for JSON: each field once, by name
+	scratch  []byte
+
+	// The text of one param, for evt.args as an object.
+	argText *field.Field
+	arg     field.Arg
+	param   field.Value
+}
+
+// piece is a text, or a value if value is not nil.
+type piece struct {
+	text  string
+	value *filter.Value
+	width int // 0: as long as it is
+	json  jsonForm
+	name  []byte // key of the JSON object, quoted, with its colon
+}
+
+// Compile compiles a template. The error is a [*filter.Errors] with all that is wrong.
+func Compile(template string, opts Options) (*Format, error) {
+	f := &Format{template: template, opts: opts, argText: field.All()["evt.arg"], arg: field.Arg{Form: field.ArgIndex}}
+	errs := &filter.Errors{What: "format", Text: template}
+	s := template
+	if strings.HasPrefix(s, "*") {
+		f.lenient = true
+		s = s[1:]
+	}
+	for s != "" {
+		text, rest, found := strings.Cut(s, "%")
+		f.addText(text)
+		if !found {
+			break
+		}
+		s = f.compileValue(rest, len(template)-len(rest), errs)
+	}
+	if len(errs.List) > 0 {
+		return nil, errs
+	}
+	f.compileKeys()
+	return f, nil
+}
+
+func (f *Format) addText(text string) {
+	if text == "" {
+		return
+	}
+	if n := len(f.pieces); n > 0 && f.pieces[n-1].value == nil {
+		f.pieces[n-1].text += text
+		return
+	}
+	f.pieces = append(f.pieces, piece{text: text})
+}
+
+// compileValue reads what follows a percent sign, at offset off, and returns the rest.
+func (f *Format) compileValue(s string, off int, errs *filter.Errors) string {
+	if strings.HasPrefix(s, "%") {
+		f.addText("%")
+		return s[1:]
+	}
+	var p piece
+	start := s
+	for s != "" && s[0] >= '0' && s[0] <= '9' {
+		if p.width = 10*p.width + int(s[0]-'0'); p.width > maxWidth {
+			errs.List = append(errs.List, filter.Problem{Offset: off, Msg: fmt.Sprintf("the width is more than %d", maxWidth)})
+			p.width = 0
+		}
+		s = s[1:]
+	}
+	off += len(start) - len(s)
+	if s == "" || !letter(s[0]) {
+		errs.List = append(errs.List, filter.Problem{Offset: off, Msg: "% is not followed by a field (such as %proc.name; a percent sign is %%)"})
+		return s
+	}
+	v, n, err := filter.ParseValue(s)
+	if err != nil {
+		if e, ok := err.(*filter.Errors); ok {
+			for _, p := range e.List {
+				errs.List = append(errs.List, filter.Problem{Offset: off + p.Offset, Msg: p.Msg})
+			}
+		}
+		return s[max(n, 1):]
+	}
+	if rest := s[n:]; rest != "" && (letter(rest[0]) || rest[0] == '_') {
+		errs.List = append(errs.List, filter.Problem{Offset: off + n, Msg: fmt.Sprintf("%q right after %s", rest[0], s[:n])})
+		return rest
+	}
+	for _, ref := range v.Fields() {
+		if ref.Flags&field.FilterOnly != 0 {
+			errs.List = append(errs.List, filter.Problem{Offset: off, Msg: fmt.Sprintf("field %s is for filters only", ref.Name)})
+		}
+	}
+	p.value = v
+	f.configure(v)
+	f.pieces = append(f.pieces, p)
+	return s[n:]
+}
+
+// maxWidth bounds what one template makes of one event.
+const maxWidth = 1 << 16
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// configure passes the options on to the fields that have some.
+func (f *Format) configure(v *filter.Value) {
+	for _, ref := range v.Fields() {
+		switch ref.Name {
+		case "evt.outputtime":
+			ref.Arg.Text = f.opts.Time
+		case "evt.args", "evt.info":
+			if f.opts.Full {
+				ref.Arg.Text = field.Full
+			}
+		}
+	}
+}
+
+// Fields ranges over the fields that the format looks at.
+func (f *Format) Fields() []*field.Ref {
+	var refs []*field.Ref
+	for i := range f.pieces {
+		if v := f.pieces[i].value; v != nil {
+			refs = append(refs, v.Fields()...)
+		}
+	}
+	return refs
+}
+
+// String returns the template.
+func (f *Format) String() string { return f.template }
+
+// Append appends the text of ev, without a line end. If the event lacks one of the
+// fields and the template does not begin with an asterisk, ok is false and out is dst,
+// unchanged.
+func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
+	begin := len(dst)
+	for i := range f.pieces {
+		p := &f.pieces[i]
+		if p.value == nil {
+			dst = append(dst, p.text...)
+			continue
+		}
+		v, ok := p.value.Get(ev)
+		start := len(dst)
+		switch {
+		case ok:
+			dst = f.appendValue(dst, p.value, v)
+		case f.lenient:
+			dst = append(dst, missing...)
+		default:
+			return dst[:begin], false
+		}
+		if p.width > 0 {
+			dst = fit(dst, start, p.width)
+		}
+	}
+	return dst, true
+}
+
+const missing = "<NA>"
+
+// fit fills or cuts dst[start:] to a number of characters.
+func fit(dst []byte, start, width int) []byte {
+	n := 0
+	for i := start; i < len(dst); n++ {
+		if n == width {
+			return dst[:i]
+		}
+		_, size := utf8.DecodeRune(dst[i:])
+		i += size
+	}
+	for ; n < width; n++ {
+		dst = append(dst, ' ')
+	}
+	return dst
+}
+
+// Unescape replaces \n, \t, \e and \\ in a template from a command line, as sysdig
+// does.
+func Unescape(template string) string {
+	return unescaper.Replace(template)
+}
+
+var unescaper = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\e`, "\x1b", `\\`, `\`)
+
+// compileKeys collects the fields for JSON, in the order of their names.
+func (f *Format) compileKeys() {
+	for _, p := range f.pieces {
+		if p.value == nil || slices.ContainsFunc(f.keys, func(k piece) bool { return k.value.Text() == p.value.Text() }) {
+			continue
+		}
+		p.json = jsonFormOf(p.value)
+		p.name = append(AppendJSON(nil, []byte(p.value.Text())), ':')
+		f.keys = append(f.keys, p)
+	}
+	slices.SortFunc(f.keys, func(a, b piece) int { return strings.Compare(a.value.Text(), b.value.Text()) })
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package output
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/field"
+	"github.com/scaplab/scaplab/sinsp/filter"
+)
+
+func mustCompile(tb testing.TB, template string, opts Options) *Format {
+	tb.Helper()
+	f, err := Compile(template, opts)
+	require.NoError(tb, err, template)
+	return f
+}
+
+// write is an event of a process that writes bytes.
+func write(tb testing.TB, comm string) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeWriteExit, 1_500_000_000_000_000_123, 43, 4)
+	b.AddInt64(5)
+	b.Add([]byte("\x01\xffab\n"))
+	b.AddInt64(1)
+	b.AddUint32(5)
+	raw, err := b.End()
+	require.NoError(tb, err)
+	ev := new(event.Event)
+	require.NoError(tb, ev.Reset(raw, 1))
+	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, PID: 42, Comm: comm}}
+}
+
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		template, comm string
+		opts           Options
+		want           string
+		suppressed     bool
+	}{
+		{template: "%proc.name", comm: "cat", want: "cat"},
+		{template: "a %proc.name: %thread.tid.", comm: "cat", want: "a cat: 43."},
+		{template: "%proc.name.%evt.num", comm: "cat", want: "cat.42"},
+		{template: "%proc.name%evt.num%%", comm: "cat", want: "cat42%"},
+		{template: "%6proc.name|%2proc.name|%3proc.name|", comm: "cat", want: "cat   |ca|cat|"},
+		{template: "%3proc.name|", comm: "żółw", want: "żół|"},
+		{template: "%toupper(proc.name)/%len(proc.name)", comm: "cat", want: "CAT/3"},
+		{template: "%concat(proc.name, \"-\", proc.name)", comm: "cat", want: "cat-cat"},
+		{template: "%evt.rawres %evt.is_io %evt.arg.fd", comm: "cat", want: "5 true 1"},
+		{template: "%proc.name %evt.arg.flags", comm: "cat", suppressed: true},
+		{template: "*%proc.name %evt.arg.flags", comm: "cat", want: "cat <NA>"},
+		{template: "*%6evt.arg.flags|", comm: "cat", want: "<NA>  |"},
+		{template: "*", comm: "cat", want: ""},
+		{template: "", comm: "cat", want: ""},
+		{template: "%proc.name", comm: "a\nb\x1b[1m", want: `a\nb\x1b[1m`},
+		{template: "%proc.name", comm: "a\nb\x1b[1m", opts: Options{Raw: true}, want: "a\nb\x1b[1m"},
+		{template: "%evt.buffer", opts: Options{}, want: "..ab."},
+		{template: "%evt.buffer", opts: Options{Buffers: Text}, want: "ab\n"},
+		{template: "%evt.buffer", opts: Options{Buffers: Hex}, want: "01 ff 61 62 0a"},
+		{template: "%evt.buffer", opts: Options{Buffers: HexASCII}, want: "\n\t0x0000: 01ff 6162 0a                             ..ab."},
+		{template: "%evt.buffer", opts: Options{Buffers: Base64}, want: "Af9hYgo="},
+		{template: "%evt.buffer", opts: Options{Raw: true}, want: "\x01\xffab\n"},
+		{template: "%evt.outputtime", opts: Options{Time: field.OutputAbsolute}, want: "1500000000.000000123"},
+	} {
+		out, ok := mustCompile(t, c.template, c.opts).Append([]byte(">"), write(t, c.comm))
+		require.Equal(t, !c.suppressed, ok, c.template)
+		require.Equal(t, ">"+c.want, string(out), c.template)
+	}
+}
+
+func TestFormatErrors(t *testing.T) {
+	for template, want := range map[string]string{
+		"%proc.nmae %evt.num %evt.nmu": "format:1:2: unknown field proc.nmae (did you mean proc.name?)\n" +
+			"    %proc.nmae %evt.num %evt.nmu\n     ^\nformat:1:22: unknown field evt.nmu (did you mean evt.num?)",
+		"100%":                "format:1:5: % is not followed by a field (such as %proc.name; a percent sign is %%)",
+		"%20":                 "format:1:4: % is not followed by a field",
+		"% proc.name":         "format:1:2: % is not followed by a field",
+		"%fd.ip":              "format:1:2: field fd.ip is for filters only",
+		"%val(proc.name)":     "format:1:2: val() is for the right side",
+		"%evt.arg":            "format:1:9: field evt.arg needs an argument",
+		"%tolower(proc.pid)":  "format:1:2: tolower(proc.pid) does not take a signed number",
+		"%proc.aname[1":       "format:1:12: the bracket is not closed",
+		"%1234567890proc.pid": "format:1:2: the width is more than 65536",
+		"%proc.aname[1]x":     `format:1:15: 'x' right after proc.aname[1]`,
+	} {
+		_, err := Compile(template, Options{})
+		require.ErrorContains(t, err, want, template)
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	require.Equal(t, "a\nb\tc\x1bd\\n", Unescape(`a\nb\tc\ed\\n`))
+}
+
+func TestJSON(t *testing.T) {
+	ev := write(t, "a\",\"evt.num\":1,\"\n\u202e\xff")
+	out, ok := mustCompile(t, "*%evt.num %proc.name %evt.time %evt.is_io %evt.arg.flags %evt.num %toupper(proc.name) %evt.args", Options{}).AppendJSON(nil, ev)
+	require.True(t, ok)
+	require.Equal(t, `{"evt.arg.flags":null,"evt.args":{"res":5,"data":"..ab.","fd":1,"size":5},"evt.is_io":true,"evt.num":42,`+
+		`"evt.time":1500000000000000123,"proc.name":"a\",\"evt.num\":1,\"\n\u202e\ufffd",`+
+		`"toupper(proc.name)":"A\",\"EVT.NUM\":1,\"\n\u202e\ufffd"}`, string(out))
+	require.True(t, json.Valid(out))
+
+	out, ok = mustCompile(t, "%evt.num %evt.arg.flags", Options{}).AppendJSON([]byte("x"), ev)
+	require.False(t, ok)
+	require.Equal(t, "x", string(out))
+
+	out, ok = mustCompile(t, "no field", Options{}).AppendJSON(nil, ev)
+	require.True(t, ok)
+	require.Equal(t, "{}", string(out))
+}
+
+// hostile has what a name could forge something with.
+var hostile = []byte("\n\x1b[31m\",\"a\":1}\u202e\u200b\xff\xc3\\")
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	ev := write(t, "cat")
+	f := mustCompile(t, Default, Options{})
+	j := mustCompile(t, JSON, Options{})
+	buf := make([]byte, 0, 4096)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		f.Append(buf, ev)
+		j.AppendJSON(buf, ev)
+	}))
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, template := range []string{Default, Container, Kubernetes, JSON, "%20proc.name%%", "%toupper(proc.name)", "%evt.arg[0]%evt.arg.fd", "%getopt((\"a\"), \"b\")[c]"} {
+		f.Add(template)
+	}
+	ev := write(f, string(hostile))
+	f.Fuzz(func(t *testing.T, template string) {
+		c, err := Compile(template, Options{})
+		if err != nil {
+			require.Nil(t, c)
+			var errs *filter.Errors
+			require.True(t, errors.As(err, &errs))
+			for _, p := range errs.List {
+				require.LessOrEqual(t, p.Offset, len(template))
+			}
+			return
+		}
+		out, ok := c.Append(nil, ev)
+		if ok && !strings.ContainsRune(template, '\x1b') {
+			require.NotContains(t, string(out), "\x1b")
+		}
+		if out, ok := c.AppendJSON(nil, ev); ok {
+			require.True(t, json.Valid(out), "%s", out)
+		}
+	})
+}
