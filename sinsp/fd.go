@@ -4,6 +4,7 @@ package sinsp
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -20,10 +21,12 @@ type FD struct {
 	UpperLayer bool // of an overlay file system
 	LowerLayer bool
 
-	OpenFlags uint32 // file_flags as events carry them
+	form form
+	refs int32
+
+	OpenFlags uint32 // open_flags as events carry them
 	Dev       uint32 // the kernel's 32-bit form
 	Ino       uint64
-	MountID   uint32
 
 	// Path is the absolute path of a file or directory, the label of a memfd, the name
 	// in /proc of others, the path of a unix socket; "" for IP sockets. See AppendName.
@@ -32,11 +35,9 @@ type FD struct {
 	RawPath string
 
 	Src, Dst         netip.AddrPort // IP sockets: client and server; a listening or bound one has only Src
-	UnixSrc, UnixDst uint64         // kernel addresses of a unix socket's ends
+	UnixSrc, UnixDst uint64         // kernel addresses of a unix socket's ends; 0: not known
 
 	PID event.PID // of a pidfd's process
-
-	refs int32
 }
 
 // Role is which end of a connection a socket is.
@@ -58,25 +59,92 @@ const (
 	Failed
 )
 
+// form is how the name of a file is written.
+type form uint8
+
+const (
+	formPath form = iota // Path
+	formAddr             // Src
+	formEnds             // Src->Dst, or UnixSrc->UnixDst Path
+)
+
 // AppendName appends the name that users see: the path of a file; the addresses of a
 // connection, "1.2.3.4:5->6.7.8.9:10"; the address of a bound socket, "1.2.3.4:5"; of a
 // connected unix socket "SOURCE->DEST path" with the kernel addresses in hex.
-func (fd *FD) AppendName(dst []byte) []byte { return append(dst, fd.Path...) }
+func (fd *FD) AppendName(dst []byte) []byte {
+	switch {
+	case fd.form == formAddr:
+		return appendAddr(dst, fd.Src)
+	case fd.form == formEnds && fd.Type == proc.FDUnix:
+		dst = strconv.AppendUint(dst, fd.UnixSrc, 16)
+		dst = append(dst, "->"...)
+		dst = strconv.AppendUint(dst, fd.UnixDst, 16)
+		if fd.Path != "" {
+			dst = append(append(dst, ' '), fd.Path...)
+		}
+		return dst
+	case fd.form == formEnds:
+		dst = appendAddr(dst, fd.Src)
+		dst = append(dst, "->"...)
+		return appendAddr(dst, fd.Dst)
+	}
+	return append(dst, fd.Path...)
+}
+
+// appendAddr appends IP:PORT, an IPv6 address without brackets.
+func appendAddr(dst []byte, a netip.AddrPort) []byte {
+	if a.Addr().IsValid() {
+		dst = a.Addr().AppendTo(dst)
+	}
+	return strconv.AppendUint(append(dst, ':'), uint64(a.Port()), 10)
+}
+
+var typeChars = [...]byte{
+	proc.FDUnknown: 'o', proc.FDFile: 'f', proc.FDDirectory: 'd', proc.FDIPv4: '4', proc.FDIPv6: '6', proc.FDIPv4Server: '4',
+	proc.FDIPv6Server: '6', proc.FDPipe: 'p', proc.FDUnix: 'u', proc.FDEvent: 'e', proc.FDUnsupported: 'X', proc.FDSignal: 's',
+	proc.FDEventPoll: 'l', proc.FDInotify: 'i', proc.FDTimer: 't', proc.FDNetlink: 'n', proc.FDRegular: 'f', proc.FDBPF: 'b',
+	proc.FDUserfault: 'u', proc.FDIOUring: 'r', proc.FDMemfd: 'm', proc.FDPidfd: 'P',
+}
 
 // TypeChar returns the letter of the type in output: 'f', 'd', '4', ...
-func (fd *FD) TypeChar() byte { return 'o' }
+func (fd *FD) TypeChar() byte {
+	if int(fd.Type) < len(typeChars) {
+		return typeChars[fd.Type]
+	}
+	return 'o'
+}
 
 // IP reports whether fd is an IP socket.
 func (fd *FD) IP() bool { return fd.Type >= proc.FDIPv4 && fd.Type <= proc.FDIPv6Server }
 
-// Client returns the address of the client; ok is false if the role is not known.
-func (fd *FD) Client() (addr netip.AddrPort, ok bool) { return fd.Src, false }
+// Listening reports whether fd is a socket that waits for others: it listens, or is
+// bound and not connected.
+func (fd *FD) Listening() bool {
+	return fd.Type == proc.FDIPv4Server || fd.Type == proc.FDIPv6Server
+}
+
+// Client returns the address of the client of a connection; ok is false if fd is no
+// connection or the role is not known.
+func (fd *FD) Client() (addr netip.AddrPort, ok bool) {
+	if fd.Role == RoleNone || !fd.IP() || fd.Listening() {
+		return netip.AddrPort{}, false
+	}
+	return fd.Src, true
+}
 
 // Server returns the address of the server: the listening address, or the destination
 // of a connection; ok is false if the role is not known.
-func (fd *FD) Server() (addr netip.AddrPort, ok bool) { return fd.Dst, false }
+func (fd *FD) Server() (addr netip.AddrPort, ok bool) {
+	switch {
+	case !fd.IP():
+		return netip.AddrPort{}, false
+	case fd.Listening():
+		return fd.Src, true
+	}
+	return fd.Dst, fd.Role != RoleNone
+}
 
-// fdTable has the open files of a process. Processes made with CLONE_FILES share one.
-type fdTable struct {
-	refs int
+// overlay takes over the layer that the flags of an open tell.
+func (fd *FD) overlay(flags uint32) {
+	fd.UpperLayer, fd.LowerLayer = flags&openUpperLayer != 0, flags&openLowerLayer != 0
 }

@@ -117,6 +117,10 @@ type Reducers interface {
 	GroupDeleted(ev *event.Event, gid event.GID, containerID []byte)
 	// Container: a container, described as JSON.
 	Container(ev *event.Event, json []byte)
+	// Async: what a plugin of the producer tells; the name says how data is meant.
+	Async(ev *event.Event, name []byte, data []byte)
+	// Procinfo: processor time of the thread so far, in clock ticks.
+	Procinfo(ev *event.Event, cpuUsr uint64, cpuSys uint64)
 	// Clone handles the event clone_exit.
 	Clone(ev *event.Event, d event.CloneExit)
 	// Fork handles the event fork_exit.
@@ -189,6 +193,8 @@ func (Ignore) UserDeleted(*event.Event, event.UID, []byte)                      
 func (Ignore) GroupAdded(*event.Event, event.GID, []byte, []byte)                                  {}
 func (Ignore) GroupDeleted(*event.Event, event.GID, []byte)                                        {}
 func (Ignore) Container(*event.Event, []byte)                                                      {}
+func (Ignore) Async(*event.Event, []byte, []byte)                                                  {}
+func (Ignore) Procinfo(*event.Event, uint64, uint64)                                               {}
 func (Ignore) Clone(*event.Event, event.CloneExit)                                                 {}
 func (Ignore) Fork(*event.Event, event.ForkExit)                                                   {}
 func (Ignore) Vfork(*event.Event, event.VforkExit)                                                 {}
@@ -301,6 +307,8 @@ func reduce(r Reducers, ev *event.Event) error {
 		return reduceForkExit(r, ev)
 	case event.TypeVforkExit:
 		return reduceVforkExit(r, ev)
+	case event.TypeProcinfoEnter:
+		return reduceProcinfoEnter(r, ev)
 	case event.TypeSetnsExit:
 		return reduceSetnsExit(r, ev)
 	case event.TypeCPUHotplugEnter:
@@ -373,6 +381,8 @@ func reduce(r Reducers, ev *event.Event) error {
 		return reduceSignalfd4Exit(r, ev)
 	case event.TypePrctlExit:
 		return reducePrctlExit(r, ev)
+	case event.TypeAsynceventEnter:
+		return reduceAsynceventEnter(r, ev)
 	case event.TypeMemfdCreateExit:
 		return reduceMemfdCreateExit(r, ev)
 	case event.TypePidfdGetfdExit:
@@ -848,6 +858,15 @@ func reduceVforkExit(r Reducers, ev *event.Event) error {
 	return nil
 }
 
+func reduceProcinfoEnter(r Reducers, ev *event.Event) error {
+	var d event.ProcinfoEnter
+	if err := d.Decode(ev); err != nil {
+		return err
+	}
+	r.Procinfo(ev, d.CPUUsr, d.CPUSys)
+	return nil
+}
+
 func reduceSetnsExit(r Reducers, ev *event.Event) error {
 	var d event.SetnsExit
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
@@ -1169,6 +1188,15 @@ func reducePrctlExit(r Reducers, ev *event.Event) error {
 		return err
 	}
 	r.Prctl(ev, d.Option, d.Arg2Str, d.Arg2Int)
+	return nil
+}
+
+func reduceAsynceventEnter(r Reducers, ev *event.Event) error {
+	var d event.AsynceventEnter
+	if err := d.Decode(ev); err != nil {
+		return err
+	}
+	r.Async(ev, d.Name, d.Data)
 	return nil
 }
 

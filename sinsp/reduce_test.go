@@ -351,6 +351,10 @@ func (r *recorder) GroupDeleted(_ *event.Event, gid event.GID, containerID []byt
 	r.add("GroupDeleted", gid, containerID)
 }
 func (r *recorder) Container(_ *event.Event, json []byte)          { r.add("Container", json) }
+func (r *recorder) Async(_ *event.Event, name []byte, data []byte) { r.add("Async", name, data) }
+func (r *recorder) Procinfo(_ *event.Event, cpuUsr uint64, cpuSys uint64) {
+	r.add("Procinfo", cpuUsr, cpuSys)
+}
 func (r *recorder) Clone(ev *event.Event, d event.CloneExit)       { r.whole(ev, d) }
 func (r *recorder) Fork(ev *event.Event, d event.ForkExit)         { r.whole(ev, d) }
 func (r *recorder) Vfork(ev *event.Event, d event.VforkExit)       { r.whole(ev, d) }

@@ -3,9 +3,7 @@
 package sinsp
 
 import (
-	"errors"
 	"iter"
-	"net/netip"
 
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
@@ -19,11 +17,16 @@ type Options struct {
 	State *proc.State
 	// Limits bound what the state keeps; zero fields have the defaults.
 	Limits Limits
-	// Lookup asks the running system about a thread that no event and no scan told of,
-	// such as proc.ScanThread does. nil: the thread gets a placeholder.
+	// Lookup asks the running system about a process: of an event whose thread is not
+	// known, or that got descriptors by a message. proc.ScanThread does it. nil: nobody
+	// is asked.
 	Lookup func(tid event.PID) (*proc.Thread, error)
-	// Runtime asks a container runtime about a container that the capture does not
-	// describe; nil: only the capture does.
+	// Alive reports whether the running system has a thread. From time to time threads
+	// that made no events for long, and are not alive, are forgotten: their exits were
+	// lost. nil: threads are only forgotten by their exit events.
+	Alive func(tid event.PID) bool
+	// Runtime asks a container runtime about a container that no event describes; nil:
+	// nobody is asked.
 	Runtime Runtime
 }
 
@@ -33,32 +36,34 @@ type Runtime interface {
 	Container(id string) *Container
 }
 
-// Limits bound the memory of the state. What comes after a limit is dropped and
-// counted in [Stats].
+// Limits bound the memory of the state. What comes after a limit is dropped and counted
+// in [Stats]. With the defaults the state takes at most about 1.5 GiB, whatever the
+// source delivers.
 type Limits struct {
 	Threads int // default 262144
-	FDs     int // open files per process; default 4096
-	AllFDs  int // open files of all processes together; default 1 << 21
-	Text    int // bytes of names, arguments, environments, paths; default 1 << 29
+	FDs     int // descriptors per process; default 4096
+	AllFDs  int // descriptors of all processes together; default 2097152
+	Text    int // bytes of names, arguments, environments, paths; default 512 MiB
 }
 
-// Stats counts what the state has and where it lacked events.
+// Stats counts what the state has, and how often it lacked something.
 type Stats struct {
 	Events  uint64 // events read, hidden ones included
-	Corrupt uint64 // events whose params contradict their type; they change no state
+	Corrupt uint64 // events whose params contradict their type: they changed no state
 
 	Threads int // in the table
 	FDs     int // descriptors of all processes
 	Text    int // bytes of text
 
-	// Guesses: events of the past must have been lost, or the capture began later.
+	// Events of the past were lost, or the capture began after them.
 	UnknownThreads uint64 // events of a thread that the table did not have
 	UnknownFDs     uint64 // successful calls on a descriptor that the table did not have
-	UnknownParents uint64 // new threads whose parent the table did not have
+	UnknownParents uint64 // new threads whose maker the table did not have
 	StaleThreads   uint64 // threads replaced by a new thread with the same id: their exit is missing
 	ReusedFDs      uint64 // descriptors replaced by an open with the same number: their close is missing
+	PurgedThreads  uint64 // threads forgotten as Options.Alive says
 
-	// Limits reached.
+	// Limits were reached.
 	DroppedThreads uint64
 	DroppedFDs     uint64
 	DroppedText    uint64 // strings that were left empty
@@ -67,30 +72,195 @@ type Stats struct {
 // Inspector reads the events of a source and keeps the state of the system that they
 // change: threads, open files, users, containers.
 //
-// One goroutine at a time may use an Inspector and all that it returns. What its
-// methods return (events, threads, files, their strings excepted) is valid until the
-// next call of Next; strings stay valid.
+// One goroutine at a time may use an Inspector and everything that it returns. What its
+// methods return (events, threads, files) is valid until the next call of Next; strings
+// stay valid.
 type Inspector struct {
-	src scap.Source
-	st  state
-	ev  Event
+	src     scap.Source
+	section func() (int, *proc.State) // of the source; nil: it has none
+	current int
+
+	batch    []event.Event
+	at, n    int
+	st       state
+	ev       Event
+	last     uint64   // timestamp of the last event
+	switched []uint64 // timestamp of the last switch, by CPU
+}
+
+// batchSize is how many events are read at once.
+const batchSize = 256
+
+// sectioned is a source of captures: see package savefile.
+type sectioned interface {
+	Section() int
+	State() *proc.State
 }
 
 // New returns an Inspector of the events of src. It does not close src.
 func New(src scap.Source, opts Options) *Inspector {
-	in := &Inspector{src: src}
+	in := &Inspector{src: src, batch: make([]event.Event, batchSize)}
 	in.ev.in = in
+	if src, ok := src.(sectioned); ok {
+		in.section = func() (int, *proc.State) { return src.Section(), src.State() }
+		var own *proc.State
+		if in.current, own = in.section(); opts.State == nil {
+			opts.State = own
+		}
+	}
 	in.st.init(opts)
 	return in
 }
 
-// Next returns the next event, after the state has changed by it. Threads and files
-// that end with the event stay until the next call. The errors are those of the source:
-// [io.EOF] at the end, [scap.ErrTimeout] if nothing happened for some time. The event
-// is the same object in each call, and Next does not allocate unless the state grows.
+// Next returns the next event, after it changed the state. Threads and files that end
+// with the event stay until the next call. The errors are those of the source: [io.EOF]
+// at the end, [scap.ErrTimeout] if nothing happened for some time. Each call returns the
+// same object, and Next does not allocate unless the state grows.
 //
-// Events that only update the state are returned, too: see [event.Event.Hidden].
-func (in *Inspector) Next() (*Event, error) { return nil, errors.ErrUnsupported }
+// Next also returns events that only update the state: see [event.Event.Hidden]. The
+// enter events that some calls have next to their exit events are among them.
+//
+// In a file with several captures, each begins with its own state, and the numbers go on.
+func (in *Inspector) Next() (*Event, error) {
+	in.st.before()
+	if in.at == in.n {
+		if err := in.read(); err != nil {
+			return nil, err
+		}
+	}
+	raw := &in.batch[in.at]
+	in.at++
+	in.apply(raw)
+	return &in.ev, nil
+}
+
+func (in *Inspector) read() error {
+	in.at, in.n = 0, 0
+	n, err := in.src.ReadBatch(in.batch)
+	if err != nil {
+		return err
+	}
+	in.n = n
+	if in.section != nil {
+		if number, state := in.section(); number != in.current {
+			in.current = number
+			in.st.reset(state)
+			clear(in.switched)
+		}
+	}
+	return nil
+}
+
+// apply makes raw the current event and changes the state by it.
+func (in *Inspector) apply(raw *event.Event) {
+	s, ev := &in.st, &in.ev
+	ts, typ := raw.Timestamp(), raw.Type()
+	info := event.Lookup(typ)
+	meta := info != nil && info.Source == event.SourceMetaevent
+	s.stats.Events++
+	start := ev.Start
+	if start == 0 && !meta {
+		start = ts
+	}
+	*ev = Event{Event: raw, Num: s.stats.Events, Start: start, Prev: in.last, in: in}
+	in.last = ts
+	if s.opts.Alive != nil {
+		in.purge(ts)
+	}
+	ev.Thread = s.thread(raw, info, meta)
+	t := ev.Thread
+	s.ev, s.cur = ev, t
+	if typ == event.TypeSwitchEnter {
+		ev.Switched = in.ran(raw.CPU(), ts)
+	}
+	if t != nil {
+		if at, ok := enterEvents[typ]; ok {
+			s.enter(t, raw, at)
+			raw.SetHidden(true)
+		}
+		if typ&1 != 0 && t.LastType == typ-1 && ts >= t.Last && t.Last != 0 {
+			ev.Latency = ts - t.Last
+		}
+	}
+	if err := reduce(s, raw); err != nil {
+		s.stats.Corrupt++
+	}
+	if t = ev.Thread; t == nil {
+		return
+	}
+	if t.enter.typ != 0 && typ&1 != 0 {
+		t.enter.typ = 0
+	}
+	if typ != event.TypeSwitchEnter {
+		t.Last, t.LastType = ts, typ
+	} else {
+		t.TotalRun += ev.Switched
+	}
+}
+
+// ran returns how long ago the CPU switched last.
+func (in *Inspector) ran(cpu int, ts uint64) (ns uint64) {
+	if cpu >= len(in.switched) {
+		in.switched = append(in.switched, make([]uint64, cpu+1-len(in.switched))...)
+	}
+	if last := in.switched[cpu]; last != 0 && ts > last {
+		ns = ts - last
+	}
+	in.switched[cpu] = ts
+	return ns
+}
+
+const (
+	idleTime  = 30 * 60 * 1e9 // ns without an event after which a thread may be gone
+	purgeTime = 5 * 60 * 1e9  // ns between looks for such threads
+)
+
+func (in *Inspector) purge(ts uint64) {
+	s := &in.st
+	switch {
+	case s.purgeAt == 0:
+		s.purgeAt = ts + purgeTime
+	case ts >= s.purgeAt:
+		s.purgeAt = ts + purgeTime
+		s.purge(ts, s.opts.Alive)
+	}
+}
+
+// thread returns the thread of an event; nil: no thread made it. Events that tell of a
+// new or an ending thread do not add one.
+func (s *state) thread(ev *event.Event, info *event.Info, meta bool) *Thread {
+	typ, tid := ev.Type(), ev.TID()
+	if tid < 0 || meta && typ != event.TypeProcinfoEnter || info != nil && info.Flags&event.SkipParseReset != 0 && typ != event.TypeProcinfoEnter {
+		return nil
+	}
+	t := s.threads.find(tid)
+	if t != nil && !t.Placeholder {
+		return t
+	}
+	switch typ {
+	case event.TypeCloneExit, event.TypeForkExit, event.TypeVforkExit, event.TypeClone3Exit, event.TypeProcexitEnter, event.TypeSwitchEnter:
+		return t
+	}
+	s.stats.UnknownThreads++
+	if t == nil && tid > 0 {
+		t = s.lookup(tid)
+	}
+	return t
+}
+
+// lookup asks the running system about a thread, and adds a placeholder if it does not
+// know it.
+func (s *state) lookup(tid event.PID) *Thread {
+	if s.opts.Lookup != nil {
+		if from, err := s.opts.Lookup(tid); err == nil && from != nil && from.TID == tid {
+			if t := s.seedThread(from, nil); t != nil {
+				s.setParent(t.Process, t.PTID)
+				return t
+			}
+		}
+	}
+	return s.placeholder(tid)
+}
 
 // Stats returns the counts so far.
 func (in *Inspector) Stats() Stats { return in.st.stats }
@@ -114,61 +284,9 @@ func (in *Inspector) Group(container string, gid event.GID) *Group {
 	return in.st.users.group(container, gid)
 }
 
-// Container returns the container with that id; nil: not described.
-func (in *Inspector) Container(id string) *Container { return in.st.containers.find(id) }
+// Container returns the container with that id; nil: not known.
+func (in *Inspector) Container(id string) *Container { return in.st.container(id) }
 
-// Interfaces returns the addresses of the network interfaces. The caller must not
-// change them.
+// Interfaces returns the addresses of the network interfaces. The caller must not change
+// them.
 func (in *Inspector) Interfaces() []proc.Interface { return in.st.interfaces }
-
-// Event is an event with what the state knows of it. Its methods describe the state
-// after the event.
-type Event struct {
-	*event.Event
-	Num    uint64  // of the event in the source, from 1; hidden events count
-	Thread *Thread // that made the event; nil for events that no thread makes. Placeholder if not known
-
-	Start uint64 // timestamp of the first event that is no metaevent; 0 before it
-	Prev  uint64 // timestamp of the event before, of any thread; 0: none
-	// Switched is the time, in ns, since the last switch on the event's CPU, of a
-	// switch event: how long Thread ran. 0: none.
-	Switched uint64
-	// Latency is the time, in ns, since the enter event of the same call; 0 if the
-	// source has no enter event of it.
-	Latency uint64
-	// CPUUser and CPUSystem are the CPU time, in ns, that the thread used since its
-	// procinfo event before, of a procinfo event. 0: it is the first.
-	CPUUser, CPUSystem uint64
-	// NameChanged says that the event changed the name of FD.
-	NameChanged bool
-
-	in  *Inspector
-	fd  *FD
-	num event.FD
-}
-
-// Inspector returns the Inspector that the event comes from.
-func (ev *Event) Inspector() *Inspector { return ev.in }
-
-// FDNum returns the number of the file that the event is about; ok is false if it is
-// about none. The number is negative if a call that returns a file failed, and may be
-// event.AtFDCWD.
-func (ev *Event) FDNum() (num event.FD, ok bool) { return ev.num, false }
-
-// FD returns the file that the event is about; nil: it is about none, or not known. An
-// event that closes a file has it, too.
-func (ev *Event) FD() *FD { return ev.fd }
-
-// Res returns the result of a call; ok is false for events without one.
-func (ev *Event) Res() (res int64, ok bool) { return 0, false }
-
-// AppendPath appends the absolute path that a call means by path and dirfd: below the
-// directory of dirfd, or below the working directory for event.AtFDCWD. "<UNKNOWN>/"
-// stands for a directory that is not known.
-func (ev *Event) AppendPath(dst []byte, dirfd event.FD, path []byte) []byte {
-	return appendPath(dst, ev.Thread, dirfd, path)
-}
-
-// Local reports whether ip is an address of the machine that the events come from, or
-// of the thread's container.
-func (ev *Event) Local(ip netip.Addr) bool { return false }

@@ -20,13 +20,20 @@ type userLists struct {
 }
 
 type userKey struct {
-	container string
+	container string // "": the host
 	uid       event.UID
 }
 
 type groupKey struct {
 	container string
 	gid       event.GID
+}
+
+// maxUsers bounds the users, and the groups, of all containers.
+const maxUsers = 1 << 17
+
+func (l *userLists) reset() {
+	l.users, l.groups = map[userKey]*User{}, map[groupKey]*Group{}
 }
 
 func (l *userLists) user(container string, uid event.UID) *User {

@@ -3057,6 +3057,30 @@ func (d *SignaldeliverEnter) Decode(ev *Event) error {
 	return nil
 }
 
+// ProcinfoEnter is the enter event 234 of procinfo, which no driver makes.
+type ProcinfoEnter struct {
+	CPUUsr uint64 // uint64
+	CPUSys uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ProcinfoEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeProcinfoEnter); err != nil {
+		*d = ProcinfoEnter{}
+		return err
+	}
+	d.CPUUsr = r.uint64()
+	d.CPUSys = r.uint64()
+	if r.err != nil {
+		*d = ProcinfoEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // GetdentsExit is the exit event 237 of getdents.
 type GetdentsExit struct {
 	Res int64 // errno
@@ -5251,6 +5275,33 @@ func (d *PrctlExit) Decode(ev *Event) error {
 	return nil
 }
 
+// AsynceventEnter is the enter event 402 of asyncevent, which no driver makes.
+// Name and Data are views of the event.
+type AsynceventEnter struct {
+	PluginID uint32 // uint32
+	Name     []byte // charbuf
+	Data     []byte // bytebuf
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *AsynceventEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeAsynceventEnter); err != nil {
+		*d = AsynceventEnter{}
+		return err
+	}
+	d.PluginID = r.uint32()
+	d.Name = r.str()
+	d.Data = r.bytes()
+	if r.err != nil {
+		*d = AsynceventEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // MemfdCreateExit is the exit event 405 of memfd_create.
 // Name is a view of the event.
 type MemfdCreateExit struct {
@@ -5990,6 +6041,8 @@ func newTyped(t Type) Typed {
 		return new(VforkExit)
 	case TypeSignaldeliverEnter:
 		return new(SignaldeliverEnter)
+	case TypeProcinfoEnter:
+		return new(ProcinfoEnter)
 	case TypeGetdentsExit:
 		return new(GetdentsExit)
 	case TypeGetdents64Exit:
@@ -6136,6 +6189,8 @@ func newTyped(t Type) Typed {
 		return new(Signalfd4Exit)
 	case TypePrctlExit:
 		return new(PrctlExit)
+	case TypeAsynceventEnter:
+		return new(AsynceventEnter)
 	case TypeMemfdCreateExit:
 		return new(MemfdCreateExit)
 	case TypePidfdGetfdExit:
