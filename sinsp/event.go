@@ -24,8 +24,8 @@ type Event struct {
 	// Latency is the time, in ns, since the enter event of the same call; 0 if the
 	// source has no enter event of it.
 	Latency uint64
-	// CPUUser and CPUSystem are, for procinfo events, the processor time, in clock
-	// ticks, that the thread used since its last procinfo event.
+	// CPUUser and CPUSystem are, for procinfo events, the processor time, in ns,
+	// that the thread used since its last procinfo event.
 	CPUUser, CPUSystem uint64
 	// NameChanged says that the event changed the name of FD.
 	NameChanged bool

@@ -81,13 +81,16 @@ func (s *state) Async(_ *event.Event, name []byte, data []byte) {
 	}
 }
 
+// nsPerTick is the clock tick that the kernel shows to programs, in ns.
+const nsPerTick = 1e7
+
 func (s *state) Procinfo(_ *event.Event, cpuUsr uint64, cpuSys uint64) {
 	t := s.cur
 	if t == nil {
 		return
 	}
 	if last := t.cpuTime; last != [2]uint64{} && cpuUsr >= last[0] && cpuSys >= last[1] {
-		s.ev.CPUUser, s.ev.CPUSystem = cpuUsr-last[0], cpuSys-last[1]
+		s.ev.CPUUser, s.ev.CPUSystem = nsPerTick*(cpuUsr-last[0]), nsPerTick*(cpuSys-last[1])
 	}
 	t.cpuTime = [2]uint64{cpuUsr, cpuSys}
 }

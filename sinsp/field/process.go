@@ -185,7 +185,7 @@ func extractAncestorArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
 // Environments.
 
 func env(t *sinsp.Thread, v *Value) bool {
-	return v.SetScratch(appendItems(v.Scratch(), t.Env()))
+	return v.SetScratch(appendItems(v.Scratch(), t.Env))
 }
 
 // extractEnv sets an empty text for a variable that is not set.
