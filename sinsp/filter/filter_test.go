@@ -57,8 +57,8 @@ func made(tb testing.TB, b *event.Builder) *sinsp.Event {
 	require.NoError(tb, err)
 	ev := new(event.Event)
 	require.NoError(tb, ev.Reset(append([]byte(nil), raw...), 1))
-	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, PID: 42, Comm: "cat", Exe: "/bin/cat", ExePath: "/usr/bin/cat",
-		Args: "-n\x00/etc/ssl/Cert.pem\x00", VMSize: 1 << 20}}
+	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, Comm: "cat", Process: &sinsp.Process{PID: 42,
+		Exe: "/bin/cat", ExePath: "/usr/bin/cat", Args: "-n\x00/etc/ssl/Cert.pem\x00", VMSize: 1 << 20}}}
 }
 
 func TestEveryOperator(t *testing.T) {

@@ -36,7 +36,7 @@ func write(tb testing.TB, comm string) *sinsp.Event {
 	require.NoError(tb, err)
 	ev := new(event.Event)
 	require.NoError(tb, ev.Reset(raw, 1))
-	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, PID: 42, Comm: comm}}
+	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, Comm: comm, Process: &sinsp.Process{PID: 42}}}
 }
 
 func TestFormat(t *testing.T) {
