@@ -3,7 +3,7 @@
 
 package driver
 
-// events are what the drivers make, in the order of their codes.
+// events lists the events that the drivers make, in the order of their codes.
 var events = [...]Event{
 	{Code: 1, Symbol: "generic_exit", Program: "x_generic_exit", Object: "core", From: "sys_exit", Params: 2, Fixed: 4},
 	{Code: 2, Symbol: "open_enter", Program: "x_open_enter", Object: "file", From: "sys_enter", Params: 3, Drop: DropNever, Calls: []Call{{Name: "open", NR: NR{2, -1, -1, -1, 5, 5, 5}}}},

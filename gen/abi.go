@@ -9,7 +9,7 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// cConst is a constant as C has it.
+// cConst is a constant in C: its name, value and comment.
 type cConst struct {
 	Name, Value, Doc string
 }
@@ -30,13 +30,13 @@ func constant(name, value string, doc []string) cConst {
 	return c
 }
 
-// cSection is constants that belong together.
+// cSection is a group of constants under one comment.
 type cSection struct {
 	Doc    string
 	Consts []cConst
 }
 
-// limits is driver/abi/limits_gen.h: what both drivers share with Go.
+// limits are the constants of driver/abi/limits_gen.h, which both drivers share with Go.
 var limits = []cSection{
 	{"The header of an event: offsets of its fields, and its size.", []cConst{
 		dec("EVENT_TS", abi.EventTime), dec("EVENT_TID", abi.EventTID), dec("EVENT_LEN", abi.EventLen),
@@ -44,13 +44,13 @@ var limits = []cSection{
 	}},
 	{"Sizes in bytes.", []cConst{
 		dec("EVENT_MAX", abi.EventMax, "a longer event is dropped and counted"),
-		dec("PARAM_MAX", abi.ParamMax, "of a param: the limit of the reference's module, kept by both drivers"),
+		dec("PARAM_MAX", abi.ParamMax, "of a param: the limit of the reference's module, which both drivers keep"),
 		dec("STRING_MAX", abi.StringMax, "of a string with its NUL; longer ones are cut"),
 	}},
 	{"Event codes, and syscall codes that generic events carry.", []cConst{
-		hex("FIRST_OWN_CODE", abi.FirstOwn, "the first that the reference does not have"),
-		dec("OLD_CODES", abi.OldCodes, "clients of the older API know event codes below it"),
-		dec("OLD_IDS", abi.OldIDs, "and syscall codes below it"),
+		hex("FIRST_OWN_CODE", abi.FirstOwn, "the first code that the reference does not have"),
+		dec("OLD_CODES", abi.OldCodes, "clients of the older API know the event codes below it"),
+		dec("OLD_IDS", abi.OldIDs, "and the syscall codes below it"),
 	}},
 	{"Settings, unless the client says otherwise, and their limits.", []cConst{
 		dec("SNAPLEN_DEFAULT", abi.SnaplenDefault, "bytes of I/O payload that an event carries"), dec("SNAPLEN_MAX", abi.SnaplenMax),
@@ -63,12 +63,12 @@ var limits = []cSection{
 	{"Bits of interest[nr], which tell the eBPF dispatchers what to do with a syscall; 0: nothing.", []cConst{
 		dec("INTEREST_EXIT", abi.InterestExit, "it has an exit event"),
 		dec("INTEREST_ENTER", abi.InterestEnter, "it has an enter event"),
-		dec("INTEREST_NEVER", abi.InterestNever, "dropping mode never loses it"),
-		dec("INTEREST_ALWAYS", abi.InterestAlways, "dropping mode always loses it"),
-		dec("INTEREST_FAILURE", abi.InterestFailure, "dropping mode loses its failures"),
-		dec("INTEREST_UNLESS", abi.InterestUnless, "dropping mode loses it unless dropping_keeps_call()"),
+		dec("INTEREST_NEVER", abi.InterestNever, "dropping mode never drops it"),
+		dec("INTEREST_ALWAYS", abi.InterestAlways, "dropping mode always drops it"),
+		dec("INTEREST_FAILURE", abi.InterestFailure, "dropping mode drops its failures"),
+		dec("INTEREST_UNLESS", abi.InterestUnless, "dropping mode drops it unless dropping_keeps_call()"),
 		dec("INTEREST_SILENT_ZERO", abi.InterestSilentZero, "0 makes no event: another tracepoint reports it (exec, new threads)"),
-		dec("INTEREST_AFTER_EXEC", abi.InterestAfterExec, "shares its number with the other ABI's exec, which returns with it"),
+		dec("INTEREST_AFTER_EXEC", abi.InterestAfterExec, "has the number of the other ABI's exec, which returns with it"),
 	}},
 	{"Address families as events carry them.", []cConst{
 		dec("EVENT_AF_UNIX", abi.FamilyUnix), dec("EVENT_AF_INET", abi.FamilyIPv4), dec("EVENT_AF_INET6", abi.FamilyIPv6),
@@ -76,7 +76,7 @@ var limits = []cSection{
 	{"The working directory, whatever the native value is.", []cConst{constant("AT_FDCWD_EVENT", fmt.Sprintf("(%d)", abi.AtFDCWD), nil)}},
 }
 
-// requests are those of the module's devices.
+// requests are the ioctls of the module's devices.
 var requests = []cConst{
 	request("DROPPING_OFF", abi.DroppingOff), request("DROPPING_ON", abi.DroppingOn), request("SNAPLEN", abi.Snaplen),
 	request("DYN_SNAPLEN_OFF", abi.DynSnaplenOff), request("DYN_SNAPLEN_ON", abi.DynSnaplenOn), request("VTID", abi.VTID),
@@ -86,7 +86,7 @@ var requests = []cConst{
 	request("SCHEMA_VERSION", abi.SchemaVersion), request("SYSCALL_ON", abi.SyscallOn), request("SYSCALL_OFF", abi.SyscallOff),
 	request("TP_ON", abi.TPOn), request("TP_OFF", abi.TPOff), request("DROPFAILED_ON", abi.DropFailedOn),
 	request("DROPFAILED_OFF", abi.DropFailedOff),
-	request("OWN_EVENTS", abi.OwnEvents, "ours: from here on this consumer understands event codes from FIRST_OWN_CODE on"),
+	request("OWN_EVENTS", abi.OwnEvents, "ours: 1: this consumer accepts event codes from FIRST_OWN_CODE on; 0: no longer"),
 }
 
 // moduleTracepoints are the names of enum scap_tp.

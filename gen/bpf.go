@@ -19,8 +19,8 @@ import (
 //go:embed templates/*.tmpl
 var templateFS embed.FS
 
-// templates are parsed when they are needed: this program also runs as the child
-// of each test case, which must start fast.
+// templates are parsed on first use: the same program runs as the child of each test
+// case, which must start fast.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"head":    func() string { return cHeader },
@@ -42,15 +42,15 @@ func execute(name string, data any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// cEvent is what the templates need of an event.
+// cEvent is an event as the templates need it.
 type cEvent struct {
 	*event
 	Fixed int
-	Names string // the calls, when they are not just the event's name
+	Names string // the calls that make it, unless its name says so
 	Body  string
 }
 
-// cFiles are the files that both drivers compile.
+// cFiles makes the files that both drivers compile.
 func (m *model) cFiles(files map[string][]byte) error {
 	var abi []cEvent
 	objects := make(map[string]*object)
@@ -117,7 +117,7 @@ func (m *model) cFiles(files map[string][]byte) error {
 	return emit("driver/fillers/flags_gen.h", "flags.h.tmpl", flags)
 }
 
-// versions is driver/abi/version_gen.h.
+// versions makes driver/abi/version_gen.h.
 func (m *model) versions(emit func(path, tmpl string, data any) error) error {
 	if m.table.Lock == nil {
 		return nil
@@ -137,14 +137,14 @@ func (m *model) versions(emit func(path, tmpl string, data any) error) error {
 type object struct {
 	Name     string
 	Fillers  []cEvent
-	Programs []string // their lines
+	Programs []string // a line for each program
 }
 
-// coreObject is the object of the dispatchers, which are written by hand.
+// coreObject is the object of the dispatchers, which are hand-written.
 const coreObject = "core"
 
-// object names the object that has the event's programs: the class of its
-// calls, and for what belongs to no call the core.
+// object returns the name of the object that has the event's programs: the class of
+// its calls, or the core for an event without calls.
 func (e *event) object() string {
 	if len(e.calls) == 0 {
 		return coreObject
@@ -152,7 +152,7 @@ func (e *event) object() string {
 	return e.Class
 }
 
-// firedBy is the tracepoint that reports the success of a call with the event, or "".
+// firedBy returns the tracepoint that reports the success of the event's call, or "".
 func (m *model) firedBy(e *event) string {
 	for _, s := range m.table.Syscalls {
 		if s.Fires != nil && m.entry(s.Fires.Event).Exit == e.Event {
@@ -164,7 +164,7 @@ func (m *model) firedBy(e *event) string {
 
 type setData struct{ Name, Body string }
 
-// manualValues are the event values of conversions that are C by hand, as EVENT_NAME.
+// manualValues returns the event values of hand-written conversions, as EVENT_NAME.
 func (m *model) manualValues() []cSection {
 	var out []cSection
 	done := make(map[string]bool)
@@ -210,7 +210,7 @@ func (m *model) flagsData(consts map[string]bool) (map[string]any, error) {
 	return map[string]any{"Consts": defines, "Sets": sets, "Manual": m.manualValues()}, nil
 }
 
-// callNames lists the calls that make an event when its name does not say it.
+// callNames lists the calls that make an event, or returns "" if its name says so.
 func (e *event) callNames() string {
 	var names []string
 	for _, s := range e.calls {
@@ -222,8 +222,8 @@ func (e *event) callNames() string {
 	return strings.Join(names, ", ")
 }
 
-// programLine is the line that becomes the event's program at a tracepoint. Of
-// several tracepoints the first one names the macro.
+// programLine returns the line that a macro makes the event's program of. The first
+// of several tracepoints names the macro.
 func (e *event) programLine(tracepoint string) string {
 	up := strings.ToUpper(e.Symbol)
 	from, _, _ := strings.Cut(tracepoint, "|")
@@ -241,8 +241,8 @@ func (e *event) programLine(tracepoint string) string {
 	return fmt.Sprintf("%s_PROG%s(%s, %sEVT_%s, %s_NPARAMS%s)", kind, fixed, e.Symbol, tp, up, up, size)
 }
 
-// Filler is the generated C function of the event with that symbol; "" when a
-// driver makes the event by hand, or none does.
+// Filler returns the generated C function of the event with that symbol; "" if the
+// function is hand-written or no driver makes the event.
 func Filler(t *tables.Table, symbol string) (string, error) {
 	m, err := newModel(t)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// socketcalls are the entries that are sub-calls of socketcall, by their number.
+// socketcalls returns the entries that are sub-calls of socketcall, by sub-call number.
 func (m *model) socketcalls() []*tables.Syscall {
 	var out []*tables.Syscall
 	for _, s := range m.table.Syscalls {
@@ -24,13 +24,13 @@ func (m *model) socketcalls() []*tables.Syscall {
 	return out
 }
 
-// entry is the syscall entry of that name, which the table's checks have found to exist.
+// entry returns the syscall entry of that name, which exists: the table's checks say so.
 func (m *model) entry(name string) *tables.Syscall {
 	i := slices.IndexFunc(m.table.Syscalls, func(s *tables.Syscall) bool { return s.Name == name })
 	return m.table.Syscalls[i]
 }
 
-// socketcallNumber is the number of socketcall for 32-bit tasks on amd64; 0: the table has none.
+// socketcallNumber returns the number of socketcall for 32-bit tasks on amd64; 0 if the table has none.
 func (m *model) socketcallNumber() int {
 	for _, id := range m.table.IDs {
 		if id.Name == "socketcall" {
@@ -40,14 +40,14 @@ func (m *model) socketcallNumber() int {
 	return 0
 }
 
-// numberedCall is a call as C has it: a number, and the name as its comment.
+// numberedCall is a call in C: its number, and its name as a comment.
 type numberedCall struct {
 	NR   int
 	Name string
 	Kept *keptCall
 }
 
-// keptCall is what the condition of drop_unless needs.
+// keptCall is the condition of a call's drop_unless.
 type keptCall struct {
 	Type   string // C type of the argument
 	Arg    int
@@ -57,11 +57,11 @@ type keptCall struct {
 type callArch struct {
 	Macro     string
 	Hot       []numberedCall
-	Elsewhere []numberedCall // whose return of 0 another tracepoint reports
+	Elsewhere []numberedCall // calls whose return of 0 another tracepoint reports
 	Kept      []numberedCall
 }
 
-// callsData is what driver/abi/calls_gen.h and driver/bpf/hot_gen.h are made of.
+// callsData is the data of driver/abi/calls_gen.h and driver/bpf/hot_gen.h.
 type callsData struct {
 	Arches         []callArch
 	Exec, IA32Exec []numberedCall // calls that sched_process_exec reports, by numbers of amd64 and of 32-bit tasks
@@ -144,7 +144,7 @@ func (m *model) keptCall(s *tables.Syscall, arch string) (*keptCall, error) {
 	return k, nil
 }
 
-// anyOf is a C condition: nr is one of the calls.
+// anyOf returns the C condition that nr is one of the calls.
 func anyOf(calls []numberedCall) string {
 	var list []string
 	for _, c := range calls {

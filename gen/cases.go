@@ -21,9 +21,9 @@ const (
 	unixPath  = "golang.org/x/sys/unix"
 )
 
-// guestCases is vmtest/guest/cases_gen.txt: every entry with its cases, the
-// table's own and those made from the signature. Its reader, which says what the
-// lines are, is vmtest/guest/cases.go.
+// guestCases makes vmtest/guest/cases_gen.txt: every entry with its cases, those of
+// the table and those derived from the signature. vmtest/guest/cases.go reads it and
+// documents the lines.
 func (m *model) guestCases(files map[string][]byte) error {
 	t := &caseText{}
 	t.line("#", marker)
@@ -34,7 +34,7 @@ func (m *model) guestCases(files map[string][]byte) error {
 	return t.err
 }
 
-// caseText is lines of a key and a value.
+// caseText collects lines of a key and a value.
 type caseText struct {
 	bytes.Buffer
 	indent string
@@ -44,12 +44,12 @@ type caseText struct {
 func (t *caseText) line(words ...string) {
 	text := strings.Join(words, " ")
 	if strings.ContainsAny(text, "\n\r") {
-		t.err = errors.Join(t.err, fmt.Errorf("%q is not a line", text))
+		t.err = errors.Join(t.err, fmt.Errorf("%q does not fit on one line", text))
 	}
 	t.WriteString(t.indent + text + "\n")
 }
 
-// optional writes a line when there is a value.
+// optional writes a line if there is a value.
 func (t *caseText) optional(key, value string) {
 	if value != "" {
 		t.line(key, value)
@@ -105,8 +105,8 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	}
 }
 
-// guestCase writes a case that begins some lines below its entry: so an edit of one
-// entry does not change the cases of others.
+// guestCase writes a case with its place as lines below the entry, so that an edit of
+// one entry does not change the places of others.
 func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
 	name := c.Name
 	if name == "" {
@@ -137,7 +137,7 @@ func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
 	t.optional("no_event", c.NoEvent)
 }
 
-// byArchText is the values of a map by architecture, as amd64=1 arm64=2; without empty ones.
+// byArchText returns the non-empty values of a map by architecture, as amd64=1 arm64=2.
 func byArchText[V comparable](m map[string]V, text func(V) string) string {
 	var list []string
 	for _, a := range nativeArches {
@@ -148,8 +148,8 @@ func byArchText[V comparable](m map[string]V, text func(V) string) string {
 	return strings.Join(list, " ")
 }
 
-// guestConsts is vmtest/guest/consts_gen.go: what the names of constants in
-// cases stand for. The compiler checks those that x/sys/unix has.
+// guestConsts makes vmtest/guest/consts_gen.go: the values of the constants that
+// cases name. The compiler checks those that x/sys/unix has.
 func (m *model) guestConsts(files map[string][]byte) error {
 	names := make(map[string]bool)
 	for _, s := range m.table.Syscalls {
@@ -177,7 +177,7 @@ func (m *model) guestConsts(files map[string][]byte) error {
 				v.Id("constOf").Call(jen.Uint64().Call(jen.Qual(unixPath, name)))
 			case ok:
 				v.Id("constOf").Call(jen.Qual(unixPath, name))
-			case isErrno: // the kernel's own, or a second name
+			case isErrno: // of the kernel only, or a second name
 				v.Lit(int(errno))
 			default:
 				v.Add(m.nativeByArch(name))
@@ -194,14 +194,14 @@ func (m *model) guestConsts(files map[string][]byte) error {
 	}
 	f = goFile(guestPath, "guest")
 	f.HeaderComment("//go:build !linux")
-	f.Comment("Consts is empty: no call can be made on this system.")
+	f.Comment("Consts is empty: cases run on Linux only.")
 	f.Var().Id("Consts").Map(jen.String()).Uint64()
 	files["vmtest/guest/consts_other_gen.go"], err = render(f)
 	return err
 }
 
-// knownConst checks that the generated Go code compiles with a name: lint lets no
-// other pass.
+// knownConst checks that the generated Go code compiles with a name. Lint refuses
+// every other name.
 func (m *model) knownConst(name string) error {
 	_, unix := tables.UnixConst(name)
 	_, errno := m.table.Types.Errno(name)
@@ -211,7 +211,7 @@ func (m *model) knownConst(name string) error {
 	return nil
 }
 
-// nativeByArch is a number, or a choice by architecture where it differs.
+// nativeByArch returns a number, or a choice by architecture where it differs.
 func (m *model) nativeByArch(name string) jen.Code {
 	n := m.natives[name]
 	if len(n.by) == 0 {
@@ -226,8 +226,8 @@ func (m *model) nativeByArch(name string) jen.Code {
 	return jen.Map(jen.String()).Uint64().Op("{" + strings.Join(by, ", ") + "}").Index(jen.Qual("runtime", "GOARCH"))
 }
 
-// caseConsts collects the constants one case names. Names that a wanted param's
-// flag set has are event values, not native ones.
+// caseConsts collects the native constants that a case names. In a wanted param,
+// names of its flag set are event values.
 func (m *model) caseConsts(s *tables.Syscall, c *tables.Case, names map[string]bool) {
 	collect := func(n *expr.Node, set *tables.FlagSet) {
 		expr.Walk(n, func(n *expr.Node) bool {

@@ -21,7 +21,7 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// cc finds a C compiler.
+// cc returns a C compiler.
 func cc(tb testing.TB) string {
 	tb.Helper()
 	for _, name := range []string{"clang-19", "clang", "cc", "gcc"} {
@@ -102,7 +102,7 @@ func TestConversionsDoWhatTheTableSays(t *testing.T) {
 	}
 }
 
-// inputs are each native value, its neighbours, all of them together, and noise.
+// inputs returns each native value and its neighbours, all of them together, and noise.
 func inputs(s *tables.FlagSet, arch string, rng *rand.Rand) []uint64 {
 	list := []uint64{0, 1, ^uint64(0), 1<<32 - 1, 1 << 31, 1 << 32}
 	var all uint64
@@ -123,7 +123,7 @@ func inputs(s *tables.FlagSet, arch string, rng *rand.Rand) []uint64 {
 	return list
 }
 
-// The fillers compile, and call helpers with the arguments they are declared with.
+// The fillers compile, and call helpers with the arguments of their declarations.
 func TestFillersCompile(t *testing.T) {
 	compiler := cc(t)
 	table := mustLoad(t, filepath.Join(root, "tables"))
@@ -180,7 +180,7 @@ func TestFillersCompile(t *testing.T) {
 	}
 }
 
-// Device numbers are packed alike in C and in Go.
+// C and Go pack device numbers alike.
 func TestDeviceNumbersArePackedAlike(t *testing.T) {
 	compiler := cc(t)
 	dir := t.TempDir()

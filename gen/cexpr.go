@@ -13,17 +13,17 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// body translates the params of one event into C.
+// body translates the params of an event into C.
 type body struct {
 	m      *model
 	ev     *event
 	args   []tables.CParam
-	consts map[string]bool // native constants the text names
+	consts map[string]bool // the native constants that the C text names
 	out    strings.Builder
 	depth  int
 }
 
-// fillerBody is the text between the braces of fill_<symbol>.
+// fillerBody returns the text between the braces of fill_<symbol>.
 func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 	b := &body{m: m, ev: e, consts: consts, depth: 1}
 	if len(e.calls) > 0 {
@@ -44,7 +44,7 @@ func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 	return b.out.String(), nil
 }
 
-// failed says where a param comes from that cannot be translated.
+// failed wraps an error with the place and name of the param.
 func (b *body) failed(p *tables.Param, err error) error {
 	if err == nil {
 		return nil
@@ -60,8 +60,8 @@ func (b *body) line(format string, args ...any) {
 	b.out.WriteByte('\n')
 }
 
-// branches tells whether a param takes an if: not when both of its values are
-// numbers, which are chosen from in one push, so that the offset stays a constant.
+// branches reports whether a param needs an if. Two numbers do not: one push chooses
+// between them, so that the offset stays a constant.
 func (b *body) branches(p *tables.Param) bool {
 	w, _ := b.m.wire(p.Type)
 	number := w.size > 0 && p.Else != nil && p.Switch == nil && !isName(p.Else, "empty") && !b.isPush(p.From)
@@ -74,7 +74,7 @@ func sameWhen(p, q *tables.Param) bool {
 	})
 }
 
-// params sends one param, or several whose condition is the same.
+// params sends one param, or several that have the same condition.
 func (b *body) params(run []*tables.Param) error {
 	p := run[0]
 	if len(p.When) == 0 {
@@ -110,7 +110,7 @@ func (b *body) params(run []*tables.Param) error {
 	return nil
 }
 
-// arm is what one side of an if sends.
+// arm writes the statements of one branch of an if.
 func (b *body) arm(run []*tables.Param, send func(*tables.Param) error) (string, error) {
 	before := b.out.String()
 	b.out.Reset()
@@ -127,7 +127,7 @@ func (b *body) arm(run []*tables.Param, send func(*tables.Param) error) (string,
 	return text, nil
 }
 
-// otherwise sends what a param is when its condition does not hold.
+// otherwise sends the value of a param whose condition does not hold.
 func (b *body) otherwise(p *tables.Param) error {
 	if p.Else == nil {
 		b.line("push_empty(f);")
@@ -162,7 +162,7 @@ func (b *body) choice(p *tables.Param, cond string) error {
 	return nil
 }
 
-// source sends the value of a param whose `when` holds.
+// source sends the value of a param whose condition holds.
 func (b *body) source(p *tables.Param, from *expr.Node) error {
 	if p.Switch == nil {
 		return b.send(p, p.Type, from, -1)
@@ -202,7 +202,7 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 		typ, variant := p.Type, -1
 		if p.Dyn != "" && !isName(arm.From, "empty") {
 			if variant = b.m.variant(p.Dyn, arm.Dyn); variant < 0 {
-				return fmt.Errorf("%s is no variant of %s", arm.Dyn, p.Dyn)
+				return fmt.Errorf("%s is not a variant of %s", arm.Dyn, p.Dyn)
 			}
 			typ = arm.Dyn
 		}
@@ -216,8 +216,8 @@ func (b *body) source(p *tables.Param, from *expr.Node) error {
 	return nil
 }
 
-// send is the one statement that pushes a value of type typ; variant is the
-// index byte of a dyn param, or -1.
+// send writes the statement that pushes a value of type typ; variant is the index
+// byte of a dyn param, or -1.
 func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) error {
 	w, ok := b.m.wire(typ)
 	dyn, first := "", ""
@@ -241,7 +241,7 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		return nil
 	case from.Kind == expr.Str:
 		if from.Text != "" {
-			return fmt.Errorf("only the empty string can be sent as a literal")
+			return fmt.Errorf("the only string literal is the empty one")
 		}
 		b.line("push_str_lit_empty(f);")
 		return nil
@@ -274,7 +274,7 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 	return nil
 }
 
-// fd is the descriptor whose ports widen the snap length, or -1.
+// fd returns the descriptor whose ports may raise the snap length, or -1.
 func (b *body) fd() string {
 	if i := b.ev.FDParam; i >= 0 && i < len(b.ev.Params) {
 		if from := b.ev.Params[i].From; from != nil && from.Kind == expr.Name {
@@ -286,7 +286,7 @@ func (b *body) fd() string {
 	return "-1"
 }
 
-// isPush tells whether from is a call of a param helper, which pushes by itself.
+// isPush reports whether from calls a param helper, which pushes by itself.
 func (b *body) isPush(from *expr.Node) bool {
 	if from == nil || from.Kind != expr.Call {
 		return false
@@ -295,11 +295,11 @@ func (b *body) isPush(from *expr.Node) bool {
 	return h != nil && h.Kind == "param"
 }
 
-// cvalue is a C expression. Plain ones need no parentheses as an operand.
+// cvalue is a C expression. A plain one needs no parentheses as an operand.
 type cvalue struct {
 	text  string
 	plain bool
-	bits  int // of a register argument that was cut; 64 otherwise
+	bits  int // bits of a register argument that was cut; else 64
 	sign  bool
 }
 
@@ -310,17 +310,17 @@ func operand(v cvalue) string {
 	return "(" + v.text + ")"
 }
 
-// unify makes both arms of a conditional the type of the wire: C's own rules
-// would turn a negative s32 into a large u64.
+// unify casts an arm of a conditional to the wire type: C's own rules would turn a
+// negative s32 into a large u64.
 func unify(v cvalue, w wire) string { return fmt.Sprintf("(%s)%s", w.c, operand(v)) }
 
-// literal tells whether a source is a plain number, which takes on any type.
+// literal reports whether a source is a plain number, which fits any type.
 func literal(n *expr.Node) bool {
 	return n.Kind == expr.Int || n.Kind == expr.Neg && n.Args[0].Kind == expr.Int
 }
 
 // value translates a source into a C value for wire type w; the zero wire means
-// a u64 parameter of a helper.
+// that the value is a u64 argument of a helper.
 func (b *body) value(n *expr.Node, w wire) (cvalue, error) {
 	switch n.Kind {
 	case expr.Int:
@@ -362,7 +362,7 @@ func (b *body) value(n *expr.Node, w wire) (cvalue, error) {
 		}
 		return cvalue{text: strings.Join(parts, op), bits: 64}, nil
 	}
-	return cvalue{}, fmt.Errorf("an expression of this kind is no source")
+	return cvalue{}, fmt.Errorf("an expression of this kind is not a source")
 }
 
 // name translates ret, an argument or a constant.
@@ -379,7 +379,7 @@ func (b *body) name(n *expr.Node, w wire) (cvalue, error) {
 		if w.low {
 			bits, signed = 32, true // -1 stays -1, also as an unsigned int or a long
 		}
-		// The upper half of a register that holds an int is not ours to show.
+		// The upper half of a register that holds an int is undefined.
 		if bits == 64 || w.size != 0 && w.size*8 <= bits {
 			return cvalue{text: text, plain: true, bits: 64}, nil
 		}
@@ -393,7 +393,7 @@ func (b *body) name(n *expr.Node, w wire) (cvalue, error) {
 	return cvalue{}, fmt.Errorf("unknown name %s", n.Text)
 }
 
-// call is a function call; withFiller passes f first.
+// call returns a function call; withFiller passes f first.
 func (b *body) call(n *expr.Node, name string, withFiller bool) (string, error) {
 	args := make([]string, 0, len(n.Args)+1)
 	if withFiller {
@@ -409,7 +409,7 @@ func (b *body) call(n *expr.Node, name string, withFiller bool) (string, error) 
 	return name + "(" + strings.Join(args, ", ") + ")", nil
 }
 
-// conds is the C condition of `when`.
+// conds returns the C condition of `when`.
 func (b *body) conds(conds []tables.Cond) (string, error) {
 	var all []string
 	for _, c := range conds {
@@ -450,7 +450,7 @@ func cInt(n *expr.Node) string {
 	return strconv.FormatInt(n.Num, 10)
 }
 
-// wireValue is the event value of a name of a flag set, or a plain number.
+// wireValue returns the event value of a name of a flag set, or of a plain number.
 func (m *model) wireValue(set string, n *expr.Node) (uint32, error) {
 	if n.Kind == expr.Int {
 		return uint32(n.Num), nil
@@ -460,7 +460,7 @@ func (m *model) wireValue(set string, n *expr.Node) (uint32, error) {
 			return s.Values[i].Value, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is no value of %s", n.Text, set)
+	return 0, fmt.Errorf("%s is not a value of %s", n.Text, set)
 }
 
 // constant looks up a native constant: one of a flag set, or an errno.

@@ -20,7 +20,7 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// unixConsts are the constants x/sys/unix has on linux/arch, with the values of
+// unixConsts returns the constants that x/sys/unix has on linux/arch, with the values of
 // those written as plain numbers.
 func unixConsts(tb testing.TB, arch string) (names map[string]bool, values map[string]uint64) {
 	tb.Helper()
@@ -72,7 +72,7 @@ func plainNumber(e ast.Expr) (uint64, bool) {
 	return 0, false
 }
 
-// The natives of flags.yaml are those of the headers, on every architecture.
+// The native values of flags.yaml are those of the headers, on every architecture.
 func TestNativesAreThoseOfTheHeaders(t *testing.T) {
 	m, err := newModel(mustLoad(t, filepath.Join(root, "tables")))
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestNativesAreThoseOfTheHeaders(t *testing.T) {
 	}
 }
 
-// What cases name and x/sys/unix lacks has a number on every architecture.
+// Constants of cases that x/sys/unix does not have have a number on every architecture.
 func TestConstantsOfCasesAreKnown(t *testing.T) {
 	table := mustLoad(t, filepath.Join(root, "tables"))
 	m, err := newModel(table)
@@ -121,11 +121,11 @@ func TestConstantsOfCasesAreKnown(t *testing.T) {
 	require.EqualError(t, m.knownConst("O_RDWRR"), "unknown constant O_RDWRR in a case")
 }
 
-// The kinds of descriptors that the table names are package proc's.
+// The table names the kinds of descriptors that package proc has.
 func TestFDTypesAreThoseOfPackageProc(t *testing.T) {
 	want := map[string]uint64{}
 	for k := proc.FDUnknown; k <= proc.FDPidfd; k++ {
-		if _, ok := want[k.String()]; !ok { // of several kinds of one word the first
+		if _, ok := want[k.String()]; !ok { // the first of several kinds with one name
 			want[k.String()] = uint64(k)
 		}
 	}

@@ -9,16 +9,16 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 )
 
-const diffLines = 60 // of one file; the rest is counted
+const diffLines = 60 // per file; the rest is only counted
 
-// Diff is a unified diff of a file with what it should be; "" when they are equal.
+// Diff returns a unified diff between a file and its wanted text; "" if they are equal.
 func Diff(path string, old, new []byte) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
 		A: textLines(old), FromFile: path,
 		B: textLines(new), ToFile: path + " (as it should be)",
 		Context: 2,
 	})
-	if err != nil { // of a strings.Builder: it has none
+	if err != nil { // never: it writes to a strings.Builder
 		panic(err)
 	}
 	lines := strings.SplitAfter(text, "\n")

@@ -13,14 +13,14 @@ import (
 
 const mdHeader = "<!-- " + marker + " -->\n"
 
-// pages are docs/events.md and docs/differences.md.
+// pages makes docs/events.md and docs/differences.md.
 func (m *model) pages(files map[string][]byte) error {
 	files["docs/events.md"] = m.eventsPage()
 	files["docs/differences.md"] = m.differencesPage()
 	return nil
 }
 
-// eventsPage is the reference of every event that a driver makes.
+// eventsPage describes every event that a driver makes.
 func (m *model) eventsPage() []byte {
 	var b strings.Builder
 	b.WriteString(mdHeader)
@@ -78,7 +78,7 @@ func (m *model) eventsPage() []byte {
 	return []byte(b.String())
 }
 
-// sinceText says from which kernel on a call exists, when that is not always.
+// sinceText returns since which kernel a call exists, "" if since before all supported ones.
 func sinceText(s *tables.Syscall) string {
 	var order []string
 	arches := make(map[string][]string)
@@ -109,7 +109,7 @@ func sinceText(s *tables.Syscall) string {
 	return strings.Join(parts, "; ")
 }
 
-// sourceText is where a param's value comes from, in words and expressions.
+// sourceText describes where a param's value comes from, in words and expressions.
 func sourceText(p *tables.Param) string {
 	var text string
 	switch {

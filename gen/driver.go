@@ -15,11 +15,11 @@ const driverPath = "github.com/scaplab/scaplab/driver"
 
 var drops = map[string]string{"": "DropSampled", "sampled": "DropSampled", "always": "DropAlways", "never": "DropNever"}
 
-// driverTable is driver/table_gen.go: what to load and where to dispatch it.
+// driverTable makes driver/table_gen.go: the programs to load and the numbers to dispatch.
 func (m *model) driverTable(files map[string][]byte) error {
 	var err error
 	f := goFile(driverPath, "driver")
-	f.Comment("events are what the drivers make, in the order of their codes.")
+	f.Comment("events lists the events that the drivers make, in the order of their codes.")
 	f.Var().Id("events").Op("=").Index(jen.Op("...")).Id("Event").ValuesFunc(func(g *jen.Group) {
 		for _, e := range m.driven() {
 			g.Line().ValuesFunc(func(g *jen.Group) {
@@ -62,7 +62,7 @@ func (m *model) driverTable(files map[string][]byte) error {
 	return err
 }
 
-// numbers are a call's native numbers in the order of nativeArches.
+// numbers returns a call's native numbers in the order of nativeArches.
 func numbers(nr map[string]int) string {
 	list := make([]string, len(nativeArches))
 	for i, a := range nativeArches {
@@ -74,7 +74,7 @@ func numbers(nr map[string]int) string {
 	return strings.Join(list, ", ")
 }
 
-// driverCall is one call of driver/table_gen.go.
+// driverCall returns the Go literal of a call.
 func (m *model) driverCall(s *tables.Syscall) jen.Code {
 	return jen.ValuesFunc(func(g *jen.Group) {
 		field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
@@ -99,7 +99,7 @@ func (m *model) driverCall(s *tables.Syscall) jen.Code {
 	})
 }
 
-// stringList is the values of a Go slice.
+// stringList returns the elements of a Go slice of strings.
 func stringList(list []string) string {
 	var quoted []string
 	for _, s := range list {

@@ -19,7 +19,7 @@ func mustParse(tb testing.TB, src string) *expr.Node {
 	return n
 }
 
-// oneEvent is a table of one syscall, one(int fd, char *buf, size_t n), whose
+// oneEvent returns a table of one syscall, one(int fd, char *buf, size_t n), whose
 // exit event has the param p.
 func oneEvent(p *tables.Param) *tables.Table {
 	p.Pos = expr.Pos{File: "t.yaml", Line: 7, Col: 3}
@@ -32,7 +32,7 @@ func oneEvent(p *tables.Param) *tables.Table {
 	}}}
 }
 
-// What the table's own checks let through must still not become wrong code.
+// A table that passes its own checks must not become wrong code.
 func TestWhatCannotBeGenerated(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -44,8 +44,8 @@ func TestWhatCannotBeGenerated(t *testing.T) {
 		{"an argument the call lacks", tables.Param{Type: "uint64"}, "size", "unknown name size"},
 		{"bytes without a length", tables.Param{Type: "bytebuf"}, "buf", "type bytebuf needs a param helper or a len"},
 		{"a type nobody knows", tables.Param{Type: "uint128"}, "n", "unknown type uint128"},
-		{"a literal string that is not empty", tables.Param{Type: "charbuf"}, `"text"`, "only the empty string"},
-		{"an expression of cases", tables.Param{Type: "uint64"}, "$x", "no source"},
+		{"a literal string that is not empty", tables.Param{Type: "charbuf"}, `"text"`, "only string literal is the empty one"},
+		{"an expression of cases", tables.Param{Type: "uint64"}, "$x", "not a source"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := tt.p
@@ -77,7 +77,7 @@ func TestArgumentsAreCutToTheirCType(t *testing.T) {
 	}
 }
 
-// A value that no arm is for must not make the event one param short.
+// A value without an arm must not make the event one param short.
 func TestAnEmptyArmSendsAnEmptyParam(t *testing.T) {
 	for _, p := range []tables.Param{{Type: "uint64"}, {Type: "dyn", Dyn: "ptrace"}} {
 		arm := tables.SwitchArm{Values: []*expr.Node{mustParse(t, "7")}, From: mustParse(t, "n")}
@@ -131,7 +131,7 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// The generated Go compiles where it must: decoders everywhere, cases on what
+// The generated Go compiles where it is needed: decoders everywhere, cases on what
 // guests are made for.
 func TestGeneratedGoCompiles(t *testing.T) {
 	for target, pkgs := range map[string][]string{
@@ -143,7 +143,7 @@ func TestGeneratedGoCompiles(t *testing.T) {
 	}
 }
 
-// Whatever number a condition may name by lint's rules, gen knows.
+// Gen knows the number of every errno that lint accepts in a condition.
 func TestEveryErrnoHasANumberInConditions(t *testing.T) {
 	for _, e := range tables.DefaultTypes().Errnos {
 		p := &tables.Param{Type: "uint64", From: mustParse(t, "n")}

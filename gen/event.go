@@ -16,7 +16,7 @@ import (
 
 const eventPath = "github.com/scaplab/scaplab/scap/event"
 
-// goFile opens a generated Go file.
+// goFile starts a generated Go file.
 func goFile(path, name string) *jen.File {
 	f := jen.NewFilePathName(path, name)
 	f.HeaderComment("// " + marker)
@@ -30,14 +30,14 @@ func render(f *jen.File) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// pin refuses to compile beside hand-written code of another schema.
+// pin makes the package compile only with hand-written code of the same schema.
 func pin(f *jen.File) {
 	f.Comment("The hand-written part of this package must be of the same schema.")
 	f.Var().Id("_").Op("=").Index(jen.Lit(1)).Struct().Values().Index(jen.Id("schema").Op("-").Lit(Schema))
 	f.Line()
 }
 
-// word is the constant of a word of types.yaml, "" when there is none.
+// word returns the Go constant of a word of types.yaml, "" if it has none.
 func word(kind, name string, lists ...[]tables.Word) string {
 	for _, list := range lists {
 		if slices.ContainsFunc(list, func(w tables.Word) bool { return w.Name == name }) {
@@ -56,7 +56,7 @@ func (m *model) format(show string) string    { return word("Format", show, m.ta
 
 func paramType(typ string) string { return "Param" + goName(typ) }
 
-// eventTable is scap/event/table_gen.go: flag sets and every known type.
+// eventTable makes scap/event/table_gen.go: flag sets and every known type.
 func (m *model) eventTable(files map[string][]byte) error {
 	f := goFile(eventPath, "event")
 	pin(f)
@@ -118,7 +118,7 @@ func (m *model) eventTable(files map[string][]byte) error {
 	})
 	f.Line()
 	var err error
-	f.Comment("infos stand in the order of their codes.")
+	f.Comment("infos lists all types in the order of their codes.")
 	f.Var().Id("infos").Op("=").Index().Id("Info").ValuesFunc(func(g *jen.Group) {
 		for _, e := range m.events {
 			g.Line().Add(m.infoLiteral(e, &err))
@@ -216,7 +216,7 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 	})
 }
 
-// number spells a flag value so that bits can be seen.
+// number spells a flag value so that its bits are visible.
 func number(s *tables.FlagSet, v uint32) string {
 	if v < 10 || s.Kind == "enum" || s.Kind == "identity" {
 		return fmt.Sprint(v)
@@ -224,8 +224,8 @@ func number(s *tables.FlagSet, v uint32) string {
 	return fmt.Sprintf("%#x", v)
 }
 
-// eventDecoders is scap/event/decode_gen.go: a constant for every type, and a
-// struct with a decoder for those that a driver makes or that change state.
+// eventDecoders makes scap/event/decode_gen.go: a constant for every type, and a
+// struct with a decoder for types that a driver makes or that change state.
 func (m *model) eventDecoders(files map[string][]byte) error {
 	f := goFile(eventPath, "event")
 	pin(f)
@@ -270,7 +270,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 		})
 	}
 	f.Line()
-	f.Comment("newTyped makes the struct of a type; nil when it has none.")
+	f.Comment("newTyped returns a new struct of a type; nil if the type has none.")
 	f.Func().Id("newTyped").Params(jen.Id("t").Id("Type")).Id("Typed").Block(
 		jen.Switch(jen.Id("t")).BlockFunc(func(g *jen.Group) {
 			for _, e := range m.typed() {
@@ -285,7 +285,7 @@ func (m *model) eventDecoders(files map[string][]byte) error {
 	return err
 }
 
-// viewFields says which fields of an event's struct are views of the event.
+// viewFields returns a comment that lists the fields that are views of the event.
 func (m *model) viewFields(e *event) string {
 	var names []string
 	for _, p := range e.Params {
@@ -303,7 +303,7 @@ func (m *model) viewFields(e *event) string {
 	}
 }
 
-// origin says what makes an event.
+// origin returns what makes an event, in words.
 func (e *event) origin() string {
 	var names []string
 	for _, s := range e.calls {
@@ -321,14 +321,14 @@ func (e *event) origin() string {
 	return strings.Join(names, ", ")
 }
 
-// goType is the type of a param's field.
+// goType returns the type of a param's field.
 func (m *model) goType(p *tables.Param) string {
 	w, _ := m.wire(p.Type)
 	return cmp.Or(m.view(p), w.goT)
 }
 
-// view is the Go type that shows what a param stands for: by wire type, or by
-// name where the wire type is a plain number.
+// view returns the Go type for the meaning of a param (event.FD, event.PID): by wire
+// type, or by name if the wire type is a plain number.
 func (m *model) view(p *tables.Param) string {
 	switch p.Type + " " + p.Name {
 	case "uint32 uid":
@@ -339,7 +339,7 @@ func (m *model) view(p *tables.Param) string {
 	return m.table.Types.Type(p.Type).View
 }
 
-// readCall is the runtime call that reads a param.
+// readCall returns the call of the decoder that reads a param.
 func (m *model) readCall(p *tables.Param) jen.Code {
 	w, _ := m.wire(p.Type)
 	read := jen.Id("r").Dot("bytes").Call()
@@ -355,7 +355,7 @@ func (m *model) readCall(p *tables.Param) jen.Code {
 	return read
 }
 
-// fieldComment tells what Go's type does not: the wire type and the names of values.
+// fieldComment returns what the Go type does not say: the wire type and the names of values.
 func fieldComment(p *tables.Param) string {
 	text := p.Type
 	switch {
@@ -369,7 +369,7 @@ func fieldComment(p *tables.Param) string {
 	return text
 }
 
-// oldParams is how many params of an event the older reference has.
+// oldParams returns how many params of an event the older reference has.
 func oldParams(e *event) int {
 	i := slices.IndexFunc(e.Params, func(p *tables.Param) bool { return p.Newer })
 	if i < 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// byArch writes text that differs between architectures: the commonest variant
-// is the #else, so that an architecture is named only where it differs.
+// byArch writes text that differs between architectures. The most frequent variant
+// is the #else, so that only the differing architectures are named.
 func byArch(text func(arch string) (string, error)) (string, error) {
 	variants := make(map[string][]string) // text -> arches
 	var order []string
@@ -30,7 +30,7 @@ func byArch(text func(arch string) (string, error)) (string, error) {
 	if len(order) == 1 {
 		return order[0], nil
 	}
-	// Stable: of equally common ones the first listed stays the default.
+	// Stable: of equally frequent variants the first is the default.
 	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(len(variants[b]), len(variants[a])) })
 	var b strings.Builder
 	for i, t := range order[1:] {
@@ -51,14 +51,14 @@ func b2i(b bool) int {
 	return 0
 }
 
-// conversion is one native value and what it becomes.
+// conversion is a native value and its event value.
 type conversion struct {
 	name   string
 	native uint64
 	value  uint32
 }
 
-// flagBody is the text between the braces of a set's conversion function.
+// flagBody returns the text between the braces of a set's conversion function.
 func flagBody(s *tables.FlagSet) (string, error) {
 	return byArch(func(arch string) (string, error) {
 		var list []conversion
@@ -91,7 +91,7 @@ func flagBody(s *tables.FlagSet) (string, error) {
 	})
 }
 
-// narrow is the cast that keeps the bits of an argument that count.
+// narrow returns the cast that keeps the significant bits of an argument.
 func narrow(width int) string {
 	if width == 0 {
 		width = 32
@@ -99,18 +99,18 @@ func narrow(width int) string {
 	return fmt.Sprintf("(u%d)", width)
 }
 
-// bitsBody tests each native bit alone. Bits that move equally far are masked
-// and shifted together, which needs no branch.
+// bitsBody tests each native bit by itself. Bits that move by the same distance are
+// masked and shifted together, which needs no branch.
 func bitsBody(list []conversion) (string, error) {
 	masks := make(map[int]uint64) // shift (left positive) -> native bits
-	var lines []string            // bits that need a test each
+	var lines []string            // bits that need a test of their own
 	for _, c := range list {
 		switch {
 		case c.native == 0 && c.value == 0:
 		case c.native == 0:
 			return "", fmt.Errorf("%s: no bit to test", c.name)
 		case c.native&(c.native-1) == 0 && c.value&(c.value-1) == 0 && c.value != 0:
-			// A bit that several names share, with different values, still moves once per value.
+			// A bit that several names share with different values moves once for each value.
 			masks[log2(uint64(c.value))-log2(c.native)] |= c.native
 		default:
 			lines = append(lines, fmt.Sprintf("(v & %#x ? %#x : 0) /* %s */", c.native, c.value, c.name))
@@ -139,7 +139,7 @@ func bitsBody(list []conversion) (string, error) {
 	return "\treturn " + strings.Join(terms, " |\n\t       ") + ";\n", nil
 }
 
-// maskBody wants every bit of a native value.
+// maskBody tests for all bits of a native value.
 func maskBody(list []conversion) (string, error) {
 	var single []conversion
 	var rest strings.Builder
@@ -163,8 +163,8 @@ func maskBody(list []conversion) (string, error) {
 	return first + "\n" + rest.String() + "\treturn r;\n", nil
 }
 
-// enumBody maps one value to one value. Neighbours that keep their distance
-// share a case.
+// enumBody maps one value to one value. Neighbours with the same distance share a
+// case.
 func enumBody(s *tables.FlagSet, list []conversion) (string, error) {
 	slices.SortStableFunc(list, func(a, b conversion) int { return cmp.Compare(a.native, b.native) })
 	var uniq []conversion
@@ -177,7 +177,7 @@ func enumBody(s *tables.FlagSet, list []conversion) (string, error) {
 		}
 		if c.value == s.Default {
 			if len(uniq) == 0 || uniq[len(uniq)-1].native+1 != c.native || uniq[len(uniq)-1].value+1 != c.value {
-				continue // what the default says already, and no part of a run
+				continue // the default covers it, and it is not part of a run
 			}
 		}
 		uniq = append(uniq, c)
@@ -216,12 +216,12 @@ func offset(d int64) string {
 	return ""
 }
 
-// nativeText defines one native constant for C.
+// nativeText returns the C definition of a native constant.
 func nativeText(name string, n native) (string, error) {
 	return byArch(func(arch string) (string, error) {
 		v, ok := n.on(arch)
 		if !ok {
-			// No native value is all ones: nothing matches it.
+			// The architecture does not have it: no native value is all ones, so nothing matches.
 			return fmt.Sprintf("#define N_%s (~0ULL)\n", name), nil
 		}
 		suffix := ""

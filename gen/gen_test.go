@@ -35,7 +35,7 @@ func mustFiles(tb testing.TB, t *tables.Table) map[string][]byte {
 func TestGolden(t *testing.T) {
 	files := mustFiles(t, mustLoad(t, "testdata/table"))
 	for path, text := range files {
-		// .golden keeps the go command from seeing packages there.
+		// With .golden the go command does not see packages there.
 		t.Run(path, func(t *testing.T) { testutil.Golden(t, path+".golden", text) })
 	}
 	golden := filepath.Join("testdata", "golden")
@@ -57,7 +57,7 @@ func TestEveryRunGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// The tree must hold what the table gives.
+// The committed files are what the table gives.
 func TestGeneratedFilesAreFresh(t *testing.T) {
 	diff, err := Check(root, mustFiles(t, mustLoad(t, filepath.Join(root, "tables"))))
 	require.NoError(t, err, diff)

@@ -13,8 +13,8 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// lostCounter is the counter of the module (enum drop_category) for an event that is lost. Opens
-// and connects count their enter events apart.
+// lostCounter returns the module's counter (enum drop_category) for lost events of a type. The
+// enter events of opens and connects have counters of their own.
 func lostCounter(e *event) string {
 	lost := e.Lost
 	if len(e.calls) > 0 {
@@ -32,7 +32,7 @@ func lostCounter(e *event) string {
 type kmodEvent struct {
 	Symbol, Upper, Drop, Category string
 	DropFailed                    bool
-	OldParams                     int // that the older reference has, where it is fewer
+	OldParams                     int // params that the older reference has; 0: all
 }
 
 type kmodArchData struct {
@@ -42,7 +42,7 @@ type kmodArchData struct {
 	Socketcalls      []string // "[1] = {41, 3, NULL}", by number of the sub-call
 }
 
-// kmodTable is driver/kmod/table_gen.h: the module's events, by native number.
+// kmodTable makes driver/kmod/table_gen.h: the module's events, by native number.
 func (m *model) kmodTable(files map[string][]byte) error {
 	var events []kmodEvent
 	for _, e := range m.driven() {
@@ -101,7 +101,7 @@ func (m *model) kmodTable(files map[string][]byte) error {
 	return err
 }
 
-// kmodSocketcalls are the sub-calls of socketcall. One without a native number names its event.
+// kmodSocketcalls returns the sub-calls of socketcall. One without a native number has its event instead.
 func (m *model) kmodSocketcalls() []string {
 	byNumber := make(map[int]string)
 	next := 0
@@ -120,7 +120,7 @@ func (m *model) kmodSocketcalls() []string {
 	return designated(byNumber)
 }
 
-// designated are C initializers by index.
+// designated returns C initializers by index.
 func designated(byNumber map[int]string) []string {
 	var out []string
 	for _, nr := range slices.Sorted(maps.Keys(byNumber)) {
@@ -129,7 +129,7 @@ func designated(byNumber map[int]string) []string {
 	return out
 }
 
-// driverIDs is driver/ids_gen.go: the codes that generic events carry.
+// driverIDs makes driver/ids_gen.go: the codes that generic events carry.
 func (m *model) driverIDs(files map[string][]byte) error {
 	var err error
 	f := goFile(driverPath, "driver")

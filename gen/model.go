@@ -14,11 +14,10 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// nativeArches is Arches and the numbers of 32-bit tasks on amd64.
+// nativeArches is tables.Arches and 386, for the numbers of 32-bit tasks on amd64.
 var nativeArches = append(slices.Clone(tables.Arches), tables.IA32)
 
-// model is the table as the emitters want it: events in code order, names
-// looked up once.
+// model is the table as the emitters need it: events in code order, names looked up.
 type model struct {
 	table   *tables.Table
 	events  []*event // every code once, ascending
@@ -27,21 +26,21 @@ type model struct {
 	natives map[string]native
 }
 
-// event is one code, with the entries whose calls make it.
+// event is an event code with the entries whose calls make it.
 type event struct {
 	*tables.Event
 	calls []*tables.Syscall // in table order; nil for tracepoints and metaevents
-	fixed int               // payload bytes when every param has a fixed size and is always sent; else 0
+	fixed int               // payload bytes if every param has a fixed size and is always sent; else 0
 }
 
 // native is a constant of the kernel's headers.
 type native struct {
 	value uint64
-	all   bool              // value holds where by has nothing; else the constant does not exist there
+	all   bool              // value applies where by has no value; else the constant does not exist there
 	by    map[string]uint64 // by GOARCH where it differs
 }
 
-// on is the value on arch; false when the arch lacks the constant.
+// on returns the value on arch; false if the arch does not have the constant.
 func (n native) on(arch string) (uint64, bool) {
 	if v, ok := n.by[arch]; ok {
 		return v, true
@@ -63,7 +62,7 @@ func newModel(t *tables.Table) (*model, error) {
 	for _, s := range t.Flags {
 		m.sets[s.Name] = s
 		if s.Kind == "manual" {
-			continue // its natives are the hand-written function's business
+			continue // the hand-written function has its native values
 		}
 		for _, v := range s.Values {
 			n, ok := nativeOf(v)
@@ -121,7 +120,7 @@ func newModel(t *tables.Table) (*model, error) {
 	return m, nil
 }
 
-// driven are the events that a driver makes, in code order.
+// driven returns the events that a driver makes, in code order.
 func (m *model) driven() []*event {
 	var out []*event
 	for _, e := range m.events {
@@ -132,13 +131,13 @@ func (m *model) driven() []*event {
 	return out
 }
 
-// wire is a wire type as the drivers and decoders have it.
+// wire is a wire type as drivers and decoders use it.
 type wire struct {
 	size int
-	push string // the C primitive that sends it, "" when a param helper must
+	push string // the C function that sends it, "" if only param helpers do
 	c    string // C type of the value
 	goT  string // Go type of the decoded field
-	low  bool   // only the lower 32 bits of the source count
+	low  bool   // only the lower 32 bits of the source are significant
 }
 
 // wire returns a wire type by name.
@@ -158,7 +157,7 @@ func (m *model) wire(name string) (wire, bool) {
 	return w, true
 }
 
-// variant is the index of a type in a table of variants, or -1.
+// variant returns the index of a type in a table of variants, or -1.
 func (m *model) variant(dyn, typ string) int {
 	if d := m.table.Types.Dyn(dyn); d != nil {
 		return d.Index(typ)
@@ -166,11 +165,11 @@ func (m *model) variant(dyn, typ string) int {
 	return -1
 }
 
-// isString tells whether a type is sent with its terminating NUL.
+// isString reports whether a type is sent with its terminating NUL.
 func (m *model) isString(typ string) bool { return m.table.Types.Type(typ).As == "text" }
 
-// fixedSize is the payload size of an event whose params all have one and are
-// never sent empty, else 0.
+// fixedSize returns the payload size of an event whose params all have a fixed size
+// and are never sent empty, else 0.
 func (m *model) fixedSize(e *tables.Event) int {
 	sum := 0
 	for _, p := range e.Params {
@@ -192,10 +191,10 @@ func (m *model) fixedSize(e *tables.Event) int {
 
 func isName(n *expr.Node, name string) bool { return n != nil && n.Kind == expr.Name && n.Text == name }
 
-// has tells whether the event carries a flag such as large_payload.
+// has reports whether the event has a flag such as large_payload.
 func (e *event) has(flag string) bool { return slices.Contains(e.Flags, flag) }
 
-// param finds a param by name.
+// param returns the param of that name, or nil.
 func (e *event) param(name string) (int, *tables.Param) {
 	for i, p := range e.Params {
 		if p.Name == name {

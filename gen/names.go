@@ -4,8 +4,8 @@ package gen
 
 import "strings"
 
-// goWords are the words that Go names do not spell with one capital. A number
-// behind a word does not change it: fd1 is FD1.
+// goWords are the words that Go names do not spell with one capital letter. A number
+// after a word does not change that: fd1 is FD1.
 var goWords = map[string]string{
 	"bpf": "BPF", "charbufarray": "CharbufArray", "clockid": "ClockID", "cpu": "CPU", "cq": "CQ", "cwd": "CWD", "dirfd": "DirFD",
 	"dpid": "DPID", "egid": "EGID", "enumflags": "EnumFlags", "euid": "EUID", "exepath": "ExePath", "fd": "FD", "fdin": "FDIn",
@@ -20,8 +20,8 @@ var goWords = map[string]string{
 	"tid": "TID", "tty": "TTY", "uid": "UID", "vm": "VM", "vpgid": "VPGID", "vpid": "VPID", "vtgid": "VTGID", "vtid": "VTID",
 }
 
-// goName is the one rule for Go names: openat_exit becomes OpenatExit, olddirfd
-// OldDirFD, io_uring_setup IOUringSetup. Names of syscalls are single words.
+// goName makes a Go name: openat_exit becomes OpenatExit, olddirfd OldDirFD,
+// io_uring_setup IOUringSetup. The name of a syscall is a single word.
 func goName(s string) string {
 	var b strings.Builder
 	for w := range strings.SplitSeq(s, "_") {
@@ -39,7 +39,7 @@ func goName(s string) string {
 	return b.String()
 }
 
-// fieldName is the Go field of a param. Set and Decode are taken by the type itself.
+// fieldName returns the name of a param's Go field. Set and Decode are methods of the type.
 func fieldName(param string) string {
 	name := goName(param)
 	if name == "" || name[0] >= '0' && name[0] <= '9' {

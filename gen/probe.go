@@ -11,23 +11,23 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// Every syscall gets cases made from its signature alone, so that none is
-// without a proof: arguments that make it fail, and what the event then must
-// say of them. The result itself is not predicted, only that the event has it.
+// Every syscall gets cases derived from its signature: arguments that make the call
+// fail, and the params that the event must have then. The result itself is not
+// predicted, only that the event has it.
 
-// probe is one argument list and what is known of each argument.
+// probe is a list of arguments and what is known about each.
 type probe struct {
 	name string
 	args []probeArg
 }
 
 type probeArg struct {
-	text    string            // as the call has it
-	num     int64             // what the register holds, unless it is an address
+	text    string            // as in the text of the call
+	num     int64             // the value of the register, unless it is an address
 	by      map[string]uint64 // where that differs, by GOARCH
-	badPtr  bool              // nothing can be read there
-	oneByte bool              // nothing can be read behind the first byte, which is no 0
-	address bool              // an address the guest knows, by the name in text
+	badPtr  bool              // the memory there is unreadable
+	oneByte bool              // only the first byte is readable, and it is not 0
+	address bool              // an address that the guest knows, by the name in text
 }
 
 func numArg(v int64) probeArg { return probeArg{text: fmt.Sprint(v), num: v} }
@@ -45,7 +45,7 @@ func (a probeArg) on(arch string) int64 {
 	return a.num
 }
 
-// probes are the argument lists for a signature.
+// probes returns the lists of arguments for a signature.
 func (m *model) probes(s *tables.Syscall) []probe {
 	if s.Probe.Skip != "" {
 		return nil
@@ -62,7 +62,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 			ints = append(ints, i)
 		}
 	}
-	// The harmless floor every list starts from: no descriptor, no memory, zeros.
+	// Every list starts with these harmless arguments: no descriptor, no memory, zeros.
 	floor := func(ptr probeArg) []probeArg {
 		args := make([]probeArg, len(s.Params))
 		for i := range args {
@@ -80,7 +80,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	add := func(name string, args []probeArg) { out = append(out, probe{name, args}) }
 	guarded := len(fds) > 0 || len(ptrs) > 0 // something makes the call fail early
 	if len(s.Params) == 0 {
-		return nil // the table's own case is all there is to call
+		return nil // there is only one way to call it, and the table has a case for it
 	}
 	if s.Probe.NoZeros == "" {
 		switch {
@@ -96,7 +96,7 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	}
 	if len(ptrs) > 0 {
 		add("unmapped memory", floor(badAddr))
-		add("end of a page", floor(endAddr)) // where half of a value or string can be read
+		add("end of a page", floor(endAddr)) // only a part of a value or string is readable
 	}
 	if guarded && s.Probe.NoZeros == "" {
 		for _, i := range ints {
@@ -118,7 +118,7 @@ type namedArg struct {
 	probeArg
 }
 
-// converted are the native values an argument's conversion knows, each alone.
+// converted returns the native values of an argument's conversion, each by itself.
 func (m *model) converted(s *tables.Syscall, arg string) []namedArg {
 	var out []namedArg
 	seen := make(map[string]bool)
@@ -149,7 +149,7 @@ func (m *model) converted(s *tables.Syscall, arg string) []namedArg {
 	return out
 }
 
-// boundaries are the ends of an integer type.
+// boundaries returns the limits of an integer type.
 func boundaries(ctype string) []namedArg {
 	bits, signed := tables.RegisterBits(ctype)
 	switch {
@@ -161,7 +161,7 @@ func boundaries(ctype string) []namedArg {
 	return []namedArg{{"all ones", numArg(1<<bits - 1)}, {"top bit", numArg(1 << (bits - 1))}}
 }
 
-// probeCases are the generated cases of an entry.
+// probeCases returns the generated cases of an entry.
 func (m *model) probeCases(s *tables.Syscall) []*tables.Case {
 	if s.Exit == nil {
 		return nil
@@ -174,7 +174,7 @@ func (m *model) probeCases(s *tables.Syscall) []*tables.Case {
 		}
 		call, err := expr.Parse(s.Name+"("+strings.Join(args, ", ")+")", s.Pos)
 		if err != nil {
-			continue // never: the text is ours
+			continue // never: the text is generated here
 		}
 		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: s.Probe.Unsafe}
 		k := knower{m: m, s: s, probe: p}
@@ -194,7 +194,7 @@ func mustExpr(text string) *expr.Node {
 	return n
 }
 
-// knower tells what the params of an event must hold after a probe.
+// knower computes the params that an event must have after a probe.
 type knower struct {
 	m    *model
 	s    *tables.Syscall
@@ -202,8 +202,8 @@ type knower struct {
 	probe
 }
 
-// want is the wanted value of a param in the language of cases: any when it
-// does not follow from the arguments.
+// want returns the wanted value of a param in the language of cases; any if it does
+// not follow from the arguments.
 func (k *knower) want(p *tables.Param) string {
 	if len(p.When) > 0 || p.Switch != nil || p.From == nil {
 		return "any"
@@ -219,7 +219,7 @@ func (k *knower) want(p *tables.Param) string {
 	case isName(from, "empty"):
 		return "empty"
 	case k.m.isString(p.Type), p.Type == "bytebuf", p.Type == "sockaddr":
-		// NULL and unmapped memory give no bytes, however many were asked for, nor does a string without an end.
+		// NULL, unmapped memory and an unterminated string give no bytes.
 		if a, ok := k.arg(from); ok && (a.badPtr || a.oneByte && k.m.isString(p.Type)) {
 			return "empty"
 		}
@@ -238,14 +238,14 @@ func (k *knower) want(p *tables.Param) string {
 	for _, k.arch = range tables.Arches {
 		v, ok := k.value(from, w)
 		if !ok || text != "" && text != wireNumber(v, w) {
-			return "any" // unknown here, or not the same everywhere
+			return "any" // unknown here, or different between architectures
 		}
 		text = wireNumber(v, w)
 	}
 	return text
 }
 
-// wireNumber is a register value as a param of the wire type shows it.
+// wireNumber returns a register value as a param of the wire type has it.
 func wireNumber(v int64, w wire) string {
 	switch w.c {
 	case "s8":
@@ -266,7 +266,7 @@ func wireNumber(v int64, w wire) string {
 	return fmt.Sprint(uint64(v))
 }
 
-// arg is what the probe gives an argument.
+// arg returns the probe's value of an argument.
 func (k *knower) arg(n *expr.Node) (probeArg, bool) {
 	if n.Kind != expr.Name {
 		return probeArg{}, false
@@ -278,7 +278,7 @@ func (k *knower) arg(n *expr.Node) (probeArg, bool) {
 	return k.args[i], true
 }
 
-// value computes a source, as the C that is generated from it would.
+// value computes a source as its generated C does.
 func (k *knower) value(n *expr.Node, w wire) (int64, bool) {
 	switch n.Kind {
 	case expr.Int:
@@ -324,7 +324,7 @@ func (k *knower) binary(n *expr.Node) (int64, bool) {
 		v, ok := k.value(a, wire{})
 		return ok && v == 0
 	}) {
-		return 0, true // whatever the other factor is
+		return 0, true // the other factor does not matter
 	}
 	var sum int64
 	for i, a := range n.Args {
@@ -352,8 +352,8 @@ func (k *knower) binary(n *expr.Node) (int64, bool) {
 	return sum, true
 }
 
-// call computes the conversions, and the helpers whose answer for a bad
-// descriptor or bad memory their declarations fix.
+// call computes conversions, and helpers whose declaration fixes their value for a
+// bad descriptor or bad memory.
 func (k *knower) call(n *expr.Node) (int64, bool) {
 	if set := k.m.sets[n.Text]; set != nil && len(n.Args) == 1 {
 		v, ok := k.value(n.Args[0], wire{})
@@ -384,7 +384,7 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 	return 0, false
 }
 
-// convert is what the generated C function of a set returns.
+// convert returns what the generated C function of a set returns.
 func convert(s *tables.FlagSet, arch string, v uint64) (uint32, bool) {
 	var out uint32
 	switch s.Kind {

@@ -16,8 +16,8 @@ const (
 	procPath  = "github.com/scaplab/scaplab/scap/proc"
 )
 
-// reducerGo are the Go types of reducer arguments; of package event where the
-// first letter is a capital one. Values of a flag set are uint32.
+// reducerGo are the Go types of reducer arguments; capitalized ones are of package
+// event. Values of a flag set are uint32.
 var reducerGo = map[string]string{
 	"fd": "FD", "pid": "PID", "uid": "UID", "gid": "GID", "u8": "uint8", "u32": "uint32", "u64": "uint64", "s64": "int64",
 	"path": "[]byte", "text": "[]byte", "bytes": "[]byte", "tuple": "SockTuple", "addr": "SockAddr", "dyn": "Dyn", "fd_type": "FDType",
@@ -30,7 +30,7 @@ func reducerType(typ string) string {
 	return "uint32"
 }
 
-// goTypeCode is a type by the names of goType and reducerType.
+// goTypeCode returns the code for a type named by goType or reducerType.
 func goTypeCode(name string) *jen.Statement {
 	switch {
 	case name == "FDType":
@@ -41,8 +41,8 @@ func goTypeCode(name string) *jen.Statement {
 	return jen.Op(name)
 }
 
-// typed are the events that have a Go struct: those that a driver makes, and
-// those that change state.
+// typed returns the events that have a Go struct: those that a driver makes and those
+// that change state.
 func (m *model) typed() []*event {
 	var out []*event
 	for _, e := range m.events {
@@ -53,8 +53,8 @@ func (m *model) typed() []*event {
 	return out
 }
 
-// reducers is sinsp/reduce_gen.go: the interface with a method for each reducer,
-// and the dispatch from an event's type to the method with its values.
+// reducers makes sinsp/reduce_gen.go: the interface with a method for each reducer,
+// and the dispatch from an event's type to a method call with its values.
 func (m *model) reducers(files map[string][]byte) error {
 	var manual, stateful []*event
 	for _, e := range m.typed() {
@@ -70,8 +70,8 @@ func (m *model) reducers(files map[string][]byte) error {
 	f := goFile(sinspPath, "sinsp")
 	f.ImportName(eventPath, "event")
 	f.ImportName(procPath, "proc")
-	f.Comment("Reducers is what events do to state. A method gets the event and the values of")
-	f.Comment("its params; bytes are views of the event.")
+	f.Comment("Reducers has a method for each change of state that events cause. It gets the")
+	f.Comment("event and the values of its params; bytes are views of the event.")
 	f.Type().Id("Reducers").InterfaceFunc(func(g *jen.Group) {
 		for _, r := range m.table.Reducers {
 			g.Comment(fmt.Sprintf("%s: %s.", goName(r.Name), r.Doc))
@@ -94,7 +94,7 @@ func (m *model) reducers(files map[string][]byte) error {
 		f.Func().Params(jen.Id("Ignore")).Id(goName(e.Name)).Add(manualParams(e, false)).Block()
 	}
 	f.Line()
-	f.Comment("reduce calls the method for ev; errors are those of its decoder.")
+	f.Comment("reduce calls the method for ev. It returns the error of the event's decoder.")
 	f.Func().Id("reduce").Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().Block(
 		jen.Switch(jen.Id("ev").Dot("Type").Call()).BlockFunc(func(g *jen.Group) {
 			for _, e := range stateful {
@@ -113,7 +113,7 @@ func (m *model) reducers(files map[string][]byte) error {
 	return err
 }
 
-// reducerParams are the parameters of a reducer's method.
+// reducerParams returns the parameters of a reducer's method.
 func reducerParams(r *tables.Reducer, names bool) jen.Code {
 	list := []jen.Code{jen.Id("ev").Op("*").Qual(eventPath, "Event")}
 	if !names {
@@ -137,7 +137,7 @@ func manualParams(e *event, names bool) jen.Code {
 	return jen.Params(jen.Id("ev").Add(ev), jen.Id("d").Add(d))
 }
 
-// argName is a reducer argument's name in Go.
+// argName returns the Go name of a reducer argument.
 func argName(name string) string {
 	switch name {
 	case "type":
@@ -149,7 +149,7 @@ func argName(name string) string {
 	return first + goName(rest)
 }
 
-// reduceFunc decodes one type of event and calls its method.
+// reduceFunc returns the function that decodes a type of event and calls its method.
 func (m *model) reduceFunc(e *event) jen.Code {
 	name := goName(e.Symbol)
 	return jen.Func().Id("reduce"+name).Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().BlockFunc(func(g *jen.Group) {
@@ -183,7 +183,7 @@ func (m *model) reduceFunc(e *event) jen.Code {
 	})
 }
 
-// constArg is a constant as an argument of a Go type.
+// constArg returns a constant as an argument of a Go type.
 func constArg(typ string, v int64) jen.Code {
 	switch typ {
 	case "[]byte", "SockTuple", "SockAddr", "Dyn":

@@ -8,12 +8,12 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// guestStructs is vmtest/guest/object/structs_gen.go: the structs that cases build and
-// read by field, as 64-bit tasks have them.
+// guestStructs makes vmtest/guest/object/structs_gen.go: the structs that cases build and
+// read by field, in the layout of 64-bit tasks.
 func (m *model) guestStructs(files map[string][]byte) error {
 	f := goFile(guestPath+"/object", "object")
 	f.HeaderComment("//go:build linux && (amd64 || arm64)")
-	f.Comment("structs is the layouts of structs.yaml for 64-bit tasks.")
+	f.Comment("structs has the layouts of structs.yaml for 64-bit tasks.")
 	f.Var().Id("structs").Op("=").Map(jen.String()).Id("structLayout").ValuesFunc(func(g *jen.Group) {
 		for _, s := range m.table.Structs {
 			g.Line().Lit(s.Name).Op(":").Values(jen.Lit(s.Size[0]), jen.Index().Id("structField").ValuesFunc(func(g *jen.Group) {
@@ -26,7 +26,7 @@ func (m *model) guestStructs(files map[string][]byte) error {
 		g.Line()
 	})
 	f.Line()
-	f.Comment("cSizes is the bytes of C's integer types in 64-bit tasks.")
+	f.Comment("cSizes has the sizes of C's integer types in 64-bit tasks.")
 	f.Var().Id("cSizes").Op("=").Map(jen.String()).Int().Values(jen.DictFunc(func(d jen.Dict) {
 		for name, size := range tables.CSizes() {
 			d[jen.Lit(name)] = jen.Lit(size)

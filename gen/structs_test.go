@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The layouts of structs.yaml are those of the headers, as a 64-bit compiler has them.
+// The layouts of structs.yaml are those of the headers for a 64-bit compiler.
 func TestStructsAreThoseOfTheHeaders(t *testing.T) {
 	compiler := cc(t)
 	checked := 0
@@ -37,7 +37,7 @@ func TestStructsAreThoseOfTheHeaders(t *testing.T) {
 		require.NoError(t, os.WriteFile(src, []byte(text.String()), 0o644))
 		if out, err := exec.Command(compiler, "-o", bin, src).CombinedOutput(); err != nil {
 			if strings.Contains(string(out), "No such file or directory") {
-				continue // headers of the kernel that this machine lacks
+				continue // this machine does not have the kernel's headers
 			}
 			require.NoError(t, err, "%s: %s", s.Name, out)
 		}

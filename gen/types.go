@@ -10,7 +10,7 @@ import (
 	"github.com/scaplab/scaplab/tables"
 )
 
-// eventTypes is scap/event/types_gen.go: the words of types.yaml.
+// eventTypes makes scap/event/types_gen.go: the words of types.yaml.
 func (m *model) eventTypes(files map[string][]byte) error {
 	t := m.table.Types
 	f := goFile(eventPath, "event")
@@ -54,7 +54,7 @@ func (m *model) eventTypes(files map[string][]byte) error {
 		f.Line()
 	}
 	if m.table.Lock != nil {
-		f.Comment("Versions of the reference: of its events (all codes below FirstOwn) and of the\ninterface of its kernel module, and the older ones that our module speaks too.")
+		f.Comment("Versions of the reference: of its events (all codes below FirstOwn) and of its kernel\nmodule's interface, and the older versions that our module speaks as well.")
 		f.Const().DefsFunc(func(g *jen.Group) {
 			for i, v := range m.table.Lock.Versions[:2] {
 				old := []string{"", "Old"}[i]
@@ -86,7 +86,7 @@ func (m *model) eventTypes(files map[string][]byte) error {
 		}
 	})
 	f.Line()
-	f.Comment("paramTypes holds of each type its bytes (-1 when they vary), whether it is signed, and its name.")
+	f.Comment("paramTypes has each type's size in bytes (-1 if it varies), whether it is signed, and its name.")
 	f.Var().Id("paramTypes").Op("=").Index(jen.Op("...")).Id("paramTypeInfo").ValuesFunc(func(g *jen.Group) {
 		g.Line().Values(jen.Lit(0), jen.False(), jen.Lit("none"))
 		for _, typ := range t.Types {
@@ -100,7 +100,7 @@ func (m *model) eventTypes(files map[string][]byte) error {
 	})
 	f.Line()
 	named := make(map[uint64]bool)
-	f.Comment("ErrnoName is the name of a Linux error number (positive), as most architectures\nnumber them; \"\" when it has none. Numbers from 512 on are the kernel's own: a\ntracer sees them where user space sees a restarted call.")
+	f.Comment("ErrnoName returns the name of a Linux error number (positive) on most\narchitectures; \"\" if it has none. Numbers from 512 on never reach user space: a\ntracer sees them where user space sees a restarted call.")
 	f.Func().Id("ErrnoName").Params(jen.Id("n").Int64()).String().Block(
 		jen.Switch(jen.Id("n")).BlockFunc(func(g *jen.Group) {
 			for _, e := range t.Errnos {
@@ -113,7 +113,7 @@ func (m *model) eventTypes(files map[string][]byte) error {
 		jen.Return(jen.Lit("")),
 	)
 	f.Line()
-	f.Comment("Errno is the number of an error's name; 0 when it has none.")
+	f.Comment("Errno returns the number of an error's name; 0 if it has none.")
 	f.Func().Id("Errno").Params(jen.Id("name").String()).Int64().Block(
 		jen.Switch(jen.Id("name")).BlockFunc(func(g *jen.Group) {
 			for _, e := range t.Errnos {

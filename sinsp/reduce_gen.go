@@ -8,8 +8,8 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
-// Reducers is what events do to state. A method gets the event and the values of
-// its params; bytes are views of the event.
+// Reducers has a method for each change of state that events cause. It gets the
+// event and the values of its params; bytes are views of the event.
 type Reducers interface {
 	// OpenFile: ret is a file; a directory when flags or the name say so.
 	OpenFile(ev *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD)
@@ -202,7 +202,7 @@ func (Ignore) Execve(*event.Event, event.ExecveExit)                            
 func (Ignore) Execveat(*event.Event, event.ExecveatExit)                                           {}
 func (Ignore) Clone3(*event.Event, event.Clone3Exit)                                               {}
 
-// reduce calls the method for ev; errors are those of its decoder.
+// reduce calls the method for ev. It returns the error of the event's decoder.
 func reduce(r Reducers, ev *event.Event) error {
 	switch ev.Type() {
 	case event.TypeOpenExit:

@@ -5862,7 +5862,7 @@ func (d *FtruncateExit) Decode(ev *Event) error {
 	return nil
 }
 
-// newTyped makes the struct of a type; nil when it has none.
+// newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
 	case TypeGenericExit:

@@ -1237,7 +1237,7 @@ var syscallNames = [...]string{
 	453: "rseq_slice_yield",
 }
 
-// infos stand in the order of their codes.
+// infos lists all types in the order of their codes.
 var infos = []Info{
 	{Code: TypeSyscallEnter, Name: "syscall", Symbol: "syscall_enter", Enter: true, Category: CategoryOther, Source: SourceSyscall, Flags: OldVersion | ConverterManaged, FDParam: -1, Params: []ParamInfo{
 		{Name: "ID", Type: ParamSyscallID, Format: FormatDec, DirFD: -1},

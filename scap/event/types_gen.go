@@ -4,8 +4,8 @@
 package event
 
 /*
-Versions of the reference: of its events (all codes below FirstOwn) and of the
-interface of its kernel module, and the older ones that our module speaks too.
+Versions of the reference: of its events (all codes below FirstOwn) and of its kernel
+module's interface, and the older versions that our module speaks as well.
 */
 const (
 	APIVersion       = "10.1.0"
@@ -204,7 +204,7 @@ const (
 	ParamPID32            ParamType = 48 // int32
 )
 
-// paramTypes holds of each type its bytes (-1 when they vary), whether it is signed, and its name.
+// paramTypes has each type's size in bytes (-1 if it varies), whether it is signed, and its name.
 var paramTypes = [...]paramTypeInfo{
 	{0, false, "none"},
 	{1, true, "int8"},
@@ -258,8 +258,8 @@ var paramTypes = [...]paramTypeInfo{
 }
 
 /*
-ErrnoName is the name of a Linux error number (positive), as most architectures
-number them; "" when it has none. Numbers from 512 on are the kernel's own: a
+ErrnoName returns the name of a Linux error number (positive) on most
+architectures; "" if it has none. Numbers from 512 on never reach user space: a
 tracer sees them where user space sees a restarted call.
 */
 func ErrnoName(n int64) string {
@@ -540,7 +540,7 @@ func ErrnoName(n int64) string {
 	return ""
 }
 
-// Errno is the number of an error's name; 0 when it has none.
+// Errno returns the number of an error's name; 0 if it has none.
 func Errno(name string) int64 {
 	switch name {
 	case "EPERM":

@@ -4,5 +4,5 @@
 
 package guest
 
-// Consts is empty: no call can be made on this system.
+// Consts is empty: cases run on Linux only.
 var Consts map[string]uint64

@@ -4,7 +4,7 @@
 
 package object
 
-// structs is the layouts of structs.yaml for 64-bit tasks.
+// structs has the layouts of structs.yaml for 64-bit tasks.
 var structs = map[string]structLayout{
 	"timespec": {16, []structField{
 		{name: "tv_sec", offset: 0, size: 8, signed: true},
@@ -175,7 +175,7 @@ var structs = map[string]structLayout{
 	}},
 }
 
-// cSizes is the bytes of C's integer types in 64-bit tasks.
+// cSizes has the sizes of C's integer types in 64-bit tasks.
 var cSizes = map[string]int{
 	"__s16":              2,
 	"__s32":              4,
