@@ -13,10 +13,10 @@ var fsPathClass = &Class{
 	Fields: []Field{
 		{Name: "fs.path.name", Type: String,
 			Desc:    "absolute path of a call that takes one path",
-			Extract: callPath(onlyPath, absolutePath), Codes: codes(func(r *roles) bool { return r.path >= 0 })},
+			Extract: orFile(callPath(onlyPath, absolutePath)), Codes: onePath},
 		{Name: "fs.path.nameraw", Type: String,
 			Desc:    "path of a call that takes one path, as it got it",
-			Extract: callPath(onlyPath, rawPath), Codes: codes(func(r *roles) bool { return r.path >= 0 })},
+			Extract: orFile(callPath(onlyPath, rawPath)), Codes: onePath},
 		{Name: "fs.path.source", Type: String,
 			Desc:    "absolute first path of a call that takes two; of a link its own name, of a mount the device",
 			Extract: callPath(sourcePath, absolutePath), Codes: twoPaths},
@@ -32,7 +32,10 @@ var fsPathClass = &Class{
 	},
 }
 
-var twoPaths = codes(func(r *roles) bool { return r.source >= 0 })
+var (
+	onePath  = codes(func(r *roles) bool { return r.path >= 0 || r.ofFile })
+	twoPaths = codes(func(r *roles) bool { return r.source >= 0 })
+)
 
 func onlyPath(r *roles) int8   { return r.path }
 func sourcePath(r *roles) int8 { return r.source }
@@ -42,9 +45,25 @@ func targetPath(r *roles) int8 { return r.dest }
 func callPath(which func(*roles) int8, set func(*sinsp.Event, int, *Value) bool) extract {
 	return func(ev *sinsp.Event, _ *Arg, v *Value) bool {
 		at := which(rolesOf(ev.Type()))
-		res, ok := returned(ev)
-		return at >= 0 && ok && res >= 0 && set(ev, int(at), v)
+		return at >= 0 && succeeded(ev) && set(ev, int(at), v)
 	}
+}
+
+// orFile makes an extract of the file's path for calls that have a descriptor in place
+// of a path.
+func orFile(path extract) extract {
+	return func(ev *sinsp.Event, arg *Arg, v *Value) bool {
+		if !rolesOf(ev.Type()).ofFile {
+			return path(ev, arg, v)
+		}
+		fd := ev.FD()
+		return succeeded(ev) && fd != nil && v.present(fd.Path)
+	}
+}
+
+func succeeded(ev *sinsp.Event) bool {
+	res, ok := returned(ev)
+	return ok && res >= 0
 }
 
 // rawPath sets a path as the call got it.

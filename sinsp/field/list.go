@@ -58,6 +58,7 @@ func Page() []byte {
 			b.WriteString(" |\n")
 		}
 	}
+	b.WriteString(pageTail)
 	return b.Bytes()
 }
 
@@ -81,4 +82,24 @@ filter resolves; an *opaque* value exists or not; *dynamic* is the type of the p
 
 A field with several values is a *list* (` + "`in`" + ` asks for all elements, ` + "`intersects`" + ` for one), or holds if *any* value does, or looks at both
 *ends* of a connection (` + "`!=`" + ` asks that both differ).
+`
+
+const pageTail = `
+## Differences from the reference
+
+| field | here | in the reference |
+|---|---|---|
+| evt.deltatime | since the event before in the source | since the event for which the same field was asked before |
+| evt.latency, evt.wait_latency | measured if the source has enter events | always 0 |
+| evt.arg[N], evt.buffer | as long as they are | a filter sees at most 80 bytes of a buffer as text |
+| evt.outputtime | option d is the latency, fractions have 9 digits | option d is 0, option a does not pad fractions |
+| proc.ppid | process id of the parent | its thread id |
+| proc.env[123] | the variable 123 | the whole environment |
+| proc.aname and others without [N], in formats | all ancestors | the process |
+| proc.exe_ino.ctime_duration_* | missing if the times are in the other order | a number that wrapped |
+| fd.types | in the order of the descriptors | in no order |
+| fd.cip.name and others, in formats | the address | its name, if the host that reads the capture can find one |
+| fdlist.cports | ports of clients | of servers, too, for descriptors that have no client |
+| fs.path.* | all calls that take paths; paths below the descriptor of a directory are absolute | a fixed list of calls; such paths are joined with the working directory |
+| container.*, k8s.* | built in; from the container events of a capture | a plugin |
 `

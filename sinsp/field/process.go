@@ -81,7 +81,7 @@ func ancestor(set ofThread) extract {
 		if ev.Thread == nil {
 			return false
 		}
-		for t := range ev.Thread.Ancestors() {
+		for t := ev.Thread.Parent(); t != nil; t = t.Parent() {
 			if !set(t, v.Add()) {
 				v.drop()
 			}
@@ -169,7 +169,7 @@ func extractAncestorArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
 		return false
 	}
 	found := false
-	for t := range ev.Thread.Ancestors() {
+	for t := ev.Thread.Parent(); t != nil; t = t.Parent() {
 		found = true
 		if t.Args == "" {
 			continue
@@ -214,7 +214,7 @@ func extractAncestorEnv(ev *sinsp.Event, arg *Arg, v *Value) bool {
 		return false
 	}
 	asked := 0
-	for t := range ev.Thread.Ancestors() {
+	for t := ev.Thread.Parent(); t != nil; t = t.Parent() {
 		if asked++; asked > maxAncestorEnv {
 			break
 		}

@@ -22,11 +22,15 @@ type roles struct {
 	addr      int8 // of a socket
 
 	path         int8    // the only path of a call
+	ofFile       bool    // it has a descriptor of the file in place of a path
 	source, dest int8    // the two paths of a call
 	relative     [2]int8 // paths that come with the descriptor of a directory
 }
 
-var noRoles = roles{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, [2]int8{-1, -1}}
+var noRoles = roles{
+	result: -1, syscall: -1, data: -1, openFlags: -1, openMode: -1, creatMode: -1, polled: -1, addr: -1,
+	path: -1, source: -1, dest: -1, relative: [2]int8{-1, -1},
+}
 
 // rolesOf returns the roles of the params of events of type t.
 func rolesOf(t event.Type) *roles {
@@ -107,6 +111,8 @@ func findRoles(in *event.Info) roles {
 	}
 	switch {
 	case in.Enter || r.result < 0 && in.Source == event.SourceSyscall:
+	case len(paths) == 0:
+		r.ofFile = in.Name == "fchmod" || in.Name == "fchown" // which chmod and chown have a path for
 	case len(paths) == 1:
 		r.path = paths[0]
 	case len(paths) == 2:
