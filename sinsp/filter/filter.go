@@ -8,8 +8,6 @@
 package filter
 
 import (
-	"strings"
-
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
@@ -145,22 +143,3 @@ func (n *node) chain(c *compiler, kids []*tree) {
 		}
 	}
 }
-
-// Grammar returns the grammar, for documents.
-func Grammar() string { return strings.TrimSpace(grammar) }
-
-const grammar = `
-filter     = term { "or" term }
-term       = factor { "and" factor }
-factor     = { "not" } ( "(" filter ")" | check )
-check      = value "exists"
-           | value operator ( constant | other )
-           | value operator ( "anyof" | "allof" | "oneof" ) list
-           | value ( "in" | "intersects" | "pmatch" ) ( list | other )
-value      = field | transformer "(" argument { "," argument } ")"
-other      = "val(" field ")" | transformer "(" argument { "," argument } ")"
-argument   = value | "text" | number | "(" argument { "," argument } ")"
-field      = name [ "[" argument "]" ]
-list       = "(" [ constant { "," constant } ] ")"
-constant   = text without blanks and ()"'=, | "text" | 'text'
-`
