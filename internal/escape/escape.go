@@ -27,12 +27,16 @@ func Printable(r rune) bool {
 // AppendText appends s with a dot for each byte of characters that are not printable and each byte that is not UTF-8.
 func AppendText(dst, s []byte) []byte {
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c < ' ' || c > '~' {
-				c = '.'
-			}
-			dst = append(dst, c)
+		start := i
+		for i < len(s) && s[i] >= ' ' && s[i] <= '~' {
+			i++
+		}
+		dst = append(dst, s[start:i]...)
+		if i == len(s) {
+			break
+		}
+		if s[i] < utf8.RuneSelf {
+			dst = append(dst, '.')
 			i++
 			continue
 		}
@@ -70,12 +74,17 @@ func Lines(s string) string {
 func AppendJSON(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
+		start := i
+		for i < len(s) && s[i] >= ' ' && s[i] <= '~' && s[i] != '"' && s[i] != '\\' {
+			i++
+		}
+		dst = append(dst, s[start:i]...)
+		if i == len(s) {
+			break
+		}
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-			i++
-		case c >= ' ' && c <= '~':
-			dst = append(dst, c)
 			i++
 		default:
 			r, n := utf8.DecodeRune(s[i:])

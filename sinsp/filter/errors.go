@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
@@ -57,7 +58,8 @@ func (e *Errors) Problems() expr.ErrorList {
 }
 
 // place returns the line and the column of an offset, which count from 1 and in
-// characters, and the line itself in which tabs and control characters are blanks.
+// characters, and the line itself, in which a blank stands for each character
+// that is not printable.
 func place(text string, off int) (line, col int, src string) {
 	line = 1
 	start := 0
@@ -73,11 +75,11 @@ func place(text string, off int) (line, col int, src string) {
 	}
 	col = utf8.RuneCountInString(text[start:off]) + 1
 	src = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !escape.Printable(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(src, "?"))
+	}, src)
 	return line, col, strings.TrimRight(src, " ")
 }
 

@@ -14,7 +14,7 @@ func Page() []byte {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	_, err := Compile(mistaken)
-	fmt.Fprintf(&b, "\n    $ scap read -r trace.scap '%s'\n    %s\n", mistaken, strings.ReplaceAll(err.Error(), "\n", "\n    "))
+	fmt.Fprintf(&b, "    $ scap read -r trace.scap '%s'\n    %s\n", mistaken, strings.ReplaceAll(err.Error(), "\n", "\n    "))
 
 	b.WriteString("\n## Examples\n\n| filter | events that it selects |\n|---|---|\n")
 	for _, e := range examples {
@@ -146,9 +146,10 @@ var differences = []struct{ subject, reference, here string }{
 	{"`%%` in a format", "an error", "a percent sign"},
 	{"a width in a format", "counts bytes, and cuts characters", "counts characters"},
 	{"`%proc.aname` in a format", "the name of the process", "the names of all ancestors, as a list"},
-	{"names with control characters, invisible characters, wrong UTF-8", "depends on the form of output and the version", "one escape everywhere: `\\n`, `\\x1b`, `\\u202e`; in JSON those of JSON"},
+	{"names with control characters, invisible characters, wrong UTF-8", "depends on the form of output and the version", "one rule everywhere: dots in text, escapes in JSON"},
 	{"buffers with `-x`, `-X`, `-b`", "are encoded twice", "are encoded once"},
 	{"JSON: lists, transformers, `evt.args`", "texts, left out, a text", "arrays, with their text as key, an object"},
+	{"JSON: numbers beyond 2^53, such as times", "numbers", "strings: readers with doubles would round them"},
 	{"`evt.time`", "local time with the offset of today", "local time with the offset of that day"},
 	{"`-t a`", "the fraction has no zeros in front", "nine digits"},
 }
@@ -199,11 +200,12 @@ field. An event that lacks one of the fields is not printed, unless the format b
     scap read -r trace.scap -p '%evt.time %20proc.name %fd.name' evt.type = openat
     scap read -r trace.scap -p '*%proc.name %toupper(proc.pname)' --json
 
-In JSON each field is a key, text is left out, a missing value is null. Numbers and truth values are those of JSON, times of day are ns since the
-Unix epoch.
+In JSON each field is a key, text is left out, a missing value is null. Numbers and truth values are those of JSON (numbers beyond 2^53 are
+strings, since readers with doubles round them), times of day are ns since the Unix epoch.
 
-Names that others choose are escaped: ` + "`\\n`, `\\t`, `\\r`, `\\\\`, `\\x1b`" + ` for control characters and for bytes that are no UTF-8, ` + "`\\u202e`" + ` for characters that turn
-the direction of text or that are invisible. ` + "`--raw`" + ` writes the bytes.
+Names are chosen by others. A dot stands for each byte that is no visible character: control characters, bytes that are no UTF-8, characters
+that turn the direction of text or show nothing. JSON has escapes for them, such as ` + "`\\u202e`" + `, and U+FFFD for a byte that is no UTF-8. ` + "`--raw`" + ` writes
+the bytes.
 `
 
 const pageDifferences = `

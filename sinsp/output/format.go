@@ -17,6 +17,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/filter"
@@ -253,7 +254,7 @@ func (f *Format) compileKeys() {
 			continue
 		}
 		p.json = jsonFormOf(p.value)
-		p.name = append(AppendJSON(nil, []byte(p.value.Text())), ':')
+		p.name = append(escape.AppendJSON(nil, []byte(p.value.Text())), ':')
 		f.keys = append(f.keys, p)
 	}
 	slices.SortFunc(f.keys, func(a, b piece) int { return strings.Compare(a.value.Text(), b.value.Text()) })

@@ -60,7 +60,7 @@ func TestFormat(t *testing.T) {
 		{template: "*%6evt.arg.flags|", comm: "cat", want: "<NA>  |"},
 		{template: "*", comm: "cat", want: ""},
 		{template: "", comm: "cat", want: ""},
-		{template: "%proc.name", comm: "a\nb\x1b[1m", want: `a\nb\x1b[1m`},
+		{template: "%proc.name", comm: "a\nb\x1b[1m", want: "a.b.[1m"},
 		{template: "%proc.name", comm: "a\nb\x1b[1m", opts: Options{Raw: true}, want: "a\nb\x1b[1m"},
 		{template: "%evt.buffer", opts: Options{}, want: "..ab."},
 		{template: "%evt.buffer", opts: Options{Buffers: Text}, want: "ab\n"},
@@ -105,8 +105,8 @@ func TestJSON(t *testing.T) {
 	out, ok := mustCompile(t, "*%evt.num %proc.name %evt.time %evt.is_io %evt.arg.flags %evt.num %toupper(proc.name) %evt.args", Options{}).AppendJSON(nil, ev)
 	require.True(t, ok)
 	require.Equal(t, `{"evt.arg.flags":null,"evt.args":{"res":5,"data":"..ab.","fd":1,"size":5},"evt.is_io":true,"evt.num":42,`+
-		`"evt.time":1500000000000000123,"proc.name":"a\",\"evt.num\":1,\"\n\u202e\ufffd",`+
-		`"toupper(proc.name)":"A\",\"EVT.NUM\":1,\"\n\u202e\ufffd"}`, string(out))
+		`"evt.time":"1500000000000000123","proc.name":"a\",\"evt.num\":1,\"\u000a\u202e`+"\ufffd"+`",`+
+		`"toupper(proc.name)":"A\",\"EVT.NUM\":1,\"\u000a\u202e`+"\ufffd"+`"}`, string(out))
 	require.True(t, json.Valid(out))
 
 	out, ok = mustCompile(t, "%evt.num %evt.arg.flags", Options{}).AppendJSON([]byte("x"), ev)

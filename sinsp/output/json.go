@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
@@ -43,9 +44,9 @@ func jsonFormOf(v *filter.Value) jsonForm {
 }
 
 // AppendJSON appends ev as a JSON object with the fields of the template, sorted by
-// name. Numbers and truth values are JSON's own, lists are arrays, a missing value is
-// null, everything else is a string. evt.args is an object with the params. ok is as
-// for [Format.Append].
+// name. Numbers and truth values are JSON's own (numbers beyond 2^53 are strings, since
+// readers with doubles round them), lists are arrays, a missing value is null, everything
+// else is a string. evt.args is an object with the params. ok is as for [Format.Append].
 func (f *Format) AppendJSON(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 	begin := len(dst)
 	for i := range f.keys {
@@ -62,7 +63,7 @@ func (f *Format) AppendJSON(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 		case !ok:
 			return dst[:begin], false
 		case p.json == jsonTime:
-			dst = strconv.AppendUint(dst, ev.Timestamp(), 10)
+			dst = exactUint(dst, ev.Timestamp())
 		case p.json == jsonParams:
 			dst = f.appendParams(dst, ev)
 		case p.value.Many() == field.One:
@@ -89,20 +90,20 @@ func (f *Format) appendJSONValue(dst []byte, p *piece, v *field.Value) []byte {
 	case jsonNumber:
 		switch p.value.Type() {
 		case field.Int:
-			return strconv.AppendInt(dst, v.Signed(), 10)
+			return exactInt(dst, v.Signed())
 		case field.Double:
 			if d := v.Float(); !math.IsNaN(d) && !math.IsInf(d, 0) {
 				return strconv.AppendFloat(dst, d, 'g', -1, 64)
 			}
 			return append(dst, "null"...)
 		}
-		return strconv.AppendUint(dst, v.Num, 10)
+		return exactUint(dst, v.Num)
 	case jsonBool:
 		return strconv.AppendBool(dst, v.Num != 0)
 	}
 	switch p.value.Type() {
 	case field.String:
-		return AppendJSON(dst, v.Str)
+		return escape.AppendJSON(dst, v.Str)
 	case field.Bytes:
 		f.scratch = appendBuffer(f.scratch[:0], v.Str, f.opts.Buffers)
 	case field.Opaque:
@@ -110,7 +111,7 @@ func (f *Format) appendJSONValue(dst []byte, p *piece, v *field.Value) []byte {
 	default:
 		f.scratch = v.AppendText(f.scratch[:0], p.value.Type(), p.value.Format())
 	}
-	return AppendJSON(dst, f.scratch)
+	return escape.AppendJSON(dst, f.scratch)
 }
 
 // appendParams appends the params that the table knows as an object: numbers as numbers,
@@ -123,7 +124,7 @@ func (f *Format) appendParams(dst []byte, ev *sinsp.Event) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = AppendJSON(dst, []byte(info.Params[i].Name))
+			dst = escape.AppendJSON(dst, []byte(info.Params[i].Name))
 			dst = append(dst, ':')
 			dst = f.appendParam(dst, ev, i, &info.Params[i])
 		}
@@ -137,20 +138,61 @@ func (f *Format) appendParam(dst []byte, ev *sinsp.Event, i int, p *event.ParamI
 		return append(dst, "null"...)
 	}
 	if size, ok := p.Type.Size(); ok && size == len(value) && p.Names == nil && (p.Format == event.FormatDec || p.Format == event.FormatID) {
-		switch field.TypeOf(p.Type) {
-		case field.Int, field.Uint, field.Port, field.RelTime, field.AbsTime:
-			switch p.Type {
-			case event.ParamSigset, event.ParamSyscallID, event.ParamSigtype:
-			case event.ParamAbstime:
-				return strconv.AppendUint(dst, binary.NativeEndian.Uint64(value), 10)
-			default:
-				return p.AppendRaw(dst, value)
+		if n, ok := paramNumber(p.Type, value); ok {
+			if p.Type.Signed() {
+				return exactInt(dst, n)
 			}
+			return exactUint(dst, uint64(n))
 		}
 	}
 	f.arg.Index = uint64(i)
 	if f.argText.Extract(ev, &f.arg, &f.param) {
-		return AppendJSON(dst, f.param.Str)
+		return escape.AppendJSON(dst, f.param.Str)
 	}
 	return append(dst, "null"...)
+}
+
+// paramNumber returns the number of a param whose number says it all.
+func paramNumber(t event.ParamType, b []byte) (int64, bool) {
+	switch t {
+	case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno, event.ParamFD, event.ParamFD32,
+		event.ParamPID, event.ParamPID32, event.ParamUint8, event.ParamUint16, event.ParamUint32, event.ParamUint64,
+		event.ParamUID, event.ParamGID, event.ParamReltime, event.ParamAbstime, event.ParamPort:
+	default:
+		return 0, false
+	}
+	var n uint64
+	switch len(b) {
+	case 1:
+		n = uint64(b[0])
+	case 2:
+		n = uint64(binary.NativeEndian.Uint16(b))
+	case 4:
+		n = uint64(binary.NativeEndian.Uint32(b))
+	case 8:
+		n = binary.NativeEndian.Uint64(b)
+	}
+	if t.Signed() {
+		shift := 64 - 8*len(b)
+		return int64(n<<shift) >> shift, true
+	}
+	return int64(n), true
+}
+
+// exactMax is the largest number up to which all whole numbers are exact in a double,
+// which many readers of JSON use: larger ones are strings.
+const exactMax = 1 << 53
+
+func exactUint(dst []byte, n uint64) []byte {
+	if n <= exactMax {
+		return strconv.AppendUint(dst, n, 10)
+	}
+	return append(strconv.AppendUint(append(dst, '"'), n, 10), '"')
+}
+
+func exactInt(dst []byte, n int64) []byte {
+	if n >= -exactMax && n <= exactMax {
+		return strconv.AppendInt(dst, n, 10)
+	}
+	return append(strconv.AppendInt(append(dst, '"'), n, 10), '"')
 }

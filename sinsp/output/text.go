@@ -5,6 +5,7 @@ package output
 import (
 	"encoding/base64"
 
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/filter"
 )
@@ -30,7 +31,7 @@ func (f *Format) appendOne(dst []byte, v *filter.Value, value *field.Value) []by
 		if f.opts.Raw {
 			return append(dst, value.Str...)
 		}
-		return AppendEscaped(dst, value.Str)
+		return escape.AppendText(dst, value.Str)
 	case field.Bytes:
 		if f.opts.Raw {
 			return append(dst, value.Str...)
@@ -96,3 +97,5 @@ func appendDump(dst, b []byte) []byte {
 	}
 	return dst
 }
+
+const hexDigits = "0123456789abcdef"
