@@ -3,6 +3,7 @@
 package savefile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/hold"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
@@ -21,11 +23,19 @@ import (
 type FileOptions struct {
 	WriterOptions
 	// NewState returns the state for the head of each file after the first; nil:
-	// they also begin with WriterOptions.State.
+	// they also begin with WriterOptions.State, unless ScanState is set.
 	NewState func() (*proc.State, error)
+	// ScanState is NewState for a state that takes time. It runs in a goroutine of its
+	// own: until it returns, events go to the current file, and those that change the
+	// state also to the next, as hidden. ctx is done when the current file has reached
+	// twice a limit: ScanState returns then what it has.
+	ScanState func(ctx context.Context) (*proc.State, error)
 	// Before is called before each file is created, and its error ends the
-	// capture; nil: an existing file is overwritten without a check.
+	// capture; nil: no check.
 	Before func(name string) error
+	// Warn is called for trouble with files after the first that does not end the
+	// capture; nil: it is ignored.
+	Warn func(error)
 
 	// MaxSize begins a new file when one has this many bytes on disk; 0: never. A
 	// state counts for at most half of it, so that each file has events for the
@@ -48,107 +58,136 @@ func (o *FileOptions) rotates() bool { return o.MaxSize > 0 || o.MaxEvents > 0 |
 // MaxFiles is set. If Every is set and the path has %-directives of strftime, the
 // name is the path with the time of the file's first event instead, plus a counter
 // from 1 if the previous file has the same name.
+//
+// Files are readable by their owner only. A file that has the name is replaced, not
+// overwritten. While the next file cannot be created, events go to the current one.
 type File struct {
 	path    string
 	opts    FileOptions
 	f       *os.File
 	w       *Writer
 	name    string
-	stamp   string   // timed: the name without a counter
-	again   int      // number of earlier files with the same stamp
-	kept    []string // timed, with MaxFiles: the existing files, oldest first
+	stamp   string     // timed: the name without a counter
+	again   int        // number of earlier files with the same stamp
+	kept    []keptFile // timed, with MaxFiles: the existing files, oldest first
 	files   int
 	begun   uint64 // timestamp of the file's first event
+	copies  uint64 // events in the file that are also in the one before
 	events  uint64 // in earlier files
 	written int64
+	next    *nextFile // the next file, while it is prepared
+	retry   time.Duration
 }
+
+// keptFile is a file of a ring.
+type keptFile struct {
+	name string
+	info fs.FileInfo
+}
+
+// retryAfter is how long the next file is left alone after it could not be created.
+const retryAfter = time.Second
 
 // Create begins a capture file; "-" is standard output.
 func Create(path string, opts FileOptions) (*File, error) {
-	f := &File{path: path, opts: opts}
+	f := &File{path: path, opts: opts, retry: retryAfter}
 	if path == "-" && opts.rotates() {
 		return nil, errors.New("standard output cannot be several files")
 	}
 	if f.timed() {
 		return f, nil // named after the first event
 	}
-	return f, f.open(opts.State)
-}
-
-// createFile does what os.Create does, write-only: on a named pipe, a descriptor that
-// is also open for reading never gets EPIPE.
-func createFile(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	return f, f.open(opts.State, 0)
 }
 
 func (f *File) timed() bool { return f.opts.Every > 0 && strings.Contains(f.path, "%") }
 
-func (f *File) open(state *proc.State) error {
-	f.name = f.fileName()
-	if f.timed() && f.opts.MaxFiles > 0 {
-		if err := f.keep(f.name); err != nil {
-			return err
-		}
-	}
-	if f.path == "-" {
-		f.f = os.Stdout
-	} else {
+// errBefore marks an error of FileOptions.Before.
+type errBefore struct{ error }
+
+func (e errBefore) Unwrap() error { return e.error }
+
+// open begins a file whose first event is at ts. After an error the current file is as it was.
+func (f *File) open(state *proc.State, ts uint64) error {
+	name, stamp, again := f.fileName(ts)
+	out := os.Stdout
+	if f.path != "-" {
 		if f.opts.Before != nil {
-			if err := f.opts.Before(f.name); err != nil {
-				return err
+			if err := f.opts.Before(name); err != nil {
+				return errBefore{err}
 			}
 		}
-		out, err := createFile(f.name)
-		if err != nil {
+		if f.timed() && f.opts.MaxFiles > 0 {
+			f.makeRoom(name)
+		}
+		var err error
+		if out, err = createFile(name, f.opts.rotates()); err != nil {
 			return err
 		}
-		f.f = out
 	}
 	opts := f.opts.WriterOptions
 	opts.State = state
-	w, err := NewWriter(f.f, opts)
+	w, err := NewWriter(out, opts)
 	if err != nil {
-		f.f.Close()
-		return fmt.Errorf("%s: %w", f.name, err)
+		if f.path != "-" {
+			out.Close()
+		}
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	f.w = w
+	if f.timed() && f.opts.MaxFiles > 0 {
+		info, _ := out.Stat() // nil: it will not be removed
+		f.kept = append(f.kept, keptFile{name, info})
+	}
+	f.f, f.w, f.name, f.stamp, f.again, f.begun, f.copies = out, w, name, stamp, again, ts, 0
 	f.files++
 	return nil
 }
 
-func (f *File) fileName() string {
+// fileName returns the name of the next file.
+func (f *File) fileName(ts uint64) (name, stamp string, again int) {
 	if !f.opts.rotates() {
-		return f.path
+		return f.path, "", 0
 	}
 	if f.timed() {
-		stamp := strftime(f.path, time.Unix(0, int64(f.begun)))
+		stamp := strftime(f.path, time.Unix(0, int64(ts)))
 		if stamp == f.stamp {
-			f.again++
-			return stamp + strconv.Itoa(f.again)
+			return stamp + strconv.Itoa(f.again+1), stamp, f.again + 1
 		}
-		f.stamp, f.again = stamp, 0
-		return stamp
+		return stamp, stamp, 0
 	}
 	num, width := f.files, 0
 	if n := f.opts.MaxFiles; n > 0 {
 		num %= n
 		width = len(strconv.Itoa(n - 1))
 	}
-	return fmt.Sprintf("%s%0*d", f.path, width, num)
+	return fmt.Sprintf("%s%0*d", f.path, width, num), "", 0
 }
 
-// keep makes room in the ring for a file of that name. If the name repeats (a
+// makeRoom makes room in the ring for a file of that name. If the name repeats (a
 // time-of-day pattern after 24 h), the new file replaces the old.
-func (f *File) keep(name string) error {
-	f.kept = slices.DeleteFunc(f.kept, func(old string) bool { return old == name })
-	if len(f.kept) == f.opts.MaxFiles {
-		if err := os.Remove(f.kept[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		f.kept = slices.Delete(f.kept, 0, 1)
+func (f *File) makeRoom(name string) {
+	f.kept = slices.DeleteFunc(f.kept, func(old keptFile) bool { return old.name == name })
+	if len(f.kept) < f.opts.MaxFiles {
+		return
 	}
-	f.kept = append(f.kept, name)
-	return nil
+	old := f.kept[0]
+	f.kept = slices.Delete(f.kept, 0, 1)
+	st, err := os.Lstat(old.name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(st, old.info) {
+		return // somebody removed it, or put another in its place
+	}
+	if err == nil {
+		err = os.Remove(old.name)
+	}
+	if err != nil {
+		f.warn(err)
+	}
+}
+
+func (f *File) warn(err error) {
+	if f.opts.Warn != nil {
+		f.opts.Warn(err)
+	}
 }
 
 // Name returns the name of the current file.
@@ -162,7 +201,7 @@ func (f *File) Events() uint64 {
 	if f.w == nil {
 		return f.events
 	}
-	return f.events + f.w.Events()
+	return f.events + f.w.Events() - f.copies
 }
 
 // Written returns the number of bytes that reached the files.
@@ -217,34 +256,123 @@ func (f *File) Flush() error {
 func (f *File) rotate(ev *event.Event) error {
 	ts := ev.Timestamp()
 	if f.w == nil {
-		f.begun = ts
-		return f.open(f.opts.State)
+		return f.open(f.opts.State, ts)
 	}
 	if f.begun == 0 {
 		f.begun = ts
 	}
-	size := f.w.Size()
+	if f.next == nil {
+		if !f.reached(ts, 1) {
+			return nil
+		}
+		f.next = f.prepare()
+	}
+	n := f.next
+	if !n.ready(f.retry) {
+		n.add(ev)
+		if f.reached(ts, 2) || n.since.Size() > maxSince {
+			n.cancel()
+		}
+		return nil
+	}
+	old, err := *f, n.err
+	if err == nil {
+		err = f.open(n.state, ts)
+	}
+	if errors.As(err, new(errBefore)) {
+		return err
+	}
+	if err != nil {
+		if !n.failed {
+			f.warn(fmt.Errorf("%s goes on, since the next file cannot begin: %w", f.name, err))
+		}
+		f.tryAgain(n, ev)
+		return nil
+	}
+	f.next = nil
+	for i := range n.since.All() {
+		if err := f.w.Write(&n.since.All()[i]); err != nil && !errors.Is(err, event.ErrTooLarge) {
+			return f.failed(err)
+		}
+	}
+	f.copies, f.w.head = f.w.Events(), f.w.Size()
+	return f.finish(&old)
+}
+
+// reached reports whether the file has reached the given multiple of a limit.
+func (f *File) reached(ts uint64, times int) bool {
+	size, n := f.w.Size(), int64(times)
 	if f.opts.Compress {
 		size = f.w.Written()
 	}
-	aged := f.opts.Every > 0 && ts >= f.begun && ts-f.begun >= uint64(f.opts.Every)
-	large := size >= f.opts.MaxSize && f.w.Size()-f.w.head >= f.opts.MaxSize/2
-	full := f.opts.MaxSize > 0 && large || f.opts.MaxEvents > 0 && f.w.Events() >= f.opts.MaxEvents
-	if !aged && !full {
-		return nil
+	o := &f.opts
+	aged := o.Every > 0 && ts >= f.begun && (ts-f.begun)/uint64(times) >= uint64(o.Every)
+	large := o.MaxSize > 0 && size/n >= o.MaxSize && (f.w.Size()-f.w.head)/n >= o.MaxSize/2
+	return aged || large || o.MaxEvents > 0 && (f.w.Events()-f.copies)/uint64(times) >= o.MaxEvents
+}
+
+// nextFile is the next file while its state is read, or while it cannot be created.
+type nextFile struct {
+	scanned chan struct{} // closed when state and err are there
+	cancel  context.CancelFunc
+	state   *proc.State
+	err     error
+	since   hold.Events // since the scan began: events that change the state
+	failed  bool        // it could not begin
+	at      time.Time   // when it failed
+}
+
+// maxSince bounds the memory of nextFile.since. Above it the state is read anew.
+const maxSince = 64 << 20
+
+// prepare begins to read the state of the next file.
+func (f *File) prepare() *nextFile {
+	n := &nextFile{scanned: make(chan struct{}), cancel: func() {}, state: f.opts.State}
+	switch {
+	case f.opts.NewState != nil:
+		n.state, n.err = f.opts.NewState()
+	case f.opts.ScanState != nil:
+		ctx, cancel := context.WithCancel(context.Background())
+		n.cancel = cancel
+		go func() {
+			defer close(n.scanned)
+			defer cancel()
+			n.state, n.err = f.opts.ScanState(ctx)
+		}()
+		return n
 	}
-	if err := f.closeFile(); err != nil {
-		return err
+	close(n.scanned)
+	return n
+}
+
+// ready reports whether the next file may be tried.
+func (n *nextFile) ready(retry time.Duration) bool {
+	select {
+	case <-n.scanned:
+		return !n.failed || time.Since(n.at) >= retry
+	default:
+		return false
 	}
-	f.begun = ts
-	state := f.opts.State
-	if f.opts.NewState != nil {
-		var err error
-		if state, err = f.opts.NewState(); err != nil {
-			return fmt.Errorf("state of %s: %w", f.path, err)
-		}
+}
+
+// add keeps ev for the next file if it changes the state.
+func (n *nextFile) add(ev *event.Event) {
+	if info := ev.Info(); info == nil || info.Flags&event.ModifiesState == 0 {
+		return
 	}
-	return f.open(state)
+	hidden := *ev
+	hidden.SetHidden(true)
+	n.since.Add(&hidden)
+}
+
+// tryAgain sets the next file up for another try after ev.
+func (f *File) tryAgain(n *nextFile, ev *event.Event) {
+	if n.err != nil || n.since.Size() > maxSince {
+		f.next = f.prepare()
+		n = f.next
+	}
+	n.failed, n.at = true, time.Now()
+	n.add(ev)
 }
 
 // failed adds the file's name to err and truncates the file to whole blocks or gzip
@@ -259,13 +387,13 @@ func (f *File) failed(err error) error {
 	return fmt.Errorf("%s: %w", f.name, err)
 }
 
-func (f *File) closeFile() error {
-	err := f.failed(f.w.Close())
-	f.events += f.w.Events()
-	f.written += f.w.Written()
-	f.w = nil
+// finish completes the file of old, which f has replaced.
+func (f *File) finish(old *File) error {
+	err := old.failed(old.w.Close())
+	f.events += old.w.Events() - old.copies
+	f.written += old.w.Written()
 	if f.path != "-" {
-		if cerr := f.f.Close(); err == nil {
+		if cerr := old.f.Close(); err == nil {
 			err = cerr
 		}
 	}
@@ -274,10 +402,17 @@ func (f *File) closeFile() error {
 
 // Close completes the capture.
 func (f *File) Close() error {
+	if f.next != nil {
+		f.next.cancel()
+		<-f.next.scanned
+		f.next = nil
+	}
 	if f.w == nil {
 		return nil
 	}
-	return f.closeFile()
+	old := *f
+	f.w, f.copies = nil, 0
+	return f.finish(&old)
 }
 
 // strftime formats those directives of the C function that are useful in file names.
