@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/ns"
 )
 
 // bootReading is a reading of the time of boot, in ns since the epoch, with its margin of error.
@@ -56,7 +58,7 @@ func readBoot() (bootReading, error) {
 			}
 		}
 		if half := (after.Nano() - before.Nano() + 1) / 2; half < best.margin {
-			best = bootReading{wall.Nano() - before.Nano() - half, half}
+			best = bootReading{wall.Nano() - before.Nano() - half + ns.BootOffset(), half}
 		}
 	}
 	return best, nil

@@ -2,7 +2,11 @@
 
 package scap
 
-import "time"
+import (
+	"time"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
 
 // Live is a source that captures the running kernel; packages ebpf and kmod have one
 // each. Several goroutines may call its methods. An event, however, is valid only
@@ -15,6 +19,9 @@ type Live interface {
 	Select(sel Selection) error
 	// SetSnaplen changes Settings.Snaplen.
 	SetSnaplen(n int) error
+	// Self returns the pid of this process as events have it, which in a pid namespace
+	// is not that of os.Getpid; 0: not known.
+	Self() event.PID
 	// Rings returns the number of rings that events come from.
 	Rings() int
 	// Interrupt makes the read that waits now, or the next one that would wait,

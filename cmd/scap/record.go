@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -23,9 +24,9 @@ import (
 
 type recordOptions struct {
 	path     string
-	root     string
 	duration time.Duration
 	self     bool
+	scan     scanFlags
 	source   sourceFlags
 	write    writeFlags
 	text     textFlags
@@ -57,9 +58,9 @@ not pass the filter but change the state, marked as such: scap read shows them w
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&o.path, "write", "w", "", "the capture file; -: standard output")
-	fl.StringVar(&o.root, "root", "", "the machine's root directory as seen from a container; the state is read there")
 	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after this time")
 	fl.BoolVar(&o.self, "self", false, "also capture this command's own events")
+	o.scan.add(cmd)
 	o.source.add(cmd)
 	o.write.add(cmd)
 	o.text.add(cmd)
@@ -69,21 +70,37 @@ not pass the filter but change the state, marked as such: scap read shows them w
 func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	src, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
+	live, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
 	if err != nil {
 		return cli.Lacking(err)
 	}
-	defer src.Close()
-	state, err := proc.Scan(proc.Options{Root: o.root})
+	defer live.Close()
+	rec := &recorder{f: f, err: &talk{w: cmd.ErrOrStderr()}, progress: cli.Terminal(cmd.ErrOrStderr()), start: time.Now(), count: o.text.count}
+	self := live.Self()
+	switch {
+	case !o.self && self == 0:
+		rec.warn("which events are this command's own is not known, so they are captured, too")
+	case !o.self:
+		rec.self = self
+	}
+	scan := func(ctx context.Context) (*proc.State, error) {
+		state, err := o.scan.scan(ctx, self)
+		if err == nil && state.Cut.Why != "" {
+			rec.warn(state.Cut.String())
+		}
+		return state, err
+	}
+	src, state, err := readDuring(ctx, live, maxHeld, scan)
 	if err != nil {
 		return cli.Lacking(err)
 	}
-	rec := &recorder{f: f, in: newThreads(state), err: cmd.ErrOrStderr(), progress: cli.Terminal(cmd.ErrOrStderr())}
+	rec.in = newThreads(state)
 	if o.path != "" {
 		opts := o.write.options()
 		opts.State = state
 		opts.FlushInterval = time.Second
-		opts.NewState = func() (*proc.State, error) { return proc.Scan(proc.Options{Root: o.root}) }
+		opts.ScanState = scan
+		opts.Warn = func(err error) { rec.warn(err.Error()) }
 		if rec.file, err = savefile.Create(o.path, opts); err != nil {
 			return cli.Lacking(err)
 		}
@@ -95,11 +112,6 @@ func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 		ctx, stop = context.WithTimeout(ctx, o.duration)
 		defer stop()
 	}
-	if !o.self {
-		rec.self = event.PID(os.Getpid())
-	}
-	rec.count = o.text.count
-	rec.start = time.Now()
 	err = rec.run(ctx, src)
 	if cerr := rec.close(); err == nil {
 		err = cerr
@@ -109,6 +121,18 @@ func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 		return cli.Lacking(err)
 	}
 	return nil
+}
+
+// talk is standard error, which several goroutines write to.
+type talk struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *talk) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p)
 }
 
 // recorder writes events of a live source to a file or as text.
@@ -127,6 +151,15 @@ type recorder struct {
 
 	lastShown  time.Time
 	lastEvents uint64
+}
+
+// warn prints a message on a line of its own.
+func (r *recorder) warn(text string) {
+	clear := ""
+	if r.progress {
+		clear = "\r\x1b[K"
+	}
+	fmt.Fprintf(r.err, "%sscap record: %s\n", clear, escape.Lines(text))
 }
 
 func (r *recorder) run(ctx context.Context, src scap.Source) error {
@@ -153,7 +186,34 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 			}
 		}
 	}
+	if live, ok := src.(scap.Live); ok {
+		return r.drain(live, evs)
+	}
 	return nil
+}
+
+// drain ends the capture and keeps what was captured before: events that were held during
+// the scan, and those in the rings.
+func (r *recorder) drain(src scap.Live, evs []event.Event) error {
+	end := uint64(time.Now().UnixNano())
+	if err := src.Select(scap.Selection{}); err != nil {
+		return err
+	}
+	src.Interrupt() // when the rings are empty, that is all
+	for {
+		n, err := src.ReadBatch(evs)
+		if err != nil && !errors.Is(err, scap.ErrTimeout) {
+			return err
+		}
+		if kerr := r.keep(evs[:n]); errors.Is(kerr, errStop) {
+			return nil
+		} else if kerr != nil {
+			return kerr
+		}
+		if err != nil || n > 0 && evs[n-1].Timestamp() > end {
+			return nil
+		}
+	}
 }
 
 func (r *recorder) keep(evs []event.Event) error {

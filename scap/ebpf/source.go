@@ -50,6 +50,10 @@ func (s *Source) Select(sel scap.Selection) error { return s.live.Select(sel) }
 // SetSnaplen changes the limit on payload bytes per event.
 func (s *Source) SetSnaplen(n int) error { return s.live.SetSnaplen(n) }
 
+// Self returns the pid of this process as events have it, which in a pid namespace is not
+// that of os.Getpid; 0: not known.
+func (s *Source) Self() event.PID { return s.live.Self() }
+
 // Rings returns the number of rings.
 func (s *Source) Rings() int { return s.live.Rings() }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
 
@@ -234,6 +235,15 @@ func (e *engine) configure() error {
 
 // SetSnaplen changes the limit on payload bytes per event.
 func (e *engine) SetSnaplen(n int) error { return e.set("set snaplen", abi.Snaplen, n) }
+
+// Self asks the module for the pid of this process in the initial pid namespace.
+func (e *engine) Self() event.PID {
+	pid, err := unix.IoctlRetInt(e.rings[0].fd, abi.Request(abi.CurrentPID))
+	if err != nil {
+		return 0
+	}
+	return event.PID(pid)
+}
 
 // Wait sleeps for d: the module does not wake readers.
 func (e *engine) Wait(d time.Duration) error {

@@ -4,11 +4,14 @@ package proc
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -34,29 +37,70 @@ var anonTypes = map[string]FDType{
 	"btf":           FDBPF,
 }
 
-// fds reads the open files of the process, in the order of their numbers.
-func (w *worker) fds(dir int) []FD {
+// fds reads the open files of the process that are not read yet, until there are limit of
+// them in all.
+func (w *worker) fds(p *process, limit int) {
+	dir, err := w.open(p.pid)
+	if err != nil {
+		p.unread = false
+		return
+	}
+	defer unix.Close(dir)
+	have := map[event.FD]bool{}
+	if len(p.thread.FDs) > 0 { // of an earlier round
+		if st, ok := parseStat(w.read(dir, "stat")); !ok || st.startTicks != p.start {
+			p.unread = false
+			return
+		}
+		for i := range p.thread.FDs {
+			have[p.thread.FDs[i].Num] = true
+		}
+	}
 	open, err := unix.Openat(dir, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil
+		p.unread = false
+		return
 	}
 	f := os.NewFile(uintptr(open), "fd")
 	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	fds := make([]FD, 0, len(names))
-	p := &fdReader{worker: w, dir: dir, open: open, info: -1}
-	defer p.close()
-	for _, name := range names {
+	r := &fdReader{worker: w, dir: dir, open: open, info: -1}
+	defer r.close()
+	whole := true
+	err = eachName(f, func(name string) bool {
 		num, err := strconv.ParseInt(name, 10, 32)
-		if err != nil {
-			continue
+		if err != nil || have[event.FD(num)] {
+			return true
 		}
-		if fd, ok := p.read(name); ok {
+		if whole = !w.s.full(len(p.thread.FDs), limit); !whole {
+			return false
+		}
+		if fd, ok := r.read(name); ok {
 			fd.Num = event.FD(num)
-			fds = append(fds, fd)
+			p.thread.FDs = append(p.thread.FDs, fd)
+			w.s.bytesLeft.Add(-int64(unsafe.Sizeof(fd)) - int64(len(fd.Name)))
 		}
+		return true
+	})
+	if whole || err != nil { // a table that is gone has no more files
+		p.unread = false
 	}
-	return fds
+}
+
+// full reports whether no more open files are read of a process that has n of them.
+func (s *scanner) full(n, limit int) bool {
+	switch {
+	case s.stop():
+		return true
+	case n >= s.maxFDs:
+		s.reached(fmt.Sprintf("a process has more than %d open files", s.maxFDs))
+	case n >= limit:
+		return true
+	case s.fdsLeft.Add(-1) < 0:
+		s.reached(fmt.Sprintf("the processes have more than %d open files", cmp.Or(s.opts.MaxAllFDs, defaultMaxAllFDs)))
+	default:
+		return false
+	}
+	return true
 }
 
 // fdReader reads the fds of one process.
@@ -203,7 +247,7 @@ func (p *fdReader) mountDev(id uint64) (uint32, bool) {
 			p.s.mounts[ns] = m
 		}
 		p.s.mu.Unlock()
-		m.once.Do(func() { m.devs = mounts(readAll(p.dir, "mountinfo")) })
+		m.once.Do(func() { m.devs = mounts(p.readText(p.dir, "mountinfo")) })
 		p.mounts = m
 	}
 	dev, ok := p.mounts.devs[id]
@@ -230,7 +274,7 @@ func (p *fdReader) sockets() map[uint64]FD {
 func (p *fdReader) readSockets() map[uint64]FD {
 	sockets := map[uint64]FD{}
 	file := func(name string) []byte {
-		if b := readAll(p.dir, "net/"+name); b != nil {
+		if b := p.readText(p.dir, "net/"+name); b != nil {
 			return b
 		}
 		return p.s.rootFile("proc/net/" + name)
@@ -249,13 +293,9 @@ func (p *fdReader) readSockets() map[uint64]FD {
 	return sockets
 }
 
-// readAll reads a file of any size below dir.
-func readAll(dir int, name string) []byte {
-	b, err := os.ReadFile(filepath.Join("/proc/self/fd", strconv.Itoa(dir), name))
-	if err != nil {
-		return nil
-	}
-	return b
+// readText reads a file below dir.
+func (w *worker) readText(dir int, name string) []byte {
+	return w.s.readText(filepath.Join("/proc/self/fd", strconv.Itoa(dir), name))
 }
 
 // openFlags converts the flags of fdinfo to the flags of events.

@@ -5,6 +5,7 @@
 package proc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // Scan returns errors.ErrUnsupported: only Linux has the state that it reads.
-func Scan(Options) (*State, error) {
+func Scan(context.Context, Options) (*State, error) {
 	return nil, fmt.Errorf("scan /proc: %w", errors.ErrUnsupported)
 }
 

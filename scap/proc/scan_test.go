@@ -128,7 +128,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 	mustWrite(t, root, "proc/4/stat", "4 (half")
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "proc/5"), 0o755))
 
-	s, err := Scan(Options{Root: root})
+	s, err := Scan(t.Context(), Options{Root: root})
 	require.NoError(t, err)
 	require.Equal(t, Machine{NumCPUs: 2, Memory: 16 << 10, Hostname: "other", BootTime: 1_700_000_000e9}, s.Machine)
 	require.Equal(t, []User{{0, 0, "root", "/root", "/bin/sh"}, {1000, 100, "u", "/home/u", "/bin/zsh"}}, s.Users)
@@ -193,15 +193,15 @@ func TestAnotherRootIsRead(t *testing.T) {
 		25: {Type: FDRegular, Name: "/gone", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20},
 	}, fds)
 
-	none, err := Scan(Options{Root: root, NoFDs: true})
+	none, err := Scan(t.Context(), Options{Root: root, NoFDs: true})
 	require.NoError(t, err)
 	require.Empty(t, none.Threads[0].FDs)
 	empty := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(empty, "proc"), 0o755))
-	_, err = Scan(Options{Root: empty})
+	_, err = Scan(t.Context(), Options{Root: empty})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, "is proc mounted?")
-	_, err = Scan(Options{Root: filepath.Join(root, "none")})
+	_, err = Scan(t.Context(), Options{Root: filepath.Join(root, "none")})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
@@ -266,7 +266,7 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	path := filepath.Join(dir, "sock")
 	require.NoError(t, unix.Bind(own[9], &unix.SockaddrUnix{Name: path}))
 
-	s, err := Scan(Options{})
+	s, err := Scan(t.Context(), Options{})
 	require.NoError(t, err)
 	var st unix.Stat_t
 	require.NoError(t, unix.Fstat(int(file.Fd()), &st))
@@ -333,7 +333,7 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 func TestASocketThatNoTableHasKeepsItsName(t *testing.T) {
 	root := mustMachine(t)
 	mustProcess(t, root, 42, "socket:[999]", "socket:[999]")
-	s, err := Scan(Options{Root: root})
+	s, err := Scan(t.Context(), Options{Root: root})
 	require.NoError(t, err)
 	for _, fd := range s.Threads[0].FDs {
 		require.Equal(t, FD{Num: fd.Num, Ino: 999, Type: FDUnsupported, Name: "socket:[999]"}, fd)
@@ -350,7 +350,7 @@ func TestThreadsFollowTheirProcesses(t *testing.T) {
 	}()
 	other := <-tid
 	defer close(release)
-	s, err := Scan(Options{NoFDs: true})
+	s, err := Scan(t.Context(), Options{NoFDs: true})
 	require.NoError(t, err)
 	leaders := map[event.PID]bool{}
 	seen := false
@@ -389,7 +389,7 @@ func TestProcessesThatVanishAreNoError(t *testing.T) {
 		}
 	})
 	for range 10 {
-		s, err := Scan(Options{})
+		s, err := Scan(t.Context(), Options{})
 		require.NoError(t, err)
 		require.NotEmpty(t, s.Threads)
 	}
@@ -508,7 +508,7 @@ func benchScan(b *testing.B, opts Options) {
 	b.ReportAllocs()
 	meter := scaptest.Measure(b)
 	for b.Loop() {
-		s, err := Scan(opts)
+		s, err := Scan(b.Context(), opts)
 		require.NoError(b, err)
 		n := 0
 		for i := range s.Threads {

@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -16,6 +17,22 @@ type State struct {
 	Users      []User
 	Groups     []Group
 	Threads    []Thread // process leaders before their other threads
+	Cut        Cut
+}
+
+// Cut says what a scan left out because it reached a limit. The zero value: nothing.
+type Cut struct {
+	Processes uint64 // that were not read
+	Tables    uint64 // processes with open files that were not read
+	Why       string // the limits
+}
+
+// String returns a message; "" for nothing.
+func (c Cut) String() string {
+	if c.Why == "" {
+		return ""
+	}
+	return fmt.Sprintf("the state lacks %d processes, and open files of %d others: %s", c.Processes, c.Tables, c.Why)
 }
 
 // Machine is what does not change while a capture runs.

@@ -6,6 +6,7 @@ package guest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -277,7 +278,7 @@ func (r *runner) answer(kind string, value json.RawMessage) (done bool, err erro
 		return false, r.run(&req)
 	case KindState:
 		var s State
-		state, err := proc.Scan(proc.Options{})
+		state, err := proc.Scan(context.Background(), proc.Options{})
 		if s.State = state; err != nil {
 			s.Error = err.Error()
 		}

@@ -33,6 +33,8 @@ type Engine interface {
 	Stats() scap.Stats
 	Select(sel scap.Selection) error
 	SetSnaplen(n int) error
+	// Self returns what scap.Live.Self does.
+	Self() event.PID
 	// Close stops the driver, then takes the last counts, then frees the rings'
 	// memory.
 	Close() (scap.Stats, error)
@@ -177,6 +179,12 @@ func (s *Source) Do(f func() error) error {
 		return os.ErrClosed
 	}
 	return f()
+}
+
+// Self returns the pid of this process as events have it; 0: not known.
+func (s *Source) Self() (pid event.PID) {
+	_ = s.Do(func() error { pid = s.engine.Self(); return nil }) // closed: not known
+	return pid
 }
 
 // Rings returns the number of rings.

@@ -78,6 +78,7 @@ func (e *fakeEngine) Select(sel scap.Selection) error {
 	return nil
 }
 func (e *fakeEngine) SetSnaplen(n int) error { e.snaplen = n; return nil }
+func (e *fakeEngine) Self() event.PID        { return 4711 }
 func (e *fakeEngine) Close() (scap.Stats, error) {
 	e.closed = true
 	return e.stats, nil
@@ -188,6 +189,7 @@ func TestCloseIsForGood(t *testing.T) {
 	require.NoError(t, s.SetSnaplen(10))
 	require.Equal(t, []scap.Selection{{All: true}}, e.selected)
 	require.Equal(t, 10, e.snaplen)
+	require.EqualValues(t, 4711, s.Self())
 	for range 2 {
 		_, err := s.Next()
 		require.NoError(t, err)
@@ -212,6 +214,7 @@ func TestCloseIsForGood(t *testing.T) {
 	scaptest.RequireClosed(t, s)
 	require.ErrorIs(t, s.Select(scap.Selection{}), os.ErrClosed)
 	require.ErrorIs(t, s.SetSnaplen(1), os.ErrClosed)
+	require.Zero(t, s.Self())
 	stats, err := s.Stats()
 	require.NoError(t, err)
 	require.Equal(t, scap.Stats{Seen: 2, Delivered: 2}, stats)
