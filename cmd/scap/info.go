@@ -38,7 +38,7 @@ type fileInfo struct {
 	Last       uint64          `json:"last"`
 	Events     uint64          `json:"events"`
 	Types      []typeInfo      `json:"types"`
-	Compatible bool            `json:"compatible"` // every reader of the format can read it
+	Compatible *bool           `json:"compatible"` // every reader of the format can read it; null: there are no events to tell
 	Why        []string        `json:"incompatible_because,omitempty"`
 	Counts     savefile.Counts `json:"counts"`
 	Error      string          `json:"error,omitempty"`
@@ -161,7 +161,12 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 	if grown {
 		info.Why = append(info.Why, "socket or fcntl with params that libs up to 0.23 does not read")
 	}
-	info.Compatible = len(info.Why) == 0
+	if n := info.Counts.SkippedBlocks; n > 0 {
+		info.Why = append(info.Why, fmt.Sprintf("%d blocks of unknown type (%s)", n, typesOf(r)))
+	}
+	if compatible := len(info.Why) == 0; info.Events > 0 || !compatible {
+		info.Compatible = &compatible
+	}
 	if rerr != nil {
 		info.Error = rerr.Error()
 	}
@@ -191,14 +196,18 @@ func (info *fileInfo) print(out io.Writer) error {
 	}{
 		{"for the state only", c.Hidden}, {"of unknown type", c.Unknown}, {"corrupt, left out", c.Corrupt},
 		{"records of the state that are corrupt, left out", c.BadRecords}, {"blocks of unknown type, left out", c.SkippedBlocks},
+		{"records more than real states have, left out", c.StateCut}, {"blocks that end with a wrong length", c.BadEnds},
 	} {
 		if n.count > 0 {
 			fmt.Fprintf(w, "\t%d %s\n", n.count, n.what)
 		}
 	}
-	if info.Compatible {
+	switch {
+	case info.Compatible == nil:
+		fmt.Fprintf(w, "compatible\tnot known: there are no events\n")
+	case *info.Compatible:
 		fmt.Fprintf(w, "compatible\tyes\n")
-	} else {
+	default:
 		fmt.Fprintf(w, "compatible\tno: %s\n", strings.Join(info.Why, "; "))
 	}
 	if info.Error != "" {

@@ -37,7 +37,10 @@ func valuesOf(p *event.ParamInfo) [][]byte {
 			values = append(values, append([]byte{byte(i)}, value...))
 		}
 	}
-	for family := range byte(32) { // of addresses
+	if p.Type != event.ParamSockaddr && p.Type != event.ParamSocktuple {
+		return values
+	}
+	for family := range byte(32) {
 		for _, size := range []int{7, 13, 18, 19, 37, 126} {
 			v := bytes.Repeat([]byte(lying), 1+size/len(lying))[:size]
 			values = append(values, append([]byte{family}, v[1:]...))

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -83,10 +84,32 @@ func readAll(r *savefile.Reader, each func(evs []event.Event) error) error {
 // leftOut returns an error with the counts of what the reader left out; nil: nothing.
 func leftOut(r *savefile.Reader, path string) error {
 	c := r.Counts()
-	if c.Corrupt == 0 && c.BadRecords == 0 {
+	var parts []string
+	if c.Corrupt > 0 || c.BadRecords > 0 {
+		parts = append(parts, fmt.Sprintf("%d events and %d records of the state are corrupt and were left out", c.Corrupt, c.BadRecords))
+	}
+	if c.StateCut > 0 {
+		parts = append(parts, fmt.Sprintf("%d records of the state were left out, since it is larger than real ones", c.StateCut))
+	}
+	if c.SkippedBlocks > 0 {
+		parts = append(parts, fmt.Sprintf("%d blocks of unknown type were left out (%s)", c.SkippedBlocks, typesOf(r)))
+	}
+	if c.BadEnds > 0 {
+		parts = append(parts, fmt.Sprintf("%d blocks end with a wrong length", c.BadEnds))
+	}
+	if parts == nil {
 		return nil
 	}
-	return cli.Found(fmt.Errorf("%s: %d events and %d records of the state are corrupt and were left out", path, c.Corrupt, c.BadRecords))
+	return cli.Found(fmt.Errorf("%s: %s", path, strings.Join(parts, "; ")))
+}
+
+// typesOf returns the types of the blocks that the reader does not know.
+func typesOf(r *savefile.Reader) string {
+	var types []string
+	for _, t := range r.UnknownBlocks() {
+		types = append(types, fmt.Sprintf("%#x", t))
+	}
+	return strings.Join(types, " ")
 }
 
 // untilSignal returns a context that the first SIGINT or SIGTERM cancels, so that a

@@ -56,6 +56,11 @@ const start = 1_700_000_000_000_000_000
 
 // cloneEvent returns the clone exit event of thread tid.
 func cloneEvent(tb testing.TB, ts uint64, tid event.PID, res, pid int64, comm string, flags uint32) *event.Event {
+	return cloneEventInside(tb, ts, tid, tid, res, pid, comm, flags)
+}
+
+// cloneEventInside is cloneEvent of a thread whose number in its pid namespace is vtid.
+func cloneEventInside(tb testing.TB, ts uint64, tid, vtid event.PID, res, pid int64, comm string, flags uint32) *event.Event {
 	return mustEvent(tb, event.TypeCloneExit, ts, tid, func(b *event.Builder) {
 		b.AddInt64(res)
 		b.AddString("/bin/x")
@@ -74,6 +79,10 @@ func cloneEvent(tb testing.TB, ts uint64, tid event.PID, res, pid int64, comm st
 		b.AddString(comm)
 		b.AddEmpty()
 		b.AddUint32(flags)
+		b.AddUint32(0)
+		b.AddUint32(0)
+		b.AddInt64(int64(vtid))
+		b.AddInt64(int64(vtid))
 	}, 21)
 }
 
@@ -268,14 +277,14 @@ func TestInfoTellsWhatIsThere(t *testing.T) {
 	require.Equal(t, uint64(12), info.Events)
 	require.Equal(t, "close", info.Types[0].Name)
 	require.Equal(t, uint64(5), info.Types[0].Events)
-	require.False(t, info.Compatible)
+	require.False(t, *info.Compatible)
 
 	out := filepath.Join(t.TempDir(), "compat.scap")
 	mustRun(t, "convert", "--to", "falco", path, out)
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
 	info = fileInfo{}
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
-	require.True(t, info.Compatible, info.Why)
+	require.True(t, *info.Compatible, info.Why)
 	for _, filter := range []string{"syscall", "getppid"} {
 		require.Regexp(t, `\A12 \S+ 1 <NA> \(1\) < getppid\n\z`, mustRun(t, "read", "-r", out, filter))
 	}

@@ -23,12 +23,11 @@ import (
 // ring is a live source with a ring that overflows: events come all the time while it is selected.
 type ring struct {
 	*scaptest.Source
-	tb       testing.TB
-	ts       uint64
-	paused   bool
-	left     int // in the ring once it is paused
-	read     chan struct{}
-	wakeable bool
+	tb     testing.TB
+	ts     uint64
+	paused bool
+	left   int // in the ring once it is paused
+	read   chan struct{}
 }
 
 func (r *ring) Select(sel scap.Selection) error {

@@ -88,7 +88,8 @@ func (v *verifier) run() error {
 		count uint64
 		what  string
 	}{
-		{c.Corrupt, "corrupt events"}, {c.BadRecords, "corrupt records of the state"}, {c.SkippedBlocks, "blocks of unknown type"},
+		{c.Corrupt, "corrupt events"}, {c.BadRecords, "corrupt records of the state"}, {c.SkippedBlocks, "blocks of unknown type " + typesOf(r)},
+		{c.StateCut, "records more than real states have"}, {c.BadEnds, "blocks that end with a wrong length"},
 	} {
 		if n.count > 0 {
 			v.report("%d %s", n.count, n.what)

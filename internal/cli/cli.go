@@ -71,7 +71,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if out.err != nil && err == nil { // some command did not look
+	if out.err != nil && !errors.As(err, new(*Error)) { // the command did not look, or did not know why
 		err = Lacking(fmt.Errorf("write output: %w", out.err))
 	}
 	var e *Error

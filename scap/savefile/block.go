@@ -39,6 +39,9 @@ const (
 
 	// The limit for blocks that are not of a large kind, without type and length.
 	maxSmallBlock = 1 << 16
+	// The limit for event blocks of a large kind. Plugins send what they like, some
+	// hundred kilobytes.
+	maxLargeBlock = 32 << 20
 	// Dump flag: the event only updates the state and is not to be shown.
 	flagHidden = 1 << 0
 )

@@ -212,18 +212,20 @@ const (
 const (
 	// Limit on the steps for one event, in case the rules form a circle.
 	maxSteps = 50
-	// Limit on threads with a stored enter event. Above it the converter
-	// forgets events whose exit never came.
+	// Limit on threads with a stored enter event.
 	maxStored = 1 << 17
 	// Limit on the bytes of all stored events: a corrupt capture can have large
 	// enter events.
 	maxStoredBytes = 64 << 20
 )
 
-// converter converts older events to current ones.
+// converter converts older events to current ones. Enter events wait for their exit
+// events in two generations: when the younger is full, the older, whose exits did not come
+// for as long as that took, is forgotten.
 type converter struct {
 	stored map[event.PID][]byte // by tid; empty: memory for reuse
-	bytes  int                  // of memory in stored
+	older  map[event.PID][]byte
+	bytes  int // of memory in stored
 	json   []byte
 }
 
@@ -231,34 +233,20 @@ func newConverter() *converter { return &converter{stored: map[event.PID][]byte{
 
 func (c *converter) reset() {
 	clear(c.stored)
+	c.older = nil
 	c.bytes = 0
 }
 
 func (c *converter) store(ev *event.Event) {
-	if len(c.stored) > maxStored || c.bytes > maxStoredBytes {
-		c.forget()
+	if len(c.stored) >= maxStored/2 || c.bytes >= maxStoredBytes/2 {
+		c.older, c.stored, c.bytes = c.stored, map[event.PID][]byte{}, 0
 	}
 	tid := ev.TID()
+	delete(c.older, tid)
 	old := c.stored[tid]
 	buf := append(old[:0], ev.Bytes()...)
 	c.bytes += cap(buf) - cap(old)
 	c.stored[tid] = buf
-}
-
-func (c *converter) forget() {
-	for tid, buf := range c.stored {
-		if len(buf) == 0 {
-			c.remove(tid)
-		}
-	}
-	if len(c.stored) > maxStored/2 || c.bytes > maxStoredBytes/2 {
-		c.reset()
-	}
-}
-
-func (c *converter) remove(tid event.PID) {
-	c.bytes -= cap(c.stored[tid])
-	delete(c.stored, tid)
 }
 
 // enter makes enter a view of the stored event of ev's thread, and reports whether it
@@ -266,7 +254,9 @@ func (c *converter) remove(tid event.PID) {
 func (c *converter) enter(ev *event.Event, enter *event.Event) bool {
 	buf := c.stored[ev.TID()]
 	if len(buf) == 0 {
-		return false
+		if buf = c.older[ev.TID()]; len(buf) == 0 {
+			return false
+		}
 	}
 	enter.ResetUnchecked(buf, 0)
 	// In a capture that lost events, it may belong to another call.
@@ -274,11 +264,15 @@ func (c *converter) enter(ev *event.Event, enter *event.Event) bool {
 }
 
 func (c *converter) used(tid event.PID) {
+	delete(c.older, tid)
 	if buf := c.stored[tid]; cap(buf) <= 4096 {
-		c.stored[tid] = buf[:0]
-	} else {
-		c.remove(tid)
+		if buf != nil {
+			c.stored[tid] = buf[:0]
+		}
+		return
 	}
+	c.bytes -= cap(c.stored[tid])
+	delete(c.stored, tid)
 }
 
 // convert makes ev current. It appends rebuilt events to arena and returns the grown

@@ -238,7 +238,7 @@ func TestStoredEventsAreBounded(t *testing.T) {
 	c := newConverter()
 	for tid := range event.PID(3 * maxStored) {
 		c.store(mustEvent(t, 4, 1, tid, 3))
-		require.LessOrEqual(t, len(c.stored), maxStored+1)
+		require.LessOrEqual(t, len(c.stored)+len(c.older), maxStored)
 	}
 	c.reset()
 	require.Zero(t, c.bytes)
@@ -251,9 +251,31 @@ func TestStoredEventsAreBounded(t *testing.T) {
 			sum += cap(buf)
 		}
 		require.Equal(t, sum, c.bytes)
-		require.LessOrEqual(t, sum, maxStoredBytes+2*event.MaxSize)
+		for _, buf := range c.older {
+			sum += cap(buf)
+		}
+		require.LessOrEqual(t, sum, maxStoredBytes+4*event.MaxSize)
 		if tid%3 == 0 {
 			c.used(tid)
+		}
+	}
+}
+
+func TestAFloodOfEnterEventsDoesNotHideTheOthers(t *testing.T) {
+	c := newConverter()
+	var enter event.Event
+	never := mustEvent(t, 4, 1, 0, 3) // ends
+	for tid := event.PID(1); tid < 2*maxStored; tid++ {
+		binary.NativeEndian.PutUint64(never.Bytes()[8:], uint64(tid))
+		c.store(never)
+		if tid%1000 == 0 {
+			// A call that lasts as long as 60,000 others.
+			if was := tid - 60_000; was > 0 {
+				exit := mustEvent(t, 5, 1, was, 3)
+				require.True(t, c.enter(exit, &enter), "%d", tid)
+				c.used(was)
+				require.False(t, c.enter(exit, &enter))
+			}
 		}
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
 )
 
 // blocksOf returns the offset of each block of a capture, and of its end.
@@ -193,9 +195,153 @@ func TestFewCompressedBytesDoNotCostMuchMemory(t *testing.T) {
 		}
 		runtime.ReadMemStats(&after)
 		require.ErrorIs(t, err, ErrCorrupt)
-		require.ErrorContains(t, err, "compressed ones")
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*maxUnpacked))
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(3*maxWholeBlock))
 	}
+}
+
+// stream is a capture that nobody holds in memory: a head, blocks that a function makes, and zeros to the end of the last.
+type stream struct {
+	buf  []byte
+	more func() []byte // nil at the end
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.buf) == 0 {
+		if s.buf = s.more(); s.buf == nil {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, s.buf)
+	s.buf = s.buf[n:]
+	return n, nil
+}
+
+// hugeBlock is a capture with one block of size bytes, repeating what fill returns.
+func hugeBlock(code, size uint32, fill func() []byte) *stream {
+	o := binary.LittleEndian
+	left := int64(size) - 12
+	head := o.AppendUint32(o.AppendUint32(appendSectionHeader(nil, o), code), size)
+	return &stream{head, func() []byte {
+		if left == -1 {
+			return nil
+		}
+		b := fill()
+		if int64(len(b)) < left {
+			left -= int64(len(b))
+			return b
+		}
+		b = o.AppendUint32(make([]byte, left), size)
+		left = -1
+		return b
+	}}
+}
+
+// peakOf returns the memory that f takes while it runs, about.
+func peakOf(f func()) (peak uint64) {
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	for {
+		runtime.ReadMemStats(&now)
+		if now.HeapInuse > before.HeapInuse {
+			peak = max(peak, now.HeapInuse-before.HeapInuse)
+		}
+		select {
+		case <-done:
+			return peak
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
+func TestAHugeBlockTakesLittleMemory(t *testing.T) {
+	zeros := make([]byte, 1<<20)
+	for _, code := range []uint32{procListV9, procListV1, fdListV2, fdListV1, usersV2, usersV1, interfacesV2, interfacesV1, machineInfo, eventLarge, eventV2, 0x999} {
+		var r *Reader
+		var err error
+		peak := peakOf(func() {
+			if r, err = NewReader(hugeBlock(code, 512<<20, func() []byte { return zeros }), Options{}); err == nil {
+				_, err = r.Next()
+			}
+		})
+		if code == 0x999 {
+			require.ErrorIs(t, err, ErrNotCapture)
+			continue
+		}
+		require.ErrorIs(t, err, io.EOF, "%#x", code)
+		c := r.Counts()
+		require.NotZero(t, c.BadRecords+c.Corrupt+c.SkippedBlocks+c.StateCut, "%#x: it is told", code)
+		require.Less(t, peak, uint64(10*maxWholeBlock), "%#x", code)
+	}
+}
+
+func TestAHostileStateTakesBoundedMemory(t *testing.T) {
+	tid := event.PID(0)
+	records := func() (b []byte) {
+		for range 100 {
+			tid++
+			b = appendThread(b, binary.LittleEndian, &proc.Thread{TID: tid, PID: tid, Env: strings.Repeat("A=bcdefghijklmno\x00", 240)})
+		}
+		return b
+	}
+	var out bytes.Buffer
+	gz := gzip.NewWriter(&out)
+	_, err := io.Copy(gz, hugeBlock(procListV9, 160<<20, records))
+	require.NoError(t, err)
+	require.NoError(t, gz.Close())
+	packed := out.Len()
+	require.Less(t, packed, 4<<20)
+	r, err := NewReader(&out, Options{})
+	require.NoError(t, err)
+	require.NotZero(t, r.Counts().StateCut, "it is told")
+	require.NotEmpty(t, r.State().Threads)
+	require.LessOrEqual(t, r.stateSize, int64(minPackedState+packedStateRatio*(packed+1<<20)))
+
+	r = &Reader{in: newInput(nil)} // not compressed
+	require.True(t, r.admit(maxState-10))
+	require.False(t, r.admit(11))
+	require.True(t, r.admit(10), "a smaller one")
+	require.EqualValues(t, 1, r.Counts().StateCut)
+}
+
+func TestALongRecordCostsOnlyItself(t *testing.T) {
+	o := binary.LittleEndian
+	good := appendThread(nil, o, &proc.Thread{TID: 5, PID: 5, Comm: "good"})
+	long := make([]byte, 3*maxRecord)
+	o.PutUint32(long, uint32(len(long)))
+	capture := appendSectionHeader(nil, o)
+	capture = append(capture, block(o, procListV9, slices.Concat(good, long, appendThread(nil, o, &proc.Thread{TID: 6, PID: 6})))...)
+	r, err := NewReader(bytes.NewReader(capture), Options{})
+	require.NoError(t, err)
+	require.Len(t, r.State().Threads, 2)
+	require.EqualValues(t, 1, r.Counts().BadRecords)
+}
+
+func TestAWrongLengthAtTheEndOfABlockCostsNothing(t *testing.T) {
+	capture := smallCapture(t)
+	ends := blocksOf(capture)
+	want := len(someEvents(t))
+	for i := range ends[:len(ends)-1] {
+		bad := bytes.Clone(capture)
+		bad[ends[i+1]-4] ^= 1
+		r, err := NewReader(bytes.NewReader(bad), Options{})
+		require.NoError(t, err, "block %d", i)
+		got, err := delivered(t, r)
+		require.NoError(t, err)
+		require.Len(t, got, want)
+		require.NotEmpty(t, r.State().Threads)
+		if i < len(ends)-1-want {
+			require.EqualValues(t, 1, r.Counts().BadEnds, "block %d: it is told", i)
+		}
+	}
+	// But what follows must be a block.
+	bad := bytes.Clone(capture)
+	bad[4] += 4
+	_, err := NewReader(bytes.NewReader(bad), Options{})
+	require.ErrorIs(t, err, ErrCorrupt)
 }
 
 func TestTheBufferIsMovedOnlyToReadMore(t *testing.T) {

@@ -4,7 +4,6 @@ package savefile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -14,11 +13,6 @@ import (
 const (
 	readSize      = 512 << 10
 	firstReadSize = 16 << 10
-
-	// A block of a compressed capture may be larger than maxUnpacked only up to
-	// maxUnpackedRatio times the compressed bytes read so far.
-	maxUnpacked      = 64 << 20
-	maxUnpackedRatio = 256
 )
 
 // input is the read buffer: buf[r:w] is read and not yet used.
@@ -53,9 +47,7 @@ func (in *input) avail() int { return in.w - in.r }
 
 // fill makes at least n bytes available. It returns io.EOF if there are no more bytes,
 // io.ErrUnexpectedEOF if there are fewer than n. If it has to read, it moves the
-// buffer. The buffer grows only as bytes arrive, so a wrong length takes at most twice
-// the memory of the source's bytes; maxUnpackedRatio limits that for a few bytes that
-// unpack to very many.
+// buffer. The buffer grows only as bytes arrive. Callers limit n.
 func (in *input) fill(n int) error {
 	if in.avail() >= n {
 		return nil
@@ -69,9 +61,6 @@ func (in *input) fill(n int) error {
 	for empty := 0; in.w < n; {
 		if in.w == len(in.buf) {
 			size := min(2*len(in.buf), roundUp(n, readSize))
-			if in.packed != nil && size > maxUnpacked && int64(size)/maxUnpackedRatio > in.packed.n {
-				return fmt.Errorf("more than %d bytes of %d compressed ones: %w", in.w, in.packed.n, ErrCorrupt)
-			}
 			in.grow(size)
 		} else if in.full && len(in.buf) < readSize {
 			in.grow(readSize)

@@ -89,23 +89,6 @@ func (c *cursor) list() string {
 	return s
 }
 
-// record takes the next record of a list. If sized, a u32 length that includes itself
-// precedes it, else the record is all that is left. more is false at the list's end,
-// where fewer than 4 bytes are left; ok is false if the length is not possible.
-func (c *cursor) record(sized bool) (rec cursor, more, ok bool) {
-	if len(c.b) < 4 {
-		return cursor{}, false, true
-	}
-	if !sized {
-		return *c, true, true
-	}
-	n := c.u32()
-	if n < 4 || int64(n)-4 > int64(len(c.b)) {
-		return cursor{}, true, false
-	}
-	return cursor{b: c.take(int(n) - 4), order: c.order}, true, true
-}
-
 func decodeMachine(c *cursor) (m proc.Machine, ok bool) {
 	m.NumCPUs = c.u32()
 	m.Memory = c.u64()
@@ -169,35 +152,18 @@ func appendInterface(b []byte, o binary.AppendByteOrder, in *proc.Interface) []b
 	return append(b, name...)
 }
 
-func decodeUsers(c *cursor, sized bool) (users []proc.User, groups []proc.Group, bad int) {
-	for {
-		rec, more, ok := c.record(sized)
-		if !more {
-			return users, groups, bad
+// decodeUser reads a user or a group into s.
+func decodeUser(c *cursor, s *proc.State) {
+	if c.u8() == 0 {
+		u := proc.User{UID: event.UID(c.u32()), GID: event.GID(c.u32()), Name: c.str(maxUser), Home: c.str(maxUser), Shell: c.str(maxUser)}
+		if !c.failed {
+			s.Users = append(s.Users, u)
 		}
-		if !ok {
-			return users, groups, bad + 1
-		}
-		if rec.u8() == 0 {
-			u := proc.User{UID: event.UID(rec.u32()), GID: event.GID(rec.u32()), Name: rec.str(maxUser), Home: rec.str(maxUser), Shell: rec.str(maxUser)}
-			if !rec.failed {
-				users = append(users, u)
-			}
-		} else {
-			g := proc.Group{GID: event.GID(rec.u32()), Name: rec.str(maxUser)}
-			if !rec.failed {
-				groups = append(groups, g)
-			}
-		}
-		if rec.failed {
-			bad++
-		}
-		if !sized {
-			if rec.failed {
-				return users, groups, bad
-			}
-			c.b = rec.b
-		}
+		return
+	}
+	g := proc.Group{GID: event.GID(c.u32()), Name: c.str(maxUser)}
+	if !c.failed {
+		s.Groups = append(s.Groups, g)
 	}
 }
 
@@ -236,32 +202,8 @@ func procVersion(block uint32) int {
 	return int(block-procListV4) + 4
 }
 
-// decodeThreads reads a process list of any version, in one pass: each version kept
-// the order of the fields and inserted its new ones.
-func decodeThreads(c *cursor, version int) (threads []proc.Thread, bad int) {
-	for {
-		rec, more, ok := c.record(version >= 9)
-		if !more {
-			return threads, bad
-		}
-		if !ok {
-			return threads, bad + 1
-		}
-		t := decodeThread(&rec, version)
-		if rec.failed {
-			bad++
-			if version < 9 {
-				return threads, bad
-			}
-			continue
-		}
-		threads = append(threads, t)
-		if version < 9 {
-			c.b = rec.b
-		}
-	}
-}
-
+// decodeThread reads a thread of a process list of any version: each version kept the
+// order of the fields and inserted its new ones.
 func decodeThread(c *cursor, version int) (t proc.Thread) {
 	t.SID, t.VPGID, t.PGID, t.VTID, t.VPID, t.LoginUID = -1, -1, -1, -1, -1, event.NoUID
 	t.TID, t.PID, t.PTID = c.pid(), c.pid(), c.pid()
@@ -381,31 +323,6 @@ func appendThread(b []byte, o binary.AppendByteOrder, t *proc.Thread) []byte {
 	b = o.AppendUint64(b, uint64(t.PGID))
 	putLength(b, o, at)
 	return b
-}
-
-// decodeFDs reads the records of an fd list, after its tid.
-func decodeFDs(c *cursor, sized bool) (fds []proc.FD, bad int) {
-	for {
-		rec, more, ok := c.record(sized)
-		if !more {
-			return fds, bad
-		}
-		if !ok {
-			return fds, bad + 1
-		}
-		fd := decodeFD(&rec, sized)
-		if rec.failed {
-			bad++
-			if !sized {
-				return fds, bad
-			}
-			continue
-		}
-		fds = append(fds, fd)
-		if !sized {
-			c.b = rec.b
-		}
-	}
 }
 
 func decodeFD(c *cursor, sized bool) (fd proc.FD) {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
+	"slices"
+	"strings"
+	"unsafe"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
@@ -42,7 +44,9 @@ type Counts struct {
 	Corrupt       uint64 `json:"corrupt"`        // left out: inconsistent events
 	Unconverted   uint64 `json:"unconverted"`    // events that no conversion rule matches: exit events are delivered unchanged, enter events left out
 	BadRecords    uint64 `json:"bad_records"`    // left out: records of users, processes, fds, interfaces
-	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type, or too large for a 32-bit system
+	SkippedBlocks uint64 `json:"skipped_blocks"` // of unknown type
+	StateCut      uint64 `json:"state_cut"`      // left out: records of a state that is larger than real ones
+	BadEnds       uint64 `json:"bad_ends"`       // blocks whose length at the end is wrong, read nevertheless
 	Compressed    bool   `json:"compressed"`
 	OtherOrder    bool   `json:"other_order"` // the capture has the other byte order
 	Minor         uint16 `json:"minor"`
@@ -61,7 +65,10 @@ type Reader struct {
 	foreign bool // order is not the host's
 	state   *proc.State
 	byTID   map[event.PID]int // index in state.Threads
-	counts  Counts
+
+	stateSize int64    // bytes of memory, about
+	unknowns  []uint32 // types of blocks
+	counts    Counts
 
 	conv  *converter
 	arena []byte // events that had to be rebuilt
@@ -324,7 +331,7 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 		return false, true, nil
 	}
 	large := t == eventLarge || t == eventFlgLarge
-	if size < minEventBlock || size&3 != 0 || !large && size > maxSmallBlock+8 || tooLarge(size) {
+	if size < minEventBlock || size&3 != 0 || size > maxSmallBlock+8 && (!large || size > maxLargeBlock) {
 		if ok, err := r.badLength(t, size, first); !ok {
 			return false, false, err
 		}
@@ -370,9 +377,6 @@ func (r *Reader) nextUnusual(ev *event.Event, first bool) (ok, again bool, err e
 	return true, false, nil
 }
 
-// tooLarge reports whether a block of that size is too large for this system's int.
-func tooLarge(size uint32) bool { return uint64(size) > math.MaxInt/2 }
-
 // badLength skips an event block whose length is valid for a block but not for an
 // event. A length that is not valid for any block is an error.
 func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
@@ -388,6 +392,25 @@ func (r *Reader) badLength(t, size uint32, first bool) (ok bool, err error) {
 	r.counts.Events++
 	r.counts.Corrupt++
 	return true, nil
+}
+
+// unknown counts a block of unknown type.
+func (r *Reader) unknown(t uint32) {
+	r.counts.SkippedBlocks++
+	if len(r.unknowns) < maxUnknowns && !slices.Contains(r.unknowns, t) {
+		r.unknowns = append(r.unknowns, t)
+	}
+}
+
+// UnknownBlocks returns the types of blocks that were skipped, at most the first 16.
+func (r *Reader) UnknownBlocks() []uint32 { return r.unknowns }
+
+func (r *Reader) unknownNames() string {
+	var names []string
+	for _, t := range r.unknowns {
+		names = append(names, fmt.Sprintf("%#x", t))
+	}
+	return strings.Join(names, " ")
 }
 
 // skip skips a whole block, whose lengths at start and end must agree.
@@ -406,13 +429,7 @@ func (r *Reader) skip(t, size uint32) error {
 		r.fatal = r.failure(at, fmt.Sprintf("skip %s of %d bytes", blockName(t), size), truncation(err))
 		return r.fatal
 	}
-	if end := r.order.Uint32(r.in.buf[r.in.r:]); end != size {
-		r.fatal = r.failure(at, fmt.Sprintf("skip %s of %d bytes: it ends with %d", blockName(t), size, end), ErrCorrupt)
-		return r.fatal
-	}
-	r.in.r += 4
-	r.counts.Blocks++
-	return nil
+	return r.end(at, size, "skip "+blockName(t))
 }
 
 // fill makes n bytes available. At the end of the input no bytes are lost: the same
@@ -441,6 +458,8 @@ func (r *Reader) fail(step string, err error) error {
 	return r.fatal
 }
 
+const maxUnknowns = 16
+
 // magic is the first 4 bytes of a section, the same in both byte orders.
 var magic = []byte{0x0a, 0x0d, 0x0d, 0x0a}
 
@@ -451,18 +470,25 @@ func (r *Reader) readSection() error {
 	if err := r.readHeader(); err != nil {
 		return err
 	}
-	r.state = &proc.State{}
+	r.state, r.stateSize = &proc.State{}, 0
 	r.byTID = map[event.PID]int{}
 	r.conv.reset()
+	blocks, unknown := r.counts.Blocks, r.counts.SkippedBlocks
 	for {
-		if err := r.fill(8, "read block header"); errors.Is(err, io.EOF) {
-			return nil // no events; the next read returns io.EOF
-		} else if err != nil {
+		err := r.fill(8, "read block header")
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		b := r.in.buf[r.in.r:]
+		b := r.in.buf[r.in.r:r.in.w]
+		if err != nil || r.isSectionHeader() {
+			// Network captures have the same section header.
+			if n := r.counts.SkippedBlocks - unknown; n > 0 && n == r.counts.Blocks-blocks {
+				return r.fail(fmt.Sprintf("read section: no block is of a capture of system events (types %s)", r.unknownNames()), ErrNotCapture)
+			}
+			return nil // no events; the next read returns io.EOF
+		}
 		t := canonical(r.order.Uint32(b))
-		if isEvent(t) || r.isSectionHeader() {
+		if isEvent(t) {
 			return nil
 		}
 		if err := r.readMeta(t, r.order.Uint32(b[4:])); err != nil {
@@ -519,50 +545,226 @@ func (r *Reader) readMeta(t, size uint32) error {
 	if size < blockOverhead || size&3 != 0 {
 		return r.fail(fmt.Sprintf("%s of %d bytes", blockName(t), size), ErrCorrupt)
 	}
-	if blockNames[t] == "" || tooLarge(size) {
-		r.counts.SkippedBlocks++
+	switch {
+	case blockNames[t] == "":
+		r.unknown(t)
+		return r.skip(t, size)
+	case t != machineInfo && t != interfacesV1 && t != interfacesV2:
+		return r.readList(t, size)
+	case size > maxWholeBlock:
+		r.counts.BadRecords++
 		return r.skip(t, size)
 	}
 	step := "read " + blockName(t)
 	if err := r.fill(int(size), step); err != nil {
 		return err
 	}
-	b := r.in.buf[r.in.r : r.in.r+int(size)]
-	if end := r.order.Uint32(b[size-4:]); end != size {
-		if t == interfacesV2 {
-			return r.readShortInterfaces(size)
-		}
-		return r.fail(fmt.Sprintf("%s: %d bytes long, but it ends with %d", step, size, end), ErrCorrupt)
+	at := r.in.offset()
+	if t == interfacesV2 && r.order.Uint32(r.in.buf[r.in.r+int(size)-4:]) != size && r.readShortInterfaces(size) {
+		return nil
 	}
+	b := r.in.buf[r.in.r : r.in.r+int(size)]
 	c := cursor{b: b[8 : size-4], order: r.order}
-	switch t {
-	case machineInfo:
+	if t == machineInfo {
 		if m, ok := decodeMachine(&c); ok {
 			r.state.Machine = m
 		} else {
 			r.counts.BadRecords++
 		}
-	case interfacesV1, interfacesV2:
+	} else {
 		r.interfaces(&c, t == interfacesV2)
+	}
+	r.in.r += int(size) - 4
+	return r.end(at, size, step)
+}
+
+const (
+	// The limit for blocks that are read as a whole, apart from events. Ten thousand
+	// interfaces have 1 MB.
+	maxWholeBlock = 16 << 20
+	// The limit for a record of a list. A thread has less than 20 KiB.
+	maxRecord = 64 << 10
+
+	// The limit on the memory of the state, about. A machine with 100,000 processes and
+	// a million open files takes 400 MB.
+	maxState = 512 << 20
+	// The limit for a compressed capture: a few bytes unpack to very many. Real states
+	// take less than 40 bytes of memory for each compressed one.
+	minPackedState, packedStateRatio = 64 << 20, 64
+)
+
+// admit reports whether a record with size bytes of memory is within the limits on the
+// state. What is not is counted and left out.
+func (r *Reader) admit(size int) bool {
+	limit := int64(maxState)
+	if p := r.in.packed; p != nil {
+		limit = min(limit, minPackedState+packedStateRatio*p.n)
+	}
+	if r.stateSize+int64(size) > limit {
+		r.counts.StateCut++
+		return false
+	}
+	r.stateSize += int64(size)
+	return true
+}
+
+// readList reads a block that is a list of records, record by record: the block may be
+// much longer than what it contains is worth.
+func (r *Reader) readList(t, size uint32) error {
+	step := "read " + blockName(t)
+	// A list of usual size is there as a whole before it is used, so that reading can go
+	// on once a truncated file has grown.
+	if err := r.fill(int(min(size, maxWholeBlock)), step); err != nil {
+		return err
+	}
+	at := r.in.offset()
+	r.in.r += 8
+	left := int64(size) - blockOverhead
+	list := r.list(t)
+	if (t == fdListV1 || t == fdListV2) && left >= 8 {
+		c := cursor{b: r.in.buf[r.in.r : r.in.r+8], order: r.order}
+		if list.thread = r.known(c.pid()); list.thread == nil {
+			r.counts.BadRecords++
+			list.decode = nil
+		}
+		r.in.r += 8
+		left -= 8
+	} else if t == fdListV1 || t == fdListV2 {
+		r.counts.BadRecords++
+		list.decode = nil
+	}
+	for left >= 4 && list.decode != nil {
+		n := int(min(left, maxRecord))
+		if err := r.in.fill(n); err != nil {
+			return r.broken(at, step, err)
+		}
+		used := r.record(list, r.in.buf[r.in.r:r.in.r+n], left)
+		if used == 0 { // where the next record begins is not known
+			break
+		}
+		if err := r.in.discard(used); err != nil {
+			return r.broken(at, step, err)
+		}
+		left -= used
+	}
+	if err := r.in.discard(left); err != nil {
+		return r.broken(at, step, err)
+	}
+	return r.end(at, size, step)
+}
+
+// list says how the records of a list are read.
+type list struct {
+	sized  bool // each begins with its length
+	decode func(c *cursor)
+	thread *proc.Thread // of an fd list
+}
+
+func (r *Reader) list(t uint32) *list {
+	l := &list{}
+	switch t {
 	case usersV1, usersV2:
-		var bad int
-		r.state.Users, r.state.Groups, bad = decodeUsers(&c, t == usersV2)
-		r.counts.BadRecords += uint64(bad)
+		l.sized = t == usersV2
+		r.state.Users, r.state.Groups = nil, nil
+		l.decode = func(c *cursor) {
+			if r.admit(len(c.b) + int(unsafe.Sizeof(proc.User{}))) {
+				decodeUser(c, r.state)
+			}
+		}
 	case fdListV1, fdListV2:
-		r.fds(&c, t == fdListV2)
+		l.sized = t == fdListV2
+		l.decode = func(c *cursor) {
+			fd := decodeFD(c, l.sized)
+			if !c.failed && r.admit(len(fd.Name)+int(unsafe.Sizeof(fd))) {
+				l.thread.FDs = append(l.thread.FDs, fd)
+			}
+		}
 	default:
-		threads, bad := decodeThreads(&c, procVersion(t))
-		r.counts.BadRecords += uint64(bad)
-		for i := range threads {
-			r.thread(&threads[i])
+		version := procVersion(t)
+		l.sized = version >= 9
+		l.decode = func(c *cursor) {
+			th := decodeThread(c, version)
+			if !c.failed {
+				r.thread(&th)
+			}
 		}
 	}
-	r.in.r += int(size)
+	return l
+}
+
+// record reads the record at the start of window, of a list with left bytes. It returns
+// the bytes of the record; 0 if they are not known.
+func (r *Reader) record(l *list, window []byte, left int64) (used int64) {
+	c := cursor{b: window, order: r.order}
+	if !l.sized {
+		l.decode(&c)
+		if c.failed {
+			r.counts.BadRecords++
+			return 0
+		}
+		return int64(len(window) - len(c.b))
+	}
+	used = int64(c.u32())
+	if used < 4 || used > left {
+		r.counts.BadRecords++
+		return 0
+	}
+	if used > int64(len(window)) {
+		r.counts.BadRecords++
+		return used
+	}
+	c.b = window[4:used]
+	l.decode(&c)
+	if c.failed {
+		r.counts.BadRecords++
+	}
+	return used
+}
+
+// broken ends reading: the list that begins at at is partly used.
+func (r *Reader) broken(at int64, step string, err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	r.fatal = r.failure(at, step, truncation(err))
+	return r.fatal
+}
+
+// end reads the length at the end of the block that begins at at. A wrong one alone
+// costs nothing: what follows must look like a block, or be the end of the capture.
+func (r *Reader) end(at int64, size uint32, step string) error {
+	if err := r.in.fill(4); err != nil {
+		return r.broken(at, step, err)
+	}
+	if end := r.order.Uint32(r.in.buf[r.in.r:]); end != size {
+		err := r.in.fill(12)
+		last := errors.Is(err, io.ErrUnexpectedEOF) && r.in.avail() == 4
+		if !last && (err != nil || !r.isBlock(r.in.buf[r.in.r+4:])) {
+			r.fatal = r.failure(at, fmt.Sprintf("%s of %d bytes: it ends with %d", step, size, end), ErrCorrupt)
+			return r.fatal
+		}
+		r.counts.BadEnds++
+	}
+	r.in.r += 4
 	r.counts.Blocks++
 	return nil
 }
 
+// isBlock reports whether b looks like the start of a block.
+func (r *Reader) isBlock(b []byte) bool {
+	if bytes.HasPrefix(b, magic) {
+		return true
+	}
+	size := r.order.Uint32(b[4:])
+	return blockNames[canonical(r.order.Uint32(b))] != "" && size >= blockOverhead && size&3 == 0
+}
+
 func (r *Reader) thread(t *proc.Thread) {
+	text := len(t.Comm) + len(t.Exe) + len(t.ExePath) + len(t.Args) + len(t.Env) + len(t.Cgroups) + len(t.CWD) + len(t.Root)
+	const inIndex = 32 // bytes for its tid
+	if !r.admit(text + inIndex + int(unsafe.Sizeof(*t))) {
+		return
+	}
 	if i, ok := r.byTID[t.TID]; ok {
 		t.FDs = r.state.Threads[i].FDs
 		r.state.Threads[i] = *t
@@ -572,15 +774,15 @@ func (r *Reader) thread(t *proc.Thread) {
 	r.state.Threads = append(r.state.Threads, *t)
 }
 
-func (r *Reader) fds(c *cursor, sized bool) {
-	tid := c.pid()
-	fds, bad := decodeFDs(c, sized)
-	r.counts.BadRecords += uint64(bad)
-	if i, ok := r.byTID[tid]; ok && !c.failed {
-		r.state.Threads[i].FDs = fds
-	} else {
-		r.counts.BadRecords++
+// known returns the thread of that id, without its open files of an earlier list; nil if
+// the state does not have it.
+func (r *Reader) known(tid event.PID) *proc.Thread {
+	i, ok := r.byTID[tid]
+	if !ok {
+		return nil
 	}
+	r.state.Threads[i].FDs = nil
+	return &r.state.Threads[i]
 }
 
 func (r *Reader) interfaces(c *cursor, sized bool) {
@@ -603,6 +805,9 @@ func (r *Reader) interfaces(c *cursor, sized bool) {
 			}
 			continue
 		}
+		if !r.admit(len(in.Name) + int(unsafe.Sizeof(in))) {
+			return
+		}
 		r.state.Interfaces = append(r.state.Interfaces, in)
 		if !sized {
 			c.b = rec.b
@@ -612,7 +817,7 @@ func (r *Reader) interfaces(c *cursor, sized bool) {
 
 // readShortInterfaces reads a list whose length field is too small by 4 for each
 // entry. libs writes such a block when it saves an old capture again.
-func (r *Reader) readShortInterfaces(size uint32) error {
+func (r *Reader) readShortInterfaces(size uint32) bool {
 	end := 8 // of the entries so far
 	for n := 1; end < int(size)+4*n; n++ {
 		if r.in.fill(end+8) != nil {
@@ -633,8 +838,8 @@ func (r *Reader) readShortInterfaces(size uint32) error {
 			r.interfaces(&cursor{b: b[8:end], order: r.order}, true)
 			r.in.r += total
 			r.counts.Blocks++
-			return nil
+			return true
 		}
 	}
-	return r.fail("read interface list v2 block: its end does not match its length", ErrCorrupt)
+	return false
 }

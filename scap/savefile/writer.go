@@ -198,7 +198,7 @@ func (w *Writer) Write(ev *event.Event) error {
 	}
 	body := head + len(raw)
 	size := (body + 4 + 3) &^ 3
-	if !wide && size-8 > maxSmallBlock || int64(size) > math.MaxUint32 {
+	if size-8 > maxSmallBlock && (!wide || size > maxLargeBlock) {
 		return fmt.Errorf("write event of %d bytes: %w", len(raw), event.ErrTooLarge)
 	}
 	n := len(w.buf)

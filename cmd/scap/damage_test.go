@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/savefile"
+)
+
+// block returns a block of a capture or of another file of that style.
+func block(kind uint32, body []byte) []byte {
+	o := binary.NativeEndian
+	size := uint32(len(body) + 12)
+	return o.AppendUint32(slices.Concat(o.AppendUint32(o.AppendUint32(nil, kind), size), body), size)
+}
+
+// mustInsert writes a copy of a capture with a block before its last one, and returns its name.
+func mustInsert(tb testing.TB, path string, inserted []byte) string {
+	tb.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(tb, err)
+	at := len(data) - int(binary.NativeEndian.Uint32(data[len(data)-4:]))
+	name := filepath.Join(tb.TempDir(), "inserted.scap")
+	require.NoError(tb, os.WriteFile(name, slices.Concat(data[:at], inserted, data[at:]), 0o600))
+	return name
+}
+
+func TestBlocksOfUnknownTypeAreToldOf(t *testing.T) {
+	path := mustInsert(t, mustCapture(t, savefile.FileOptions{}, someEvents(t)...), block(0xbad, make([]byte, 8)))
+	for _, args := range [][]string{{"read", "-r", path}, {"convert", path, path + ".out"}, {"convert", path, path, path + ".out"}} {
+		code, _, stderr := runCommand(t, args...)
+		require.Equal(t, cli.ExitFound, code, args)
+		require.Contains(t, stderr, path+": 1 blocks of unknown type were left out (0xbad)\n", args)
+	}
+	code, stdout, _ := runCommand(t, "verify", path)
+	require.Equal(t, cli.ExitFound, code)
+	require.Contains(t, stdout, ": 1 blocks of unknown type 0xbad\n")
+	require.Contains(t, mustRun(t, "info", path), "compatible  no: 1 blocks of unknown type (0xbad)\n")
+}
+
+func TestANetworkCaptureIsNoCapture(t *testing.T) {
+	o := binary.NativeEndian
+	header := block(0x0a0d0d0a, slices.Concat(o.AppendUint32(nil, 0x1a2b3c4d), o.AppendUint16(nil, 1), o.AppendUint16(nil, 0), bytes.Repeat([]byte{0xff}, 8)))
+	packets := slices.Concat(header, block(1, make([]byte, 8)), block(6, make([]byte, 40)), block(6, make([]byte, 60)))
+	path := filepath.Join(t.TempDir(), "packets.pcapng")
+	require.NoError(t, os.WriteFile(path, packets, 0o600))
+	for _, args := range [][]string{{"read", "-r", path}, {"convert", path, path + ".out"}, {"info", path}, {"verify", path}} {
+		code, stdout, stderr := runCommand(t, args...)
+		require.Equal(t, cli.ExitFound, code, args)
+		require.Contains(t, stdout+stderr, "no block is of a capture of system events (types 0x1 0x6): not a capture\n", args)
+	}
+	require.NoFileExists(t, path+".out")
+	// The kinds can be in one file.
+	capture, err := os.ReadFile(mustCapture(t, savefile.FileOptions{}, someEvents(t)...))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, slices.Concat(header, block(1, make([]byte, 8)), capture[len(header):]), 0o600))
+	code, stdout, stderr := runCommand(t, "read", "-r", path)
+	require.Equal(t, cli.ExitFound, code)
+	require.Equal(t, 10, bytes.Count([]byte(stdout), []byte("\n")))
+	require.Contains(t, stderr, "1 blocks of unknown type were left out (0x1)\n")
+}
+
+func TestAFileWithoutEventsIsNotCalledCompatible(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{})
+	require.Contains(t, mustRun(t, "info", path), "compatible  not known: there are no events\n")
+	var info map[string]any
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", path)), &info))
+	require.Contains(t, info, "compatible")
+	require.Nil(t, info["compatible"])
+}
+
+func TestAWrongEndOfTheFirstBlockCostsNothing(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	data[24] ^= 0xff
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	code, stdout, stderr := runCommand(t, "read", "-r", path)
+	require.Equal(t, cli.ExitFound, code)
+	require.Equal(t, 10, bytes.Count([]byte(stdout), []byte("\n")))
+	require.Contains(t, stderr, "x.scap: 1 blocks end with a wrong length\n")
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestNoCommandSucceedsOnAFullDisk(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)[0])
+	for _, args := range [][]string{{"verify", path}, {"read", "-r", path}, {"info", path}, {"info", "--json", path}, {"events"}, {"events", "--json"}, {"--help"}, {"--version"}} {
+		var stderr bytes.Buffer
+		require.Equal(t, cli.ExitEnvironment, run(t.Context(), args, fullDisk{}, &stderr), args)
+		require.Contains(t, stderr.String(), "no space left on device")
+	}
+}
+
+func TestACloneInAPidNamespaceDoesNotNameAnotherThread(t *testing.T) {
+	in := newThreads(nil)
+	in.set(5, []byte("kworker"), 5)
+	// Thread 4711, number 2 of its namespace, has made the namespace's number 5.
+	in.apply(cloneEventInside(t, start, 4711, 2, 5, 4711, "curl", 0))
+	require.Equal(t, "kworker", string(in.comm(5)))
+	require.Equal(t, "curl", string(in.comm(4711)))
+	in.apply(cloneEventInside(t, start, 4711, 2, 6, 4711, "curl", 0))
+	require.Nil(t, in.comm(6), "which thread of the machine that is, is not known")
+	require.EqualValues(t, 6, in.pid(6))
+	// The child tells it itself.
+	in.apply(cloneEventInside(t, start, 4712, 6, 0, 4712, "curl", 0))
+	require.Equal(t, "curl", string(in.comm(4712)))
+}
+
+func TestNamesOfThreadsAreBounded(t *testing.T) {
+	in := newThreads(nil)
+	long := bytes.Repeat([]byte("x"), 60_000)
+	in.set(1, []byte("used"), 1)
+	for tid := event.PID(2); tid < 2*maxThreads+2; tid++ {
+		in.set(tid, long[:2], tid)
+		if tid%1000 == 0 {
+			require.Equal(t, "used", string(in.comm(1)), "what is used stays")
+		}
+	}
+	require.LessOrEqual(t, len(in.byTID)+len(in.older), 2*maxThreads)
+	in.set(1, long, 1)
+	require.Len(t, in.comm(1), maxComm)
+}
