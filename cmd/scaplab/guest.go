@@ -72,6 +72,9 @@ func buildGuest(ctx context.Context, arch string) (file string, done func(), err
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		done()
+		if ctx.Err() != nil { // the go command was told to end
+			return "", func() {}, environment(ctx.Err())
+		}
 		return "", func() {}, cli.Lacking(fmt.Errorf("build the guest for %s: %w\n%s", arch, err, out))
 	}
 	return file, done, nil

@@ -446,3 +446,10 @@ func TestGuestsAreBuiltStatic(t *testing.T) {
 		require.NoFileExists(t, file)
 	}
 }
+
+func TestAnInterruptedBuildOfTheGuestSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := buildGuest(ctx, runtime.GOARCH)
+	require.EqualError(t, err, "interrupted")
+}
