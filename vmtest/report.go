@@ -113,7 +113,7 @@ func (r *Report) expect(pieces []piece) {
 	for _, g := range r.opts.Gone {
 		for _, d := range r.opts.Drivers {
 			for _, id := range r.opts.Cases {
-				r.add(Kernel{Kernel: kernels.Kernel{Name: g.Request.String(), Arch: arch}}, d, id, nil, judge.Verdict{Status: judge.Skip, Reason: "this kernel cannot be had: " + g.Reason.Error()})
+				r.add(Kernel{Kernel: kernels.Kernel{Name: g.Request.String(), Arch: arch}}, d, id, nil, judge.Verdict{Status: judge.Skip, Reason: "this kernel is not available: " + g.Reason.Error()})
 			}
 		}
 	}

@@ -207,7 +207,7 @@ func TestReportAsJUnit(t *testing.T) {
 	f := s.Cases[2].Error
 	require.Equal(t, []string{"crash", "guest ended: <BUG> & more"}, []string{f.Type, f.Message})
 	require.Contains(t, f.Text, "\nscaplab repro openat/")
-	require.Equal(t, "this kernel cannot be had: no package", got.Suites[2].Cases[0].Skipped.Message)
+	require.Equal(t, "this kernel is not available: no package", got.Suites[2].Cases[0].Skipped.Message)
 }
 
 func TestReportAsText(t *testing.T) {
@@ -222,7 +222,7 @@ func TestReportAsText(t *testing.T) {
 		"FAIL 1/3",
 		"\nSkipped:\n",
 		"  /boot/my kernel ebpf: needs ipv6 (" + r.opts.Cases[1] + ")\n",
-		"  5.10 ebpf: this kernel cannot be had: no package (",
+		"  5.10 ebpf: this kernel is not available: no package (",
 		"\nNotes:\n  6.1: ebpf: x_bpf_exit refused: too complex\n",
 		"\nFailures:\n  " + r.opts.Cases[1] + "@6.1/ebpf: crash: guest ended: <BUG> & more\n      line two\n    " + place + "\n    scaplab repro " + r.opts.Cases[1] + "@6.1/ebpf\n",
 		"\n6.1 ebpf: 2 passed, 1 failed, 0 skipped (6.1.9-test, cold boot in 2.0s)\n",

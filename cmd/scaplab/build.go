@@ -122,7 +122,7 @@ func newBuildKmodCmd() *cobra.Command {
 	f.guestFlags(cmd)
 	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
 	f.headersFlag(cmd)
-	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is no error")
+	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is not an error")
 	return cmd
 }
 

@@ -17,7 +17,7 @@ import (
 
 // findGuest sets what machines run as init: this program, unless it is of another
 // architecture or was linked dynamically, as go run does where there is a C
-// compiler. Then it is built anew, which takes its source and Go. The function
+// compiler. Then it is built again, which takes its source and Go. The function
 // returned removes what was built.
 func (f *runFlags) findGuest(ctx context.Context, o *vmtest.Options) (remove func(), err error) {
 	remove = func() {}

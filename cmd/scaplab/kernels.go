@@ -96,7 +96,7 @@ func newKernelsFetchCmd() *cobra.Command {
 				return cli.Lacking(err)
 			}
 			if len(gone) > 0 {
-				return cli.Lacking(errors.New("not every kernel can be had"))
+				return cli.Lacking(errors.New("not every kernel is available"))
 			}
 			return nil
 		},

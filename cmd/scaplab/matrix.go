@@ -380,7 +380,7 @@ func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...strin
 	return nil
 }
 
-var errNoKernels = cli.Lacking(errors.New("none of the kernels can be had"))
+var errNoKernels = cli.Lacking(errors.New("none of the kernels is available"))
 
 // requests reads the names of kernels; without any they are those that matrix has by default.
 func (f *runFlags) requests(names []string) (*kernels.Catalog, []kernels.Request, error) {
@@ -395,7 +395,7 @@ func (f *runFlags) requests(names []string) (*kernels.Catalog, []kernels.Request
 	return catalog, requests, f.chooseHeaders(requests)
 }
 
-// resolve fetches kernels, and says what cannot be had.
+// resolve fetches kernels, and says which are not available.
 func (f *runFlags) resolve(cmd *cobra.Command, catalog *kernels.Catalog, requests []kernels.Request, log func(string, ...any)) ([]kernels.Kernel, []kernels.Unavailable, error) {
 	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	found, gone, err := store.Resolve(cmd.Context(), requests)
@@ -485,7 +485,7 @@ func (f *runFlags) save(rep *vmtest.Report) error {
 	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
 }
 
-// writeTo writes a report to a file, whole or not at all. What is no file, such as a
+// writeTo writes a report to a file, whole or not at all. What is not a file, such as a
 // pipe, is given the report of a run that has ended only.
 func writeTo(name string, rep *vmtest.Report, write func(io.Writer) error) error {
 	if name == "" {

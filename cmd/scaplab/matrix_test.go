@@ -83,14 +83,14 @@ func TestALackOfKernelsOrQEMUIsTheEnvironments(t *testing.T) {
 	code, _, stderr := runHere(t, "matrix", "--kernel", "/no/such/kernel", "--syscall", "getppid")
 	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "KERNEL /no/such/kernel SKIPPED: open /no/such/kernel")
-	require.Contains(t, stderr, "none of the kernels can be had")
+	require.Contains(t, stderr, "none of the kernels is available")
 
 	elf, err := os.Executable()
 	require.NoError(t, err)
 	t.Setenv("PATH", t.TempDir())
 	code, _, stderr = runHere(t, "matrix", "--kernel", elf, "--syscall", "getppid")
 	require.Equal(t, cli.ExitEnvironment, code)
-	require.Contains(t, stderr, "without a PVH entry", "a program is no kernel")
+	require.Contains(t, stderr, "without a PVH entry", "a program is not a kernel")
 
 	code, _, stderr = runHere(t, "kernels", "fetch", "6.1")
 	require.Equal(t, cli.ExitEnvironment, code)
@@ -432,7 +432,7 @@ func TestReportsAreJoined(t *testing.T) {
 	}
 }
 
-// What go run makes where there is a C compiler is no init, so a guest is built beside it.
+// What go run makes where there is a C compiler is not static, so a guest is built beside it.
 func TestGuestsAreBuiltStatic(t *testing.T) {
 	testutil.SkipIfShort(t, "builds this program for two architectures")
 	t.Setenv("CGO_ENABLED", "1")

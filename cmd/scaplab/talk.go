@@ -14,7 +14,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest"
 )
 
-// Progress is a line that is written anew on a terminal, and one now and then in a log.
+// Progress is a line that is rewritten on a terminal, and one now and then in a log.
 const (
 	terminalPace = 100 * time.Millisecond
 	tickPace     = time.Second // when nothing new happens, the time still passes

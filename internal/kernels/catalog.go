@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kernels knows kernels to boot and to build modules for, fetches them from a
+// Package kernels finds kernels to boot and to build modules for, fetches them from a
 // Debian archive and keeps them.
 package kernels
 
@@ -37,7 +37,7 @@ type Catalog struct {
 //go:embed kernels.yaml
 var kernelsYAML []byte
 
-// LoadCatalog returns the kernels this build knows of, oldest first.
+// LoadCatalog returns the kernels that this build knows, oldest first.
 func LoadCatalog() (*Catalog, error) { return parseCatalog(kernelsYAML) }
 
 func parseCatalog(b []byte) (*Catalog, error) {
@@ -82,10 +82,10 @@ func compareSeries(a, b string) int {
 	return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
 }
 
-// Request is one kernel asked for.
+// Request is one kernel that was asked for.
 type Request struct {
 	Series string // of the catalog, or ""
-	Newest bool   // the highest series that can be had
+	Newest bool   // the highest series that is available
 	File   string // an image or package, or ""
 }
 
@@ -100,7 +100,7 @@ func (w Request) String() string {
 }
 
 // ParseRequests reads the names of kernels: series, `all`, `newest` and files.
-// Without any they are the catalog's default.
+// Without names it returns the catalog's default.
 func (c *Catalog) ParseRequests(names ...string) ([]Request, error) {
 	items := names
 	if len(items) == 0 {

@@ -21,23 +21,23 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels/internal/deb"
 )
 
-// candidate is a package that may hold a series' kernel.
+// candidate is a package that may contain the kernel of a series.
 type candidate struct {
 	apt.Package
 	rank int // position of its pattern; lower is preferred
 }
 
-// Verdicts on packages. Any other error is about this machine or the way to the archive: then
-// nothing is known of the package, and an older one is not taken in its place.
+// Verdicts on packages. Any other error is about this machine or the network: it says nothing
+// about the package, so no older package is used in its place.
 var (
 	errNotListed = fmt.Errorf("%w: it is not listed", ErrNotInArchive)
 	errUnusable  = errors.New("the package cannot be used")
 )
 
-// verdict reports whether err is about packages, so that an older one may do.
+// verdict reports whether err is about packages, so that an older one may be used.
 func verdict(err error) bool { return errors.Is(err, ErrNotInArchive) || errors.Is(err, errUnusable) }
 
-// join is all of errs, of the kind that they have in common.
+// join joins errs. If they have a kind in common, the result has that kind.
 func join(errs []error) error {
 	text := oneLine(errors.Join(errs...))
 	for _, kind := range []error{errNotListed, ErrNotInArchive} {
@@ -53,7 +53,7 @@ func join(errs []error) error {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// older warns that a kernel is used in place of those that errs are about, unless nothing newer was listed.
+// older returns a warning if k is used in place of newer packages that were listed; errs says what was wrong with them.
 func older(k Kernel, errs []error) []string {
 	errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, errNotListed) })
 	if len(errs) == 0 {
@@ -62,7 +62,7 @@ func older(k Kernel, errs []error) []string {
 	return []string{fmt.Sprintf("%s is older than the newest listed: %s", k.Source(), oneLine(errors.Join(errs...)))}
 }
 
-// fetchSeries fetches the newest kernel of a series, with the list of packages that it was found in.
+// fetchSeries fetches the newest kernel of a series. It also returns the list of packages that had it.
 func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, *suiteIndex, error) {
 	patterns := s.Catalog.Packages[s.Arch]
 	if len(patterns) == 0 {
@@ -86,7 +86,7 @@ func (s *Store) fetchSeries(ctx context.Context, line Series) (Kernel, *suiteInd
 	return Kernel{}, nil, join(errs)
 }
 
-// fetchFrom fetches the newest kernel of a series that one suite really has.
+// fetchFrom fetches the newest kernel of a series that one suite has.
 func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []string) (Kernel, *suiteIndex, error) {
 	index, err := s.index(ctx, suite)
 	if err != nil {
@@ -106,23 +106,23 @@ func (s *Store) fetchFrom(ctx context.Context, suite, series string, patterns []
 	return k, index, err
 }
 
-// errOutdated: a package is gone that an older list has. One that has taken its place may be on the newest.
+// errOutdated: the archive no longer has a package that an old list names. The newest list may name its successor.
 var errOutdated = errors.New("the list of packages is outdated")
 
-// fetchListed fetches the newest kernel of a series that is on a list and really there.
+// fetchListed fetches the newest kernel of a series that is listed and available.
 func (s *Store) fetchListed(ctx context.Context, suite string, index *suiteIndex, series string, patterns []string) (Kernel, error) {
 	found := candidates(index.packages, patterns, series)
 	if len(found) == 0 {
 		return Kernel{}, apt.OfKind(fmt.Errorf("no package of series %s in %s", series, suite), errNotListed)
 	}
-	// A mirror may list packages it no longer has.
+	// A mirror may list packages that it no longer has.
 	const tries = 6
 	found = found[:min(tries, len(found))]
 	var errs []error
 	for _, c := range found {
 		k, err := s.fromPackage(ctx, c.Package, series)
 		switch {
-		case err == nil && c.Version == found[0].Version: // of one version only one package may have the kernel
+		case err == nil && c.Version == found[0].Version: // only one package of a version may have the kernel
 			return k, nil
 		case err == nil:
 			k.Warnings = older(k, errs)
@@ -141,7 +141,7 @@ func (s *Store) fetchListed(ctx context.Context, suite string, index *suiteIndex
 	return Kernel{}, fmt.Errorf("none of the newest %d packages of series %s in %s could be used: %w", len(found), series, suite, join(errs))
 }
 
-// candidates are the packages on a list that may hold a series' kernel, the newest first.
+// candidates returns the listed packages that may contain the kernel of a series, the newest first.
 func candidates(packages []apt.Package, patterns []string, series string) []candidate {
 	var found []candidate
 	for rank, p := range patterns {
@@ -158,8 +158,8 @@ func candidates(packages []apt.Package, patterns []string, series string) []cand
 	return found
 }
 
-// packagePattern matches the package names of a series: 6.1 is not 6.12, and
-// what follows the flavour (-dbg, -unsigned) is another package.
+// packagePattern returns a pattern for the package names of a series. 6.1 does not match 6.12, and
+// a suffix after the flavour (-dbg, -unsigned) is another package.
 func packagePattern(pattern, series string) *regexp.Regexp {
 	before, after, _ := strings.Cut(pattern, "{release}")
 	return regexp.MustCompile("^" + regexp.QuoteMeta(before) + regexp.QuoteMeta(series) + `\.[0-9][A-Za-z0-9.+~-]*?` + regexp.QuoteMeta(after) + "$")
@@ -171,12 +171,12 @@ type suiteIndex struct {
 	maxAge   time.Duration // before it is fetched again
 	packages []apt.Package
 	updated  time.Time // when it was last fetched
-	tried    bool      // this run fetched it, or tried to
-	stale    string    // why it could not be fetched again, "" when it could or need not
+	tried    bool      // this run fetched it or tried to
+	stale    string    // why it could not be fetched again; "" if it could, or did not have to be
 	err      error
 }
 
-// index returns the packages of a suite, fetched at most once a run.
+// index returns the packages of a suite. A run fetches the list at most once.
 func (s *Store) index(ctx context.Context, suite string) (*suiteIndex, error) {
 	s.mu.Lock()
 	if s.mirror == nil {
@@ -198,10 +198,10 @@ func (s *Store) index(ctx context.Context, suite string) (*suiteIndex, error) {
 	return x, x.err
 }
 
-// renew returns the packages of a suite as they are now, in place of an old list.
+// renew fetches the list of a suite's packages again if it is old.
 func (s *Store) renew(ctx context.Context, suite string, old *suiteIndex) (*suiteIndex, error) {
 	s.mu.Lock()
-	if s.fetched[suite] == old { // else another has done it
+	if s.fetched[suite] == old { // another goroutine has done it
 		s.fetched[suite] = new(suiteIndex)
 	}
 	s.mu.Unlock()
@@ -236,7 +236,7 @@ func (s *Store) loadIndex(ctx context.Context, m apt.Mirror, suite string, x *su
 	return err
 }
 
-// debArch is Debian's name for a GOARCH.
+// debArch returns Debian's name for a GOARCH.
 func debArch(arch string) string {
 	switch arch {
 	case "ppc64le":

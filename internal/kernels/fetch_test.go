@@ -21,19 +21,19 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// released is release n of series 6.1 as the archive of these tests has it, and its file there.
+// released returns release n of series 6.1 in the archive of these tests, and the path of its file there.
 func released(n int, data []byte) (p kerneltest.Package, file string) {
 	name := fmt.Sprintf("linux-image-6.1.0-%d-x", n)
 	return kerneltest.Package{Name: fmt.Sprintf("%s=6.1.%d-1", name, n), Data: data}, fmt.Sprintf("%s_6.1.%d-1_amd64.deb", name, n)
 }
 
-// bootable is a package with a kernel that some bytes follow.
+// bootable returns a package with a kernel, which is followed by some bytes.
 func bootable(t *testing.T, n int, more []byte) []byte {
 	release := fmt.Sprintf("6.1.0-%d-x", n)
 	return kerneltest.Deb(t, "zst", map[string]string{"./boot/vmlinuz-" + release: string(append(testutil.TinyELF(t, "Xen", 18, ""), more...))})
 }
 
-// mustAsk resolves series 6.1, and says which releases were asked for, in order.
+// mustAsk resolves series 6.1 and returns the releases that were asked for, in order.
 func mustAsk(t *testing.T, s *Store, a *kerneltest.Archive) (kernels []Kernel, gone []Unavailable, asked []string, err error) {
 	t.Helper()
 	a.Asked()
@@ -47,7 +47,7 @@ func mustAsk(t *testing.T, s *Store, a *kerneltest.Archive) (kernels []Kernel, g
 	return kernels, gone, asked, err
 }
 
-// A package is given up for an older one on the archive's word only, and not without a word.
+// An older package is used only if the archive says that the newer one is gone, and with a warning.
 func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)
@@ -84,11 +84,11 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 	now := time.Now().Add(-time.Minute)
 	for name, row := range map[string]struct {
 		packages []kerneltest.Package
-		end      string // of what is answered
+		end      string // of what the archive answers
 		how      http.HandlerFunc
-		small    bool // disk
+		small    bool // error of the disk
 		asked    string
-		release  string // used
+		release  string // the kernel that is used
 		warning  string
 		gone     string
 		disk     bool
@@ -145,7 +145,7 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 			require.Contains(t, kernels[0].Warnings[0], "6.1.7-1 is older than the newest listed: ")
 			require.Contains(t, kernels[0].Warnings[0], row.warning)
 
-			again := store(t, cache) // which takes the record for it
+			again := store(t, cache) // which reads the record
 			again.MaxAge = time.Hour
 			kept, _, asked, err := mustAsk(t, again, a)
 			require.NoError(t, err)
@@ -189,7 +189,7 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 		}
 		a.Answer("Release", a.Reset)
 		defer a.Answer("Release", nil)
-		for range 2 { // the first is no look at the list that the second could rely on
+		for range 2 { // the second one cannot rely on the first, which saw no list
 			s := store(t, cache)
 			s.MaxAge = time.Minute
 			kernels, _, asked, err := mustAsk(t, s, a)
@@ -237,7 +237,7 @@ func TestAnOlderKernelIsTakenOnTheArchivesWordOnly(t *testing.T) {
 	})
 }
 
-// Of the newest series nothing is known while the network fails: no older one is fetched for it.
+// While the network fails nothing is known about the newest series, so no older one is fetched in its place.
 func TestNewestIsNotAnOlderSeriesBecauseOfTheNetwork(t *testing.T) {
 	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)

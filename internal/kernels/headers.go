@@ -22,12 +22,12 @@ type Package struct {
 	File    string `json:"-"`
 }
 
-// ErrNoHeaders: the archive has a kernel's image but not what modules are built against.
+// ErrNoHeaders: the archive has the image of a kernel but no headers to build modules with.
 var ErrNoHeaders = errors.New("the archive has no header packages for it")
 
-// Headers fetches what modules for a kernel are built against: its header
-// packages and the programs of its build system. The error is [ErrNoHeaders]
-// when the archive has none, as is usual for releases that are not maintained any more.
+// Headers fetches the packages that modules for a kernel are built with: its headers
+// and the programs of its build system. The error is [ErrNoHeaders] if the archive
+// has none, which is usual for releases that are no longer maintained.
 func (s *Store) Headers(ctx context.Context, k Kernel) (_ []Package, err error) {
 	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
@@ -70,8 +70,8 @@ func (s *Store) Headers(ctx context.Context, k Kernel) (_ []Package, err error) 
 	return nil, fmt.Errorf("%w (linux-headers-%s in %s)", ErrNoHeaders, k.Release, strings.Join(s.Catalog.Series[i].Suites, ", "))
 }
 
-// HeaderSeries divides the catalog's series into those that the archive has
-// headers of and those that it has images of only. It looks at lists of packages, and fetches none.
+// HeaderSeries divides the catalog's series into those whose headers the archive has and
+// those of which it has images only. It fetches lists of packages but no packages.
 func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err error) {
 	if err := s.init(); err != nil {
 		return nil, nil, err
@@ -99,7 +99,7 @@ func (s *Store) HeaderSeries(ctx context.Context) (with, without []string, err e
 	return with, without, nil
 }
 
-// hasHeaders tells whether there is a package linux-headers-X where one of the patterns, linux-image-{release} or the like, names X.
+// hasHeaders reports whether there is a package linux-headers-X such that a pattern like linux-image-{release} matches linux-image-X.
 func hasHeaders(packages []apt.Package, patterns []string, series string) bool {
 	for _, p := range patterns {
 		_, after, _ := strings.Cut(p, "{release}")
@@ -111,8 +111,8 @@ func hasHeaders(packages []apt.Package, patterns []string, series string) bool {
 	return false
 }
 
-// headerPackages is the package of that name with the header and build system
-// packages that it depends on; its compiler and its kernel are not needed here.
+// headerPackages returns the package of that name and the packages of headers and build programs
+// that it depends on. The compiler and the kernel that it depends on are not needed.
 func headerPackages(index []apt.Package, name string) ([]apt.Package, bool) {
 	head, ok := newest(index, name)
 	if !ok {
@@ -143,8 +143,7 @@ func newest(index []apt.Package, name string) (best apt.Package, found bool) {
 	return best, found
 }
 
-// Package fetches the newest version of a package that a suite has, without what
-// it depends on.
+// Package fetches the newest version of a package of a suite, without its dependencies.
 func (s *Store) Package(ctx context.Context, suite, name string) (_ Package, err error) {
 	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
@@ -172,13 +171,13 @@ func (s *Store) Package(ctx context.Context, suite, name string) (_ Package, err
 	return Package{p.Name, p.Version, p.SHA256, file}, nil
 }
 
-// Closure fetches packages of a suite with everything that they depend on.
+// Closure fetches packages of a suite and everything that they depend on.
 func (s *Store) Closure(ctx context.Context, suite string, names ...string) (_ []Package, err error) {
 	defer func() { err = env.Disk(err) }()
 	if err := s.init(); err != nil {
 		return nil, err
 	}
-	// The suite's index is loaded for its kernels elsewhere; here apt itself looks into it.
+	// apt itself resolves the dependencies, so the index is not needed here.
 	if _, err := s.index(ctx, suite); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels/internal/vmlinux"
 )
 
-// local is a kernel given by file: an image, an unpacked kernel or a package.
+// local reads a kernel that was given as a file: an image, an unpacked kernel or a package.
 func (s *Store) local(file string) (Kernel, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -48,8 +48,8 @@ func (s *Store) local(file string) (Kernel, error) {
 	return k, nil
 }
 
-// unpack writes the image in the form that boots fastest: the ELF kernel when
-// QEMU can enter it, else as it is.
+// unpack writes the image in the form that boots fastest: as ELF if QEMU can enter
+// that, else unchanged.
 func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
 	k := Kernel{Arch: s.Arch, Release: vmlinux.Release(image)}
 	name := "vmlinuz"
@@ -72,7 +72,7 @@ func (s *Store) unpack(image []byte, dir string) (Kernel, error) {
 	return k, files.WriteAtomic(k.Image, image)
 }
 
-// errNoKernel says that a package holds no kernel image.
+// errNoKernel: the package contains no kernel image.
 var errNoKernel = errors.New("no kernel image in the package (looked for boot/vmlinu[xz]-* and usr/lib/modules/*/vmlinuz)")
 
 // kernelFromDeb returns the kernel image in the package. From Linux 7.2 on
@@ -92,8 +92,7 @@ func kernelFromDeb(r io.Reader) (*deb.File, error) {
 	return f, err
 }
 
-// releaseOf returns the kernel release an image of the given path is for,
-// "" when the path does not tell.
+// releaseOf returns the kernel release that the path of an image names, or "".
 func releaseOf(file string) string {
 	base := path.Base(file)
 	for _, p := range []string{"vmlinuz-", "vmlinux-"} {

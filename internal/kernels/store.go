@@ -20,18 +20,18 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
 )
 
-// Kernel is one kernel that can be booted.
+// Kernel is a kernel that can be booted.
 type Kernel struct {
-	Name    string  `json:"name"`             // what users call it: "6.1", or the file given
-	Release string  `json:"release"`          // uname -r, "" when the image does not tell
+	Name    string  `json:"name"`             // as users name it: "6.1", or the file
+	Release string  `json:"release"`          // uname -r, "" if the image does not contain it
 	Arch    string  `json:"arch"`             // GOARCH
 	Image   string  `json:"image"`            // file for QEMU's -kernel
 	PVH     bool    `json:"pvh"`              // Image is the unpacked ELF kernel, entered directly
-	Digest  string  `json:"digest"`           // SHA-256 of Image, so snapshots of another are not taken for its own
-	Package Package `json:"package,omitzero"` // that the kernel is from; zero for a file and for the running kernel
+	Digest  string  `json:"digest"`           // SHA-256 of Image: a snapshot of another kernel is not used for this one
+	Package Package `json:"package,omitzero"` // the package it is from; zero for a file and for the running kernel
 
-	// Warnings say in which way this may not be the kernel that was asked for: an older
-	// one than the newest listed, or one of the cache that nobody could look beyond.
+	// Warnings say why this may not be the kernel that was asked for: it is older than
+	// the newest listed one, or it is from the cache and the archive could not be asked.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -43,14 +43,14 @@ func (k *Kernel) Source() string {
 	return k.Package.Name + " " + k.Package.Version
 }
 
-// Store fetches kernels and keeps them.
+// Store fetches and keeps kernels.
 type Store struct {
 	Catalog *Catalog
-	Arch    string                           // GOARCH of the kernels; "" is this machine's
-	Mirror  string                           // as in the --mirror flag; "" is the machine's own
-	MaxAge  time.Duration                    // of a package index before it is fetched again
-	Cache   string                           // "" is env.CacheDir()
-	Log     func(format string, args ...any) // called one at a time; nil for nowhere
+	Arch    string                           // GOARCH of the kernels; "" means this machine's
+	Mirror  string                           // as in the --mirror flag; "" means this machine's own
+	MaxAge  time.Duration                    // age at which a package index is fetched again
+	Cache   string                           // "" means env.CacheDir()
+	Log     func(format string, args ...any) // called by one goroutine at a time; may be nil
 
 	logging sync.Mutex
 	mu      sync.Mutex
@@ -58,16 +58,16 @@ type Store struct {
 	fetched map[string]*suiteIndex
 }
 
-// Available is a series of the catalog and what is kept of it.
+// Available is a series of the catalog and the kernel that is in the cache.
 type Available struct {
 	Series  string    `json:"series"`
 	Suites  string    `json:"suites"`
-	Default bool      `json:"default"` // used when --kernel is not given
-	Kernel  *Kernel   `json:"kernel"`  // nil when none was fetched
+	Default bool      `json:"default"` // used if --kernel is not given
+	Kernel  *Kernel   `json:"kernel"`  // nil if none was fetched
 	Fetched time.Time `json:"fetched"`
 }
 
-// List returns the catalog's series, without looking at the network.
+// List returns the catalog's series. It does not use the network.
 func (s *Store) List() ([]Available, error) {
 	if err := s.init(); err != nil {
 		return nil, err
@@ -89,24 +89,24 @@ func (s *Store) List() ([]Available, error) {
 	return list, nil
 }
 
-// record is the file that says which kernel was last got for a series.
+// record returns the file that names the kernel last fetched for a series.
 func (s *Store) record(series string) string {
 	return filepath.Join(s.Cache, "kernel", s.Arch+"-"+series+".json")
 }
 
-// Unavailable says that a kernel asked for cannot be had, and why. The reason is
-// [ErrNotInArchive] when nobody could have it; else this machine lacks something.
+// Unavailable is a kernel that is not available, and the reason. The reason is
+// [ErrNotInArchive] if the archive does not have it; else this machine lacks something.
 type Unavailable struct {
 	Request Request
 	Reason  error
 }
 
-// ErrNotInArchive: the archive answered, and has no such kernel any more.
+// ErrNotInArchive: the archive answered that it has no such kernel any more.
 var ErrNotInArchive = apt.ErrGone
 
-// Resolve gets each kernel wanted. What cannot be had is returned as gone;
-// a want of `newest` that is another want's kernel is left out. A disk that is
-// full or cannot be written ends it, with an [env.Error].
+// Resolve finds each kernel that was requested. Kernels that are not available are returned
+// as gone. A request of `newest` is left out if it is the kernel of another request. A disk that
+// is full or read-only ends it with an [env.Error].
 func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kernel, gone []Unavailable, err error) {
 	if err := s.init(); err != nil {
 		return nil, nil, err
@@ -147,7 +147,7 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 		case a.err != nil:
 			gone = append(gone, Unavailable{requests[i], a.err})
 		case same >= 0:
-			for _, w := range a.k.Warnings { // why newest is no other
+			for _, w := range a.k.Warnings { // why newest is not another one
 				if !slices.Contains(kernels[same].Warnings, w) {
 					kernels[same].Warnings = append(kernels[same].Warnings, w)
 				}
@@ -175,7 +175,7 @@ func (s *Store) init() error {
 	return err
 }
 
-// log tells what happens, one goroutine at a time.
+// log logs a message, one goroutine at a time.
 func (s *Store) log(format string, args ...any) {
 	if s.Log == nil {
 		return
@@ -201,7 +201,7 @@ func (s *Store) get(ctx context.Context, w Request) (k Kernel, err error) {
 	return Kernel{}, fmt.Errorf("unknown series %q", w.Series)
 }
 
-// newest gets a kernel of the highest series that the archive has one of.
+// newest returns a kernel of the highest series that the archive has.
 func (s *Store) newest(ctx context.Context) (Kernel, error) {
 	var errs []error
 	for i, line := range slices.Backward(s.Catalog.Series) {
@@ -216,10 +216,10 @@ func (s *Store) newest(ctx context.Context) (Kernel, error) {
 		if env.IsDisk(env.Disk(err)) {
 			return Kernel{}, err
 		}
-		s.log("kernel %s cannot be had: %v", line.Series, err)
+		s.log("kernel %s is not available: %v", line.Series, err)
 		errs = append(errs, fmt.Errorf("%s: %w", line.Series, err))
 		if !verdict(err) {
-			// There may be one, so no older one is fetched in its place.
+			// The archive may have one, so no older one is fetched in its place.
 			for _, line := range slices.Backward(s.Catalog.Series[:i]) {
 				if kept, keptErr := s.kept(s.record(line.Series)); keptErr == nil {
 					return s.fallBack(kept, err), nil
@@ -231,7 +231,7 @@ func (s *Store) newest(ctx context.Context) (Kernel, error) {
 	return Kernel{}, join(errs)
 }
 
-// series gets the newest kernel of a series that the mirror really has.
+// series returns the newest kernel of a series that the mirror has.
 func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 	record := s.record(line.Series)
 	kept, keptErr := s.kept(record)
@@ -243,7 +243,7 @@ func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 	case err == nil && index.stale == "":
 		return k, writeKernel(record, k)
 	case err == nil:
-		// Only a look at a new list counts as one.
+		// Only a new list makes the record fresh.
 		err = writeKernel(record, k)
 		if err == nil {
 			err = os.Chtimes(record, index.updated, index.updated)
@@ -256,7 +256,7 @@ func (s *Store) series(ctx context.Context, line Series) (Kernel, error) {
 	return Kernel{}, err
 }
 
-// fallBack is a kernel of the cache that is used because of err.
+// fallBack returns a kernel of the cache that is used because of err.
 func (s *Store) fallBack(kept Kernel, err error) Kernel {
 	s.log("kernel %s: using %s from the cache: %v", kept.Name, kept.Release, err)
 	kept.Warnings = append(kept.Warnings, fmt.Sprintf("%s is from the cache and may not be the newest: %s", cmp.Or(kept.Release, kept.Source()), oneLine(err)))
@@ -283,8 +283,8 @@ func readKernel(record string) (Kernel, error) {
 	return k, nil
 }
 
-// kept reads a record whose image is to be booted: a machine that went down, or a
-// full disk, may have left less of it than was written.
+// kept reads a record and checks its image: after a power failure or on a full
+// disk it may be incomplete.
 func (s *Store) kept(record string) (Kernel, error) {
 	k, err := readKernel(record)
 	if err != nil {
@@ -293,7 +293,7 @@ func (s *Store) kept(record string) (Kernel, error) {
 	sum, err := files.SHA256(k.Image)
 	if err == nil && sum != k.Digest {
 		err = fmt.Errorf("%s is damaged", k.Image)
-		s.log("kernel %s: %v; unpacking it anew", k.Name, err)
+		s.log("kernel %s: %v; unpacking it again", k.Name, err)
 	}
 	return k, err
 }

@@ -87,7 +87,7 @@ func TestPackageNamesOfASeries(t *testing.T) {
 		"linux-image-6.1.0-56-cloud-amd64-dbg":      false,
 		"linux-image-6.1.0-56-cloud-amd64-unsigned": false,
 		"linux-image-6.12.117+deb13-cloud-amd64":    false,
-		"linux-image-6.1-cloud-amd64":               false, // depends on the newest, has nothing
+		"linux-image-6.1-cloud-amd64":               false, // has no kernel itself, depends on the newest
 		"linux-image-6.1.0-56-amd64":                false,
 		"xlinux-image-6.1.0-56-cloud-amd64":         false,
 	} {
@@ -119,7 +119,7 @@ func TestLocalKernels(t *testing.T) {
 	odd := kerneltest.BzImage(t, "gz", testutil.TinyELF(t, "GNU", 18, ""), "6.1.0-nopvh")
 	rows = append(rows, rows[0])
 	rows[3].file, rows[3].release, rows[3].pvh, rows[3].content = write("nopvh", odd), "6.1.0-nopvh", false, odd
-	for round := range 3 { // the second time from the cache, then from one that was damaged
+	for round := range 3 { // the second time from the cache, then again because the cache was damaged
 		for _, row := range rows {
 			kernels, gone, err := s.Resolve(t.Context(), []Request{{File: row.file}})
 			require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestLocalKernels(t *testing.T) {
 	require.ErrorIs(t, gone[0].Reason, os.ErrNotExist)
 }
 
-// A store whose index cannot be had goes on with what it has, and says so.
+// A store that cannot fetch its index uses the kernels in the cache, and says so.
 func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	var said strings.Builder
 	s := &Store{
@@ -188,8 +188,8 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, gone)
 	mustWarn("6.1.5 is from the cache and may not be the newest: ")
-	require.Equal(t, []Kernel{kept}, kernels, "newest is the newest that can be had, and listed once")
-	require.Contains(t, said.String(), "kernel 6.2 cannot be had")
+	require.Equal(t, []Kernel{kept}, kernels, "newest is the newest that is available, and listed once")
+	require.Contains(t, said.String(), "kernel 6.2 is not available")
 
 	said.Reset()
 	s.MaxAge = time.Hour
@@ -214,7 +214,7 @@ func TestKeptKernelsAreUsedWhenTheMirrorIsGone(t *testing.T) {
 	require.Nil(t, list[0].Kernel)
 }
 
-// mustHaveKeys skips where mirrors cannot be checked.
+// mustHaveKeys skips a test where mirrors cannot be verified.
 func mustHaveKeys(t *testing.T) {
 	t.Helper()
 	if _, err := apt.ArchiveKeyring(); err != nil {
@@ -272,7 +272,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 		"linux-image-6.12.0-1-x=6.12.1-1": image("6.12.0-1-x"),
 	},
 		"linux-image-6.1.0-8-x=6.1.8-1", "linux-image-6.1.0-9-x=6.1.9-1",
-		"linux-image-6.1.0-20-x=6.1.20-1", // holds no kernel
+		"linux-image-6.1.0-20-x=6.1.20-1", // has no kernel
 		"linux-image-6.1.0-30-x=6.1.30-1", // listed, but gone
 		"linux-image-6.12.0-1-x=6.12.1-1",
 		"linux-image-6.19.0-1-x=6.19.1-1", // the only one of its series, gone
@@ -299,7 +299,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.Contains(t, kernels[0].Warnings[0], "; linux-image-6.1.0-20-x 6.1.20-1: no kernel image in the package")
 	require.Equal(t, strings.Fields("update download linux-image-6.1.0-30-x=6.1.30-1 download linux-image-6.1.0-20-x=6.1.20-1 download linux-image-6.1.0-9-x=6.1.9-1"), kerneltest.AptLog(t, dir))
 
-	// What is gone is told, and does not stop the rest.
+	// A kernel that is gone is reported and does not affect the others.
 	kernels, gone, err = s.Resolve(t.Context(), []Request{{Series: "6.19"}, {Series: "7.0"}, {Newest: true}})
 	require.NoError(t, err)
 	require.Equal(t, "6.12", kernels[0].Name)
@@ -314,7 +314,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.ErrorContains(t, gone[0].Reason, "of series 6.19 in t could be used", "the next suite is tried")
 	require.ErrorContains(t, gone[1].Reason, "no package of series 7.0 in s")
 
-	// Kept by hash: a new store with the same cache fetches nothing anew, even when it looks again.
+	// Kernels are kept by hash: another store with the same cache fetches none of them again, even if it looks for newer ones.
 	kerneltest.AptLog(t, dir)
 	again := &Store{Catalog: s.Catalog, Cache: s.Cache, Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
 	kernels, _, err = again.Resolve(t.Context(), []Request{{Series: "6.12"}})
@@ -322,7 +322,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.Equal(t, "6.12.0-1-x", kernels[0].Release)
 	require.Equal(t, []string{"update"}, kerneltest.AptLog(t, dir), "the first suite that has it is enough")
 
-	// An archive that lost the suite: the last index, then, with a word.
+	// If the archive no longer has the suite, the last index is used, and the store says so.
 	said.Reset()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken"), nil, 0o600))
 	again = &Store{Catalog: s.Catalog, Cache: s.Cache, Arch: "amd64", Mirror: s.Mirror, Log: s.Log}
@@ -341,7 +341,7 @@ func TestTheNewestKernelThatCanBeFetchedIsTaken(t *testing.T) {
 	require.NotErrorIs(t, gone[0].Reason, ErrNotInArchive, "who knows")
 }
 
-// As TestAnOlderKernelIsTakenOnTheArchivesWordOnly has it with a disk that is really full.
+// Like TestAnOlderKernelIsTakenOnTheArchivesWordOnly, with a disk that is really full.
 func TestAFullDiskEndsItAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	listed := []string{"linux-image-6.1.0-8-x=6.1.8-1", "linux-image-6.1.0-9-x=6.1.9-1"}
@@ -375,7 +375,7 @@ func TestAFullDiskIsNotForWantOfHeaders(t *testing.T) {
 	require.True(t, env.IsDisk(err), err)
 	require.NotErrorIs(t, err, ErrNoHeaders)
 
-	// Nor of what the compiler comes from.
+	// The same holds for packages of the compiler.
 	_, err = s.Package(t.Context(), "s", "linux-headers-6.1.0-9-x")
 	require.True(t, env.IsDisk(err), err)
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kmodbuild builds the kernel module for kernels other than the running
-// one: from the header packages of their archive, with a compiler that is
-// fetched the same way, as an ordinary user and without installing anything.
+// one. It uses the header packages of the kernel's archive and a compiler that is
+// fetched from there, too. It runs as an ordinary user and installs nothing.
 //
-// The module depends on the sources, the header packages and the compiler
-// only: the same of these give the same bytes on every machine. API
-// differences between kernels are found by compiling the files of
-// driver/kmod/probe, never by version.
+// The module depends only on the sources, the header packages and the compiler:
+// equal inputs give equal bytes on every machine. API differences between kernels
+// are found by compiling the files of driver/kmod/probe, not by version.
 package kmodbuild
 
 import (
@@ -36,21 +35,21 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 )
 
-// Version is the version that modules give of themselves.
+// Version is the version in the modules' information.
 const Version = "0.1.0"
 
-// Builder builds modules and keeps them.
+// Builder builds and keeps modules.
 type Builder struct {
 	Store *kernels.Store
 	Log   func(format string, args ...any)
-	// Tree is a prepared kernel tree or header directory to build against, in
-	// place of the kernel's packages.
+	// Tree is a prepared kernel tree or header directory to build against, instead
+	// of the kernel's packages.
 	Tree string
 
-	source fs.FS // the C text; nil: driver.ModuleSource
+	source fs.FS // the C files; nil means driver.ModuleSource
 }
 
-// text is the C text.
+// text returns the C files.
 func (b *Builder) text() fs.FS {
 	if b.source != nil {
 		return b.source
@@ -64,26 +63,26 @@ type Module struct {
 	SHA256  string
 	Release string
 	Inputs  Inputs
-	Probes  map[string]bool // what this kernel's API has
-	Log     string          // what the compiler said
+	Probes  map[string]bool // the results of driver/kmod/probe
+	Log     string          // output of the compiler
 }
 
-// Inputs are all that a module's bytes depend on.
+// Inputs are everything that a module's bytes depend on.
 type Inputs struct {
 	Release  string            `json:"release"`
-	Source   string            `json:"source_sha256"` // of the C text
+	Source   string            `json:"source_sha256"` // of the C files
 	Headers  []kernels.Package `json:"headers"`
-	Tree     string            `json:"tree_sha256,omitempty"` // of what tells a tree given in place of packages from others
+	Tree     string            `json:"tree_sha256,omitempty"` // identifies a tree that is used instead of packages
 	Compiler string            `json:"compiler"`
 	Tools    string            `json:"tools_sha256"` // of the list of the tool packages
-	Version  string            `json:"version"`      // that the module gives of itself
+	Version  string            `json:"version"`      // that the module states
 	Recipe   int               `json:"recipe"`       // of this package
 }
 
-// buildDir is where the compiler sees the sources.
+// buildDir is the directory in which the compiler sees the sources.
 const buildDir = "/build/src/"
 
-// recipe changes when the way of building does.
+// recipe changes when the build steps change.
 const recipe = 2
 
 func (in *Inputs) key() (string, error) {
@@ -95,22 +94,22 @@ func (in *Inputs) key() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Error is a module that did not compile.
+// Error is a compile error of a module.
 type Error struct {
 	Kernel string
 	Probes map[string]bool
-	Output string // the compiler's
+	Output string // output of the compiler
 }
 
 func (e *Error) Error() string {
 	text := fmt.Sprintf("module for kernel %s: %s", e.Kernel, e.firstErrors())
-	if len(e.Probes) > 0 { // none were tried for a module of others
+	if len(e.Probes) > 0 { // somebody else's module has no probes
 		text += "\nkernel API: " + probeText(e.Probes)
 	}
 	return text
 }
 
-// Format gives the whole output of the compiler with %+v.
+// Format prints the whole output of the compiler for %+v.
 func (e *Error) Format(f fmt.State, verb rune) {
 	fmt.Fprint(f, e.Error())
 	if verb == 'v' && f.Flag('+') {
@@ -118,10 +117,10 @@ func (e *Error) Format(f fmt.State, verb rune) {
 	}
 }
 
-// What compilers and the kernel's build system begin an error with; that of make only says that there was one.
+// errorRE matches an error line of a compiler or of the kernel's build system. Errors of make only say that there was another one.
 var errorRE = regexp.MustCompile(`(?m)^.*(?:: (?:fatal )?error: |^ERROR: ).*$`)
 
-// firstErrors are the lines of the compiler that say what is wrong, a few of them.
+// firstErrors returns the first lines of the compiler's output that describe an error.
 func (e *Error) firstErrors() string {
 	const few = 10
 	lines := errorRE.FindAllString(e.Output, -1)
@@ -160,9 +159,9 @@ func sortedKeys(m map[string]bool) []string {
 	return keys
 }
 
-// Build returns the module for a kernel, from the cache or built now. The error
-// wraps [kernels.ErrNoHeaders] when the archive has nothing to build it against, and is
-// an [Error] when it does not compile. A full disk is neither, but an [env.Error].
+// Build returns the module for a kernel, from the cache or newly built. The error
+// wraps [kernels.ErrNoHeaders] if the archive has no headers, and is an [Error] if
+// the module does not compile. A full disk is an [env.Error].
 func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err error) {
 	defer func() { err = env.Disk(err) }()
 	if k.Arch != "" && k.Arch != "amd64" {
@@ -193,7 +192,7 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 		return nil, err
 	}
 	dir := filepath.Join(b.Store.Cache, "module", key)
-	if b.Tree == "" { // a tree may have changed under the same name
+	if b.Tree == "" { // the content of the tree may have changed
 		if m, err := readModule(dir); err == nil {
 			return m, nil
 		}
@@ -237,10 +236,10 @@ func packageSum(packages []kernels.Package) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// sources are the files of the module's C text, by path from driver/.
+// sources returns the paths of the module's C files, relative to driver/.
 func sources(text fs.FS) []string {
 	var files []string
-	_ = fs.WalkDir(text, ".", func(name string, d fs.DirEntry, err error) error { // in memory: cannot fail
+	_ = fs.WalkDir(text, ".", func(name string, d fs.DirEntry, err error) error { // in memory, cannot fail
 		if err == nil && !d.IsDir() {
 			files = append(files, name)
 		}
@@ -276,7 +275,7 @@ func writeSources(dir string, text fs.FS) error {
 	return nil
 }
 
-// build compiles into dir of the cache.
+// build compiles into a directory of the cache.
 func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -329,7 +328,7 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 		return &Error{Kernel: m.Release, Probes: m.Probes, Output: out.String()}
 	}
 	built := filepath.Join(src, "kmod", "scap.ko")
-	// Debug information is most of it, and has no use in a module that is loaded elsewhere.
+	// Debug information is most of the file, and is not used on other machines.
 	if err := enter(ctx, root, in, &out, "objcopy", "--strip-debug", "/build/src/kmod/scap.ko", "/build/scap.ko"); err != nil {
 		return env.DiskSaid(fmt.Errorf("strip %s: %w\n%s", built, err, out.String()), out.String())
 	}
@@ -353,7 +352,7 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 		return err
 	}
 	if err := os.Rename(tmp, dir); err != nil {
-		// Another process may have been faster: it has built the same.
+		// Another process may have built the same module first.
 		if other, _ := readModule(dir); other == nil || other.SHA256 != m.SHA256 {
 			return err
 		}
@@ -361,16 +360,16 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	return nil
 }
 
-// releaseFile is where a kernel's headers say what modules must give as their release: #define UTS_RELEASE "6.1.0".
+// releaseFile is the header with the release that modules must state: #define UTS_RELEASE "6.1.0".
 const releaseFile = "include/generated/utsrelease.h"
 
-// TreeError says why modules of a kernel cannot be built against the tree given.
+// TreeError is the reason why modules of a kernel cannot be built against the given tree.
 type TreeError struct{ error }
 
 func (e *TreeError) Unwrap() error { return e.error }
 
-// checkTree makes Tree absolute and returns what tells it from other trees: the
-// configuration, and the symbols that modules may use.
+// checkTree makes Tree absolute and returns what identifies it: the configuration,
+// and the symbols that modules may use.
 func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
 	dir, err := filepath.EvalSymlinks(b.Tree)
 	if err == nil {
@@ -384,7 +383,7 @@ func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
 		return "", &TreeError{fmt.Errorf("%s is not what modules can be built against (a kernel's headers, or its tree after make modules_prepare): %w", b.Tree, err)}
 	}
 	if _, release, _ := strings.Cut(strings.TrimSpace(string(text)), " UTS_RELEASE "); k.Release != "" && release != strconv.Quote(k.Release) {
-		return "", &TreeError{fmt.Errorf("%s is of kernel %s (want %q)", b.Tree, release, k.Release)}
+		return "", &TreeError{fmt.Errorf("%s belongs to kernel %s (want %q)", b.Tree, release, k.Release)}
 	}
 	h := sha256.New()
 	for _, name := range []string{releaseFile, "include/generated/autoconf.h", "Module.symvers"} {
@@ -399,7 +398,7 @@ func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// probe compiles the probe files, each by itself, and writes probed.h.
+// probe compiles each probe file by itself and writes probed.h.
 func probe(src string, files []string, run func(args ...string) error) (map[string]bool, error) {
 	found := map[string]bool{}
 	var objects []string
@@ -415,8 +414,8 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 	if err := os.WriteFile(filepath.Join(dir, "Kbuild"), []byte(kbuild), 0o644); err != nil {
 		return nil, err
 	}
-	// It fails as soon as one does; what counts is which objects there are.
-	// But on a full disk there are none of what the kernel has, either.
+	// make fails if one of them does; the object files show which succeeded.
+	// On a full disk no object is written, whatever the kernel has.
 	if err := run(append([]string{"-k", "M=" + buildDir + "kmod/probe"}, objects...)...); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil, err
 	}
@@ -428,7 +427,7 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 		}
 	}
 	if !found["always"] {
-		return nil, errors.New("not even the probe that always compiles did: these headers or this compiler do not work")
+		return nil, errors.New("the probe that must always compile failed: these headers or this compiler do not work")
 	}
 	fmt.Fprintf(&header, "#define SCAPLAB_VERSION %q\n", Version)
 	if err := os.MkdirAll(filepath.Join(src, "kmod", "probed"), 0o755); err != nil {
@@ -437,7 +436,7 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 	return found, os.WriteFile(filepath.Join(src, "kmod", "probed", "probed.h"), []byte(header.String()), 0o644)
 }
 
-// unpackHeaders returns the directory with the header packages unpacked.
+// unpackHeaders returns the directory that contains the unpacked header packages.
 func (b *Builder) unpackHeaders(ctx context.Context, packages []kernels.Package) (string, error) {
 	dir := filepath.Join(b.Store.Cache, "headers", packageSum(packages)[:24])
 	if exists(dir) {

@@ -64,7 +64,7 @@ func TestSourceSumSeesNamesAndBytes(t *testing.T) {
 	require.Contains(t, sources(driver.ModuleSource), "fillers/task.h")
 }
 
-// A probe that nobody asks for is dead; a question that no probe answers is always no.
+// A probe without a question is dead code, and a question without a probe is always answered no.
 func TestProbesAreAskedForAndExist(t *testing.T) {
 	probes, asked := map[string]bool{}, map[string]bool{}
 	for _, name := range sources(driver.ModuleSource) {
@@ -178,7 +178,7 @@ func TestAFullDiskIsNoBadPackage(t *testing.T) {
 	require.Empty(t, left, "a part of a package is not taken for one")
 }
 
-// A probe that does not compile says what the kernel lacks, unless it could not have.
+// A probe that does not compile means that the kernel lacks something, unless no probe could compile.
 func TestAFullDiskIsNoAnswerOfAProbe(t *testing.T) {
 	src := t.TempDir()
 	files := []string{"kmod/probe/always.c", "kmod/probe/wanted.c"}
@@ -199,7 +199,7 @@ func TestAFullDiskIsNoAnswerOfAProbe(t *testing.T) {
 	require.True(t, env.IsDisk(err), err)
 }
 
-// mustKernel is a kernel with headers, fetched when it was not before, and a builder for it.
+// mustKernel returns a kernel that has headers, fetched if necessary, and a builder for it.
 func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	t.Helper()
 	testutil.SkipIfShort(t, "fetches packages and compiles a module")
@@ -218,7 +218,7 @@ func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	}
 	require.NoError(t, err)
 	if len(gone) > 0 {
-		t.Skipf("kernel %s cannot be had: %v", gone[0].Request, gone[0].Reason)
+		t.Skipf("kernel %s is not available: %v", gone[0].Request, gone[0].Reason)
 	}
 	if _, _, err := b.toolRoot(t.Context()); errors.As(err, &env) {
 		t.Skip(env)
@@ -244,7 +244,7 @@ func TestSameInputsGiveTheSameBytes(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// small is a module of a few lines, which compiles in little time.
+// small is a module of a few lines, which compiles quickly.
 func small(main string) fstest.MapFS {
 	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 	return fstest.MapFS{
@@ -261,7 +261,7 @@ func TestCompileErrorsAndProbes(t *testing.T) {
 	require.NoError(t, err)
 	headers, err := b.unpackHeaders(t.Context(), packages)
 	require.NoError(t, err)
-	// As somebody would give it with --headers, which always compiles anew.
+	// As users give it with --headers, which is always compiled again.
 	b.Tree = filepath.Join(headers, "usr/src/linux-headers-"+k.Release)
 
 	b.source = small("#if !defined(HAVE_ALWAYS) || defined(HAVE_NEVER)\n#error the probes\n#endif")

@@ -15,10 +15,10 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 )
 
-// BuildOther builds somebody else's module for a kernel, with the headers and the
-// compiler that this project's gets: dir has its sources with their Kbuild file
-// or Makefile, name is that of the module, without .ko. Nothing is written to dir
-// and nothing is kept. The error is as Build's.
+// BuildOther builds somebody else's module for a kernel, with the same headers and
+// compiler as this project's module. dir has its sources and their Kbuild file or
+// Makefile; name is the name of the module, without .ko. It writes nothing to dir
+// and keeps nothing. Errors are those of [Builder.Build].
 func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) (_ []byte, err error) {
 	defer func() { err = env.Disk(err) }()
 	if k.Arch != "" && k.Arch != "amd64" {

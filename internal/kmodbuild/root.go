@@ -23,20 +23,20 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 )
 
-// The compiler and its surroundings come from one release of Debian for all
-// kernels: its C library is new enough for the programs that header packages
-// bring along, and nothing of this machine goes into a module.
+// The compiler and its libraries come from one release of Debian for all kernels:
+// its C library is new enough for the programs in header packages, and modules do
+// not depend on this machine.
 const (
 	toolSuite = "trixie"
 	compiler  = "gcc-14"
 )
 
-// tools are what a kernel's build system calls.
+// tools are the programs that a kernel's build system calls.
 var tools = []string{compiler, "binutils", "make", "pahole", "dash", "bash", "coreutils", "findutils", "gawk", "grep", "sed",
 	"perl-base", "libelf1t64"}
 
-// unpack extracts packages into dir, over what is there. Links to directories
-// in dir are followed, as package managers do.
+// unpack extracts packages into dir, over existing files. It follows links to
+// directories in dir, like package managers do.
 func unpack(ctx context.Context, dir string, packages []kernels.Package) error {
 	for _, p := range packages {
 		if err := unpackOne(ctx, dir, p.File); err != nil {
@@ -69,7 +69,7 @@ func unpackOne(ctx context.Context, dir, deb string) error {
 	if err := errors.Join(read.Wait(), err); err != nil {
 		said := strings.TrimSpace(unread.String() + unwritten.String())
 		err = fmt.Errorf("%w: %s", err, said)
-		if strings.Contains(said, ": Wrote only ") { // tar's words for a disk that took the first part
+		if strings.Contains(said, ": Wrote only ") { // tar's message for a disk that took only the first part
 			said += syscall.ENOSPC.Error()
 		}
 		return env.DiskSaid(err, said)
@@ -77,7 +77,7 @@ func unpackOne(ctx context.Context, dir, deb string) error {
 	return nil
 }
 
-// rootInfo stands in a finished tree.
+// rootInfo describes a finished tree.
 type rootInfo struct {
 	Tools   []kernels.Package `json:"tools"`
 	Version string            `json:"version"` // of the compiler
@@ -85,8 +85,8 @@ type rootInfo struct {
 
 const rootInfoFile = "scaplab.json"
 
-// toolRoot returns the directory with the build tools, fetched and unpacked if
-// it is not there yet.
+// toolRoot returns the directory with the build tools. It fetches and unpacks them
+// if necessary.
 func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{toolSuite}, tools...), " ")))
 	dir := filepath.Join(b.Store.Cache, "toolroot", toolSuite+"-"+hex.EncodeToString(sum[:6]))
@@ -107,7 +107,7 @@ func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
 		return "", nil, err
 	}
 	defer os.RemoveAll(tmp)
-	// What the packages' scripts would have made.
+	// The scripts of the packages would make these.
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		if err := os.MkdirAll(filepath.Join(tmp, "usr", name), 0o755); err != nil {
 			return "", nil, err
@@ -156,15 +156,15 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// mounts are directories of this machine that the tree sees at fixed places, so
-// that paths in the output are the same everywhere.
+// mounts are directories of this machine that the tree sees at fixed paths: paths in
+// the compiler's output are then the same everywhere.
 type mounts struct {
 	build   string // at /build, writable
 	headers string // at /usr/src: a directory of header directories, which may use each other
 }
 
-// enter runs a program inside the tree. In a user namespace of its own: no
-// privilege, and nothing mounted outside.
+// enter runs a program inside the tree, in its own user namespace: it needs no
+// privilege, and mounts nothing outside.
 func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...string) error {
 	var script strings.Builder
 	script.WriteString("set -e\nmount --rbind /proc \"$ROOT/proc\"\nmount --rbind /dev \"$ROOT/dev\"\n")
@@ -172,7 +172,7 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 		script.WriteString("mount --bind \"$BUILD\" \"$ROOT/build\"\n")
 	}
 	if m.headers != "" {
-		// Debian's have links to beside /usr/src.
+		// Some of Debian's headers have links to ../lib/linux-kbuild-*.
 		script.WriteString("mount --bind \"$HEADERS\" \"$ROOT/usr/src\"\n" +
 			"for d in \"$HEADERS\"/../lib/linux-kbuild-*; do\n[ -d \"$d\" ] || continue\n" +
 			"mkdir -p \"$ROOT/usr/lib/${d##*/}\"\nmount --bind \"$d\" \"$ROOT/usr/lib/${d##*/}\"\ndone\n")
@@ -184,7 +184,7 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 	var said opening
 	both := io.MultiWriter(out, &said)
 	cmd.Stdout, cmd.Stderr = both, both
-	// make ends its compilers when it is told to end; killed, it would leave them behind.
+	// make stops its compilers when it gets SIGTERM; SIGKILL would leave them running.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
@@ -192,13 +192,13 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 	case errors.Is(err, exec.ErrNotFound):
 		return &env.Error{What: "unshare is not installed", Fix: "install util-linux"}
 	case err != nil && strings.Contains(said.String(), "unshare: "):
-		return &env.Error{What: "this machine gives users no namespaces of their own: " + strings.TrimSpace(said.String()),
+		return &env.Error{What: "users may not create namespaces on this machine:  " + strings.TrimSpace(said.String()),
 			Fix: "allow it: sysctl kernel.unprivileged_userns_clone=1, or kernel.apparmor_restrict_unprivileged_userns=0"}
 	}
 	return err
 }
 
-// opening keeps the first bytes written to it.
+// opening keeps the first bytes that are written to it.
 type opening struct{ bytes.Buffer }
 
 func (o *opening) Write(p []byte) (int, error) {

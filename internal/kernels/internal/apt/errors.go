@@ -13,17 +13,17 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 )
 
-// What the archive says of a package or a suite. Any other error is about this
-// machine, its apt or the way to the archive, and says nothing about either.
+// What the archive says about a package or a suite. Any other error is about this
+// machine, its apt or the network.
 var (
 	ErrGone    = errors.New("the archive does not have it")
 	ErrDamaged = errors.New("the archive has other bytes than its index says")
 )
 
-// errPassing is an error of the network, which may be gone at the next try.
+// errPassing is an error of the network. The next try may succeed.
 var errPassing = errors.New("may pass")
 
-// OfKind returns err with a kind that errors.Is finds and its text does not repeat.
+// OfKind returns err with a kind that errors.Is finds and that its text does not repeat.
 func OfKind(err, kind error) error { return &kindError{err, kind} }
 
 type kindError struct{ err, kind error }
@@ -31,16 +31,16 @@ type kindError struct{ err, kind error }
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.err, e.kind} }
 
-// failed is how apt begins an error line about one file; the address follows, two
-// blanks, and the reason.
+// failed begins apt's error line about one file. The address, two blanks and the
+// reason follow.
 const failed = "Failed to fetch "
 
-// explain adds apt's own error lines to err, and what kind of error they tell of.
+// explain adds apt's own error lines to err, and the kind of error that they describe.
 func explain(out string, err error) error {
 	var lines, reasons []string
-	fetching := true // the lines tell of files that could not be fetched, and of nothing else
-	noSuite := false // apt says so, whyever the file that says what the suite has did not come
-	next := false    // the reason of an Err: line stands in the next
+	fetching := true // all lines are about files that could not be fetched
+	noSuite := false // apt prints this whatever the reason is that it has no Release file
+	next := false    // the reason of an Err: line is on the next line
 	for l := range strings.Lines(out) {
 		indented := strings.HasPrefix(l, "  ")
 		l = strings.TrimSpace(l)
@@ -52,7 +52,7 @@ func explain(out string, err error) error {
 				reasons = append(reasons, reason)
 			} else if strings.HasSuffix(e, " does not have a Release file.") {
 				noSuite = true
-			} else if !strings.HasPrefix(e, "Some ") && !strings.HasSuffix(e, " is not signed.") { // which follow from the others
+			} else if !strings.HasPrefix(e, "Some ") && !strings.HasSuffix(e, " is not signed.") { // these lines follow from the others
 				fetching = false
 			}
 		case strings.HasPrefix(l, "Err:"):
@@ -66,7 +66,7 @@ func explain(out string, err error) error {
 	if len(lines) == 0 {
 		return err
 	}
-	// What an E: line says of a file needs no Err: line besides.
+	// An E: line about a file makes the Err: line superfluous.
 	told := strings.Join(slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.HasPrefix(l, "Err:") }), "\n")
 	lines = slices.DeleteFunc(lines, func(l string) bool {
 		_, reason, ok := strings.Cut(l, ": ")
@@ -89,10 +89,10 @@ func explain(out string, err error) error {
 	return err
 }
 
-// httpStatus is a reason that a server gave, not the way to it.
+// httpStatus matches a reason given by the server rather than the network.
 var httpStatus = regexp.MustCompile(`^[1-5][0-9][0-9]  `)
 
-// kindOf is the kind of the worst of the reasons; nil is one that a further try does not mend, or that there are none.
+// kindOf returns the worst kind among the reasons. It is nil if a further try cannot help, or if there are no reasons.
 func kindOf(reasons []string) error {
 	if len(reasons) == 0 {
 		return nil

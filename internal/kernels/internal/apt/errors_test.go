@@ -62,7 +62,7 @@ func TestAnErrorIsOfTheArchiveTheNetworkOrThisMachine(t *testing.T) {
 	require.EqualError(t, err, "invalid argument: Failed to fetch http://a/linux-a_1_amd64.deb  404  Not Found [IP: 10.0.0.1 80]", "told once")
 }
 
-// What the real apt says when each happens, and how often the archive is asked.
+// What the real apt prints in each situation, and how often it asks the archive.
 func TestTheRealAptIsUnderstood(t *testing.T) {
 	testutil.SkipIfShort(t, "runs apt many times")
 	a := kerneltest.NewArchive(t)

@@ -14,20 +14,20 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 )
 
-// Mirror is where a Debian archive is fetched from.
+// Mirror says where a Debian archive is fetched from.
 type Mirror struct {
 	Main     string // base URI of the main archive
 	Security string // base URI of the security archive
 	Keyring  string // file with the archive's keys
 
-	// Pace is the time before the first further try after an error that may pass,
-	// twice as long before each after that; 0 is a second.
+	// Pace is the time before the second try after an error that may pass. It doubles
+	// with each try. 0 means a second.
 	Pace time.Duration
 }
 
 // ParseMirror reads the value of a --mirror flag: the main archive's base URI
-// and, after a comma, the security archive's. Without it, the latter stands
-// beside the former, as mirrors have it.
+// and, after a comma, that of the security archive. Mirrors usually have the latter
+// beside the former, which is the default.
 func ParseMirror(s string) (Mirror, error) {
 	m := Mirror{}
 	main, security, two := strings.Cut(s, ",")
@@ -46,7 +46,7 @@ func ParseMirror(s string) (Mirror, error) {
 	return m, err
 }
 
-// ArchiveKeyring is the installed file with the archive's keys.
+// ArchiveKeyring is the path at which the archive's keys are installed.
 func ArchiveKeyring() (string, error) {
 	for _, ext := range []string{"gpg", "pgp"} {
 		if f := "/usr/share/keyrings/debian-archive-keyring." + ext; files.Exists(f) {
@@ -56,7 +56,7 @@ func ArchiveKeyring() (string, error) {
 	return "", env.Lacks("no keys to check Debian packages with", "install debian-archive-keyring, or give a kernel by file: --kernel FILE")
 }
 
-// MachineMirror finds the archive the machine's own apt is set up for.
+// MachineMirror returns the archive that apt on this machine uses.
 func MachineMirror(ctx context.Context) (Mirror, error) {
 	const fix = "use --mirror URI, or give a kernel by file: --kernel FILE"
 	if _, err := exec.LookPath("apt-get"); err != nil {
@@ -75,9 +75,9 @@ func MachineMirror(ctx context.Context) (Mirror, error) {
 }
 
 // mirrorFromTargets picks the archives from apt's list of `URI release origin`
-// lines: main is the one with the machine's own release, security the one whose
-// release ends in -security. Other vendors use these names, too, but say who they
-// are; the origin is not known (and stays as in the format) before an apt-get update.
+// lines: main has the machine's own release, security a release that ends in -security.
+// Other vendors use these names, too, but with another origin. Before the first
+// apt-get update the origin is not known, and the line has the format's text instead.
 func mirrorFromTargets(targets string, release map[string]string) (Mirror, error) {
 	if release["ID"] != "debian" {
 		return Mirror{}, fmt.Errorf("apt on %s is not set up for the Debian archive", orUnknown(release["ID"]))
@@ -120,7 +120,7 @@ func orUnknown(s string) string {
 	return s
 }
 
-// osRelease reads /etc/os-release; what is not there is empty.
+// osRelease reads /etc/os-release. It returns nothing for a missing file.
 func osRelease() map[string]string {
 	m := map[string]string{}
 	b, err := os.ReadFile("/etc/os-release")

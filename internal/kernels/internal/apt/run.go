@@ -14,10 +14,10 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 )
 
-// limit bounds one run of apt, in case a mirror stops answering.
+// limit bounds one run of apt: a mirror may stop answering.
 const limit = 15 * time.Minute
 
-// run runs an apt program with vars added to its environment, and returns its standard output.
+// run runs an apt program with vars added to its environment and returns its standard output.
 func run(ctx context.Context, dir, program string, args []string, vars ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apt fetches packages of a Debian archive, with an apt of its own for each
-// suite: nothing of the machine's package state is touched.
+// Package apt fetches packages of a Debian archive. Each suite has an apt configuration of
+// its own: the machine's package state is neither used nor changed.
 package apt
 
 import (
@@ -25,9 +25,9 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
 
-// Suite is a private apt for one suite and architecture. Nothing of the
-// machine's package state is touched and no privilege is needed; one suite
-// that is gone or inconsistent spoils no other.
+// Suite is a private apt for one suite and architecture. It needs no privilege, and
+// does not use the machine's package state. A suite that is gone or inconsistent does not
+// affect the others.
 type Suite struct {
 	dir   string
 	suite string
@@ -35,7 +35,7 @@ type Suite struct {
 	pace  time.Duration
 }
 
-// tries is how often an error of the network is met before it counts.
+// tries is how often an operation is tried while the network fails.
 const tries = 4
 
 // Open sets up the private apt for a suite.
@@ -57,11 +57,11 @@ func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
 	return s, nil
 }
 
-// conf is the private configuration. Of the machine's, in etc, come proxies and
-// passwords; what it says of releases, signatures and things to run does not hold here.
-// An archive's index may have expired: those of suites that are maintained no more have.
-// Which errors are worth a further try is decided here (apt tries anew on a full disk, too),
-// and no proxy stands before this machine.
+// conf returns the private configuration. Only proxies and passwords come from the machine's
+// configuration in etc: its releases, signatures and programs to run are overridden. An
+// expired index is accepted: suites that are no longer maintained have one.
+// This package decides which errors are worth a further try, because apt also tries again
+// on a full disk. Addresses of this machine are fetched without a proxy.
 func (s *Suite) conf(etc string) string {
 	return fmt.Sprintf(`#clear APT::Architectures;
 #clear APT::Update;
@@ -95,12 +95,12 @@ Acquire::http::Proxy::127.0.0.1 "DIRECT";
 
 // apt runs an apt program within the private directory.
 func (s *Suite) apt(ctx context.Context, dir, program string, args ...string) (string, error) {
-	// Read first it says where the rest is, read last it is what holds.
+	// The first setting names the other configuration files; the last one overrides theirs.
 	conf := filepath.Join(s.dir, "apt.conf")
 	return run(ctx, dir, program, append([]string{"-c", conf}, args...), "APT_CONFIG="+conf)
 }
 
-// fetch runs apt-get within the private directory, again when the network fails it.
+// fetch runs apt-get within the private directory, and again while the network fails.
 func (s *Suite) fetch(ctx context.Context, dir string, again error, args ...string) error {
 	wait := s.pace
 	for try := 1; ; try++ {
@@ -126,7 +126,7 @@ func (s *Suite) fetch(ctx context.Context, dir string, again error, args ...stri
 	}
 }
 
-// NeverUpdated is the age of an index that was never fetched.
+// NeverUpdated is the age of an index that was not fetched yet.
 const NeverUpdated = time.Duration(math.MaxInt64)
 
 // IndexAge is the time since the index was last fetched.
@@ -138,14 +138,14 @@ func (s *Suite) IndexAge() time.Duration {
 	return time.Since(st.ModTime())
 }
 
-// update fetches the suite's package index and checks its signature.
+// Update fetches the suite's package index and checks its signature.
 func (s *Suite) Update(ctx context.Context) error {
 	unlock, err := files.Lock(ctx, filepath.Join(s.dir, "lock"))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	// A mirror that is being updated has an index of one time and packages' lists of another.
+	// While a mirror is updated, its index and its lists of packages may differ in age.
 	if err := s.fetch(ctx, "", ErrDamaged, "update"); err != nil {
 		return fmt.Errorf("suite %s: %w", s.suite, err)
 	}
@@ -162,7 +162,7 @@ type Package struct {
 	suite   *Suite
 }
 
-// packages reads the packages of the fetched index whose names match.
+// Packages reads the packages of the fetched index whose names match.
 func (s *Suite) Packages(ctx context.Context, match func(name string) bool) ([]Package, error) {
 	out, err := s.apt(ctx, "", "apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages")
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *Suite) Packages(ctx context.Context, match func(name string) bool) ([]P
 	return found, nil
 }
 
-// maxIndex bounds an unpacked index; Debian's largest has 60 MB.
+// maxIndex bounds an unpacked index. Debian's largest has 60 MB.
 const maxIndex = 512 << 20
 
 var sha256RE = regexp.MustCompile("^[0-9a-f]{64}$")
@@ -230,7 +230,7 @@ func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, er
 		case "Version":
 			p.Version = string(value)
 		case "SHA256":
-			if !sha256RE.Match(value) { // it becomes the name of a file
+			if !sha256RE.Match(value) { // it becomes a file name
 				return nil, fmt.Errorf("read index: package %s: SHA256 is %q", p.Name, value)
 			}
 			p.SHA256 = string(value)
@@ -250,12 +250,12 @@ func readIndex(r io.Reader, name string, match func(string) bool) ([]Package, er
 	return found, nil
 }
 
-// Path is where the cache keeps a package.
+// Path returns the cache directory of a package.
 func Path(cache string, p Package) string {
 	return filepath.Join(cache, "deb", p.SHA256+".deb")
 }
 
-// fetch returns the package's file, from the cache or the mirror.
+// Fetch returns the package's file, from the cache or the mirror.
 func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 	file := Path(cache, p)
 	if sum, err := files.SHA256(file); err == nil && sum == p.SHA256 {
@@ -279,7 +279,7 @@ func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 	if err != nil || len(got) != 1 {
 		return "", fmt.Errorf("fetch %s %s: apt left %d files", p.Name, p.Version, len(got))
 	}
-	// apt has compared it with the signed index; this is against damage on the way into the cache.
+	// apt has compared it with the signed index. This detects damage on the way into the cache.
 	sum, err := files.SHA256(got[0])
 	if err != nil {
 		return "", fmt.Errorf("fetch %s %s: %w", p.Name, p.Version, err)
@@ -293,7 +293,7 @@ func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 	return file, os.Rename(got[0], file)
 }
 
-// Closure fetches packages of the suite with everything that they depend on.
+// Closure fetches packages of the suite and everything that they depend on.
 func (s *Suite) Closure(ctx context.Context, cache string, names ...string) ([]Package, error) {
 	unlock, err := files.Lock(ctx, filepath.Join(s.dir, "lock"))
 	if err != nil {
@@ -328,7 +328,7 @@ func (s *Suite) Closure(ctx context.Context, cache string, names ...string) ([]P
 		version, _, _ := strings.Cut(rest, "_")
 		p := Package{Name: name, Version: strings.ReplaceAll(version, "%3a", ":"), SHA256: sum}
 		file := Path(cache, p)
-		// Out of the way of another run, which empties the directory before it fetches.
+		// This directory is not shared: another run empties its own before it fetches.
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func TestAPackageWithAnotherHashIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "fetch linux-a 1: checksum is ")
 	require.NoFileExists(t, Path(cache, list[0]))
 
-	// Nor is a damaged file in the cache taken for it.
+	// A damaged file in the cache is not used either.
 	require.NoError(t, files.WriteAtomic(Path(cache, list[0]), []byte("damaged")))
 	_, err = list[0].Fetch(t.Context(), cache)
 	require.ErrorContains(t, err, "checksum is ")
@@ -87,13 +87,13 @@ func TestThePrivateAptIsPrivate(t *testing.T) {
 	require.NotEqual(t, s.dir, other.dir, "two mirrors do not share an index")
 }
 
-// publish writes suite s with package linux-a 1, as of the given time.
+// publish writes suite s with package linux-a 1, dated as given.
 func publish(a *kerneltest.Archive, date time.Time) {
 	a.Publish(date, kerneltest.Package{Name: "linux-a=1", Data: []byte("a package")})
 }
 
 func TestTheRealAptRefusesWhatIsNotSigned(t *testing.T) {
-	// The worst that a machine's own configuration may say.
+	// The worst configuration that a machine may have.
 	etc := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(etc, "apt.conf.d"), 0o755))
 	const careless = `Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true"; Acquire::AllowWeakRepositories "true";
@@ -107,7 +107,7 @@ APT::Default-Release "stable"; APT::Update::Post-Invoke { "exit 9"; }; Acquire::
 	for name, row := range map[string]struct {
 		change  func()
 		keyring string
-		want    string // error of the update, or of the fetch
+		want    string // error of the update or of the fetch
 	}{
 		"as it should be": {func() {}, good.Keyring(), ""},
 		"index changed": {func() {
@@ -116,7 +116,7 @@ APT::Default-Release "stable"; APT::Update::Post-Invoke { "exit 9"; }; Acquire::
 		"package changed":       {func() { good.Write("linux-a_1_amd64.deb", []byte("!<arch>\n")) }, good.Keyring(), "fetch linux-a 1: "},
 		"signature removed":     {func() { require.NoError(t, os.Rename(signed, filepath.Join(filepath.Dir(signed), "Release"))) }, good.Keyring(), "is not signed"},
 		"signed with other key": {func() {}, other.Keyring(), "suite s: "},
-		"expired":               {func() { publish(good, now.AddDate(-1, 0, 0)) }, good.Keyring(), ""}, // suites that are maintained no more have
+		"expired":               {func() { publish(good, now.AddDate(-1, 0, 0)) }, good.Keyring(), ""}, // suites that are no longer maintained have one
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Dir(signed)))

@@ -16,16 +16,16 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
 
-// ErrNotFound says that a package has no file of the kind looked for.
+// ErrNotFound: a package has no file that was looked for.
 var ErrNotFound = errors.New("no such file in the package")
 
-// maxFile bounds a file taken out of a package, maxData all that is looked through for it.
+// maxFile bounds a file taken out of a package, maxData the data that is searched for it.
 const (
 	maxFile = 512 << 20
 	maxData = 8 << 30
 )
 
-// File is what a Debian package's data archive is searched for.
+// File is a file of a Debian package's data archive.
 type File struct {
 	Name string // path inside the package, without "./"
 	Data []byte

@@ -25,14 +25,14 @@ func splitVersion(v string) (epoch, upstream, revision string) {
 }
 
 // comparePart compares runs of non-digits and of digits in turn. "~" sorts
-// before everything, even the end; letters before other characters.
+// before everything, even before the end; letters sort before other characters.
 func comparePart(a, b string) int {
 	for a != "" || b != "" {
 		for a != "" && !isDigit(a[0]) || b != "" && !isDigit(b[0]) {
 			if c := cmp.Compare(orderOf(a), orderOf(b)); c != 0 {
 				return c
 			}
-			a, b = a[1:], b[1:] // equal order means the same character
+			a, b = a[1:], b[1:] // equal order means equal characters
 		}
 		na, nb := digitRun(a), digitRun(b)
 		if c := compareDigits(a[:na], b[:nb]); c != 0 {
@@ -53,7 +53,7 @@ func digitRun(s string) int {
 	return n
 }
 
-// orderOf is the sort order of a string's first character.
+// orderOf returns the sort order of a string's first character.
 func orderOf(s string) int {
 	switch {
 	case s == "" || isDigit(s[0]):

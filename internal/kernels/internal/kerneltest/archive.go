@@ -20,15 +20,15 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 )
 
-// Archive is a small signed archive for the real apt, in Dir and over loopback at URL.
+// Archive is a small signed archive for the real apt. It is a directory, Dir, and is served on loopback at URL.
 type Archive struct {
 	Dir, URL string
 
 	tb     testing.TB
-	gpg    string // home of its key
+	gpg    string // home of gpg, with the archive's key
 	mu     sync.Mutex
-	answer map[string]http.HandlerFunc // by end of the path; others get the file
-	asked  []string                    // paths since the last look
+	answer map[string]http.HandlerFunc // by the end of the path; other requests get the file
+	asked  []string                    // paths requested since the last call of Asked
 }
 
 // Package is a package of an archive, named NAME=VERSION.
@@ -37,7 +37,7 @@ type Package struct {
 	Data []byte
 }
 
-// NewArchive makes an archive with a key of its own; Publish fills it.
+// NewArchive makes an archive with its own key. Publish fills it.
 func NewArchive(tb testing.TB) *Archive {
 	tb.Helper()
 	for _, program := range []string{"apt-get", "gpg"} {
@@ -45,7 +45,7 @@ func NewArchive(tb testing.TB) *Archive {
 			tb.Skip(err)
 		}
 	}
-	home, err := os.MkdirTemp("", "gpg") // short: it holds a socket
+	home, err := os.MkdirTemp("", "gpg") // short, because gpg has a socket in it
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
 		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
@@ -68,7 +68,7 @@ func (a *Archive) run(name string, args ...string) {
 	require.NoError(a.tb, err, "%s", out)
 }
 
-// Keyring is the file with the archive's key.
+// Keyring returns the file with the archive's key.
 func (a *Archive) Keyring() string { return filepath.Join(a.gpg, "archive.gpg") }
 
 // Write writes a file of the archive.
@@ -80,7 +80,7 @@ func (a *Archive) Write(name string, data []byte) string {
 	return file
 }
 
-// Publish writes suite s with the packages, signed, as of the given time.
+// Publish writes suite s with the packages, signed and dated.
 func (a *Archive) Publish(date time.Time, packages ...Package) {
 	a.tb.Helper()
 	var index strings.Builder
@@ -99,18 +99,18 @@ func (a *Archive) Publish(date time.Time, packages ...Package) {
 	signed := filepath.Join(a.Dir, "dists/s/InRelease")
 	a.run("gpg", "--batch", "--yes", "--clearsign", "--output", signed, release)
 	require.NoError(a.tb, os.Remove(release))
-	require.NoError(a.tb, os.Chtimes(signed, date, date)) // apt asks whether it is newer than its own
+	require.NoError(a.tb, os.Chtimes(signed, date, date)) // apt asks whether the file is newer than its copy
 }
 
-// Answer has the archive answer requests for paths with this end in some way; nil is as usual.
+// Answer makes the archive answer requests for paths with this end in a special way; nil restores the usual answer.
 func (a *Archive) Answer(end string, how http.HandlerFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answer[end] = how
 }
 
-// Asked returns what was asked for since the last look, file names only: each
-// as often as it was, of indices none.
+// Asked returns the names of the files requested since its last call, with repetitions
+// and without indices.
 func (a *Archive) Asked() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,11 +134,11 @@ func (a *Archive) serve(w http.ResponseWriter, r *http.Request) {
 	how(w, r)
 }
 
-// Reset is an [Archive.Answer] of a network that fails in the midst of a file.
+// Reset is an [Archive.Answer]: the connection is reset in the middle of a file.
 func (a *Archive) Reset(w http.ResponseWriter, r *http.Request) {
 	conn, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
-		return // the client has gone first
+		return // the client closed the connection first
 	}
 	defer conn.Close()
 	b, err := os.ReadFile(filepath.Join(a.Dir, filepath.Clean(r.URL.Path)))

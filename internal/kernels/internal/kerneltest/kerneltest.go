@@ -24,7 +24,7 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 )
 
-// Compressed packs data by a method: gz, xz, zst, lz4 or none.
+// Compressed packs data with a method: gz, xz, zst, lz4 or none.
 func Compressed(tb testing.TB, method string, data []byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -51,7 +51,7 @@ func Compressed(tb testing.TB, method string, data []byte) []byte {
 	return b.Bytes()
 }
 
-// BzImage packs vmlinux the way the kernel's build does.
+// BzImage packs vmlinux like the kernel's build does.
 func BzImage(tb testing.TB, method string, vmlinux []byte, release string) []byte {
 	tb.Helper()
 	const setup = 5 * 512 // 4 sectors and the boot sector
@@ -70,7 +70,7 @@ func BzImage(tb testing.TB, method string, vmlinux []byte, release string) []byt
 	return append(append(append(b, make([]byte, 16)...), payload...), "trailing sections"...)
 }
 
-// Deb makes a Debian package with the files in it.
+// Deb makes a Debian package that contains the files.
 func Deb(tb testing.TB, method string, files map[string]string) []byte {
 	tb.Helper()
 	var data bytes.Buffer
@@ -105,9 +105,9 @@ func Deb(tb testing.TB, method string, files map[string]string) []byte {
 	return b
 }
 
-// FakeApt puts an apt-get in PATH that serves dir: files named like packages,
-// and an index per suite. A package that is listed and has no file is a 404; what stands
-// in a file of its name with .error is what apt-get says instead of fetching it.
+// FakeApt puts an apt-get into PATH that serves dir: files named like packages,
+// and an index per suite. A package that is listed but has no file is a 404. If there is a
+// file of its name with .error, apt-get prints its text instead of fetching the package.
 func FakeApt(tb testing.TB, dir string, packages map[string][]byte, listed ...string) {
 	tb.Helper()
 	var index strings.Builder
@@ -144,7 +144,7 @@ esac
 	tb.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// AptLog returns what that apt-get was called for since the last look.
+// AptLog returns the arguments with which that apt-get was called since the last call of AptLog.
 func AptLog(tb testing.TB, dir string) []string {
 	tb.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "log"))

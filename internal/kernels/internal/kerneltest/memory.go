@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// mostMemory is what may be allocated to read some bytes that claim to be more: the
-// windows of two decoders, and what they really unpack.
+// mostMemory bounds what reading a few bytes may allocate, whatever size they claim: the
+// windows of two decoders, and the data that is really there.
 const mostMemory = 1 << 30
 
-// InBoundedMemory fails when f allocates more than any bytes are worth.
+// InBoundedMemory fails if f allocates more than mostMemory.
 func InBoundedMemory(tb testing.TB, f func()) {
 	tb.Helper()
 	var before, after runtime.MemStats

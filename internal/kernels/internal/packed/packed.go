@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package packed unpacks what kernels, packages and their lists are packed with,
-// in bounded memory whatever the bytes claim.
+// Package packed unpacks kernels, packages and their lists in bounded memory, whatever
+// size they claim.
 package packed
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/therootcompany/xz"
 )
 
-// maxWindow is what a decoder may keep of what it has unpacked: the largest that
-// the kernel's build asks xz and zstd for.
+// maxWindow bounds the window of a decoder. It is the largest that the kernel's build
+// asks xz and zstd for.
 const maxWindow = 128 << 20
 
-// Reader unpacks by a method: gz, xz, zst, lz4, or "" for what is not packed.
+// Reader unpacks data of a method: gz, xz, zst, lz4, or "" for data that is not packed.
 func Reader(method string, r io.Reader) (io.ReadCloser, error) {
 	switch method {
 	case "":
@@ -41,7 +41,7 @@ func Reader(method string, r io.Reader) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("unknown compression %q", method)
 }
 
-// ReadFull reads size bytes. Memory is taken as they come, from expect on.
+// ReadFull reads size bytes. It first allocates expect bytes, and more as they are read.
 func ReadFull(r io.Reader, size, expect int64) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(min(size, expect)))

@@ -29,7 +29,7 @@ func TestSizesAreReadInFull(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// A few bytes may claim a window of gigabytes.
+// A few bytes may ask for a window of gigabytes.
 func TestWindowsAreBounded(t *testing.T) {
 	data := kerneltest.Compressed(t, "xz", []byte("text"))
 	header := data[12:][:(int(data[12])+1)*4] // of the first block, which ends with its checksum

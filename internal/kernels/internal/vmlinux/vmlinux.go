@@ -30,12 +30,12 @@ const (
 	bzPayloadVersion = 0x208 // first protocol version with the payload fields
 )
 
-// IsBzImage says whether b starts an x86 kernel image with a boot protocol header.
+// IsBzImage reports whether b begins like an x86 kernel image with a boot protocol header.
 func IsBzImage(b []byte) bool {
 	return len(b) > bzPayloadLength+4 && string(b[bzMagic:bzMagic+4]) == "HdrS"
 }
 
-// Release returns the release string stored in the boot header.
+// Release returns the release string in the boot header.
 func Release(b []byte) string {
 	if !IsBzImage(b) {
 		return ""
@@ -49,8 +49,8 @@ func Release(b []byte) string {
 	return release
 }
 
-// Extract unpacks the ELF kernel from a bzImage. Doing it here rather
-// than in an emulated guest halves the time of a boot.
+// Extract unpacks the ELF kernel from a bzImage. This halves the time of a boot, because
+// an emulated guest does not have to do it.
 func Extract(b []byte) ([]byte, error) {
 	if !IsBzImage(b) {
 		return nil, errors.New("unpack kernel: not a bzImage")
@@ -72,12 +72,12 @@ func Extract(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("unpack kernel: %w", err)
 	}
 	if !bytes.HasPrefix(elfImage, []byte(elf.ELFMAG)) {
-		return nil, errors.New("unpack kernel: payload is no ELF file")
+		return nil, errors.New("unpack kernel: payload is not an ELF file")
 	}
 	return elfImage, nil
 }
 
-// packing is a way in which a kernel is packed, told by the first bytes.
+// packing is a method with which a kernel may be packed. The first bytes identify it.
 type packing struct{ magic, name, method string }
 
 var packings = []packing{
@@ -87,8 +87,8 @@ var packings = []packing{
 	{"\xfd7zXZ\x00", "xz", "xz"},
 }
 
-// decompressKernel unpacks a payload, whose last 4 bytes are the unpacked size
-// for every method but gzip (which ends with the same number by itself).
+// decompressKernel unpacks a payload. Its last 4 bytes are the unpacked size; a gzip
+// stream itself ends with that number.
 func decompressKernel(p []byte) ([]byte, error) {
 	size := int64(binary.LittleEndian.Uint32(p[len(p)-4:]))
 	if size == 0 || size > maxImage {
@@ -104,7 +104,7 @@ func decompressKernel(p []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	defer r.Close()
-	// Kernels become four or five times as large.
+	// Kernels become four to five times as large.
 	out, err := packed.ReadFull(r, size, 8*int64(len(p)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -112,7 +112,7 @@ func decompressKernel(p []byte) ([]byte, error) {
 	return out, nil
 }
 
-// HasPVHEntry says whether an ELF kernel has the note that lets QEMU enter it
+// HasPVHEntry reports whether an ELF kernel has the note that lets QEMU enter it
 // directly (CONFIG_PVH).
 func HasPVHEntry(vmlinux []byte) bool {
 	const xenElfnotePhys32Entry = 18

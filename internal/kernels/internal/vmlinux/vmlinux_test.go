@@ -25,7 +25,7 @@ func TestVmlinuxIsUnpackedWhateverTheMethod(t *testing.T) {
 	}
 }
 
-// The kernel's build has xz turn the targets of x86 calls first (a BCJ filter).
+// The kernel's build makes xz convert the targets of x86 calls first (BCJ filter).
 func TestAPayloadOfTheKernelsOwnXzIsUnpacked(t *testing.T) {
 	// printf '\x7fELF kernel text \xe8\x01\x02\x03\x00 end' | xz --check=crc32 --x86 --lzma2=dict=1MiB
 	payload, err := hex.DecodeString("fd377a585a0000016922de3602010400210110008b216f490100197f454c46206b65726e656c207465787420e8" +
