@@ -7,10 +7,10 @@ import (
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
-// bench judges what the guests of one kernel report, for each of the drivers wanted.
+// bench judges the results of one kernel's guests, for each of the drivers that are wanted.
 type bench struct {
 	wanted   []guest.Drivers
-	machines []*judge.Machine        // of wanted, once a guest has said hello
+	machines []*judge.Machine        // of wanted; known once a guest has said hello
 	broken   map[guest.Driver]string // why a driver does not work on this kernel
 }
 

@@ -26,8 +26,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// CaptureInfo stands beside a capture file and says what its driver delivered,
-// for a reader of the file to be checked against.
+// CaptureInfo describes what a driver delivered. It is written beside the capture file, to
+// check readers of the file against.
 type CaptureInfo struct {
 	Kernel  string         `json:"kernel"`
 	Release string         `json:"release"`
@@ -35,11 +35,11 @@ type CaptureInfo struct {
 	Driver  guest.Driver   `json:"driver"`
 	Cases   int            `json:"cases"`
 	Events  int            `json:"events"`
-	SHA256  string         `json:"sha256"` // of the bytes of all events, as delivered, one after the other
+	SHA256  string         `json:"sha256"` // of the bytes of all events in the order of delivery
 	Types   map[string]int `json:"types"`  // events by symbol
 }
 
-// captures gathers what each driver delivered on each kernel.
+// captures collects what each driver delivered on each kernel.
 type captures struct {
 	dir string
 
@@ -58,10 +58,10 @@ type captureFile struct {
 	events []recorded
 }
 
-// recorded is one event; Reset has accepted it.
+// recorded is an event that Reset has accepted.
 type recorded struct {
 	ev    event.Event
-	order int // of arrival, for events of the same time
+	order int // orders events with equal timestamps
 }
 
 // newCaptures returns nil without a directory.
@@ -72,7 +72,7 @@ func newCaptures(dir string) *captures {
 	return &captures{dir: dir, states: make(map[string]*proc.State), files: make(map[captureKey]*captureFile)}
 }
 
-// add notes a case's events. Those whose bytes are no event are a failure of the case already.
+// add records a case's events. Bytes that are not an event already are a failure of the case.
 func (c *captures) add(k Kernel, driver guest.Driver, r *guest.CaseResult) {
 	own := r.By(driver)
 	if own == nil {
@@ -104,7 +104,7 @@ func (c *captures) setState(k Kernel, s *proc.State) {
 	}
 }
 
-// write writes DIR/KERNEL-DRIVER.scap for each, compressed, and a .json beside it.
+// write writes a compressed DIR/KERNEL-DRIVER.scap and a .json for each kernel and driver.
 func (c *captures) write() error {
 	if c == nil {
 		return nil
@@ -153,7 +153,7 @@ func (f *captureFile) write(path string, state *proc.State) error {
 	return w.Close()
 }
 
-// stateLauncher asks each guest for the state of its system, which captures begin with.
+// stateLauncher asks each guest for the state of its system, with which captures begin.
 type stateLauncher struct {
 	session.Launcher
 	kernel   Kernel
@@ -174,7 +174,7 @@ func (l stateLauncher) Launch(ctx context.Context) (*session.Session, error) {
 	return s, nil
 }
 
-// stateLimit is for a look at /proc, which takes a few ms.
+// stateLimit bounds the reading of /proc, which takes a few ms.
 const stateLimit = time.Minute
 
 func askState(ctx context.Context, s *session.Session) (*proc.State, error) {

@@ -17,25 +17,25 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// Cost is what a driver adds to a call on a kernel, in instructions: the
-// machine's clock counts them, a nanosecond each, so that neither the host nor its
-// load matters. Two runs agree to the instruction where the kernel takes the same
-// path each time; openat and close, with their allocations, within 0.3 %.
+// Cost is the number of instructions that a driver adds to a call on a kernel. The machine's
+// clock counts instructions, a nanosecond each, so that neither the host nor its load matters.
+// Two runs agree exactly if the kernel takes the same path each time; openat and close, which
+// allocate, agree within 0.3 %.
 type Cost struct {
 	Kernel string       `json:"kernel"`
 	Arch   string       `json:"arch"`
 	Driver guest.Driver `json:"driver"`
 	Call   string       `json:"call"`
-	Bare   float64      `json:"bare"`  // of the call when nobody captures
-	Added  float64      `json:"added"` // by the driver
+	Bare   float64      `json:"bare"`  // of the call while nobody captures
+	Added  float64      `json:"added"` // that the driver adds
 	Error  string       `json:"error,omitempty"`
 }
 
-// costLimit is for a boot and some ten thousand calls, which take ten seconds or so.
+// costLimit bounds a boot and some ten thousand calls, which take about ten seconds.
 const costLimit = 5 * time.Minute
 
-// measureCosts boots a kernel with a clock that counts instructions, and has the
-// guest time its calls.
+// measureCosts boots a kernel with a clock that counts instructions, and makes the
+// guest measure its calls.
 func measureCosts(ctx context.Context, k Kernel, config machine.Config, console io.Writer) ([]Cost, error) {
 	config.Accel, config.CPUs, config.Counted = machine.TCG, 1, true
 	config.Arguments = []string{guest.CostArgument, "nokaslr"}
@@ -55,7 +55,7 @@ func measureCosts(ctx context.Context, k Kernel, config machine.Config, console 
 	return costs, err
 }
 
-// receiveCosts takes what the guest measured; the first is without a driver.
+// receiveCosts receives the guest's measurements; the first is without a driver.
 func receiveCosts(ctx context.Context, k Kernel, s *session.Session, limit time.Duration) ([]Cost, error) {
 	end := time.Now().Add(limit)
 	var bare map[string]float64
@@ -97,7 +97,7 @@ func receiveCosts(ctx context.Context, k Kernel, s *session.Session, limit time.
 	}
 }
 
-// addCosts measures on one kernel. What goes wrong there is told in place of numbers.
+// addCosts measures on one kernel. If that fails, the error takes the place of the numbers.
 func (r *Report) addCosts(ctx context.Context, k Kernel, config machine.Config, console io.Writer) error {
 	costs, err := measureCosts(ctx, k, config, console)
 	if ctx.Err() != nil {

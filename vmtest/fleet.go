@@ -17,10 +17,10 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// fleet has the machines of a run: what each starts from, and how.
+// fleet describes the machines of a run: what each of them starts from, and how.
 type fleet struct {
 	o       *Options
-	dir     string // of what is written for this run
+	dir     string // for the files of this run
 	qemu    string
 	initrds []machine.Image // of the kernels
 	accel   machine.Accel
@@ -31,7 +31,7 @@ type fleet struct {
 
 type launcherKey struct{ kernel, cpus int }
 
-// newFleet prepares machines of the kernels. first is a kernel to try the accelerator with.
+// newFleet prepares the machines of the kernels. It tries the accelerator with the kernel first.
 func newFleet(ctx context.Context, o *Options, first int) (_ *fleet, err error) {
 	program, err := os.ReadFile(o.Guest)
 	if err != nil {
@@ -70,7 +70,7 @@ func newFleet(ctx context.Context, o *Options, first int) (_ *fleet, err error) 
 
 func (f *fleet) close() { os.RemoveAll(f.dir) }
 
-// config describes the machines of a kernel with a number of processors.
+// config returns the configuration of a kernel's machines with a number of processors.
 func (f *fleet) config(kernel, cpus int) machine.Config {
 	k := &f.o.Kernels[kernel]
 	return machine.Config{
@@ -79,7 +79,7 @@ func (f *fleet) config(kernel, cpus int) machine.Config {
 	}
 }
 
-// launcher returns what brings up the machines of a kernel with a number of processors.
+// launcher returns what starts a kernel's machines with a number of processors.
 func (f *fleet) launcher(kernel, cpus int) *session.Machines {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,7 +95,7 @@ func (f *fleet) launcher(kernel, cpus int) *session.Machines {
 	return l
 }
 
-// writeInitramfs writes one for each kernel, the same for those without a module.
+// writeInitramfs writes an initramfs for each kernel. Kernels without a module share one.
 func writeInitramfs(dir string, program []byte, list []Kernel) ([]machine.Image, error) {
 	all := make([]machine.Image, len(list))
 	byModule := map[string]machine.Image{}

@@ -16,18 +16,18 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// HostKernel is the name under which the running kernel stands in reports.
+// HostKernel is the name of the running kernel in reports.
 const HostKernel = "host"
 
-// RunHost runs the cases on the running kernel, in a child process. Cases that
-// would change the machine are skipped.
+// RunHost runs the cases on the running kernel, in a child process. It skips cases that
+// would change the machine.
 func RunHost(ctx context.Context, o Options) (*Report, error) {
-	o.Cache = cmp.Or(o.Cache, os.TempDir()) // nothing is kept
+	o.Cache = cmp.Or(o.Cache, os.TempDir()) // no state is kept
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
 	if runtime.GOOS != "linux" {
-		return nil, env.Lacks("this is no Linux kernel: "+runtime.GOOS, "use scaplab matrix")
+		return nil, env.Lacks("this is not a Linux kernel: "+runtime.GOOS, "use scaplab matrix")
 	}
 	for _, check := range []func() error{env.MayLoadPrograms, env.HasBTF} {
 		if lack, ok := errors.AsType[*env.Error](check()); ok {

@@ -18,36 +18,36 @@ import (
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
-// batchSize is how many cases are asked for at once. Their names must fit in
-// what a kernel buffers for a terminal nobody reads, 64 kB.
+// batchSize is the number of cases in a request. Their names must fit into the 64 kB that
+// a kernel buffers for a terminal that is not read.
 const batchSize = 400
 
 const (
-	// blameLimit is how many cases in a row may be held to have ended their
-	// guests though none of them was seen to begin. Then it is not the cases.
+	// blameLimit is the number of consecutive cases that are blamed for the end of their guests
+	// without having been seen to begin. With more of them, something else must be the cause.
 	blameLimit = 3
 )
 
-// referee knows what cases want.
+// referee knows what the cases want.
 type referee interface {
-	// welcome looks at what a guest says of itself; an error is about the guest.
+	// welcome reads a guest's description of itself; an error is about the guest.
 	welcome(h *guest.Hello) error
-	// plan splits what was asked for by what the guest can do.
+	// plan selects from the requested cases those that the guest can run.
 	plan(ids []string) judge.Plan
-	// judge returns a result's verdicts: one for each of the drivers wanted.
+	// judge returns a result's verdicts, one for each of the drivers wanted.
 	judge(r *guest.CaseResult) []judge.Verdict
 }
 
-// outlet takes what a lane has to tell.
+// outlet receives what a lane reports.
 type outlet interface {
 	log(format string, args ...any)
-	note(text string) // something for the report that is no verdict
+	note(text string) // something for the report besides verdicts
 	welcome(h *guest.Hello, how string, took time.Duration)
 	doing(what string)                                             // a case, or starting
-	emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) // r is nil when none came
+	emit(id string, r *guest.CaseResult, verdicts []judge.Verdict) // r is nil if there is none
 }
 
-// lane runs cases of one kernel, one after the other, over as many guests as it takes.
+// lane runs cases of one kernel one after the other, with as many guests as necessary.
 type lane struct {
 	capture  guest.Drivers
 	wanted   int // verdicts of a case
@@ -56,15 +56,15 @@ type lane struct {
 	out      outlet
 
 	caseLimit time.Duration // of one case, kept by the guest
-	silence   time.Duration // without any word from the guest before it counts as hung
-	grace     time.Duration // for a machine to end once its kernel panicked
+	silence   time.Duration // time without a message from the guest after which it counts as hung
+	grace     time.Duration // time for a machine to end after its kernel panicked
 	unsafe    bool
 
 	pending []string
 	absent  []string
 	hello   *guest.Hello
-	last    *settled         // whose verdicts are still to be emitted
-	guest   *session.Session // that runs now
+	last    *settled         // absent calls whose verdicts are still to be emitted
+	guest   *session.Session // the guest that runs now
 }
 
 // settled is a case with its verdicts.
@@ -74,12 +74,12 @@ type settled struct {
 	verdicts []judge.Verdict
 }
 
-// fail is a failure for each of the drivers wanted.
+// fail returns a failure for each of the drivers wanted.
 func (l *lane) fail(class, reason string) []judge.Verdict {
 	return slices.Repeat([]judge.Verdict{{Status: judge.Fail, Class: class, Reason: reason}}, l.wanted)
 }
 
-// run works through ids. Every one of them is emitted exactly once, unless ctx ends.
+// run runs the cases with these ids. It emits each of them exactly once, unless ctx ends.
 func (l *lane) run(ctx context.Context, ids []string) error {
 	l.pending = ids
 	for stuck, blamed := 0, 0; len(l.pending)+len(l.absent) > 0 || l.hello == nil; {
@@ -132,7 +132,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 			return env.Lacks(fmt.Sprintf("QEMU was killed from outside, twice at %s: %s", at, end.killed), killedFix)
 		}
 		if stuck++; stuck >= session.BootTries {
-			// What a dying kernel had still to send is lost, even that the case began.
+			// Messages of a dying kernel may be lost, even the one that the case began.
 			if stuck, blamed = 0, blamed+1; blamed > blameLimit || end.class != judge.ClassCrash {
 				l.failAll(end.class, end.reason)
 				return nil
@@ -145,7 +145,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// welcome looks at what the first guest says of itself.
+// welcome reads the first guest's description of itself.
 func (l *lane) welcome(s *session.Session) {
 	hello := s.Hello
 	l.hello = &hello
@@ -161,7 +161,7 @@ func (l *lane) welcome(s *session.Session) {
 		}
 	}
 	l.pending, l.absent = plan.Run, plan.Absent
-	// A driver that does not work leaves the other to be proven alone.
+	// If one driver does not work, the other one is tested alone.
 	var works, broken []guest.DriverState
 	for _, d := range l.hello.Drivers {
 		switch {
@@ -196,8 +196,8 @@ func absentIDs(syscalls []string) []string {
 	return ids
 }
 
-// settle takes a case off the list and emits its verdicts; a case that is not
-// on the list is ignored.
+// settle removes a case from the list and emits its verdicts. It ignores a case that is
+// not on the list.
 func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) {
 	if i := slices.Index(l.pending, id); i >= 0 {
 		l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
@@ -211,8 +211,8 @@ func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) 
 	l.last = &settled{id, r, verdicts}
 }
 
-// release emits the last verdicts. They are kept back until there are others, since
-// what the kernel says of a case on its console may come after the case's result.
+// release emits the last verdicts. They are held back until the next ones, because the
+// kernel may complain about a case on its console after the case's result.
 func (l *lane) release() {
 	if last := l.last; last != nil {
 		l.last = nil
@@ -221,7 +221,7 @@ func (l *lane) release() {
 	}
 }
 
-// complained turns verdicts of a case of which the kernel told a bug into failures.
+// complained turns verdicts of a case that provoked a kernel bug into failures.
 func complained(verdicts []judge.Verdict, bug string) {
 	for i := range verdicts {
 		if v := &verdicts[i]; bug != "" && v.Status != judge.Fail {
@@ -230,8 +230,8 @@ func complained(verdicts []judge.Verdict, bug string) {
 	}
 }
 
-// complaint is what the kernel complained of, "" for nothing. A stall is only
-// noted: a host that is too busy to run the guest makes one, too.
+// complaint returns the kernel's complaints, or "". A stall is only noted: it may also
+// come from a host that is too busy to run the guest.
 func (l *lane) complaint(of func(id string) bool) string {
 	if l.guest == nil || l.guest.Complaint == nil {
 		return ""
@@ -242,13 +242,13 @@ func (l *lane) complaint(of func(id string) bool) string {
 	return l.guest.Complaint(of)
 }
 
-// ending is why a guest ended before it was done.
+// ending is the reason why a guest ended before it was done.
 type ending struct {
 	class, reason string
-	killed        string // the signal from outside that ended it; no case is to blame then
+	killed        string // the signal from outside that ended it; then no case is to blame
 }
 
-// killedFix is advice against what most often kills a QEMU.
+// killedFix is advice against the most frequent reason of a killed QEMU.
 const killedFix = "when memory is short, run fewer machines at a time (--jobs), or smaller ones (--memory)"
 
 // drive asks one guest for everything that is left, until it is done or the
@@ -258,7 +258,7 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 	early := l.complaint(func(id string) bool { return id == "" })
 	defer func() {
 		s.Finish()
-		// Of its start, and of cases whose verdict is out: nothing is lost, though it may be the doing of another.
+		// Complaints about the start, and about cases whose verdict is already out, are noted.
 		rest := l.complaint(func(id string) bool { return l.last == nil || id != l.last.id })
 		if text := strings.TrimSpace(early + "\n" + rest); l.last != nil {
 			complained(l.last.verdicts, text)
@@ -278,20 +278,20 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 			return end
 		}
 	}
-	// A guest that does not go by itself is ended by finish.
+	// Finish ends a guest that does not quit.
 	_ = s.Send(guest.KindQuit, struct{}{})
 	return ending{}
 }
 
-// batch runs one request. With ok the guest can be asked again.
+// batch runs one request. If ok, the guest can be asked again.
 func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunRequest) (end ending, ok bool) {
 	sent := make(chan error, 1)
-	go func() { sent <- s.Send(guest.KindRun, req) }() // blocks when the guest does not read
+	go func() { sent <- s.Send(guest.KindRun, req) }() // blocks while the guest does not read
 	asked := append(slices.Clone(req.Cases), absentIDs(req.Absent)...)
 
 	var (
-		inFlight string   // the case that the guest is at
-		damage   []string // garbled data since it began
+		inFlight string   // the case that the guest runs
+		damage   []string // damaged messages since it began
 		began    bool     // a case has begun
 		died     = s.Died
 		dead     bool
@@ -301,8 +301,8 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 	fail := func(class, reason string) (ending, bool) {
 		culprit := inFlight
 		if culprit == "" && began {
-			// Cases run in the order asked for, and what a dying kernel had
-			// still to send is lost: it was at the next one, or between the two.
+			// Cases run in the requested order, and the last messages of a dying kernel are
+			// lost: it was running the next case, or was between the two.
 			if culprit = l.nextOf(asked); culprit != "" {
 				reason = "before it began, or as it did: " + reason
 			}
@@ -318,18 +318,18 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 			return ending{class: judge.ClassHarness, reason: ctx.Err().Error()}, false
 		case err := <-sent:
 			if err != nil {
-				l.out.log("ask the guest: %v", err) // its end comes by the channel
+				l.out.log("ask the guest: %v", err) // the channel reports its end
 			}
 			sent = nil
 		case <-died:
-			// What it sent before may still be on the way.
+			// Messages that it sent before may still arrive.
 			died, dead = nil, true
 			limit.Reset(l.grace)
 		case <-limit.C:
 			if dead {
 				return fail(judge.ClassCrash, l.obituary(s, "guest kernel died"))
 			}
-			l.release() // what is provoked now is not the last case's
+			l.release() // the interrupt is not to be blamed on the last case
 			return fail(judge.ClassHang, l.silenceReport(s))
 		case m, open := <-s.Messages:
 			if !dead {
@@ -401,7 +401,7 @@ func (l *lane) nextOf(ids []string) string {
 	return ""
 }
 
-// leftOut gives a verdict to what a finished request did not report.
+// leftOut gives a verdict to cases that a finished request did not report.
 func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []string) {
 	for _, id := range asked {
 		if !slices.Contains(l.pending, id) && !slices.Contains(absentIDs(l.absent), id) {
@@ -425,7 +425,7 @@ func lost(damage []string) string {
 	return "its result did not arrive: " + strings.Join(damage, "; ")
 }
 
-// obituary ends the guest and says how it died.
+// obituary ends the guest and returns how it died.
 func (l *lane) obituary(s *session.Session, what string) string {
 	how := s.Finish()
 	text := s.Console()

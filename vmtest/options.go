@@ -17,68 +17,68 @@ import (
 // Kernel is a kernel to run on, with the module built for it.
 type Kernel struct {
 	kernels.Kernel
-	Module      string // file; "" when there is none
+	Module      string // file; "" if there is none
 	NoModule    string // why there is none
-	Headers     string // tree that it was built against, when that was given
-	ModuleError string // why the module that could be there is not: it did not compile
+	Headers     string // the tree it was built against, if one was given
+	ModuleError string // compile error of the module; "" if it has none
 }
 
-// Warning is what limits what a run's results say of a kernel.
+// Warning is a restriction on the results of a kernel.
 type Warning struct {
 	Kernel string `json:"kernel"` // name
 	Text   string `json:"text"`
 }
 
-// Options says what to run and how.
+// Options describes a run.
 type Options struct {
-	Kernels []Kernel              // of one architecture
-	Gone    []kernels.Unavailable // kernels asked for that are not available: their cases are skipped
+	Kernels []Kernel              // all of one architecture
+	Gone    []kernels.Unavailable // requested kernels that are not available: their cases are skipped
 	Drivers []guest.Drivers       // verdicts wanted
 	Cases   []string              // IDs
-	Arch    string                // of the kernels, those in Gone included; "" is that of the first
+	Arch    string                // of the kernels, also those in Gone; "" means that of the first kernel
 
-	Shard    Shard // that all of these are the share of
-	AllCases int   // of all shards, when there are others
+	Shard    Shard // whose share the cases are
+	AllCases int   // number of cases of all shards, if there are others
 
 	Warnings []Warning // for the report
 
 	Tool       string   // version of this program, for the report
-	Command    string   // that runs this program, for a shell; "" is scaplab
-	ReproFlags []string // words that `repro` is to be given, too
+	Command    string   // command that runs this program, quoted for a shell; "" means scaplab
+	ReproFlags []string // additional arguments of `repro`
 
-	Guest    string // static program to be init, for the kernels' architecture; "" is this one
-	Jobs     int    // machines at a time; 0 is one for each processor, 8 at most
-	MemoryMB int    // of a machine; 0 is 768
-	Accel    string // "kvm", "tcg"; "" or "auto" is by trial
+	Guest    string // static program that is init of the machines; "" means this one
+	Jobs     int    // machines at a time; 0 means one per processor, at most 8
+	MemoryMB int    // of a machine; 0 means 768
+	Accel    string // "kvm" or "tcg"; "" and "auto" mean by trial
 
 	NoSnapshots bool
-	Cache       string        // "" is env.CacheDir()
-	CaseLimit   time.Duration // of one case; 0 leaves it to the guest
-	BootLimit   time.Duration // until a guest is ready; 0 is 5 minutes, ten times and more what it takes
-	Silence     time.Duration // without a word from the guest; 0 is 3 minutes
+	Cache       string        // "" means env.CacheDir()
+	CaseLimit   time.Duration // of one case; 0 means the guest's default
+	BootLimit   time.Duration // until a guest is ready; 0 means 5 minutes, more than ten times what it takes
+	Silence     time.Duration // time without a message from the guest; 0 means 3 minutes
 
-	Costs    bool   // measure what drivers add to calls, too
-	Captures string // directory to write what each driver delivered on each kernel to; "" for none
+	Costs    bool   // also measure what drivers add to calls
+	Captures string // directory for the events that each driver delivered on each kernel; "" means none
 
-	Console  io.Writer // where to copy what kernels say; nil for nowhere
+	Console  io.Writer // destination of copies of the kernels' consoles, or nil
 	Log      func(format string, args ...any)
-	Progress func(Progress)            // nil, or called whenever a machine begins something else, one at a time
-	Save     func(*Report)             // nil, or called with the unfinished report, one at a time, at the start and now and then
-	OnResult func(r *guest.CaseResult) // nil, or called with what guests report
+	Progress func(Progress)            // called by one goroutine at a time when a machine begins something else; may be nil
+	Save     func(*Report)             // called by one goroutine at a time with the unfinished report, at the start and now and then; may be nil
+	OnResult func(r *guest.CaseResult) // called with the results of guests; may be nil
 }
 
 const (
-	mostJobs         = 8 // there are not many more pieces of work, and each takes memory
+	mostJobs         = 8 // there is not more work than that, and each takes memory
 	defaultMemoryMB  = 768
 	defaultBootLimit = 5 * time.Minute
 	defaultSilence   = 3 * time.Minute
 )
 
 func (o *Options) setDefaults() error {
-	o.Jobs = cmp.Or(o.Jobs, min(runtime.GOMAXPROCS(0), mostJobs)) // each is bound by a processor
+	o.Jobs = cmp.Or(o.Jobs, min(runtime.GOMAXPROCS(0), mostJobs)) // each uses one processor
 	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
 	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
-	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest says nothing while a case runs
+	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest sends nothing while a case runs
 	if o.Shard.Count == 0 {
 		o.Shard = Shard{1, 1}
 	}

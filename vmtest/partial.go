@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// savePace is how often an unfinished report is saved: what a run that is killed leaves
-// behind is not older.
+// savePace is the interval at which an unfinished report is saved: the report of a run that
+// is killed is not older.
 const savePace = 10 * time.Second
 
-// NotBegun is the report of a run of which nothing is known yet.
+// NotBegun returns the report of a run that did nothing yet.
 func NotBegun(o Options) *Report {
 	r := newReport(o)
 	r.Partial, r.running = "the run did not begin", true
 	return r
 }
 
-// Running reports whether more is to come.
+// Running reports whether the run is not finished.
 func (r *Report) Running() bool { return r.running }
 
-// saving has the report saved as it stands, until the function that it returns was called.
+// saving saves the report regularly, until the returned function is called.
 func (r *Report) saving() (stop func()) {
 	if r.opts.Save == nil {
 		return func() {}
@@ -48,7 +48,7 @@ func (r *Report) saving() (stop func()) {
 	return func() { close(quit); <-done }
 }
 
-// unfinished is the report as it stands.
+// unfinished returns the report as it is now.
 func (r *Report) unfinished() *Report {
 	r.mu.Lock()
 	c := &Report{
@@ -63,7 +63,7 @@ func (r *Report) unfinished() *Report {
 	return c
 }
 
-// whyPartial says what ended a run early; "" when nothing did.
+// whyPartial returns why a run ended early, or "".
 func (r *Report) whyPartial(err error) string {
 	if err == nil {
 		return ""

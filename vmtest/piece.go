@@ -30,8 +30,8 @@ func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, 
 	return nil
 }
 
-// runLane runs cases for the drivers wanted. It returns the cases with which a guest
-// ended while two drivers captured, of which only the pair has a verdict.
+// runLane runs cases for the drivers wanted. It returns the cases in which a guest
+// ended while two drivers captured; they have a verdict for the pair only.
 func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []guest.Drivers, ids []string, l session.Launcher) (fatal []string, err error) {
 	out := &laneReport{o: o, rep: rep, kernel: k, wanted: wanted, capture: captureOf(wanted)}
 	ln := &lane{
@@ -43,7 +43,7 @@ func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []g
 	return out.fatal, err
 }
 
-// laneReport reports what becomes of a lane's cases.
+// laneReport adds the results of a lane to the report.
 type laneReport struct {
 	o       *Options
 	rep     *Report

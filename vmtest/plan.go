@@ -11,15 +11,15 @@ import (
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
-// piece is what one lane runs.
+// piece is the work of one lane.
 type piece struct {
 	kernel  int             // index in Options.Kernels
-	drivers []guest.Drivers // whose verdicts come of it: a pair and its two come of one run
+	drivers []guest.Drivers // whose verdicts it gives: a pair and its two drivers share one run
 	cpus    int
 	ids     []string
 }
 
-// lanes groups verdicts by the runs they come of.
+// lanes groups verdicts that come from the same run.
 func lanes(drivers []guest.Drivers) [][]guest.Drivers {
 	var all [][]guest.Drivers
 	rest := slices.Clone(drivers)
@@ -43,7 +43,7 @@ func lanes(drivers []guest.Drivers) [][]guest.Drivers {
 	return all
 }
 
-// captureOf returns the drivers that capture for this group: the pair if there is one.
+// captureOf returns the drivers that capture for this group: the pair if it has one.
 func captureOf(group []guest.Drivers) guest.Drivers {
 	if i := slices.IndexFunc(group, guest.Drivers.Pair); i >= 0 {
 		return group[i]
@@ -51,8 +51,8 @@ func captureOf(group []guest.Drivers) guest.Drivers {
 	return group[0]
 }
 
-// plan cuts the run into pieces: one for each kernel and run of drivers, cases
-// that need two processors apart, and more when there are machines to spare.
+// plan divides a run into pieces: one for each kernel and group of drivers. Cases
+// that need two processors are apart, and there are more pieces if machines are idle.
 func plan(o Options) []piece {
 	var pieces []piece
 	for k := range o.Kernels {
@@ -72,7 +72,7 @@ func plan(o Options) []piece {
 			}
 		}
 	}
-	// A machine more costs a fraction of a second, restored; worth it for many cases.
+	// Another machine costs a fraction of a second when it is restored: worth it for many cases.
 	const worthSplitting = 60
 	for len(pieces) < o.Jobs {
 		i := largest(pieces)
@@ -82,7 +82,7 @@ func plan(o Options) []piece {
 		rest := pieces[i]
 		half := len(rest.ids) / 2
 		for half < len(rest.ids) && syscallOf(rest.ids[half]) == syscallOf(rest.ids[half-1]) {
-			half++ // a syscall's cases stay together
+			half++ // the cases of a syscall stay together
 		}
 		if half == len(rest.ids) {
 			break
@@ -113,8 +113,8 @@ func needsSMP(id string) bool {
 	return c != nil && slices.Contains(c.Needs, "smp")
 }
 
-// skipWithoutModule takes out what needs the kernel module where there is none,
-// which is a failure when there could be one.
+// skipWithoutModule removes cases that need a kernel module that does not exist. It is
+// a failure if the module should exist.
 func skipWithoutModule(rep *Report, kernels []Kernel, pieces []piece) []piece {
 	var kept []piece
 	for _, p := range pieces {

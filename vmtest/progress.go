@@ -9,11 +9,11 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// Progress is how far a run has come, and what it does now.
+// Progress describes how far a run is, and what it does.
 type Progress struct {
-	Done, Total, Failed int           // verdicts
-	Left                time.Duration // an estimate; 0 when nothing is known yet
-	Machines            []Activity    // oldest first
+	Done, Total, Failed int           // number of verdicts
+	Left                time.Duration // estimated; 0 if unknown
+	Machines            []Activity    // the oldest first
 }
 
 // Activity is what one machine does.
@@ -24,16 +24,16 @@ type Activity struct {
 	Since   time.Time
 }
 
-// starting is what a machine does before its first case.
+// starting is the activity of a machine before its first case.
 const starting = "starting"
 
-// activity is an Activity with whose it is.
+// activity is an Activity and the machine or lane that it belongs to.
 type activity struct {
 	Activity
 	of any
 }
 
-// doing notes what a machine does now; of tells it from others.
+// doing records what a machine does. of identifies the machine.
 func (r *Report) doing(of any, k *Kernel, drivers guest.Drivers, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,7 +46,7 @@ func (r *Report) doing(of any, k *Kernel, drivers guest.Drivers, what string) {
 	r.progress()
 }
 
-// idle notes that a machine does nothing any more.
+// idle records that a machine does nothing any more.
 func (r *Report) idle(of any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +54,7 @@ func (r *Report) idle(of any) {
 	r.progress()
 }
 
-// progress tells how far the run is.
+// progress returns how far the run is.
 func (r *Report) progress() {
 	if r.opts.Progress == nil {
 		return
@@ -67,8 +67,8 @@ func (r *Report) progress() {
 	r.opts.Progress(p)
 }
 
-// estimate is how long the rest takes when it goes on as until now; 0 when that is too
-// short to tell.
+// estimate returns the remaining time if the pace does not change; 0 if there is no
+// base for it yet.
 func estimate(elapsed time.Duration, done, total int) time.Duration {
 	const enough = 10
 	if done < enough || done > total {

@@ -18,7 +18,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// Result is one cell of the report: a case on a kernel under a driver.
+// Result is a cell of the report: a case on a kernel under a driver.
 type Result struct {
 	Run     string        `json:"run"` // id of the run
 	Kernel  string        `json:"kernel"`
@@ -30,13 +30,13 @@ type Result struct {
 	Status  judge.Status  `json:"status"`
 	Class   string        `json:"class"`
 	Reason  string        `json:"reason"`
-	Ret     *int64        `json:"ret,omitempty"` // what the call returned, -errno for an error; left out when it did not return
-	Seconds float64       `json:"seconds"`       // that the case took in the guest; 0 when it did not run
+	Ret     *int64        `json:"ret,omitempty"` // the value that the call returned, -errno for an error; nil if it did not return
+	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
 	Repro   string        `json:"repro"`
 }
 
-// Cell is the result's name on command lines.
+// Cell returns the result's name on command lines.
 func (r *Result) Cell() string {
 	return r.Syscall + "/" + r.Case + "@" + r.Kernel + "/" + r.Drivers.String()
 }
@@ -63,14 +63,14 @@ type Report struct {
 	Drivers  []guest.Drivers
 	Results  []Result
 	Warnings []Warning
-	Costs    []Cost    // when asked for
-	Runs     []RunInfo // that a report was joined of; nil for the report of one run
+	Costs    []Cost    // if they were requested
+	Runs     []RunInfo // of a joined report; nil for the report of one run
 	Accel    machine.Accel
-	Partial  string  // why results are missing, "" when it has all
-	Missing  []Shard // of the run that was joined: parts that no report was given of
+	Partial  string  // why results are missing; "" if the report is complete
+	Missing  []Shard // of a joined report: shards without a report
 
-	captures *captures // nil when none are wanted
-	running  bool      // more is to come
+	captures *captures // nil if none are wanted
+	running  bool      // the run is not finished
 
 	mu       sync.Mutex
 	opts     Options
@@ -79,13 +79,13 @@ type Report struct {
 	ended    time.Time          // zero while it runs
 	starts   map[string][]Start // of guests, by the kernel's name
 	coverage judge.Coverage
-	guests   map[judge.Column]string // how they ran
+	guests   map[judge.Column]string // how they started
 	notes    []string
 	total    int
-	given    int // results that were known from the start
+	given    int // number of results that were known at the start
 	failed   int
 	active   []activity
-	told     map[string]bool // reasons of failures that were named as they happened
+	told     map[string]bool // failures that were already logged, by their reason
 }
 
 func newReport(o Options) *Report {
@@ -99,8 +99,8 @@ func newReport(o Options) *Report {
 	return r
 }
 
-// expect notes how many results there will be, and skips the cases of kernels
-// that cannot be had.
+// expect computes the number of results, and skips the cases of kernels
+// which are not available.
 func (r *Report) expect(pieces []piece) {
 	for _, p := range pieces {
 		r.total += len(p.ids) * len(p.drivers)
@@ -195,12 +195,12 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 		r.captures.add(k, drivers.A, raw)
 	}
 	if r.total < len(r.Results) {
-		r.total = len(r.Results) // calls that must be absent come on top
+		r.total = len(r.Results) // calls that must be absent are additional
 	}
 }
 
-// tell names a failure as it happens. What many cases share, such as a driver that does
-// not load, is told once.
+// tell logs a failure as it happens. A reason that many cases share, such as a driver that
+// does not load, is logged once.
 func (r *Report) tell(x *Result) {
 	const enough = 100
 	key := x.column().String() + x.Class + x.Reason
@@ -218,7 +218,7 @@ func (r *Report) tell(x *Result) {
 	r.opts.Log("FAIL %s: %s: %s", x.Cell(), x.Class, firstLine(x.Reason))
 }
 
-// finish puts the results in the order of kernels, drivers and cases.
+// finish sorts the results by kernel, driver and case.
 func (r *Report) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -231,7 +231,7 @@ func (r *Report) finish() {
 	}
 	place := func(x *Result) [3]int {
 		c, ok := cases[x.Syscall+"/"+x.Case]
-		if !ok { // absent: before the syscall's cases
+		if !ok { // an absent call: before the syscall's cases
 			c = cases[x.Syscall]
 		}
 		return [3]int{slices.Index(r.Kernels, x.Kernel), slices.Index(r.Drivers, x.Drivers), c}
@@ -246,10 +246,10 @@ func (r *Report) finish() {
 	r.notes = slices.Compact(r.notes)
 }
 
-// Shard is the part of a run that this is the report of.
+// Shard returns the part of a run that this report describes.
 func (r *Report) Shard() Shard { return r.opts.Shard }
 
-// Failures are the failed cells.
+// Failures returns the failed cells.
 func (r *Report) Failures() []Result {
 	var f []Result
 	for _, x := range r.Results {

@@ -18,7 +18,7 @@ import (
 // reportFormat is the version of jsonReport, which docs/report.schema.json describes.
 const reportFormat = 1
 
-// jsonReport is the form other programs read.
+// jsonReport is the form for other programs.
 type jsonReport struct {
 	Format   int             `json:"format"`
 	Runs     []RunInfo       `json:"runs"`
@@ -48,8 +48,8 @@ func orEmpty[T any](s []T) []T {
 	return s
 }
 
-// ReadJSON reads reports written by WriteJSON and joins them, e.g. the shards of one run.
-// A cell of one run counts once, however often it is read.
+// ReadJSON reads reports that WriteJSON wrote and joins them, e.g. the shards of a run.
+// A cell of a run counts once, even if it is read several times.
 func ReadJSON(files ...io.Reader) (*Report, error) {
 	r := &Report{guests: map[judge.Column]string{}}
 	var reports []jsonReport
@@ -60,7 +60,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 		}
 		reports = append(reports, j)
 	}
-	// As one run has its kernels and cases, in whatever order its shards are given.
+	// Like the kernels and cases of one run, whatever the order of the files.
 	slices.SortStableFunc(reports, func(a, b jsonReport) int { return a.index - b.index })
 	if err := r.joinRuns(reports); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 	return r, nil
 }
 
-// readReport reads one file, which is named by its number when it has no name.
+// readReport reads one file. A file without a name is named by its number.
 func readReport(f io.Reader, number int) (j jsonReport, err error) {
 	j.name = fmt.Sprintf("report %d", number)
 	if named, ok := f.(interface{ Name() string }); ok {
@@ -120,12 +120,12 @@ func readReport(f io.Reader, number int) (j jsonReport, err error) {
 	return j, nil
 }
 
-// joinRuns collects the runs, each once, and what they lack. A whole report of a run counts
-// more than one that was saved while it ran.
+// joinRuns collects the runs, each once, and the shards that are missing. The complete
+// report of a run replaces one that was saved while it ran.
 func (r *Report) joinRuns(reports []jsonReport) error {
 	r.Runs = []RunInfo{}
-	partial := map[string]string{} // by run: which file says so
-	shards := map[Shard]string{}   // and their runs
+	partial := map[string]string{} // the file that has it, by run
+	shards := map[Shard]string{}   // the run of each shard
 	for _, j := range reports {
 		for _, run := range j.Runs {
 			if i := slices.IndexFunc(r.Runs, func(x RunInfo) bool { return x.ID == run.ID }); i < 0 {
@@ -139,7 +139,7 @@ func (r *Report) joinRuns(reports []jsonReport) error {
 			if run.Shard == "" {
 				continue
 			}
-			sh, _ := ParseShard(run.Shard) // was read by readReport
+			sh, _ := ParseShard(run.Shard) // readReport has checked it
 			if other, ok := shards[sh]; ok && other != run.ID {
 				return fmt.Errorf("read %s: shard %s was read already, of another run", j.name, sh)
 			}
@@ -179,7 +179,7 @@ func (r *Report) join(x Result) {
 	}
 }
 
-// union appends to a those of b that it does not have.
+// union appends the elements of b that a does not have.
 func union[T comparable](a, b []T) []T {
 	for _, x := range b {
 		if !slices.Contains(a, x) {

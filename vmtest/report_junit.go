@@ -63,7 +63,7 @@ type (
 func (s junitSeconds) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%.6f", float64(s)), nil }
 
 // WriteJUnit writes the results for CI systems: a suite for each kernel and driver. A case that
-// could not be carried through is an error, a difference that was found a failure.
+// was not carried through is an error, a difference is a failure.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	all := junitSuites{Name: "scaplab"}
 	runs := r.runs()
@@ -92,7 +92,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		}
 		s.Cases = append(s.Cases, c)
 	}
-	if r.Partial != "" { // else what ran would pass for everything
+	if r.Partial != "" { // otherwise the run would seem complete
 		all.Suites = append(all.Suites, junitSuite{Name: "scaplab", Tests: 1, Errors: 1, Cases: []junitCase{
 			{Class: "scaplab", Name: "the run is complete", Error: &junitFailure{Type: "partial", Message: r.Partial}},
 		}})
@@ -111,7 +111,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	return errors.Join(e.Encode(all), e.Close())
 }
 
-// junitSuite begins the suite of a result: with what its run and its kernel are.
+// junitSuite starts the suite of a result, with properties of its run and its kernel.
 func (r *Report) junitSuite(x *Result, runs []RunInfo) junitSuite {
 	s := junitSuite{Name: x.column().String()}
 	var p junitProperties

@@ -10,22 +10,22 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// RunInfo is what a report says of a run as a whole.
+// RunInfo describes a run as a whole.
 type RunInfo struct {
 	ID          string       `json:"id"`
 	Tool        string       `json:"tool"`   // version of the program
-	Schema      string       `json:"schema"` // version of the events
+	Schema      string       `json:"schema"` // version of the event schema
 	Started     time.Time    `json:"started"`
 	Seconds     float64      `json:"seconds"`
 	Accelerator string       `json:"accelerator,omitempty"`
 	AccelReason string       `json:"accelerator_reason,omitempty"`
-	Shard       string       `json:"shard,omitempty"`   // i/n, of a run that was not all of it
+	Shard       string       `json:"shard,omitempty"`   // i/n, if the run is one of several shards
 	Partial     string       `json:"partial,omitempty"` // why results are missing
 	Kernels     []KernelInfo `json:"kernels"`
 }
 
-// KernelInfo is a kernel as it ran. Package and Version are empty for a kernel that is from
-// no package.
+// KernelInfo describes a kernel that was used. Package and Version are empty for a kernel
+// from a file and for the running kernel.
 type KernelInfo struct {
 	Name    string  `json:"name"`
 	Arch    string  `json:"arch"`
@@ -35,7 +35,7 @@ type KernelInfo struct {
 	Starts  []Start `json:"starts"`
 }
 
-// Start is how a guest came up.
+// Start is how a guest started.
 type Start struct {
 	How     string  `json:"how"` // e.g. "cold boot in 1.9s"
 	Seconds float64 `json:"seconds"`
@@ -43,17 +43,17 @@ type Start struct {
 	release string
 }
 
-// newRunID returns an ID that no other run has.
+// newRunID returns a random ID.
 func newRunID() string { return rand.Text() }
 
-// started notes how a guest came up.
+// started records how a guest started.
 func (r *Report) started(k Kernel, h *guest.Hello, how string, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.starts[k.Name] = append(r.starts[k.Name], Start{how, took.Seconds(), h.Release})
 }
 
-// runs returns the runs that the report is of.
+// runs returns the runs that the report describes.
 func (r *Report) runs() []RunInfo {
 	if r.Runs != nil || r.id == "" {
 		return r.Runs

@@ -14,7 +14,7 @@ import (
 )
 
 // WriteText prints the matrix, what was skipped and why, and each failure with
-// the command that replays it.
+// the command that repeats it.
 func (r *Report) WriteText(w io.Writer) error {
 	if o := &r.opts; o.Shard.Partial() {
 		if _, err := fmt.Fprintf(w, "%s\n\n", ShareText(o.Shard, r.Kernels, len(o.Cases), o.AllCases)); err != nil {
@@ -40,7 +40,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	if f := r.Failures(); len(f) > 0 {
 		b.WriteString("\nFailures:\n")
-		told := map[string]string{} // long reasons, and the cell they stand with
+		told := map[string]string{} // long reasons, and the cell under which they are printed
 		for _, x := range f {
 			lines := strings.Split(strings.TrimRight(x.Reason, "\n"), "\n")
 			fmt.Fprintf(&b, "  %s: %s: %s\n", x.Cell(), x.Class, lines[0])
@@ -69,7 +69,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// writeSkips lists each reason once, with how often and an example.
+// writeSkips prints each reason once, with the number of cases and an example.
 func (r *Report) writeSkips(b *strings.Builder) {
 	type group struct{ cells []string }
 	groups := map[string]*group{}

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vmtest proves the table's entries on real kernels: it boots each in
-// a virtual machine with this program as init, has the guest make every call
-// while a driver captures, and judges what came.
+// Package vmtest proves the table's entries on real kernels: it boots each of them in
+// a virtual machine with this program as init, makes the guest execute each call
+// while a driver captures, and judges the events.
 //
-// No privilege, server or disk image is needed: QEMU runs as the current user,
-// kernels come from packages, results over a serial port.
+// It needs no privilege, server or disk image: QEMU runs as the current user,
+// kernels come from packages, results arrive on a serial port.
 package vmtest
 
 import (
@@ -23,9 +23,9 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// Run boots the kernels and runs the cases. The error is about the machine
-// that runs it; what is wrong with kernels and drivers is in the report. With an error
-// the report, unless it is nil, has what was found until then.
+// Run boots the kernels and runs the cases. The error is about the machine that runs
+// them; faults of kernels and drivers are in the report. If there is an error, the
+// report, unless it is nil, has the results until then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	})
 }
 
-// reported plans a run, has it run and returns its report, which is saved meanwhile.
+// reported plans a run, executes it and returns its report, which is also saved meanwhile.
 func (o *Options) reported(run func(rep *Report, pieces []piece) error) (*Report, error) {
 	rep := newReport(*o)
 	pieces := plan(*o)
@@ -65,7 +65,7 @@ func (o *Options) reported(run func(rep *Report, pieces []piece) error) (*Report
 	return rep, errors.Join(err, rep.captures.write())
 }
 
-// runAll runs the pieces, some at a time, then measures costs if that is asked for.
+// runAll runs the pieces, several at a time, then measures costs if requested.
 func (o *Options) runAll(ctx context.Context, rep *Report, machines *fleet, pieces []piece) error {
 	work, runCtx := errgroup.WithContext(ctx)
 	work.SetLimit(o.Jobs)

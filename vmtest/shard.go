@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Shard is part Index (from 1) of Count parts of a run.
+// Shard is part Index (from 1) of the Count parts of a run.
 type Shard struct{ Index, Count int }
 
 // ParseShard reads "i/n".
@@ -28,16 +28,16 @@ func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
 // Partial reports whether there are other shards.
 func (s Shard) Partial() bool { return s.Count > 1 }
 
-// Share is what a shard has of a run: the cases to run on each of some kernels.
+// Share is a shard's part of a run: the cases to run on each of some kernels.
 type Share struct {
 	From, To int // half-open range of the kernels
 	Cases    []string
 	First    bool // no earlier shard has one of these kernels
 }
 
-// Share returns this shard's part of a run of the cases on a number of kernels. To
-// prepare a kernel takes longer than to run its cases, so a kernel is divided only when
-// there are more shards than kernels, and a syscall's cases never are.
+// Share returns this shard's part of a run of the cases on a number of kernels. Preparing
+// a kernel takes longer than running its cases, so a kernel is divided only if there are
+// more shards than kernels. The cases of a syscall are never divided.
 func (s Shard) Share(kernels int, cases []string) Share {
 	if len(cases) == 0 || kernels == 0 {
 		return Share{}
@@ -56,7 +56,7 @@ func (s Shard) Share(kernels int, cases []string) Share {
 	return Share{k, k + 1, cases[from:to], part == 0}
 }
 
-// cut returns where the part of that number (from 0) begins when cases are divided between syscalls.
+// cut returns where a part (from 0) begins when cases are divided between syscalls.
 func cut(cases []string, part, parts int) int {
 	at := (len(cases)*part + parts - 1) / parts
 	for at > 0 && at < len(cases) && syscallOf(cases[at]) == syscallOf(cases[at-1]) {
@@ -65,10 +65,10 @@ func cut(cases []string, part, parts int) int {
 	return at
 }
 
-// ShareText says what a shard runs: some or all of the cases on kernels of these names.
+// ShareText describes what a shard runs: some or all of the cases on kernels with these names.
 func ShareText(s Shard, kernels []string, cases, all int) string {
 	if len(kernels) == 0 {
-		return fmt.Sprintf("shard %s: the others have all there is", s)
+		return fmt.Sprintf("shard %s: the other shards have all cases", s)
 	}
 	return fmt.Sprintf("shard %s: %d of %d cases on %s", s, cases, all, strings.Join(kernels, ", "))
 }

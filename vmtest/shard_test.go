@@ -163,7 +163,7 @@ func TestAReportSaysWhichShardItIsOf(t *testing.T) {
 	}
 	k := Kernel{Kernel: kernels.Kernel{Name: "6.1"}}
 	require.Contains(t, text(Options{Shard: Shard{2, 3}, Kernels: []Kernel{k}, Cases: []string{"a/b"}, AllCases: 7}), "shard 2/3: 1 of 7 cases on 6.1\n")
-	require.Contains(t, text(Options{Shard: Shard{3, 3}}), "shard 3/3: the others have all there is\n")
+	require.Contains(t, text(Options{Shard: Shard{3, 3}}), "shard 3/3: the other shards have all cases\n")
 	require.NotContains(t, text(Options{Shard: Shard{1, 1}, Kernels: []Kernel{k}}), "shard")
 
 	// A shard that has nothing left is a whole run of nothing.

@@ -53,7 +53,7 @@ func TestAKernelGivenByFileHasNoModuleWithoutHeaders(t *testing.T) {
 	require.Equal(t, file, f.headersOf)
 	run = o()
 	err := f.findModules(t.Context(), &run)
-	require.EqualError(t, err, "--headers: "+other+" is of kernel \"6.2.0\" (want \"6.1.9\")")
+	require.EqualError(t, err, "--headers: "+other+" belongs to kernel \"6.2.0\" (want \"6.1.9\")")
 	var e *cli.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, cli.ExitUsage, e.Code)

@@ -261,7 +261,7 @@ func TestAShardFetchesItsOwnKernelsOnly(t *testing.T) {
 		{vmtest.Shard{Index: 2, Count: 2}, names[1:], all, true, "shard 2/2: 4 of 4 cases on " + names[1] + ", " + names[2]},
 		{vmtest.Shard{Index: 5, Count: 6}, names[2:], all[:2], true, "shard 5/6: 2 of 4 cases on " + names[2]},
 		{vmtest.Shard{Index: 6, Count: 6}, names[2:], all[2:], false, "shard 6/6: 2 of 4 cases on " + names[2]},
-		{vmtest.Shard{Index: 10, Count: 12}, nil, nil, false, "shard 10/12: the others have all there is"},
+		{vmtest.Shard{Index: 10, Count: 12}, nil, nil, false, "shard 10/12: the other shards have all cases"},
 	} {
 		cache := t.TempDir()
 		t.Setenv("XDG_CACHE_HOME", cache)

@@ -140,7 +140,7 @@ func TestTreeMustBeOfTheKernel(t *testing.T) {
 	one, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)
 	_, err = b.checkTree(kernels.Kernel{Release: "6.2.0"})
-	require.ErrorContains(t, err, `is of kernel "6.1.0" (want "6.2.0")`)
+	require.ErrorContains(t, err, `belongs to kernel "6.1.0" (want "6.2.0")`)
 	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, "include/generated/autoconf.h"), []byte("#define CONFIG_SMP 1\n"), 0o644))
 	two, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
 	require.NoError(t, err)

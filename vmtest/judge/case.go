@@ -9,8 +9,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// FindCase looks up a case, or the syscall alone when id is that of a call
-// that should be absent.
+// FindCase returns a case and its syscall. If id is that of a call that should be absent,
+// it returns the syscall alone.
 func FindCase(id string) (*guest.Syscall, *guest.Case) {
 	if sc, c := guest.Find(id); sc != nil {
 		return sc, c
@@ -22,7 +22,7 @@ func FindCase(id string) (*guest.Syscall, *guest.Case) {
 	return nil, nil
 }
 
-// Result compares a result with what the table wants.
+// Result compares a result with the values that the table wants.
 func Result(m *Machine, r *guest.CaseResult) Verdict {
 	sc, c := FindCase(r.Case)
 	switch {
@@ -36,22 +36,22 @@ func Result(m *Machine, r *guest.CaseResult) Verdict {
 	own := r.By(m.Drivers.A)
 	if own == nil {
 		if v, done := judgeOutcome(c, r); done {
-			return v // it ended before anything was captured
+			return v // the guest ended before anything was captured
 		}
 		return Failf(ClassHarness, "the guest did not capture with %s", m.Drivers)
 	}
 	return compare(sc, c, own, m)
 }
 
-// Plan is what a guest's kernel lets cases prove.
+// Plan says which cases a guest's kernel can prove.
 type Plan struct {
 	Run    []string          // cases to run
 	Skip   map[string]string // cases to skip, and why
-	Absent []string          // syscalls that must fail with ENOSYS, in place of their cases
+	Absent []string          // syscalls that must fail with ENOSYS, instead of their cases
 }
 
-// NewPlan splits cases by what the kernel has, for several verdicts of each. A case is
-// run when one of the verdicts needs it.
+// NewPlan selects cases by what the kernel has. Each case gets several verdicts; it is
+// run if one of them needs it.
 func NewPlan(machines []*Machine, ids []string) Plan {
 	p := Plan{Skip: map[string]string{}}
 	absent := func(sc *guest.Syscall) {

@@ -14,14 +14,14 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// Coverage is what a run proved: which params of which syscalls were compared,
-// in calls that succeeded and in calls that failed, on which kernels.
+// Coverage is what a run proved: which params of which syscalls were compared on which
+// kernels, in calls that succeeded and in calls that failed.
 type Coverage struct {
 	columns []Column
 	rows    map[string]*coverageRow
 }
 
-// Column is where cases ran: on a kernel, under a driver or two compared.
+// Column is a kernel and the driver, or the two compared drivers, that captured on it.
 type Column struct {
 	Kernel  string
 	Drivers guest.Drivers
@@ -52,14 +52,14 @@ func (c cell) String() string {
 	return "-"
 }
 
-// gap is an exit param that was not proven.
+// gap is an exit param without a proof.
 type gap struct {
 	param   string
-	success bool // compared, and right, in a call that succeeded
-	failure bool // the same in one that failed
+	success bool // compared and equal in a call that succeeded
+	failure bool // compared and equal in a call that failed
 }
 
-// Add counts one case, of a call that failed or did not.
+// Add counts a case, whose call failed or did not.
 func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
 	if !slices.Contains(c.columns, col) {
 		c.columns = append(c.columns, col)
@@ -86,7 +86,7 @@ func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
 		n.skip++
 	}
 	if v.Status == Skip || col.Drivers.Pair() {
-		return // that two drivers agree proves no value
+		return // that two drivers agree does not prove a value
 	}
 	for _, p := range v.Params {
 		if !p.OK || strings.HasPrefix(p.Name, enterPrefix) {
@@ -102,7 +102,7 @@ func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
 	}
 }
 
-// Sort puts the columns in the order of kernels, and of drivers in each.
+// Sort sorts the columns by kernel, then by driver.
 func (c *Coverage) Sort(kernels []string, drivers []guest.Drivers) {
 	place := func(col Column) [2]int {
 		return [2]int{slices.Index(kernels, col.Kernel), slices.Index(drivers, col.Drivers)}
@@ -113,7 +113,7 @@ func (c *Coverage) Sort(kernels []string, drivers []guest.Drivers) {
 	})
 }
 
-// gaps are the exit params without a proof in a success or in a failure, where
+// gaps returns the exit params without a proof in a success or in a failure, if
 // the syscall can have one.
 func (r *coverageRow) gaps() []gap {
 	info := event.Lookup(event.Type(r.sc.Exit))
@@ -134,8 +134,8 @@ func (r *coverageRow) gaps() []gap {
 	return gaps
 }
 
-// WriteTable prints syscall x column with the number of cases that passed, and
-// the params nobody proved.
+// WriteTable prints the number of passed cases by syscall and column, and the params
+// without a proof.
 func (c *Coverage) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(c.heads(), "\t"))
@@ -154,7 +154,7 @@ func (c *Coverage) WriteTable(w io.Writer) error {
 	return t.Flush()
 }
 
-// heads are the columns' titles: a kernel is named once, over the first of its
+// heads returns the columns' titles: a kernel is named once, over the first of its
 // columns, and the comparison of two drivers is called "equal".
 func (c *Coverage) heads() []string {
 	var heads []string

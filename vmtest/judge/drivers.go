@@ -11,9 +11,9 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// compareDrivers judges a case that two drivers captured at once: every param
-// must be the same, byte by byte, but for those that the table says differ.
-// In Verdict.Params the first driver's value is the wanted one.
+// compareDrivers judges a case that two drivers captured at once. Each param must be
+// equal, byte by byte, except those that may differ according to the table.
+// In Verdict.Params the value of the first driver is the wanted one.
 func compareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
 	if why := m.skipReason(sc, cs); why != "" {
 		return Verdict{Status: Skip, Reason: why}
@@ -45,14 +45,14 @@ func (c *comparison) compareDrivers() {
 			c.fault(ClassDiffer, "only %s has %s", first, describe(&a[i]))
 		case a[i].Type() != b[i].Type() || a[i].TID() != b[i].TID():
 			c.fault(ClassDiffer, "event %d: %s has %s, %s %s", i+1, first, describe(&a[i]), second, describe(&b[i]))
-			return // what follows is shifted
+			return // the rest is shifted
 		default:
 			c.compareParams(&a[i], &b[i], first, second)
 		}
 	}
 }
 
-// byThread are a driver's events, those of a thread together and in its order.
+// byThread returns a driver's events grouped by thread, in the order of each thread.
 func (c *comparison) byThread(driver guest.Driver, raw [][]byte) []event.Event {
 	events := make([]event.Event, 0, len(raw))
 	for i, b := range raw {

@@ -13,7 +13,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// Machine is what the comparison must know of where a case ran.
+// Machine is what the comparison must know about the machine of a case.
 type Machine struct {
 	Release kver.Version
 	Arch    string            // GOARCH
@@ -21,7 +21,7 @@ type Machine struct {
 	Refused map[string]string // symbol of an event -> why its program was not accepted
 }
 
-// NewMachine describes the guest that said hello.
+// NewMachine returns the machine that a hello describes.
 func NewMachine(h *guest.Hello, drivers guest.Drivers) (*Machine, error) {
 	release, err := kver.Parse(h.Release)
 	if err != nil {
@@ -39,7 +39,7 @@ func NewMachine(h *guest.Hello, drivers guest.Drivers) (*Machine, error) {
 	return m, nil
 }
 
-// Available tells whether the kernel should have the call, and else why not.
+// Available reports whether the kernel should have the call, and if not, why.
 func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
 	if _, ok := sc.Number(m.Arch); !ok {
 		return false, "not on " + m.Arch
@@ -53,7 +53,7 @@ func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
 	return true, ""
 }
 
-// skipReason says why a case has nothing to prove here; "" when it has.
+// skipReason returns why a case proves nothing on this machine, or "".
 func (m *Machine) skipReason(sc *guest.Syscall, cs *guest.Case) string {
 	if ok, why := m.Available(sc); !ok {
 		return sc.Name + " " + why
@@ -72,7 +72,7 @@ func (m *Machine) before(version string) bool {
 	return err == nil && m.Release.Less(v)
 }
 
-// compareAbsent judges a call this kernel should lack.
+// compareAbsent judges a call that this kernel should not have.
 func compareAbsent(sc *guest.Syscall, res *guest.CaseResult, m *Machine) Verdict {
 	if v, done := judgeOutcome(new(guest.Case), res); done {
 		return v
@@ -85,8 +85,8 @@ func compareAbsent(sc *guest.Syscall, res *guest.CaseResult, m *Machine) Verdict
 	return Failf(ClassENOSYS, "%s returned %s on %v (want ENOSYS: %s)", sc.Name, errnoText(res.Ret), m.Release, why)
 }
 
-// Compare judges a case by what the guest tells of it. Verdict.Params has the
-// params that were compared; wanted values of `any` are not.
+// Compare judges a case by the guest's report. Verdict.Params has the params that
+// were compared; it omits those whose wanted value is `any`.
 func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
 	if why := m.skipReason(sc, cs); why != "" {
 		return Verdict{Status: Skip, Reason: why}
@@ -104,7 +104,7 @@ func Failf(class, format string, args ...any) Verdict {
 	return Verdict{Status: Fail, Class: class, Reason: fmt.Sprintf(format, args...)}
 }
 
-// judgeOutcome handles cases that did not get as far as to be compared.
+// judgeOutcome judges cases that ended before their events could be compared.
 func judgeOutcome(cs *guest.Case, res *guest.CaseResult) (v Verdict, done bool) {
 	switch res.Outcome {
 	case guest.Ran:
@@ -113,7 +113,7 @@ func judgeOutcome(cs *guest.Case, res *guest.CaseResult) (v Verdict, done bool) 
 		return Verdict{Status: Skip, Reason: res.Reason}, true
 	case guest.Crashed:
 		if cs.NoEvent != "" && res.Args != nil && !res.Return && res.Signal != "" {
-			return judgeCapture(&res.Capture) // the call is one that kills its caller
+			return judgeCapture(&res.Capture) // the call kills its caller
 		}
 		return Failf(ClassCrash, "%s", withStderr(res)), true
 	case guest.Timeout:
@@ -124,7 +124,7 @@ func judgeOutcome(cs *guest.Case, res *guest.CaseResult) (v Verdict, done bool) 
 	return Failf(ClassSetup, "the guest reports a strange outcome %q", res.Outcome), true
 }
 
-// judgeCapture handles what a driver did not deliver around the case's own events.
+// judgeCapture judges events that were lost, and events outside the case.
 func judgeCapture(c *guest.Capture) (v Verdict, done bool) {
 	if c.Incomplete == "" {
 		return v, false
@@ -156,7 +156,7 @@ func errnoText(ret int64) string {
 // enterPrefix marks params of the enter event.
 const enterPrefix = "enter."
 
-// comparison collects what is wrong with one case.
+// comparison collects the faults of one case.
 type comparison struct {
 	sc  *guest.Syscall
 	cs  *guest.Case
@@ -171,7 +171,7 @@ func (c *comparison) fault(class, format string, args ...any) {
 	c.faults = append(c.faults, Failf(class, format, args...))
 }
 
-// verdict is the gravest fault, with all of them as its reason.
+// verdict returns the gravest fault. Its reason has all of them.
 func (c *comparison) verdict() Verdict {
 	v := Verdict{Status: Pass, Params: c.params}
 	if len(c.faults) == 0 {
@@ -188,8 +188,8 @@ func (c *comparison) verdict() Verdict {
 	return v
 }
 
-// excuse holds the table to never_fails and never_succeeds, which excuse it from
-// a kind of case: whatever the call was given, it must not end that way.
+// excuse checks never_fails and never_succeeds, which excuse the entry from having
+// a kind of case: no call may end that way.
 func (c *comparison) excuse() {
 	if !c.res.Return {
 		return
@@ -212,7 +212,7 @@ func (c *comparison) compare() {
 			used[i] = true
 		}
 	}
-	// take finds the first unused event of a code by a thread.
+	// take returns the first unused event of a code and thread.
 	take := func(tid uint64, codes ...uint16) *event.Event {
 		for i := range events {
 			if !used[i] && uint64(events[i].TID()) == tid && slices.Contains(codes, uint16(events[i].Type())) {
@@ -249,7 +249,7 @@ func (c *comparison) compare() {
 		}
 	}
 	for i := range events {
-		// A successful clone makes an event in the child whether the case looks at it or not.
+		// A successful clone makes an event in the child, even if the case does not compare it.
 		silent := c.res.Child != 0 && uint64(events[i].TID()) == c.res.Child && len(c.cs.Child) == 0 &&
 			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.ChildCode(c.m.Arch))
 		if !used[i] && !silent {
@@ -265,7 +265,7 @@ func Symbol(code uint16) string {
 	return fmt.Sprintf("code %d", code)
 }
 
-// missing says that an event did not come, and why if that is known.
+// missing reports an event that did not come, and why if that is known.
 func (c *comparison) missing(code uint16) {
 	symbol := Symbol(code)
 	if why, ok := c.m.Refused[symbol]; ok {
@@ -279,7 +279,7 @@ func (c *comparison) missing(code uint16) {
 	c.fault(ClassMissing, "no %s event (%s%s)", symbol, outcome, lostText(&c.res.Capture))
 }
 
-// bindings are wanted values by the param's name.
+// bindings are wanted values by the name of the param.
 func bindings(list []guest.Binding) map[string]string {
 	m := make(map[string]string, len(list))
 	for _, b := range list {
@@ -288,8 +288,8 @@ func bindings(list []guest.Binding) map[string]string {
 	return m
 }
 
-// count is how many exit events the call makes: one, or as many as the longest
-// list among the wanted values has elements (sendmmsg sends one per message).
+// count returns the number of exit events of the call: one, or the length of the longest
+// list among the wanted values (sendmmsg has one per message).
 func (c *comparison) count(wants map[string]string) int {
 	n := 1
 	info := event.Lookup(event.Type(c.sc.Exit))
@@ -305,8 +305,8 @@ func (c *comparison) count(wants map[string]string) int {
 	return n
 }
 
-// compareEvent checks the params of one event, the nth of its kind. Of an enter event it checks
-// those that have a wanted value; an exit event must have one for each.
+// compareEvent checks the params of one event, the nth of its kind. All params of an exit event
+// must have a wanted value; those of an enter event are checked if they have one.
 func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth int, enter bool) {
 	info := ev.Info()
 	if info == nil {
@@ -353,7 +353,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 			name = enterPrefix + name
 		}
 		out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
-		if !result.ok && out.Want == out.Got { // text forms leave something out
+		if !result.ok && out.Want == out.Got { // equal text, different bytes
 			out.Want, out.Got = fmt.Sprintf("% x", result.bytes), fmt.Sprintf("% x", got)
 		}
 		c.params = append(c.params, out)

@@ -18,10 +18,10 @@ import (
 type matched struct {
 	ok    bool
 	want  string
-	bytes []byte // the wanted value as the event would carry it, when there is just one
+	bytes []byte // the wanted value encoded like in an event, if there is only one
 }
 
-// match compares a value as the event carries it with a wanted one.
+// match compares a value of an event with a wanted one.
 func match(p *event.ParamInfo, v any, got []byte, enter bool) (matched, error) {
 	if cmp, ok := v.(expr.Comparison); ok {
 		return matchComparison(p, cmp, got)
@@ -40,12 +40,12 @@ func match(p *event.ParamInfo, v any, got []byte, enter bool) (matched, error) {
 	return m, nil
 }
 
-// afterNames are the flags that nobody knows before the call is over.
+// afterNames are the flags that are not known before the call has returned.
 var afterNames = []string{"O_F_CREATED", "FD_UPPER_LAYER", "FD_LOWER_LAYER"}
 
 var _ = event.MustValue("open_flags", afterNames...) // has them all
 
-// afterBits are their bits in a set.
+// afterBits returns their bits in a set.
 func afterBits(set *event.NameSet) uint64 {
 	var bits uint64
 	for _, name := range afterNames {
@@ -73,7 +73,7 @@ func signedOf(b []byte) int64 {
 	return int64(unsignedOf(b)<<shift) >> shift
 }
 
-// appendInt appends the low size bytes of v.
+// appendInt appends the low size bytes of v, little-endian.
 func appendInt(b []byte, v uint64, size int) []byte {
 	switch size {
 	case 1:
@@ -107,7 +107,7 @@ func matchComparison(p *event.ParamInfo, cmp expr.Comparison, got []byte) (match
 		v = signedOf(got)
 	}
 	var err error
-	// Bounds may be below 0, of sizes and times too: only 64 bits need unsigned order.
+	// Bounds may be negative, also those of sizes and times. Only 64-bit values need unsigned order.
 	m.ok, err = cmp.Holds(v, !t.Signed() && size == 8 && v < 0)
 	return m, err
 }
@@ -119,7 +119,7 @@ func show(v any) string {
 	return fmt.Sprint(v)
 }
 
-// encode gives the value as the event would carry it.
+// encode returns the value as an event carries it.
 func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 	if _, ok := v.(expr.Empty); ok {
 		if p.Type == event.ParamDyn && len(got) == 1 && int(got[0]) < len(p.Dyn) {
@@ -153,7 +153,7 @@ func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 		return encodeFDList(v)
 	case event.ParamDyn:
 		if len(got) == 0 || int(got[0]) >= len(p.Dyn) {
-			return nil, nil // matches nothing that came
+			return nil, nil // equal to no value of an event
 		}
 		variant := &event.ParamInfo{Name: p.Name, Type: p.Dyn[got[0]].Type, Format: p.Dyn[got[0]].Format, Names: p.Names}
 		b, err := encode(variant, v, got[1:])
@@ -165,7 +165,7 @@ func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 	return expr.ToBytes(v)
 }
 
-// wireAddress is a socket address as events carry it.
+// wireAddress returns a socket address as events carry it.
 func wireAddress(v any) ([]byte, error) {
 	if f, ok := v.(factValue); ok {
 		if w, err := f.Field("wire"); err == nil {
@@ -207,8 +207,8 @@ func encodeFDList(v any) ([]byte, error) {
 	return b, nil
 }
 
-// matchTuple compares a tuple. The kernel's addresses of unix sockets are
-// checked when the guest could learn them; else they must only be there.
+// matchTuple compares a tuple. The kernel's addresses of unix sockets are compared
+// if the guest could find them out; otherwise they must only be there.
 func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 	if p.Type != event.ParamSocktuple {
 		return matched{}, fmt.Errorf("a tuple is wanted of a %s", p.Type)
@@ -234,8 +234,8 @@ func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 	if !ok || !slices.Equal(got[17:], to[1:]) {
 		return m, nil
 	}
-	// Going out, the local socket is the source and its peer, if any, stands
-	// first; coming in it is the destination and stands first itself.
+	// In outgoing tuples the local socket is the source, and its address or that of its peer is
+	// first. In incoming ones it is the destination.
 	out := isKernelAddress(second, t.From) && (first != 0) == isConnected(t.From)
 	in := isKernelAddress(first, t.To) && (second == 0 && !isConnected(t.To) || isConnected(t.To) && isKernelAddress(second, t.From))
 	m.ok = out || in
@@ -245,7 +245,7 @@ func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 	return m, nil
 }
 
-// isKernelAddress compares with where the socket is, if the guest could tell.
+// isKernelAddress compares with the address of the socket in the kernel, if the guest could find it out.
 func isKernelAddress(got uint64, socket any) bool {
 	if f, ok := socket.(factValue); ok {
 		if k, err := f.Field("kaddr"); err == nil {
@@ -256,7 +256,7 @@ func isKernelAddress(got uint64, socket any) bool {
 	return got != 0
 }
 
-// isConnected tells whether a socket of the guest has a peer.
+// isConnected reports whether a socket of the guest has a peer.
 func isConnected(socket any) bool {
 	if f, ok := socket.(factValue); ok {
 		if c, err := f.Field("connected"); err == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// evalWant parses and computes one wanted value.
+// evalWant parses and evaluates a wanted value.
 func evalWant(src string, env *wantEnv) (any, error) {
 	n, err := expr.Parse(src, expr.Pos{File: "want", Line: 1, Col: 1})
 	if err != nil {
@@ -21,8 +21,8 @@ func evalWant(src string, env *wantEnv) (any, error) {
 	return expr.Eval(n, env)
 }
 
-// wantEnv gives names in wanted values their meaning: variables are the
-// guest's facts, constants those of the param's flag set, then native ones.
+// wantEnv resolves names in wanted values: variables are the facts that the guest
+// reported, constants are flags of the param's set, or native values.
 type wantEnv struct {
 	facts object.Facts
 	set   *event.NameSet
@@ -53,7 +53,7 @@ func (e *wantEnv) Call(name string, _ []any) (any, error) {
 	return nil, fmt.Errorf("unknown function %s in a wanted value", name)
 }
 
-// factValue is a variable, or a field of one, as the guest reported it.
+// factValue is a variable that the guest reported, or a field of one.
 type factValue struct {
 	facts object.Facts
 	name  string
@@ -85,7 +85,7 @@ func (v factValue) Plain() any {
 	return f.Bytes
 }
 
-// Address implements expr.Addresser: variables that are memory.
+// Address implements expr.Addresser, for variables that are memory.
 func (v factValue) Address() (int64, bool) {
 	if f, ok := v.facts[v.name]; ok && f.IsInt {
 		return 0, false

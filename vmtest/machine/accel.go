@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 )
 
-// Accel is how guests run on this machine, and why.
+// Accel is how guests run on this machine, and the reason.
 type Accel struct {
 	Name   Accelerator `json:"accel"`
 	Reason string      `json:"reason"`
@@ -23,20 +23,20 @@ type Accel struct {
 
 func (a Accel) String() string { return string(a.Name) + " (" + a.Reason + ")" }
 
-// KVMLimit is how long a guest under KVM may take to become ready. It takes
-// under a second where KVM works; where it only seems to, nothing ever comes.
+// KVMLimit is the time for a guest under KVM to become ready. It takes less than a
+// second if KVM works; if KVM only seems to work, it never becomes ready.
 const KVMLimit = 20 * time.Second
 
-// accelRecord keeps the verdict for this boot of the machine and this QEMU.
+// accelRecord is the verdict for the current boot of this machine and for this QEMU.
 type accelRecord struct {
 	Accel
 	Boot string `json:"boot"`
 	QEMU string `json:"qemu"`
 }
 
-// ChooseAccel returns the accelerator for a machine: as asked for ("kvm", "tcg"), or
-// for "auto" by trial, since a device node that opens proves nothing. cache is the
-// directory for the verdict. try boots a machine under KVM within [KVMLimit] and says
+// ChooseAccel returns the accelerator for a machine: the requested one ("kvm" or "tcg"), or,
+// for "auto", the result of a trial, because a device node that opens proves nothing. cache is
+// the directory for the verdict. try boots a machine under KVM within [KVMLimit] and returns
 // how long that took.
 func ChooseAccel(ctx context.Context, cache, asked string, c Config, try func(context.Context, Config) (how string, err error)) (Accel, error) {
 	switch asked {
@@ -75,7 +75,7 @@ func tryAccel(ctx context.Context, cache string, c Config, try func(context.Cont
 	case ctx.Err() != nil:
 		return Accel{}, ctx.Err()
 	default:
-		reason, _, _ := strings.Cut(err.Error(), "\n") // the console follows
+		reason, _, _ := strings.Cut(err.Error(), "\n") // the console's output follows
 		record.Accel = Accel{TCG, "/dev/kvm opens but ran no guest: " + reason}
 	}
 	b, err := json.Marshal(record)
@@ -87,8 +87,8 @@ func tryAccel(ctx context.Context, cache string, c Config, try func(context.Cont
 
 func accelFile(cache, arch string) string { return filepath.Join(cache, "accel-"+arch+".json") }
 
-// KeptAccel is the verdict of an earlier trial, if the machine was not
-// started anew and QEMU not changed since.
+// KeptAccel returns the verdict of an earlier trial, unless the machine was booted or QEMU
+// changed since then.
 func KeptAccel(cache, arch string) (Accel, bool) {
 	qemu, err := FindQEMU(arch)
 	if err != nil {
@@ -105,7 +105,7 @@ func KeptAccel(cache, arch string) (Accel, bool) {
 	return kept.Accel, true
 }
 
-// qemuIdentity changes when the program at path does.
+// qemuIdentity returns a text that changes with the program at path.
 func qemuIdentity(path string) string {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -114,7 +114,7 @@ func qemuIdentity(path string) string {
 	return fmt.Sprint(path, " ", st.Size(), " ", st.ModTime().UnixNano())
 }
 
-// bootID changes with each boot of this machine; "" when it cannot be told.
+// bootID returns a text that changes with each boot of this machine, or "" if it has none.
 func bootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 )
 
-// Boot runs a program of its own as init of a machine.
+// Boot runs a program as init of a machine of its own.
 type Boot struct {
 	Arch     string            // GOARCH
 	Kernel   string            // file
@@ -26,12 +26,12 @@ type Boot struct {
 	// emulation can hang a CPU on an instruction that another CPU is patching; switching
 	// tracepoints patches constantly.
 	SingleThread bool
-	Limit        time.Duration // until the machine must have ended; 0 is 10 minutes
-	Console      io.Writer     // where to copy its console; nil for nowhere
+	Limit        time.Duration // time until the machine must have ended; 0 means 10 minutes
+	Console      io.Writer     // destination of a copy of its console, or nil
 }
 
-// Run starts the machine and returns what its console said when it has ended
-// itself. The error is about the machine, not about what the program did.
+// Run starts the machine, waits until it ends by itself, and returns the text of its
+// console. The error is about the machine, not about the program.
 func (b Boot) Run(ctx context.Context) (string, error) {
 	qemu, err := FindQEMU(b.Arch)
 	if err != nil {
@@ -56,7 +56,7 @@ func (b Boot) Run(ctx context.Context) (string, error) {
 	}
 	config := Config{Arch: b.Arch, QEMU: qemu, Accel: TCG, SingleThread: b.SingleThread, Kernel: Image{File: b.Kernel}, Initrd: Image{File: initrd},
 		MemoryMB: cmp.Or(b.MemoryMB, 512), CPUs: cmp.Or(b.CPUs, 1)}
-	// KVM was tried when a matrix ran; without a verdict, emulation always works.
+	// A matrix run tries KVM. Without its verdict, the machine is emulated, which always works.
 	if cache, err := env.CacheDir(); err == nil {
 		if kept, ok := KeptAccel(cache, b.Arch); ok {
 			config.Accel = kept.Name

@@ -11,19 +11,19 @@ import (
 )
 
 var (
-	// bugRE matches the line with which a kernel begins to tell that something is wrong with it, fatal or not.
+	// bugRE matches the first line of a kernel's message about a bug, fatal or not.
 	bugRE = regexp.MustCompile(`\bBUG\b|\bWARNING: |Oops|Kernel panic|general protection fault|possible (recursive|circular) locking|` +
 		`suspicious RCU usage|Bad page|list_(add|del) corruption|use-after-free|scheduling while atomic|refcount_t|KASAN:|UBSAN:|Out of memory`)
-	// stallRE matches what it also says when its host was too busy to run it.
+	// stallRE matches messages that also appear if the host was too busy to run the kernel.
 	stallRE = regexp.MustCompile(`soft lockup|hard LOCKUP|self-detected stall|detected stalls|blocked for more than`)
 )
 
-// Complaint returns the first line of a kernel's log that tells of a bug; "" when there is none.
+// Complaint returns the first line about a bug in a kernel's log, or "".
 func Complaint(log string) string {
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(stampRE.ReplaceAllString(line, ""))
 		if strings.HasPrefix(line, wire.CaseLine) {
-			continue // a case may be called anything
+			continue // the name of a case may be anything
 		}
 		if bugRE.MatchString(line) || stallRE.MatchString(line) || strings.Contains(line, "Call Trace") {
 			return line
@@ -32,14 +32,14 @@ func Complaint(log string) string {
 	return ""
 }
 
-// complaint is what a kernel said of one bug, and of which case.
+// complaint is a kernel's message about a bug, and the case that provoked it.
 type complaint struct {
 	id    string // "" before the first case
 	lines []string
 }
 
-// complaints gathers, line by line, what a kernel complains of. The guest names
-// each case in the kernel's log, so it is known which one it was.
+// complaints collects a kernel's complaints, line by line. The guest writes the name of
+// each case into the kernel's log, which shows the case that provoked them.
 type complaints struct {
 	id     string
 	bugs   []*complaint
@@ -47,7 +47,7 @@ type complaints struct {
 	stalls []string
 }
 
-// add looks at one clean line of the log.
+// add reads one clean line of the log.
 func (c *complaints) add(line string) {
 	const many = 100
 	text := strings.TrimSpace(stampRE.ReplaceAllString(line, ""))
@@ -67,7 +67,7 @@ func (c *complaints) add(line string) {
 	}
 }
 
-// take returns, once, what was said of the cases for which of holds; "" for nothing.
+// take returns the complaints, each once, about the cases for which of is true, or "".
 func (c *complaints) take(of func(id string) bool) string {
 	var text []string
 	c.bugs = slices.DeleteFunc(c.bugs, func(b *complaint) bool {

@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// excerptLines is how much of a console goes with a crash.
+// excerptLines is the number of lines of the console in the report of a crash.
 const excerptLines = 25
 
-// consoleLimit is how much of a console is kept: the first half and the last.
+// consoleLimit bounds the kept text of a console: the first half and the last.
 const consoleLimit = 1 << 20
 
-// Console keeps what a guest's kernel and init said.
+// Console keeps the messages of a guest's kernel and init.
 type Console struct {
 	mu       sync.Mutex
 	head     []byte
@@ -24,11 +24,11 @@ type Console struct {
 	copyTo   io.Writer
 	finished chan struct{}
 	died     chan struct{}
-	line     []byte // not yet ended, for the scan
+	line     []byte // the last, incomplete line, for scan
 	said     complaints
 }
 
-// ReadConsole collects r until its end. copyTo may be nil.
+// ReadConsole reads r until its end. copyTo may be nil.
 func ReadConsole(r io.Reader, copyTo io.Writer) *Console {
 	c := &Console{copyTo: copyTo, finished: make(chan struct{}), died: make(chan struct{})}
 	go func() {
@@ -48,14 +48,14 @@ func ReadConsole(r io.Reader, copyTo io.Writer) *Console {
 // Finished is closed at the end of the stream.
 func (c *Console) Finished() <-chan struct{} { return c.finished }
 
-// Died is closed when the kernel has said that it is dead.
+// Died is closed when the kernel has reported that it is dead.
 func (c *Console) Died() <-chan struct{} { return c.died }
 
 func (c *Console) add(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.copyTo != nil {
-		_, _ = c.copyTo.Write(b) // a log nobody reads any more does not matter
+		_, _ = c.copyTo.Write(b) // a failure of the log's reader is ignored
 	}
 	for _, ch := range b {
 		if ch != '\n' && len(c.line) < 4096 {
@@ -73,7 +73,7 @@ func (c *Console) add(b []byte) {
 	}
 }
 
-// scan looks at one whole line.
+// scan reads one complete line.
 func (c *Console) scan() {
 	if deadRE.Match(c.line) {
 		select {
@@ -85,28 +85,28 @@ func (c *Console) scan() {
 	c.said.add(cleanConsole(c.line))
 }
 
-// Complaint returns what the kernel complained of; see complaints.take.
+// Complaint returns complaints of the kernel; see complaints.take.
 func (c *Console) Complaint(of func(id string) bool) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.said.take(of)
 }
 
-// Complains reports whether there is a complaint that was not taken.
+// Complains reports whether there is a complaint that was not taken yet.
 func (c *Console) Complains() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.said.bugs) > 0
 }
 
-// Stalls returns the stalls since the last call that the kernel noticed.
+// Stalls returns the stalls that the kernel reported since the last call.
 func (c *Console) Stalls() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.said.takeStalls()
 }
 
-// Text returns all that was kept.
+// Text returns the kept text.
 func (c *Console) Text() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,8 +120,8 @@ var (
 	crashRE  = regexp.MustCompile(`Kernel panic - not syncing|BUG: |kernel BUG at|Oops:|general protection fault|Unable to handle kernel|KASAN:|UBSAN:|soft lockup|hard LOCKUP|^panic: |^fatal error: |detected stalls`)
 )
 
-// cleanConsole turns serial output into plain lines: no escape sequences, no
-// carriage returns, no other control bytes.
+// cleanConsole turns serial output into plain lines, without escape sequences,
+// carriage returns or other control bytes.
 func cleanConsole(b []byte) string {
 	b = escapeRE.ReplaceAll(b, nil)
 	return strings.Map(func(r rune) rune {
@@ -132,8 +132,8 @@ func cleanConsole(b []byte) string {
 	}, strings.ToValidUTF8(string(b), "?"))
 }
 
-// Excerpt returns the lines that tell why a guest died: from the first
-// complaint on, or the last lines when there is none.
+// Excerpt returns the lines about the reason of a guest's death: from the first
+// complaint on, or the last lines if there is none.
 func Excerpt(text string) string { return excerpt(text, excerptLines) }
 
 func excerpt(text string, lines int) string {
@@ -146,7 +146,7 @@ func excerpt(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Headline is the one line to show for a crash, "" when the console has none.
+// Headline returns the one line to show for a crash, or "".
 func Headline(text string) string {
 	for l := range strings.Lines(text) {
 		l = strings.TrimSpace(stampRE.ReplaceAllString(l, ""))

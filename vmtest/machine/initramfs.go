@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// initramfsDirs are the directories a guest starts with, all empty.
+// initramfsDirs are the empty directories of a guest's root.
 var initramfsDirs = []string{"dev", "etc", "proc", "root", "run", "sys", "tmp", "var"}
 
 // Initramfs returns an uncompressed newc archive with program as /init
@@ -36,15 +36,15 @@ func Initramfs(program []byte, files map[string][]byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// machines are the processors that ELF files are for, by GOARCH.
+// machines are the ELF machine types by GOARCH.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// CheckInit says why the program cannot be init of machines of arch.
+// CheckInit returns an error if the program cannot be init of machines of arch.
 func CheckInit(program []byte, arch string) error {
 	return errors.Join(CheckStatic(program), checkArch(program, arch))
 }
 
-// checkArch refuses a program for another processor.
+// checkArch returns an error if a program is for another processor.
 func checkArch(program []byte, arch string) error {
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -56,8 +56,8 @@ func checkArch(program []byte, arch string) error {
 	return nil
 }
 
-// CheckStatic refuses a program that needs an interpreter or shared libraries:
-// the guest has none.
+// CheckStatic returns an error if a program needs an interpreter or shared libraries:
+// the guest has neither.
 func CheckStatic(program []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -72,7 +72,7 @@ func CheckStatic(program []byte) error {
 	return nil
 }
 
-// cpioWriter writes entries of the newc format. Writes to w cannot fail.
+// cpioWriter writes entries of the newc format. Writing to w cannot fail.
 type cpioWriter struct {
 	w   *bytes.Buffer
 	ino uint32

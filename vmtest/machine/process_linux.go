@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is a child that does not outlive this program. What is left of its process
-// group when it ends, e.g. children of a guest process, is ended with it.
+// Process is a child that does not outlive this program. When it ends, the rest of its
+// process group is ended with it, e.g. the children of a guest process.
 type Process struct {
 	Done chan struct{} // closed when it has ended
 
 	cmd *exec.Cmd
 	mu  sync.Mutex
-	// The process has ended, and may be reaped: from then on its number, and so that of
-	// its group, may belong to others.
+	// The process has ended and may be reaped: from then on its number, which is also that
+	// of its group, may belong to other processes.
 	ended bool
 }
 
-// StartProcess starts cmd. The kernel ends the child when the thread that
-// started it ends, so one thread is kept for it until then.
+// StartProcess starts cmd. The kernel ends the child when the thread that started
+// it ends, so one thread is kept until then.
 func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p := &Process{cmd: cmd, Done: make(chan struct{})}
@@ -73,8 +73,8 @@ func (p *Process) Kill() {
 	<-p.Done
 }
 
-// SocketPair returns two connected stream sockets. ours can be waited on with
-// a deadline, theirs is for a child.
+// SocketPair returns two connected stream sockets. ours supports deadlines,
+// theirs is for a child.
 func SocketPair(name string) (ours, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -86,7 +86,7 @@ func SocketPair(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
 
-// sendWithFile writes data on a socket with an open file attached.
+// sendWithFile sends data and an open file on a socket.
 func sendWithFile(socket *os.File, data []byte, file *os.File) error {
 	rc, err := socket.SyscallConn()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 var errNotLinux = errors.New("running guests needs Linux")
 
-// Process cannot be had.
+// Process is not available.
 type Process struct {
 	Done chan struct{}
 }
@@ -20,10 +20,10 @@ type Process struct {
 // StartProcess needs Linux.
 func StartProcess(*exec.Cmd) (*Process, error) { return nil, errNotLinux }
 
-// State is never asked for.
+// State is not called.
 func (p *Process) State() *os.ProcessState { return nil }
 
-// Kill is never called.
+// Kill is not called.
 func (p *Process) Kill() {}
 
 // SocketPair needs Linux.

@@ -14,30 +14,30 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 )
 
-// target says how guests of one architecture are run.
+// target describes how guests of an architecture are run.
 type target struct {
 	qemu    string // program
 	pkg     string // Debian package that has it
 	machine string
-	console string // kernel's name of the first serial port
+	console string // the kernel's name of the first serial port
 	channel string // device node of the second one
-	port    string // device that is the second serial port; "" where the board has it
-	kvm     bool   // this machine could run it without emulation
-	tcgCPU  string // what the emulated processor has or lacks, behind "max"
+	port    string // device that is the second serial port; "" if the board has it
+	kvm     bool   // whether this machine could run it without emulation
+	tcgCPU  string // features of the emulated processor, after "max"
 	args    []string
 }
 
-// targets by GOARCH.
+// targets has the targets by GOARCH.
 var targets = map[string]target{
 	"amd64": {
 		qemu: "qemu-system-x86_64", pkg: "qemu-system-x86", machine: "pc",
 		console: "ttyS0", channel: "/dev/ttyS1", kvm: runtime.GOARCH == "amd64",
-		// The emulator of QEMU 7.2 leaves garbage in the flags after cmpxchg16b: an
-		// interrupt there saves it, and with NT or TF in it the guest soon dies.
+		// The emulator of QEMU 7.2 leaves random flags after cmpxchg16b. An interrupt
+		// there saves them, and NT or TF among them soon kills the guest.
 		tcgCPU: ",-cx16",
-		// Each only leaves out waiting for hardware that is not there or a
-		// self-test; together a quarter of the boot. What would change the
-		// tested kernel (mitigations=off, nokaslr) measured as no gain at all.
+		// Each of these only avoids waiting for missing hardware, or a self-test; together they
+		// save a quarter of the boot. Options that would change the tested kernel
+		// (mitigations=off, nokaslr) do not save any time.
 		args: []string{"no_timer_check", "i8042.noaux", "i8042.nokbd", "cryptomgr.notests", "random.trust_cpu=on",
 			"raid=noautodetect", "8250.nr_uarts=2"},
 	},
@@ -50,7 +50,7 @@ var targets = map[string]target{
 	},
 }
 
-// Arches are the architectures that machines can have, as GOARCH.
+// Arches returns the architectures of machines, as GOARCH.
 func Arches() []string { return slices.Sorted(maps.Keys(targets)) }
 
 // FindQEMU returns the QEMU for guests of an architecture.
@@ -74,30 +74,30 @@ const (
 	TCG Accelerator = "tcg" // emulation
 )
 
-// device is a part of the machine, as QEMU arguments.
+// device is a part of the machine that is configured with arguments of QEMU.
 type device interface{ argv() []string }
 
 type (
 	board struct {
 		target
 		accel        Accelerator
-		singleThread bool // of the emulator, for all processors
+		singleThread bool // one thread of the emulator for all processors
 		memoryMB     int
 		cpus         int
 	}
-	// counted makes the machine's time the number of its instructions, 1 ns each,
-	// from a fixed date on; it does not pass by itself while the machine idles.
+	// counted makes the machine's clock count instructions, 1 ns each, from a fixed
+	// date on. The clock stands still while the machine idles.
 	counted   struct{}
 	bootImage struct {
 		kernel, initrd string
 		command        []string
 	}
-	// serialPort and monitor talk over an inherited socket: nothing in the
-	// file system, so nothing to clean up and no race for a name.
+	// serialPort and monitor use an inherited socket: there is no file to remove and
+	// no race for a name.
 	serialPort struct {
 		id     string
 		fd     int
-		device string // "": one of the board's
+		device string // "" means the board's own
 	}
 	monitor  struct{ fd int }
 	incoming struct{ fd int }
@@ -105,7 +105,7 @@ type (
 )
 
 func (b board) argv() []string {
-	cpu := "max" // under KVM: what the host has
+	cpu := "max" // under KVM: the host's processor
 	accel := string(b.accel)
 	if b.accel == TCG {
 		cpu += b.tcgCPU
@@ -139,7 +139,7 @@ func (m monitor) argv() []string {
 
 func (i incoming) argv() []string { return []string{"-incoming", "fd:" + strconv.Itoa(i.fd)} }
 
-// bare is no default devices, no user configuration, no reboot: a guest that
+// bare turns off default devices, the user's configuration and reboots: a guest that
 // resets or panics ends its QEMU.
 func (bare) argv() []string {
 	return []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"}

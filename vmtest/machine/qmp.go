@@ -26,7 +26,7 @@ type qmpCommand struct {
 	Arguments map[string]any `json:"arguments,omitempty"`
 }
 
-// do runs one command; file, when not nil, is passed along; result may be nil.
+// do runs one command. file, if not nil, is sent along; result may be nil.
 func (q *qmp) do(limit time.Duration, command string, args map[string]any, file *os.File, result any) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,7 +87,7 @@ func (q *qmp) exchange(c qmpCommand, file *os.File, result any) error {
 	}
 }
 
-// status is QEMU's run state: "running", "inmigrate", "paused", ...
+// status returns QEMU's run state: "running", "inmigrate", "paused", ...
 func (q *qmp) status(limit time.Duration) (string, error) {
 	var s struct {
 		Status string `json:"status"`
@@ -96,7 +96,7 @@ func (q *qmp) status(limit time.Duration) (string, error) {
 	return s.Status, err
 }
 
-// save writes the machine's state to f; the machine runs on afterwards.
+// save writes the machine's state to f. The machine continues afterwards.
 func (q *qmp) save(ctx context.Context, limit time.Duration, f *os.File) error {
 	end := time.Now().Add(limit)
 	if err := q.do(limit, "migrate-set-parameters", map[string]any{"max-bandwidth": int64(1) << 40}, nil, nil); err != nil {
@@ -105,7 +105,7 @@ func (q *qmp) save(ctx context.Context, limit time.Duration, f *os.File) error {
 	if err := q.do(limit, "getfd", map[string]any{"fdname": "snapshot"}, f, nil); err != nil {
 		return err
 	}
-	// Pausing first would save a paused machine.
+	// QEMU would save a machine that was paused before as paused.
 	if err := q.do(limit, "migrate", map[string]any{"uri": "fd:snapshot"}, nil, nil); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (q *qmp) save(ctx context.Context, limit time.Duration, f *os.File) error {
 	}
 }
 
-// waitRunning waits until a restored machine runs; what is sent before that is lost.
+// waitRunning waits until a restored machine runs. Data sent before that is lost.
 func (q *qmp) waitRunning(ctx context.Context, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; {
 		s, err := q.status(limit)

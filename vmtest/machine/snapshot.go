@@ -16,13 +16,13 @@ import (
 	"github.com/scaplab/scaplab/internal/files"
 )
 
-// Snapshots are saved states of machines, in a directory of that name.
+// Snapshots is a directory with saved states of machines.
 type Snapshots string
 
-// ErrNoSnapshot says that no state of a machine was saved yet.
+// ErrNoSnapshot: no state of the machine was saved yet.
 var ErrNoSnapshot = errors.New("no snapshot")
 
-// snapshotMeta stands beside a saved state.
+// snapshotMeta describes a saved state, in a file beside it.
 type snapshotMeta struct {
 	Key  string          `json:"key"`
 	Size int64           `json:"size"`
@@ -32,8 +32,8 @@ type snapshotMeta struct {
 // saveLimit bounds the saving of a state, which takes a tenth of a second.
 const saveLimit = 15 * time.Second
 
-// Open opens the saved state of a machine for [Start]. note gets what [Snapshots.Save]
-// was given.
+// Open opens the saved state of a machine for [Start]. It stores the value that
+// [Snapshots.Save] was given in note.
 func (s Snapshots) Open(c *Config, note any) (*os.File, error) {
 	base := s.base(c)
 	b, err := os.ReadFile(base + ".json")
@@ -58,13 +58,13 @@ func (s Snapshots) Open(c *Config, note any) (*os.File, error) {
 	return f, nil
 }
 
-// Used marks a state as just used: the one used longest ago is removed first.
+// Used marks a state as just used: the least recently used one is removed first.
 func (s Snapshots) Used(c *Config) {
 	now := time.Now()
 	_ = os.Chtimes(s.base(c)+".state", now, now)
 }
 
-// Save saves the state of a running machine, with a note.
+// Save saves the state of a running machine, and a note.
 func (s Snapshots) Save(ctx context.Context, v *VM, c *Config, note any) error {
 	if err := os.MkdirAll(string(s), 0o755); err != nil {
 		return err
@@ -95,22 +95,22 @@ func (s Snapshots) Save(ctx context.Context, v *VM, c *Config, note any) error {
 		return err
 	}
 	if err := files.WriteAtomic(base+".json", b); err != nil {
-		remove(base) // a state that nothing describes only takes room
+		remove(base) // a state without description is useless
 		return err
 	}
 	s.prune(c)
 	return nil
 }
 
-// keptSnapshots is how many there are of a stem, about 100 MB each: two, so
-// that two builds of this program in turn do not throw out each other's.
+// keptSnapshots is the number of snapshots with the same stem, about 100 MB each: two, so
+// that two builds of this program that run in turn do not remove each other's.
 const keptSnapshots = 2
 
-// snapshotAge is how long one is kept that nothing uses, e.g. of a kernel that
-// a newer one has replaced.
+// snapshotAge is the time after which an unused snapshot is removed, e.g. that of a kernel
+// that a newer one has replaced.
 const snapshotAge = 14 * 24 * time.Hour
 
-// prune removes the snapshots that were used longest ago.
+// prune removes the least recently used snapshots.
 func (s Snapshots) prune(c *Config) {
 	all, _ := filepath.Glob(filepath.Join(string(s), "*.state")) // a bad pattern would find nothing
 	used := func(file string) time.Time {
@@ -132,7 +132,7 @@ func (s Snapshots) prune(c *Config) {
 	}
 }
 
-// Remove removes the state of a machine. What cannot be removed costs disk space only.
+// Remove removes the state of a machine. An error is ignored: it only costs disk space.
 func (s Snapshots) Remove(c *Config) { remove(s.base(c)) }
 
 func remove(base string) {
@@ -140,10 +140,10 @@ func remove(base string) {
 	_ = os.Remove(base + ".state")
 }
 
-// stem is the start of the names of a kernel's snapshots with a number of processors.
+// stem returns the beginning of the names of a kernel's snapshots with a number of processors.
 func (s Snapshots) stem(c *Config) string {
 	return filepath.Join(string(s), fmt.Sprintf("%s-%d-", c.Kernel.Digest[:16], c.CPUs))
 }
 
-// base is the path, without extension, of a machine's snapshot.
+// base returns the path of a machine's snapshot, without extension.
 func (s Snapshots) base(c *Config) string { return s.stem(c) + c.key()[:16] }

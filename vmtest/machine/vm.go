@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package machine runs kernels in virtual machines: QEMU as the current user, an
-// initramfs with one static program, two serial ports. It knows nothing of what
+// initramfs with one static program, two serial ports. It does not depend on what
 // the program is for.
 package machine
 
@@ -28,7 +28,7 @@ type Image struct {
 	Digest string // SHA-256 of the content
 }
 
-// Config is all that decides what a machine is.
+// Config describes a machine completely.
 type Config struct {
 	Arch         string // GOARCH
 	QEMU         string // path of the program
@@ -38,15 +38,15 @@ type Config struct {
 	Initrd       Image
 	MemoryMB     int
 	CPUs         int
-	Counted      bool     // time is the number of instructions; see the device
+	Counted      bool     // time counts instructions; see counted
 	Arguments    []string // more of the kernel's command line
 }
 
 func (c *Config) command() []string {
 	t := targets[c.Arch]
-	// loglevel=5 shows the kernel's warnings but no chatter.
-	// unknown_nmi_panic lets a hung kernel be made to say where it is. The guest names
-	// each case in the log, more often than the kernel lets programs write by default.
+	// loglevel=5 shows the kernel's warnings and errors.
+	// unknown_nmi_panic makes an interrupt print where a hung kernel is. The guest writes the
+	// name of each case to the log, more often than programs may write by default.
 	line := []string{"console=" + t.console, "loglevel=5", "printk.devkmsg=on", "panic=-1", "oops=panic", "unknown_nmi_panic", "scaplab_port=" + t.channel}
 	return slices.Concat(line, t.args, c.Arguments)
 }
@@ -59,7 +59,7 @@ func (c *Config) devices() []device {
 	return d
 }
 
-// key is a digest of all that a saved state depends on; where files are does not matter.
+// key returns a digest of everything that a saved state depends on. The paths of files do not matter.
 func (c *Config) key() string {
 	placeless := *c
 	placeless.Kernel.File, placeless.Initrd.File = c.Kernel.Digest, c.Initrd.Digest
@@ -68,7 +68,7 @@ func (c *Config) key() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// VM is one running QEMU.
+// VM is a running QEMU.
 type VM struct {
 	Conn    *wire.Conn // the second serial port
 	Console *Console   // the first
@@ -82,8 +82,8 @@ type VM struct {
 	killed  string
 }
 
-// Start starts a machine. With snapshot, it waits for its saved state from that
-// file instead of booting; see [VM.WaitRunning]. The console is copied to consoleLog,
+// Start starts a machine. With a snapshot, the machine waits for that saved state
+// instead of booting; see [VM.WaitRunning]. The console is copied to consoleLog,
 // which may be nil.
 func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writer) (_ *VM, err error) {
 	v := &VM{stderr: new(tailBuffer)}
@@ -139,37 +139,37 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 // Done is closed when QEMU has ended.
 func (v *VM) Done() <-chan struct{} { return v.proc.Done }
 
-// WaitRunning waits until a restored machine runs; what is sent before that is lost.
+// WaitRunning waits until a restored machine runs. Data sent before that is lost.
 func (v *VM) WaitRunning(ctx context.Context, limit time.Duration) error {
 	return v.qmp.waitRunning(ctx, limit)
 }
 
-// lastWords is how long a machine may take to say why it ends. It takes a tenth of
-// a second, but more on a loaded host.
+// lastWords is the time in which a machine should report why it ends. It takes a tenth of
+// a second, and more on a loaded host.
 const lastWords = 20 * time.Second
 
-// Interrupt injects a non-maskable interrupt: the kernel of a hung machine then says
-// on its console where it is, and panics.
+// Interrupt injects a non-maskable interrupt, which makes the kernel of a hung machine
+// print where it is, and panic.
 func (v *VM) Interrupt() {
 	if v.qmp.do(lastWords, "inject-nmi", nil, nil, nil) == nil {
 		waitFor(v.proc.Done, lastWords)
 	}
 }
 
-// Close ends the machine, waits until it has gone, and returns what QEMU said of it.
+// Close ends the machine, waits for its end, and returns the messages of QEMU.
 // Later calls return "".
 func (v *VM) Close() string {
 	if v.closed {
 		return ""
 	}
 	v.closed = true
-	if v.channel.hungUp.Load() { // it is about to be gone: how is to be known before it is killed
+	if v.channel.hungUp.Load() { // QEMU is about to end: its status must be known before it is killed
 		waitFor(v.proc.Done, 5*time.Second)
 	}
 	select {
-	case <-v.proc.Done: // it ended by itself: QEMU may have said why
+	case <-v.proc.Done: // it ended by itself: QEMU may have printed why
 	default:
-		// A machine that panics resets at once, and its console is complete then.
+		// A machine that panics resets at once. Its console is complete then.
 		select {
 		case <-v.Console.Died():
 			waitFor(v.proc.Done, lastWords)
@@ -189,12 +189,12 @@ func (v *VM) Close() string {
 	return v.stderr.String()
 }
 
-// Killed returns, once the machine is closed, which signal of another process ended its
-// QEMU; "" when none did.
+// Killed returns the signal of another process that ended QEMU, or "". It is known
+// once the machine is closed.
 func (v *VM) Killed() string { return v.killed }
 
-// killedBy returns the signal that QEMU ended with, if it can only have come from
-// outside: a fault of its own is what the machine did to it.
+// killedBy returns the signal that ended QEMU if it must have come from outside:
+// faults of QEMU itself are caused by the machine.
 func killedBy(state *os.ProcessState, said string) string {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		switch status.Signal() {
@@ -203,7 +203,7 @@ func killedBy(state *os.ProcessState, said string) string {
 		}
 		return "signal: " + status.Signal().String()
 	}
-	// Of the signals that QEMU handles it says whose they were, and ends well.
+	// QEMU handles some signals: it prints who sent them, and ends without error.
 	if _, by, ok := strings.Cut(said, "terminating on "); ok {
 		by, _, _ = strings.Cut(by, "\n")
 		return by

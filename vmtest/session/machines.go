@@ -16,15 +16,15 @@ import (
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// Launcher brings up guests.
+// Launcher starts guests.
 type Launcher interface {
 	Launch(ctx context.Context) (*Session, error)
 }
 
-// BootTries is how often in a row a guest may end without having got anywhere.
+// BootTries is how many times in a row a guest may end without any progress.
 const BootTries = 2
 
-// BootError is a guest that never became ready.
+// BootError: a guest did not become ready.
 type BootError struct {
 	Reason  string
 	Console string
@@ -37,25 +37,25 @@ func (e *BootError) Error() string {
 	return e.Reason + "\n" + e.Console
 }
 
-// KilledError is a guest that another process ended.
+// KilledError: another process ended a guest.
 type KilledError struct{ By string }
 
 func (e *KilledError) Error() string { return "QEMU was killed from outside: " + e.By }
 
-// Machines brings up the machines of one kernel, from a snapshot when there is
-// a good one, else by booting. It may be used by several lanes at once.
+// Machines starts the machines of one kernel, from a snapshot if there is a
+// good one, else by booting. Several lanes may use it at once.
 type Machines struct {
 	Config    machine.Config
-	Kernel    string            // its name
-	Snapshots machine.Snapshots // "" for none
-	BootLimit time.Duration     // until a booted guest must be ready
+	Kernel    string            // name of the kernel
+	Snapshots machine.Snapshots // "" means none
+	BootLimit time.Duration     // time for a booted guest to become ready
 	Log       func(format string, args ...any)
-	Console   io.Writer // nil, or where consoles are copied to
+	Console   io.Writer // destination of copies of the consoles, or nil
 
-	mu       sync.Mutex // one boot at a time: the next lane then restores
-	unusable bool       // snapshots do not work here; no further try
-	failures int        // boots in a row that came to nothing
-	failure  error      // of the last of them
+	mu       sync.Mutex // one boot at a time, so that the next lane can restore
+	unusable bool       // snapshots do not work here: they are not tried again
+	failures int        // failed boots in a row
+	failure  error      // error of the last one
 }
 
 func (l *Machines) Launch(ctx context.Context) (*Session, error) {
@@ -76,7 +76,7 @@ func (l *Machines) Launch(ctx context.Context) (*Session, error) {
 			l.Snapshots.Remove(&l.Config)
 		}
 	}
-	if l.failures >= BootTries { // another lane has tried
+	if l.failures >= BootTries { // another lane has tried it
 		return nil, l.failure
 	}
 	s, err := l.Boot(ctx)
@@ -100,7 +100,7 @@ func IsKilled(err error) bool {
 // restoreLimit bounds each step of a restore, which takes a tenth of a second.
 const restoreLimit = 15 * time.Second
 
-// restore continues the saved machine.
+// restore starts a machine from the saved state.
 func (l *Machines) restore(ctx context.Context) (_ *Session, err error) {
 	start := time.Now()
 	var hello guest.Hello
@@ -138,7 +138,7 @@ func (l *Machines) restore(ctx context.Context) (_ *Session, err error) {
 	return s, nil
 }
 
-// Ping makes the guest answer, and sets its clock, which stood still.
+// Ping makes the guest answer, and sets its clock, which stood still while it was saved.
 func (s *Session) Ping(ctx context.Context, limit time.Duration) error {
 	want := guest.Ping{N: uint64(time.Now().UnixNano()), Clock: time.Now().UnixNano()}
 	if err := s.Send(guest.KindPing, want); err != nil {
@@ -158,7 +158,7 @@ func (s *Session) Ping(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// Boot starts the machine from nothing and leaves a snapshot behind.
+// Boot boots the machine and saves a snapshot.
 func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
 	start := time.Now()
 	v, err := machine.Start(ctx, &l.Config, nil, l.Console)
@@ -184,14 +184,14 @@ func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
 	}
 	s.Took = time.Since(start)
 	s.How = "cold boot in " + seconds(s.Took)
-	// A machine that complained when it started, or when drivers were loaded, is to do so the next time, too.
+	// A snapshot would hide complaints about the start or about loading drivers.
 	if l.Snapshots == "" || l.unusable || v.Console.Complains() {
 		return s, nil
 	}
 	if err := l.Snapshots.Save(ctx, v, &l.Config, s.Hello); err != nil {
 		l.unusable = true
 		l.Log("kernel %s: no snapshot: %v", l.Kernel, err)
-		if err := s.Ping(ctx, restoreLimit); err != nil { // the failed save may have stopped it
+		if err := s.Ping(ctx, restoreLimit); err != nil { // the failed attempt may have paused it
 			s.Finish()
 			return nil, &BootError{fmt.Sprintf("no answer after a failed snapshot: %v", err), machine.Excerpt(s.Console())}
 		}
@@ -219,7 +219,7 @@ func Of(v *machine.VM) *Session {
 	}
 }
 
-// once is f for the first call and "" for later ones.
+// once returns a function that calls f once; later calls return "".
 func once(f func() string) func() string {
 	done := false
 	return func() string {

@@ -22,7 +22,7 @@ type Process struct {
 	Program string
 	Args    []string
 	Env     []string
-	Limit   time.Duration // until it must be ready
+	Limit   time.Duration // time for it to become ready
 	Log     io.Writer
 }
 
@@ -39,7 +39,7 @@ func (l *Process) Launch(ctx context.Context) (*Session, error) {
 		return nil, err
 	}
 	defer logW.Close()
-	// Its files are here, since one that has to be killed leaves them.
+	// The directory is made here: a guest that is killed cannot remove it.
 	dir, err := os.MkdirTemp("", "scaplab-host")
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // cases may become another user
@@ -66,7 +66,7 @@ func (l *Process) Launch(ctx context.Context) (*Session, error) {
 		Send:     conn.Send,
 		Console:  said.Text,
 		Finish: once(func() string {
-			waitFor(p.Done, 2*time.Second) // it cleans up after itself when asked to go
+			waitFor(p.Done, 2*time.Second) // after quitting it removes its files
 			var how string
 			select {
 			case <-p.Done:
@@ -78,7 +78,7 @@ func (l *Process) Launch(ctx context.Context) (*Session, error) {
 			close(stop)
 			ours.Close()
 			logR.Close()
-			_ = os.RemoveAll(dir) // what a case mounted there is busy
+			_ = os.RemoveAll(dir) // fails if a case has mounted something there
 			return how
 		}),
 	}

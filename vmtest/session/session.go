@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package session brings up guests, as machines or as processes of the running kernel,
-// and carries what host and guest say to each other.
+// Package session starts guests, as machines or as processes of the running kernel,
+// and transports the messages between host and guest.
 package session
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
-// Message is one thing the guest said. With Err, a *wire.GarbledError leaves
-// the channel usable and anything else is its end.
+// Message is a message of the guest. After an Err that is a *wire.GarbledError
+// the channel is usable; any other error ends it.
 type Message struct {
 	Kind string
 	Err  error
@@ -33,20 +33,20 @@ func (m *Message) Decode(v any) error {
 	return nil
 }
 
-// Session is one living guest, a machine or a process.
+// Session is a running guest, a machine or a process.
 type Session struct {
 	Hello    guest.Hello
 	How      string         // "cold boot in 1.9s", "restored in 0.1s"
-	Took     time.Duration  // until the guest was ready
-	Messages <-chan Message // closed at the channel's end
+	Took     time.Duration  // time until the guest was ready
+	Messages <-chan Message // closed when the channel ends
 	Send     func(kind string, v any) error
-	Died     <-chan struct{} // closed when the guest said on its console that it is dead
-	Console  func() string   // what the guest said so far; after finish, all of it
-	Provoke  func()          // makes a hung guest say on its console where it is; may be nil
-	Killed   func() string   // after finish: the signal from outside that ended the guest, "" for none; may be nil
-	Finish   func() string   // ends the guest, waits, and says how it ended if that is worth saying
+	Died     <-chan struct{} // closed when the guest reported on its console that it is dead
+	Console  func() string   // console text so far; after Finish, all of it
+	Provoke  func()          // makes a hung guest print on its console where it is; may be nil
+	Killed   func() string   // after Finish: the signal from outside that ended the guest, or ""; may be nil
+	Finish   func() string   // ends the guest, waits, and returns how it ended if that matters
 
-	// Of its kernel's complaints, those not yet taken; nil for a guest without a kernel of its own.
+	// Complaint returns new complaints of the guest's kernel. It is nil for a guest process.
 	Complaint func(of func(id string) bool) string
 	Stalls    func() []string
 }
@@ -73,13 +73,13 @@ func Pump(conn *wire.Conn, stop <-chan struct{}) <-chan Message {
 	return c
 }
 
-// Await returns the next message of a kind, skipping others. It gives up when
-// the guest dies, the channel ends or the limit is over.
+// Await returns the next message of a kind and skips others. It ends when
+// the guest dies, the channel ends or the time is over.
 func (s *Session) Await(ctx context.Context, kind string, limit time.Duration) (Message, error) {
 	return s.AwaitAny(ctx, limit, kind)
 }
 
-// AwaitAny is Await for one of several kinds.
+// AwaitAny is Await for several kinds.
 func (s *Session) AwaitAny(ctx context.Context, limit time.Duration, kinds ...string) (Message, error) {
 	kind := kinds[0]
 	timer := time.NewTimer(limit)
@@ -92,7 +92,7 @@ func (s *Session) AwaitAny(ctx context.Context, limit time.Duration, kinds ...st
 			switch {
 			case !ok:
 				return Message{}, fmt.Errorf("guest ended before %s", kind)
-			case errors.As(m.Err, &garbled): // firmware talk, or a record cut by the restore
+			case errors.As(m.Err, &garbled): // messages of the firmware, or a record that the restore cut
 			case m.Err != nil:
 				if errors.Is(m.Err, io.EOF) {
 					return Message{}, fmt.Errorf("guest ended before %s", kind)

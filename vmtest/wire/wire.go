@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire frames messages between the harness and a guest on a byte
-// stream that may carry garbage: a serial port shows firmware output, a dying
-// kernel writes over it, and bytes get lost when nobody reads.
+// Package wire sends messages between the harness and a guest over a byte
+// stream that may contain garbage: a serial port carries output of the firmware, a
+// dying kernel writes on it, and bytes are lost while nobody reads.
 //
 // A record is a 20-byte little-endian header and a payload:
 //
 //	u32 magic, u32 sequence, u32 length, u32 payload CRC, u32 CRC of the first 16 bytes
 //
-// Both checksums are CRC-32C. The header has its own, so a damaged length is
-// never believed. Sequence numbers start at 1 and show records that vanished.
+// Both checksums are CRC-32C. The header has its own, so that a damaged length is
+// detected. Sequence numbers start at 1 and show which records are missing.
 package wire
 
 import (
@@ -27,9 +27,9 @@ const (
 	// MaxPayload is the largest payload a record may have, in bytes.
 	MaxPayload = 16 << 20
 
-	magic      = 0xfac1e5b9 // no byte of it is ASCII text, so console output cannot look like a header
+	magic      = 0xfac1e5b9 // no byte is ASCII text, so console output does not look like a header
 	headerSize = 20
-	// excerptSize limits how much garbage a [GarbledError] keeps for the report.
+	// excerptSize bounds the garbage that a [GarbledError] keeps for the report.
 	excerptSize = 64
 )
 
@@ -38,20 +38,20 @@ var (
 	magicBytes = binary.LittleEndian.AppendUint32(nil, magic)
 )
 
-// CaseLine begins the line in a machine's kernel log that says which case comes next.
+// CaseLine is the prefix of the line in a machine's kernel log that names the next case.
 const CaseLine = "scaplab: case "
 
-// ErrTooLarge is returned for a payload over [MaxPayload] bytes.
+// ErrTooLarge: a payload has more than [MaxPayload] bytes.
 var ErrTooLarge = errors.New("record too large")
 
-// GarbledError says that bytes arrived which form no valid record, or that
-// records are missing. The stream stays usable: the next call to [Reader.Next]
-// goes on behind the damage.
+// GarbledError: bytes arrived that are not a valid record, or records are
+// missing. The stream stays usable: the next call of [Reader.Next] continues after
+// the damage.
 type GarbledError struct {
-	Reason  string // what was wrong with the first damaged record
-	Skipped int    // bytes thrown away
-	Lost    uint32 // records missing, by sequence number; 0 when not known
-	Excerpt []byte // the first bytes thrown away
+	Reason  string // error of the first damaged record
+	Skipped int    // bytes that were skipped
+	Lost    uint32 // missing records, by sequence number; 0 if not known
+	Excerpt []byte // the first skipped bytes
 }
 
 func (e *GarbledError) Error() string {
@@ -102,13 +102,13 @@ func (w *Writer) Write(payload []byte) error {
 	return nil
 }
 
-// Reader reads records and finds the next valid one after garbage.
+// Reader reads records. After garbage it finds the next valid one.
 type Reader struct {
 	r       io.Reader
 	buf     []byte // read and not yet used
-	used    int    // bytes of buf that belong to the record returned last
-	next    uint32 // sequence number expected; 0 before the first record
-	err     error  // why reading ended
+	used    int    // bytes of buf that belong to the last returned record
+	next    uint32 // expected sequence number; 0 before the first record
+	err     error  // error that ended reading
 	skipped int
 	reason  string
 	excerpt []byte
@@ -116,13 +116,12 @@ type Reader struct {
 }
 
 // NewReader returns a Reader that reads from r. The first record may have any
-// sequence number, so a Reader can join a running stream.
+// sequence number, so that a Reader can join a running stream.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// Next returns the payload of the next valid record; it stays valid until the
-// following call. Damage before that record is reported once as a
-// [*GarbledError], and the call after it returns the record. At the end of the
-// stream the error is io.EOF.
+// Next returns the payload of the next valid record, which is valid until the next
+// call. Damage before that record is reported once as a [*GarbledError]; the
+// call after it returns the record. At the end of the stream the error is io.EOF.
 func (r *Reader) Next() ([]byte, error) {
 	if held := r.held; held != nil {
 		r.held = nil
@@ -134,7 +133,7 @@ func (r *Reader) Next() ([]byte, error) {
 			return nil, r.end("stream ends inside a record header")
 		}
 		if at := bytes.Index(r.buf, magicBytes); at != 0 {
-			if at < 0 { // the last bytes may be the start of a header
+			if at < 0 { // the last bytes may be the beginning of a header
 				at = len(r.buf) - (len(magicBytes) - 1)
 			}
 			r.skip(at, "no record header")
@@ -181,10 +180,10 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 }
 
-// fill reads until n bytes are there.
+// fill reads until the buffer has n bytes.
 func (r *Reader) fill(n int) bool {
 	for len(r.buf) < n && r.err == nil {
-		if cap(r.buf)-len(r.buf) < 4<<10 { // in steps: a length alone is no reason to allocate
+		if cap(r.buf)-len(r.buf) < 4<<10 { // in steps: a claimed length must not cause a large allocation
 			r.buf = append(make([]byte, 0, 2*len(r.buf)+64<<10), r.buf...)
 		}
 		var k int
@@ -194,7 +193,7 @@ func (r *Reader) fill(n int) bool {
 	return len(r.buf) >= n
 }
 
-// skip throws n bytes away.
+// skip skips n bytes.
 func (r *Reader) skip(n int, reason string) {
 	if r.reason == "" {
 		r.reason = reason
@@ -204,7 +203,7 @@ func (r *Reader) skip(n int, reason string) {
 	r.buf = r.buf[n:]
 }
 
-// end handles a stream that ends, or fails, with a rest unread.
+// end handles the end or an error of a stream with unused bytes.
 func (r *Reader) end(reason string) error {
 	if !errors.Is(r.err, io.EOF) {
 		return fmt.Errorf("read record: %w", r.err)
@@ -227,7 +226,7 @@ func (r *Reader) takeGarbled(lost uint32) error {
 	return e
 }
 
-// Conn carries JSON messages, each a kind and a value, as records.
+// Conn transports JSON messages in records. Each has a kind and a value.
 type Conn struct {
 	*Reader
 	*Writer
@@ -251,16 +250,16 @@ func (c *Conn) Send(kind string, v any) error {
 	return c.Write(append(payload, body...))
 }
 
-// Receive returns the next message's kind and its JSON value, valid until the
-// following call. Errors are those of [Reader.Next]; a record that is no
-// message gives a [*GarbledError].
+// Receive returns the kind and the JSON value of the next message, which is valid until
+// the next call. Errors are those of [Reader.Next]; a record that is not a
+// message is a [*GarbledError].
 func (c *Conn) Receive() (kind string, body json.RawMessage, err error) {
 	payload, err := c.Next()
 	if err != nil {
 		return "", nil, err
 	}
 	if len(payload) == 0 || payload[0] == 0 || len(payload) < 1+int(payload[0]) {
-		return "", nil, &GarbledError{Reason: fmt.Sprintf("record of %d bytes holds no message", len(payload))}
+		return "", nil, &GarbledError{Reason: fmt.Sprintf("record of %d bytes is not a message", len(payload))}
 	}
 	n := 1 + int(payload[0])
 	return string(payload[1:n]), payload[n:], nil

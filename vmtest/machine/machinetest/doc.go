@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machinetest runs tests of a package as init of a machine of its own,
-// with a kernel fetched for it and the kernel module built for that kernel:
+// Package machinetest runs tests of a package as init of a virtual machine. It
+// fetches the kernel and builds the kernel module:
 //
 //	func TestMain(m *testing.M) { machinetest.Main(m, "TestGuest") }
 //
 //	func TestModule(t *testing.T) { machinetest.Run(t) }
 //
-// The tests named TestGuest run in the machine only, and are reported as parts of
-// TestModule. Environment variables choose what runs:
+// The tests named TestGuest run only in the machine, and are reported as parts of
+// TestModule. Environment variables select what runs:
 //
 //	SCAPLAB_KERNELS   series of kernels, separated by commas (default 6.1)
 //	SCAPLAB_RUN       pattern of the tests in the machine (default all)

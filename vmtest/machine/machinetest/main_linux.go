@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	argsFile = "machinetest.args" // in the machine's root directory: arguments of the program
+	argsFile = "machinetest.args" // file in the machine's root directory: arguments of the program
 	exitMark = "MACHINETEST EXIT "
-	again    = "MACHINETEST_AGAIN" // variable: init has set up the machine
+	again    = "MACHINETEST_AGAIN" // environment variable: init has set up the machine
 )
 
-// inside reports whether this process is init of a machine that Run has booted.
+// inside reports whether this process is init of a machine that Run booted.
 func inside() bool {
 	_, err := os.Stat("/" + argsFile)
 	return os.Getpid() == 1 && err == nil
 }
 
-// prefix is how the names of the tests begin that run in the machine.
+// prefix returns the prefix of the names of tests that run in the machine.
 var prefix string
 
 // Main runs the tests of the program: in a machine those whose names begin with
@@ -51,7 +51,7 @@ func Main(m *testing.M, inMachine string) {
 		for _, w := range guest.SetUpMachine() {
 			fmt.Println("machine:", w)
 		}
-		// Libraries look at the mounts when they start: start again.
+		// Libraries read the mounts when they start, so the program executes itself again.
 		fmt.Println("start again:", unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), again+"=1")))
 	}
 	args, err := os.ReadFile("/" + argsFile)

@@ -27,8 +27,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// limit is how long a machine may run: it ends one that hangs, and is enough for
-// one that is emulated on a loaded host.
+// limit ends a machine that hangs. It is long enough for an emulated one on a loaded
+// host.
 const limit = 3 * time.Hour
 
 // Run boots machines that run this program's tests, and reports those tests as
@@ -82,7 +82,7 @@ func Run(t *testing.T) {
 	}
 }
 
-// requireEnvironment skips the test when this machine lacks what it takes.
+// requireEnvironment skips the test if this machine lacks something that it needs.
 func requireEnvironment(t *testing.T, err error) {
 	t.Helper()
 	var lacks *env.Error
@@ -92,8 +92,8 @@ func requireEnvironment(t *testing.T, err error) {
 	require.NoError(t, err)
 }
 
-// mustProgram returns the file of this program, or of one built from the same
-// source when this one needs libraries, which a machine does not have.
+// mustProgram returns the file of this program. If that needs libraries, which a machine
+// does not have, it returns a static one built from the same source.
 func mustProgram(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -111,7 +111,7 @@ func mustProgram(t *testing.T) string {
 	return program
 }
 
-// result is a test that ran in a machine.
+// result is the result of a test that ran in a machine.
 type result struct {
 	name, verdict, text string
 }
@@ -121,7 +121,7 @@ var (
 	resultLine = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
 )
 
-// results reads the results of tests, and what the tests said, from a console.
+// results reads the results of tests, and their messages, from a console.
 func results(console string) (list []result) {
 	said := map[string]string{}
 	name := ""
@@ -138,7 +138,7 @@ func results(console string) (list []result) {
 	return list
 }
 
-// report gives a test of this process the verdict of the one in the machine.
+// report gives a test of this process the result of the test in the machine.
 func (r result) report(t *testing.T) {
 	switch r.verdict {
 	case "PASS":
@@ -152,7 +152,7 @@ func (r result) report(t *testing.T) {
 
 var message = regexp.MustCompile(`(?m)^ +\S+\.go:\d+: (.*)`)
 
-// skipped returns the reason in the text of a test that skipped itself.
+// skipped returns the reason of a skipped test from its text.
 func skipped(text string) string {
 	if all := message.FindAllStringSubmatch(text, -1); all != nil {
 		return all[len(all)-1][1]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command guest is an init that misbehaves on request, for tests of the
-// harness: a case named panic crashes the kernel, hang stops answering, and so on.
+// Command guest is an init for tests of the harness. It misbehaves on request: a case
+// named panic crashes the kernel, hang stops answering, and so on.
 package main
 
 import (
@@ -79,7 +79,7 @@ func serve(conn *wire.Conn, port *os.File, req *guest.RunRequest) error {
 		if err := conn.Send(guest.KindStarted, guest.Started{Case: id}); err != nil {
 			return err
 		}
-		if err := unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1); err != nil { // until it is sent
+		if err := unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1); err != nil { // until the record is sent
 			return fmt.Errorf("drain: %w", err)
 		}
 		switch id {

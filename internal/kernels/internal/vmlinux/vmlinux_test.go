@@ -59,7 +59,7 @@ func TestDamagedImagesAreRefused(t *testing.T) {
 		"payload outside":    {edit(bzPayloadLength, 0xff, 0xff, 0xff, 0x7f), "outside the image"},
 		"unknown packing":    {edit(5*512+16, 'B', 'Z', 'h'), "unknown compression"},
 		"damaged payload":    {edit(5*512+16+20, 0xff, 0xff, 0xff), "zstd: "},
-		"payload is no ELF":  {kerneltest.BzImage(t, "gz", []byte("#!/bin/sh and more"), ""), "no ELF file"},
+		"payload is not an ELF file":  {kerneltest.BzImage(t, "gz", []byte("#!/bin/sh and more"), ""), "not an ELF file"},
 		"claims to be empty": {kerneltest.BzImage(t, "zst", nil, ""), "claims 0 bytes"},
 	} {
 		_, err := Extract(row.in)
