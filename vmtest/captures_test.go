@@ -23,7 +23,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// openEvent makes an event of openat with empty params, which is valid.
+// openEvent returns a valid openat event with empty params.
 func openEvent(t *testing.T, code event.Type, params int) []byte {
 	t.Helper()
 	var b event.Builder
@@ -36,7 +36,7 @@ func openEvent(t *testing.T, code event.Type, params int) []byte {
 	return bytes.Clone(raw)
 }
 
-// ofBoth is what two drivers delivered of one open.
+// ofBoth returns the events that two drivers delivered of one open.
 func ofBoth(first, second [][]byte) *guest.CaseResult {
 	return &guest.CaseResult{Outcome: guest.Ran, Capture: guest.Capture{Driver: "ebpf", Events: first}, Second: &guest.Capture{Driver: "kmod", Events: second}}
 }
@@ -47,7 +47,7 @@ func TestCapturesHoldWhatDriversDelivered(t *testing.T) {
 	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/my kernel", Release: "6.1.9-test", Arch: "amd64"}}
 	enter, exit := openEvent(t, 306, 4), openEvent(t, event.TypeOpenatExit, 7)
 	late := append([]byte{}, exit...)
-	late[0] = 9 // its time
+	late[0] = 9 // its timestamp
 	c.add(k, "ebpf", ofBoth([][]byte{late, []byte("no event")}, [][]byte{enter, exit}))
 	c.add(k, "kmod", ofBoth([][]byte{late}, [][]byte{enter, exit}))
 	c.add(k, "ebpf", ofBoth([][]byte{enter, exit}, nil))

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hostSyscalls are some of each kind: files, sockets, enter events, calls that
+// hostSyscalls are calls of each kind: files, sockets, enter events, calls that
 // do not return or return twice, payloads.
 var hostSyscalls = []string{"openat", "close", "write", "connect", "getppid", "clone", "execve", "poll", "recvmsg", "prctl"}
 
@@ -58,8 +58,8 @@ func mustRunHost(t *testing.T) hostRun {
 	return run
 }
 
-// The comparison is worth nothing when it lets a wrong value pass: in each
-// event of a real kernel each param is changed, and each change must be found.
+// Each param of each event of a real kernel is changed in turn: the comparison must
+// find each change.
 func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 	run := mustRunHost(t)
 	mutants := 0
@@ -103,8 +103,8 @@ func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 	require.Greater(t, mutants, 200)
 }
 
-// exactParams are the params whose wanted value is one value. Of a unix tuple
-// the kernel's addresses may be anything.
+// exactParams returns the params for which only one value is correct. The kernel's
+// addresses in a unix tuple may have any value.
 func exactParams(cs *guest.Case) []string {
 	var names []string
 	for _, w := range cs.Want {
@@ -115,7 +115,7 @@ func exactParams(cs *guest.Case) []string {
 	return names
 }
 
-// Drivers capture the whole system: each of two guests sees what the other does.
+// Drivers capture the whole system: each guest also sees what the other one does.
 func TestGuestsOnTheSameKernelAreToldApart(t *testing.T) {
 	testutil.SkipUnlessRoot(t)
 	testutil.SkipUnlessKernel(t, "5.8", "ring buffers")
@@ -142,7 +142,7 @@ func TestGuestsOnTheSameKernelAreToldApart(t *testing.T) {
 func TestAHostWithoutRightsIsTheEnvironments(t *testing.T) {
 	errs := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with what it has given up
+		runtime.LockOSThread() // for good: the thread ends with these credentials
 		var none [2]unix.CapUserData
 		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
 			errs <- err
@@ -169,7 +169,7 @@ func TestAGuestProcessThatIsKilledLeavesNothing(t *testing.T) {
 	made, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	require.NotEmpty(t, made, "it has its files there")
-	s.Finish() // nobody has told it to quit
+	s.Finish() // nobody told it to quit
 	left, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	require.Empty(t, left)

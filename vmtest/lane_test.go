@@ -27,8 +27,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
-// fakeGuest is the guest's end of a session: it gets its channel and its
-// console, and the guest ends when it returns.
+// fakeGuest is the guest's end of a session. It gets its channel and its
+// console; the guest ends when it returns.
 type fakeGuest func(c *fakeConn, console io.Writer)
 
 // testTID is the thread that calls.
@@ -36,11 +36,11 @@ const testTID = 1234
 
 type fakeConn struct {
 	*wire.Conn
-	raw io.Writer // under the records
+	raw io.Writer // below the records
 	req guest.RunRequest
 }
 
-// nextRun waits for a request, answering nothing else.
+// nextRun waits for a request and answers nothing else.
 func (c *fakeConn) nextRun() bool {
 	kind, body, err := c.Receive()
 	return err == nil && kind == guest.KindRun && json.Unmarshal(body, &c.req) == nil
@@ -52,7 +52,7 @@ func (c *fakeConn) result(id string, events ...[]byte) {
 	_ = c.Send(guest.KindResult, guest.CaseResult{Case: id, Outcome: guest.Ran, Return: true, TID: testTID, Capture: guest.Capture{Events: events}})
 }
 
-// waitForEnd returns when the host has ended the guest.
+// waitForEnd returns when the host has closed the channel.
 func (c *fakeConn) waitForEnd() {
 	for {
 		if _, _, err := c.Receive(); err != nil {
@@ -63,7 +63,7 @@ func (c *fakeConn) waitForEnd() {
 
 func (c *fakeConn) done() { _ = c.Send(guest.KindDone, guest.Done{}) }
 
-// obedient runs each case, with extra done before a case's result.
+// obedient runs each case. It calls extra before it sends a case's result.
 func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool)) fakeGuest {
 	return func(c *fakeConn, console io.Writer) {
 		for c.nextRun() {
@@ -80,13 +80,13 @@ func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool))
 	}
 }
 
-// fakeLauncher brings up its guests one after the other.
+// fakeLauncher starts its guests one after the other.
 type fakeLauncher struct {
 	t       *testing.T
 	guests  []fakeGuest
 	hello   guest.Hello
-	errs    []error  // of launches, before any guest
-	killed  []string // signals from outside that ended the guests
+	errs    []error  // errors of launches, before the first guest
+	killed  []string // the signal from outside that ended each guest
 	started int
 }
 
@@ -134,9 +134,9 @@ func (l *fakeLauncher) Launch(context.Context) (*session.Session, error) {
 // verdicts collects what a lane emits.
 type verdicts map[string]judge.Verdict
 
-// fakeReferee lets everything pass, unless told otherwise.
+// fakeReferee lets every case pass, except those that it has verdicts for.
 type fakeReferee struct {
-	planned *judge.Plan // nil: everything is run
+	planned *judge.Plan // nil: every case is run
 	judged  func(r *guest.CaseResult) []judge.Verdict
 }
 
@@ -156,7 +156,7 @@ func (f fakeReferee) judge(r *guest.CaseResult) []judge.Verdict {
 	return []judge.Verdict{{Status: judge.Pass}}
 }
 
-// collector gathers what a lane tells.
+// collector collects what a lane reports.
 type collector struct {
 	t         *testing.T
 	onStarted func(id string)
@@ -203,7 +203,7 @@ func runLane(t *testing.T, l *fakeLauncher, ids []string, change ...func(*lane))
 	return out.verdicts
 }
 
-// requireVerdicts compares statuses and classes, and that a reason contains its text.
+// requireVerdicts compares statuses and classes, and checks that each reason contains a text.
 func requireVerdicts(t *testing.T, want map[string][2]string, got verdicts) {
 	t.Helper()
 	for id, w := range want {
@@ -283,7 +283,7 @@ func TestALostResultIsReportedForItsCase(t *testing.T) {
 					return
 				}
 				c.start("a/x")
-				// The result with one byte of it flipped on the way.
+				// One byte of the result is changed on its way.
 				var b bytes.Buffer
 				w := wire.NewWriter(&b)
 				_ = w.Write([]byte("skipped: the sequence number of Started"))
@@ -357,7 +357,7 @@ func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
 	got := runLane(t, &fakeLauncher{guests: guests}, many)
 	requireVerdicts(t, want, got)
 
-	// Two cases one after the other that leave no time to say that they began.
+	// Two consecutive cases end the guest before it can report that they began.
 	got = runLane(t, &fakeLauncher{guests: []fakeGuest{dies, dies, dies, dies, obedient(nil)}}, many[:3])
 	requireVerdicts(t, map[string][2]string{"a/x": want["a/x"], "b/x": want["b/x"], "c/x": {"pass"}}, got)
 
@@ -374,7 +374,7 @@ func TestAGuestThatNeverGetsAnywhereIsGivenUp(t *testing.T) {
 	requireVerdicts(t, map[string][2]string{"a/x": {"fail boot", "exec format error"}}, got)
 }
 
-// Another process, or a system out of memory, may end a QEMU at any time.
+// Another process, or a system without memory, may end a QEMU at any time.
 func TestAMachineKilledFromOutsideIsNoCrashOfItsCase(t *testing.T) {
 	killedAt := func(id string) fakeGuest {
 		return obedient(map[string]func(*fakeConn, io.Writer) bool{id: func(*fakeConn, io.Writer) bool { return true }})
@@ -424,7 +424,7 @@ func TestARequestTheGuestCannotReadIsGivenUp(t *testing.T) {
 
 const warning = "[    9.9] WARNING: CPU: 0 PID: 9 at kernel/bpf/verifier.c:1 check+0x1/0x2\r\n[    9.9] Call Trace:\r\n"
 
-// says is a case whose kernel writes to its console, before its result.
+// says returns a case whose kernel writes to its console before the case has a result.
 func says(text string) func(*fakeConn, io.Writer) bool {
 	return func(_ *fakeConn, console io.Writer) bool {
 		fmt.Fprint(console, text)
@@ -450,7 +450,7 @@ func TestACaseOfWhichTheKernelComplainsFails(t *testing.T) {
 }
 
 func TestAComplaintAfterTheLastResultIsNotLost(t *testing.T) {
-	for _, said := range []string{"", wire.CaseLine + "a/x\n"} { // of the last case; of one whose verdict is out
+	for _, said := range []string{"", wire.CaseLine + "a/x\n"} { // of the last case, and of one whose verdict is out
 		atTheEnd := func(c *fakeConn, console io.Writer) {
 			if c.nextRun() {
 				for _, id := range c.req.Cases {
@@ -464,7 +464,7 @@ func TestAComplaintAfterTheLastResultIsNotLost(t *testing.T) {
 		}
 		got := runLane(t, &fakeLauncher{guests: []fakeGuest{atTheEnd}}, []string{"a/x", "b/x"})
 		failed := "b/x"
-		if said != "" && got["a/x"].Status == judge.Fail { // its verdict was not out yet
+		if said != "" && got["a/x"].Status == judge.Fail { // its verdict was not out
 			failed = "a/x"
 		}
 		want := map[string][2]string{"a/x": {"pass"}, "b/x": {"pass"}}
@@ -525,7 +525,7 @@ func TestCancellingEndsTheGuest(t *testing.T) {
 		defer close(ended)
 		c.nextRun()
 		cancel()
-		c.nextRun() // fails when the host hangs up
+		c.nextRun() // fails when the host closes the channel
 	}}}
 	out := newCollector(t)
 	ln := &lane{capture: guest.OnlyEBPF, wanted: 1, launcher: l, referee: fakeReferee{}, out: out, silence: time.Minute}
@@ -544,8 +544,7 @@ func getppidExit(t *testing.T, res int64) []byte {
 	return bytes.Clone(raw)
 }
 
-// The whole way from a guest's bytes to a verdict, for the ways in which a
-// driver can be wrong.
+// From a guest's bytes to a verdict, for each kind of wrong driver.
 func TestADriversFaultsAreToldApart(t *testing.T) {
 	const id = "getppid/works"
 	sc, _ := guest.Find(id)

@@ -31,7 +31,7 @@ func TestVerdictsThatComeOfOneRun(t *testing.T) {
 	require.Equal(t, guest.OnlyKmod, captureOf(only(guest.OnlyKmod)))
 }
 
-// One run of a case gives a verdict for each driver and one for their comparison.
+// A case that ran once has a verdict for each driver and one for their comparison.
 func TestEachDriverHasItsVerdict(t *testing.T) {
 	const works = "getppid/works"
 	good, bad := getppidExit(t, 42), getppidExit(t, 43)
@@ -41,7 +41,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 			Capture: guest.Capture{Driver: "ebpf", Events: first}, Second: &guest.Capture{Driver: "kmod", Events: second},
 		}
 	}
-	// answer runs the case as the guest would with the driver asked for.
+	// answer runs the case like a guest with the requested driver.
 	answer := func(first, second [][]byte) fakeGuest {
 		return func(c *fakeConn, _ io.Writer) {
 			for c.nextRun() {
@@ -68,7 +68,7 @@ func TestEachDriverHasItsVerdict(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		guests []fakeGuest
-		kmod   string // why it does not work
+		kmod   string // why the driver does not work
 		want   map[string]string
 	}{
 		{name: "all is well", guests: []fakeGuest{answer(fine, fine)}, want: map[string]string{"ebpf": "pass", "kmod": "pass", pair: "pass"}},
@@ -139,7 +139,7 @@ func TestAKernelWithoutModuleRunsTheOtherDriver(t *testing.T) {
 
 var _ session.Launcher = failingLauncher{}
 
-// failingLauncher never brings up a guest.
+// failingLauncher never starts a guest.
 type failingLauncher struct{}
 
 func (failingLauncher) Launch(context.Context) (*session.Session, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
-// sampleReports has reports of every kind.
+// sampleReports returns reports of each kind.
 func sampleReports(t *testing.T) map[string]*Report {
 	t.Helper()
 	full := testReport(t)
@@ -51,7 +51,7 @@ func TestJSONReportsMatchTheirSchema(t *testing.T) {
 		if name != "full" {
 			continue
 		}
-		// What the schema is for: it notices what is missing, strange or more.
+		// The schema must reject values that are missing, wrong or unknown.
 		for _, change := range []func(doc, run, result map[string]any){
 			func(doc, _, _ map[string]any) { delete(doc, "format") },
 			func(doc, _, _ map[string]any) { doc["more"] = 1 },
@@ -92,7 +92,7 @@ func TestTheSchemaOfReportsKnowsTheClassesOfFailures(t *testing.T) {
 }
 
 // junitRules has, for each element, the attributes (* is required) and the elements that
-// the XSD of JUnit reports allows, as CI systems share it.
+// the XSD of JUnit reports in common use allows.
 var junitRules = map[string]struct{ attrs, children string }{
 	"testsuites": {"name tests failures errors time disabled", "testsuite"},
 	"testsuite":  {"*name *tests failures errors skipped time timestamp hostname id package disabled", "properties testcase system-out system-err"},

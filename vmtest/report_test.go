@@ -63,10 +63,10 @@ func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
 	require.Len(t, plan(o), 1, "not worth a second machine")
 }
 
-// testReport has a pass, a failure of several lines, skips and a kernel that is gone.
-// foreignArch is not this machine's.
+// foreignArch is another architecture than this machine's.
 var foreignArch = map[bool]string{true: "arm64", false: "amd64"}[runtime.GOARCH == "amd64"]
 
+// testReport returns a report with a pass, a failure of several lines, skips and a kernel that is gone.
 func testReport(t *testing.T) *Report {
 	t.Helper()
 	sc := guest.FindSyscall("openat")
@@ -123,7 +123,7 @@ func TestReportAsJSON(t *testing.T) {
 
 	require.Equal(t, "amd64", results[5].(map[string]any)["arch"], "of a kernel that is gone, too")
 
-	// Joined with itself nothing changes.
+	// A report that is joined with itself does not change.
 	again, err := ReadJSON(bytes.NewReader(b.Bytes()), bytes.NewReader(b.Bytes()))
 	require.NoError(t, err)
 	require.Equal(t, r.Results, again.Results)
@@ -131,7 +131,7 @@ func TestReportAsJSON(t *testing.T) {
 	for _, bad := range []string{"", "{}x", `{"kernels":[],"drivers":[],"results":[],"more":1}`, `{"format":1,"results":[{"status":"good"}]}`} {
 		_, err := ReadJSON(strings.NewReader(bad))
 		if bad == "{}x" {
-			continue // what follows the object is not read
+			continue // text after the object is ignored
 		}
 		require.ErrorContains(t, err, "read report 1", bad)
 	}
@@ -140,7 +140,7 @@ func TestReportAsJSON(t *testing.T) {
 func TestAReportThatIsReadBackKnowsWhichCallsFailed(t *testing.T) {
 	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}}
 	r := newReport(o)
-	// A failure whose first param is not the result.
+	// A failure whose first param is not the result of the call.
 	r.add(o.Kernels[0], guest.OnlyEBPF, "openat/missing-file", &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: -2},
 		judge.Verdict{Status: judge.Pass, Params: []judge.Param{{Name: "dirfd", Want: "4", Got: "4", OK: true}}})
 	var js, before, after bytes.Buffer
@@ -153,7 +153,7 @@ func TestAReportThatIsReadBackKnowsWhichCallsFailed(t *testing.T) {
 	require.Equal(t, before.String(), after.String())
 }
 
-// What was run may not be what was asked for.
+// The run may have used another kernel than the requested one.
 func TestWarningsAreInEveryReport(t *testing.T) {
 	r := testReport(t)
 	r.Warnings = []Warning{{"6.1", "linux-image-6.1.0-9 6.1.9-1 is older than the newest listed: <gone> & more"}}
@@ -257,11 +257,11 @@ func TestAnInterruptedRunKeepsItsVerdicts(t *testing.T) {
 	require.NoError(t, o.setDefaults())
 	l := &fakeLauncher{t: t, hello: guest.Hello{Release: "6.12.1", Arch: "amd64"}, guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
 		if c.nextRun() {
-			c.start("getppid/works") // and says that it made another event
+			c.start("getppid/works") // and reports that it made another event
 			_ = c.Send(guest.KindResult, guest.CaseResult{Case: "getppid/works", Outcome: guest.Ran, Return: true, Ret: 42, TID: testTID,
 				Facts: object.Facts{"ppid": object.IntFact(42)}, Capture: guest.Capture{Driver: "ebpf", Events: [][]byte{getppidExit(t, 43)}}})
 			c.start("openat/missing-file")
-			c.nextRun() // until the host hangs up
+			c.nextRun() // until the host closes the channel
 		}
 	}}}
 	o.Progress = func(p Progress) {

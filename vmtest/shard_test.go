@@ -30,9 +30,9 @@ func TestSharesAreTheWholeRunAndPrepareNoMoreThanTheyMust(t *testing.T) {
 		for count := 1; count <= 6; count++ {
 			for n := 1; n <= 40; n++ {
 				what := fmt.Sprintf("%v cases on %d kernels in %d shards", sizes, count, n)
-				runs := map[string]int{}    // of cells
-				where := map[string]int{}   // shard of a kernel's syscall
-				first := make([]int, count) // shards that are the first of a kernel
+				runs := map[string]int{}    // number of cells
+				where := map[string]int{}   // shard, by kernel and syscall
+				first := make([]int, count) // number of shards that are the first of a kernel
 				prepared, busy, order := 0, 0, []string(nil)
 				for i := 1; i <= n; i++ {
 					share := Shard{i, n}.Share(count, cases)
@@ -97,7 +97,7 @@ func TestJoinedShardsAreTheWholeRun(t *testing.T) {
 	gone := kernels.Unavailable{Request: kernels.Request{Series: "7.0"}, Reason: errors.New("no package")}
 	cases := slices.Concat(guest.IDs("getppid"), guest.IDs("openat"), guest.IDs("close"))
 	require.Greater(t, len(cases), 6)
-	// What a run of the options reports: some cases of each kind fail, others are skipped.
+	// The report of a run in which some cases of each kind fail and others are skipped.
 	run := func(o Options) *Report {
 		o.Drivers = []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod}
 		r := newReport(o)
@@ -166,7 +166,7 @@ func TestAReportSaysWhichShardItIsOf(t *testing.T) {
 	require.Contains(t, text(Options{Shard: Shard{3, 3}}), "shard 3/3: the other shards have all cases\n")
 	require.NotContains(t, text(Options{Shard: Shard{1, 1}, Kernels: []Kernel{k}}), "shard")
 
-	// A shard that has nothing left is a whole run of nothing.
+	// A shard without cases is a complete run of no cases.
 	r, err := Run(t.Context(), Options{Shard: Shard{3, 3}, Cache: t.TempDir()})
 	require.NoError(t, err)
 	require.Empty(t, r.Results)

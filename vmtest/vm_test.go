@@ -24,7 +24,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/session"
 )
 
-// testKernel is a kernel fetched earlier; tests do not use the network.
+// testKernel returns a kernel that was fetched before; tests do not use the network.
 func testKernel(t *testing.T) kernels.Kernel {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
@@ -48,7 +48,7 @@ func testKernel(t *testing.T) kernels.Kernel {
 	panic("not reached")
 }
 
-// testLauncher brings up machines with testdata/guest as init.
+// testLauncher starts machines with testdata/guest as init.
 func testLauncher(t *testing.T, snapshots string) *session.Machines {
 	t.Helper()
 	k := testKernel(t)
@@ -73,12 +73,12 @@ func testLauncher(t *testing.T, snapshots string) *session.Machines {
 	}
 }
 
-// anew brings up the same machines as l, but knows nothing of what happened to them.
-func anew(l *session.Machines) *session.Machines {
+// afresh starts the same machines as l, but without what l knows about them.
+func afresh(l *session.Machines) *session.Machines {
 	return &session.Machines{Config: l.Config, Kernel: l.Kernel, Snapshots: l.Snapshots, BootLimit: l.BootLimit, Log: l.Log}
 }
 
-// processesOf lists the QEMUs that were started with initrd.
+// processesOf returns the QEMUs that were started with initrd.
 func processesOf(t *testing.T, initrd string) (pids []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -93,7 +93,7 @@ func processesOf(t *testing.T, initrd string) (pids []int) {
 	return pids
 }
 
-// noProcessLeft fails when a QEMU of this test is still there.
+// noProcessLeft fails if a QEMU of this test is still running.
 func noProcessLeft(t *testing.T, initrd string) {
 	t.Helper()
 	require.Empty(t, processesOf(t, initrd), "still running")
@@ -177,12 +177,12 @@ func TestSnapshotIsUsedAndABadOneIsNot(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left, "it is removed, and no other taken")
 
-	l = anew(l)
+	l = afresh(l)
 	require.Equal(t, "cold", up())
 	require.NoError(t, os.Truncate(files[0], st.Size()/2))
 	require.Equal(t, "cold", up(), "a cut state")
 
-	l = anew(l)
+	l = afresh(l)
 	require.Equal(t, "cold", up())
 	l.Config.Initrd.Digest = "another guest program"
 	require.Equal(t, "cold", up(), "a state of another guest program")

@@ -10,7 +10,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
-// ofBoth is what two drivers delivered of one open.
+// ofBoth returns the events that two drivers delivered of one open.
 func ofBoth(first, second [][]byte) *guest.CaseResult {
 	r := openResult(first...)
 	r.Second = &guest.Capture{Driver: "kmod", Events: second}

@@ -14,8 +14,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// openat's events, by hand: what the comparison must do with them must not
-// depend on what the table says today.
+// Events of openat, written by hand: the comparison must not depend on the current
+// table.
 var openCase = guest.Case{
 	Name: "creates a file",
 	Want: []guest.Binding{
@@ -315,7 +315,7 @@ func TestValuesAreComparedByTheirKind(t *testing.T) {
 		{event.ParamDyn, "empty", []byte{1, 9}, false},
 		{event.ParamDyn, "empty", []byte{2}, false},
 	} {
-		// A table-less event: one want against one param.
+		// Without a table: one want is compared with one param.
 		p := &event.ParamInfo{Name: "x", Type: tc.typ, DirFD: -1, Dyn: kinds}
 		v, err := evalWant(tc.want, &wantEnv{facts: facts})
 		require.NoError(t, err, tc.want)
@@ -363,8 +363,8 @@ openat   skip       skip  FAIL 1/3  1      at all: dirfd name flags dev ino; on 
 `, out.String(), "that drivers agree proves no value")
 }
 
-// A case that the guest skips or cannot set up has nothing captured: its own
-// reason is told, not that.
+// A case that the guest skips or cannot set up has no events. The verdict has the
+// guest's reason, not a missing event.
 func TestNothingIsCapturedOfACaseThatDoesNotRun(t *testing.T) {
 	m := &Machine{Drivers: guest.OnlyEBPF}
 	result := func(o guest.Outcome, reason string) *guest.CaseResult {

@@ -12,7 +12,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// readNewc reads an archive back: name -> mode and data.
+// readNewc reads an archive and returns mode and data by name.
 func readNewc(t *testing.T, b []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runs reports whether a process is there that has not ended.
+// runs reports whether a process exists and has not ended.
 func runs(t *testing.T, pid int) bool {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -67,7 +67,7 @@ func TestKillSparesAGroupThatGotTheNumberLater(t *testing.T) {
 	require.NoError(t, err)
 	<-p.Done
 	pid := p.cmd.Process.Pid
-	// The next process gets the number after this one, unless another program starts one first.
+	// The next process gets this number, unless another program starts one first.
 	const last = "/proc/sys/kernel/ns_last_pid"
 	if err := os.WriteFile(last, []byte(strconv.Itoa(pid-1)), 0); err != nil {
 		t.Skip("needs CAP_CHECKPOINT_RESTORE and CONFIG_CHECKPOINT_RESTORE:", err)
@@ -86,7 +86,7 @@ func TestKillSparesAGroupThatGotTheNumberLater(t *testing.T) {
 		require.Less(t, try, 10000, "the number %d is not given out again", pid)
 	}
 	p.Kill()
-	// The signals arrive in order.
+	// SIGKILL, if Kill has sent it, ends the process before this signal does.
 	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
 	_ = other.Wait()
 	require.Equal(t, syscall.SIGTERM, other.ProcessState.Sys().(syscall.WaitStatus).Signal())

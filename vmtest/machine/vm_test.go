@@ -19,7 +19,7 @@ func TestASignalFromOutsideIsToldFromAFaultOfQEMU(t *testing.T) {
 		"exit 1":        "",
 	} {
 		cmd := exec.Command("sh", "-c", script)
-		_ = cmd.Run() // its state says how it ended
+		_ = cmd.Run() // its state is tested
 		require.Equal(t, want, killedBy(cmd.ProcessState, "qemu: a message"), script)
 	}
 	cmd := exec.Command("true")

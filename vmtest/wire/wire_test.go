@@ -59,7 +59,7 @@ func TestDamageIsNamedAndSkipped(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			// The cut record swallows what follows, up to its length; then all of it is looked at again.
+			// The length of the cut record covers the next ones. These are then read again.
 			in := append(append(bytes.Clone(row.in), good...), Append(nil, 8, make([]byte, 100))...)
 			rd := NewReader(bytes.NewReader(in))
 			_, err := rd.Next()
@@ -148,12 +148,12 @@ func TestMessages(t *testing.T) {
 	for _, payload := range []string{"", "\x00{}", "\x05ab"} {
 		require.NoError(t, c.Write([]byte(payload)))
 		_, _, err = c.Receive()
-		require.ErrorContains(t, err, "holds no message", "%q", payload)
+		require.ErrorContains(t, err, "is not a message", "%q", payload)
 	}
 }
 
-// Whatever lies between records, every record that arrives whole is found, in
-// order, and nothing else is.
+// Records that arrive whole are found, in order, whatever is between them, and
+// nothing else is found.
 func TestResynchronisesAfterAnyGarbage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -175,7 +175,7 @@ func TestResynchronisesAfterAnyGarbage(t *testing.T) {
 			in = Append(in, uint32(i), []byte(p))
 			want = append(want, p)
 		}
-		in = append(in, make([]byte, 64)...) // so that a cut record before the last one has its length
+		in = append(in, make([]byte, 64)...) // the last record ends a cut record before it
 		var got []string
 		rd := NewReader(bytes.NewReader(in))
 		for {
