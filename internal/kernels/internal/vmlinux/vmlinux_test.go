@@ -53,14 +53,14 @@ func TestDamagedImagesAreRefused(t *testing.T) {
 		in   []byte
 		want string
 	}{
-		"no kernel":          {make([]byte, 4096), "not a bzImage"},
-		"short":              {image[:300], "not a bzImage"},
-		"old protocol":       {edit(bzVersion, 0x07, 0x02), "boot protocol 0x207"},
-		"payload outside":    {edit(bzPayloadLength, 0xff, 0xff, 0xff, 0x7f), "outside the image"},
-		"unknown packing":    {edit(5*512+16, 'B', 'Z', 'h'), "unknown compression"},
-		"damaged payload":    {edit(5*512+16+20, 0xff, 0xff, 0xff), "zstd: "},
-		"payload is not an ELF file":  {kerneltest.BzImage(t, "gz", []byte("#!/bin/sh and more"), ""), "not an ELF file"},
-		"claims to be empty": {kerneltest.BzImage(t, "zst", nil, ""), "claims 0 bytes"},
+		"no kernel":                  {make([]byte, 4096), "not a bzImage"},
+		"short":                      {image[:300], "not a bzImage"},
+		"old protocol":               {edit(bzVersion, 0x07, 0x02), "boot protocol 0x207"},
+		"payload outside":            {edit(bzPayloadLength, 0xff, 0xff, 0xff, 0x7f), "outside the image"},
+		"unknown packing":            {edit(5*512+16, 'B', 'Z', 'h'), "unknown compression"},
+		"damaged payload":            {edit(5*512+16+20, 0xff, 0xff, 0xff), "zstd: "},
+		"payload is not an ELF file": {kerneltest.BzImage(t, "gz", []byte("#!/bin/sh and more"), ""), "not an ELF file"},
+		"claims to be empty":         {kerneltest.BzImage(t, "zst", nil, ""), "claims 0 bytes"},
 	} {
 		_, err := Extract(row.in)
 		require.ErrorContains(t, err, row.want, name)
