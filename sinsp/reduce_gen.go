@@ -11,13 +11,13 @@ import (
 // Reducers has a method for each change of state that events cause. It gets the
 // event and the values of its params; bytes are views of the event.
 type Reducers interface {
-	// OpenFile: ret is a file; a directory when flags or the name say so.
+	// OpenFile: ret is a file; a directory if flags or the name say so.
 	OpenFile(ev *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD)
 	// Creat: ret is a file that creat made or truncated.
 	Creat(ev *event.Event, ret event.FD, name []byte, dev uint32, ino uint64, creatFlags uint32)
-	// Close: fd is gone when ret is 0 or -EINTR.
+	// Close: fd is closed if ret is 0 or -EINTR.
 	Close(ev *event.Event, ret int64, fd event.FD)
-	// CloseRange: those numbers are gone, or only marked close-on-exec, by flags.
+	// CloseRange: the descriptors are closed, or only marked close-on-exec, by flags.
 	CloseRange(ev *event.Event, first uint32, last uint32, flags uint32)
 	// Dup: ret is a copy of oldfd, close-on-exec by flags.
 	Dup(ev *event.Event, ret event.FD, oldfd event.FD, flags uint32)
@@ -31,11 +31,11 @@ type Reducers interface {
 	Signalfd(ev *event.Event, ret event.FD, fd event.FD, flags uint32)
 	// MemfdCreate: ret is a file in memory.
 	MemfdCreate(ev *event.Event, ret event.FD, name []byte, flags uint32)
-	// BPF: ret is a map, program or link when cmd makes one.
+	// BPF: ret is a map, program or link if cmd makes one.
 	BPF(ev *event.Event, ret event.FD, cmd uint32)
-	// PidfdOpen: ret stands for a process.
+	// PidfdOpen: ret is a pidfd.
 	PidfdOpen(ev *event.Event, ret event.FD, pid event.PID, flags uint32)
-	// PidfdGetfd: ret is a copy of target_fd of the process that pid_fd stands for.
+	// PidfdGetfd: ret is a copy of target_fd of the process of pid_fd.
 	PidfdGetfd(ev *event.Event, ret event.FD, pidFD event.FD, targetFD event.FD)
 	// Read: fd was read from.
 	Read(ev *event.Event, ret int64, fd event.FD, data []byte)
@@ -43,7 +43,7 @@ type Reducers interface {
 	Write(ev *event.Event, ret int64, fd event.FD, data []byte)
 	// Recv: fd received along tuple; msgcontrol may bring descriptors.
 	Recv(ev *event.Event, ret int64, fd event.FD, tuple event.SockTuple, data []byte, msgcontrol []byte)
-	// Send: fd sent along tuple, which tells the address of an unconnected socket.
+	// Send: fd sent along tuple, which has the addresses of an unconnected socket.
 	Send(ev *event.Event, ret int64, fd event.FD, tuple event.SockTuple, data []byte)
 	// Socket: ret is a socket without addresses.
 	Socket(ev *event.Event, ret event.FD, domain uint32, typ uint32, proto uint32, flags uint32)
@@ -59,9 +59,9 @@ type Reducers interface {
 	Accept(ev *event.Event, ret event.FD, tuple event.SockTuple, flags uint32)
 	// Shutdown: fd no longer reads, writes or both.
 	Shutdown(ev *event.Event, fd event.FD, how uint32)
-	// Getsockopt: SO_ERROR of a pending connect tells how it went.
+	// Getsockopt: SO_ERROR has the result of a pending connect.
 	Getsockopt(ev *event.Event, fd event.FD, level uint32, optname uint32, val event.Dyn)
-	// Chdir: working directory of the process, as chdir was given it or getcwd tells it.
+	// Chdir: working directory of the process, from chdir or getcwd.
 	Chdir(ev *event.Event, path []byte)
 	// Fchdir: working directory becomes that of fd.
 	Fchdir(ev *event.Event, fd event.FD)
@@ -85,7 +85,7 @@ type Reducers interface {
 	Setpgid(ev *event.Event, pid event.PID, pgid event.PID)
 	// Setsid: the process leads session ret.
 	Setsid(ev *event.Event, ret event.PID)
-	// Rlimit: a limit of the process, set or told.
+	// Rlimit: a limit of the process, set or queried.
 	Rlimit(ev *event.Event, cur int64, max int64, resource uint32)
 	// Prlimit: a limit of pid, 0 is the caller.
 	Prlimit(ev *event.Event, newcur int64, newmax int64, oldcur int64, oldmax int64, pid event.PID, resource uint32)
@@ -93,11 +93,11 @@ type Reducers interface {
 	Prctl(ev *event.Event, option uint32, arg2Str []byte, arg2Int int64)
 	// VM: memory of the process, in KiB.
 	VM(ev *event.Event, vmSize uint32, vmRSS uint32, vmSwap uint32)
-	// Unshare: namespaces of its own; a new user namespace gives all capabilities.
+	// Unshare: the process gets new namespaces; a new user namespace gives all capabilities.
 	Unshare(ev *event.Event, flags uint32)
-	// Setns: the namespaces that fd stands for; another user namespace gives all capabilities.
+	// Setns: the process joins the namespaces of fd; another user namespace gives all capabilities.
 	Setns(ev *event.Event, fd event.FD, nstype uint32)
-	// Switch: fault counts of the thread and memory of its process, as the processor is given away.
+	// Switch: fault counts of the thread and memory of its process, when it is switched out.
 	Switch(ev *event.Event, pgftMaj uint64, pgftMin uint64, vmSize uint32, vmRSS uint32, vmSwap uint32)
 	// Procexit: the thread ends; reaper_tid adopts the children of the process.
 	Procexit(ev *event.Event, status int64, reaperTID event.PID)
@@ -105,13 +105,13 @@ type Reducers interface {
 	Mount(ev *event.Event, dev []byte, dir []byte, typ []byte)
 	// Umount: something was unmounted from name.
 	Umount(ev *event.Event, name []byte)
-	// CPUHotplug: a processor without a buffer runs.
+	// CPUHotplug: a CPU without a buffer came online.
 	CPUHotplug(ev *event.Event, cpu uint32, action uint32)
-	// UserAdded: a user of a container, of the host when its id is empty.
+	// UserAdded: a user of a container, of the host if its id is empty.
 	UserAdded(ev *event.Event, uid event.UID, gid event.GID, name []byte, home []byte, shell []byte, containerID []byte)
-	// UserDeleted: that user is gone.
+	// UserDeleted: the user was removed.
 	UserDeleted(ev *event.Event, uid event.UID, containerID []byte)
-	// GroupAdded: a group of a container, of the host when its id is empty.
+	// GroupAdded: a group of a container, of the host if its id is empty.
 	GroupAdded(ev *event.Event, gid event.GID, name []byte, containerID []byte)
 	// GroupDeleted: that group is gone.
 	GroupDeleted(ev *event.Event, gid event.GID, containerID []byte)

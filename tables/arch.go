@@ -10,12 +10,12 @@ import (
 // Arch is an architecture of the table.
 type Arch struct {
 	Name    string // GOARCH
-	Generic bool   // it has the numbers of asm-generic/unistd.h
+	Generic bool   // it uses the numbers of asm-generic/unistd.h
 	Config  string // the kernel's option: CONFIG_X86_64
-	BPF     string // clang's name of it for eBPF; "" when there is no eBPF driver
+	BPF     string // clang's name of it for eBPF; "" without an eBPF driver
 }
 
-// AllArches are the architectures, in the order of native numbers everywhere.
+// AllArches are the architectures, in the order in which native numbers are listed everywhere.
 func AllArches() []Arch {
 	return []Arch{
 		{Name: "amd64", Config: "CONFIG_X86_64", BPF: "x86"},
@@ -27,10 +27,10 @@ func AllArches() []Arch {
 	}
 }
 
-// IA32 is what 32-bit tasks on amd64 are called beside the architectures.
+// IA32 is the name of 32-bit tasks on amd64 among the architectures.
 const IA32 = "386"
 
-// Macro is what the drivers' C defines on the architecture.
+// Macro returns the macro that the drivers' C defines on the architecture.
 func (a Arch) Macro() string { return "SCAP_ARCH_" + strings.ToUpper(a.Name) }
 
 func archNames(ok func(Arch) bool) []string {
@@ -57,7 +57,7 @@ func ArchOf(name string) Arch {
 	return all[slices.IndexFunc(all, func(a Arch) bool { return a.Name == name })]
 }
 
-// expandArch turns a key of nr, since or native into names.
+// expandArch returns the architectures that a key of nr, since or native stands for.
 func expandArch(key string) []string {
 	switch key {
 	case "generic":

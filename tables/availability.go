@@ -14,7 +14,7 @@ import (
 
 var versionRE = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?$`)
 
-// version reads a kernel version that must be quoted: YAML tools take 5.10 for 5.1.
+// version reads a kernel version, which must be quoted: YAML tools read 5.10 as 5.1.
 func (l *loader) version(m *mapping, key string) string {
 	n := m.scalar(key)
 	if n == nil {
@@ -26,7 +26,7 @@ func (l *loader) version(m *mapping, key string) string {
 func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
 	_, err := kver.Parse(n.Value)
 	switch {
-	case err != nil || !versionRE.MatchString(n.Value): // kver takes more forms; digits alone may be too many
+	case err != nil || !versionRE.MatchString(n.Value): // kver accepts more forms, but not too many digits
 		m.errorf(n, `bad %s %s (a kernel version such as "5.10" is expected)`, what, n.Value)
 	case n.Style&quotedStyle == 0:
 		m.errorf(n, `%s %s without quotes (write "%s")`, what, n.Value, n.Value)

@@ -49,10 +49,10 @@ func (l *loader) cases(s *Syscall, m *mapping) {
 		}
 	}
 	if unknown > 0 && (worked == 0 || failed == 0) && len(l.errs) > 0 {
-		return // a broken case may be the one that would be missing
+		return // the case that seems missing may be a broken one
 	}
 	if s.Exit != nil && len(s.Exit.Params) == 0 && len(s.Cases) > 0 {
-		return // an event that says nothing is the same after a success and after a failure
+		return // an event without params is the same after a success and after a failure
 	}
 	l.outcome(s, m, worked, "never_succeeds", s.NeverSucceeds, "succeeds")
 	l.outcome(s, m, failed, "never_fails", s.NeverFails, "fails (its first wanted value is a negative errno)")
@@ -60,8 +60,8 @@ func (l *loader) cases(s *Syscall, m *mapping) {
 	l.proven(s, m, "failed", "fails")
 }
 
-// proven checks that each exit param has a value that is looked at in some case
-// that ends so, if there is one.
+// proven checks that each exit param has a wanted value other than any in at least
+// one case that ends so, if there is such a case.
 func (l *loader) proven(s *Syscall, m *mapping, outcome, what string) {
 	var cases []*Case
 	for _, c := range s.Cases {
@@ -80,7 +80,7 @@ func (l *loader) proven(s *Syscall, m *mapping, outcome, what string) {
 			}
 		}
 		if open == len(cases) {
-			m.errorf(m.keys["cases"], "param %s is any in each case that %s (one must tell what it holds)", p.Name, what)
+			m.errorf(m.keys["cases"], "param %s is any in each case that %s (one must give its value)", p.Name, what)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	c := &Case{Pos: f.pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event")}
 	if c.Name == "" {
 		if !only {
-			m.errorf(n, "case has no name (only a single case may do without)")
+			m.errorf(n, "case has no name (only an entry's single case may leave it out)")
 		}
 		c.Name = "works"
 	}
@@ -155,7 +155,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	return c, outcome
 }
 
-// inheritNeeds adds what a function that the case calls needs.
+// inheritNeeds adds the needs of a function that the case calls.
 func (c *Case) inheritNeeds(m *mapping, h *Helper) {
 	for _, need := range h.Needs {
 		if !slices.Contains(c.Needs, need) {
@@ -170,8 +170,8 @@ func (c *Case) inheritNeeds(m *mapping, h *Helper) {
 	}
 }
 
-// covered checks that each exit param has a wanted value, written or as passed,
-// and tells how the case ends.
+// covered checks that each exit param has a wanted value, written or as passed, and
+// returns how the case ends.
 func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 	wm := m.byKey["want"]
 	if wm.Kind != yaml.MappingNode {
@@ -179,16 +179,16 @@ func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 	}
 	missing := slices.DeleteFunc(l.asPassed(s, c), func(name string) bool { return slices.Contains(c.broken, name) })
 	if len(missing) > 0 {
-		m.errorf(wm, "want does not name %s, which the call does not tell (every exit param is wanted; any leaves it open)", strings.Join(missing, ", "))
+		m.errorf(wm, "want does not name %s, whose value does not follow from the call (every exit param is wanted; any accepts every value)", strings.Join(missing, ", "))
 	}
 	return l.outcomeOf(s, c)
 }
 
-// outcomeOf tells how a case ends by what it wants of the first param; "" when
-// it does not say.
+// outcomeOf returns how a case ends, from the wanted value of the first param; "" if
+// that does not say.
 func (l *loader) outcomeOf(s *Syscall, c *Case) string {
 	if len(s.broken) > 0 {
-		return "" // perhaps the first one
+		return "" // perhaps of the first param
 	}
 	if len(s.Exit.Params) == 0 {
 		return "worked"
@@ -229,8 +229,8 @@ func (l *loader) call(s *Syscall, x *expr.Node, v *values) {
 	}
 }
 
-// calls reports whether the cases of an entry call a syscall: its own, or that of
-// the entry it is like.
+// calls reports whether the cases of an entry may call a syscall: the entry's own, or
+// that of the entry it is like.
 func (l *loader) calls(entry, syscall string) bool {
 	for ; entry != "" && entry != syscall; entry = peek(l.raw[entry], "like") {
 	}
@@ -280,7 +280,7 @@ func (l *loader) want(s *Syscall, c *Case, m *mapping, v *values, key string) []
 			c.broken = append(c.broken, p.Name)
 		}
 		if x != nil && x.Kind == expr.Compare && x.Text == ">=" && isInt(x.Args[0], 0) && l.typ(p.Type).Number() && !l.typ(p.Type).Signed() {
-			v.errorf(x.Pos, ">= 0 proves nothing of type %s (any says so; a bound is better)", p.Type)
+			v.errorf(x.Pos, "a bound of >= 0 proves nothing for type %s (write any, or a better bound)", p.Type)
 		}
 		if x != nil {
 			out = append(out, Binding{Pos: e.f.pos(e.key), Name: p.Name, Expr: x})

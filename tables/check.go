@@ -25,11 +25,11 @@ var (
 	}
 )
 
-// Tracepoints are what may fire an event, by name.
+// Tracepoints returns the names of what may fire an event.
 func Tracepoints() []string { return slices.Clone(tracepoints) }
 
-// Needs are what a case may ask of the machine, with what each means. Package
-// vmtest/guest has a probe of each, which a test holds against this.
+// Needs are the words for what a case may need of the machine, with their meanings.
+// Package vmtest/guest has a probe for each, which a test checks.
 var Needs = map[string]string{
 	"acct":         "process accounting",
 	"aio":          "kernel aio",
@@ -61,7 +61,7 @@ var Needs = map[string]string{
 
 // check applies the rules that need the whole table.
 func (l *loader) check() {
-	manual := map[string]FlagValue{} // which C has as EVENT_NAME
+	manual := map[string]FlagValue{} // by name; C has them as EVENT_NAME
 	for _, s := range l.table.Flags {
 		for _, v := range s.Values {
 			if s.Kind != "manual" {
@@ -79,18 +79,18 @@ func (l *loader) check() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.groups)) {
 		if g := l.groups[name]; !g.used {
-			l.errs.Add(g.group.Pos, name, "group %s is used nowhere", name)
+			l.errs.Add(g.group.Pos, name, "group %s is unused", name)
 		}
 	}
 	l.checkParts()
 	for _, name := range slices.Sorted(maps.Keys(l.wants)) {
 		if g := l.wants[name]; !g.used {
-			l.errs.Add(g.f.pos(g.node), name, "want %s is used nowhere", name)
+			l.errs.Add(g.f.pos(g.node), name, "want %s is unused", name)
 		}
 	}
 	for _, r := range l.table.Reducers {
-		if !r.used && len(l.errs) == 0 { // what is wrong may be the state that uses it
-			l.errs.Add(r.Pos, r.Name, "reducer %s is used nowhere", r.Name)
+		if !r.used && len(l.errs) == 0 { // an error may be in the state that uses it
+			l.errs.Add(r.Pos, r.Name, "reducer %s is unused", r.Name)
 		}
 	}
 	l.checkFacts()

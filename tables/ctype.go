@@ -11,10 +11,10 @@ import (
 
 // cType is an integer type of C.
 type cType struct {
-	bits   int // of 64-bit tasks
+	bits   int // in 64-bit tasks
 	signed bool
 	long   bool   // has 32 bits in 32-bit tasks
-	wire   string // wire type of an argument; "" when it is the integer of that width
+	wire   string // wire type of an argument; "": the integer of that width
 }
 
 func (c cType) wireType() string {
@@ -70,7 +70,7 @@ func cTypeOf(name string) (cType, bool) {
 
 func cTypeNames() []string { return slices.Sorted(maps.Keys(cTypes)) }
 
-// CSizes are the bytes of C's integer types, by name, in 64-bit tasks.
+// CSizes returns the sizes in bytes of C's integer types, by name, in 64-bit tasks.
 func CSizes() map[string]int {
 	out := map[string]int{}
 	for name, c := range cTypes {
@@ -79,7 +79,7 @@ func CSizes() map[string]int {
 	return out
 }
 
-// Pointers behind a typedef.
+// Typedefs of pointers.
 var cPointers = []string{"cap_user_header_t", "cap_user_data_t", "__sighandler_t", "sighandler_t", "__sigrestore_t"}
 
 // IsPointer reports whether an argument of a C type is an address.
@@ -96,8 +96,8 @@ func isDirFDName(name string) bool {
 	return strings.HasSuffix(name, "dfd") || strings.HasSuffix(name, "dirfd")
 }
 
-// RegisterBits tells how many bits of a register count for an argument of a C
-// type, and whether they are signed.
+// RegisterBits returns how many bits of a register are significant for an argument of
+// a C type, and whether they are signed.
 func RegisterBits(t string) (bits int, signed bool) {
 	if c, ok := cTypeOf(t); ok && !IsPointer(t) {
 		return c.bits, c.signed

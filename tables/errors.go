@@ -4,7 +4,7 @@ package tables
 
 import "github.com/scaplab/scaplab/internal/expr"
 
-// Error is one thing wrong with the table, ErrorList everything, sorted by place.
+// Error is one error in the table, ErrorList all of them, sorted by place.
 type (
 	Error     = expr.Error
 	ErrorList = expr.ErrorList

@@ -76,7 +76,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	} else {
 		ev.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
 	}
-	old := l.locked(ev.Code) // says what the row does not
+	old := l.locked(ev.Code) // has what the row leaves out
 	unused := slices.Contains(ev.Flags, "unused")
 	if ev.Class = m.oneOf("class", names(slices.Concat(l.table.Types.Classes, l.table.Types.OtherClasses)...)); !m.has("class") {
 		ev.Class = "unknown"
@@ -140,7 +140,7 @@ func dirOf(code uint16) string {
 	return "exit"
 }
 
-// own enters an event's code and symbol.
+// own registers an event's code and symbol.
 func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 	ev.codePos = pos
 	if old, ok := l.codes[ev.Code]; ok {
@@ -155,7 +155,7 @@ func (l *loader) own(ev *Event, pos expr.Pos, name string) {
 	l.symbols[ev.Symbol] = codeOwner{pos, name}
 }
 
-// lineOf names a line, with its file when that is another one than at's.
+// lineOf names a line, with its file if that differs from at's.
 func lineOf(pos, at expr.Pos) string {
 	if pos.File == at.File {
 		return fmt.Sprintf("line %d", pos.Line)
@@ -163,7 +163,7 @@ func lineOf(pos, at expr.Pos) string {
 	return fmt.Sprintf("%s:%d", pos.File, pos.Line)
 }
 
-// onLine is lineOf behind a verb: "described on line 3", "described in file:3".
+// onLine is lineOf after a verb: "described on line 3", "described in file:3".
 func onLine(pos, at expr.Pos) string {
 	if pos.File == at.File {
 		return "on " + lineOf(pos, at)
@@ -171,7 +171,7 @@ func onLine(pos, at expr.Pos) string {
 	return "in " + lineOf(pos, at)
 }
 
-// CodeText writes an event code as the table does: ours in hexadecimal.
+// CodeText writes an event code as in the table: our own codes in hexadecimal.
 func CodeText(code uint16) string {
 	if code >= oursFrom {
 		return fmt.Sprintf("%#x", code)

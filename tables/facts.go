@@ -22,17 +22,17 @@ type Fires struct {
 	On         []string // architectures, by GOARCH
 }
 
-// OfChild reports whether the event is that of the task the call made, not of its caller.
+// OfChild reports whether the event is about the task that the call made, not about its caller.
 func (f *Fires) OfChild() bool { return f.Tracepoint == "sched_process_fork" }
 
-// Kept are the calls of a syscall that dropping mode does not lose: those whose
-// argument Arg has one of Values.
+// Kept are the calls of a syscall that dropping mode keeps: those whose argument Arg
+// has one of Values.
 type Kept struct {
 	Arg    int
 	Values []*expr.Node
 }
 
-// Probe restricts the cases that are made from a signature. The zero value
+// Probe restricts the cases that are derived from a signature. The zero value
 // restricts nothing.
 type Probe struct {
 	Skip    string // why there are none
@@ -46,7 +46,7 @@ var (
 	lostKinds        = []string{"clone_fork", "execve", "connect", "open", "dir_file", "other_interest", "close", "proc_exit"}
 )
 
-// facts reads what the drivers and the harness must know of the call.
+// facts reads what the drivers and the harness need to know about the call.
 func (l *loader) facts(s *Syscall, m *mapping) {
 	if id := l.ids[s.Name]; id != nil && (id.Hot != nil || id.Probe != (Probe{})) {
 		m.errorf(m.node, "hot or probe of the call is in ids.yaml, line %d (it moves into the entry)", id.Pos.Line)
@@ -58,7 +58,7 @@ func (l *loader) facts(s *Syscall, m *mapping) {
 	if n := m.byKey["socketcall"]; n != nil {
 		switch v, ok := m.uint(n, "socketcall", abi.Socketcalls-1); {
 		case ok && v == 0:
-			m.errorf(n, "socketcall 0 is no sub-call (they count from 1)")
+			m.errorf(n, "socketcall 0 is not a sub-call (they count from 1)")
 		case ok:
 			s.Socketcall = int(v)
 		}
@@ -67,7 +67,7 @@ func (l *loader) facts(s *Syscall, m *mapping) {
 	l.dropUnless(s, m)
 }
 
-// hot reads the architectures where the eBPF dispatcher reaches the call's program by a direct jump.
+// hot reads the architectures where the eBPF dispatcher jumps to the call's program directly.
 func (l *loader) hot(m *mapping, nr map[string]int) []string {
 	n := m.byKey["hot"]
 	if n == nil {
@@ -96,7 +96,7 @@ func (l *loader) hot(m *mapping, nr map[string]int) []string {
 	return out
 }
 
-// eventFacts reads what dropping mode and the module's counters do with the event.
+// eventFacts reads how dropping mode treats the event and which counter of the module counts its losses.
 func (l *loader) eventFacts(ev *Event, m *mapping) {
 	ev.Drop, ev.Lost = m.oneOf("drop", dropClasses), m.oneOf("lost", lostKinds)
 	if ev.From != "" && ev.Drop == "" {
@@ -165,7 +165,7 @@ func (l *loader) dropUnless(s *Syscall, m *mapping) {
 	}
 }
 
-// probe reads the restriction of generated cases; s is nil in ids.yaml, where arguments are not known.
+// probe reads the restriction of generated cases; s is nil in ids.yaml, where arguments are unknown.
 func (l *loader) probe(m *mapping, s *Syscall) Probe {
 	n := m.byKey["probe"]
 	if n == nil {
@@ -177,7 +177,7 @@ func (l *loader) probe(m *mapping, s *Syscall) Probe {
 	}
 	p := Probe{Skip: pm.text("skip"), NoZeros: pm.text("no_zeros"), Zero: pm.text("zero"), Unsafe: pm.bool("unsafe")}
 	if p == (Probe{}) {
-		pm.errorf(n, "probe says nothing (probe: {skip: why} is one)")
+		pm.errorf(n, "probe is empty (probe: {skip: why} is an example)")
 	}
 	if p.Skip != "" && p != (Probe{Skip: p.Skip}) {
 		pm.errorf(pm.byKey["skip"], "skip beside other keys (there are no cases then)")
@@ -188,7 +188,7 @@ func (l *loader) probe(m *mapping, s *Syscall) Probe {
 	return p
 }
 
-// argument is the place of an argument by its name, or -1.
+// argument returns the index of the argument of that name, or -1.
 func (s *Syscall) argument(name string) int {
 	return slices.IndexFunc(s.Params, func(p CParam) bool { return p.Name == name })
 }

@@ -135,7 +135,7 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 	s.Values = append(s.Values, fv)
 }
 
-// checkNatives looks at the native values of a conversion, on each architecture.
+// checkNatives checks the native values of a conversion on each architecture.
 func (l *loader) checkNatives(s *FlagSet) {
 	if len(s.Values) == 0 {
 		l.errs.Add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
@@ -144,7 +144,7 @@ func (l *loader) checkNatives(s *FlagSet) {
 	if s.Kind == "" || s.Kind == "manual" {
 		return
 	}
-	said := map[string]bool{} // once, not for each architecture
+	said := map[string]bool{} // report once, not for each architecture
 	if s.Kind == "bits" {
 		l.checkBits(s, said)
 	}
@@ -179,21 +179,21 @@ func (l *loader) checkNatives(s *FlagSet) {
 	}
 }
 
-// checkBits looks at a conversion that tests each bit alone: a value is one bit,
-// in the event and natively, and no two names share one.
+// checkBits checks a conversion that tests each bit by itself: a value is one bit, in
+// the event and natively, and two names do not share a bit.
 func (l *loader) checkBits(s *FlagSet, said map[string]bool) {
 	of := map[uint32]string{}
 	for _, v := range s.Values {
 		before := len(l.errs)
 		if bits.OnesCount32(v.Value) > 1 {
-			l.errs.Add(v.Pos, s.Name, "%s is %#x, which is no single bit (kind: mask tests several, enum whole values)", v.Name, v.Value)
+			l.errs.Add(v.Pos, s.Name, "%s is %#x, which is not a single bit (kind: mask tests several, enum whole values)", v.Name, v.Value)
 		} else if old := of[v.Value]; old != "" && v.Value != 0 {
 			l.errs.Add(v.Pos, s.Name, "%s has the bit %#x of %s", v.Name, v.Value, old)
 		}
 		of[v.Value] = v.Name
 		for _, arch := range Arches {
 			if native, ok := v.NativeOn(arch); ok && bits.OnesCount64(native) > 1 && len(l.errs) == before {
-				l.errs.Add(v.Pos, s.Name, "%s has the native value %#x on %s, which is no single bit (kind: mask tests several, enum whole values)",
+				l.errs.Add(v.Pos, s.Name, "%s has the native value %#x on %s, which is not a single bit (kind: mask tests several, enum whole values)",
 					v.Name, native, arch)
 			}
 		}

@@ -19,8 +19,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Unformatted returns the files of the table in a directory whose layout is not
-// the canonical one, by path below it, as Format lays them out.
+// Unformatted returns the files of the table in a directory that are not in the
+// canonical layout, by path below it, with the text that Format makes of them.
 func Unformatted(dir string) (map[string][]byte, error) {
 	fsys := os.DirFS(dir)
 	out := map[string][]byte{}
@@ -56,8 +56,8 @@ func Unformatted(dir string) (map[string][]byte, error) {
 // Format puts a file of the table into its canonical layout: keys of entries
 // and cases in the order of the package comment, the columns of params and
 // cases in line, one empty line around entries of several lines, no blanks at
-// the ends of lines. Comments stay where they are. A file that does not parse
-// gives the ErrorList; a layout that Format cannot keep the meaning of, an error.
+// the ends of lines. Comments stay where they are. The error is an ErrorList if the
+// file does not parse, else it says that Format would change the meaning.
 func Format(name string, src []byte) ([]byte, error) {
 	var errs ErrorList
 	f := parseFile(name, src, &errs)
@@ -74,12 +74,12 @@ func Format(name string, src []byte) ([]byte, error) {
 	var again ErrorList
 	g := parseFile(name, out, &again)
 	if g == nil || !sameMeaning(f.root, g.root) {
-		return nil, fmt.Errorf("%s: this layout cannot be changed without changing what it means", name)
+		return nil, fmt.Errorf("%s: this layout cannot be changed without changing its meaning", name)
 	}
 	return out, nil
 }
 
-// sameMeaning compares nodes but for places, styles and the order of keys.
+// sameMeaning compares nodes except for places, styles and the order of keys.
 func sameMeaning(a, b *yaml.Node) bool {
 	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.Style&quotedStyle != b.Style&quotedStyle {
 		return false
@@ -106,7 +106,7 @@ func sameMeaning(a, b *yaml.Node) bool {
 	return true
 }
 
-// layouts gives the key order of the items of each list that has one.
+// layouts has the key order of the items of each list that has an order.
 var layouts = map[string][]string{
 	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "drop", "lost", "differs", "params", "state"},
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "header", "kind", "width", "default", "doc", "values"},
@@ -150,8 +150,7 @@ func head(lines []string, i int) int {
 	return i
 }
 
-// layoutList lays out lines[start:end], which hold the items of a list that
-// stands under key.
+// layoutList lays out lines[start:end], which hold the items of the list under key.
 func layoutList(lines []string, start, end int, key string, n *yaml.Node) []string {
 	if key == "exit" || key == "enter" || key == "params" {
 		return alignParams(lines[start:end])
@@ -172,7 +171,7 @@ func layoutList(lines []string, start, end int, key string, n *yaml.Node) []stri
 		if first < at || stop <= first || stop > end || !strings.HasPrefix(strings.TrimLeft(lines[first], " "), "- ") {
 			return lines[start:end]
 		}
-		last := stop // behind the item's last line that is no comment
+		last := stop // the line after the item's last line that is not a comment
 		for last > first+1 && (blank(lines[last-1]) || comment(lines[last-1])) {
 			last--
 		}
@@ -191,7 +190,7 @@ func layoutList(lines []string, start, end int, key string, n *yaml.Node) []stri
 	return append(out, squeeze(lines[at:end])...)
 }
 
-// squeeze makes one empty line of several.
+// squeeze replaces several empty lines by one.
 func squeeze(lines []string) []string {
 	return slices.CompactFunc(slices.Clone(lines), func(a, b string) bool { return blank(a) && blank(b) })
 }
@@ -274,7 +273,7 @@ func alignCase(blocks []block) {
 	}
 }
 
-// setColumn pads the key of lines[i], and moves the lines its value goes on with.
+// setColumn pads the key of lines[i], and moves the lines that continue its value.
 func setColumn(lines []string, i int, key string, width int) {
 	line := lines[i]
 	at := strings.Index(line, key)
@@ -301,7 +300,7 @@ var (
 	typeFirst = regexp.MustCompile(`^(\{type: \w+,) +(.*)$`)
 )
 
-// alignParams puts braces of a list of params in one column, and what follows
+// alignParams puts the braces of a list of params in one column, and the text after
 // the type in another.
 func alignParams(src []string) []string {
 	lines := slices.Clone(src)

@@ -27,7 +27,7 @@ func TestFormat(t *testing.T) {
 
 var place = regexp.MustCompile(`\S*\.yaml:\d+:\d+`)
 
-// What Format makes of a good table means the same, comments and all.
+// Format keeps the meaning and the comments of a good table.
 func TestFormatKeepsTables(t *testing.T) {
 	for _, dir := range []string{".", "testdata/good", "testdata/base"} {
 		fsys := fstest.MapFS{}
@@ -52,7 +52,7 @@ func TestFormatKeepsTables(t *testing.T) {
 	}
 }
 
-// words is everything but blanks and the dashes that move.
+// words returns the text without blanks and without the dashes that move.
 func words(src string) []string {
 	var out []string
 	for _, w := range strings.Fields(src) {
@@ -67,7 +67,7 @@ func TestFormatRefuses(t *testing.T) {
 	_, err := Format("t.yaml", []byte("a: ["))
 	require.ErrorContains(t, err, "bad YAML")
 	_, err = Format("t.yaml", []byte("schema: 1\nsyscalls:\n- syscall: a()\n  differs: |\n    trailing  \n    \n    blanks\n"))
-	require.EqualError(t, err, "t.yaml: this layout cannot be changed without changing what it means")
+	require.EqualError(t, err, "t.yaml: this layout cannot be changed without changing its meaning")
 }
 
 func FuzzFormat(f *testing.F) {

@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// dump writes a table as text: every field that is set, resolved.
+// dump writes a table as text, with every field that is set, resolved.
 func dump(t *Table) string {
 	var b strings.Builder
 	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }

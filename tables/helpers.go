@@ -45,7 +45,7 @@ func parseDecl(src string) (name string, args []string, err *sigError) {
 			i++
 		}
 		if optional && suffix == "" {
-			return "", nil, sigErrorf(arg.off, "argument %s stands behind an optional one (write %s?)", arg.text, arg.text)
+			return "", nil, sigErrorf(arg.off, "argument %s comes after an optional one (write %s?)", arg.text, arg.text)
 		}
 		optional = optional || suffix != ""
 		args = append(args, arg.text+suffix)
@@ -61,7 +61,7 @@ func parseDecl(src string) (name string, args []string, err *sigError) {
 	}
 }
 
-// Arity returns how many arguments a helper takes; most is -1 without limit.
+// Arity returns how many arguments a helper takes; most is -1 if there is no limit.
 func (h *Helper) Arity() (least, most int) {
 	most = len(h.Args)
 	for _, a := range h.Args {

@@ -25,7 +25,7 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	}
 	id.Code = uint16(code)
 	if ids := l.table.IDs; len(ids) > 0 && id.Code <= ids[len(ids)-1].Code {
-		m.errorf(m.byKey["id"], "id %d stands behind %d (ids ascend)", id.Code, ids[len(ids)-1].Code)
+		m.errorf(m.byKey["id"], "id %d comes after %d (ids ascend)", id.Code, ids[len(ids)-1].Code)
 	}
 	if m.has("nr") {
 		id.NR = l.numbers(m)
@@ -34,7 +34,7 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	l.table.IDs = append(l.table.IDs, id)
 }
 
-// checkIDs looks at all syscall codes.
+// checkIDs checks all syscall codes.
 func (l *loader) checkIDs() {
 	l.ids = make(map[string]*ID, len(l.table.IDs))
 	for _, id := range l.table.IDs {
@@ -51,8 +51,8 @@ func (l *loader) checkIDs() {
 	}
 }
 
-// identity is the numbers and the drop class of an entry: those of ids.yaml, or
-// for a call without a code there what the entry says.
+// identity sets the numbers and the drop class of an entry: from ids.yaml, or from the
+// entry if the call has no code there.
 func (l *loader) identity(s *Syscall, m *mapping) {
 	if id := l.ids[s.Name]; id != nil {
 		s.NR, s.Drop = maps.Clone(id.NR), id.Drop

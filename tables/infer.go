@@ -10,9 +10,9 @@ import (
 
 var pathWords = []string{"path", "name", "file", "dir", "old", "new", "target", "link", "root"}
 
-// inferType gives a param for a C argument its wire type and printing; prev is
-// the argument before it, which may be the directory a path starts from. It
-// reports false when the C type says too little.
+// inferType gives a param for a C argument its wire type and print format; prev is the
+// argument before it, which may be the directory where a path starts. It returns
+// false if the wire type does not follow from the C type.
 func inferType(arg CParam, prev *CParam, p *Param) bool {
 	t := strings.TrimPrefix(arg.Type, "const ")
 	switch {
@@ -54,8 +54,8 @@ func inferRet(p *Param) {
 	}
 }
 
-// inferExit makes the params of an entry without an exit list: the return
-// value as first says, then one param per argument.
+// inferExit makes the params of an entry without an exit list: the return value, typed
+// by `first`, then one param per argument.
 func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 	if first == "" {
 		first = "res"
@@ -78,7 +78,7 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 			prev = &s.Params[i-1]
 		}
 		if !inferType(arg, prev, p) {
-			continue // said already: the C type is unknown
+			continue // reported already: the C type is unknown
 		}
 		l.defaults(p)
 		params = append(params, p)
@@ -86,14 +86,14 @@ func (l *loader) inferExit(s *Syscall, first string, sig *Signature) []*Param {
 	return params
 }
 
-// defaults fills in what the type decides.
+// defaults fills in what follows from the type.
 func (l *loader) defaults(p *Param) {
 	if p.Show == "" {
 		p.Show = l.typ(p.Type).Show
 	}
 }
 
-// inferFlags gives an event of ours the flags that follow from its params.
+// inferFlags gives one of our own events the flags that follow from its params.
 func inferFlags(ev *Event, state bool) []string {
 	var creates, uses bool
 	for i, p := range ev.Params {

@@ -12,12 +12,12 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// ownKeys are what an entry never takes from the one it is like.
+// ownKeys are the keys that an entry never inherits.
 var ownKeys = []string{"syscall", "event", "name", "nr", "hot", "socketcall", "like"}
 
-// like gives an entry with `like: NAME` all keys of that entry that it does not
-// write itself. The other entry stands before it in the same file. It returns the
-// name, "" without one.
+// like gives an entry with `like: NAME` the keys of that entry that it does not write
+// itself. The other entry comes before it in the same file. It returns the name, ""
+// if there is none.
 func (l *loader) like(f *file, n *yaml.Node) (merged *yaml.Node, name string) {
 	merged = n
 	if n.Kind != yaml.MappingNode {
@@ -54,9 +54,9 @@ func (l *loader) like(f *file, n *yaml.Node) (merged *yaml.Node, name string) {
 	return merged, name
 }
 
-// inherited adds to errors in what an entry takes from another one where that
-// happens, and leaves out those at places that are wrong for the other one, too.
-// before is how many errors there were; n is the entry as it is written.
+// inherited adds the line of `like` to errors in inherited keys, and removes errors
+// that the other entry has as well. before is the number of errors before; n is the
+// entry as written.
 func (l *loader) inherited(before int, f *file, n *yaml.Node) {
 	first, last := n.Line, lastLine(n)
 	known := l.errs[:before:before]
@@ -66,14 +66,14 @@ func (l *loader) inherited(before int, f *file, n *yaml.Node) {
 			continue
 		}
 		if !slices.ContainsFunc(l.errs[:before], func(old *Error) bool { return old.Pos == e.Pos }) {
-			e.Msg += fmt.Sprintf(" (taken over on line %d)", n.Line)
+			e.Msg += fmt.Sprintf(" (inherited on line %d)", n.Line)
 			known = append(known, e)
 		}
 	}
 	l.errs = known
 }
 
-// lastLine is the line on which the last scalar inside a node starts.
+// lastLine returns the line where the last scalar inside a node starts.
 func lastLine(n *yaml.Node) int {
 	last := n.Line
 	for _, c := range n.Content {

@@ -36,13 +36,13 @@ var files = []struct {
 // partDir holds the parts that syscalls.yaml includes, one for each class.
 const partDir = "syscalls"
 
-// Load reads and checks the table in a directory. The error is an ErrorList
-// with everything that is wrong, and the table is nil then.
+// Load reads and checks the table in a directory. On errors it returns an ErrorList
+// with all of them, and no table.
 func Load(dir string) (*Table, error) {
 	return load(os.DirFS(dir), filepath.ToSlash(filepath.Clean(dir)))
 }
 
-// LoadFS is Load for any file system; positions name the files as they stand in it.
+// LoadFS is Load for any file system; positions have the names of files in it.
 func LoadFS(fsys fs.FS) (*Table, error) { return load(fsys, "") }
 
 func load(fsys fs.FS, dir string) (*Table, error) {
@@ -78,7 +78,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 			l.file(f, file.lists)
 		}
 		if file.name == typesFile && len(l.errs) > 0 {
-			l.broken = true // nothing can be said of params
+			l.broken = true // params cannot be checked
 		}
 	}
 	if !l.broken {
@@ -93,7 +93,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 type loader struct {
 	fsys   fs.FS
 	dir    string
-	broken bool // a file cannot be read: names in the files after it would seem unknown
+	broken bool // a file is unreadable: names in later files would seem unknown
 
 	class string   // of the part being read; "" in the root
 	parts []string // read so far
@@ -112,10 +112,10 @@ type loader struct {
 	codes    map[uint16]codeOwner
 	symbols  map[string]codeOwner
 
-	nativeNames []string // sorted, made when first needed
+	nativeNames []string // sorted, made on first use
 }
 
-// open reads and parses a file; at names what asks for it, if that is another file.
+// open reads and parses a file; at is the place that includes it, if any.
 func (l *loader) open(name string, at expr.Pos) *file {
 	full := path.Join(l.dir, name)
 	src, err := fs.ReadFile(l.fsys, name)
@@ -143,7 +143,7 @@ func (l *loader) file(f *file, lists []string) {
 			m.errorf(n, "unknown schema %s (1 is known)", n.Value)
 		}
 		if m.fields[0].key.Value != "schema" {
-			m.errorf(m.fields[0].key, "schema stands behind %s (schema: 1 comes first)", m.fields[0].key.Value)
+			m.errorf(m.fields[0].key, "schema comes after %s (schema: 1 comes first)", m.fields[0].key.Value)
 		}
 	}
 	defer func() {
@@ -206,7 +206,7 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 	}
 	class, ok := strings.CutSuffix(strings.TrimPrefix(n.Value, partDir+"/"), ".yaml")
 	if known := l.partNames(); !ok || !slices.Contains(known, n.Value) {
-		m.errorf(n, "include %s is the file of no class%s", n.Value, hint.DidYouMean(n.Value, known))
+		m.errorf(n, "include %s is not the file of a class%s", n.Value, hint.DidYouMean(n.Value, known))
 		return
 	}
 	if slices.Contains(l.parts, n.Value) {
@@ -229,7 +229,7 @@ func (l *loader) partNames() []string {
 	return out
 }
 
-// checkParts reports files beside the parts that nothing includes.
+// checkParts reports files in the folder of the parts that are not included.
 func (l *loader) checkParts() {
 	names, _ := fs.Glob(l.fsys, partDir+"/*.yaml")
 	for _, name := range names {

@@ -22,7 +22,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-// base is a small table without errors, to put bad files into.
+// base is a small table without errors, in which a bad file replaces a good one.
 func base(tb testing.TB) fstest.MapFS {
 	tb.Helper()
 	out := fstest.MapFS{}
@@ -66,8 +66,8 @@ func TestBaseIsClean(t *testing.T) {
 	require.Empty(t, errorsOf(t, base(t)))
 }
 
-// Each file of testdata/bad replaces the one its name starts with; "part" is
-// that of class file, which the root includes then, "stray" a part that it does not.
+// Each file of testdata/bad replaces the file that its name starts with; "part" is the
+// part of class file, which the root then includes, "stray" a part that it does not.
 func badTables(tb testing.TB) map[string]string {
 	tb.Helper()
 	paths, err := filepath.Glob("testdata/bad/*.yaml")
@@ -82,7 +82,7 @@ func badTables(tb testing.TB) map[string]string {
 	return out
 }
 
-// badFile is the file that a file of testdata/bad replaces.
+// badFile returns the file that a file of testdata/bad replaces.
 func badFile(fsys fstest.MapFS, name string) string {
 	switch kind, _, _ := strings.Cut(name, "-"); kind {
 	case "part":
@@ -123,7 +123,7 @@ func TestBadTables(t *testing.T) {
 	}
 }
 
-// Where a message quotes a word, that word stands at the place it names.
+// If a message quotes a word, the word is at the place of the error.
 func TestColumnsPointAtTheWord(t *testing.T) {
 	quoted := regexp.MustCompile(`^(?:unknown (?:\w+ )*|fd names no param |want names no exit param |variable )(\$?[\w]+)(?: \(|,| is not|$)`)
 	checked := 0
@@ -142,8 +142,8 @@ func TestColumnsPointAtTheWord(t *testing.T) {
 	require.Greater(t, checked, 30)
 }
 
-// Every message in this package's source is given by some bad table, or is
-// shown here.
+// Every message in this package's source is in the errors of a bad table, or listed
+// here.
 func TestEveryRuleHasAFixture(t *testing.T) {
 	var given []string
 	for name, src := range badTables(t) {
@@ -179,7 +179,7 @@ func TestEveryRuleHasAFixture(t *testing.T) {
 	}
 }
 
-// messages collects the formats that error functions are called with.
+// messages returns the formats that error functions are called with.
 func messages(tb testing.TB) []string {
 	tb.Helper()
 	paths, err := filepath.Glob("*.go")
@@ -291,7 +291,7 @@ func FuzzLoadTable(f *testing.F) {
 			want := dump(table)
 			out, err := Format("t.yaml", []byte(src))
 			if err != nil {
-				return // laid out in a way Format leaves alone
+				return // a layout that Format leaves alone
 			}
 			fsys[name] = &fstest.MapFile{Data: out}
 			table, err = LoadFS(fsys)
@@ -334,7 +334,7 @@ func TestASwitchWithoutDefaultHasAnEmptyOne(t *testing.T) {
 	require.Equal(t, "empty", arms[1].From.Text)
 }
 
-// Nothing in an event without params tells a success from a failure.
+// An event without params is the same after a success and after a failure.
 func TestAnEventWithoutParamsNeedsACaseOfNoKind(t *testing.T) {
 	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  exit: []\n"
 	fsys := base(t)
@@ -344,8 +344,8 @@ func TestAnEventWithoutParamsNeedsACaseOfNoKind(t *testing.T) {
 	require.ErrorContains(t, errorsOf(t, fsys), "cases are missing", "but one")
 }
 
-// Input of any size is refused or read in seconds: nothing is quadratic in the
-// length of a line.
+// Input of any size is read or refused quickly: the cost is not quadratic in the length
+// of a line.
 func TestHugeInputsCostNoMinutes(t *testing.T) {
 	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  never_fails: it does not\n" +
 		"  cases:\n    - call: s1()\n      want: {res: VALUE}\n"

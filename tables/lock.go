@@ -18,10 +18,10 @@ import (
 // LockFile is the name of the lock.
 const LockFile = "schema.lock"
 
-// Lock is schema.lock: what captures and consumers rely on. Lines are added to
-// it, never changed: the reference's events, and ours once they are written down.
+// Lock is schema.lock: the facts that captures and consumers rely on. It has the
+// reference's events, and our own once they are locked. Lines are only added.
 type Lock struct {
-	Versions []Version // of the reference: the one of its events, then older ones
+	Versions []Version // of the reference: the version of the events here, then older ones
 
 	file   string
 	types  map[string]lockLine // by name
@@ -31,10 +31,10 @@ type Lock struct {
 	ids    map[uint16]lockedName
 }
 
-// Version is a version of the reference: of its driver interface, and of its events.
+// Version is a version of the reference: of its driver interface and of its events.
 type Version struct{ API, Schema string }
 
-// lockLine is a name with the words behind it.
+// lockLine is a name with the words after it.
 type lockLine struct {
 	pos  expr.Pos
 	text string
@@ -79,7 +79,7 @@ func (l *loader) parseLock(name string, src []byte) *Lock {
 		l.lockLine(lock, words)
 	}
 	if again := lock.text(); len(l.errs) == 0 && string(src) != again {
-		l.errs.Add(firstDifference(name, string(src), again), "", "line is not where or as scaplab schema lock writes it")
+		l.errs.Add(firstDifference(name, string(src), again), "", "line differs from what scaplab schema lock writes")
 	}
 	return lock
 }
@@ -130,7 +130,7 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		return v
 	}
 	again := func(old expr.Pos) {
-		l.errs.Add(w[1].pos, "", "%s %s is there already (line %d)", w[0].text, w[1].text, old.Line)
+		l.errs.Add(w[1].pos, "", "%s %s is repeated (first on line %d)", w[0].text, w[1].text, old.Line)
 	}
 	switch w[0].text {
 	case "version":
@@ -207,7 +207,7 @@ func (l *loader) lockedEvent(w []lockWord, code uint16) *Event {
 	return ev
 }
 
-// lockText is a param as the lock has it.
+// lockText returns a param as the lock writes it.
 func (l *loader) lockText(p *Param) string { return p.Name + ":" + l.table.Types.lockType(p) }
 
 func (t *Types) lockType(p *Param) string {
@@ -240,7 +240,7 @@ func lockVariants(d *Dyn) string {
 	return strings.Join(out, " ")
 }
 
-// text is the lock as a file.
+// text returns the text of the lock file.
 func (k *Lock) text() string {
 	var b strings.Builder
 	b.WriteString(lockHead)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mutation is a change to the project's own table that breaks the wire schema:
-// old becomes new in a file, and the error stands at the text at, which is in new.
+// mutation is a change to the project's own table that breaks the wire schema: old
+// becomes new in a file, and the error is at the text at, which is in new.
 type mutation struct {
 	name, file, old, new, at, err string
 }
@@ -50,7 +50,7 @@ var mutations = []mutation{
 	change("a param renamed", process, pidfdOpen, "- pid:   {", "- task:  {", "task:",
 		"pidfd_open: task: param task is pid:pid in schema.lock (params are never renamed)"),
 	change("a param between others", process, pidfdOpen, "    - pid: ", "    - also:  {type: pid, from: pid}\n    - pid: ", "also:",
-		"pidfd_open: also: param also is new, but not the last (schema.lock has fd, pid, flags; new ones stand behind)"),
+		"pidfd_open: also: param also is new, but not the last (schema.lock has fd, pid, flags; new ones come last)"),
 	change("a param behind the reference's", process, pidfdOpen, "names: pidfd_open_flags}\n", "names: pidfd_open_flags}\n    - also:  {type: pid, from: pid}\n", "also:",
 		"pidfd_open: also: param also is not the reference's (schema.lock has fd, pid, flags; only our own events grow)"),
 	change("names of another set", process, pidfdOpen, "names: pidfd_open_flags}", "names: close_range_flags}", "flags32",
@@ -64,7 +64,7 @@ var mutations = []mutation{
 	change("a code reused under another name", process, pidfdOpen, "event: 409", "name: lstat65\n  event: 75", "75",
 		"lstat65: code 75 is lstat64_exit in schema.lock (codes are never reused; the next free one is "),
 	{"an event of a code that nobody has", process, pidfdOpen, strings.Replace(pidfdOpen, "event: 409", "name: own\n  event: 0x7fff", 1), "0x7fff",
-		"pidfd_open: code 32767 belongs to nobody (the reference ends at 453, ours start at 0x8000)"},
+		"pidfd_open: code 32767 is neither the reference's nor ours (the reference ends at 453, ours start at 0x8000)"},
 	change("an event named otherwise", process, pidfdOpen, "event: 409", "name: pidopen\n  event: 409", "409",
 		"pidopen: code 409 is pidfd_open_exit in schema.lock (codes are never reused; the next free one is "),
 	{"a flag's value changed", "flags.yaml", "    O_WRONLY:       2\n", "    O_WRONLY:       8\n", "O_WRONLY",
@@ -86,9 +86,9 @@ var mutations = []mutation{
 	{"a line of another kind", LockFile, "\ntype int8 1\n", "\ntypes int8 1\n", "types", "unknown kind of line types (did you mean type?)"},
 	{"a short line", LockFile, "\ntype int8 1\n", "\ntype int8\n", "type", "line type has 2 words (3 are expected)"},
 	{"a number that is none", LockFile, "\nid 1 restart_syscall\n", "\nid one restart_syscall\n", "one", "bad number one"},
-	{"a line twice", LockFile, "\nid 1 restart_syscall\n", "\nid 1 restart_syscall\nid 1 exit\n", "1 exit", "id 1 is there already (line "},
+	{"a line twice", LockFile, "\nid 1 restart_syscall\n", "\nid 1 restart_syscall\nid 1 exit\n", "1 exit", "id 1 is repeated (first on line "},
 	{"lines in another order", LockFile, "\nid 1 restart_syscall\nid 2 exit\n", "\nid 2 exit\nid 1 restart_syscall\n", "id 2",
-		"line is not where or as scaplab schema lock writes it"},
+		"line differs from what scaplab schema lock writes"},
 	{"a param without type", LockFile, "fd:fd pid:pid flags:flags32(pidfd_open_flags)", "fd:fd pid flags:flags32(pidfd_open_flags)", "pid flags",
 		"pidfd_open: bad param pid (name:type is expected)"},
 	{"a type that is none", LockFile, "fd:fd pid:pid flags:flags32(pidfd_open_flags)", "fd:fd pid:pit flags:flags32(pidfd_open_flags)", "pid:pit",
@@ -109,7 +109,7 @@ var mutations = []mutation{
 		"pidfd_open: code 409 is not in schema.lock (all of the reference's are; ours start at 0x8000)"},
 }
 
-// mutatedFiles is the project's table with a mutation.
+// mutatedFiles returns the project's table with a mutation.
 func mutatedFiles(tb testing.TB, m mutation) fstest.MapFS {
 	tb.Helper()
 	fsys := fstest.MapFS{}
@@ -123,9 +123,9 @@ func mutatedFiles(tb testing.TB, m mutation) fstest.MapFS {
 	return fsys
 }
 
-var mutatedErrors = map[mutation]ErrorList{} // loading takes a moment, and two tests need them
+var mutatedErrors = map[mutation]ErrorList{} // loading is slow, and two tests need them
 
-// mutated are its errors, or what its lock lacks.
+// mutated returns the errors of a mutation, or the facts that the lock does not have.
 func mutated(tb testing.TB, m mutation) (errs ErrorList) {
 	tb.Helper()
 	if list, ok := mutatedErrors[m]; ok {
@@ -141,8 +141,7 @@ func mutated(tb testing.TB, m mutation) (errs ErrorList) {
 	return table.Unlocked
 }
 
-// What other programs rely on cannot change by mistake: each such change is an
-// error at the place of the change.
+// A change that breaks other programs is an error at the place of the change.
 func TestTheWireSchemaIsLocked(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
@@ -160,7 +159,7 @@ func TestTheWireSchemaIsLocked(t *testing.T) {
 	}
 }
 
-// additions take something away from the lock: the table is then ahead of it.
+// additions remove a line from the lock: the table is then ahead of it.
 var additions = []mutation{
 	{"", LockFile, "type pid32 4\n", "", "", "pid32: type pid32 is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "dyn keyctl int64 charbuf\n", "", "", "keyctl: dyn table keyctl is not in the lock yet (run scaplab schema lock)"},
@@ -171,8 +170,7 @@ var additions = []mutation{
 	{"", LockFile, "id 1 restart_syscall\n", "", "", "restart_syscall: id 1 is not in the lock yet (run scaplab schema lock)"},
 }
 
-// What is new waits for its line; then it is in the lock as if it had always
-// been there, and nothing else changes.
+// A new fact gets its line in the lock, and nothing else there changes.
 func TestTheLockIsOnlyAppendedTo(t *testing.T) {
 	full := tableFiles(t, ".")[LockFile]
 	for _, m := range additions {

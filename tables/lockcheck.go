@@ -29,7 +29,7 @@ func (l *loader) readLock() {
 	}
 }
 
-// locked is the layout of a code, or nil.
+// locked returns the lock's layout of a code, or nil.
 func (l *loader) locked(code uint16) *Event {
 	if l.table.Lock == nil {
 		return nil
@@ -37,7 +37,7 @@ func (l *loader) locked(code uint16) *Event {
 	return l.table.Lock.events[code]
 }
 
-// lockedFlags are an event's flags that no entry writes out: the reference's.
+// lockedFlags returns the event flags of the reference, which entries do not write out.
 func (l *loader) lockedFlags(code uint16) ([]string, bool) {
 	if ev := l.locked(code); ev != nil && code < oursFrom {
 		return slices.Clone(ev.Flags), true
@@ -66,8 +66,8 @@ func (l *loader) layouts() {
 	}
 }
 
-// lockChecker compares the table with the lock. What disagrees is an error of
-// the table; what is new waits for scaplab schema lock.
+// lockChecker compares the table with the lock. A disagreement is an error in the
+// table; a new fact is added to the lock by `scaplab schema lock`.
 type lockChecker struct {
 	*loader
 	k       *Lock
@@ -115,7 +115,7 @@ func (l *loader) checkLock() {
 	c.checkIDs()
 }
 
-// missing reports something new, and how the lock gets it.
+// missing reports a new fact, with the function that adds it to the lock.
 func (c *lockChecker) missing(pos expr.Pos, subject, what string, add func(*Lock)) {
 	c.table.Unlocked.Add(pos, subject, "%s is not in the lock yet (run scaplab schema lock)", what)
 	c.table.toLock = append(c.table.toLock, add)
@@ -189,8 +189,8 @@ func (c *lockChecker) checkEvent(ev *Event) {
 	}
 }
 
-// nextCode is the first exit code of ours that is neither in the lock nor, with
-// those up to it, in the table.
+// nextCode returns the first of our exit codes that is neither in the lock nor in the
+// table without a gap before it.
 func (c *lockChecker) nextCode() uint16 {
 	next := uint16(oursFrom + 1)
 	for c.used(next) || c.used(next-1) {
@@ -205,13 +205,13 @@ func (c *lockChecker) used(code uint16) bool {
 }
 
 func lockFlags(ev *Event) string {
-	if len(ev.Flags) == 0 || ev.Code >= oursFrom { // ours follow from the entry, and may change with it
+	if len(ev.Flags) == 0 || ev.Code >= oursFrom { // flags of our own events follow from the entry, and may change with it
 		return "-"
 	}
 	return strings.Join(ev.Flags, ",")
 }
 
-// toLock is an event as the lock has it.
+// toLock returns an event as the lock has it.
 func (c *lockChecker) toLock(ev *Event) *Event {
 	out := *ev
 	out.Params = nil
@@ -259,7 +259,7 @@ func (c *lockChecker) checkParams(ev, old *Event) {
 		switch {
 		case index(old.Params, p.Name) >= 0 || renamed[p.Name]:
 		case !complete || i < len(old.Params):
-			c.errs.Add(p.Pos, subject, "param %s is new, but not the last (%s has %s; new ones stand behind)", p.Name, LockFile, paramNames(old))
+			c.errs.Add(p.Pos, subject, "param %s is new, but not the last (%s has %s; new ones come last)", p.Name, LockFile, paramNames(old))
 		case ev.Code < oursFrom:
 			c.errs.Add(p.Pos, subject, "param %s is not the reference's (%s has %s; only our own events grow)", p.Name, LockFile, paramNames(old))
 		default:
@@ -271,7 +271,7 @@ func (c *lockChecker) checkParams(ev, old *Event) {
 	}
 }
 
-// checkOrder reports params that the lock has in another order.
+// checkOrder reports params whose order differs from the lock's.
 func (c *lockChecker) checkOrder(ev, old *Event) bool {
 	at := -1
 	for _, p := range ev.Params {
@@ -354,8 +354,8 @@ func (c *lockChecker) checkIDs() {
 	}
 }
 
-// Relock returns the text of schema.lock with what is not in it yet; the lock
-// that is there does not change otherwise.
+// Relock returns the text of schema.lock with the new facts added. The existing lines
+// do not change.
 func (t *Table) Relock() []byte {
 	for _, add := range t.toLock {
 		add(t.Lock)

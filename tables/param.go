@@ -13,12 +13,12 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// context is where params stand: what their expressions may name.
+// context is the surroundings of params: what their expressions may name.
 type context struct {
 	subject  string
 	sys      *Syscall // nil in events.yaml
 	enter    bool
-	group    string // inside a group's own description: arguments are not known yet
+	group    string // the group being described: its arguments are not known yet
 	noSource bool   // params need no from: a hand-written filler, or no driver makes the event
 	variants *variants
 }
@@ -183,7 +183,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	return p
 }
 
-// fromName fills in a source that is left out: the argument of that name, or
+// fromName fills in a source that is left out: the argument of the param's name, or
 // ret for res.
 func (l *loader) fromName(p *Param, m *mapping, key *yaml.Node, ctx *context) {
 	arg, _ := ctx.arg(p.Name)
@@ -202,7 +202,7 @@ func (l *loader) fromName(p *Param, m *mapping, key *yaml.Node, ctx *context) {
 	}
 }
 
-// inferParam finds the type of a param without one.
+// inferParam finds the type of a param whose type is left out.
 func (l *loader) inferParam(p *Param, ctx *context) bool {
 	if isName(p.From, "ret") {
 		inferRet(p)
@@ -259,7 +259,7 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 			}
 			if x.Kind == expr.Compare {
 				if e.val.Kind == yaml.SequenceNode {
-					w.errorf(v, "comparison in a list (a comparison stands alone)")
+					w.errorf(v, "comparison in a list (a comparison is not part of a list)")
 					continue
 				}
 				if x.Text != "==" {
@@ -276,6 +276,6 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 		}
 	}
 	if len(w.fields) == 0 {
-		w.errorf(n, "when is empty (when: {ret: 0} is one)")
+		w.errorf(n, "when is empty (when: {ret: 0} is an example)")
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// asPassed adds a wanted value for each exit param that want leaves out and
-// whose value follows from what the case's own call passes. It returns the
-// params for which none follows.
+// asPassed adds a wanted value for each exit param that want leaves out and whose
+// value follows from the arguments of the case's call. It returns the other params
+// that want leaves out.
 func (l *loader) asPassed(s *Syscall, c *Case) (missing []string) {
 	index := map[string]int{}
 	for i, p := range s.Exit.Params {
@@ -30,10 +30,10 @@ func (l *loader) asPassed(s *Syscall, c *Case) (missing []string) {
 	return missing
 }
 
-// passed returns what a param holds when the event carries an argument as the
-// call passes it, in the language of want; nil when that does not follow: the
-// param is no bare argument and no conversion of one, depends on a condition,
-// or the argument's expression does not tell what the event carries.
+// passed returns the value that a param has from an argument of the call, in the
+// language of want. It returns nil if the param is neither a bare argument nor a
+// conversion of one, depends on a condition, or if the value does not follow from the
+// argument's expression.
 func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
 	if p.From == nil || len(p.When) > 0 || p.Switch != nil || c.Call == nil || len(c.Call.Args) != len(s.Params) {
 		return nil
@@ -75,7 +75,7 @@ func (l *loader) passed(s *Syscall, c *Case, p *Param) *expr.Node {
 	}
 }
 
-// passedText is the text that a string argument leads to.
+// passedText returns the wanted text for a string argument.
 func (l *loader) passedText(c *Case, x *expr.Node) *expr.Node {
 	empty := &expr.Node{Kind: expr.Name, Pos: x.Pos, Text: "empty"}
 	switch {
@@ -93,8 +93,8 @@ func (l *loader) passedText(c *Case, x *expr.Node) *expr.Node {
 	return nil
 }
 
-// reads says what a driver reads where a variable of `given` is passed as a
-// string, as the function that makes it is declared.
+// reads returns what a driver reads if a variable of `given` is passed as a string,
+// from the declaration of the function that makes it.
 func (l *loader) reads(c *Case, name string) string {
 	for _, b := range c.Given {
 		if b.Name == name && b.Expr.Kind == expr.Call {
@@ -106,8 +106,8 @@ func (l *loader) reads(c *Case, name string) string {
 	return ""
 }
 
-// converted is an argument in the names of the set it is converted to: names
-// that are the set's own, and numbers that the conversion keeps.
+// converted returns a converted argument in the names of its flag set: names that the
+// set has, and numbers that the conversion keeps.
 func (l *loader) converted(set *FlagSet, arg CParam, x *expr.Node) *expr.Node {
 	if n, ok := fold(x); ok {
 		switch {
@@ -131,8 +131,8 @@ func (l *loader) converted(set *FlagSet, arg CParam, x *expr.Node) *expr.Node {
 	return x
 }
 
-// passedNumber is an argument of which so many bits count. Of strings, lists
-// and structs the address is not known.
+// passedNumber returns a numeric argument cut to its significant bits; nil for strings,
+// lists and structs, whose address is unknown.
 func passedNumber(c *Case, x *expr.Node, bits int, signed bool) *expr.Node {
 	if n, ok := fold(x); ok {
 		return number(x, cut(n, bits, signed))
@@ -156,14 +156,14 @@ func passedNumber(c *Case, x *expr.Node, bits int, signed bool) *expr.Node {
 	return x
 }
 
-// fold computes an expression of numbers alone.
+// fold computes an expression of numbers.
 func fold(x *expr.Node) (int64, bool) {
 	v, err := expr.Eval(x, noNames{})
 	n, ok := v.(int64)
 	return n, ok && err == nil && !isName(x, "NULL")
 }
 
-// noNames is an environment in which nothing is known.
+// noNames is an environment without names.
 type noNames struct{}
 
 var errNoNames = errors.New("not a number")
@@ -172,7 +172,7 @@ func (noNames) Lookup(string) (any, error)      { return nil, errNoNames }
 func (noNames) Const(string) (int64, bool)      { return 0, false }
 func (noNames) Call(string, []any) (any, error) { return nil, errNoNames }
 
-// number is v at the place of x, spelled as there if that is what it says.
+// number returns v as a node at the place of x, with the spelling of x if that has the same value.
 func number(x *expr.Node, v int64) *expr.Node {
 	if n, ok := fold(x); ok && n == v {
 		return x

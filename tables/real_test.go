@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The project's own table has no errors, and nothing that schema.lock lacks.
+// The project's own table has no errors, and schema.lock has all its facts.
 func TestTableIsClean(t *testing.T) {
 	table, err := Load(".")
 	require.NoError(t, err)
 	require.Empty(t, table.Unlocked)
 }
 
-// The files of the project's own table are laid out as scaplab table fmt does it.
+// The files of the project's own table have the layout of `scaplab table fmt`.
 func TestTheTableIsFormatted(t *testing.T) {
 	files, err := Unformatted(".")
 	require.NoError(t, err)

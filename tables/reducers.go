@@ -45,9 +45,9 @@ func (r *Reducer) String() string {
 	return r.Name + "(" + strings.Join(args, ", ") + ")"
 }
 
-// ReducerTypes are the types of reducer arguments, with the wire types of the
-// params that fit. A flag set is a type as well, of params with its names; what
-// an event carries without names may be of any set.
+// ReducerTypes are the types of reducer arguments, with the wire types of the params
+// that fit. A flag set is a type as well: params with its names fit, and params
+// without names fit every set.
 var ReducerTypes = map[string][]string{
 	"fd":    {"fd", "fd32"},
 	"pid":   {"pid", "pid32", "int64"},
@@ -132,7 +132,7 @@ func (l *loader) parseReducer(r *Reducer, src string) *sigError {
 			}
 			i += 2
 			if _, ok := l.stateConstant(a, constantNode(a.Default)); !ok {
-				return sigErrorf(def.off, "%s is no constant of type %s", a.Default, a.Type)
+				return sigErrorf(def.off, "%s is not a constant of type %s", a.Default, a.Type)
 			}
 		}
 		r.Args = append(r.Args, a)
@@ -146,7 +146,7 @@ func (l *loader) parseReducer(r *Reducer, src string) *sigError {
 	}
 }
 
-// constantNode is a default as an expression: a number or a name.
+// constantNode returns a default as an expression: a number or a name.
 func constantNode(text string) *expr.Node {
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
 		return &expr.Node{Kind: expr.Int, Text: text, Num: n}
@@ -154,8 +154,8 @@ func constantNode(text string) *expr.Node {
 	return &expr.Node{Kind: expr.Name, Text: text}
 }
 
-// stateConstant is the value of a constant as an argument: a number, names of
-// the argument's flag set, AT_FDCWD, a kind of descriptor, or empty for bytes.
+// stateConstant returns the value of a constant argument: a number, names of the
+// argument's flag set, AT_FDCWD, a kind of descriptor, or empty for bytes.
 func (l *loader) stateConstant(a ReducerArg, x *expr.Node) (int64, bool) {
 	number := len(ReducerTypes[a.Type]) > 0 && l.typ(ReducerTypes[a.Type][0]).Number() || a.namesSet()
 	switch {

@@ -13,8 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// facts is where what is known of the reference stands, beside a checkout of
-// this project.
+// facts is the folder with facts about the reference, beside a checkout of this project.
 const facts = "../../shared/facts/"
 
 func mustReadFacts(t *testing.T, name string, into any) {
@@ -27,7 +26,7 @@ func mustReadFacts(t *testing.T, name string, into any) {
 	require.NoError(t, json.Unmarshal(text, into))
 }
 
-// The lock has the reference's events whole, and nothing else below 0x8000.
+// The lock has all events of the reference, and no others below 0x8000.
 func TestTheLockHasTheReferencesEvents(t *testing.T) {
 	var ref struct {
 		Events []struct {
@@ -88,8 +87,8 @@ func TestTheLockHasTheReferencesEvents(t *testing.T) {
 	}
 }
 
-// The lock has the numbers of the reference's flag values: each set that a param
-// of it has is the reference's set of that param.
+// The lock has the numbers of the reference's flag values: the set of each param of the
+// reference has the reference's values.
 func TestTheLockHasTheReferencesValues(t *testing.T) {
 	var ref struct {
 		Events []struct {
@@ -133,7 +132,7 @@ func TestTheLockHasTheReferencesValues(t *testing.T) {
 			}
 			for name, value := range values[p.Flagset] {
 				require.Contains(t, got, name, "%s (%s)", ours, p.Flagset)
-				// Of a value that is wider than the param the low bits travel: SHUT_UNKNOWN.
+				// An event has the low bits of a value that is wider than the param: SHUT_UNKNOWN.
 				require.Equal(t, value&(1<<(8*size)-1), got[name], "%s: %s", ours, name)
 			}
 		}

@@ -19,7 +19,7 @@ type Signature struct {
 	TypeAt []int // and of its type
 }
 
-// sigError is an error at a character of the text.
+// sigError is an error at an offset of the text.
 type sigError struct {
 	off int
 	msg string
@@ -34,7 +34,7 @@ type sigToken struct {
 	text string // an identifier, a number, or one of ( ) [ ] , * ? ...
 }
 
-// sigTokens splits ASCII C text; the last token is empty and stands at the end.
+// sigTokens splits ASCII C text; the last token is empty and marks the end.
 func sigTokens(src string) ([]sigToken, *sigError) {
 	var toks []sigToken
 	for i := 0; i < len(src); {
@@ -90,7 +90,7 @@ func parseSignature(src string) (*Signature, *sigError) {
 	for {
 		var typ strings.Builder
 		var name sigToken
-		word := func(t string) { // "const char *const *": stars touch what follows
+		word := func(t string) { // "const char *const *": a star has no blank after it
 			if text := typ.String(); text != "" && !(t == "*" && strings.HasSuffix(text, "*")) && (t == "*" || !strings.HasSuffix(text, "*")) {
 				typ.WriteByte(' ')
 			}
@@ -159,13 +159,13 @@ var cKeywords = map[string]bool{
 
 func sigEnd(toks []sigToken, i int) *sigError {
 	if toks[i].text != "" {
-		return sigErrorf(toks[i].off, "unexpected %s behind the closing bracket", toks[i])
+		return sigErrorf(toks[i].off, "unexpected %s after the closing bracket", toks[i])
 	}
 	return nil
 }
 
-// sigAt makes the offsets of a signature's params columns of the file,
-// relative to where the signature starts.
+// sigAt turns the offsets of a signature's params into columns relative to the start
+// of the signature in the file.
 func (l *loader) sigAt(f *file, n *yaml.Node, sig *Signature) *Signature {
 	out := *sig
 	out.At = make([]int, len(sig.At))

@@ -11,7 +11,7 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// source checks the expressions fillers are made of.
+// source checks the expressions that fillers are generated from.
 type source struct {
 	l       *loader
 	ctx     *context
@@ -23,7 +23,7 @@ func (s *source) errorf(n *expr.Node, format string, args ...any) {
 	s.l.errs.Add(n.Pos, s.subject, format, args...)
 }
 
-// check walks a source; whole is where a param helper, empty or "" may stand.
+// check walks a source; whole: a param helper, empty or "" is allowed here.
 func (s *source) check(n *expr.Node, whole bool) {
 	if n == nil {
 		return
@@ -68,7 +68,7 @@ func (s *source) name(n *expr.Node, whole bool) {
 		}
 	case n.Text == "empty":
 		if !whole {
-			s.errorf(n, "empty stands alone")
+			s.errorf(n, "empty inside an expression (it is a whole source)")
 		}
 	case s.l.isConstant(n.Text):
 	case s.ctx.group != "": // an argument of the entries that use it
@@ -87,8 +87,8 @@ func (s *source) name(n *expr.Node, whole bool) {
 	}
 }
 
-// isConstant reports whether name has a native value in flags.yaml. AT_FDCWD
-// is a value of no set.
+// isConstant reports whether name has a native value in flags.yaml, or is AT_FDCWD,
+// which is in no set.
 func (l *loader) isConstant(name string) bool { return l.natives[name] || name == "AT_FDCWD" }
 
 // constants returns the names with a native value, sorted.
@@ -159,7 +159,7 @@ func plural(n int) string {
 	return "s"
 }
 
-// constant reports whether n is a number, a constant or an errno, perhaps negative.
+// constant reports whether n is a number, a constant or an errno, possibly negative.
 func (l *loader) constant(n *expr.Node, subject string) bool {
 	x := n
 	if n.Kind == expr.Neg {
@@ -175,12 +175,12 @@ func (l *loader) constant(n *expr.Node, subject string) bool {
 	case x.Kind == expr.Name:
 		l.errs.Add(x.Pos, subject, "unknown constant %s%s", x.Text, hint.DidYouMean(x.Text, l.constants()))
 	default:
-		l.errs.Add(x.Pos, subject, "a %s is no constant (a number or a name is expected)", x.Kind)
+		l.errs.Add(x.Pos, subject, "a %s is not a constant (a number or a name is expected)", x.Kind)
 	}
 	return false
 }
 
-// shape checks that what a param is made of fits its type.
+// shape checks that the source of a param fits its type.
 func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 	t := l.typ(p.Type)
 	if p.Len != nil && t.As != "bytes" {
@@ -235,18 +235,18 @@ func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
 		if t.As != "text" && from.Text == "" {
 			l.errs.Add(from.Pos, m.subject, "text for type %s (charbuf and paths are text)", p.Type)
 		}
-	case p.Type == "dyn": // the variant's value; what does not fit is the variant's business
+	case p.Type == "dyn": // checked with the variant
 	case sends && t.Number():
 		l.errs.Add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
 	case sends:
 	case t.As == "bytes" && p.Len == nil && p.From == from:
-		l.errs.Add(from.Pos, m.subject, "len is missing (how many bytes of type %s stand there)", p.Type)
+		l.errs.Add(from.Pos, m.subject, "len is missing (how many bytes of type %s are there)", p.Type)
 	case t.As == "other":
 		l.errs.Add(from.Pos, m.subject, "a number for type %s (a param helper is expected)", p.Type)
 	}
 }
 
-// checkParam looks at a param among those of its event.
+// checkParam checks a param against the other params of its event.
 func (l *loader) checkParam(p *Param, at map[string]*Param, subject string) {
 	names := func() []string { return slices.Sorted(maps.Keys(at)) }
 	if p.Type == "fsrelpath" {

@@ -14,21 +14,21 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// State is what an event does to the state that package sinsp keeps: one of
-// Reducer, Manual and None.
+// State is how an event changes the state of package sinsp: one of Reducer, Manual and
+// None.
 type State struct {
 	Pos     expr.Pos
 	Reducer *Reducer
-	Args    []StateArg // one for each of the reducer's
+	Args    []StateArg // one for each argument of the reducer
 	Manual  bool       // a Go method of the event's own name reads the event
 	None    string     // why nothing changes, where that is not obvious
-	Text    string     // as the table has it, every argument written
+	Text    string     // as in the table, with every argument written out
 }
 
-// StateArg is where an argument comes from.
+// StateArg is the source of an argument: a param or a constant.
 type StateArg struct {
 	Param int   // index of the param, or -1
-	Value int64 // the constant, when Param is -1
+	Value int64 // the constant, if Param is -1
 }
 
 // state reads `state` of an event.
@@ -171,7 +171,7 @@ func (l *loader) stateFits(p *Param, a ReducerArg, s *State, pos expr.Pos, subje
 	}
 }
 
-// String returns Text; "" when the event changes no state.
+// String returns Text; "" if the event changes no state.
 func (s *State) String() string {
 	if s == nil {
 		return ""

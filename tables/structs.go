@@ -24,7 +24,7 @@ type Struct struct {
 	Fields     []StructField
 	Size       [2]int
 	Align      [2]int
-	Extensible string // argument, or field, that says how many bytes count; "" when all do
+	Extensible string // the argument, or field, with the size of the struct in use; "" if the size is fixed
 	Packed     bool
 }
 
@@ -35,18 +35,18 @@ type StructField struct {
 	Offset [2]int
 }
 
-// CData is what stands in memory: a number, a pointer, a struct or an array.
+// CData is data in memory: a number, a pointer, a struct or an array.
 type CData struct {
 	Kind   string  // number, rlim, pointer, struct
 	Size   [2]int  // of one element
 	Align  [2]int  // of one element
 	Signed bool    // number
-	To     *CData  // pointer: what it leads to; nil when that is not known
+	To     *CData  // pointer: what it points to; nil if unknown
 	Struct *Struct // struct
 	Count  int     // elements of an array; 0: not an array
 }
 
-// Field returns a field by name.
+// Field returns the field of that name.
 func (s *Struct) Field(name string) *StructField {
 	if i := slices.IndexFunc(s.Fields, func(f StructField) bool { return f.Name == name }); i >= 0 {
 		return &s.Fields[i]
@@ -62,7 +62,7 @@ func (s *Struct) names() []string {
 	return names
 }
 
-// total is the bytes of all elements.
+// total returns the size of all elements.
 func (d *CData) total(layout int) int { return d.Size[layout] * max(d.Count, 1) }
 
 func (l *loader) structEntry(f *file, n *yaml.Node) {
@@ -111,7 +111,7 @@ func (l *loader) structEntry(f *file, n *yaml.Node) {
 	s.Extensible = m.text("extensible")
 }
 
-// add places a field behind those before it.
+// add places a field after the last one.
 func (s *Struct) add(name string, d CData) {
 	f := StructField{Name: name, Type: d}
 	for i := range s.Size {
@@ -150,7 +150,7 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	}
 	d := &CData{Kind: "number", Count: count}
 	switch text {
-	case "rlim_t": // all ones mean no limit, in each layout
+	case "rlim_t": // all ones mean no limit, in both layouts
 		d.Kind = "rlim"
 		d.Size = [2]int{8, 4}
 	case "aligned_u64":
@@ -170,22 +170,22 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	return d, true
 }
 
-// location is where an expression leads: data in user memory, or the value of a
+// location is what an expression refers to: data in user memory, or the value of a
 // pointer in a register.
 type location struct {
 	addr   *expr.Node // a pointer
 	offset [2]int     // of the data, when loaded is false
 	data   *CData
-	loaded bool       // addr is the value itself: a pointer to data
-	size   *expr.Node // of an extensible struct at addr: how many bytes count
+	loaded bool       // addr is itself the value: a pointer to data
+	size   *expr.Node // of an extensible struct at addr: its size in use
 }
 
-// member turns what an argument points to into reads of user memory, with the
-// layout of the calling task.
+// member turns accesses through an argument into reads of user memory, with the layout
+// of the calling task.
 func (s *source) member(n *expr.Node) {
 	p := s.place(n)
 	if p == nil {
-		*n = expr.Node{Kind: expr.Int, Pos: n.Pos} // said already
+		*n = expr.Node{Kind: expr.Int, Pos: n.Pos} // reported already
 		return
 	}
 	x := s.load(n, p)
@@ -193,7 +193,7 @@ func (s *source) member(n *expr.Node) {
 	*n = *x
 }
 
-// place finds what a source leads to; nil after an error.
+// place returns what a source refers to; nil after an error.
 func (s *source) place(n *expr.Node) *location {
 	switch n.Kind {
 	case expr.Name:
@@ -204,14 +204,14 @@ func (s *source) place(n *expr.Node) *location {
 		}
 		d, ok := s.l.cdata(arg.Type)
 		if !ok || d.Kind != "pointer" || d.To == nil {
-			s.errorf(n, "%s is no pointer to something described (%s; structs are in structs.yaml)", n.Text, arg.Type)
+			s.errorf(n, "%s does not point to a described type (%s; structs are in structs.yaml)", n.Text, arg.Type)
 			return nil
 		}
 		return &location{addr: n, data: d.To, loaded: true, size: s.sizeOf(d.To, n)}
 	case expr.Call: // a cast: if_dqblk(addr)
 		st := s.l.structs[n.Text]
 		if st == nil || len(n.Args) != 1 {
-			s.errorf(n, "%s leads nowhere (a struct of structs.yaml, with the pointer in brackets, is expected)%s", n.Text,
+			s.errorf(n, "%s cannot be followed (a struct of structs.yaml, with the pointer in brackets, is expected)%s", n.Text,
 				hint.DidYouMean(n.Text, slices.Sorted(maps.Keys(s.l.structs))))
 			return nil
 		}
@@ -227,15 +227,15 @@ func (s *source) place(n *expr.Node) *location {
 			s.errorf(n, "wrong access to %s (-> follows a pointer, . takes a field of a struct)", n.Text)
 			return nil
 		}
-		if !p.loaded && n.Num == 1 { // a pointer in memory is followed
+		if !p.loaded && n.Num == 1 { // follow a pointer in memory
 			if p.data.To == nil || p.data.Count > 0 {
-				s.errorf(n, "-> %s from what is no pointer to something described", n.Text)
+				s.errorf(n, "-> %s from what does not point to a described type", n.Text)
 				return nil
 			}
 			p = &location{addr: s.load(n, p), data: p.data.To, loaded: true}
 		}
 		if p.data.Kind != "struct" || p.data.Count > 0 {
-			s.errorf(n, "%s of what is no struct", n.Text)
+			s.errorf(n, "%s of a value that is not a struct", n.Text)
 			return nil
 		}
 		f := p.data.Struct.Field(n.Text)
@@ -266,12 +266,12 @@ func (s *source) place(n *expr.Node) *location {
 		one.Count = 0
 		return &location{addr: p.addr, offset: [2]int{p.offset[0] + int(i.Num)*one.Size[0], p.offset[1] + int(i.Num)*one.Size[1]}, data: &one, size: p.size}
 	}
-	s.errorf(n, "a %s leads nowhere (a pointer is expected)", n.Kind)
+	s.errorf(n, "a %s cannot be followed (a pointer is expected)", n.Kind)
 	return nil
 }
 
-// sizeOf is how many bytes of an extensible struct count: an argument of that
-// name, else its own field; nil when all do.
+// sizeOf returns the size in use of an extensible struct: an argument of that name,
+// else the struct's own field; nil if the size is fixed.
 func (s *source) sizeOf(d *CData, ptr *expr.Node) *expr.Node {
 	if d.Kind != "struct" || d.Struct.Extensible == "" {
 		return nil
@@ -298,7 +298,7 @@ func (s *source) load(at *expr.Node, p *location) *expr.Node {
 	}
 	d, off := p.data, p.offset
 	if p.loaded || d.Kind == "struct" || d.Count > 0 {
-		s.errorf(at, "%s is no number (name a field or an element)", at)
+		s.errorf(at, "%s is not a number (name a field or an element)", at)
 		return num(0)
 	}
 	sign := "u"

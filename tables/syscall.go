@@ -68,7 +68,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		m.errorf(m.byKey["event"], "code %s is an enter code (event is the exit code, which is odd)", CodeText(uint16(code)))
 		return
 	case code > referenceLast && !ours:
-		m.errorf(m.byKey["event"], "code %d belongs to nobody (the reference ends at %d, ours start at %#x)", code, referenceLast, oursFrom)
+		m.errorf(m.byKey["event"], "code %d is neither the reference's nor ours (the reference ends at %d, ours start at %#x)", code, referenceLast, oursFrom)
 	}
 	if s.Drop == "" {
 		s.Drop = "sampled"
@@ -155,8 +155,8 @@ func (l *loader) numbers(m *mapping) map[string]int {
 	return nr
 }
 
-// eventFlags reads `flags`. Left out, they are the lock's for an event of the
-// reference; for one of ours they follow from params and state.
+// eventFlags reads `flags`. If they are left out, an event of the reference has the
+// flags of the lock; those of our own events follow from params and state.
 func (l *loader) eventFlags(s *Syscall, m *mapping, ours bool) {
 	if flags, ok := l.lockedFlags(s.Exit.Code); ok && !m.has("flags") {
 		s.Exit.Flags = flags

@@ -8,10 +8,10 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// Table is the whole description, resolved: every name looked up, every
-// inferred field filled in. Entries keep the order of their files.
+// Table is the whole description, resolved: all names are looked up and all inferred
+// fields filled in. Entries have the order of their files.
 type Table struct {
-	Dir      string // that it was read from, with slashes
+	Dir      string // the directory it was read from, with slashes
 	Types    *Types
 	Syscalls []*Syscall
 	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions
@@ -20,11 +20,11 @@ type Table struct {
 	Reducers []*Reducer
 	Structs  []*Struct
 	Groups   []*Group  // named runs of params that several events share (`- use: task_common`)
-	Lock     *Lock     // nil when the table has none
-	Unlocked ErrorList // what schema.lock does not have yet
+	Lock     *Lock     // nil if the table has none
+	Unlocked ErrorList // the facts that schema.lock does not have yet
 	IDs      []*ID     // syscall codes of the file format; in order of code
 
-	toLock []func(*Lock) // how the lock gets what is not in it yet
+	toLock []func(*Lock) // each adds a fact to the lock
 }
 
 // NextCode is the code for the exit event of the next syscall that the
@@ -44,7 +44,7 @@ func (t *Table) NextCode() uint16 {
 	return next
 }
 
-// ID is a syscall code: what a generic event carries instead of a name.
+// ID is a syscall code: a generic event carries it instead of a name.
 // Codes are append-only and part of the file format.
 type ID struct {
 	Pos   expr.Pos
@@ -54,7 +54,7 @@ type ID struct {
 	NR    map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
 	Hot   []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
 	Probe Probe
-	IA32  string // the amd64 call a 386-only number stands for; "none": such calls make no event; "" when it has an amd64 number
+	IA32  string // of a number that only 386 has: the amd64 call it is reported as, "none": it makes no event; else ""
 }
 
 // Syscall is one entry of syscalls/CLASS.yaml.
@@ -64,28 +64,28 @@ type Syscall struct {
 	Params  []CParam
 	Class   string            // category: file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait
 	Drop    string            // never, always or sampled: what dropping mode does with it
-	NR      map[string]int    // by GOARCH: amd64 arm64 riscv64 loong64 s390x ppc64le, and 386 for 32-bit tasks on amd64; absent: the arch lacks the call
-	Since   map[string]string // by GOARCH, resolved; "" when always there
+	NR      map[string]int    // by GOARCH: amd64 arm64 riscv64 loong64 s390x ppc64le, and 386 for 32-bit tasks on amd64; absent: the arch does not have the call
+	Since   map[string]string // by GOARCH, resolved; "": before all supported kernels
 	Until   string            // first kernel without it
 	Exit    *Event
 	Enter   *Event // TOCTOU event, or nil
 	Cases   []*Case
 	Differs string // a deliberate difference from the reference, in words
 
-	// What the drivers and the harness must know besides the event.
+	// What the drivers and the harness need to know besides the event.
 	Hot        []string // architectures where the eBPF dispatcher jumps to its program directly
-	Socketcall int      // its number among the sub-calls of socketcall, by which 32-bit tasks on amd64 may make it; 0: none
+	Socketcall int      // its sub-call number of socketcall, by which 32-bit tasks on amd64 may make it; 0: none
 	Fires      *Fires   // another tracepoint reports its success, or nil
-	DropFailed bool     // dropping mode loses its failures, whatever Drop is
-	DropUnless *Kept    // dropping mode loses all but these, or nil
+	DropFailed bool     // dropping mode drops its failures, whatever Drop is
+	DropUnless *Kept    // dropping mode drops all but these, or nil
 	Lost       string   // counter of the module for its lost events, besides the common one
 	Probe      Probe
 
-	NeverFails    string // why no case of it fails; "" when one does
-	NeverSucceeds string // why no case of it succeeds
+	NeverFails    string // why none of its cases fails; "" if one does
+	NeverSucceeds string // why none of its cases succeeds
 
-	broken []string // params with errors of their own: what cases want of them is not judged
-	like   string   // the entry whose cases it has, if it writes none
+	broken []string // params with errors: their wanted values are not checked
+	like   string   // the entry whose cases it inherits
 }
 
 // Signature writes the C declaration, without the type that it returns.
@@ -112,7 +112,7 @@ type Event struct {
 	Pos     expr.Pos
 	codePos expr.Pos
 	Code    uint16
-	Name    string // the event name consumers see: "openat"
+	Name    string // the event's name for consumers: "openat"
 	Symbol  string // Go and C identifier stem: openat_exit, connect_enter, switch_enter (old versions: open_exit_v1...)
 	Dir     string // enter or exit
 	Class   string
@@ -131,15 +131,15 @@ type Event struct {
 // Param is one parameter of an event.
 type Param struct {
 	Pos     expr.Pos
-	typePos expr.Pos // of what says its type
-	lock    string   // its word in schema.lock, of events read from there
+	typePos expr.Pos // the place of its type
+	lock    string   // its word in schema.lock, for events read from there
 	Name    string
 	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
 	From    *expr.Node // ret, an argument, or a call over those; nil for events no driver makes
 	Base    string     // fsrelpath: the param that holds the directory fd
 	Names   string     // flag set of the event's values
 	Show    string     // dec, hex, oct, id, dir, 10_padded_dec, na: how tools print it
-	Len     *expr.Node // bytebuf and sockaddr: how many bytes stand at From
+	Len     *expr.Node // bytebuf and sockaddr: number of bytes at From
 	Snaplen bool       // cut at the snap length
 	Newer   bool       // the older reference does not have it
 	When    []Cond     // all must hold, else Else is sent (or the empty param)
@@ -164,9 +164,9 @@ type Switch struct {
 	Arms []SwitchArm
 }
 
-// SwitchArm holds for any of Values (names of the On param's flag set, or
-// numbers); none: the default, which every switch has as its last. Dyn is the
-// variant of a dyn param.
+// SwitchArm applies to any of Values (names of the On param's flag set, or numbers);
+// without Values it is the default, the last arm of every switch. Dyn is the variant
+// of a dyn param.
 type SwitchArm struct {
 	Values []*expr.Node
 	From   *expr.Node
@@ -180,14 +180,14 @@ type Group struct {
 	Params []*Param
 }
 
-// FlagSet is a named set of event values and, when arguments are translated,
-// the conversion: a C function <Name>(value) made from Kind and Values.
+// FlagSet is a named set of event values and, if it has a Kind, a conversion: a C
+// function <Name>(value) generated from Kind and Values.
 type FlagSet struct {
 	Pos     expr.Pos
 	Name    string
 	Header  string // the C header the native names come from
 	Kind    string // "" (names only), bits (each bit tested alone), mask (all bits of a native value must be set), enum, identity, manual (hand-written helper of that name)
-	Width   int    // enum and identity: bits of the argument that count (8, 16, 32)
+	Width   int    // enum and identity: significant bits of the argument (8, 16, 32)
 	Default uint32 // enum: event value of a native value not listed
 	Values  []FlagValue
 }
@@ -197,7 +197,7 @@ type FlagValue struct {
 	Pos       expr.Pos
 	Name      string
 	Value     uint32 // as events carry it
-	Native    uint64 // as the kernel's headers have it (when HasNative)
+	Native    uint64 // as in the kernel's headers (if HasNative)
 	HasNative bool
 	NativeBy  map[string]uint64 // by GOARCH where it differs; without HasNative, the only arches that have it
 }
@@ -209,16 +209,16 @@ type Helper struct {
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
-	Needs  []string // given, after: words of Needs; a case that calls it needs them, too
-	Reads  string   // given: what a driver reads where the object is passed as a string: "text" (the object's), "nothing", or ""
+	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
+	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string
 }
 
-// Case is one proof of a syscall entry.
+// Case is a test of a syscall entry.
 type Case struct {
 	Pos          expr.Pos
 	Syscall      string
-	Name         string // "" when the entry has a single case; then "works"
+	Name         string // if left out, for an entry's single case: "works"
 	Needs        []string
 	Unsafe       bool // changes the machine: never run by `scaplab host`
 	Snaplen      int  // 0: the default, 80
@@ -230,7 +230,7 @@ type Case struct {
 	Child        []Binding // clone family: params of the child's own event
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
 
-	broken []string // params whose wanted values have errors of their own
+	broken []string // params whose wanted values have errors
 }
 
 // Binding names an expression.
@@ -238,5 +238,5 @@ type Binding struct {
 	Pos    expr.Pos
 	Name   string
 	Expr   *expr.Node
-	Passed bool // of Want: not written; the param holds what the call passes
+	Passed bool // of Want: left out, the param has the value that the call passes
 }

@@ -19,8 +19,8 @@ var ownTypes []byte
 
 const typesFile = "types.yaml"
 
-// DefaultTypes are the words of the project's own types.yaml, which a table
-// without such a file has.
+// DefaultTypes returns the words of the project's own types.yaml, for tables without
+// that file.
 func DefaultTypes() *Types {
 	l := &loader{table: &Table{Types: &Types{}}}
 	l.file(parseFile(typesFile, ownTypes, &l.errs), typeLists)
@@ -42,7 +42,7 @@ type Types struct {
 	Sources      []Word
 	EventFlags   []Word
 	FDTypes      []Word // kinds of descriptors
-	Errnos       []Word // of several names of one number the first is printed
+	Errnos       []Word // the first of several names of a number is printed
 }
 
 // Word is a name with its number.
@@ -60,7 +60,7 @@ type Type struct {
 	Code int
 	As   string // s8 to s64, u8 to u64, f64; text, bytes, other
 	Size int    // bytes, 0: variable
-	Low  bool   // only the lower 32 bits of the source count
+	Low  bool   // only the lower 32 bits of the source are significant
 	Show string // the default
 	View string // Go type of the decoded field, or ""
 	Doc  string
@@ -123,7 +123,7 @@ func (t *Types) dynNames() []string {
 	return out
 }
 
-// dynTypes are the variants of a dyn table, nil when there is none of that name.
+// dynTypes returns the types of a dyn table's variants; nil if there is no such table.
 func (t *Types) dynTypes(name string) []string {
 	i := slices.IndexFunc(t.Dyns, func(d *Dyn) bool { return d.Name == name })
 	if i < 0 {
@@ -154,7 +154,7 @@ func names(words ...Word) []string {
 	return out
 }
 
-// typ returns a wire type that a param is known to have.
+// typ returns the wire type of that name, which exists.
 func (l *loader) typ(name string) *Type { return l.table.Types.Type(name) }
 
 func (l *loader) isErrno(name string) bool {
@@ -178,7 +178,7 @@ func (l *loader) wireType(f *file, n *yaml.Node) {
 	}
 	t.Code = int(code)
 	if all := l.table.Types.Types; t.Code != len(all)+1 {
-		m.errorf(m.byKey["code"], "code %d is not the one after %d (codes stand in order, without gaps)", t.Code, len(all))
+		m.errorf(m.byKey["code"], "code %d is not the one after %d (codes ascend without gaps)", t.Code, len(all))
 	}
 	if old := l.typ(t.Name); old != nil {
 		m.errorf(m.byKey["type"], "type %s is described twice (first on line %d)", t.Name, old.Pos.Line)
@@ -232,7 +232,7 @@ func (l *loader) dyn(f *file, n *yaml.Node) {
 	l.table.Types.Dyns = append(l.table.Types.Dyns, d)
 }
 
-// knownTypes are those that rules and inference name.
+// knownTypes are the types that rules and inference name.
 var knownTypes = strings.Fields(`int8 int16 int32 int64 uint8 uint16 uint32 uint64 errno fd fd32 pid uid gid charbuf fspath fsrelpath
 	bytebuf sockaddr dyn`)
 

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// unixNames are the integer constants of golang.org/x/sys/unix that linux has on
-// every architecture of the table, sorted; "u64" stands behind those that are no
-// int. A test writes the file anew.
+// unixNames are the integer constants that golang.org/x/sys/unix has for linux on every
+// architecture of the table, sorted; "u64" follows constants that do not fit an int. A
+// test writes the file.
 //
 //go:embed unix.txt
 var unixNames string
@@ -37,7 +37,7 @@ func isUnixConst(name string) bool {
 	return ok
 }
 
-// callConstants are the names that calls of cases may use, sorted.
+// callConstants returns the names that calls of cases may use, sorted.
 func (l *loader) callConstants() []string {
 	out := slices.Clone(l.constants())
 	for name := range unixConsts() {

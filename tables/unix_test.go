@@ -23,13 +23,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a case names and lint lets pass, the guest's Go code has: the list is that
-// of the module this project builds with.
+// The guest's Go code has every constant that lint accepts in a case: the list has the
+// constants of the x/sys version in go.mod.
 func TestTheListOfConstantsIsThatOfTheModule(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
 	require.NoError(t, err)
 	dir := filepath.Join(strings.TrimSpace(string(out)), "unix")
-	if build.Default.GOROOT == "" { // as -trimpath leaves it; the importer reads the standard library there
+	if build.Default.GOROOT == "" { // with -trimpath; the importer reads the standard library there
 		root, err := exec.Command("go", "env", "GOROOT").Output()
 		require.NoError(t, err)
 		build.Default.GOROOT = strings.TrimSpace(string(root))
@@ -57,10 +57,10 @@ func TestTheListOfConstantsIsThatOfTheModule(t *testing.T) {
 	require.Equal(t, b.String(), unixNames, "unix.txt is stale: go test -run '^%s$' . -update", t.Name())
 }
 
-var headerName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) // others are Go's own
+var headerName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) // other names are x/sys's own
 
-// constantsOf are the integer constants of a package for linux on arch; " u64"
-// marks those that are no int.
+// constantsOf returns the integer constants of a package for linux on arch; " u64" marks
+// constants that do not fit an int.
 func constantsOf(tb testing.TB, dir, arch string) map[string]string {
 	tb.Helper()
 	ctx := build.Default
@@ -75,7 +75,7 @@ func constantsOf(tb testing.TB, dir, arch string) map[string]string {
 		files = append(files, f)
 	}
 	conf := types.Config{Importer: importer.ForCompiler(fset, "source", nil), IgnoreFuncBodies: true, Error: func(error) {}}
-	checked, _ := conf.Check("unix", fset, files, nil) // what the constants do not need may be missing
+	checked, _ := conf.Check("unix", fset, files, nil) // with errors: declarations that the constants do not need are missing
 	out := map[string]string{}
 	for _, name := range checked.Scope().Names() {
 		c, ok := checked.Scope().Lookup(name).(*types.Const)

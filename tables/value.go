@@ -13,7 +13,7 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// values reads and checks what cases are made of.
+// values reads and checks the expressions of cases.
 type values struct {
 	l       *loader
 	f       *file
@@ -22,7 +22,7 @@ type values struct {
 	kinds   []string        // of functions that may be called
 	want    bool
 	names   *FlagSet           // of the wanted param
-	made    map[string]*Struct // variables that are structs built by field
+	made    map[string]*Struct // the variables that are structs built by field
 	called  []*Helper          // each once
 }
 
@@ -64,8 +64,8 @@ func (v *values) bindings(m *mapping, key string) []Binding {
 	return out
 }
 
-// value turns a YAML value into an expression: collections into lists and
-// structs, scalars by parsing. Wanted text needs no quotes.
+// value turns a YAML value into an expression: it makes lists and structs of
+// collections and parses scalars. Wanted text needs no quotes.
 func (v *values) value(n *yaml.Node, text bool) *expr.Node {
 	pos := v.f.pos(n)
 	switch n.Kind {
@@ -111,7 +111,7 @@ func (v *values) value(n *yaml.Node, text bool) *expr.Node {
 	return v.f.parse(n, v.subject, &v.l.errs)
 }
 
-// isExpression tells wanted text that is computed from text that is meant as it stands.
+// isExpression reports whether a wanted text is an expression, not literal text.
 func isExpression(s string) bool {
 	if s == "empty" || s == "any" || strings.HasPrefix(s, `"`) {
 		return true
@@ -126,7 +126,7 @@ func isExpression(s string) bool {
 	return err == nil && x.Kind == expr.Var
 }
 
-// check walks a value; top is where a comparison, empty, any or a tuple may stand.
+// check walks a value; top: a comparison, empty, any or a tuple is allowed here.
 func (v *values) check(n *expr.Node, top bool) {
 	if n == nil {
 		return
@@ -218,14 +218,14 @@ func (v *values) fields(s *Struct, n *expr.Node) {
 		case f == nil:
 			v.errorf(x.Pos, "struct %s has no field %s%s", s.Name, name, hint.DidYouMean(name, s.names()))
 		case x.Kind == expr.Struct && f.Type.Struct == nil:
-			v.errorf(x.Pos, "field %s is no struct", name)
+			v.errorf(x.Pos, "field %s is not a struct", name)
 		case x.Kind == expr.Struct:
 			v.fields(f.Type.Struct, x)
 		}
 	}
 }
 
-// member checks $r.field of what is a struct.
+// member checks $r.field if $r is a struct.
 func (v *values) member(n *expr.Node) {
 	s := v.made[n.Text]
 	for _, a := range n.Args {

@@ -11,16 +11,16 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// variants are the commands of a syscall: which params mean what, by the value
-// of the param `on`.
+// variants are the commands of a syscall: the sources of params by the value of the
+// param `on`.
 type variants struct {
 	m    *mapping
 	on   *yaml.Node
 	rows []variantRow
 }
 
-// variantRow is one line: the values of `on` it is for (none: default), and the
-// source of each param it names.
+// variantRow is one line: its values of `on` (none: default), and the source of each
+// param that it names.
 type variantRow struct {
 	key     *yaml.Node
 	values  []*expr.Node
@@ -62,7 +62,7 @@ func (l *loader) readVariants(s *Syscall, m *mapping) *variants {
 		}
 	}
 	if len(vm.fields) == 1 {
-		vm.errorf(n, "variants has no rows (PR_SET_NAME: {arg2_str: arg2} is one)")
+		vm.errorf(n, "variants has no rows (PR_SET_NAME: {arg2_str: arg2} is an example)")
 	}
 	return v
 }
@@ -108,13 +108,13 @@ func (v *variants) arms(l *loader, p *Param, src *source) {
 	p.Switch.Arms = append(p.Switch.Arms, other)
 }
 
-// dynSource reads the source of a dyn param: int64 is the argument of the param's
-// name as that type, int64(0) any other source.
+// dynSource reads the source of a dyn param: int64 sends the argument of the param's
+// name with that type, int64(0) any other source.
 func (l *loader) dynSource(p *Param, x *expr.Node, src *source) (*expr.Node, string) {
 	types := l.table.Types.dynTypes(p.Dyn)
 	switch {
 	case (x.Kind != expr.Name && x.Kind != expr.Call) || !slices.Contains(types, x.Text):
-		src.errorf(x, "%s is no variant of type dyn%s", x, hint.DidYouMean(x.Text, types))
+		src.errorf(x, "%s is not a variant of type dyn%s", x, hint.DidYouMean(x.Text, types))
 	case x.Kind == expr.Name:
 		if arg, _ := src.ctx.arg(p.Name); arg == nil {
 			src.errorf(x, "no argument is called %s (%s(source) names another)", p.Name, x.Text)
@@ -129,7 +129,7 @@ func (l *loader) dynSource(p *Param, x *expr.Node, src *source) (*expr.Node, str
 	return nil, ""
 }
 
-// check looks at the rows when the params are known.
+// check checks the rows once the params are known.
 func (v *variants) check(l *loader, s *Syscall) {
 	if v == nil {
 		return

@@ -35,14 +35,14 @@ func (l *loader) wantGroup(f *file, n *yaml.Node) {
 	l.wants[name.Value] = &wantGroup{f: f, node: n, values: m.byKey["values"]}
 }
 
-// wantField is one wanted value, with the file it stands in.
+// wantField is one wanted value with its file.
 type wantField struct {
 	field
 	f *file
 }
 
-// usedFields are the values of a want: those of the groups it uses, in order, and
-// its own, which take the place of a group's. open are the groups being read.
+// usedFields returns the values of a want: those of the groups it uses, in order, and
+// its own, which override a group's. open are the groups being read.
 func (l *loader) usedFields(m *mapping, open []string) []wantField {
 	var out []wantField
 	set := func(v wantField) {

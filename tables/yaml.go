@@ -20,16 +20,16 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// file is one YAML file as nodes. Values are node text: what YAML would make
-// of 5.10 or 0640 by itself does not matter.
+// file is a YAML file as nodes. A value is the text of its node: YAML's own reading of
+// 5.10 or 0640 does not matter.
 type file struct {
 	name  string
 	lines []string
 	root  *yaml.Node
 }
 
-// parseFile reads src; what is wrong with the YAML itself goes to errs, and
-// the result is nil then.
+// parseFile reads src. It returns nil if the YAML itself has errors, which it adds to
+// errs.
 func parseFile(name string, src []byte, errs *ErrorList) *file {
 	at := expr.Pos{File: name, Line: 1, Col: 1}
 	if !utf8.Valid(src) {
@@ -39,8 +39,8 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
 	f := &file{name: name, lines: strings.Split(text, "\n")}
 	for i, line := range f.lines {
-		if strings.ContainsAny(line, "\r\u0085\u2028\u2029") { // YAML counts these as lines, nothing else does
-			errs.Add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break that is no newline")
+		if strings.ContainsAny(line, "\r\u0085\u2028\u2029") { // line breaks for YAML, but not for editors
+			errs.Add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break is not a newline")
 			return nil
 		}
 	}
@@ -72,8 +72,8 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 
 var dashWord = regexp.MustCompile(`^ *-[A-Za-z]`)
 
-// blame is where the mistake is that the YAML package complains of, and what it
-// is. The package says where it could not go on, which may be many lines later.
+// blame returns the place of the mistake behind an error of the YAML package, and a
+// message. The package reports where it could not go on, which may be many lines later.
 func (f *file) blame(err error) (expr.Pos, string) {
 	var load *yaml.LoadError
 	if !errors.As(err, &load) {
@@ -116,9 +116,9 @@ func (f *file) blame(err error) (expr.Pos, string) {
 	return at, msg
 }
 
-// unclosed finds the quote that opens a text of several lines which ends on a
-// line, or nowhere: most likely its end was forgotten. bracket is the innermost
-// one that is open there.
+// unclosed returns the quote that opens a text over several lines that ends on the
+// given line, or not at all: most likely its end is missing. bracket is the innermost
+// bracket that is open there.
 func (f *file) unclosed(end int) (quote, bracket *expr.Pos) {
 	var at *expr.Pos // where the text of a quote starts
 	var brackets []*expr.Pos
@@ -166,8 +166,8 @@ func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
 	return dec.Decode(n)
 }
 
-// refuse reports what the table does without: it should read the same to
-// somebody who knows no YAML.
+// refuse reports YAML features that the table does not use: it should mean the same to
+// a reader who does not know YAML.
 func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -188,8 +188,8 @@ func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
 	}
 }
 
-// cutCall tells whether a plain scalar inside {} or [] is the start of a call
-// whose commas cut it into several; parts is how many nodes follow.
+// cutCall reports whether a plain scalar inside {} or [] is the start of a call that its
+// commas cut into several nodes; parts is how many nodes follow.
 func (f *file) cutCall(n *yaml.Node, i int) (text string, parts int) {
 	open := func(s string) int { return strings.Count(s, "(") - strings.Count(s, ")") }
 	first := n.Content[i]
@@ -202,7 +202,7 @@ func (f *file) cutCall(n *yaml.Node, i int) (text string, parts int) {
 		if c.Kind != yaml.ScalarNode {
 			return "", 0
 		}
-		if n.Kind == yaml.MappingNode && c.Value == "" { // the value that a part without a colon seems to have
+		if n.Kind == yaml.MappingNode && c.Value == "" { // the empty value of a part without a colon
 			continue
 		}
 		if text += ", " + c.Value; open(text) == 0 {
@@ -221,7 +221,7 @@ func (f *file) pos(n *yaml.Node) expr.Pos {
 
 const quotedStyle = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
 
-// start is where the text of a scalar begins: behind its quote.
+// start returns where the text of a scalar begins: after its quote.
 func (f *file) start(n *yaml.Node) expr.Pos {
 	p := f.pos(n)
 	if n.Style&quotedStyle != 0 {
@@ -243,7 +243,7 @@ func (f *file) rest(line, col int) string {
 	return s
 }
 
-// find returns where $name or ${name} first stands from a place on, in the same line.
+// find returns the first place of $name or ${name} from a place on, in the same line.
 func (f *file) find(at expr.Pos, name string) expr.Pos {
 	raw := f.rest(at.Line, at.Col)
 	for _, text := range []string{"$" + name, "${" + name} {
@@ -255,8 +255,8 @@ func (f *file) find(at expr.Pos, name string) expr.Pos {
 	return at
 }
 
-// positions tells for each character of a scalar's value, and for its end,
-// where it stands in the file, in spite of escapes and folded lines.
+// positions returns the place in the file of each character of a scalar's value and of
+// its end, in spite of escapes and folded lines.
 func (f *file) positions(n *yaml.Node) []expr.Pos {
 	at := f.start(n)
 	raw := "" // the line from at on
@@ -276,7 +276,7 @@ func (f *file) positions(n *yaml.Node) []expr.Pos {
 	}
 	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	margin := 1
-	if block { // the text starts on the next line with something on it
+	if block { // the text starts on the next non-empty line
 		for at.Line++; at.Line < len(f.lines) && strings.TrimSpace(f.lines[at.Line-1]) == ""; at.Line++ {
 		}
 		line(at.Line, 1)
@@ -306,7 +306,7 @@ func (f *file) positions(n *yaml.Node) []expr.Pos {
 			}
 		case n.Style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(raw, "''"):
 			skip(2)
-		case (r == ' ' || r == '\n') && at.Line < len(f.lines) && strings.TrimSpace(raw) == "": // a line break, or what it folds to
+		case (r == ' ' || r == '\n') && at.Line < len(f.lines) && strings.TrimSpace(raw) == "": // a line break, or its folded blank
 			line(at.Line+1, margin)
 			if !block {
 				indent()
@@ -377,7 +377,7 @@ type field struct {
 	key, val *yaml.Node
 }
 
-// mapping is a YAML mapping whose keys are known and stand once.
+// mapping is a YAML mapping with known, distinct keys.
 type mapping struct {
 	f       *file
 	node    *yaml.Node
@@ -388,8 +388,8 @@ type mapping struct {
 	errs    *ErrorList
 }
 
-// mapping reads n; known nil allows any key. Unknown and repeated keys are
-// reported and left out. It returns nil when n is no mapping.
+// mapping reads n; with known nil every key is allowed. It reports unknown and repeated
+// keys and leaves them out. It returns nil if n is not a mapping.
 func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs *ErrorList) *mapping {
 	if n.Kind != yaml.MappingNode {
 		errs.Add(f.pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
@@ -450,8 +450,7 @@ func (m *mapping) errorf(n *yaml.Node, format string, args ...any) {
 	m.errs.Add(m.f.pos(n), m.subject, format, args...)
 }
 
-// scalar returns the node of a key whose value must be plain text that is not
-// empty, or nil.
+// scalar returns the node of a key whose value must be non-empty plain text, or nil.
 func (m *mapping) scalar(key string) *yaml.Node {
 	n := m.byKey[key]
 	if n == nil {
@@ -468,7 +467,7 @@ func (m *mapping) asScalar(n *yaml.Node, what string) *yaml.Node {
 	return n
 }
 
-// text returns the value of a key, "" when it is missing or bad.
+// text returns the value of a key, "" if it is missing or bad.
 func (m *mapping) text(key string) string {
 	if n := m.scalar(key); n != nil {
 		return strings.TrimSpace(n.Value)
@@ -534,7 +533,7 @@ func (m *mapping) list(key string) []*yaml.Node {
 	return nil
 }
 
-// names returns a list of words, each one of known and there once.
+// names returns a list of distinct words of known.
 func (m *mapping) names(key, what string, known func(string) bool, all []string) []string {
 	var out []string
 	for _, n := range m.list(key) {
@@ -553,12 +552,12 @@ func (m *mapping) names(key, what string, known func(string) bool, all []string)
 	return out
 }
 
-// needs are the words of Needs that the key of that name lists.
+// needs returns the words of Needs that the key of that name lists.
 func (m *mapping) needs() []string {
 	return m.names("needs", "need", func(s string) bool { return Needs[s] != "" }, slices.Sorted(maps.Keys(Needs)))
 }
 
-// words is names of a list of types.yaml, in the order of their numbers.
+// words returns names from a list of types.yaml, in the order of their numbers.
 func (m *mapping) words(key, what string, list []Word) []string {
 	all := names(list...)
 	out := m.names(key, what, func(s string) bool { return slices.Contains(all, s) }, all)

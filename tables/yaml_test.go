@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A mistake in the YAML is reported where it was made, in a file of a thousand
-// lines, not where the parser could not go on.
+// A mistake in the YAML is reported at its place, even in a file of a thousand lines, not
+// where the parser gave up.
 func TestMistakesInYAMLAreFoundWhereTheyAre(t *testing.T) {
 	entry := `- syscall: one(int fd)
   class: file
@@ -45,7 +45,7 @@ func TestMistakesInYAMLAreFoundWhereTheyAre(t *testing.T) {
 		{"a percent sign", "- name: works", "- name: %w", "%", "bad YAML: found character that cannot start any token"},
 		{"an at sign", "- name: works", "- name: @w", "@", "bad YAML: found character that cannot start any token"},
 		{"no blank behind the dash", "    - name: works", "    -name: works", "-name", "bad YAML: a blank behind the dash is missing"},
-		// These are YAML, but not what was meant.
+		// These are valid YAML with another meaning than intended.
 		{"a call with a comma inside braces", "from: fd}", "from: user_u32(fd, 0)}", "user", `a call with commas inside {} or [] needs quotes (write "user_u32(fd, 0)")`},
 		{"a call with commas inside brackets", "{res: 0}", "{res: [f(1, g(2, 3))]}", "f(1", `a call with commas inside {} or [] needs quotes (write "f(1, g(2, 3))")`},
 	} {

@@ -111,7 +111,7 @@ const (
 	FormatNA        Format = 0
 	FormatDec       Format = 1
 	FormatHex       Format = 2 // upper case, no prefix
-	FormatPaddedDec Format = 3 // 9 digits, zeros in front
+	FormatPaddedDec Format = 3 // 9 digits, with leading zeros
 	FormatID        Format = 4 // decimal, no thousands separators anywhere
 	FormatDir       Format = 5 // > or <
 	FormatOct       Format = 6 // with a leading 0
@@ -140,7 +140,7 @@ func (v Format) String() string {
 const (
 	CreatesFD        Flags = 1 << 0
 	DestroysFD       Flags = 1 << 1
-	UsesFD           Flags = 1 << 2 // Info.FDParam tells which param it is
+	UsesFD           Flags = 1 << 2 // Info.FDParam is the index of the param
 	ReadsFromFD      Flags = 1 << 3
 	WritesToFD       Flags = 1 << 4
 	ModifiesState    Flags = 1 << 5
