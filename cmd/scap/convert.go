@@ -24,7 +24,7 @@ import (
 
 func newConvertCmd() *cobra.Command {
 	var write writeFlags
-	var to, from, until, numbers string
+	var from, until, numbers string
 	var raw bool
 	cmd := &cobra.Command{
 		Use:   "convert FILE... OUT",
@@ -33,17 +33,14 @@ func newConvertCmd() *cobra.Command {
 merged by time, and the result has the state of the one that begins first; several
 captures in one file stay separate. A time is in seconds after the first event (1.5),
 or a date such as 2006-01-02T15:04:05Z. A part also has the earlier events that change
-the state, marked as such: scap read shows them with --all.`,
-		Example: "  scap convert --to falco -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
+the state, marked as such: scap read shows them with --all.
+
+Released versions of sysdig, stratoshark and falco can read the result. Where old events
+lack a param, it has the value that they expect. With --native the param stays empty, and
+the result also has what only this project knows.`,
+		Example: "  scap convert -z old.scap new.scap.gz\n  scap convert --from 10 --until 20 trace.scap part.scap",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch to {
-			case "":
-			case "falco":
-				write.compat = true
-			default:
-				return cli.Usage(fmt.Errorf("--to %s: only falco is known", to))
-			}
 			cut, err := parseCut(from, until, numbers)
 			if err != nil {
 				return err
@@ -54,12 +51,11 @@ the state, marked as such: scap read shows them with --all.`,
 			}
 			fopts := write.options()
 			fopts.Before = func(name string) error { return notOneOf(name, paths) }
-			return convertAll(cmd, paths, out, savefile.Options{Raw: raw}, fopts, cut)
+			return convertAll(cmd, paths, out, savefile.Options{Raw: raw, Defaults: !write.native}, fopts, cut)
 		},
 	}
 	write.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&to, "to", "", "falco: the same as --compat")
 	f.StringVar(&from, "from", "", "leave out events before this time")
 	f.StringVar(&until, "until", "", "leave out events from this time on")
 	f.StringVar(&numbers, "events", "", "keep only events with these numbers, such as 1000-1999")
@@ -118,6 +114,7 @@ func convertAll(cmd *cobra.Command, paths []string, out string, opts savefile.Op
 		if cerr := w.Close(); err == nil && cerr != nil {
 			err = cli.Lacking(cerr)
 		}
+		tellLeftOut(cmd, w)
 	}()
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()

@@ -67,9 +67,9 @@ func TestMachineRecord(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Contains(t, stderr, " events in ")
 	for _, driver := range drivers {
-		for _, compat := range []bool{false, true} {
-			code, _, stderr := runCommand(t, "record", "--driver", driver, fmt.Sprintf("--compat=%t", compat), "-w", path, "-n", "1000")
-			fmt.Printf("record --driver %s, compat %t: %s", driver, compat, stderr)
+		for _, native := range []bool{false, true} {
+			code, _, stderr := runCommand(t, "record", "--driver", driver, fmt.Sprintf("--native=%t", native), "-w", path, "-n", "1000")
+			fmt.Printf("record --driver %s, native %t: %s", driver, native, stderr)
 			require.Zero(t, code, stderr)
 			require.Contains(t, stderr, "1000 events in ")
 			require.Contains(t, mustRun(t, "verify", path), ": fine: ")
@@ -77,7 +77,7 @@ func TestMachineRecord(t *testing.T) {
 			require.Contains(t, opens, " name=/tmp/marker")
 			require.NotContains(t, opens, "<NA> (", "the state has the names of processes")
 			// Only this project has an event for getppid.
-			if compat {
+			if !native {
 				require.Contains(t, mustRun(t, "info", path), "compatible  yes")
 				require.Contains(t, mustRun(t, "read", "-r", path, "syscall", pid), " < getppid\n")
 			} else {

@@ -280,7 +280,7 @@ func TestInfoTellsWhatIsThere(t *testing.T) {
 	require.False(t, *info.Compatible)
 
 	out := filepath.Join(t.TempDir(), "compat.scap")
-	mustRun(t, "convert", "--to", "falco", path, out)
+	mustRun(t, "convert", path, out)
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
 	info = fileInfo{}
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
@@ -297,7 +297,7 @@ func TestEventsOfNoReleaseAreLowered(t *testing.T) {
 		b.AddUint32(3)
 	}, 4))
 	require.Contains(t, mustRun(t, "info", path), "compatible  no: events that other readers skip: close_range\n")
-	mustRun(t, "convert", "--compat", path, path+".out")
+	mustRun(t, "convert", path, path+".out")
 	require.Contains(t, mustRun(t, "info", path+".out"), "compatible  yes\n")
 	require.Contains(t, mustRun(t, "read", "-r", path+".out", "close_range"), " < close_range\n")
 }
@@ -329,7 +329,7 @@ func TestConvertCutsMergesAndCompresses(t *testing.T) {
 		last = at
 	}
 	for _, args := range [][]string{
-		{"convert", path, path}, {"convert", "--to", "x", path, "y"}, {"convert", "--from", "x", path, "y"}, {"convert", "--until", "x", path, "y"},
+		{"convert", path, path}, {"convert", "--from", "x", path, "y"}, {"convert", "--until", "x", path, "y"},
 		{"convert", "--events", "x", path, "y"}, {"convert", "--events", "1-x", path, "y"}, {"convert", "--events", "3-2", path, "y"}, {"convert", path},
 	} {
 		code, _, _ := runCommand(t, args...)
@@ -453,7 +453,7 @@ func TestEventsAreListed(t *testing.T) {
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"read"}, {"read", "-r", "x", "--nosuch"}, {"nosuch"}, {"read", "-r", "x", "nosuchevent"}, {"record", "--driver", "x"},
 		{"record", "--snaplen", "-1"}, {"record", "--snaplen", "65001"}, {"record", "--ring-size", "3"}, {"record", "--ring-size", "-4096"},
-		{"record", "-z"}, {"record", "-C", "5"}, {"record", "--compat"}, {"record", "-w", "-", "-G", "5"}, {"convert", "-e", "1", "x", "-"},
+		{"record", "-z"}, {"record", "-C", "5"}, {"record", "--native"}, {"record", "-w", "-", "-G", "5"}, {"convert", "-e", "1", "x", "-"},
 		{"synth", "-z", "--level", "10", "x"}, {"synth", "--level", "1", "x"}, {"synth", "-W", "3", "x"}, {"synth", "-e", "5", "-W", "-1", "x"},
 	} {
 		code, _, stderr := runCommand(t, args...)
@@ -570,7 +570,9 @@ func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
 
 func TestTextLeavesOutEnterEventsThatRepeatTheExit(t *testing.T) {
 	for code, want := range map[event.Type]bool{
-		event.TypeOpenatEnter: false, event.TypeConnectEnter: false, event.TypeProcinfoEnter: false,
+		event.TypeOpenatEnter: false, event.TypeConnectEnter: false, event.TypeProcinfoEnter: false, event.TypeExecveEnter: false,
+		event.TypeContainerJSONEnter: false, event.TypeUseraddedEnter: false, event.TypeGroupdeletedEnter: false, event.TypeScapeventEnter: false,
+		event.TypeDropEnter: true, event.TypeCPUHotplugEnter: true, event.TypeAsynceventEnter: true,
 		event.TypeOpenatExit: true, event.TypeCloseEnter: true, event.TypeSwitchEnter: true, event.TypeProcexitEnter: true,
 	} {
 		ev := mustEvent(t, code, 1, 2, func(*event.Builder) {}, 0)

@@ -38,7 +38,9 @@ func newRecordCmd() *cobra.Command {
 		Use:   "record [-w FILE] [FILTER...]",
 		Short: "Capture the events of this machine",
 		Long: `Capture the events of this machine as text, or into a file that begins with the state of
-the machine. SIGINT ends the capture; a summary follows. A file also gets events that do
+the machine. SIGINT ends the capture; a summary follows. Released versions of sysdig,
+stratoshark and falco can read the file, unless --native keeps what they do not know.
+It is readable by its owner only, and replaces a file of that name. A file also gets events that do
 not pass the filter but change the state, marked as such: scap read shows them with
 --all.
 
@@ -70,7 +72,7 @@ not pass the filter but change the state, marked as such: scap read shows them w
 func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	live, err := o.source.open(selection(f, o.source.enter), o.write.compat, cmd.ErrOrStderr())
+	live, err := o.source.open(selection(f, o.source.enter), cmd.ErrOrStderr())
 	if err != nil {
 		return cli.Lacking(err)
 	}
@@ -308,9 +310,15 @@ func (r *recorder) summary(src scap.Source) {
 	}
 	if err != nil {
 		fmt.Fprintf(r.err, ", losses unknown: %v\n", err)
+	} else {
+		fmt.Fprintf(r.err, ", %s\n", drops(st.Drops))
+	}
+	if r.file == nil {
 		return
 	}
-	fmt.Fprintf(r.err, ", %s\n", drops(st.Drops))
+	if text := leftOutText(r.file.LeftOut()); text != "" {
+		fmt.Fprintln(r.err, text)
+	}
 }
 
 // stats returns the counts of src plus the events that were too large for the file.

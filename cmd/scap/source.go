@@ -57,12 +57,11 @@ func (s *sourceFlags) check() error {
 	return nil
 }
 
-// open starts the capture of sel. compat leaves out, if the driver can, events that
-// only this project has. open prints to talk what is not captured.
-func (s *sourceFlags) open(sel scap.Selection, compat bool, talk io.Writer) (scap.Live, error) {
+// open starts the capture of sel. It prints to talk what is not captured.
+func (s *sourceFlags) open(sel scap.Selection, talk io.Writer) (scap.Live, error) {
 	set := scap.Settings{Snaplen: s.snaplen, RingSize: s.ringSize, DropFailed: s.dropFailed}
 	if s.driver == "kmod" {
-		src, err := kmod.Open(sel, kmod.Options{Settings: set, Name: s.module, Reference: compat})
+		src, err := kmod.Open(sel, kmod.Options{Settings: set, Name: s.module})
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("the kernel module %s is not loaded (scaplab build kmod makes it, insmod loads it): %w", s.module, err)

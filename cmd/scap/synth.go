@@ -35,6 +35,7 @@ for benchmarks and for trying readers.`,
 			if cerr := w.Close(); err == nil {
 				err = cerr
 			}
+			tellLeftOut(cmd, w)
 			if err != nil {
 				return cli.Lacking(err)
 			}

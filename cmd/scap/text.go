@@ -43,16 +43,22 @@ func (p *printer) shown(ev *event.Event) bool {
 	if p.all {
 		return true
 	}
-	if ev.Hidden() {
-		return false
-	}
-	return ev.Type() != event.TypeProcinfoEnter && !repeatedTypes()[ev.Type()]
+	return !ev.Hidden() && !quietTypes()[ev.Type()]
 }
 
-// repeatedTypes returns the enter events that drivers make: the exit event repeats
-// their params.
-var repeatedTypes = sync.OnceValue(func() map[event.Type]bool {
-	types := map[event.Type]bool{}
+// quietTypes returns the events that sysdig does not print, either: those that only bring
+// the state of the machine, such as containers and users, and enter events whose params
+// the exit event repeats.
+var quietTypes = sync.OnceValue(func() map[event.Type]bool {
+	types := map[event.Type]bool{event.TypeExecveEnter: true, event.TypeExecveatEnter: true}
+	for info := range event.All() {
+		meta := info.Source == event.SourceMetaevent
+		internal := info.Category == event.CategoryInternal && info.Name != "drop"
+		state := info.Flags&event.ModifiesState != 0 && info.Code != event.TypeCPUHotplugEnter
+		if meta && (internal || state) {
+			types[info.Code] = true
+		}
+	}
 	for _, e := range driver.Events() {
 		if t := event.Type(e.Code); t.Enter() && len(e.Calls) > 0 {
 			types[t] = true

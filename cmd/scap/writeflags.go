@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ import (
 
 // writeFlags say how a capture is written.
 type writeFlags struct {
-	compress, compat bool
+	compress, native bool
 	level            int
 	megabytes        uint
 	files            int
@@ -30,7 +31,7 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVarP(&w.compress, "compress", "z", false, "write gzip")
 	f.IntVar(&w.level, "level", 0, "with -z: 1 (fast) to 9 (small)")
-	f.BoolVar(&w.compat, "compat", false, "replace events that released readers do not know, so that every reader can read the capture")
+	f.BoolVar(&w.native, "native", false, "also write what only this project reads: released readers skip such events, or reject the file")
 	f.UintVarP(&w.megabytes, "file-size", "C", 0, "begin a new file after this many millions of bytes")
 	f.IntVarP(&w.files, "file-count", "W", 0, "keep this many files: a new one overwrites the oldest")
 	f.UintVarP(&w.seconds, "rotate-seconds", "G", 0, "begin a new file after this many seconds; the name may have %-directives of strftime")
@@ -38,7 +39,7 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 }
 
 // writeFlagNames are the flags that need a file.
-var writeFlagNames = []string{"compress", "level", "compat", "file-size", "file-count", "rotate-seconds", "file-events"}
+var writeFlagNames = []string{"compress", "level", "native", "file-size", "file-count", "rotate-seconds", "file-events"}
 
 // check returns an error if the flags do not fit a capture in path; "": no file.
 func (w *writeFlags) check(cmd *cobra.Command, path string) error {
@@ -67,11 +68,37 @@ func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 
 func (w *writeFlags) options() savefile.FileOptions {
 	return savefile.FileOptions{
-		WriterOptions: savefile.WriterOptions{Compress: w.compress, Level: w.level, Compat: w.compat, Generic: genericIDs()},
+		WriterOptions: savefile.WriterOptions{Compress: w.compress, Level: w.level, Compat: !w.native, Generic: genericIDs()},
 		MaxSize:       int64(w.megabytes) * 1e6,
 		MaxFiles:      w.files,
 		Every:         time.Duration(w.seconds) * time.Second,
 		MaxEvents:     w.events,
+	}
+}
+
+// leftOutText says what a file for released readers lacks; "" for nothing.
+func leftOutText(l savefile.LeftOut) string {
+	var parts []string
+	for _, p := range []struct {
+		n    uint64
+		what string
+	}{
+		{l.Generic, "events have no arguments"}, {l.Enter, "enter events are left out"}, {l.Params, "events lack their last argument"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "so that released readers can read the file, " + strings.Join(parts, ", ") + " (--native keeps everything)"
+}
+
+// tellLeftOut prints what the files of w lack.
+func tellLeftOut(cmd *cobra.Command, w *savefile.File) {
+	if text := leftOutText(w.LeftOut()); text != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
 }
 

@@ -227,9 +227,13 @@ type converter struct {
 	older  map[event.PID][]byte
 	bytes  int // of memory in stored
 	json   []byte
+
+	defaults bool // Options.Defaults
 }
 
-func newConverter() *converter { return &converter{stored: map[event.PID][]byte{}} }
+func newConverter(defaults bool) *converter {
+	return &converter{stored: map[event.PID][]byte{}, defaults: defaults}
+}
 
 func (c *converter) reset() {
 	clear(c.stored)
@@ -327,8 +331,12 @@ var (
 	ones  = [4]byte{0xff, 0xff, 0xff, 0xff}
 )
 
-// defaultValue returns the value of a param that an older capture does not have.
-func defaultValue(p *event.ParamInfo) []byte {
+// defaultValue returns the value of a param that an older capture does not have: none,
+// or what the reference puts there.
+func (c *converter) defaultValue(p *event.ParamInfo) []byte {
+	if !c.defaults {
+		return nil
+	}
 	switch size, _ := p.Type.Size(); {
 	case p.Type == event.ParamUID || p.Type == event.ParamGID:
 		return ones[:]
@@ -365,7 +373,7 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 				v = v[1:] // the first byte is the type
 			}
 		case 'D':
-			v = defaultValue(p)
+			v = c.defaultValue(p)
 		case 'E':
 			if !looked {
 				looked, have = true, c.enter(ev, &enter)
@@ -374,7 +382,7 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 				v = enter.Param(int(in.arg))
 			}
 			if v == nil && !in.optional {
-				v = defaultValue(p)
+				v = c.defaultValue(p)
 			}
 		case 'J':
 			v = c.containerJSON(ev)

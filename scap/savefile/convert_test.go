@@ -85,11 +85,16 @@ func TestRulesThatAreWrongAreRefused(t *testing.T) {
 // convertAllOf writes events to a file and returns what a reader delivers.
 func convertAllOf(tb testing.TB, evs ...*event.Event) ([]*event.Event, Counts) {
 	tb.Helper()
+	return convertWith(tb, Options{}, evs...)
+}
+
+func convertWith(tb testing.TB, opts Options, evs ...*event.Event) ([]*event.Event, Counts) {
+	tb.Helper()
 	b := appendSectionHeader(nil, binary.LittleEndian)
 	for _, ev := range evs {
 		b = appendRawEvent(b, binary.LittleEndian, eventV2, uint16(ev.CPU()), ev.Bytes())
 	}
-	r, out := mustRead(tb, b, Options{})
+	r, out := mustRead(tb, b, opts)
 	return out, r.Counts()
 }
 
@@ -124,9 +129,48 @@ func TestOlderEventsBecomeCurrent(t *testing.T) {
 			[]*event.Event{e(27, 3, nil, uint8(1))}, []*event.Event{e(247, 3, nil, uint8(1), uint32(0), uint32(0))},
 		},
 	} {
+		got, counts := convertWith(t, Options{Defaults: true}, test.in...)
+		require.Equal(t, test.want, got, name)
+		require.Zero(t, counts.Unconverted+counts.Corrupt, name)
+	}
+}
+
+func TestConversionInventsNoValue(t *testing.T) {
+	e := func(typ event.Type, params ...any) *event.Event { return mustEvent(t, typ, 1, 9, params...) }
+	for name, test := range map[string]struct{ in, want []*event.Event }{
+		"close without its enter event has no fd": {[]*event.Event{e(5, 0)}, []*event.Event{e(5, 0, nil)}},
+		"the enter event of another call does not help": {
+			[]*event.Event{e(6, 3, uint32(10)), e(5, 0)}, []*event.Event{e(5, 0, nil)},
+		},
+		"fcntl of libs 0.23 has no argument": {[]*event.Event{e(151, 0, 3, uint8(1))}, []*event.Event{e(151, 0, 3, uint8(1), nil)}},
+		"socket of libs 0.23 has no flags":   {[]*event.Event{e(19, 3, uint32(2), uint32(1), uint32(0))}, []*event.Event{e(19, 3, uint32(2), uint32(1), uint32(0), nil)}},
+		"accept of version 1 has no queue": {
+			[]*event.Event{e(27, 3, nil, uint8(1))}, []*event.Event{e(247, 3, nil, uint8(1), nil, nil)},
+		},
+	} {
 		got, counts := convertAllOf(t, test.in...)
 		require.Equal(t, test.want, got, name)
 		require.Zero(t, counts.Unconverted+counts.Corrupt, name)
+	}
+	// No rule has a value of its own: without enter events every param is one of the old event's, or empty.
+	for info := range event.All() {
+		if info.Code.Enter() {
+			continue
+		}
+		for n := range len(info.Params) + 1 {
+			ev := randomEvent(t, rand.New(rand.NewPCG(uint64(info.Code), uint64(n))), info.Code, n, 9)
+			out, _ := convertAllOf(t, ev)
+			if len(out) == 0 {
+				continue
+			}
+			for i, v := range out[0].Params() {
+				known := len(v) == 0
+				for _, old := range ev.Params() {
+					known = known || bytes.Contains(old, v)
+				}
+				require.True(t, known, "%s with %d params: param %d is % x", info.Symbol, n, i, v)
+			}
+		}
 	}
 }
 
@@ -235,7 +279,7 @@ func TestCurrentEventsStayAsTheyAre(t *testing.T) {
 }
 
 func TestStoredEventsAreBounded(t *testing.T) {
-	c := newConverter()
+	c := newConverter(false)
 	for tid := range event.PID(3 * maxStored) {
 		c.store(mustEvent(t, 4, 1, tid, 3))
 		require.LessOrEqual(t, len(c.stored)+len(c.older), maxStored)
@@ -262,7 +306,7 @@ func TestStoredEventsAreBounded(t *testing.T) {
 }
 
 func TestAFloodOfEnterEventsDoesNotHideTheOthers(t *testing.T) {
-	c := newConverter()
+	c := newConverter(false)
 	var enter event.Event
 	never := mustEvent(t, 4, 1, 0, 3) // ends
 	for tid := event.PID(1); tid < 2*maxStored; tid++ {
@@ -290,7 +334,7 @@ func FuzzConvert(f *testing.F) {
 		if ev.Reset(raw, 0) != nil {
 			return
 		}
-		c := newConverter()
+		c := newConverter(false)
 		enter := ev.Clone()
 		if enter.Type()&1 == 1 {
 			// Something of this thread that looks like an enter event.

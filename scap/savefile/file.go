@@ -73,8 +73,10 @@ type File struct {
 	files   int
 	begun   uint64 // timestamp of the file's first event
 	copies  uint64 // events in the file that are also in the one before
+	copied  LeftOut
 	events  uint64 // in earlier files
 	written int64
+	leftOut LeftOut
 	next    *nextFile // the next file, while it is prepared
 	retry   time.Duration
 }
@@ -138,7 +140,7 @@ func (f *File) open(state *proc.State, ts uint64) error {
 		info, _ := out.Stat() // nil: it will not be removed
 		f.kept = append(f.kept, keptFile{name, info})
 	}
-	f.f, f.w, f.name, f.stamp, f.again, f.begun, f.copies = out, w, name, stamp, again, ts, 0
+	f.f, f.w, f.name, f.stamp, f.again, f.begun, f.copies, f.copied = out, w, name, stamp, again, ts, 0, LeftOut{}
 	f.files++
 	return nil
 }
@@ -210,6 +212,14 @@ func (f *File) Written() int64 {
 		return f.written
 	}
 	return f.written + f.w.Written()
+}
+
+// LeftOut returns what Compat did not write to the files.
+func (f *File) LeftOut() LeftOut {
+	if f.w == nil {
+		return f.leftOut
+	}
+	return f.leftOut.plus(f.w.LeftOut().minus(f.copied))
 }
 
 // Write writes one event. It begins a new file first if a limit is reached.
@@ -295,7 +305,7 @@ func (f *File) rotate(ev *event.Event) error {
 			return f.failed(err)
 		}
 	}
-	f.copies, f.w.head = f.w.Events(), f.w.Size()
+	f.copies, f.copied, f.w.head = f.w.Events(), f.w.LeftOut(), f.w.Size()
 	return f.finish(&old)
 }
 
@@ -392,6 +402,7 @@ func (f *File) finish(old *File) error {
 	err := old.failed(old.w.Close())
 	f.events += old.w.Events() - old.copies
 	f.written += old.w.Written()
+	f.leftOut = f.leftOut.plus(old.w.LeftOut().minus(old.copied))
 	if f.path != "-" {
 		if cerr := old.f.Close(); err == nil {
 			err = cerr

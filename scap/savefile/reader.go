@@ -27,6 +27,10 @@ type Options struct {
 	// events and unused types. Only the header gets a count of params, and the
 	// byte order becomes the host's.
 	Raw bool
+	// Defaults gives params that an older capture does not have the values that the
+	// reference invents, such as descriptor 0 where the enter event was lost, for
+	// readers that expect a value. Without it such params are empty.
+	Defaults bool
 }
 
 // Counts has what a Reader has read so far.
@@ -101,7 +105,7 @@ func Open(path string, opts Options) (*Reader, error) {
 func NewReader(src io.Reader, opts Options) (*Reader, error) { return newReader(src, "", opts) }
 
 func newReader(src io.Reader, path string, opts Options) (*Reader, error) {
-	r := &Reader{path: path, in: newInput(src), opts: opts, conv: newConverter()}
+	r := &Reader{path: path, in: newInput(src), opts: opts, conv: newConverter(opts.Defaults)}
 	if err := r.in.fill(2); err == nil && r.in.buf[0] == 0x1f && r.in.buf[1] == 0x8b {
 		rest := r.in.buf[:r.in.w]
 		packed := &counter{src: io.MultiReader(bytes.NewReader(rest), src)}

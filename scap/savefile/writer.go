@@ -59,6 +59,7 @@ type Writer struct {
 	head      int64 // the part of size before the first event
 	lastFlush time.Time
 	lower     event.Builder
+	leftOut   LeftOut
 	err       error
 }
 
@@ -271,6 +272,25 @@ func SupportOf(ev *event.Event) Support {
 	return Supported
 }
 
+// LeftOut counts what Compat did not write.
+type LeftOut struct {
+	Generic uint64 // exit events of newer types, written as generic events
+	Enter   uint64 // enter events of newer types
+	Params  uint64 // events without their last param
+}
+
+// minus returns what l has more than o.
+func (l LeftOut) minus(o LeftOut) LeftOut {
+	return LeftOut{l.Generic - o.Generic, l.Enter - o.Enter, l.Params - o.Params}
+}
+
+func (l LeftOut) plus(o LeftOut) LeftOut {
+	return LeftOut{l.Generic + o.Generic, l.Enter + o.Enter, l.Params + o.Params}
+}
+
+// LeftOut returns what Compat did not write so far.
+func (w *Writer) LeftOut() LeftOut { return w.leftOut }
+
 // compatible returns the event that Compat writes for ev; empty: none.
 func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 	t := ev.Type()
@@ -279,8 +299,10 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 		return ev.Bytes(), nil
 	case Skipped:
 		if t.Enter() {
+			w.leftOut.Enter++
 			return nil, nil
 		}
+		w.leftOut.Generic++
 		var code, nr uint16
 		if w.opts.Generic != nil {
 			code, nr = w.opts.Generic(t)
@@ -289,6 +311,7 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 		w.lower.AddUint16(code)
 		w.lower.AddUint16(nr)
 	case Refused:
+		w.leftOut.Params++
 		n := released(t)
 		w.lower.Begin(t, ev.Timestamp(), ev.TID(), n)
 		for i := range n {

@@ -155,7 +155,7 @@ func (c *comparison) run() error {
 	for _, name := range []string{"in.scap", "in.scap.gz", "saved.scap", "saved.scap.gz"} {
 		_ = os.Remove(c.inTree(name)) // of an earlier run
 	}
-	// Other readers get what --compat writes.
+	// Other readers get what scap writes without --native.
 	for name, compress := range map[string]bool{"in.scap": false, "in.scap.gz": true} {
 		if err := rewrite(c.path, c.inTree(name), compress); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (c *comparison) again(compare func() error) error {
 func (c *comparison) inTree(name string) string { return filepath.Join(c.tree, "tmp", name) }
 
 func rewrite(from, to string, compress bool) error {
-	r, err := savefile.Open(from, savefile.Options{})
+	r, err := savefile.Open(from, savefile.Options{Defaults: true}) // as scap convert does
 	if err != nil {
 		return err
 	}
