@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cloneCall makes a system call that may return twice. The new task exits at
-// once, with status 0, by exit and not exit_group: it may be a thread.
+// cloneCall makes a system call that may return twice. The new task ends at
+// once with status 0, by exit rather than exit_group: it may be a thread.
 //
 //go:noescape
 func cloneCall(nr uintptr, args *[6]uintptr) uintptr
 
-// rawCall makes a system call on this thread, without telling the Go
+// rawCall makes a system call on this thread without informing the Go
 // scheduler. Results from -4095 to -1 are negated errnos.
 //
 //go:nosplit

@@ -20,28 +20,28 @@ func mayFork(nr uintptr) bool {
 }
 
 const (
-	socketcallWords = 6 // the kernel reads as many as the sub-call has
+	socketcallWords = 6 // the kernel reads as many arguments as the sub-call has
 )
 
-// int80 makes a 32-bit system call, as the kernel sees it; kernels without them kill the caller.
+// int80 makes a 32-bit system call. A kernel without them kills the caller.
 //
 //go:noescape
 func int80(nr, bx, cx uint32) int32
 
-// socketcallVector is where the arguments of a sub-call stand: no memory is mapped between the marks of a case.
+// socketcallVector has the arguments of a sub-call. It is mapped before: between the marks of a case no memory is mapped.
 var (
 	socketcallVector  []byte
 	socketcallAddress uint32
 )
 
-// prepareSocketcall makes room for the arguments.
+// prepareSocketcall maps socketcallVector.
 func prepareSocketcall() error {
 	r, err := object.NewRegion(4 * socketcallWords)
 	socketcallVector, socketcallAddress = r.Bytes(), uint32(r.Addr())
 	return err
 }
 
-// socketcall makes a sub-call as a 32-bit task does.
+// socketcall makes a sub-call like a 32-bit task.
 //
 //go:nosplit
 func socketcall(which uintptr, args *[6]uintptr) int64 {

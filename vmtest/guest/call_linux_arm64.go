@@ -12,6 +12,6 @@ func mayFork(nr uintptr) bool {
 	return false
 }
 
-// There are no calls of 32-bit tasks here.
+// Calls of 32-bit tasks are not available.
 func prepareSocketcall() error                  { return nil }
 func socketcall(_ uintptr, _ *[6]uintptr) int64 { return -int64(unix.ENOSYS) }

@@ -17,25 +17,25 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Marks are failing close calls around the call under test and after it: they
-// tell its events from all others without looking at clocks, show that the
-// driver is alive, and that there is nothing more to come. The descriptor is
-// no open file, and says whose mark it is:
+// Marks are failing close calls around the call under test and after it. They
+// separate its events from others without comparing times, and show that the
+// driver works and that no more events will come. The descriptor is not open;
+// its number identifies the mark:
 //
 //	0x40000000 | number << 4 | which
 //
-// The numbers of a guest begin anywhere: drivers capture the calls of the whole system,
-// so a guest also sees the marks of another that runs on the same kernel.
+// The numbers of a guest begin at a random one: drivers capture the calls of the whole
+// system, so a guest also sees the marks of another guest on the same kernel.
 const (
 	markBase    = 0x40000000
 	markNumbers = 1<<26 - 1
 
 	markBefore = 1
 	markAfter  = 2
-	markEnd    = 3 // by the guest itself, when the child is gone
+	markEnd    = 3 // by the guest itself, after the child has ended
 )
 
-// firstNumber is the number before that of a guest's first mark.
+// firstNumber is one less than the number of a guest's first mark.
 func firstNumber() uint32 { return rand.Uint32() & markNumbers }
 
 func caseMark(number uint32) uint32 { return markBase | number&markNumbers<<4 }
@@ -47,21 +47,21 @@ func mark(fd uint32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
-// engine is a driver's source, fit for cases.
+// engine is a driver's source that can run cases.
 type engine interface {
 	scap.Source
-	// selectCalls makes the named syscalls, and those only, the ones of interest.
+	// selectCalls selects the named syscalls and no others.
 	selectCalls(names []string, snaplen int) error
-	// pause makes nothing of interest.
+	// pause selects nothing.
 	pause() error
-	// retime is called when the machine's clock was set.
+	// retime is called after the machine's clock was set.
 	retime() error
-	// rings is the number of queues: with one, events come in their order.
+	// rings returns the number of ring buffers: with one, events arrive in order.
 	rings() int
 	state() DriverState
 }
 
-// collector reads a source while a case runs and keeps what belongs to the case.
+// collector reads a source while a case runs, and keeps the events of the case.
 type collector struct {
 	src   scap.Source
 	rings int
@@ -70,7 +70,7 @@ type collector struct {
 	began, after, end bool
 	tid               uint64
 	events            []event.Event // of all threads, from the first mark on
-	marks             []int         // where in events the marks of the calling thread stand
+	marks             []int         // indexes in events of the calling thread's marks
 	batch             []event.Event
 	err               error
 }
@@ -79,14 +79,14 @@ func newCollector(e engine, mark uint32) *collector {
 	return &collector{src: e, rings: e.rings(), mark: mark, batch: make([]event.Event, 256)}
 }
 
-// keepLimit is the number of events kept of one case.
+// keepLimit is the number of events that are kept of one case.
 const keepLimit = 20000
 
-// drainLimit is how long drain may go on: the reader waits with the very calls
-// that some cases capture, and each of its waits is then an event that ends the next.
+// drainLimit bounds drain: the reader waits with calls that some cases capture, so each
+// wait makes an event that ends the next wait.
 const drainLimit = 50 * time.Millisecond
 
-// drain reads what is there and returns when the source has nothing for now.
+// drain reads available events until the source has none.
 func (c *collector) drain() {
 	for start := time.Now(); c.err == nil && time.Since(start) < drainLimit; {
 		n, err := c.src.ReadBatch(c.batch)
@@ -104,7 +104,7 @@ func (c *collector) drain() {
 	}
 }
 
-// finish reads until the end mark has come.
+// finish reads until the end mark arrives.
 func (c *collector) finish(limit time.Duration) error {
 	for deadline := time.Now().Add(limit); !c.end && c.err == nil; {
 		if time.Now().After(deadline) {
@@ -112,7 +112,7 @@ func (c *collector) finish(limit time.Duration) error {
 		}
 		c.drain()
 	}
-	if c.rings > 1 { // what another ring has of before the mark may come after it
+	if c.rings > 1 { // events before the mark may still be in another ring
 		c.end = false
 		c.drain()
 		c.end = true
@@ -139,7 +139,7 @@ func (c *collector) take(ev *event.Event) {
 	c.events = append(c.events, ev.Clone())
 }
 
-// isMark tells whether the event is a mark of this case.
+// isMark reports whether the event is a mark of this case.
 func (c *collector) isMark(ev *event.Event) (which uint32, ok bool) {
 	if ev.Type() != event.TypeCloseExit {
 		return 0, false
@@ -155,9 +155,9 @@ func (c *collector) isMark(ev *event.Event) (which uint32, ok bool) {
 	return uint32(v) & 15, true
 }
 
-// ofCase picks the events of the calling thread between its marks, and all of
-// the child it made. Events of close belong to the marks unless close is
-// under test.
+// ofCase returns the events of the calling thread between its marks, and all events
+// of the child that it made. Events of close belong to the marks, unless the case
+// calls close.
 func (c *collector) ofCase(childTID uint64) (events [][]byte, others int) {
 	until := len(c.events)
 	if len(c.marks) > 0 {

@@ -9,37 +9,37 @@ import (
 	"strings"
 )
 
-// Syscall is what the guest and the host must know of one entry of the table
-// to prove it.
+// Syscall is an entry of the table, as far as the guest and the host need it to
+// prove it.
 type Syscall struct {
 	Name   string
-	File   string         // of the table
+	File   string         // the table's file
 	Line   int            // in File
-	NR     map[string]int // by GOARCH; absent: the arch lacks the call
+	NR     map[string]int // by GOARCH; without an element if the arch lacks the call
 	Params []Param        // of the C signature
-	Exit   uint16         // event codes; 0: none
+	Exit   uint16         // event codes; 0: no event
 	Enter  uint16
 	Child  uint16   // clone family: code of the child's own event, see ChildCode
-	Extra  []uint16 // other codes the call may make, e.g. execveat's success arrives as execve
+	Extra  []uint16 // codes of other events that the call may make, e.g. a successful execveat makes that of execve
 
-	Socketcall int // how 32-bit tasks on amd64 make it, which has no number for it; 0: not at all
+	Socketcall int // amd64: number of the sub-call of socketcall with which 32-bit tasks make the call; 0: they have a number for it, or no such call
 
-	// Fired is the code of the event that another tracepoint makes of the call's child on the
-	// architectures FiredOn, in the place of Child.
+	// Fired is the code of the event that another tracepoint makes for the call's child, on the
+	// architectures FiredOn, instead of Child.
 	Fired   uint16
 	FiredOn []string
 
-	Since map[string]string // by GOARCH: first kernel that has the call; "" when always there
-	Until string            // first kernel without it
+	Since map[string]string // by GOARCH: first kernel that has the call; "" if all have it
+	Until string            // first kernel that does not have it any more
 
-	NeverFails    string // why no case can fail, or succeed
+	NeverFails    string // why no case can fail or succeed
 	NeverSucceeds string
 
 	Cases []Case
 }
 
-// ChildCode is the code of the child's own event on an architecture. Where a new thread
-// passes sys_exit it is the call's own event; elsewhere a tracepoint makes it, which does not
+// ChildCode returns the code of the child's own event on an architecture. It is the event of the
+// call where a new thread passes sys_exit; elsewhere a tracepoint makes it, which does not
 // know the call.
 func (s *Syscall) ChildCode(arch string) uint16 {
 	if s.Child != 0 && slices.Contains(s.FiredOn, arch) {
@@ -54,11 +54,11 @@ type Param struct {
 	Name string
 }
 
-// Case is one proof of a syscall entry. Expressions are source text of
+// Case is a proof of a syscall entry. Expressions are source text of
 // internal/expr.
 type Case struct {
-	Name         string // "works" when the table gives none
-	Below        int    // lines from the entry to the case; 0: not written in the table
+	Name         string // "works" if the table gives none
+	Below        int    // lines from the entry to the case; 0: generated
 	Needs        []string
 	Unsafe       bool // never run by `scaplab host`
 	Snaplen      int  // 0: the default, 80
@@ -66,10 +66,10 @@ type Case struct {
 	Given        []Binding
 	Call         string
 	After        []Binding
-	Want         []Binding // every exit param by name
+	Want         []Binding // every exit param, by name
 	Child        []Binding // params of the child's own event
-	NoEvent      string    // why no exit event comes
-	Generated    bool      // made by gen from the signature, not written in the table
+	NoEvent      string    // why there is no exit event
+	Generated    bool      // generated from the signature
 }
 
 // Binding names an expression.
@@ -78,13 +78,13 @@ type Binding struct {
 	Expr string
 }
 
-// ID names a case on command lines and in reports: "openat/creates-a-file".
+// ID returns the name of a case on command lines and in reports: "openat/creates-a-file".
 func (s *Syscall) ID(c *Case) string {
 	return s.Name + "/" + strings.ReplaceAll(c.Name, " ", "-")
 }
 
-// Place is where the table describes a case, FILE:LINE; the entry's own place when c is
-// nil or generated.
+// Place returns the FILE:LINE of a case in the table. If c is nil or generated it
+// returns that of the entry.
 func (s *Syscall) Place(c *Case) string {
 	line := s.Line
 	if c != nil {
@@ -93,16 +93,16 @@ func (s *Syscall) Place(c *Case) string {
 	return fmt.Sprintf("%s:%d", s.File, line)
 }
 
-// absentSuffix makes the pseudo case that tries a call this kernel should lack.
+// absentSuffix is the name of the pseudo case of a call that this kernel should not have.
 const absentSuffix = "/absent"
 
-// AbsentID is the ID under which a call tried by RunRequest.Absent is reported.
+// AbsentID returns the ID of the pseudo case of a call in RunRequest.Absent.
 func AbsentID(syscall string) string { return syscall + absentSuffix }
 
 // socketcallBase is added to the number of a sub-call of socketcall.
 const socketcallBase = 1 << 16
 
-// Number is the call's number on arch, and whether the arch has the call.
+// Number returns the call's number on arch, and whether arch has the call.
 func (s *Syscall) Number(arch string) (int, bool) {
 	nr, ok := s.NR[arch]
 	if !ok && s.Socketcall != 0 && arch == "amd64" {
@@ -111,7 +111,7 @@ func (s *Syscall) Number(arch string) (int, bool) {
 	return nr, ok
 }
 
-// Find looks up a case by its ID.
+// Find returns a case by its ID.
 func Find(id string) (*Syscall, *Case) {
 	name, _, _ := strings.Cut(id, "/")
 	if s := FindSyscall(name); s != nil {
@@ -124,8 +124,8 @@ func Find(id string) (*Syscall, *Case) {
 	return nil, nil
 }
 
-// IDs lists the cases of the named syscalls (all when none is named) that
-// this architecture has, in table order.
+// IDs returns the cases of the named syscalls, or of all if none is named, that
+// this architecture has, in the order of the table.
 func IDs(names ...string) []string {
 	want := map[string]bool{}
 	for _, n := range names {

@@ -12,16 +12,15 @@ import (
 	"sync"
 )
 
-// caseText is the table's entries with their cases. A line is a key and its
+// caseText has the table's entries and their cases. A line is a key and its
 // value. An entry begins with a line `syscall NAME`, a case with `case NAME`, or
-// `generated NAME` when it was made from the signature; the lines of a case are
+// with `generated NAME` if it is made from the signature. The lines of a case are
 // indented. Expressions are source text of internal/expr.
 //
 //go:embed cases_gen.txt
 var caseText string
 
-// A child of the guest runs one case, and starts anew for each: it reads one
-// entry of the text, not the text.
+// Each case runs in a new child process, which parses only its entry of the text.
 const entryStart = "\nsyscall "
 
 var known = struct {
@@ -29,14 +28,14 @@ var known = struct {
 	byName map[string]*Syscall
 }{byName: make(map[string]*Syscall)}
 
-// FindSyscall looks up an entry by its name.
+// FindSyscall returns an entry by its name.
 func FindSyscall(name string) *Syscall {
 	_, text, _ := strings.Cut(caseText, entryStart+name+"\n")
 	text, _, _ = strings.Cut(text, entryStart)
 	return entry(name, text)
 }
 
-// Syscalls lists the table's entries.
+// Syscalls returns the table's entries.
 func Syscalls() []*Syscall {
 	var list []*Syscall
 	for _, text := range strings.Split(caseText, entryStart)[1:] {
@@ -46,7 +45,7 @@ func Syscalls() []*Syscall {
 	return list
 }
 
-// entry returns what the text says of a syscall, parsed once; nil when it says nothing.
+// entry parses the text of a syscall once. It returns nil if there is no text.
 func entry(name, text string) *Syscall {
 	known.Lock()
 	defer known.Unlock()
@@ -168,7 +167,7 @@ func (c *Case) parse(line string) error {
 	return err
 }
 
-// byArch reads what is given by architecture: amd64=1 arm64=2.
+// byArch parses values by architecture: amd64=1 arm64=2.
 func byArch(value string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for word := range strings.FieldsSeq(value) {

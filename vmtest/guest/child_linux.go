@@ -77,7 +77,7 @@ func (c *child) run(id string) error {
 	}
 	nr, ok := c.sc.Number(runtime.GOARCH)
 	if !ok {
-		return fmt.Errorf("%s is no system call of %s", c.sc.Name, runtime.GOARCH)
+		return fmt.Errorf("%s is not a system call of %s", c.sc.Name, runtime.GOARCH)
 	}
 	c.nr = uintptr(nr)
 	object.LowMemory = nr >= socketcallBase
@@ -209,7 +209,7 @@ func (c *child) prepareCall() error {
 		return fmt.Errorf("call: %w", err)
 	}
 	if n.Kind != expr.Call || n.Text != c.sc.Name {
-		return fmt.Errorf("call: %q is no call of %s", c.cs.Call, c.sc.Name)
+		return fmt.Errorf("call: %q is not a call of %s", c.cs.Call, c.sc.Name)
 	}
 	if len(n.Args) > len(c.args) || len(n.Args) > len(c.sc.Params) {
 		return fmt.Errorf("call: %d arguments (%s has %d)", len(n.Args), c.sc.Name, len(c.sc.Params))

@@ -2,9 +2,9 @@
 
 package guest
 
-// Cost is what calls take while a driver captures.
+// Cost is the time of calls while a driver captures.
 type Cost struct {
-	Driver Driver     `json:"driver"` // "": none captures
+	Driver Driver     `json:"driver"` // "": no driver
 	Error  string     `json:"error,omitempty"`
 	Calls  []CallCost `json:"calls,omitempty"`
 }
@@ -15,6 +15,6 @@ type CallCost struct {
 	NS   float64 `json:"ns"`
 }
 
-// CostArgument on a kernel's command line makes the guest send what calls cost
-// with each of its drivers, a KindCost after the other, and power off.
+// CostArgument on a kernel's command line makes the guest send a KindCost without a
+// driver and for each driver, and power off.
 const CostArgument = "scaplab_cost=1"

@@ -26,17 +26,17 @@ import (
 
 const envCost = "scaplab_cost" // see CostArgument
 
-// The least of many rounds is free of interrupts and of what else the guest
-// does: a round is shorter than the time between two ticks.
+// The fastest of many rounds is not disturbed by interrupts or by other work of the guest:
+// a round is shorter than the time between two ticks.
 const (
 	costCalls  = 100
 	costRounds = 50
 )
 
-// costSelection is what drivers capture while calls are timed; getuid is not in it.
+// costSelection is what drivers capture while calls are measured; getuid is not in it.
 var costSelection = []string{"getppid", "read", "write", "openat", "close"}
 
-// costSources open the drivers, each with room for the events of a round.
+// costSources open the drivers, with rings that have room for the events of a round.
 var costSources = map[Driver]func() (scap.Source, error){
 	"ebpf": func() (scap.Source, error) {
 		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}, CPUsPerRing: -1})
@@ -49,14 +49,14 @@ var costSources = map[Driver]func() (scap.Source, error){
 	},
 }
 
-// costCall is a call to be timed, and the event each makes.
+// costCall is a call to be measured, and the event that it makes.
 type costCall struct {
 	name  string
 	event event.Type // 0: none
 	run   func()
 }
 
-// sendCosts times calls without a driver and with each.
+// sendCosts measures calls without a driver and with each driver.
 func sendCosts(rw io.ReadWriter) error {
 	conn := newConn(rw)
 	runtime.LockOSThread()
@@ -106,7 +106,7 @@ func costsOf() ([]costCall, error) {
 	}, nil
 }
 
-// They stay where they are, as the addresses of package variables do.
+// Package variables are not moved, so their addresses stay valid.
 var (
 	costBuffer [64]byte
 	costPath   = [...]byte{'/', 'd', 'e', 'v', '/', 'n', 'u', 'l', 'l', 0}
@@ -174,5 +174,5 @@ func takeAll(src scap.Source, tid event.PID, t event.Type) (n int, err error) {
 	}
 }
 
-// wantsCosts tells whether this machine was started for them.
+// wantsCosts reports whether this machine was started to measure costs.
 func wantsCosts() bool { return slices.Contains(os.Environ(), envCost+"=1") }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Driver is the name of what captures events.
+// Driver is the name of a driver.
 type Driver string
 
 const (
@@ -15,17 +15,17 @@ const (
 	Kmod Driver = "kmod"
 )
 
-// Drivers is one driver, or two that capture the same calls at once to be compared.
-type Drivers struct{ A, B Driver } // B is "" for one
+// Drivers is one driver, or two that capture the same calls to be compared.
+type Drivers struct{ A, B Driver } // B is "" if there is one
 
-// The drivers that results can be of.
+// The drivers that results may have.
 var (
 	OnlyEBPF = Drivers{A: EBPF}
 	OnlyKmod = Drivers{A: Kmod}
 	Both     = Drivers{EBPF, Kmod}
 )
 
-// pairMark stands between the names of two drivers.
+// pairMark separates the names of two drivers.
 const pairMark = "="
 
 // ParseDrivers reads "ebpf", "kmod" or "ebpf=kmod".
@@ -38,10 +38,10 @@ func ParseDrivers(s string) (Drivers, error) {
 	return Drivers{}, fmt.Errorf("unknown driver %q (known: %s, %s, %s)", s, OnlyEBPF, OnlyKmod, Both)
 }
 
-// Pair reports whether there are two.
+// Pair reports whether there are two drivers.
 func (d Drivers) Pair() bool { return d.B != "" }
 
-// All lists them.
+// All returns the drivers.
 func (d Drivers) All() []Driver {
 	switch {
 	case d.Pair():
@@ -52,7 +52,7 @@ func (d Drivers) All() []Driver {
 	return nil
 }
 
-// Has reports whether x is one of them.
+// Has reports whether x is one of the drivers.
 func (d Drivers) Has(x Driver) bool { return x != "" && (d.A == x || d.B == x) }
 
 func (d Drivers) String() string {
@@ -65,8 +65,8 @@ func (d Drivers) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (d Drivers) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. The names may be any; those of no
-// driver are refused by who is to use them.
+// UnmarshalText implements encoding.TextUnmarshaler. It accepts any names; the
+// caller rejects unknown ones.
 func (d *Drivers) UnmarshalText(b []byte) error {
 	a, second, _ := strings.Cut(string(b), pairMark)
 	*d = Drivers{Driver(a), Driver(second)}

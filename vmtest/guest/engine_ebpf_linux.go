@@ -19,11 +19,11 @@ type ebpfEngine struct {
 	snaplen int
 }
 
-// openEBPF loads every program once, to learn which the kernel refuses.
+// openEBPF loads every program once, to find out which ones the kernel refuses.
 func openEBPF() (engine, error) {
 	src, err := ebpf.Open(scap.Selection{All: true, Enter: true, Tracepoints: ebpf.Tracepoints()}, ebpf.Options{
 		Settings:    scap.Settings{Timeout: readTimeout},
-		CPUsPerRing: -1, // one ring: events come in the order they were made
+		CPUsPerRing: -1, // one ring: events arrive in the order in which they were made
 	})
 	if err != nil {
 		return nil, err
@@ -46,11 +46,11 @@ func (e *ebpfEngine) selectCalls(names []string, snaplen int) error {
 }
 
 func (e *ebpfEngine) pause() error {
-	e.snaplen = 0 // so that the settings are made anew afterwards, with the clock as it is by then
+	e.snaplen = 0 // so that the next settings are written even if they are the same, with the current clock
 	return e.Select(scap.Selection{})
 }
 
-// retime has the driver look at the clocks again, as it does with every setting.
+// retime makes the driver read the clocks again, which it does with every change of settings.
 func (e *ebpfEngine) retime() error { return e.SetSnaplen(e.snaplen) }
 
 func (e *ebpfEngine) rings() int { return e.Rings() }

@@ -22,7 +22,7 @@ type kmodEngine struct {
 	snaplen int
 }
 
-// openKmod opens the kernel module, which it loads first when it was given.
+// openKmod opens the kernel module. If it has the module's file, it loads it first.
 func openKmod() (engine, error) {
 	if err := loadModule(); err != nil {
 		return nil, err
@@ -34,8 +34,8 @@ func openKmod() (engine, error) {
 	return &kmodEngine{src, defaultSnaplen}, nil
 }
 
-// loadModule loads the module built for this kernel. Outside of the harness's
-// machines one must have been loaded already.
+// loadModule loads the module built for this kernel. Without a file, the module must
+// already be loaded.
 func loadModule() error {
 	f, err := os.Open(ModuleFile)
 	if os.Getpid() != 1 || errors.Is(err, os.ErrNotExist) {

@@ -14,11 +14,11 @@ import (
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
-// engines open the drivers, each attached and with nothing of interest but marks.
+// engines open the drivers. They are attached and select nothing but marks.
 var engines = map[Driver]func() (engine, error){}
 
-// readTimeout is how long a read waits for an event: the one that ends a case
-// is on its way when it is asked for.
+// readTimeout is the time that a read waits for an event. The event that ends a case
+// was already made when the read begins.
 const readTimeout = 5 * time.Millisecond
 
 func engineNames() iter.Seq[Driver] { return maps.Keys(engines) }

@@ -23,7 +23,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// testCases are run in children of the test binary like the table's.
+// testCases run in children of the test binary, like those of the table.
 var testCases = []Syscall{
 	{
 		Name: "t_getpid", NR: numbers(unix.SYS_GETPID), Cases: []Case{
@@ -102,7 +102,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// caseLimit ends a case that hangs, and is enough for one on a loaded machine.
+// caseLimit ends a case that hangs. It is long enough for a loaded machine.
 const caseLimit = 5 * time.Minute
 
 func newTestRunner(t *testing.T) *runner {
@@ -122,7 +122,7 @@ func runTest(t *testing.T, id string) CaseResult {
 	if res.Outcome == Skipped && !strings.Contains(id, "unmet") && !strings.Contains(id, "unsafe") {
 		t.Skip(res.Reason)
 	}
-	// What goes over the wire must say the same.
+	// The JSON form must be equivalent.
 	b, err := json.Marshal(res)
 	require.NoError(t, err)
 	var back CaseResult
@@ -134,7 +134,7 @@ func runTest(t *testing.T, id string) CaseResult {
 	return back
 }
 
-// ran checks that the case worked and gives its facts.
+// ran requires that the case ran, and returns its facts.
 func ran(t *testing.T, id string) facts {
 	t.Helper()
 	res := runTest(t, id)
@@ -323,14 +323,14 @@ func TestAnAbsentCallAnswersENOSYS(t *testing.T) {
 	require.EqualValues(t, -int64(unix.ENOSYS), res.Ret)
 }
 
-// still is an engine that delivers nothing more.
+// still is an engine without further events.
 type still struct{ engine }
 
 func (still) Stats() (scap.Stats, error) { return scap.Stats{}, nil }
 
 func TestADriverDoesNotSayWhichThreadItWas(t *testing.T) {
 	for init, want := range map[bool]uint64{
-		true:  42, // so events of thread 77 are none of the case
+		true:  42, // so events of thread 77 do not belong to the case
 		false: 77, // this process may be in a pid namespace
 	} {
 		res := CaseResult{TID: 42, Return: true}

@@ -6,7 +6,7 @@ package guest
 
 import "os"
 
-// Hook does nothing: this system cannot be a guest.
+// Hook does nothing: this system cannot run a guest.
 func Hook() {}
 
 // Environ is the environment in which this program, started again, would serve requests.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mounts is what init mounts, in order. What a kernel lacks is a warning.
+// mounts are the file systems that init mounts, in order. One that the kernel lacks is a warning.
 var mounts = []struct {
 	target, typ, data string
 	flags             uintptr
@@ -35,8 +35,8 @@ var mounts = []struct {
 	{"/tmp", "tmpfs", "mode=1777", unix.MS_NOSUID | unix.MS_NODEV},
 }
 
-// setUpMachine makes the bare machine one on which the cases can run and says
-// what of it did not work.
+// setUpMachine prepares a bare machine for the cases and returns warnings about what
+// failed.
 func setUpMachine() (warnings []string) {
 	warn := func(step string, err error) {
 		if err != nil {
@@ -49,14 +49,14 @@ func setUpMachine() (warnings []string) {
 			continue
 		}
 		err := unix.Mount(m.typ, m.target, m.typ, m.flags, m.data)
-		if err != nil && !errors.Is(err, unix.EBUSY) { // busy: the kernel mounted it already
+		if err != nil && !errors.Is(err, unix.EBUSY) { // EBUSY: the kernel has mounted it
 			warn("mount "+m.target, err)
 		}
 	}
 	for _, l := range [][2]string{{"/proc/self/fd", "/dev/fd"}, {"fd/0", "/dev/stdin"}, {"fd/1", "/dev/stdout"}, {"fd/2", "/dev/stderr"}} {
 		_ = os.Symlink(l[0], l[1])
 	}
-	// Private: cases mount in namespaces of their own.
+	// Private: cases mount in their own namespaces.
 	warn("make / private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	warn("loopback", loopbackUp())
 	warn("hostname", unix.Sethostname([]byte("scaplab")))
@@ -65,7 +65,7 @@ func setUpMachine() (warnings []string) {
 	return warnings
 }
 
-// loopbackUp sets the interface lo up; the kernel gives it its addresses.
+// loopbackUp sets the interface lo up. The kernel then gives it its addresses.
 func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -86,11 +86,11 @@ func loopbackUp() error {
 	return nil
 }
 
-// runInit is the guest's life as pid 1. It never returns: init's end would
+// runInit runs the guest as pid 1. It does not return: the end of init would
 // panic the kernel.
 func runInit() {
 	if os.Getenv(envMode) != modeInit {
-		// Libraries look at the mounts when they start, so they must be there before: start again.
+		// Libraries read the mounts when they start, so the program mounts first and executes itself again.
 		warnings := setUpMachine()
 		env := append(os.Environ(), envMode+"="+modeInit, envWarnings+"="+strings.Join(warnings, "\n"))
 		err := syscall.Exec("/proc/self/exe", os.Args, env)
@@ -126,19 +126,19 @@ func runInit() {
 	powerOff()
 }
 
-// ignoreSignals keeps a case's kill(0, ...) from ending the guest. Handlers,
-// unlike ignored signals, are not handed on to children.
+// ignoreSignals prevents a case's kill(0, ...) from ending the guest. It sets handlers,
+// which, unlike ignored signals, are not inherited by children.
 func ignoreSignals() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
 		unix.SIGALRM, unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGIO, unix.SIGVTALRM)
 }
 
-// openPort opens the device the host talks on; a terminal is made to pass
-// every byte as it is.
+// openPort opens the device of the channel to the host. A terminal is set to transport
+// every byte unchanged.
 func openPort(path string) (*os.File, error) {
 	var fd int
 	var err error
-	for range 50 { // a virtio port may come up after init
+	for range 50 { // a virtio port may appear after init has started
 		fd, err = unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		if !errors.Is(err, unix.ENOENT) {
 			break

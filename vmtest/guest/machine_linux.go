@@ -4,10 +4,9 @@
 
 package guest
 
-// SetUpMachine mounts what a bare machine lacks, for a program other than the
-// guest that is init; it returns what did not work. PowerOff ends the machine
-// and does not return.
+// SetUpMachine mounts the file systems of a bare machine, for an init other than the
+// guest. It returns warnings about what failed.
 func SetUpMachine() (warnings []string) { return setUpMachine() }
 
-// PowerOff ends the machine.
+// PowerOff ends the machine and does not return.
 func PowerOff() { powerOff() }

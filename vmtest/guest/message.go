@@ -10,17 +10,17 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// Messages between host and guest: a kind and a JSON value, framed by package
+// Messages between host and guest have a kind and a JSON value, framed by package
 // wire. The host sends KindPing, KindState, KindRun and KindQuit; the guest sends the rest.
 //
-// The guest opens with Hello. Run is answered by Started and Result for each
-// case, in the order asked for, then Done. When the guest dies between
-// Started and Result, the case named by Started killed it.
+// The guest first sends Hello. It answers Run with Started and Result for each
+// case, in the requested order, then Done. If the guest dies between Started and
+// Result, the case that Started named has killed it.
 const (
 	KindPing  = "ping"  // Ping
 	KindRun   = "run"   // RunRequest
-	KindState = "state" // nothing; the answer is State
-	KindQuit  = "quit"  // nothing: as init the guest powers the machine off, else it exits
+	KindState = "state" // no value; the answer is State
+	KindQuit  = "quit"  // no value: as init the guest powers the machine off, otherwise it exits
 
 	KindHello   = "hello"   // Hello
 	KindPong    = "pong"    // Ping
@@ -31,23 +31,23 @@ const (
 	KindError   = "error"   // Error
 )
 
-// ModuleFile is where a machine has the kernel module, when it has one.
+// ModuleFile is the path of the kernel module in a machine that has one.
 const ModuleFile = "/scap.ko"
 
-// Conn carries messages; *wire.Conn is one.
+// Conn transports messages; *wire.Conn implements it.
 type Conn interface {
 	Send(kind string, v any) error
-	Receive() (kind string, value json.RawMessage, err error) // io.EOF when the other side has gone
+	Receive() (kind string, value json.RawMessage, err error) // io.EOF after the other side has closed the channel
 }
 
-// Ping asks for a pong with the same number, e.g. after a restore. Clock, when
-// not zero, is the host's time in ns since the epoch: the guest sets its own.
+// Ping asks for a pong with the same number, e.g. after a restore. Clock, if not
+// zero, is the host's time in ns since the epoch, to which the guest sets its clock.
 type Ping struct {
 	N     uint64 `json:"n"`
 	Clock int64  `json:"clock,omitempty"`
 }
 
-// Hello is what the host must know of the guest before it asks for cases.
+// Hello describes the guest.
 type Hello struct {
 	Release  string            `json:"release"` // uname -r
 	Version  string            `json:"version"` // uname -v
@@ -55,96 +55,96 @@ type Hello struct {
 	Init     bool              `json:"init"`    // the guest is pid 1: unsafe cases may run
 	CPUs     int               `json:"cpus"`
 	BTF      bool              `json:"btf"`
-	Present  []string          `json:"present,omitempty"` // syscalls the kernel has, by kernel symbol; nil when it cannot be told
-	From     string            `json:"from,omitempty"`    // where Present comes from: btf, kallsyms
-	Lacks    map[string]string `json:"lacks,omitempty"`   // `needs` word -> why it is not met here
+	Present  []string          `json:"present,omitempty"` // syscalls that the kernel has, by kernel symbol; nil if not known
+	From     string            `json:"from,omitempty"`    // source of Present: btf or tracefs
+	Lacks    map[string]string `json:"lacks,omitempty"`   // word of `needs` -> why this machine does not meet it
 	Drivers  []DriverState     `json:"drivers"`
-	Warnings []string          `json:"warnings,omitempty"` // mounts and the like that failed
+	Warnings []string          `json:"warnings,omitempty"` // mounts and other steps of init that failed
 }
 
-// DriverState is whether a driver works here, and what of it does not.
+// DriverState says whether a driver works here, and what of it does not.
 type DriverState struct {
 	Name    Driver    `json:"name"`
-	Error   string    `json:"error,omitempty"` // why it does not work at all
+	Error   string    `json:"error,omitempty"` // why the driver does not work at all
 	Detail  string    `json:"detail,omitempty"`
 	Refused []Refusal `json:"refused,omitempty"`
-	Object  string    `json:"object,omitempty"` // build of it that was loaded
+	Object  string    `json:"object,omitempty"` // object file that was loaded
 }
 
-// Refusal is a program this kernel did not accept.
+// Refusal is a program that this kernel refused.
 type Refusal struct {
 	Program string `json:"program"`
 	Reason  string `json:"reason"`
 }
 
-// RunRequest asks for cases, one after the other.
+// RunRequest requests cases, which run one after the other.
 type RunRequest struct {
 	Cases   []string      `json:"cases"`             // IDs
-	Drivers Drivers       `json:"drivers"`           // none: no capture, facts only
-	Snaplen int           `json:"snaplen,omitempty"` // default for cases that name none
-	Timeout time.Duration `json:"timeout,omitempty"` // of one case, default 30 s
-	Unsafe  bool          `json:"unsafe,omitempty"`  // run cases that change the machine, too
-	// Absent lists syscalls that this kernel should lack: the call runs
-	// with zero arguments, its cases do not.
+	Drivers Drivers       `json:"drivers"`           // none: facts only
+	Snaplen int           `json:"snaplen,omitempty"` // for cases that do not set it
+	Timeout time.Duration `json:"timeout,omitempty"` // of one case; 0 means 30 s
+	Unsafe  bool          `json:"unsafe,omitempty"`  // also run cases that change the machine
+	// Absent lists syscalls that this kernel should not have: the call is made
+	// with zero arguments, its cases do not run.
 	Absent []string `json:"absent,omitempty"`
 }
 
-// State is what /proc of the guest says.
+// State is the content of the guest's /proc.
 type State struct {
 	State *proc.State `json:"state,omitempty"`
 	Error string      `json:"error,omitempty"`
 }
 
-// Started announces a case, before anything of it runs.
+// Started announces a case, before any part of it runs.
 type Started struct {
 	Case string `json:"case"`
 }
 
-// Outcome of a case as the guest sees it; whether it passes is for the host to say.
+// Outcome says how a case ended. The host decides whether it passes.
 type Outcome string
 
 const (
-	Ran     Outcome = "ran"     // the call was made (and returned, unless it never does)
-	Crashed Outcome = "crashed" // the child died before it could report
+	Ran     Outcome = "ran"     // the call was made, and returned unless it never returns
+	Crashed Outcome = "crashed" // the child died before it reported
 	Timeout Outcome = "timeout" // the time limit killed the child
-	Skipped Outcome = "skipped" // a need is not met
-	Failed  Outcome = "failed"  // given or after did not work: Reason says which
+	Skipped Outcome = "skipped" // this machine does not meet a need
+	Failed  Outcome = "failed"  // given or after failed: Reason says which
 )
 
 // Capture is what one driver delivered of a case.
 type Capture struct {
 	Driver     Driver   `json:"driver,omitempty"`
-	Incomplete string   `json:"incomplete,omitempty"` // why it may not be all: an event around the case's own did not come
-	Events     [][]byte `json:"events,omitempty"`     // raw, of the calling thread and its child, in time order
-	Others     int      `json:"others,omitempty"`     // selected events of other threads, not sent
-	Lost       uint64   `json:"lost,omitempty"`       // events the driver dropped meanwhile
+	Incomplete string   `json:"incomplete,omitempty"` // why events may be missing: an event around the case's own is missing
+	Events     [][]byte `json:"events,omitempty"`     // raw events of the calling thread and its child, in time order
+	Others     int      `json:"others,omitempty"`     // number of selected events of other threads, which are not sent
+	Lost       uint64   `json:"lost,omitempty"`       // number of events that the driver dropped meanwhile
 }
 
-// CaseResult is what a case really did and which events came of it.
+// CaseResult is the outcome of a case and the events that it made.
 type CaseResult struct {
 	Case    string  `json:"case"`
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason,omitempty"`
 
-	Facts  object.Facts `json:"facts,omitempty"`  // variables, their fields flattened: "st.dev"; "ret", "tid"
+	Facts  object.Facts `json:"facts,omitempty"`  // variables, with fields flattened: "st.dev"; "ret", "tid"
 	Args   []uint64     `json:"args,omitempty"`   // the call's registers
-	Ret    int64        `json:"ret"`              // raw: -errno
-	Return bool         `json:"return"`           // false: the call never came back (exit, exec)
-	TID    uint64       `json:"tid,omitempty"`    // of the calling thread, initial pid namespace
-	Child  uint64       `json:"child,omitempty"`  // tid of the process a clone made
-	Signal string       `json:"signal,omitempty"` // that ended the child
-	Stderr string       `json:"stderr,omitempty"` // last lines of it
+	Ret    int64        `json:"ret"`              // raw value: -errno for an error
+	Return bool         `json:"return"`           // false: the call did not return (exit, exec)
+	TID    uint64       `json:"tid,omitempty"`    // of the calling thread, in the initial pid namespace
+	Child  uint64       `json:"child,omitempty"`  // tid of the task that a clone made
+	Signal string       `json:"signal,omitempty"` // signal that ended the child
+	Stderr string       `json:"stderr,omitempty"` // the last lines of its standard error
 
-	Capture          // of the driver asked for, of a pair's first one
+	Capture          // of the requested driver, or of a pair's first one
 	Second  *Capture `json:"second,omitempty"` // of a pair's second one
 
 	Took time.Duration `json:"took"`
 
-	// Absent tells of a call made only to see whether the kernel has it.
+	// Absent reports whether the call was only made to find out if the kernel has it.
 	Absent bool `json:"absent,omitempty"`
 }
 
-// By is the result as one driver has it: nil when that one did not capture.
+// By returns the result with the capture of one driver, or nil if that did not capture.
 func (r *CaseResult) By(driver Driver) *CaseResult {
 	own := *r
 	own.Second = nil
@@ -160,11 +160,11 @@ func (r *CaseResult) By(driver Driver) *CaseResult {
 type Done struct {
 	Cases int               `json:"cases"`
 	Took  time.Duration     `json:"took"`
-	Stats map[string]uint64 `json:"stats,omitempty"` // of the driver: seen, delivered, drops by cause
-	Error string            `json:"error,omitempty"` // why the run stopped early, or never began
+	Stats map[string]uint64 `json:"stats,omitempty"` // statistics of the driver: seen, delivered, drops by cause
+	Error string            `json:"error,omitempty"` // why the run ended early or did not begin
 }
 
-// Error is a request the guest could not make sense of.
+// Error is the answer to a request that the guest does not understand.
 type Error struct {
 	Text string `json:"text"`
 }

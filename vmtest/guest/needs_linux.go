@@ -19,8 +19,8 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// needs are the words `needs` knows, each with a probe that tells why it is
-// not met, or nil.
+// needs are the words of `needs`. Each has a probe that returns why this machine does
+// not meet it, or nil.
 var needs = map[string]func() error{
 	"root":         needRoot,
 	"ipv6":         func() error { return object.CanBind("[::1]:0") },
@@ -55,7 +55,7 @@ var needs = map[string]func() error{
 	},
 }
 
-// probeNeeds tries every word once.
+// probeNeeds calls each probe once.
 func probeNeeds() map[string]string {
 	lacks := map[string]string{}
 	for word, probe := range needs {
@@ -96,8 +96,8 @@ func needFilesystem(name string) error {
 	return nil
 }
 
-// needCall makes a call with arguments that make it fail and is content with
-// any answer but ENOSYS.
+// needCall makes a call with arguments that make it fail. Only ENOSYS means
+// that it is missing.
 func needCall(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
 	copy(a[:], args)
@@ -107,7 +107,7 @@ func needCall(nr uintptr, args ...uintptr) error {
 	return nil
 }
 
-// needIOURing makes a ring of no entries, which is refused after the rights to make one were looked at.
+// needIOURing requests a ring without entries. The kernel checks the rights before it refuses that.
 func needIOURing() error {
 	if ret := rawCall(unix.SYS_IO_URING_SETUP, &[6]uintptr{}); ret != -int64(unix.EFAULT) && ret != -int64(unix.EINVAL) {
 		return unix.Errno(-ret)
@@ -146,9 +146,9 @@ func (r *runner) hello() Hello {
 
 const btfPath = "/sys/kernel/btf/vmlinux"
 
-// presentSyscalls lists the system calls this kernel was built with, by the
-// names their tracepoints have. Without tracefs, BTF has also those that are
-// only there to answer ENOSYS.
+// presentSyscalls returns the system calls of this kernel, by the names of their
+// tracepoints. Without tracefs it uses BTF, which also has calls that only
+// return ENOSYS.
 func presentSyscalls() (names []string, from string) {
 	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
 		found, _ := filepath.Glob(dir + "/events/syscalls/sys_exit_*")

@@ -60,7 +60,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	res.Absent = strings.HasSuffix(id, absentSuffix)
 	nr, ok := sc.Number(runtime.GOARCH)
 	if !ok {
-		return fail(Skipped, "%s is no system call of %s", sc.Name, runtime.GOARCH)
+		return fail(Skipped, "%s is not a system call of %s", sc.Name, runtime.GOARCH)
 	}
 	if why, lacking := r.lacks["ia32"]; nr >= socketcallBase && lacking {
 		return fail(Skipped, "needs ia32: %s", why)

@@ -20,7 +20,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// Every case of the table gets as far as its call, whatever comes of it.
+// Every case of the table gets as far as its call, whatever the call returns.
 func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 	r := newTestRunner(t)
 	for word, why := range probeNeeds() {
@@ -33,7 +33,7 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 		}
 		for j := range sc.Cases {
 			cs := &sc.Cases[j]
-			if cs.Unsafe || cs.Generated { // generated ones take nothing that must be made
+			if cs.Unsafe || cs.Generated { // generated cases have no objects
 				continue
 			}
 			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: caseLimit})
@@ -50,7 +50,7 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 	require.Positive(t, n)
 }
 
-// The text of the cases says what the table does.
+// The text of the cases is that of the table.
 func TestTheCasesAreThoseOfTheTable(t *testing.T) {
 	table, err := tables.Load("../../tables")
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestALineThatIsNoneOfTheCases(t *testing.T) {
 	}
 }
 
-// What helpers.yaml declares for cases is what the guest has.
+// helpers.yaml declares the functions that the guest has for cases.
 func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	table, err := tables.Load("../../tables")
 	require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	}
 }
 
-// A word without a probe would hold everywhere, whatever is lacking.
+// A word without a probe would count as met on every machine.
 func TestEveryNeedHasAProbe(t *testing.T) {
 	require.Equal(t, slices.Sorted(maps.Keys(tables.Needs)), slices.Sorted(maps.Keys(needs)))
 }

@@ -16,17 +16,17 @@ const (
 	familyIPv6 = 10
 )
 
-// Address is a socket address as the table writes it: "1.2.3.4:5",
+// Address is a socket address in the table's notation: "1.2.3.4:5",
 // "[::1]:5", "unix:/path", "unix:@name".
 type Address struct {
 	Family   int
 	IP       []byte // 4 or 16
 	Port     uint16
-	Path     string // unix; without the @ of an abstract name
+	Path     string // unix; an abstract name has no @
 	Abstract bool
 }
 
-// ParseAddress reads an address.
+// ParseAddress parses an address.
 func ParseAddress(text string) (Address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		name, abstract := strings.CutPrefix(path, "@")
@@ -43,7 +43,7 @@ func ParseAddress(text string) (Address, error) {
 	return Address{Family: family, IP: ap.Addr().AsSlice(), Port: ap.Port()}, nil
 }
 
-// Wire is the address as sockaddr params carry it; empty for other families.
+// Wire returns the address as sockaddr params carry it; empty for other families.
 func (a Address) Wire() []byte {
 	switch a.Family {
 	case familyIPv4, familyIPv6:
@@ -56,6 +56,6 @@ func (a Address) Wire() []byte {
 	return []byte{}
 }
 
-// patternByte is the i-th byte of what pattern(n) makes: no period of a page
-// or a power of two, and never 0.
+// patternByte returns the i-th byte of pattern(n). The bytes do not repeat with a page
+// or a power of two, and are never 0.
 func patternByte(i int) byte { return byte(i%251 + 1) }

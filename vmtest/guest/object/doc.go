@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package object makes what cases need and looks at what calls left behind: files,
-// memory, sockets, processes, keys. Its functions are those that helpers.yaml declares
-// for `given` and `after`; what they return becomes facts for the host.
+// Package object makes the objects that cases need and reads what calls left behind: files,
+// memory, sockets, processes, keys. helpers.yaml declares its functions for `given` and
+// `after`. Their results become facts for the host.
 package object

@@ -13,7 +13,7 @@ import (
 // Facts are a case's variables by name, fields flattened with dots.
 type Facts map[string]Fact
 
-// Fact is an integer, or bytes. In JSON: a number, a string when the bytes
+// Fact is an integer, or bytes. Its JSON form is a number, a string if the bytes
 // are text, else {"base64": "..."}.
 type Fact struct {
 	IsInt bool
@@ -22,19 +22,19 @@ type Fact struct {
 	Bytes []byte
 }
 
-// IntFact holds a signed number.
+// IntFact returns a fact with a signed number.
 func IntFact(v int64) Fact { return Fact{IsInt: true, Int: uint64(v), Neg: v < 0} }
 
-// UintFact holds an unsigned number.
+// UintFact returns a fact with an unsigned number.
 func UintFact(v uint64) Fact { return Fact{IsInt: true, Int: v} }
 
-// TextFact holds a string, BytesFact any bytes.
+// TextFact returns a fact with a string.
 func TextFact(s string) Fact { return Fact{Bytes: []byte(s)} }
 
-// BytesFact holds bytes.
+// BytesFact returns a fact with bytes.
 func BytesFact(b []byte) Fact { return Fact{Bytes: bytes.Clone(b)} }
 
-// String is the number in decimal, or the bytes quoted.
+// String returns the number in decimal, or the bytes quoted.
 func (f Fact) String() string {
 	switch {
 	case f.IsInt && f.Neg:

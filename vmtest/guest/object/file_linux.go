@@ -15,7 +15,7 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// encodeDev packs a device number as events do.
+// encodeDev packs a device number like events do.
 func encodeDev(dev uint64) int64 {
 	return int64(abi.EncodeDev(unix.Major(dev), unix.Minor(dev)))
 }
@@ -198,7 +198,7 @@ func memFD(_ *Maker, args []any) (any, error) {
 	return fileObject(fd, "/memfd:"+name)
 }
 
-// newProgram writes the smallest executable: it ends with status 0.
+// newProgram writes a minimal executable that ends with status 0.
 func newProgram(c *Maker, _ []any) (any, error) {
 	dir := c.unused("d")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -217,7 +217,7 @@ func newProgram(c *Maker, _ []any) (any, error) {
 	}}, nil
 }
 
-// tinyELF is a static executable of one segment that calls exit_group(0).
+// tinyELF returns a static executable with one segment that calls exit_group(0).
 func tinyELF() []byte {
 	const base, headers = 0x400000, 64 + 56
 	var w words

@@ -17,19 +17,19 @@ import (
 
 // Maker makes the objects of one case.
 type Maker struct {
-	Dir    string   // empty, of this case alone
+	Dir    string   // empty directory of this case
 	TID    int      // of the thread that makes the call
-	Parent int      // thread that made this process
-	Before []func() // to run right before the call
-	Behind []func() // and right behind it
+	Parent int      // thread that started this process
+	Before []func() // called right before the call
+	Behind []func() // called right after the call
 
-	made int // files so far, for their names
+	made int // number of files made so far, for their names
 }
 
-// Functions are the names of what a case may call in `given`, `call` and `after`.
+// Functions returns the names of the functions that a case may call in `given`, `call` and `after`.
 func Functions() []string { return slices.Sorted(maps.Keys(functions)) }
 
-// Call calls one of the functions.
+// Call calls a function.
 func (c *Maker) Call(name string, args []any) (any, error) {
 	if _, ok := structs[name]; ok && len(args) == 1 {
 		if s, ok := args[0].(*expr.StructValue); ok {
@@ -47,13 +47,13 @@ func (c *Maker) Call(name string, args []any) (any, error) {
 	return v, nil
 }
 
-// unused returns a path at which nothing is yet.
+// unused returns a path that does not exist.
 func (c *Maker) unused(prefix string) string {
 	c.made++
 	return filepath.Join(c.Dir, fmt.Sprintf("%s%d", prefix, c.made))
 }
 
-// functions are what `given`, `call` and `after` may call, as helpers.yaml
+// functions are the functions that `given`, `call` and `after` may call. helpers.yaml
 // declares them.
 var functions map[string]func(c *Maker, args []any) (any, error)
 
@@ -84,8 +84,8 @@ func init() {
 	}
 }
 
-// Arguments of functions: argInt and its siblings read the i-th or say what
-// is missing.
+// argInt and the next functions return the i-th argument of a function, or an error if
+// it is missing.
 
 func argInt(args []any, i int) (int64, error) {
 	if i >= len(args) {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Places in struct io_uring_params, and of a ring's parts in its file.
+// Offsets in struct io_uring_params, and of a ring's parts in its file.
 const (
 	ringParamsSize  = 120
 	ringSQEntries   = 0
@@ -25,7 +25,7 @@ const (
 	ringUserData    = 32 // in a request
 )
 
-// newIOURing makes a ring. A request of zeros is one that does nothing.
+// newIOURing makes a ring. A request of zeros does nothing.
 func newIOURing(_ *Maker, args []any) (any, error) {
 	entries, err := argInt(args, 0)
 	if err != nil {

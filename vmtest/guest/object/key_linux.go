@@ -6,7 +6,7 @@ package object
 
 import "golang.org/x/sys/unix"
 
-// Keys of the process's own keyring go with it.
+// Keys of the process's own keyring are removed with it.
 
 func newKey(_ *Maker, args []any) (any, error) {
 	description, err := argText(args, 0)

@@ -13,7 +13,7 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// words builds memory from numbers, in the machine's order.
+// words returns memory with numbers, in the machine's byte order.
 type words struct{ b []byte }
 
 func (w *words) u16(v uint16) { w.b = binary.NativeEndian.AppendUint16(w.b, v) }
@@ -26,7 +26,7 @@ func (w *words) align(n int) {
 	}
 }
 
-// Register is what a register gets for v: a number, or the address of memory.
+// Register returns the register value of v: a number, or the address of memory.
 func Register(v any, ctype string) (uintptr, error) {
 	switch v := v.(type) {
 	case *Object:
@@ -80,7 +80,7 @@ func layout(v any, ctype string) ([]byte, error) {
 	return out, nil
 }
 
-// scalarSize is the size of what a pointer to the C type points to.
+// scalarSize returns the size of a pointer's target.
 func scalarSize(name string, stars int) int {
 	if stars > 1 {
 		return 8
@@ -92,7 +92,7 @@ func scalarSize(name string, stars int) int {
 	return cSizes[name]
 }
 
-// structLayout is a struct of structs.yaml.
+// structLayout is the layout of a struct of structs.yaml.
 type structLayout struct {
 	size   int
 	fields []structField
@@ -102,7 +102,7 @@ type structField struct {
 	name         string
 	offset, size int // of one element
 	signed       bool
-	count        int    // elements; 0: not an array
+	count        int    // number of elements; 0: not an array
 	of           string // a struct
 }
 
@@ -118,7 +118,7 @@ func (s structLayout) field(name string) (structField, error) {
 	return s.fields[i], nil
 }
 
-// structBytes is the memory of a struct with these fields, the others 0.
+// structBytes returns the memory of a struct. Fields without a value are 0.
 func structBytes(name string, v any) ([]byte, error) {
 	layout, ok := structs[name]
 	if !ok {
@@ -141,7 +141,7 @@ func structBytes(name string, v any) ([]byte, error) {
 	return b, nil
 }
 
-// put places the value of a field at the start of b.
+// put writes the value of a field at the start of b.
 func put(b []byte, f structField, v any) error {
 	if f.count > 0 {
 		list, ok := v.([]any)
@@ -183,8 +183,8 @@ func putNumber(b []byte, v any) error {
 	return nil
 }
 
-// newStruct is the object of name{field: value}: memory whose fields can be read
-// by name, as they are then.
+// newStruct returns the object of name{field: value}: memory with fields. A field
+// has its current value.
 func newStruct(name string, v any) (any, error) {
 	b, err := structBytes(name, v)
 	if err != nil {
@@ -200,7 +200,7 @@ func newStruct(name string, v any) (any, error) {
 	return o, nil
 }
 
-// read takes the fields from memory: structs as objects with fields, arrays as lists.
+// read reads the fields from memory: structs become objects with fields, arrays lists.
 func (s structLayout) read(b []byte) map[string]any {
 	out := make(map[string]any, len(s.fields))
 	for _, f := range s.fields {

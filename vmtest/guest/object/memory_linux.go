@@ -91,7 +91,7 @@ func mapped(_ *Maker, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A number, not memory: the rights may not allow to look at it.
+	// A number rather than memory, because its protection may forbid reading.
 	return number("mapping", int64(addrOf(b)), map[string]any{"addr": int64(addrOf(b)), "len": int64(n)}), nil
 }
 
@@ -119,7 +119,7 @@ func u64s(_ *Maker, args []any) (any, error) {
 	return region0(newRegionOf(w.b))("numbers", nil)
 }
 
-// pairOf makes structs of two 64-bit numbers.
+// pairOf returns a function that makes structs of two 64-bit numbers.
 func pairOf(what string) func(*Maker, []any) (any, error) {
 	return func(_ *Maker, args []any) (any, error) {
 		if len(args) != 2 {
@@ -133,7 +133,7 @@ func pairOf(what string) func(*Maker, []any) (any, error) {
 	}
 }
 
-// pointerAndSize is what an iovec holds for an object, or for [ptr, len].
+// pointerAndSize returns the fields of an iovec for an object or for [ptr, len].
 func pointerAndSize(v any) (ptr, size uint64, err error) {
 	switch v := v.(type) {
 	case *Object:
@@ -177,7 +177,7 @@ func ioVec(c *Maker, args []any) (any, error) {
 	return o, err
 }
 
-// structArg is the {name: value} argument of functions such as msghdr.
+// structArg returns the {name: value} argument of functions such as msghdr.
 func structArg(args []any, known ...string) (map[string]any, error) {
 	if len(args) != 1 {
 		return nil, fmt.Errorf("%d arguments (want one {name: value})", len(args))
@@ -205,7 +205,7 @@ func msgHdr(c *Maker, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// place gives the address and, unless a field of its own says it, the length.
+	// place returns the address, and the length unless another field has it.
 	place := func(name, lenName string, unit uint64) (addr, n uint64, err error) {
 		if v, ok := m[name]; ok {
 			if o, isObject := v.(*Object); isObject {
@@ -270,7 +270,7 @@ func msgHdr(c *Maker, args []any) (any, error) {
 	return o, nil
 }
 
-// mmsgHdrs puts msghdrs one after the other, each with its msg_len.
+// mmsgHdrs makes consecutive msghdrs, each with its msg_len.
 func mmsgHdrs(_ *Maker, args []any) (any, error) {
 	var w words
 	for i := range args {
@@ -298,7 +298,7 @@ func mmsgHdrs(_ *Maker, args []any) (any, error) {
 	return o, nil
 }
 
-// descriptorAndEvents is the [fd, events] that an argument must be.
+// descriptorAndEvents parses an argument of the form [fd, events].
 func descriptorAndEvents(args []any, i int) (fd, events int64, err error) {
 	pair, ok := args[i].([]any)
 	if !ok || len(pair) != 2 {
@@ -393,7 +393,7 @@ func pointers(c *Maker, args []any) (any, error) {
 	return o, err
 }
 
-// lookAt reads size bytes at an object's address, or a number's.
+// lookAt reads size bytes at the address of an object, or at a number.
 func lookAt(c *Maker, args []any, size int) ([]byte, error) {
 	if len(args) == 0 {
 		return nil, errors.New("argument 1 is missing")
@@ -407,7 +407,7 @@ func lookAt(c *Maker, args []any, size int) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, size)
-	// The kernel looks for us: a bad address is an error then, not a crash.
+	// The kernel reads the memory: a bad address is then an error, not a crash.
 	local := []unix.Iovec{{Base: &b[0], Len: uint64(size)}}
 	remote := []unix.RemoteIovec{{Base: p + uintptr(off), Len: size}}
 	n, err := unix.ProcessVMReadv(os.Getpid(), local, remote, 0)

@@ -15,10 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newModule makes the least that the kernel takes for a module: a struct
-// module with nothing but a name in it. It tells neither the kernel it was
-// made for nor versions of symbols, which kernels let pass that were built
-// with CONFIG_MODULE_FORCE_LOAD.
+// newModule makes a minimal module that the kernel accepts: a struct
+// module with only a name. It has neither the version of the kernel nor those of
+// symbols; kernels with CONFIG_MODULE_FORCE_LOAD accept that.
 func newModule(c *Maker, _ []any) (any, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
@@ -49,7 +48,7 @@ func newModule(c *Maker, _ []any) (any, error) {
 	return memory("module", r, map[string]any{"name": name, "size": int64(len(r.b))}), nil
 }
 
-// moduleImage is a relocatable object with the sections a module must have.
+// moduleImage returns a relocatable object with the sections that a module must have.
 func moduleImage(name string, this []byte) []byte {
 	const header, section, symbol = 64, 64, 24
 	type part struct {
@@ -67,7 +66,7 @@ func moduleImage(name string, this []byte) []byte {
 		{name: ".symtab", typ: elf.SHT_SYMTAB, data: make([]byte, symbol), link: 4, align: 8, size: symbol},
 		{name: ".strtab", typ: elf.SHT_STRTAB, data: []byte{0}, align: 1},
 	}
-	if runtime.GOARCH == "arm64" { // whose loader makes room for far jumps in these
+	if runtime.GOARCH == "arm64" { // whose loader needs these for far jumps
 		for _, plt := range []string{".plt", ".init.plt", ".text.ftrace_trampoline", ".init.text.ftrace_trampoline"} {
 			parts = append(parts, part{name: plt, typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: []byte{0}, align: 1})
 		}

@@ -13,20 +13,20 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// Object is something a case made or found: a descriptor, memory, a process,
-// what a file says of itself.
+// Object is something that a case made or found: a descriptor, memory, a process,
+// the metadata of a file.
 type Object struct {
 	what   string
-	plain  any            // what it stands for: int64, string, or []byte (live memory)
-	addr   uint64         // of the memory it is, when hasAddr: what a register gets
+	plain  any            // its plain value: int64, string, or []byte (live memory)
+	addr   uint64         // of its memory, if hasAddr; the value of a register
 	fields map[string]any // numbers, strings, bytes, objects
 	elems  []any
-	keep   any // what must stay reachable
+	keep   any // keeps memory alive
 
-	// update, when set, brings plain and fields up to date before they are
+	// update, if not nil, is called to refresh plain and fields before they are
 	// reported the last time.
 	update  func(o *Object) error
-	live    func() map[string]any // fields as they are now: those of a struct in memory
+	live    func() map[string]any // the current fields, those of a struct in memory
 	hasAddr bool
 }
 
@@ -50,7 +50,7 @@ func (o *Object) Field(name string) (any, error) {
 	return nil, fmt.Errorf("%s has no field %s (it has %v)", o.what, name, slices.Sorted(maps.Keys(fields)))
 }
 
-// current returns the fields as they are now.
+// current returns the current fields.
 func (o *Object) current() map[string]any {
 	if o.live != nil {
 		return o.live()
@@ -69,20 +69,20 @@ func (o *Object) Index(i int) (any, error) {
 	return nil, fmt.Errorf("element %d of %d of %s", i, len(o.elems), o.what)
 }
 
-// number is an object that stands for a number, with fields.
+// number returns an object that is a number with fields.
 func number(what string, n int64, fields map[string]any) *Object {
 	return &Object{what: what, plain: n, fields: fields}
 }
 
-// memory is an object that is the region.
+// memory returns an object that is the region.
 func memory(what string, r Region, fields map[string]any) *Object {
 	return &Object{what: what, plain: r.b, addr: r.Addr(), hasAddr: true, fields: fields}
 }
 
-// maxFactDepth bounds what Flatten writes.
+// maxFactDepth bounds the nesting of facts that Flatten writes.
 const maxFactDepth = 6
 
-// Flatten writes v and its fields as facts under name.
+// Flatten writes v and its fields as facts, with names that begin with name.
 func Flatten(facts Facts, name string, v any) { flatten(facts, name, v, 0) }
 
 func flatten(facts Facts, name string, v any, depth int) {
@@ -126,7 +126,7 @@ func flatten(facts Facts, name string, v any, depth int) {
 	}
 }
 
-// Update brings a variable up to date before its facts are reported the last time.
+// Update refreshes a variable before its facts are reported the last time.
 func Update(v any) error {
 	if o, ok := v.(*Object); ok && o.update != nil {
 		return o.update(o)

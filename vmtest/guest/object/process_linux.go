@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// become changes the ids of this thread only; the functions of x/sys change
+// become changes the ids of this thread only; the functions of x/sys would change
 // those of all threads.
 func become(c *Maker, args []any) (any, error) {
 	uid, err := argInt(args, 0)
@@ -83,14 +83,14 @@ func setUmask(_ *Maker, args []any) (any, error) {
 	return mask, nil
 }
 
-// noFDs makes every new descriptor fail with EMFILE while the call is done.
+// noFDs makes every new descriptor fail with EMFILE during the call.
 func noFDs(c *Maker, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NOFILE) }
 
-// noTasks makes every new process or thread fail with EAGAIN while the call is
-// done, unless the caller is root or has CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
+// noTasks makes every new process or thread fail with EAGAIN during the call,
+// unless the caller is root or has CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
 func noTasks(c *Maker, _ []any) (any, error) { return noMore(c, unix.RLIMIT_NPROC) }
 
-// noMore lowers a soft limit to 0 while the call is done; what it was is the value.
+// noMore lowers a soft limit to 0 during the call. Its value is the old limit.
 func noMore(c *Maker, resource int) (any, error) {
 	var was unix.Rlimit
 	if err := unix.Prlimit(0, resource, nil, &was); err != nil {
@@ -115,8 +115,8 @@ func sleepingChild(_ *Maker, _ []any) (any, error) {
 	return number("child", int64(pid), map[string]any{"pid": int64(pid)}), nil
 }
 
-// program keeps ops where nothing moves them and points jumps without a
-// target at the first one.
+// program copies ops to memory that does not move. Jumps without a target go to
+// the first op.
 func program(ops ...op) []op {
 	for i := range ops {
 		if ops[i].nr == opJump && ops[i].arg[0] == 0 {
@@ -126,7 +126,7 @@ func program(ops ...op) []op {
 	return ops
 }
 
-// TracedWord is what a traced child has at the address its object tells.
+// TracedWord is the value at addr in a traced child.
 const TracedWord = 0x7363_6170_6c61_6221
 
 func tracedChild(_ *Maker, _ []any) (any, error) {
@@ -151,7 +151,7 @@ func tracedChild(_ *Maker, _ []any) (any, error) {
 	}), nil
 }
 
-// Isolation is the namespaces that a case's child gets.
+// Isolation is the set of namespaces of a case's child.
 func Isolation() uintptr {
 	if os.Geteuid() != 0 {
 		return 0

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cloneProgram does clone3 with args; the new task runs program.
+// cloneProgram calls clone3 with args; the new task runs program.
 //
 //go:noescape
 func cloneProgram(args *cloneArgs, size uintptr, program *op) uintptr
@@ -27,7 +27,7 @@ type cloneArgs struct {
 }
 
 // op is one system call of a program for a task without a Go runtime: ret
-// takes the result. An nr of opJump goes to the op at address arg[0].
+// receives the result. opJump as nr jumps to the op at address arg[0].
 // A program ends with an exit or a jump.
 type op struct {
 	nr  uintptr
@@ -43,9 +43,9 @@ func sys(nr uintptr, args ...uintptr) op {
 	return o
 }
 
-// startProgram forks a task that runs the program, in a copy of this
-// process's memory, with default signal handlers. Its results are seen only
-// when the ops lie in memory shared by mmap.
+// startProgram forks a task that runs the program in a copy of this
+// process's memory, with default signal handlers. Its results are visible only
+// if the ops are in shared memory.
 func startProgram(ops []op, flags uint64) (pid int, err error) {
 	if len(ops) == 0 {
 		return 0, errors.New("start program: no ops")

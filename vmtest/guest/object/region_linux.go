@@ -14,16 +14,16 @@ import (
 
 var pageSize = os.Getpagesize()
 
-// Region is a piece of memory that ends where an unmapped page begins, so
-// that reading past it faults. It lives as long as the process.
+// Region is memory before an unmapped page: reading past its end faults.
+// It is mapped until the process ends.
 type Region struct {
 	b []byte
 }
 
-// Bytes are the memory itself.
+// Bytes returns the memory.
 func (r Region) Bytes() []byte { return r.b }
 
-// Addr is where it begins.
+// Addr returns the address.
 func (r Region) Addr() uint64 { return addrOf(r.b) }
 
 func addrOf(b []byte) uint64 {
@@ -33,11 +33,11 @@ func addrOf(b []byte) uint64 {
 	return uint64(uintptr(unsafe.Pointer(&b[0])))
 }
 
-// LowMemory puts regions where pointers of 32 bits reach.
+// LowMemory makes NewRegion use addresses that fit into 32 bits.
 var LowMemory bool
 
-// NewRegion maps n zero bytes, resident: a driver that cannot fault pages in
-// must still see them. For n = 0 the address is the unmapped page itself.
+// NewRegion maps n zero bytes, resident because a driver cannot fault pages in.
+// For n = 0 the address is that of the unmapped page.
 func NewRegion(n int) (Region, error) {
 	size := (n + pageSize - 1) / pageSize * pageSize
 	flags := unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_POPULATE
@@ -48,7 +48,7 @@ func NewRegion(n int) (Region, error) {
 	if err != nil {
 		return Region{}, fmt.Errorf("map %d bytes: %w", size+pageSize, err)
 	}
-	// Taking the rights away keeps the hole: a later mmap could fill one made by munmap.
+	// PROT_NONE keeps the hole: a later mmap could fill one made by munmap.
 	if err := unix.Mprotect(all[size:], unix.PROT_NONE); err != nil {
 		return Region{}, fmt.Errorf("guard page: %w", err)
 	}

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of System V IPC; the numbers are the same everywhere.
+// System V IPC constants, equal on all architectures.
 const (
 	ipcCreate = 0o1000
 	semSetAll = 17
 )
 
-// newSemaphores makes a set. It goes with the IPC namespace of the case.
+// newSemaphores makes a set. It is removed with the IPC namespace of the case.
 func newSemaphores(_ *Maker, args []any) (any, error) {
-	values := make([]uint16, len(args)+1) // one more, so that the first has an address
+	values := make([]uint16, len(args)+1) // one more, so that memory for the first one exists
 	for i := range args {
 		n, err := argInt(args, i)
 		if err != nil {

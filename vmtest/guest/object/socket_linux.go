@@ -18,13 +18,13 @@ import (
 
 const tcpBacklog = 8
 
-// endpoint is one end of a socket: address as the kernel takes it (raw).
+// endpoint is an end of a socket, with its raw address as the kernel takes it.
 type endpoint struct {
 	Address
 	raw []byte
 }
 
-// parseEndpoint reads an address as the table writes it.
+// parseEndpoint parses an address in the table's notation.
 func parseEndpoint(text string) (endpoint, error) {
 	a, err := ParseAddress(text)
 	if err != nil {
@@ -59,7 +59,7 @@ func rawSockaddr(a Address) []byte {
 	return w.b
 }
 
-// endpointOf reads back a raw address.
+// endpointOf decodes a raw address.
 func endpointOf(raw []byte) endpoint {
 	e := endpoint{raw: bytes.Clone(raw)}
 	if len(raw) < 2 {
@@ -83,7 +83,7 @@ func endpointOf(raw []byte) endpoint {
 	return e
 }
 
-// fields are an endpoint's facts. wire is what a sockaddr param carries.
+// fields returns an endpoint's facts. wire is the value of a sockaddr param.
 func (e endpoint) fields() (map[string]any, error) {
 	r, err := newRegionOf(e.raw)
 	if err != nil {
@@ -102,7 +102,7 @@ func (e endpoint) fields() (map[string]any, error) {
 	return f, nil
 }
 
-// getName asks getsockname or getpeername.
+// getName calls getsockname or getpeername.
 func getName(trap uintptr, fd int) (endpoint, error) {
 	var raw [128]byte
 	size := uint32(len(raw))
@@ -121,7 +121,7 @@ func rawConnect(trap uintptr, fd int, e endpoint) error {
 	return nil
 }
 
-// CanBind reports why a datagram socket cannot be bound to an address.
+// CanBind returns why a datagram socket cannot be bound to an address, or nil.
 func CanBind(addr string) error {
 	e, err := parseEndpoint(addr)
 	if err != nil {
@@ -138,7 +138,7 @@ func CanBind(addr string) error {
 	return nil
 }
 
-// socketObject describes an open socket with its local address.
+// socketObject returns an object for an open socket, with its local address.
 func socketObject(fd int) (*Object, error) {
 	local, err := getName(unix.SYS_GETSOCKNAME, fd)
 	if err != nil {
@@ -164,8 +164,8 @@ func socketObject(fd int) (*Object, error) {
 	return o, nil
 }
 
-// updateSocket looks up the local address again: the call may have given the
-// socket one. The memory with the old one stays.
+// updateSocket reads the local address again: the call may have bound the
+// socket. The memory of the old address is not changed.
 func updateSocket(o *Object, fd int, ino uint64) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Ino != ino {
@@ -195,8 +195,8 @@ func isConnected(fd int) int64 {
 	return 1
 }
 
-// unixKernelAddress is where the kernel keeps a unix socket, when it says so:
-// unless kptr_restrict is 1 it shows a hash.
+// unixKernelAddress returns the address of a unix socket in the kernel. It is known only
+// if kptr_restrict is 1; otherwise the kernel prints a hash.
 func unixKernelAddress(ino uint64) (uint64, bool) {
 	b, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
@@ -214,7 +214,7 @@ func unixKernelAddress(ino uint64) (uint64, bool) {
 	return 0, false
 }
 
-// newSocket makes a socket, bound when addr is not "".
+// newSocket makes a socket, and binds it unless addr is "".
 func newSocket(typ int, addr string) (int, error) {
 	e := endpoint{Address: Address{Family: unix.AF_UNIX}}
 	if addr != "" {
@@ -260,7 +260,7 @@ func tcpBound(_ *Maker, args []any) (any, error)  { return boundSocket(unix.SOCK
 func tcpListen(_ *Maker, args []any) (any, error) { return boundSocket(unix.SOCK_STREAM, true, args) }
 func udpBound(_ *Maker, args []any) (any, error)  { return boundSocket(unix.SOCK_DGRAM, false, args) }
 
-// unixAddress lets the unix functions take a bare path or @name.
+// unixAddress also accepts a bare path or @name for unix functions.
 func unixAddress(args []any) (string, error) {
 	path, err := argText(args, 0)
 	if err != nil {
@@ -316,7 +316,7 @@ func connectTo(typ int, peer *Object) (*Object, error) {
 func expectInt(v any) (int64, error) {
 	n, ok := v.(int64)
 	if !ok {
-		return 0, fmt.Errorf("%T is no descriptor", v)
+		return 0, fmt.Errorf("%T is not a descriptor", v)
 	}
 	return n, nil
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Builtins binds the variables that every case has.
+// Builtins returns the variables that every case has.
 func (c *Maker) Builtins(bind func(name string, v any)) error {
 	me, err := taskFacts(os.Getpid(), c.TID, c.Parent)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *Maker) Builtins(bind func(name string, v any)) error {
 	return nil
 }
 
-// onlineCPUs counts processors of the machine, not those this thread may use.
+// onlineCPUs returns the number of processors of the machine, not of those that this thread may use.
 func onlineCPUs() (int, error) {
 	b, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
@@ -78,8 +78,8 @@ func onlineCPUs() (int, error) {
 	return n, nil
 }
 
-// statusFields are the lines of /proc/TID/status that become facts, and which
-// column of them: a base-16 one when hex.
+// statusFields are the lines of /proc/TID/status that become facts, with
+// the column of each; hex ones have base 16.
 var statusFields = []struct {
 	line string
 	name string
@@ -95,16 +95,16 @@ var statusFields = []struct {
 	{"Threads", "threads", 0, false}, {"Seccomp", "seccomp", 0, false}, {"NoNewPrivs", "no_new_privs", 0, false},
 }
 
-// taskFacts is what /proc and the kernel tell of a thread.
+// taskFacts reads the facts of a thread from /proc and from the kernel.
 //
-// The thread that made a process is known of our own only: parent.
+// Only our own threads know the thread that started the process: parent.
 func taskFacts(pid, tid, parent int) (*Object, error) {
 	dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
 	st, err := ReadStat(dir + "stat")
 	if err != nil {
 		return nil, err
 	}
-	// Numbers of fields are those of proc(5), counted from 1; rest starts at 3.
+	// Numbers of fields are those of proc(5), from 1; rest begins with field 3.
 	field := func(n int) int64 {
 		v, _ := strconv.ParseInt(st.rest[n-3], 10, 64)
 		return v
@@ -189,11 +189,11 @@ func taskFacts(pid, tid, parent int) (*Object, error) {
 	return number("task", int64(tid), f), nil
 }
 
-// eventControllers are the controllers whose paths events carry, in order.
+// eventControllers are the controllers whose paths are in events, in order.
 var eventControllers = []string{"cpuset", "cpu", "cpuacct", "io", "memory"}
 
-// cgroupParam is /proc/PID/cgroup as events have it: "controller=path" items,
-// each with its NUL. On the unified hierarchy the path is the same for all.
+// cgroupParam returns /proc/PID/cgroup in the form of events: "controller=path" items,
+// each with a NUL. On the unified hierarchy all controllers have the same path.
 func cgroupParam(text string) []byte {
 	unified := ""
 	paths := map[string]string{}
@@ -223,7 +223,7 @@ func cgroupParam(text string) []byte {
 	return out
 }
 
-// ProcStat is some fields of a /proc/PID/stat file.
+// ProcStat is a part of a /proc/PID/stat file.
 type ProcStat struct {
 	State byte
 	PPID  int
