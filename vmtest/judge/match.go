@@ -235,8 +235,8 @@ func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 		return m, nil
 	}
 	// In outgoing tuples the local socket is the source, and its address or that of its peer is
-	// first. In incoming ones it is the destination.
-	out := isKernelAddress(second, t.From) && (first != 0) == isConnected(t.From)
+	// first, unless the call named an address. In incoming ones it is the destination.
+	out := isKernelAddress(second, t.From) && (first != 0) == (isConnected(t.From) && isSocket(t.To))
 	in := isKernelAddress(first, t.To) && (second == 0 && !isConnected(t.To) || isConnected(t.To) && isKernelAddress(second, t.From))
 	m.ok = out || in
 	if !m.ok {
@@ -254,6 +254,16 @@ func isKernelAddress(got uint64, socket any) bool {
 		}
 	}
 	return got != 0
+}
+
+// isSocket reports whether the value is a socket of the guest, not a mere address.
+func isSocket(v any) bool {
+	f, ok := v.(factValue)
+	if !ok {
+		return false
+	}
+	_, err := f.Field("fd")
+	return err == nil
 }
 
 // isConnected reports whether a socket of the guest has a peer.
