@@ -259,7 +259,7 @@ func TestValuesAreComparedByTheirKind(t *testing.T) {
 		"u.wire": object.BytesFact([]byte("\x01/x\x00")), "u.kaddr": object.UintFact(0xffff000000000007),
 		"n.wire": object.BytesFact([]byte("\x01\x00")), "n": object.IntFact(3), "list.0": object.IntFact(9),
 		"alone.wire": object.BytesFact([]byte("\x01\x00")), "alone.connected": object.IntFact(0),
-		"o.wire": object.BytesFact([]byte("\x01/x\x00")),
+		"o.wire":   object.BytesFact([]byte("\x01/x\x00")),
 		"mem.wire": object.BytesFact([]byte("\x01/x\x00")), "mem.len": object.IntFact(5),
 	}
 	unixTuple := func(first, second uint64, path string) []byte {
