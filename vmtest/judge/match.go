@@ -234,9 +234,8 @@ func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 	if !ok || !slices.Equal(got[17:], to[1:]) {
 		return m, nil
 	}
-	// Going out, the local socket is the source and its peer, if any, stands
-	// first, unless the call named an address; coming in it is the destination
-	// and stands first itself.
+	// In outgoing tuples the local socket is the source, and its address or that of its peer is
+	// first, unless the call named an address. In incoming ones it is the destination.
 	out := isKernelAddress(second, t.From) && (first != 0) == (isConnected(t.From) && !isAddress(t.To))
 	in := !isAddress(t.To) && isKernelAddress(first, t.To) && (second == 0 && !isConnected(t.To) || isConnected(t.To) && isKernelAddress(second, t.From))
 	m.ok = out || in
