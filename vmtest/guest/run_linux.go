@@ -108,7 +108,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	// What was lost is asked for before the case begins: after it, its losses are in the count.
+	// Read the loss counters before the case, or they include its own losses.
 	before := make([]uint64, len(r.inUse))
 	for i, e := range r.inUse {
 		before[i] = dropped(e)
