@@ -106,8 +106,23 @@ func callNames(t *tables.Table) map[string]bool {
 	return names
 }
 
-// unknownNames returns the words of l that are not names of calls, if l is a list of calls:
-// if more than half of its words, and at least three, are such names.
+// helperNames returns the names of the drivers' helpers and conversions in the table. A
+// test of package guest compares its functions with the table's.
+func helperNames(t *tables.Table) map[string]bool {
+	names := make(map[string]bool)
+	for _, h := range t.Helpers {
+		if h.Kind == "value" || h.Kind == "param" {
+			names[h.Name] = true
+		}
+	}
+	for _, s := range t.Flags {
+		names[s.Name] = true
+	}
+	return names
+}
+
+// unknownNames returns the words of l that are not known names, if l is a list of such
+// names: if more than half of its words, and at least three, are known.
 func unknownNames(l []goString, known map[string]bool) (unknown []goString, isList bool) {
 	for _, w := range l {
 		if !known[w.text] {
@@ -118,24 +133,28 @@ func unknownNames(l []goString, known map[string]bool) (unknown []goString, isLi
 	return unknown, n >= 3 && n > len(unknown)
 }
 
-// Nothing else reports a misspelt name in a list of calls: the call is then not in the list.
-func TestHandWrittenListsOfCallsNameCallsOfTheTable(t *testing.T) {
-	known := callNames(mustLoad(t, filepath.Join(root, "tables")))
-	sorted := slices.Sorted(maps.Keys(known))
-	lists, errs := 0, []string(nil)
-	for _, l := range nameLists(t) {
-		unknown, isList := unknownNames(l, known)
-		if !isList {
-			continue
+// Nothing else reports a misspelt name in a hand-written list: the call, or the helper, is
+// then not in the list.
+func TestHandWrittenListsNameWhatTheTableHas(t *testing.T) {
+	table := mustLoad(t, filepath.Join(root, "tables"))
+	lists := nameLists(t)
+	for what, known := range map[string]map[string]bool{"call": callNames(table), "helper": helperNames(table)} {
+		sorted := slices.Sorted(maps.Keys(known))
+		found, errs := 0, []string(nil)
+		for _, l := range lists {
+			unknown, isList := unknownNames(l, known)
+			if !isList {
+				continue
+			}
+			found++
+			t.Logf("%s: %d names, each a %s", l[0].pos, len(l), what)
+			for _, w := range unknown {
+				errs = append(errs, fmt.Sprintf("%s: the table has no %s %s%s", w.pos, what, w.text, hint.DidYouMean(w.text, sorted)))
+			}
 		}
-		lists++
-		t.Logf("%s: %d calls", l[0].pos, len(l))
-		for _, w := range unknown {
-			errs = append(errs, fmt.Sprintf("%s: the table has no call %s%s", w.pos, w.text, hint.DidYouMean(w.text, sorted)))
-		}
+		require.Empty(t, errs)
+		require.NotZero(t, found, "lists of %ss", what)
 	}
-	require.Empty(t, errs)
-	require.NotZero(t, lists)
 }
 
 // moddiff names the event that it expects of each call it makes, one at a time.
