@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/tables"
 )
@@ -26,11 +27,11 @@ func (m *model) eventsPage() []byte {
 	b.WriteString(mdHeader)
 	driven := m.driven()
 	fmt.Fprintf(&b, "# Events\n\n"+
-		"The %d events the drivers make, by class. Codes from 0x8000 on are this project's own. An even code is an enter\n"+
+		"The %d events the drivers make, by class. Codes from %#x on are this project's own. An even code is an enter\n"+
 		"event or a tracepoint's, an odd one an exit event.\n\n"+
 		"*Source* is where a value comes from: `ret` is what the call returned, a plain name is that argument, the rest are\n"+
 		"helpers of both drivers (`tables/helpers.yaml`) and conversions (`tables/flags.yaml`). A param whose condition does\n"+
-		"not hold is empty (length 0) unless the source says otherwise.\n", len(driven))
+		"not hold is empty (length 0) unless the source says otherwise.\n", len(driven), abi.FirstOwn)
 	var classes []string
 	byClass := make(map[string][]*event)
 	for _, e := range driven {

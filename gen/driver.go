@@ -8,6 +8,7 @@ import (
 
 	"github.com/dave/jennifer/jen"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -25,7 +26,7 @@ func (m *model) driverTable(files map[string][]byte) error {
 			g.Line().ValuesFunc(func(g *jen.Group) {
 				field := func(name string) *jen.Statement { return g.Id(name).Op(":") }
 				code := fmt.Sprint(e.Code)
-				if e.Code >= 0x8000 {
+				if e.Code >= abi.FirstOwn {
 					code = fmt.Sprintf("%#x", e.Code)
 				}
 				field("Code").Op(code)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -22,8 +23,8 @@ func (r *Reader) upgrade(b []byte) ([]byte, bool) {
 	if len(b) < oldHeaderSize {
 		return nil, false
 	}
-	size := r.order.Uint32(b[16:])
-	t := event.Type(r.order.Uint16(b[20:]))
+	size := r.order.Uint32(b[abi.EventLen:])
+	t := event.Type(r.order.Uint16(b[abi.EventType:]))
 	if t == 280 || t == 286 {
 		size -= 3 // libs counted too much for notification and infrastructure
 	}
@@ -60,9 +61,9 @@ func (r *Reader) swap(b []byte) ([]byte, bool) {
 	if len(b) < event.HeaderSize {
 		return nil, false
 	}
-	size := r.order.Uint32(b[16:])
-	n := r.order.Uint32(b[22:])
-	wide := event.Type(r.order.Uint16(b[20:])).LargePayload()
+	size := r.order.Uint32(b[abi.EventLen:])
+	n := r.order.Uint32(b[abi.EventNumParams:])
+	wide := event.Type(r.order.Uint16(b[abi.EventType:])).LargePayload()
 	width := 2
 	if wide {
 		width = 4
@@ -78,9 +79,9 @@ func (r *Reader) swap(b []byte) ([]byte, bool) {
 func (r *Reader) rebuild(header []byte, n int, wide bool, rest []byte) ([]byte, bool) {
 	o := binary.NativeEndian
 	at := len(r.arena)
-	t := event.Type(r.order.Uint16(header[20:]))
+	t := event.Type(r.order.Uint16(header[abi.EventType:]))
 	b := o.AppendUint64(r.arena, r.order.Uint64(header))
-	b = o.AppendUint64(b, r.order.Uint64(header[8:]))
+	b = o.AppendUint64(b, r.order.Uint64(header[abi.EventTID:]))
 	b = o.AppendUint32(b, uint32(event.HeaderSize+len(rest)))
 	b = o.AppendUint16(b, uint16(t))
 	b = o.AppendUint32(b, uint32(n))

@@ -189,7 +189,7 @@ func (w *Writer) Write(ev *event.Event) error {
 	if len(raw) < event.HeaderSize {
 		return fmt.Errorf("write event: %w", event.ErrTruncated)
 	}
-	wide := event.Type(binary.NativeEndian.Uint16(raw[20:])).LargePayload()
+	wide := event.Type(binary.NativeEndian.Uint16(raw[abi.EventType:])).LargePayload()
 	head, t := 10, uint32(eventV2)
 	if wide {
 		t = eventLarge

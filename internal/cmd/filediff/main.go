@@ -37,6 +37,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -464,8 +465,9 @@ func unsaved(ev *event.Event) bool {
 	return ev.Type() >= sysdigTypes
 }
 
-// sysdigTypes is how many types libs 0.23 knows. It skips the others.
-const sysdigTypes = 430
+// sysdigTypes is how many types libs 0.23 knows: those of the older reference. It skips the
+// others.
+const sysdigTypes = abi.OldCodes
 
 // state compares the processes and their open files. sysdig may have one more process,
 // that of the first event.
