@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Syscall is an entry of the table, as far as the guest and the host need it to
@@ -76,6 +77,30 @@ type Case struct {
 type Binding struct {
 	Name string
 	Expr string
+}
+
+// mentioned returns the variables in a case's expressions, and their fields as NAME.FIELD.
+func (c *Case) mentioned() map[string]bool {
+	names := map[string]bool{}
+	for _, b := range slices.Concat(c.Given, []Binding{{"", c.Call}}, c.After, c.Want, c.Child) {
+		for _, text := range strings.Split(b.Expr, "$")[1:] {
+			name, rest, _ := cutWord(strings.TrimPrefix(text, "{"))
+			names[name] = true
+			if field, _, ok := cutWord(strings.TrimPrefix(rest, ".")); ok && rest[0] == '.' {
+				names[name+"."+field] = true
+			}
+		}
+	}
+	return names
+}
+
+// cutWord cuts text behind the word that it begins with.
+func cutWord(text string) (word, rest string, ok bool) {
+	end := strings.IndexFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if end < 0 {
+		end = len(text)
+	}
+	return text[:end], text[end:], end > 0
 }
 
 // ID returns the name of a case on command lines and in reports: "openat/creates-a-file".

@@ -20,7 +20,7 @@ import (
 //go:embed cases_gen.txt
 var caseText string
 
-// Each case runs in a new child process, which parses only its entry of the text.
+// Each case runs in a child process of its own, which parses only its entry of the text.
 const entryStart = "\nsyscall "
 
 var known = struct {

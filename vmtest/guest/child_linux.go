@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// child is the process in which one case runs, on its first thread. With the calls of
+// child is the process in which one case runs, on its one thread. With the calls of
 // its Maker it implements expr.Env.
 type child struct {
 	sc *Syscall
@@ -34,20 +33,10 @@ type child struct {
 	report *os.File
 }
 
-// reportFD is where the report pipe is moved: out of the way of the
-// descriptors the case makes.
-const reportFD = 1000
-
-// caseMain runs the case named by the environment and returns the exit status.
-func caseMain() int {
-	fd, err := unix.FcntlInt(3, unix.F_DUPFD_CLOEXEC, reportFD)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "guest: report pipe: %v\n", err)
-		return 3
-	}
-	unix.Close(3)
-	c := &child{Maker: object.Maker{TID: unix.Gettid()}, vars: map[string]any{}, report: os.NewFile(uintptr(fd), "report")}
-	if err := c.run(os.Getenv(envCase)); err != nil {
+// caseMain runs the case that was ordered and returns the exit status.
+func caseMain(text string) int {
+	c := &child{vars: map[string]any{}, report: os.NewFile(reportFD, "report")}
+	if err := c.run(text); err != nil {
 		c.send(report{Step: stepFailed, Reason: err.Error()})
 		return 1
 	}
@@ -65,7 +54,18 @@ func (c *child) send(r report) {
 	}
 }
 
-func (c *child) run(id string) error {
+func (c *child) run(text string) error {
+	o, err := parseOrder(text)
+	if err != nil {
+		return fmt.Errorf("order: %w", err)
+	}
+	if err := isolate(); err != nil {
+		return err
+	}
+	if err := os.Chdir(o.dir); err != nil {
+		return fmt.Errorf("working directory: %w", err)
+	}
+	id := o.id
 	absent, isAbsent := strings.CutSuffix(id, absentSuffix)
 	if isAbsent {
 		c.sc, c.cs = FindSyscall(absent), new(Case)
@@ -81,22 +81,13 @@ func (c *child) run(id string) error {
 	}
 	c.nr = uintptr(nr)
 	object.LowMemory = nr >= socketcallBase
-	var err error
-	if c.Dir, err = os.Getwd(); err != nil {
-		return fmt.Errorf("working directory: %w", err)
-	}
-	marker, err := strconv.ParseUint(os.Getenv(envMarker), 10, 32)
-	if err != nil {
-		return fmt.Errorf("marker: %w", err)
-	}
 	if object.LowMemory {
 		if err := prepareSocketcall(); err != nil {
 			return err
 		}
 	}
-	if c.Parent, err = strconv.Atoi(os.Getenv(envParent)); err != nil {
-		return fmt.Errorf("thread of the parent: %w", err)
-	}
+	mentioned := c.cs.mentioned()
+	c.Maker = object.Maker{Dir: o.dir, TID: unix.Gettid(), Parent: o.parent, Mentions: func(name string) bool { return mentioned[name] }}
 	if err := c.Builtins(c.bind); err != nil {
 		return err
 	}
@@ -117,13 +108,10 @@ func (c *child) run(id string) error {
 		pre.Args = append(pre.Args, uint64(a))
 	}
 	c.send(pre)
-	if c.sc.Name == "exit" {
-		go c.endWithThread()
-	}
 	for _, f := range c.Before {
 		f()
 	}
-	c.call(uint32(marker))
+	c.call(o.marker)
 	for _, f := range c.Behind {
 		f()
 	}
@@ -225,18 +213,6 @@ func (c *child) prepareCall() error {
 		}
 	}
 	return nil
-}
-
-// endWithThread ends the process when only its first thread has ended: that
-// thread's exit leaves the others running.
-func (c *child) endWithThread() {
-	for {
-		st, err := object.ReadStat(fmt.Sprintf("/proc/self/task/%d/stat", c.TID))
-		if errors.Is(err, os.ErrNotExist) || err == nil && (st.State == 'Z' || st.State == 'X') {
-			os.Exit(0)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 // waitForTask waits until the process or thread a clone made has ended, or

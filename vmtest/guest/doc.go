@@ -3,7 +3,7 @@
 // Package guest is the part of the harness that makes the calls: as init of a
 // virtual machine, or as a process of the running kernel.
 //
-// It starts a child for each case. The child makes the objects of the case, makes the
+// A fork server forks a child for each case. The child makes the objects of the case, makes the
 // system call and looks at what it left behind, while the guest captures with a driver.
 // The guest reports the outcome, the facts and the raw events; the host judges them.
 //

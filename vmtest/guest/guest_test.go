@@ -27,7 +27,7 @@ import (
 var testCases = []Syscall{
 	{
 		Name: "t_getpid", NR: numbers(unix.SYS_GETPID), Cases: []Case{
-			{Name: "works", Call: "t_getpid()"},
+			{Name: "works", Call: "t_getpid()", Want: []Binding{{"all", "[$pid, $tid, $ppid, $uid, $exe, $page, $end, $bad, $self.argv0]"}}},
 			{Name: "files", Given: []Binding{
 				{"d", "tempdir()"}, {"f", `tempfile(pattern(5))`}, {"plain", `file("$d/x", "abc")`}, {"m", `mkdir("$d/m")`},
 				{"l", `symlink("$plain", "$d/l")`}, {"o", `open($l, 0)`}, {"w", `write($f, "zz")`},
@@ -53,8 +53,8 @@ var testCases = []Syscall{
 				{"us", "unix_stream()"}, {"sp", "socketpair()"}, {"sent", `send($pair.client, "hello")`}, {"to", `sendto($v, "x", $u)`},
 				{"t", `tcp("127.0.0.1:0")`}, {"uc", "unix_connect($ul)"}, {"raw", "socket(10, 2)"}, {"opt", "sockopt($t, 1, 2, 1)"},
 			}, Call: "t_getpid()", After: []Binding{{"local", "getsockname($pair.client)"}, {"remote", "getpeername($pair.client)"}}},
-			{Name: "processes", Needs: []string{"root"}, Given: []Binding{{"c", "child()"}, {"tr", "traced()"}},
-				Call: "t_getpid()"},
+			{Name: "processes", Needs: []string{"root"}, Given: []Binding{{"c", "child()"}, {"tr", "traced()"}, {"th", "thread()"}},
+				Call: "t_getpid()", Want: []Binding{{"res", "[$pid, $self.threads]"}}},
 			{Name: "unknown function", Given: []Binding{{"x", "nothing()"}}, Call: "t_getpid()"},
 			{Name: "failing after", Call: "t_getpid()", After: []Binding{{"x", "fstat(-1)"}}},
 			{Name: "unmet need", Needs: []string{"never"}, Call: "t_getpid()"},
@@ -83,7 +83,8 @@ var testCases = []Syscall{
 	{Name: "t_dup", NR: numbers(unix.SYS_DUP), Params: []Param{{"int", "fd"}}, Cases: []Case{
 		{Name: "no more", Given: []Binding{{"n", "no_fds()"}}, Call: "t_dup(2)", After: []Binding{{"s", `stat("/")`}}}}},
 	{Name: "t_setuid", NR: numbers(unix.SYS_SETUID), Params: []Param{{"int", "uid"}}, Cases: []Case{
-		{Name: "as nobody", Needs: []string{"root"}, Given: []Binding{{"u", "become(65534, 65533)"}, {"m", "umask(027)"}}, Call: "t_setuid(0)"}}},
+		{Name: "as nobody", Needs: []string{"root"}, Given: []Binding{{"u", "become(65534, 65533)"}, {"m", "umask(027)"}}, Call: "t_setuid(0)",
+			Want: []Binding{{"all", "[$self.euid, $self.gid, $self.cap_effective, $self.umask]"}}}}},
 	{Name: "t_timer", NR: numbers(unix.SYS_NANOSLEEP), Params: []Param{{"struct timespec *", "req"}, {"void *", "rem"}}, Cases: []Case{
 		{Name: "a struct", Call: "t_timer({tv_nsec: 1000}, NULL)"}, {Name: "a bad field", Call: "t_timer({nsec: 1000}, NULL)"}}},
 	{Name: "t_absent", NR: numbers(4000)},
@@ -98,6 +99,9 @@ func init() {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envMode) == modeFork {
+		os.Exit(forkMain(testChild))
+	}
 	Hook()
 	os.Exit(m.Run())
 }
@@ -108,7 +112,11 @@ const caseLimit = 5 * time.Minute
 func newTestRunner(t *testing.T) *runner {
 	t.Helper()
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-	return &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber()}
+	forks, err := startForkServer()
+	require.NoError(t, err)
+	r := &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber(), forks: forks}
+	t.Cleanup(func() { r.forks.stop() })
+	return r
 }
 
 func runTest(t *testing.T, id string) CaseResult {
@@ -252,6 +260,7 @@ func TestProcessesAreStartedAndTraced(t *testing.T) {
 	require.NotEqual(t, f.int("c"), f.int("tr"))
 	require.EqualValues(t, object.TracedWord, f.int("tr.word"))
 	require.Equal(t, f.int("pid"), f.int("self.pid"))
+	require.EqualValues(t, 2, f.int("self.threads"))
 	for _, pid := range []int64{f.int("c"), f.int("tr")} {
 		require.NoFileExists(t, "/proc/"+strconv.FormatInt(pid, 10)+"/stat", "nothing of a case may be left")
 	}

@@ -7,7 +7,6 @@ package guest
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,17 +19,10 @@ const (
 
 	modeInit = "init"
 	modePipe = "pipe" // serves on standard input and output
-	modeCase = "case" // runs one case
+	modeFork = "fork" // forks a child for each case
 
 	defaultPort = "/dev/ttyS1"
 )
-
-func init() {
-	if os.Getenv(envMode) == modeCase {
-		// main stays on the first thread, whose id is the process's.
-		runtime.LockOSThread()
-	}
-}
 
 // Hook makes the process a guest, and never returns, when it was started as
 // one: as /init with pid 1, by another guest, or with [Environ].
@@ -40,8 +32,8 @@ func Hook() {
 		runInit()
 	case os.Getenv(envMode) == modePipe:
 		os.Exit(servePipe())
-	case os.Getenv(envMode) == modeCase:
-		os.Exit(caseMain())
+	case os.Getenv(envMode) == modeFork:
+		os.Exit(forkMain(caseMain))
 	}
 }
 

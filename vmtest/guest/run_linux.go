@@ -38,9 +38,17 @@ type runner struct {
 	engines  map[Driver]engine // that were opened; all but those in use have nothing of interest
 	inUse    []engine          // of a pair both
 	drivers  Drivers           // their names
+	selected selection         // what they capture; zero when that is not known
 	lacks    map[string]string
 	number   uint32 // of the last case, for marks
 	work     string
+	forks    *forkServer
+}
+
+// selection is what the drivers are told to capture for a case.
+type selection struct {
+	call    string
+	snaplen int
 }
 
 // runCase runs one case and tells everything about it.
@@ -92,11 +100,11 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	if snaplen == 0 {
 		snaplen = defaultSnaplen
 	}
+	if err := r.capture(selection{sc.Name, snaplen}); err != nil {
+		return fail(Failed, "select %s: %v", sc.Name, err)
+	}
 	collectors := make([]*collector, len(r.inUse))
 	for i, e := range r.inUse {
-		if err := e.selectCalls([]string{sc.Name, "close"}, snaplen); err != nil {
-			return fail(Failed, "select %s: %v", sc.Name, err)
-		}
 		collectors[i] = newCollector(e, own)
 	}
 	idle := func() {
@@ -113,7 +121,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	for i, e := range r.inUse {
 		before[i] = dropped(e)
 	}
-	end := runChild(id, own, dir, timeout, idle)
+	end := r.runChild(order{id: id, marker: own, dir: dir}, timeout, idle)
 	r.judge(&res, end)
 	mark(own | markEnd)
 	drivers := req.Drivers.All()
@@ -127,6 +135,21 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		}
 	}
 	return res
+}
+
+// capture makes a call, and the marks, what the drivers in use capture.
+func (r *runner) capture(what selection) error {
+	if what == r.selected {
+		return nil
+	}
+	r.selected = selection{}
+	for _, e := range r.inUse {
+		if err := e.selectCalls([]string{what.call, "close"}, what.snaplen); err != nil {
+			return err
+		}
+	}
+	r.selected = what
+	return nil
 }
 
 func (r *runner) find(id string) (*Syscall, *Case) {
@@ -221,6 +244,11 @@ func serve(rw io.ReadWriter, init bool, warnings []string) error {
 	}
 	r.work = work
 	r.lacks = probeNeeds()
+	// Now, so that a saved machine has it.
+	if r.forks, err = startForkServer(); err != nil {
+		return fmt.Errorf("fork server: %w", err)
+	}
+	defer func() { r.forks.stop() }()
 	if err := r.conn.Send(KindHello, r.hello()); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
@@ -336,7 +364,7 @@ func (r *runner) attach(drivers Drivers) error {
 			return fmt.Errorf("pause %s: %w", r.drivers, err)
 		}
 	}
-	r.inUse, r.drivers = nil, Drivers{}
+	r.inUse, r.drivers, r.selected = nil, Drivers{}, selection{}
 	var all []engine
 	for _, d := range drivers.All() {
 		e, err := r.open(d)
@@ -374,7 +402,7 @@ func (r *runner) detach() {
 	for _, e := range r.engines {
 		_ = e.Close()
 	}
-	r.engines, r.inUse, r.drivers = nil, nil, Drivers{}
+	r.engines, r.inUse, r.drivers, r.selected = nil, nil, Drivers{}, selection{}
 }
 
 func parseReports(data []byte) ([]report, error) {

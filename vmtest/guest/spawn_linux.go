@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +32,7 @@ type ended struct {
 	err      error // it could not be started, or sent something strange
 }
 
-// report is a record a case's child writes on its pipe, one line of JSON each.
+// report is a record that a case's child writes, one line of JSON each.
 type report struct {
 	Step   string       `json:"step"` // ready, returned, failed
 	Facts  object.Facts `json:"facts,omitempty"`
@@ -48,63 +48,20 @@ const (
 	stepFailed   = "failed"   // an object could not be made, or a trace not be read
 )
 
-const (
-	envCase   = "SCAPLAB_GUEST_CASE"
-	envMarker = "SCAPLAB_GUEST_MARKER"
-	envParent = "SCAPLAB_GUEST_PARENT" // thread that starts the child
-
-	stderrLimit = 4 << 10 // what is kept of a child's standard error, in bytes
-)
+// stderrLimit is what is kept of a child's standard error, in bytes.
+const stderrLimit = 4 << 10
 
 // runChild runs a case in a process of its own and returns when that process,
 // and whatever it started, is gone. idle is called from time to time.
-func runChild(id string, marker uint32, dir string, timeout time.Duration, idle func()) ended {
-	// Its first argument is the path of the program, as its events call it.
-	exe, err := os.Readlink("/proc/self/exe")
+func (r *runner) runChild(o order, timeout time.Duration, idle func()) ended {
+	child, err := r.fork(o)
 	if err != nil {
-		return ended{err: fmt.Errorf("own program: %w", err)}
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return ended{err: fmt.Errorf("report pipe: %w", err)}
-	}
-	defer r.Close()
-	// A file, not a pipe: a process left over would hold that open.
-	fd, err := unix.MemfdCreate("stderr", unix.MFD_CLOEXEC)
-	if err != nil {
-		w.Close()
-		return ended{err: fmt.Errorf("standard error: %w", err)}
-	}
-	stderr := os.NewFile(uintptr(fd), "stderr")
-	defer stderr.Close()
-	cmd := &exec.Cmd{
-		Path:       "/proc/self/exe",
-		Args:       []string{exe},
-		Env:        childEnv(id, marker, dir),
-		Dir:        dir,
-		Stderr:     stderr,
-		ExtraFiles: []*os.File{w},
-		// What a case does to mounts, names and System V objects ends with it.
-		SysProcAttr: &syscall.SysProcAttr{Unshareflags: object.Isolation()},
-	}
-	// Events name the thread that made a process: it must be known, and stay.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.Env = append(cmd.Env, envParent+"="+strconv.Itoa(unix.Gettid()))
-	if err := cmd.Start(); err != nil {
-		w.Close()
 		return ended{err: fmt.Errorf("start child: %w", err)}
 	}
-	w.Close()
-
-	data := make(chan []byte, 1)
-	go func() {
-		b, _ := io.ReadAll(r)
-		data <- b
-	}()
 	done := make(chan struct{})
+	var state *os.ProcessState
 	go func() {
-		_ = cmd.Wait()
+		state, err = child.Wait()
 		close(done)
 	}()
 
@@ -120,33 +77,44 @@ wait:
 			break wait
 		case <-limit.C:
 			end.timedOut = true
-			_ = cmd.Process.Kill()
+			_ = child.Kill()
 		case <-tick.C:
 			idle()
 		}
 	}
-	reapDescendants()
-	// Everyone who could hold the pipe is dead: the reader comes to the end.
-	lines := <-data
-	end.exit = cmd.ProcessState.ExitCode()
-	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+	r.reapDescendants()
+	if err != nil {
+		return ended{err: fmt.Errorf("wait for the child: %w", err)}
+	}
+	end.exit = state.ExitCode()
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		end.signal = unix.SignalName(ws.Signal())
 		if end.signal == "" {
 			end.signal = fmt.Sprintf("signal %d", ws.Signal())
 		}
 	}
-	end.stderr = tail(stderr)
-	end.reports, end.err = parseReports(lines)
+	end.stderr = tail(r.forks.stderr)
+	reports, err := io.ReadAll(io.NewSectionReader(r.forks.reports, 0, math.MaxInt64))
+	if err != nil {
+		return ended{err: fmt.Errorf("reports: %w", err)}
+	}
+	end.reports, end.err = parseReports(reports)
 	return end
 }
 
-func childEnv(id string, marker uint32, dir string) []string {
-	return []string{
-		envMode + "=" + modeCase, envCase + "=" + id, envMarker + "=" + strconv.FormatUint(uint64(marker), 10),
-		"HOME=/", "PATH=/bin:/usr/bin", "TMPDIR=" + dir,
-		// No signal and no collection in the middle of a call. Blocking calls would end with EINTR.
-		"GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOTRACEBACK=single",
+// fork starts a child. A case may have ended the fork server: then there is a new one.
+func (r *runner) fork(o order) (*os.Process, error) {
+	if child, err := r.forks.fork(o); err == nil {
+		return child, nil
 	}
+	forks, err := startForkServer()
+	if err != nil {
+		return nil, err
+	}
+	r.forks.stop()
+	r.forks = forks
+	r.reapDescendants() // a child whose server could not tell of it
+	return forks.fork(o)
 }
 
 // tail is the last of what was written to f.
@@ -162,12 +130,11 @@ func tail(f *os.File) string {
 
 // reapDescendants kills and collects every process left of a case: they have
 // become children of this one.
-func reapDescendants() {
+func (r *runner) reapDescendants() {
 	for range 100 {
-		var live []int
-		for _, pid := range children() {
+		live := slices.DeleteFunc(r.children(), func(pid int) bool { return pid == r.forks.process.Pid })
+		for _, pid := range live {
 			_ = unix.Kill(pid, unix.SIGKILL)
-			live = append(live, pid)
 		}
 		for _, pid := range live {
 			for {
@@ -183,14 +150,16 @@ func reapDescendants() {
 	}
 }
 
-// children lists this process's children.
-func children() []int {
+// children lists this process's children. They are those of two threads: the fork server's
+// children, and its own, are of the one that started it; orphans come to the first thread, which
+// lives as long as the process.
+func (r *runner) children() []int {
+	self := os.Getpid()
 	var pids []int
-	files, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, f := range files {
-		b, err := os.ReadFile(f)
+	for _, thread := range []int{self, r.forks.thread} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", thread))
 		if err != nil {
-			continue // the thread ended
+			return childrenByParent(self)
 		}
 		for _, s := range strings.Fields(string(b)) {
 			if pid, err := strconv.Atoi(s); err == nil {
@@ -198,14 +167,15 @@ func children() []int {
 			}
 		}
 	}
-	if len(files) > 0 {
-		return pids
-	}
-	// A kernel without /proc/PID/task/TID/children.
-	self := os.Getpid()
+	return pids
+}
+
+// childrenByParent is for a kernel without /proc/PID/task/TID/children.
+func childrenByParent(parent int) []int {
+	var pids []int
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
-		if st, err := object.ReadStat(d + "/stat"); err == nil && st.PPID == self {
+		if st, err := object.ReadStat(d + "/stat"); err == nil && st.PPID == parent {
 			pid, _ := strconv.Atoi(filepath.Base(d))
 			pids = append(pids, pid)
 		}

@@ -17,11 +17,13 @@ import (
 
 // Maker makes the objects of one case.
 type Maker struct {
-	Dir    string   // empty directory of this case
-	TID    int      // of the thread that makes the call
-	Parent int      // thread that started this process
-	Before []func() // called right before the call
-	Behind []func() // called right after the call
+	Dir    string // empty directory of this case
+	TID    int    // of the thread that makes the call
+	Parent int    // thread that is the parent of this process
+	// Mentions reports whether the case mentions a variable, or a field of one as NAME.FIELD.
+	Mentions func(name string) bool
+	Before   []func() // called right before the call
+	Behind   []func() // called right after the call
 
 	made int // number of files made so far, for their names
 }
@@ -74,7 +76,7 @@ func init() {
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
-		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "traced": tracedChild,
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "thread": sleepingThread, "traced": tracedChild,
 		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,

@@ -115,8 +115,21 @@ func sleepingChild(_ *Maker, _ []any) (any, error) {
 	return number("child", int64(pid), map[string]any{"pid": int64(pid)}), nil
 }
 
-// program copies ops to memory that does not move. Jumps without a target go to
-// the first op.
+// threadProgram stays where it is while a thread runs it, as package variables do.
+var threadProgram = program(opPause, op{nr: opJump})
+
+// sleepingThread starts a second thread of this process. It shares all that threads share,
+// also the stack, which its program does not use.
+func sleepingThread(_ *Maker, _ []any) (any, error) {
+	const flags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_SYSVSEM
+	tid, err := startTask(threadProgram, cloneArgs{flags: flags})
+	if err != nil {
+		return nil, err
+	}
+	return int64(tid), nil
+}
+
+// program returns ops whose jumps without a target go to the first op.
 func program(ops ...op) []op {
 	for i := range ops {
 		if ops[i].nr == opJump && ops[i].arg[0] == 0 {

@@ -47,11 +47,15 @@ func sys(nr uintptr, args ...uintptr) op {
 // process's memory, with default signal handlers. Its results are visible only
 // if the ops are in shared memory.
 func startProgram(ops []op, flags uint64) (pid int, err error) {
+	return startTask(ops, cloneArgs{flags: flags | unix.CLONE_CLEAR_SIGHAND, exitSignal: uint64(unix.SIGCHLD)})
+}
+
+// startTask makes a task as args say that runs the program.
+func startTask(ops []op, args cloneArgs) (tid int, err error) {
 	if len(ops) == 0 {
 		return 0, errors.New("start program: no ops")
 	}
-	args := &cloneArgs{flags: flags | unix.CLONE_CLEAR_SIGHAND, exitSignal: uint64(unix.SIGCHLD)}
-	ret := int64(cloneProgram(args, unsafe.Sizeof(*args), &ops[0]))
+	ret := int64(cloneProgram(&args, unsafe.Sizeof(args), &ops[0]))
 	runtime.KeepAlive(ops)
 	if ret < 0 {
 		return 0, fmt.Errorf("clone3: %w", unix.Errno(-ret))

@@ -7,44 +7,61 @@ package object
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Builtins returns the variables that every case has.
+// builtinFields are the fields of self that are variables, too.
+var builtinFields = []string{"pid", "tid", "ppid", "pgid", "sid", "uid", "euid", "suid", "gid", "egid", "sgid", "loginuid", "comm", "exe", "cwd"}
+
+// Builtins binds the variables that every case has, if this one mentions them, and always tid.
 func (c *Maker) Builtins(bind func(name string, v any)) error {
-	me, err := taskFacts(os.Getpid(), c.TID, c.Parent)
+	wants := func(field string) bool {
+		return field == "tid" || c.Mentions("self."+field) || slices.Contains(builtinFields, field) && c.Mentions(field)
+	}
+	me, err := taskFacts(os.Getpid(), c.TID, c.Parent, wants)
 	if err != nil {
 		return fmt.Errorf("look at myself: %w", err)
 	}
 	me.update = func(o *Object) error {
-		now, err := taskFacts(os.Getpid(), c.TID, c.Parent)
+		now, err := taskFacts(os.Getpid(), c.TID, c.Parent, wants)
 		if err == nil {
 			o.fields = now.fields
 		}
 		return err
 	}
 	bind("self", me)
-	for _, name := range []string{"pid", "tid", "ppid", "pgid", "sid", "uid", "euid", "suid", "gid", "egid", "sgid", "loginuid", "comm", "exe", "cwd"} {
-		bind(name, me.fields[name])
+	for _, name := range builtinFields {
+		if v, ok := me.fields[name]; ok && (name == "tid" || c.Mentions(name)) {
+			bind(name, v)
+		}
 	}
-	page, err := NewRegion(1)
-	if err != nil {
-		return err
-	}
-	page.b[0] = 'x'
 	bind("page", int64(pageSize))
-	bind("end", int64(page.Addr()))
-	bind("bad", int64(page.Addr()+1))
-	cpus, err := onlineCPUs()
-	if err != nil {
-		return err
+	if c.Mentions("end") || c.Mentions("bad") {
+		page, err := NewRegion(1)
+		if err != nil {
+			return err
+		}
+		page.b[0] = 'x'
+		bind("end", int64(page.Addr()))
+		bind("bad", int64(page.Addr()+1))
 	}
-	bind("cpus", int64(cpus))
+	if c.Mentions("cpus") {
+		cpus, err := onlineCPUs()
+		if err != nil {
+			return err
+		}
+		bind("cpus", int64(cpus))
+	}
 	for name, clock := range map[string]int32{"now": unix.CLOCK_REALTIME, "mono": unix.CLOCK_MONOTONIC} {
+		if !c.Mentions(name) {
+			continue
+		}
 		var ts unix.Timespec
 		if err := unix.ClockGettime(clock, &ts); err != nil {
 			return fmt.Errorf("clock: %w", err)
@@ -95,28 +112,85 @@ var statusFields = []struct {
 	{"Threads", "threads", 0, false}, {"Seccomp", "seccomp", 0, false}, {"NoNewPrivs", "no_new_privs", 0, false},
 }
 
-// taskFacts reads the facts of a thread from /proc and from the kernel.
-//
-// Only our own threads know the thread that started the process: parent.
-func taskFacts(pid, tid, parent int) (*Object, error) {
-	dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
-	st, err := ReadStat(dir + "stat")
+// taskSource reads some fields of a thread from one place.
+type taskSource struct {
+	fields []string
+	read   func(t *taskFields) error
+}
+
+// taskFields holds the fields of a thread that were read so far.
+type taskFields struct {
+	pid int
+	dir string // of the thread in /proc
+	set map[string]any
+}
+
+var taskSources = []taskSource{
+	{[]string{"ppid", "pgid", "sid", "tty", "min_flt", "maj_flt", "nice", "priority", "start", "state"}, (*taskFields).stat},
+	{statusNames(), (*taskFields).status},
+	{[]string{"cmdline", "argv0", "args"}, (*taskFields).commandLine},
+	{[]string{"env"}, (*taskFields).environment},
+	{[]string{"comm"}, (*taskFields).comm},
+	{[]string{"exe"}, (*taskFields).link},
+	{[]string{"cwd"}, (*taskFields).directory},
+	{[]string{"exe_ino", "exe_ctime", "exe_mtime"}, (*taskFields).executable},
+	{[]string{"loginuid"}, (*taskFields).loginUser},
+	{[]string{"fdlimit"}, (*taskFields).descriptorLimit},
+	{[]string{"cgroups"}, (*taskFields).cgroups},
+}
+
+func statusNames() []string {
+	names := []string{"umask"}
+	for _, f := range statusFields {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// taskFacts reads the wanted facts of a thread from /proc and from the kernel. parent is the
+// thread that is the parent of its process, which neither tells.
+func taskFacts(pid, tid, parent int, wants func(field string) bool) (*Object, error) {
+	t := &taskFields{pid: pid, dir: fmt.Sprintf("/proc/%d/task/%d/", pid, tid), set: map[string]any{
+		"pid": int64(pid), "tid": int64(tid), "ptid": int64(parent),
+	}}
+	for _, source := range taskSources {
+		if slices.ContainsFunc(source.fields, wants) {
+			if err := source.read(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, name := range namespaceNames {
+		var st unix.Stat_t
+		if wants("ns_"+name) && unix.Stat(t.dir+"ns/"+name, &st) == nil {
+			t.set["ns_"+name] = int64(st.Ino)
+		}
+	}
+	maps.DeleteFunc(t.set, func(field string, _ any) bool { return !wants(field) })
+	return number("task", int64(tid), t.set), nil
+}
+
+var namespaceNames = []string{"pid", "mnt", "net", "user", "uts", "ipc", "cgroup", "time"}
+
+func (t *taskFields) stat() error {
+	st, err := ReadStat(t.dir + "stat")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// Numbers of fields are those of proc(5), from 1; rest begins with field 3.
-	field := func(n int) int64 {
-		v, _ := strconv.ParseInt(st.rest[n-3], 10, 64)
-		return v
+	t.set["ppid"], t.set["state"] = int64(st.PPID), string(st.State)
+	// Numbers of fields are those of proc(5), counted from 1; rest starts at 3.
+	for name, n := range map[string]int{"pgid": 5, "sid": 6, "tty": 7, "min_flt": 10, "maj_flt": 12, "priority": 18, "nice": 19, "start": 22} {
+		t.set[name], _ = strconv.ParseInt(st.rest[n-3], 10, 64)
 	}
-	f := map[string]any{
-		"pid": int64(pid), "tid": int64(tid), "ppid": int64(st.PPID), "ptid": int64(parent), "pgid": field(5), "sid": field(6),
-		"tty": field(7), "min_flt": field(10), "maj_flt": field(12), "nice": field(19), "priority": field(18),
-		"start": field(22), "state": string(st.State), "vm_size": int64(0), "vm_rss": int64(0), "vm_swap": int64(0),
-	}
-	status, err := os.ReadFile(dir + "status")
+	return nil
+}
+
+func (t *taskFields) status() error {
+	// A kernel thread has no memory.
+	t.set["vm_size"], t.set["vm_rss"], t.set["vm_swap"] = int64(0), int64(0), int64(0)
+	status, err := os.ReadFile(t.dir + "status")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for line := range strings.Lines(string(status)) {
 		name, rest, _ := strings.Cut(line, ":")
@@ -131,62 +205,90 @@ func taskFacts(pid, tid, parent int) (*Object, error) {
 			}
 			v, err := strconv.ParseUint(cols[want.col], base, 64)
 			if err != nil {
-				return nil, fmt.Errorf("%sstatus: %s: %w", dir, name, err)
+				return fmt.Errorf("%sstatus: %s: %w", t.dir, name, err)
 			}
-			f[want.name] = int64(v)
+			t.set[want.name] = int64(v)
 		}
 		if name == "Umask" && len(cols) == 1 {
 			v, err := strconv.ParseUint(cols[0], 8, 32)
 			if err != nil {
-				return nil, fmt.Errorf("%sstatus: %s: %w", dir, name, err)
+				return fmt.Errorf("%sstatus: %s: %w", t.dir, name, err)
 			}
-			f["umask"] = int64(v)
+			t.set["umask"] = int64(v)
 		}
 	}
-	text := func(name, file string) {
-		if b, err := os.ReadFile(dir + file); err == nil {
-			f[name] = b
-		}
-	}
-	text("cmdline", "cmdline")
-	text("env", "environ")
-	if b, err := os.ReadFile(dir + "comm"); err == nil {
-		f["comm"] = strings.TrimSuffix(string(b), "\n")
-	}
-	if b, ok := f["cmdline"].([]byte); ok {
+	return nil
+}
+
+// A field that cannot be read is left out: a case that wants it fails.
+
+func (t *taskFields) commandLine() error {
+	if b, err := os.ReadFile(t.dir + "cmdline"); err == nil {
 		first, rest, _ := strings.Cut(string(b), "\x00")
-		f["argv0"], f["args"] = first, []byte(rest)
+		t.set["cmdline"], t.set["argv0"], t.set["args"] = b, first, []byte(rest)
 	}
-	if path, err := os.Readlink(dir + "exe"); err == nil {
-		f["exe"] = path
+	return nil
+}
+
+func (t *taskFields) environment() error {
+	if b, err := os.ReadFile(t.dir + "environ"); err == nil {
+		t.set["env"] = b
 	}
-	var est unix.Stat_t
-	if err := unix.Stat(dir+"exe", &est); err == nil {
-		f["exe_ino"], f["exe_ctime"], f["exe_mtime"] = int64(est.Ino), est.Ctim.Nano(), est.Mtim.Nano()
+	return nil
+}
+
+func (t *taskFields) comm() error {
+	if b, err := os.ReadFile(t.dir + "comm"); err == nil {
+		t.set["comm"] = strings.TrimSuffix(string(b), "\n")
 	}
-	if path, err := os.Readlink(dir + "cwd"); err == nil {
-		f["cwd"] = path
+	return nil
+}
+
+func (t *taskFields) link() error {
+	if path, err := os.Readlink(t.dir + "exe"); err == nil {
+		t.set["exe"] = path
 	}
-	f["loginuid"] = int64(0xffffffff)
-	if b, err := os.ReadFile(dir + "loginuid"); err == nil {
+	return nil
+}
+
+func (t *taskFields) directory() error {
+	if path, err := os.Readlink(t.dir + "cwd"); err == nil {
+		t.set["cwd"] = path
+	}
+	return nil
+}
+
+func (t *taskFields) executable() error {
+	var st unix.Stat_t
+	if err := unix.Stat(t.dir+"exe", &st); err == nil {
+		t.set["exe_ino"], t.set["exe_ctime"], t.set["exe_mtime"] = int64(st.Ino), st.Ctim.Nano(), st.Mtim.Nano()
+	}
+	return nil
+}
+
+func (t *taskFields) loginUser() error {
+	t.set["loginuid"] = int64(0xffffffff)
+	if b, err := os.ReadFile(t.dir + "loginuid"); err == nil {
 		if v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32); err == nil {
-			f["loginuid"] = int64(v)
+			t.set["loginuid"] = int64(v)
 		}
 	}
+	return nil
+}
+
+func (t *taskFields) descriptorLimit() error {
 	var lim unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &lim); err == nil {
-		f["fdlimit"] = int64(lim.Cur)
+	if err := unix.Prlimit(t.pid, unix.RLIMIT_NOFILE, nil, &lim); err == nil {
+		t.set["fdlimit"] = int64(lim.Cur)
 	}
-	if b, err := os.ReadFile(dir + "cgroup"); err == nil {
-		f["cgroups"] = cgroupParam(string(b))
+	return nil
+}
+
+func (t *taskFields) cgroups() error {
+	if b, err := os.ReadFile(t.dir + "cgroup"); err == nil {
+		t.set["cgroups"] = cgroupParam(string(b))
 	}
-	for _, ns := range []string{"pid", "mnt", "net", "user", "uts", "ipc", "cgroup", "time"} {
-		var nst unix.Stat_t
-		if err := unix.Stat(dir+"ns/"+ns, &nst); err == nil {
-			f["ns_"+ns] = int64(nst.Ino)
-		}
-	}
-	return number("task", int64(tid), f), nil
+	return nil
 }
 
 // eventControllers are the controllers whose paths are in events, in order.

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package guest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/vmtest/guest/object"
+)
+
+// A case runs in a process of its own. To start this program anew for each takes most of a
+// case's time under emulation, so a fork server is started once: this program again, which
+// forks a child for every request and does nothing else.
+//
+// The Go runtime of a forked child has lost all of its threads but one. That it works all the
+// same rests on four things, none of which may be given up alone:
+//
+//   - GOMAXPROCS is 1 and the thread that forks has the one processor of the scheduler: it waits
+//     for requests in a raw system call, which does not give the processor away. So no other
+//     thread runs Go code when it forks, nor has a lock that only such code takes. The monitor
+//     thread, which runs without a processor, takes the scheduler's lock only while the
+//     processor is idle.
+//   - The thread is not locked to its goroutine. The scheduler of the child finds no idle
+//     processor, so it never wakes another thread: goroutines, timers and channels work on the
+//     one. While it blocks in a system call, no other goroutine runs.
+//   - There is no garbage collection (GOGC), which hands work to others, and no signal for
+//     preemption (asyncpreemptoff), which is sent to the thread's former number.
+//   - The runtime waits for files with an epoll queue, which a child would share with the server
+//     and its other children: it gets one of its own in the place of that.
+//
+// A child's parent is the guest, not the server (CLONE_PARENT): the guest waits for it, and a
+// case that ends the server, as a signal to all processes does, ends with the outcome it had.
+
+// Descriptors of a fork server. They are moved out of the way of those that cases make.
+const (
+	inheritedReport  = 3
+	inheritedControl = 4
+	reportFD         = 1000
+	controlFD        = 1001
+
+	requestLimit = 4096 // bytes
+	startLimit   = 5 * time.Minute
+)
+
+// order is what a child is to do.
+type order struct {
+	id     string // of the case
+	marker uint32
+	parent int    // the thread that is its parent
+	dir    string // where it runs
+}
+
+func (o order) String() string {
+	return strings.Join([]string{o.id, strconv.FormatUint(uint64(o.marker), 10), strconv.Itoa(o.parent), o.dir}, "\x00")
+}
+
+func parseOrder(text string) (o order, err error) {
+	part := strings.Split(text, "\x00")
+	if len(part) != 4 {
+		return o, fmt.Errorf("order of %d parts", len(part))
+	}
+	marker, err := strconv.ParseUint(part[1], 10, 32)
+	if err != nil {
+		return o, fmt.Errorf("marker: %w", err)
+	}
+	o = order{id: part[0], marker: uint32(marker), dir: part[3]}
+	o.parent, err = strconv.Atoi(part[2])
+	return o, err
+}
+
+// forkServer is a running fork server, as the guest sees it.
+type forkServer struct {
+	process *os.Process
+	control *os.File // a packet is an order, the answer to it the child's process id
+	thread  int      // of the guest, parent of the children
+	reports *os.File // where children write what they report
+	stderr  *os.File // their standard error
+	release chan struct{}
+}
+
+func startForkServer() (_ *forkServer, err error) {
+	// Its first argument is the path of the program, as the events of its children call it.
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil, fmt.Errorf("own program: %w", err)
+	}
+	s := &forkServer{release: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	// Files, not pipes: a process left over would hold those open.
+	if s.reports, err = memoryFile("reports"); err != nil {
+		return nil, err
+	}
+	if s.stderr, err = memoryFile("stderr"); err != nil {
+		return nil, err
+	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	theirs := os.NewFile(uintptr(ends[1]), "control")
+	defer theirs.Close()
+	if err = unix.SetNonblock(ends[0], true); err != nil {
+		return nil, err
+	}
+	s.control = os.NewFile(uintptr(ends[0]), "control")
+	cmd := &exec.Cmd{
+		Path: "/proc/self/exe",
+		Args: []string{exe},
+		// No signal and no collection in the middle of a call, either: a blocking call would end with EINTR.
+		Env: []string{
+			envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single",
+			"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1",
+		},
+		Stderr:     s.stderr,
+		ExtraFiles: []*os.File{inheritedReport - 3: s.reports, inheritedControl - 3: theirs},
+	}
+	started := make(chan error)
+	go func() {
+		// The thread is the parent of the children, which events name: it must be known, and stay.
+		runtime.LockOSThread()
+		s.thread = unix.Gettid()
+		err := cmd.Start()
+		s.process = cmd.Process
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			<-s.release
+		}
+	}()
+	return s, <-started
+}
+
+func memoryFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err == nil {
+		// All who write share one place in the file: with this it follows the file's end.
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// stop ends the server. Children that run go on.
+func (s *forkServer) stop() {
+	if s.process != nil {
+		_ = s.process.Kill()
+	}
+	close(s.release)
+	for _, f := range []*os.File{s.control, s.reports, s.stderr} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// fork starts a child.
+func (s *forkServer) fork(o order) (*os.Process, error) {
+	o.parent = s.thread
+	if err := errors.Join(s.reports.Truncate(0), s.stderr.Truncate(0)); err != nil {
+		return nil, err
+	}
+	text := o.String()
+	if len(text) > requestLimit {
+		return nil, fmt.Errorf("order of %d bytes (at most %d)", len(text), requestLimit)
+	}
+	if err := s.control.SetDeadline(time.Now().Add(startLimit)); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(s.control, text); err != nil {
+		return nil, err
+	}
+	var answer [8]byte
+	if n, err := s.control.Read(answer[:]); err != nil || n != len(answer) {
+		return nil, fmt.Errorf("answer of %d bytes: %w", n, errors.Join(err, errors.New(tail(s.stderr))))
+	}
+	pid := int(int64(binary.NativeEndian.Uint64(answer[:])))
+	if pid < 0 {
+		return nil, fmt.Errorf("fork: %w", unix.Errno(-pid))
+	}
+	return os.FindProcess(pid)
+}
+
+// forkMain is the fork server. It returns, with the exit status, when the guest has gone;
+// and in each child, when run has followed its order.
+func forkMain(run func(order string) int) int {
+	for _, f := range [][2]int{{inheritedReport, reportFD}, {inheritedControl, controlFD}} {
+		if err := unix.Dup3(f[0], f[1], unix.O_CLOEXEC); err != nil {
+			fmt.Fprintf(os.Stderr, "guest: descriptor %d: %v\n", f[0], err)
+			return 3
+		}
+		unix.Close(f[0])
+	}
+	queues, err := epollQueues()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "guest: epoll queues: %v\n", err)
+		return 3
+	}
+	text, child := serveForks()
+	if !child {
+		return 0
+	}
+	unix.Close(controlFD)
+	if err := renew(queues); err != nil {
+		fmt.Fprintf(os.Stderr, "guest: epoll queue: %v\n", err)
+		return 3
+	}
+	return run(text)
+}
+
+// epollQueues returns the descriptors of this process's epoll queues. The runtime has
+// one at the latest when a file is opened, as here.
+func epollQueues() (queues []int, err error) {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err != nil || to != "anon_inode:[eventpoll]" {
+			continue
+		}
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		queues = append(queues, fd)
+	}
+	return queues, err
+}
+
+// renew puts new epoll queues in the place of inherited ones. What the runtime wakes its
+// threads with is not in them: there is one thread.
+func renew(queues []int) error {
+	for _, fd := range queues {
+		queue, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		if err := unix.Dup3(queue, fd, unix.O_CLOEXEC); err != nil {
+			return err
+		}
+		unix.Close(queue)
+	}
+	return nil
+}
+
+// serveForks forks a child for each order. It returns in the children, with their orders,
+// and when there is no more.
+func serveForks() (text string, child bool) {
+	buf := make([]byte, requestLimit)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, controlFD, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			return "", false
+		}
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno == 0 && pid == 0 {
+			return string(buf[:n]), true
+		}
+		answer := int64(pid)
+		if errno != 0 {
+			answer = -int64(errno)
+		}
+		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, controlFD, uintptr(unsafe.Pointer(&answer)), unsafe.Sizeof(answer))
+	}
+}
+
+// isolate gives this process namespaces of its own: what a case does to mounts, names and
+// System V objects ends with it.
+func isolate() error {
+	flags := object.Isolation()
+	if flags == 0 {
+		return nil
+	}
+	if err := unix.Unshare(int(flags)); err != nil {
+		return fmt.Errorf("namespaces: %w", err)
+	}
+	if err := syscall.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make / private: %w", err)
+	}
+	return nil
+}
