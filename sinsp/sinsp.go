@@ -134,6 +134,10 @@ func (in *Inspector) Next() (*Event, error) {
 	return &in.ev, nil
 }
 
+// Waits reports whether the next call of Next may have to wait for the source: what was
+// made of the events so far had better be written before.
+func (in *Inspector) Waits() bool { return in.at == in.n && in.n < len(in.batch) }
+
 func (in *Inspector) read() error {
 	in.at, in.n = 0, 0
 	n, err := in.src.ReadBatch(in.batch)

@@ -59,7 +59,7 @@ the result also has what only this project knows.`,
 	f.StringVar(&from, "from", "", "leave out events before this time")
 	f.StringVar(&until, "until", "", "leave out events from this time on")
 	f.StringVar(&numbers, "events", "", "keep only events with these numbers, such as 1000-1999")
-	f.BoolVar(&raw, "raw", false, "do not convert older events")
+	f.BoolVar(&raw, "no-convert", false, "keep older events as they are, rather than as current ones")
 	return cmd
 }
 

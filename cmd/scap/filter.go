@@ -14,24 +14,24 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-const filterHelp = "FILTER is any number of event names and pids. It selects events that have one of the names and come from one of the processes."
+const namesHelp = "FILTER is any number of event names and pids. It selects events that have one of the names and come from one of the processes."
 
-// filter keeps events by name and by pid.
-type filter struct {
+// nameFilter keeps events by name and by pid.
+type nameFilter struct {
 	types []bool          // by event code; nil: all
 	names map[string]bool // of generic events: the call that they stand for
 	pids  []event.PID
 }
 
-var _ matcher = (*filter)(nil)
+var _ matcher = (*nameFilter)(nil)
 
-func (f *filter) all() bool { return f.types == nil }
+func (f *nameFilter) all() bool { return f.types == nil }
 
-func (f *filter) wants(t event.Type) bool { return f.types == nil || f.types[t] }
+func (f *nameFilter) wants(t event.Type) bool { return f.types == nil || f.types[t] }
 
 // parseFilter reads arguments such as "openat", "read,write" and "4711".
-func parseFilter(args []string) (*filter, error) {
-	f := &filter{}
+func parseFilter(args []string) (*nameFilter, error) {
+	f := &nameFilter{}
 	for _, arg := range args {
 		for _, word := range strings.FieldsFunc(arg, func(r rune) bool { return r == ',' || r == ' ' }) {
 			if pid, err := strconv.ParseUint(word, 10, 32); err == nil {
@@ -58,7 +58,7 @@ func completeEvents(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
-func (f *filter) addName(name string) error {
+func (f *nameFilter) addName(name string) error {
 	known := false
 	for info := range event.All() {
 		if info.Name == name && info.Flags&event.Unused == 0 {
@@ -77,7 +77,7 @@ func (f *filter) addName(name string) error {
 }
 
 // keep reports whether ev passes the filter.
-func (f *filter) keep(ev *event.Event, in inspector) bool {
+func (f *nameFilter) keep(ev *event.Event, in inspector) bool {
 	if f.types != nil && !f.types[ev.Type()] && !f.names[genericName(ev)] {
 		return false
 	}

@@ -19,7 +19,7 @@ type inspector interface {
 	pid(tid event.PID) event.PID // its process; tid itself when not known
 }
 
-// matcher decides which events are kept. [filter] is one.
+// matcher decides which events are kept. [nameFilter] is one.
 type matcher interface {
 	keep(ev *event.Event, in inspector) bool
 	wants(t event.Type) bool // reports whether events of type t may pass, for the driver's selection

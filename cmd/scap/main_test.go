@@ -24,6 +24,7 @@ import (
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/scap/scaptest"
+	"github.com/scaplab/scaplab/sinsp"
 )
 
 func runCommand(tb testing.TB, args ...string) (code int, stdout, stderr string) {
@@ -131,7 +132,7 @@ func mustCapture(tb testing.TB, opts savefile.FileOptions, evs ...*event.Event) 
 	if opts.State == nil {
 		opts.State = &proc.State{
 			Machine: proc.Machine{NumCPUs: 2, Memory: 1 << 30, Hostname: "host", BootTime: start - 1e9},
-			Threads: []proc.Thread{{TID: 10, PID: 10, Comm: "first", FDs: []proc.FD{{Num: 1, Type: proc.FDPipe}}}},
+			Threads: []proc.Thread{{TID: 10, PID: 10, VTID: 10, VPID: 10, Comm: "first", FDs: []proc.FD{{Num: 1, Type: proc.FDPipe}}}},
 		}
 	}
 	f, err := savefile.Create(path, opts)
@@ -153,10 +154,10 @@ func TestReadPrintsLinesAsSysdigDoes(t *testing.T) {
 		"5 22:13:24.000000000 1 renamed (11) < prctl res=0 option=15(PR_SET_NAME) arg2_str=renamed arg2_int=0",
 		"6 22:13:25.000000001 1 renamed (11) < close res=0 fd=5",
 		"8 22:13:27.000000000 1 <NA> (12) < close res=0 fd=6",
-		"10 22:13:29.000000000 1 main (10) < unknown(9999)",
-		"11 22:13:30.000000000 1 main (10) < read res=3 data=\".. fd=3 size=3",
+		"10 22:13:29.000000000 1 first (10) < unknown(9999) ",
+		"11 22:13:30.000000000 1 first (10) < read res=3 data=\".. fd=3 size=3",
 	}, append(append(append(lines[:1:1], lines[3:6]...), lines[7]), lines[8:10]...))
-	require.Contains(t, lines[1], "2 22:13:21.000000000 1 main (10) < clone res=11 exe=/bin/x args=NULL tid=10")
+	require.Contains(t, lines[1], "2 22:13:21.000000000 1 first (10) < clone res=11(main) exe=/bin/x args=NULL tid=10(first)")
 	require.Contains(t, lines[6], "7 22:13:26.000000000 1 main (12) > procexit")
 	require.Len(t, lines, 11)
 }
@@ -183,14 +184,15 @@ func TestReadTimes(t *testing.T) {
 	time.Local = time.UTC
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
 	for style, want := range map[string]string{
-		"relative": "6 5.000000001", "r": "6 5.000000001", "delta": "6 2.000000001", "epoch": "6 1700000005.000000001",
-		"full": "6 2023-11-14 22:13:25.000000001 +0000", "a": "6 22:13:25.000000001",
+		"relative": "6 5.000000001", "r": "6 5.000000001", "delta": "6 2.000000001", "D": "6 2.000000001",
+		"epoch": "6 1700000005.000000001", "a": "6 1700000005.000000001", "latency": "6 0.000000000", "d": "6 0.000000000",
+		"full": "6 2023-11-14 22:13:25.000000001 +0000", "clock": "6 22:13:25.000000001", "h": "6 22:13:25.000000001",
 	} {
 		require.Contains(t, mustRun(t, "read", "-r", path, "-t", style, "close"), "\n"+want+" ", style)
 	}
 	code, _, stderr := runCommand(t, "read", "-r", path, "-t", "x")
 	require.Equal(t, cli.ExitUsage, code)
-	require.Contains(t, stderr, `scap read: unknown time "x": one of absolute, relative, delta, epoch, full`)
+	require.Contains(t, stderr, `scap read: unknown time "x": one of clock, epoch, relative, latency, delta, full`)
 }
 
 func TestReadJSONIsOneObjectPerEvent(t *testing.T) {
@@ -286,7 +288,7 @@ func TestInfoTellsWhatIsThere(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(mustRun(t, "info", "--json", out)), &info))
 	require.True(t, *info.Compatible, info.Why)
 	for _, filter := range []string{"syscall", "getppid"} {
-		require.Regexp(t, `\A12 \S+ 1 <NA> \(1\) < getppid\n\z`, mustRun(t, "read", "-r", out, filter))
+		require.Regexp(t, `\A12 \S+ 1 <NA> \(1\) < getppid \n\z`, mustRun(t, "read", "-r", out, filter))
 	}
 	require.Empty(t, mustRun(t, "read", "-r", out, "getpid"))
 }
@@ -299,7 +301,7 @@ func TestEventsOfNoReleaseAreLowered(t *testing.T) {
 	require.Contains(t, mustRun(t, "info", path), "compatible  no: events that other readers skip: close_range\n")
 	mustRun(t, "convert", path, path+".out")
 	require.Contains(t, mustRun(t, "info", path+".out"), "compatible  yes\n")
-	require.Contains(t, mustRun(t, "read", "-r", path+".out", "close_range"), " < close_range\n")
+	require.Contains(t, mustRun(t, "read", "-r", path+".out", "close_range"), " < close_range \n")
 }
 
 func TestConvertCutsMergesAndCompresses(t *testing.T) {
@@ -472,7 +474,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 }
 
 func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
-	all := selection(&filter{}, true)
+	all := selection(&nameFilter{}, true)
 	require.True(t, all.All)
 	require.True(t, all.Enter)
 	require.Empty(t, all.Syscalls)
@@ -523,7 +525,7 @@ func TestEventsTooLargeForAFileAreCounted(t *testing.T) {
 	file, err := savefile.Create(filepath.Join(t.TempDir(), "r.scap"), savefile.FileOptions{})
 	require.NoError(t, err)
 	var talk bytes.Buffer
-	rec := &recorder{f: &filter{}, in: newThreads(nil), file: file, err: &talk, start: time.Now()}
+	rec := &recorder{f: &nameFilter{}, in: newThreads(nil), file: file, err: &talk, start: time.Now()}
 	require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
 	require.NoError(t, rec.close())
 	rec.summary(src)
@@ -558,12 +560,13 @@ func TestAThreadKeepsItsNameWhereAnEventHasNone(t *testing.T) {
 
 func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
 	path := mustCapture(t, savefile.FileOptions{}, cloneEvent(t, start, 10, 11, 10, "a\n\x1b[1m\xff", 0))
-	for _, flag := range []string{"--json=false", "--json"} {
+	for flag, want := range map[string]string{"--json=false": "a..[1m.", "--json": "a\\u000a\\u001b[1m\ufffd"} {
 		out := mustRun(t, "read", "-r", path, flag)
 		require.Equal(t, 1, strings.Count(out, "\n"))
-		require.Contains(t, out, "a..[1m.")
+		require.Contains(t, out, want)
 		require.NotContains(t, out, "\x1b")
 	}
+	require.Contains(t, mustRun(t, "read", "-r", path, "--raw", "-p", "%evt.arg.comm"), "a\n\x1b[1m\xff")
 	path = mustCapture(t, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: &proc.State{Machine: proc.Machine{Hostname: "a\n\x1b[1m"}}}})
 	require.Contains(t, mustRun(t, "info", path), "machine     a..[1m, 0 CPUs")
 }
@@ -631,7 +634,7 @@ func TestRecorderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	rec := &recorder{f: &filter{}, in: newThreads(nil), text: &printer{out: &out, in: newThreads(nil)}, err: io.Discard, start: time.Now()}
+	rec := &recorder{f: &nameFilter{}, in: newThreads(nil), text: &printer{out: &out, in: newThreads(nil)}, err: io.Discard, start: time.Now()}
 	require.NoError(t, rec.run(ctx, scaptest.New()))
 	src := scaptest.New()
 	src.Add(someEvents(t)[0].Bytes(), 0)
@@ -664,7 +667,10 @@ func TestLinesOfAPipeComeAsItsEventsDo(t *testing.T) {
 	go func() {
 		r, err := savefile.NewReader(in, savefile.Options{})
 		if err == nil {
-			err = printAll(r, newThreads(nil), &filter{}, &printer{out: lines(out), in: newThreads(nil)}, 0)
+			var text textFlags
+			text.time, text.buffers = "clock", "dots"
+			l, _ := text.lines(lineWriter(out))
+			err = printAll(sinsp.New(r, sinsp.Options{}), nil, l, 0)
 		}
 		ended <- err
 	}()
@@ -679,9 +685,9 @@ func TestLinesOfAPipeComeAsItsEventsDo(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-type lines chan string
+type lineWriter chan string
 
-func (l lines) Write(p []byte) (int, error) {
+func (l lineWriter) Write(p []byte) (int, error) {
 	l <- string(p)
 	return len(p), nil
 }

@@ -4,73 +4,49 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/filter"
 )
-
-// textFlags say how events are printed.
-type textFlags struct {
-	json, all, whole bool
-
-	time  string
-	count uint64
-}
-
-func (t *textFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&t.json, "json", false, "one JSON object per event")
-	cmd.Flags().BoolVar(&t.all, "all", false, "also print events that only update the state")
-	cmd.Flags().BoolVarP(&t.whole, "verbose", "v", false, "print buffers in full rather than their first 80 bytes")
-	cmd.Flags().StringVarP(&t.time, "time", "t", timeStyles[0], "time of an event: "+strings.Join(timeStyles, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("time", cobra.FixedCompletions(timeStyles, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().Uint64VarP(&t.count, "count", "n", 0, "stop after this many events; 0: never")
-}
-
-func (t *textFlags) printer(out io.Writer, in inspector) (*printer, error) {
-	style := slices.IndexFunc(timeStyles, func(s string) bool { return s == t.time || s[:1] == t.time })
-	if style < 0 {
-		return nil, cli.Usage(fmt.Errorf("unknown time %q: one of %s", t.time, strings.Join(timeStyles, ", ")))
-	}
-	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: timeStyles[style], in: in}, nil
-}
 
 func newReadCmd() *cobra.Command {
 	var path string
 	var text textFlags
-	var raw bool
+	var old bool
 	cmd := &cobra.Command{
 		Use:   "read -r FILE [FILTER...]",
 		Short: "Print the events of a capture",
 		Long: `Print the events of a capture, one line each: number, time, CPU, process, thread,
-direction, name, arguments. FILE may be - for standard input.
+direction, name, arguments; or what --print asks for. FILE may be - for standard input.
 
 ` + filterHelp,
-		Example:           "  scap read -r trace.scap openat 1234",
+		Example: "  scap read -r trace.scap openat 1234\n" +
+			"  scap read -r trace.scap -p '%evt.time %proc.name %fd.name' 'evt.type = openat and fd.name startswith /etc'",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := parseFilter(args)
+			f, err := compileFilter(args)
 			if err != nil {
 				return err
 			}
-			r, err := savefile.Open(path, savefile.Options{Raw: raw})
+			l, err := text.lines(cmd.OutOrStdout())
+			if err != nil {
+				return err
+			}
+			r, err := savefile.Open(path, savefile.Options{Raw: old})
 			if err != nil {
 				return opened(err)
 			}
 			defer r.Close()
-			in := newThreads(r.State())
-			p, err := text.printer(cmd.OutOrStdout(), in)
-			if err != nil {
-				return err
-			}
-			err = printAll(r, in, f, p, text.count)
-			if ferr := p.flush(); err == nil {
+			warn(cmd.ErrOrStderr(), f)
+			err = printAll(sinsp.New(r, sinsp.Options{}), f, l, text.count)
+			if ferr := l.flush(); err == nil {
 				err = ferr
 			}
 			return cmp.Or(err, leftOut(r, path))
@@ -78,36 +54,46 @@ direction, name, arguments. FILE may be - for standard input.
 	}
 	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; -: standard input")
 	_ = cmd.MarkFlagRequired("read")
-	cmd.Flags().BoolVar(&raw, "raw", false, "do not convert older events")
+	cmd.Flags().BoolVar(&old, "no-convert", false, "show older events as they are, rather than as current ones")
 	text.add(cmd)
 	return cmd
 }
 
-func printAll(r *savefile.Reader, in inspector, f matcher, p presenter, count uint64) error {
-	num, printed := uint64(0), uint64(0)
-	section := r.Section()
-	return readAll(r, func(evs []event.Event) error {
-		if r.Section() != section {
-			section = r.Section()
-			in.reset(r.State())
+// warn prints what is likely a mistake in a filter.
+func warn(w io.Writer, f *filter.Filter) {
+	if f == nil {
+		return
+	}
+	if warnings := f.Warnings(); warnings != nil {
+		fmt.Fprintln(w, "warning:", warnings)
+	}
+}
+
+// printAll prints the events that pass a filter, at most count unless that is 0.
+func printAll(in *sinsp.Inspector, f *filter.Filter, l *lines, count uint64) error {
+	for printed := uint64(0); ; {
+		ev, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		for i := range evs {
-			ev := &evs[i]
-			num++
-			in.apply(ev)
-			if p.shown(ev) && f.keep(ev, in) {
-				if err := p.print(num, ev); err != nil {
-					return err
-				}
+		if err != nil {
+			return cli.Found(err)
+		}
+		if l.shown(ev) && (f == nil || f.Match(ev)) {
+			ok, err := l.print(ev)
+			if err != nil {
+				return err
+			}
+			if ok {
 				if printed++; printed == count {
-					return errStop
+					return nil
 				}
 			}
-			in.gone(ev)
 		}
-		if len(evs) < batchSize {
-			return p.flush() // from a pipe, no more may come for some time
+		if in.Waits() {
+			if err := l.flush(); err != nil {
+				return err
+			}
 		}
-		return nil
-	})
+	}
 }

@@ -44,7 +44,7 @@ It is readable by its owner only, and replaces a file of that name. A file also 
 not pass the filter but change the state, marked as such: scap read shows them with
 --all.
 
-` + filterHelp,
+` + namesHelp,
 		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 )
@@ -35,7 +36,13 @@ type printer struct {
 	scratch []byte
 }
 
-var timeStyles = []string{"absolute", "relative", "delta", "epoch", "full"}
+func (t *textFlags) printer(out io.Writer, in inspector) (*printer, error) {
+	style, err := t.style()
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	return &printer{out: out, json: t.json, all: t.all, whole: t.whole, time: style.name, in: in}, nil
+}
 
 var _ presenter = (*printer)(nil)
 

@@ -41,7 +41,8 @@ func extractType(ev *sinsp.Event, _ *Arg, v *Value) bool {
 	if in := ev.Info(); in != nil {
 		return setTypeName(ev, in, v)
 	}
-	return v.SetScratch(strconv.AppendUint(append(v.Scratch(), "event"...), uint64(ev.Type()), 10))
+	b := strconv.AppendUint(append(v.Scratch(), "unknown("...), uint64(ev.Type()), 10)
+	return v.SetScratch(append(b, ')'))
 }
 
 // setTypeName sets the name of the event. Generic events and async events, which stand

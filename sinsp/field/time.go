@@ -72,6 +72,7 @@ const (
 	OutputRelative = "r" // seconds since the first event
 	OutputDelta    = "d" // seconds between the enter and the exit event of the call
 	OutputPrevious = "D" // seconds since the event before in the output
+	OutputFull     = "f" // date and time in the local zone, with the zone
 )
 
 var extractClock = clock("15:04:05.000000000", time.Local)
@@ -87,6 +88,8 @@ func extractOutputTime(ev *sinsp.Event, arg *Arg, v *Value) bool {
 		ns = relTime(ev)
 	case OutputDelta:
 		ns = ev.Latency
+	case OutputFull:
+		return v.SetScratch(event.AppendTime(v.Scratch(), ev.Timestamp()))
 	case OutputPrevious:
 		ns = since(ev.Timestamp(), v.Num)
 		v.Num = ev.Timestamp()
