@@ -32,6 +32,7 @@ type Catalog struct {
 	Default  []string            `yaml:"default"`
 	Packages map[string][]string `yaml:"packages"`
 	Series   []Series            `yaml:"series"`
+	Ended    []string            `yaml:"ended"` // suites that are no longer maintained
 }
 
 //go:embed kernels.yaml

@@ -185,6 +185,7 @@ func (s *Store) index(ctx context.Context, suite string) (*suiteIndex, error) {
 			s.mu.Unlock()
 			return nil, err
 		}
+		m.Ended = s.Catalog.Ended
 		s.mirror = &m
 	}
 	mirror := *s.mirror

@@ -94,14 +94,15 @@ func kernelFromDeb(r io.Reader) (*deb.File, error) {
 
 // releaseOf returns the kernel release that the path of an image names, or "".
 func releaseOf(file string) string {
-	base := path.Base(file)
-	for _, p := range []string{"vmlinuz-", "vmlinux-"} {
-		if r, ok := strings.CutPrefix(base, p); ok {
-			return r
-		}
+	release := ""
+	switch base := path.Base(file); {
+	case strings.HasPrefix(base, "vmlinuz-"), strings.HasPrefix(base, "vmlinux-"):
+		release = base[len("vmlinuz-"):]
+	case base == "vmlinuz" && path.Base(path.Dir(path.Dir(file))) == "modules":
+		release = path.Base(path.Dir(file))
 	}
-	if base == "vmlinuz" && path.Base(path.Dir(path.Dir(file))) == "modules" {
-		return path.Base(path.Dir(file))
+	if !vmlinux.IsRelease(release) {
+		return ""
 	}
-	return ""
+	return release
 }

@@ -36,43 +36,12 @@ var tools = []string{compiler, "binutils", "make", "pahole", "dash", "bash", "co
 	"perl-base", "libelf1t64"}
 
 // unpack extracts packages into dir, over existing files. It follows links to
-// directories in dir, like package managers do.
+// directories in dir, like package managers do; no link leads out of dir.
 func unpack(ctx context.Context, dir string, packages []kernels.Package) error {
 	for _, p := range packages {
-		if err := unpackOne(ctx, dir, p.File); err != nil {
+		if err := kernels.Unpack(ctx, p.File, dir); err != nil {
 			return fmt.Errorf("unpack %s %s: %w", p.Name, p.Version, err)
 		}
-	}
-	return nil
-}
-
-func unpackOne(ctx context.Context, dir, deb string) error {
-	var unread, unwritten bytes.Buffer
-	read := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-	write := exec.CommandContext(ctx, "tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", dir)
-	read.Env = append(os.Environ(), "LC_ALL=C")
-	write.Env = read.Env
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	read.Stdout, write.Stdin = w, r
-	read.Stderr, write.Stderr = &unread, &unwritten
-	if err := read.Start(); err != nil {
-		r.Close()
-		w.Close()
-		return err
-	}
-	w.Close()
-	err = write.Run()
-	r.Close()
-	if err := errors.Join(read.Wait(), err); err != nil {
-		said := strings.TrimSpace(unread.String() + unwritten.String())
-		err = fmt.Errorf("%w: %s", err, said)
-		if strings.Contains(said, ": Wrote only ") { // tar's message for a disk that took only the first part
-			said += syscall.ENOSPC.Error()
-		}
-		return env.DiskSaid(err, said)
 	}
 	return nil
 }

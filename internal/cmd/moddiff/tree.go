@@ -15,7 +15,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -59,8 +58,8 @@ func unpackInto(ctx context.Context, cache, name string, refresh bool, fetch fun
 	}
 	defer os.RemoveAll(tmp)
 	for _, p := range t.Packages {
-		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", p.File, tmp).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("unpack %s %s: %w: %s", p.Name, p.Version, err, bytes.TrimSpace(out))
+		if err := kernels.Unpack(ctx, p.File, tmp); err != nil {
+			return nil, fmt.Errorf("unpack %s %s: %w", p.Name, p.Version, err)
 		}
 	}
 	if text, err = json.MarshalIndent(t, "", "\t"); err != nil {

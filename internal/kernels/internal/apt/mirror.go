@@ -20,6 +20,8 @@ type Mirror struct {
 	Security string // base URI of the security archive
 	Keyring  string // file with the archive's keys
 
+	// Ended are the suites that are no longer maintained: their indices may have expired.
+	Ended []string
 	// Pace is the time before the second try after an error that may pass. It doubles
 	// with each try. 0 means a second.
 	Pace time.Duration

@@ -14,10 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +35,7 @@ type Suite struct {
 	suite string
 	arch  string // Debian's name
 	pace  time.Duration
+	ended bool // it is no longer maintained
 }
 
 // tries is how often an operation is tried while the network fails.
@@ -41,7 +44,7 @@ const tries = 4
 // Open sets up the private apt for a suite.
 func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
 	sum := sha256.Sum256([]byte(m.base(suite)))
-	s := &Suite{dir: filepath.Join(cache, "apt", arch+"-"+suite+"-"+hex.EncodeToString(sum[:4])), suite: suite, arch: arch, pace: cmp.Or(m.Pace, time.Second)}
+	s := &Suite{dir: filepath.Join(cache, "apt", arch+"-"+suite+"-"+hex.EncodeToString(sum[:4])), suite: suite, arch: arch, pace: cmp.Or(m.Pace, time.Second), ended: slices.Contains(m.Ended, suite)}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "etc/apt/preferences.d", "download"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o755); err != nil {
 			return nil, err
@@ -59,10 +62,15 @@ func Open(cache string, m Mirror, suite, arch string) (*Suite, error) {
 
 // conf returns the private configuration. Only proxies and passwords come from the machine's
 // configuration in etc: its releases, signatures and programs to run are overridden. An
-// expired index is accepted: suites that are no longer maintained have one.
+// expired index is accepted of suites that are no longer maintained; of others only if the
+// machine's configuration says so.
 // This package decides which errors are worth a further try, because apt also tries again
 // on a full disk. Addresses of this machine are fetched without a proxy.
 func (s *Suite) conf(etc string) string {
+	expiry := ""
+	if s.ended {
+		expiry = "Acquire::Check-Valid-Until \"false\";\n"
+	}
 	return fmt.Sprintf(`#clear APT::Architectures;
 #clear APT::Update;
 Dir %[1]q;
@@ -84,13 +92,12 @@ APT::Update::Error-Mode "any";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowWeakRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
-Acquire::Check-Valid-Until "false";
-Acquire::GzipIndexes "false";
+%[6]sAcquire::GzipIndexes "false";
 Acquire::Languages "none";
 Acquire::Retries "0";
 Acquire::http::Proxy::localhost "DIRECT";
 Acquire::http::Proxy::127.0.0.1 "DIRECT";
-`, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), s.arch, etc)
+`, s.dir, filepath.Join(s.dir, "state/status"), filepath.Join(s.dir, "suite.sources"), s.arch, etc, expiry)
 }
 
 // apt runs an apt program within the private directory.
@@ -149,7 +156,54 @@ func (s *Suite) Update(ctx context.Context) error {
 	if err := s.fetch(ctx, "", ErrDamaged, "update"); err != nil {
 		return fmt.Errorf("suite %s: %w", s.suite, err)
 	}
+	if err := s.advance(); err != nil {
+		return fmt.Errorf("suite %s: %w", s.suite, err)
+	}
 	return files.WriteAtomic(filepath.Join(s.dir, "updated"), nil)
+}
+
+// advance refuses an index that is older than one seen before. Its signature is good, but
+// it may list packages that were replaced because of their defects.
+func (s *Suite) advance() error {
+	lists := filepath.Join(s.dir, "state/lists")
+	found, err := filepath.Glob(filepath.Join(lists, "*Release"))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("apt left %d release files", len(found))
+	}
+	date, err := releaseDate(found[0])
+	if err != nil {
+		return err
+	}
+	record := filepath.Join(s.dir, "newest")
+	text, err := os.ReadFile(record)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if seen, err := time.Parse(time.RFC3339, string(text)); err == nil && date.Before(seen) {
+		// The index that apt has now must not be used.
+		for _, name := range []string{lists, filepath.Join(s.dir, "updated")} {
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("the index is of %s, older than that of %s seen before", date.Format(time.RFC3339), seen.Format(time.RFC3339))
+	}
+	return files.WriteAtomic(record, []byte(date.Format(time.RFC3339)))
+}
+
+// releaseDate returns the date of an InRelease or Release file.
+func releaseDate(name string) (time.Time, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, "Date:"); ok {
+			date, err := time.Parse(time.RFC1123, strings.TrimSpace(value))
+			return date.UTC(), err
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s has no date", filepath.Base(name))
 }
 
 // Package is one package of an index.

@@ -116,7 +116,7 @@ APT::Default-Release "stable"; APT::Update::Post-Invoke { "exit 9"; }; Acquire::
 		"package changed":       {func() { good.Write("linux-a_1_amd64.deb", []byte("!<arch>\n")) }, good.Keyring(), "fetch linux-a 1: "},
 		"signature removed":     {func() { require.NoError(t, os.Rename(signed, filepath.Join(filepath.Dir(signed), "Release"))) }, good.Keyring(), "is not signed"},
 		"signed with other key": {func() {}, other.Keyring(), "suite s: "},
-		"expired":               {func() { publish(good, now.AddDate(-1, 0, 0)) }, good.Keyring(), ""}, // suites that are no longer maintained have one
+		"expired":               {func() { publish(good, now.AddDate(-1, 0, 0)) }, good.Keyring(), "suite s: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Dir(signed)))
@@ -146,4 +146,41 @@ APT::Default-Release "stable"; APT::Update::Post-Invoke { "exit 9"; }; Acquire::
 			require.NoError(t, err)
 		})
 	}
+}
+
+func TestAnExpiredIndexIsForSuitesThatAreNoLongerMaintained(t *testing.T) {
+	archive := kerneltest.NewArchive(t)
+	publish(archive, time.Now().AddDate(-1, 0, 0))
+	s, err := Open(t.TempDir(), Mirror{Main: "file:" + archive.Dir, Keyring: archive.Keyring(), Pace: time.Millisecond, Ended: []string{"s"}}, "s", "amd64")
+	require.NoError(t, err)
+	require.NoError(t, s.Update(t.Context()))
+}
+
+func TestAnIndexIsNotOlderThanTheOneSeenBefore(t *testing.T) {
+	archive := kerneltest.NewArchive(t)
+	now := time.Now().Add(-time.Minute)
+	cache := t.TempDir()
+	open := func() *Suite {
+		s, err := Open(cache, Mirror{Main: "file:" + archive.Dir, Keyring: archive.Keyring(), Pace: time.Millisecond, Ended: []string{"s"}}, "s", "amd64")
+		require.NoError(t, err)
+		return s
+	}
+	update := func(date time.Time) error {
+		require.NoError(t, os.RemoveAll(filepath.Join(archive.Dir, "dists")))
+		publish(archive, date)
+		s := open()
+		require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "state"))) // apt itself then knows nothing
+		s = open()
+		return s.Update(t.Context())
+	}
+	require.NoError(t, update(now.AddDate(0, 0, -2)))
+	require.NoError(t, update(now))
+	require.NoError(t, update(now), "the same again")
+	require.ErrorContains(t, update(now.AddDate(0, 0, -1)), "suite s: the index is of ")
+	s := open()
+	require.Equal(t, NeverUpdated, s.IndexAge(), "it is not used")
+	found, err := s.Packages(t.Context(), func(string) bool { return true })
+	require.NoError(t, err)
+	require.Empty(t, found)
+	require.NoError(t, update(now.Add(time.Second)))
 }

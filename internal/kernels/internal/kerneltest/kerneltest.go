@@ -130,7 +130,8 @@ for last; do :; done
 case "$*" in
 *" update") echo update >> "$dir/log"
 	[ -e "$APT_CONFIG" ] || { echo "E: no private configuration" >&2; exit 100; }
-	[ ! -e "$dir/broken" ] || { echo "E: The repository has no Release file" >&2; exit 100; } ;;
+	[ ! -e "$dir/broken" ] || { echo "E: The repository has no Release file" >&2; exit 100; }
+	echo "Date: Thu, 26 Nov 2026 21:03:35 UTC" > "${APT_CONFIG%/*}/state/lists/x_InRelease" ;;
 *" indextargets "*) echo "$dir/x_Packages" ;;
 *" install "*) cp "$dir/$last=1" "${APT_CONFIG%/*}/cache/archives/${last}_1%3a1_amd64.deb" ;;
 *" download "*) echo "download $last" >> "$dir/log"

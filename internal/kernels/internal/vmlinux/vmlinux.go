@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,8 +47,19 @@ func Release(b []byte) string {
 	}
 	text, _, _ := bytes.Cut(b[at:min(at+256, len(b))], []byte{0})
 	release, _, _ := strings.Cut(string(text), " ")
+	if !IsRelease(release) {
+		return ""
+	}
 	return release
 }
+
+// IsRelease reports whether s can be a kernel release. It becomes a part of paths.
+func IsRelease(s string) bool {
+	const longest = 64 // __NEW_UTS_LEN
+	return len(s) <= longest && releaseRE.MatchString(s)
+}
+
+var releaseRE = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~-]*$`)
 
 // Extract unpacks the ELF kernel from a bzImage. This halves the time of a boot, because
 // an emulated guest does not have to do it.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,20 @@ func TestPVHEntryIsRecognised(t *testing.T) {
 	require.False(t, HasPVHEntry(testutil.TinyELF(t, "Xen", 6, "")), "another Xen note")
 	require.False(t, HasPVHEntry(testutil.TinyELF(t, "GNU", 18, "")))
 	require.False(t, HasPVHEntry([]byte("not ELF")))
+}
+
+func TestAReleaseIsNoPath(t *testing.T) {
+	for _, s := range []string{"6.1.0-18-cloud-amd64", "5.10", "7.3+unreleased-amd64", "6.12.0-rc1~x_y"} {
+		require.True(t, IsRelease(s), s)
+	}
+	for _, s := range []string{"", ".", "..", "../x", "6.1/../../x", "/etc", "-o", "6.1\x1b[2J", "6.1\n", "6 1", strings.Repeat("6", 65)} {
+		require.False(t, IsRelease(s), s)
+		image := make([]byte, 0x1000)
+		copy(image[bzMagic:], "HdrS")
+		image[bzKernelVersion] = 0x50
+		copy(image[0x250:], s+" (x) #1")
+		if first, _, _ := strings.Cut(s, " "); !IsRelease(first) {
+			require.Empty(t, Release(image), s)
+		}
+	}
 }
