@@ -16,7 +16,10 @@ import (
 
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/scap/scaptest"
+	"github.com/scaplab/scaplab/sinsp"
 )
 
 // block returns a block of a capture or of another file of that style.
@@ -108,31 +111,24 @@ func TestNoCommandSucceedsOnAFullDisk(t *testing.T) {
 }
 
 func TestACloneInAPidNamespaceDoesNotNameAnotherThread(t *testing.T) {
-	in := newThreads(nil)
-	in.set(5, []byte("kworker"), 5)
-	// Thread 4711, number 2 of its namespace, has made the namespace's number 5.
-	in.apply(cloneEventInside(t, start, 4711, 2, 5, 4711, "curl", 0))
-	require.Equal(t, "kworker", string(in.comm(5)))
-	require.Equal(t, "curl", string(in.comm(4711)))
-	in.apply(cloneEventInside(t, start, 4711, 2, 6, 4711, "curl", 0))
-	require.Nil(t, in.comm(6), "which thread of the machine that is, is not known")
-	require.EqualValues(t, 6, in.pid(6))
-	// The child tells it itself.
-	in.apply(cloneEventInside(t, start, 4712, 6, 0, 4712, "curl", 0))
-	require.Equal(t, "curl", string(in.comm(4712)))
-}
-
-func TestNamesOfThreadsAreBounded(t *testing.T) {
-	in := newThreads(nil)
-	long := bytes.Repeat([]byte("x"), 60_000)
-	in.set(1, []byte("used"), 1)
-	for tid := event.PID(2); tid < 2*maxThreads+2; tid++ {
-		in.set(tid, long[:2], tid)
-		if tid%1000 == 0 {
-			require.Equal(t, "used", string(in.comm(1)), "what is used stays")
-		}
+	src := scaptest.New()
+	in := sinsp.New(src, sinsp.Options{State: &proc.State{Threads: []proc.Thread{{TID: 5, PID: 5, VTID: 5, VPID: 5, Comm: "kworker"}}}})
+	apply := func(ev *event.Event) {
+		src.Add(ev.Bytes(), 0)
+		_, err := in.Next()
+		require.NoError(t, err)
 	}
-	require.LessOrEqual(t, len(in.byTID)+len(in.older), 2*maxThreads)
-	in.set(1, long, 1)
-	require.Len(t, in.comm(1), maxComm)
+	comm := func(tid event.PID) string {
+		require.NotNil(t, in.Thread(tid), tid)
+		return in.Thread(tid).Comm
+	}
+	// Thread 4711, number 2 of its namespace, has made the namespace's number 5.
+	apply(cloneEventInside(t, start, 4711, 2, 5, 4711, "curl", 0))
+	require.Equal(t, "kworker", comm(5))
+	require.Equal(t, "curl", comm(4711))
+	apply(cloneEventInside(t, start, 4711, 2, 6, 4711, "curl", 0))
+	require.Nil(t, in.Thread(6), "which thread of the machine that is, is not known")
+	// The child tells it itself.
+	apply(cloneEventInside(t, start, 4712, 6, 0, 4712, "curl", 0))
+	require.Equal(t, "curl", comm(4712))
 }

@@ -84,7 +84,7 @@ Codes from 32768 on belong to this project only.`,
 
 func documentEvent(info *event.Info) eventDoc {
 	d := eventDoc{
-		Code: info.Code, Name: info.Name, Dir: string(direction(info.Code)),
+		Code: info.Code, Name: info.Name, Dir: direction(info.Code),
 		Category: info.Category.String(), Source: info.Source.String(),
 		Old: info.Flags&event.OldVersion != 0, Own: info.Code >= event.FirstOwn,
 		Params: []paramDoc{},
@@ -99,4 +99,12 @@ func documentEvent(info *event.Info) eventDoc {
 		d.Params = append(d.Params, p)
 	}
 	return d
+}
+
+// direction is what evt.dir is for events of a type.
+func direction(t event.Type) string {
+	if t.Enter() {
+		return ">"
+	}
+	return "<"
 }

@@ -182,7 +182,7 @@ func (info *fileInfo) print(out io.Writer) error {
 	}
 	fmt.Fprintf(w, "file\t%s (%s)\n", escape.Lines(info.File), size)
 	fmt.Fprintf(w, "format\t%s, %s byte order, %d section(s)\n", info.Version, info.ByteOrder, c.Sections)
-	host := nameParam.AppendRaw(nil, []byte(cmp.Or(info.Machine.Hostname, "unknown")))
+	host := escape.AppendText(nil, []byte(cmp.Or(info.Machine.Hostname, "unknown")))
 	fmt.Fprintf(w, "machine\t%s, %d CPUs, %d MiB, up since %s\n", host, info.Machine.CPUs, info.Machine.Memory>>20, stamp(info.Machine.BootTime))
 	fmt.Fprintf(w, "state\t%d processes, %d threads, %d fds, %d interfaces, %d users, %d groups\n",
 		info.Processes, info.Threads, info.FDs, info.Interfaces, info.Users, info.Groups)
@@ -218,7 +218,7 @@ func (info *fileInfo) print(out io.Writer) error {
 	}
 	fmt.Fprintf(w, "\nevents\tbytes\tcode\ttype\n")
 	for _, t := range info.Types {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%c %s\n", t.Events, t.Bytes, t.Code, direction(t.Code), t.Name)
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s %s\n", t.Events, t.Bytes, t.Code, direction(t.Code), t.Name)
 	}
 	return w.Flush()
 }

@@ -20,12 +20,15 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/filter"
 )
 
 type recordOptions struct {
 	path     string
 	duration time.Duration
 	self     bool
+	explain  bool
 	scan     scanFlags
 	source   sourceFlags
 	write    writeFlags
@@ -44,13 +47,16 @@ It is readable by its owner only, and replaces a file of that name. A file also 
 not pass the filter but change the state, marked as such: scap read shows them with
 --all.
 
-` + namesHelp,
+` + filterHelp,
 		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := parseFilter(args)
+			f, err := compileFilter(args)
 			if err != nil {
 				return err
+			}
+			if o.explain {
+				return explain(cmd.OutOrStdout(), f, o.source.enter)
 			}
 			if err := cmp.Or(o.source.check(), o.write.check(cmd, o.path)); err != nil {
 				return err
@@ -61,6 +67,7 @@ not pass the filter but change the state, marked as such: scap read shows them w
 	fl := cmd.Flags()
 	fl.StringVarP(&o.path, "write", "w", "", "the capture file; -: standard output")
 	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after this time")
+	fl.BoolVar(&o.explain, "explain", false, "do not capture; print what the driver would capture for the filter, and why")
 	fl.BoolVar(&o.self, "self", false, "also capture this command's own events")
 	o.scan.add(cmd)
 	o.source.add(cmd)
@@ -69,15 +76,22 @@ not pass the filter but change the state, marked as such: scap read shows them w
 	return cmd
 }
 
-func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
+func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
+	var text *lines
+	if o.path == "" {
+		if text, err = o.text.lines(cmd.OutOrStdout()); err != nil {
+			return err
+		}
+	}
+	warn(cmd.ErrOrStderr(), f)
 	live, err := o.source.open(selection(f, o.source.enter), cmd.ErrOrStderr())
 	if err != nil {
 		return cli.Lacking(err)
 	}
 	defer live.Close()
-	rec := &recorder{f: f, err: &talk{w: cmd.ErrOrStderr()}, progress: cli.Terminal(cmd.ErrOrStderr()), start: time.Now(), count: o.text.count}
+	rec := &recorder{f: f, text: text, err: &talk{w: cmd.ErrOrStderr()}, progress: cli.Terminal(cmd.ErrOrStderr()), start: time.Now(), count: o.text.count}
 	self := live.Self()
 	switch {
 	case !o.self && self == 0:
@@ -96,7 +110,9 @@ func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 	if err != nil {
 		return cli.Lacking(err)
 	}
-	rec.in = newThreads(state)
+	rec.inspect = sinsp.Options{State: state, Lookup: func(tid event.PID) (*proc.Thread, error) {
+		return proc.ScanThread(proc.Options{Root: o.scan.root, MaxFDs: o.scan.fds, Self: self}, tid)
+	}}
 	if o.path != "" {
 		opts := o.write.options()
 		opts.State = state
@@ -106,8 +122,6 @@ func (o *recordOptions) run(cmd *cobra.Command, f matcher) (err error) {
 		if rec.file, err = savefile.Create(o.path, opts); err != nil {
 			return cli.Lacking(err)
 		}
-	} else if rec.text, err = o.text.printer(cmd.OutOrStdout(), rec.in); err != nil {
-		return err
 	}
 	if o.duration > 0 {
 		var stop context.CancelFunc
@@ -139,17 +153,18 @@ func (t *talk) Write(p []byte) (int, error) {
 
 // recorder writes events of a live source to a file or as text.
 type recorder struct {
-	f        matcher
-	in       inspector
+	f        *filter.Filter // nil: all events
+	inspect  sinsp.Options
 	file     *savefile.File
-	text     presenter
+	text     *lines // if there is no file
 	err      io.Writer
 	progress bool
 	start    time.Time
 	self     event.PID // process whose events are left out; 0: none
 	events   uint64    // kept
 	tooLarge uint64    // of them, too large for the file
-	count    uint64
+	count    uint64    // of events after which the capture ends; 0: none
+	end      uint64    // events after that time are not kept; 0: the capture goes on
 
 	lastShown  time.Time
 	lastEvents uint64
@@ -165,109 +180,114 @@ func (r *recorder) warn(text string) {
 }
 
 func (r *recorder) run(ctx context.Context, src scap.Source) error {
-	evs := make([]event.Event, batchSize)
+	in := sinsp.New(src, r.inspect)
 	tick := r.start
-	for batch := 0; ctx.Err() == nil; batch++ {
-		n, err := src.ReadBatch(evs)
-		if err != nil && !errors.Is(err, scap.ErrTimeout) {
-			return err
-		}
-		if err := r.keep(evs[:n]); errors.Is(err, errStop) {
+	for n := 0; ctx.Err() == nil; n++ {
+		switch err := r.next(in); {
+		case errors.Is(err, errStop):
 			return nil
-		} else if err != nil {
+		case err != nil && !errors.Is(err, scap.ErrTimeout):
 			return err
 		}
-		// A full batch means that more events wait: read the clock less often.
-		if n < len(evs) || batch&15 == 0 {
-			if now := time.Now(); now.Sub(tick) >= time.Second {
-				tick = now
-				if err := r.flush(); err != nil {
-					return err
-				}
-				r.showProgress(src, now)
+		// If more events wait, the clock is read less often.
+		if !in.Waits() && n%4096 != 0 {
+			continue
+		}
+		if now := time.Now(); now.Sub(tick) >= time.Second {
+			tick = now
+			if err := r.flush(); err != nil {
+				return err
 			}
+			r.showProgress(src, now)
 		}
 	}
 	if live, ok := src.(scap.Live); ok {
-		return r.drain(live, evs)
+		return r.drain(live, in)
 	}
 	return nil
 }
 
 // drain ends the capture and keeps what was captured before: events that were held during
 // the scan, and those in the rings.
-func (r *recorder) drain(src scap.Live, evs []event.Event) error {
-	end := uint64(time.Now().UnixNano())
+func (r *recorder) drain(src scap.Live, in *sinsp.Inspector) error {
+	r.end = uint64(time.Now().UnixNano())
 	if err := src.Select(scap.Selection{}); err != nil {
 		return err
 	}
 	src.Interrupt() // when the rings are empty, that is all
 	for {
-		n, err := src.ReadBatch(evs)
-		if err != nil && !errors.Is(err, scap.ErrTimeout) {
+		switch err := r.next(in); {
+		case errors.Is(err, errStop) || errors.Is(err, scap.ErrTimeout):
+			return nil
+		case err != nil:
 			return err
-		}
-		if kerr := r.keep(evs[:n]); errors.Is(kerr, errStop) {
-			return nil
-		} else if kerr != nil {
-			return kerr
-		}
-		if err != nil || n > 0 && evs[n-1].Timestamp() > end {
-			return nil
 		}
 	}
 }
 
-func (r *recorder) keep(evs []event.Event) error {
-	for i := range evs {
-		ev := &evs[i]
-		r.in.apply(ev)
-		switch {
-		case r.self != 0 && r.in.pid(ev.TID()) == r.self:
-			// Our own events: writing one would make the next.
-		case r.f.keep(ev, r.in):
-			r.events++
-			if err := r.put(ev); err != nil {
-				return err
-			}
-			if r.events == r.count {
-				return errStop
-			}
-		default:
-			if err := r.leaveOut(ev); err != nil {
-				return err
-			}
+// next handles the next event.
+func (r *recorder) next(in *sinsp.Inspector) error {
+	ev, err := in.Next()
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.end > 0 && ev.Timestamp() > r.end:
+		return errStop
+	case r.self != 0 && (ev.TID() == r.self || ev.Thread != nil && ev.Thread.PID == r.self):
+		// Our own events: writing one would make the next.
+	case r.f == nil || r.f.Match(ev):
+		if r.file == nil {
+			return r.print(ev)
 		}
-		r.in.gone(ev)
+		r.events++
+		ev.SetHidden(false) // a file has enter events as the driver made them
+		if err := r.write(ev); err != nil {
+			return err
+		}
+		if r.events == r.count {
+			return errStop
+		}
+	case r.file != nil:
+		return r.leaveOut(ev)
 	}
 	return nil
 }
 
-func (r *recorder) put(ev *event.Event) error {
-	if r.file != nil {
-		err := r.file.Write(ev)
-		if errors.Is(err, event.ErrTooLarge) {
-			// The driver's limit on events is a little above that of files.
-			r.tooLarge++
-			err = nil
-		}
-		return err
-	}
+// print prints an event, if it is more than an update of the state.
+func (r *recorder) print(ev *sinsp.Event) error {
 	if !r.text.shown(ev) {
 		return nil
 	}
-	return r.text.print(r.events, ev)
+	ok, err := r.text.print(ev)
+	if ok {
+		r.events++
+	}
+	if err == nil && ok && r.events == r.count {
+		err = errStop
+	}
+	return err
+}
+
+func (r *recorder) write(ev *sinsp.Event) error {
+	err := r.file.Write(ev.Event)
+	if errors.Is(err, event.ErrTooLarge) {
+		// The driver's limit on events is a little above that of files.
+		r.tooLarge++
+		err = nil
+	}
+	return err
 }
 
 // leaveOut handles an event that does not pass the filter: a file gets it, as hidden,
 // if it changes the state.
-func (r *recorder) leaveOut(ev *event.Event) error {
+func (r *recorder) leaveOut(ev *sinsp.Event) error {
 	info := ev.Info()
-	if r.file == nil || info == nil || info.Flags&event.ModifiesState == 0 {
+	if info == nil || info.Flags&event.ModifiesState == 0 {
 		return nil
 	}
 	ev.SetHidden(true)
-	return r.put(ev)
+	return r.write(ev)
 }
 
 func (r *recorder) flush() error {

@@ -133,7 +133,7 @@ func TestASignalDuringTheScanKeepsWhatWasCaptured(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	file, err := savefile.Create(path, savefile.FileOptions{WriterOptions: savefile.WriterOptions{State: state}})
 	require.NoError(t, err)
-	rec := &recorder{f: &nameFilter{}, in: newThreads(nil), file: file, err: io.Discard, start: time.Now()}
+	rec := &recorder{file: file, err: io.Discard, start: time.Now()}
 	require.NoError(t, rec.run(ctx, h))
 	require.NoError(t, rec.close())
 	require.True(t, src.paused, "no event comes after the end")

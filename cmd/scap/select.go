@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/sinsp/field"
@@ -75,3 +77,8 @@ func filterOf(words []string) (string, error) {
 
 // generic is the name of events that stand for calls without an event of their own.
 const generic = "syscall"
+
+// completeEvents completes the names of events.
+func completeEvents(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return field.EventNames(), cobra.ShellCompDirectiveNoFileComp
+}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +20,7 @@ import (
 	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
+	"github.com/scaplab/scaplab/sinsp/filter"
 )
 
 // sourceFlags choose the driver and its settings.
@@ -83,16 +86,9 @@ func (s *sourceFlags) open(sel scap.Selection, talk io.Writer) (scap.Live, error
 }
 
 // selection returns what the driver captures: events that may pass f, and those that
-// change the state, without which names would soon be wrong.
-func selection(f matcher, enter bool) scap.Selection {
-	sel := scap.Selection{Enter: enter, All: f.wants(event.TypeGenericExit)}
-	wanted := func(t event.Type) bool {
-		if !f.all() && f.wants(t) {
-			return true
-		}
-		info := event.Lookup(t)
-		return info != nil && info.Flags&event.ModifiesState != 0
-	}
+// change the state, without which names would soon be wrong. f may be nil.
+func selection(f *filter.Filter, enter bool) scap.Selection {
+	sel := scap.Selection{Enter: enter, All: f == nil || wantsGeneric(f)}
 	if sel.All {
 		for _, tp := range driver.Tracepoints() {
 			// Page faults would be most of the capture.
@@ -102,7 +98,7 @@ func selection(f matcher, enter bool) scap.Selection {
 		}
 	}
 	for _, e := range driver.Events() {
-		if !wanted(event.Type(e.Code)) {
+		if wanted(f, event.Type(e.Code)) == "" {
 			continue
 		}
 		for _, call := range e.Calls {
@@ -118,4 +114,82 @@ func selection(f matcher, enter bool) scap.Selection {
 		}
 	}
 	return sel
+}
+
+// Reasons for which the driver captures an event.
+const (
+	forFilter = "filter"
+	forState  = "state"
+)
+
+// wanted returns why events of type t are captured; "": they are not.
+func wanted(f *filter.Filter, t event.Type) string {
+	if f != nil {
+		if codes := f.Codes(); codes.Has(t) {
+			return forFilter
+		}
+	}
+	if info := event.Lookup(t); info != nil && info.Flags&event.ModifiesState != 0 {
+		return forState
+	}
+	return ""
+}
+
+// wantsGeneric reports whether f may hold for a call without an event of its own.
+func wantsGeneric(f *filter.Filter) bool {
+	codes := f.Codes()
+	if !codes.Has(event.TypeGenericExit) {
+		return false
+	}
+	own := map[string]bool{}
+	for _, e := range driver.Events() {
+		for _, call := range e.Calls {
+			own[call.Name] = true
+		}
+	}
+	var b event.Builder
+	var ev event.Event
+	for _, id := range driver.IDs() {
+		if own[id.Name] {
+			continue
+		}
+		b.Begin(event.TypeGenericExit, 0, 0, 2)
+		b.AddUint16(id.Code)
+		b.AddUint16(0)
+		if raw, err := b.End(); err == nil && ev.Reset(raw, 0) == nil && f.MayCall(&ev) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain prints what the driver captures for f, and why.
+func explain(w io.Writer, f *filter.Filter, enter bool) error {
+	sel := selection(f, enter)
+	because := map[string]string{}
+	for _, e := range driver.Events() {
+		why := wanted(f, event.Type(e.Code))
+		for _, call := range e.Calls {
+			because[call.Name] = cmp.Or(because[call.Name], why)
+		}
+		because[e.From] = cmp.Or(because[e.From], why)
+	}
+	out := bufio.NewWriter(w)
+	for _, kind := range []struct {
+		name  string
+		names []string
+	}{{"syscall", sel.Syscalls}, {"tracepoint", sel.Tracepoints}} {
+		slices.Sort(kind.names)
+		if kind.name == "syscall" && sel.All {
+			kind.names = []string{"all"}
+			because["all"] = forFilter
+		}
+		for _, name := range kind.names {
+			why := cmp.Or(because[name], forFilter)
+			fmt.Fprintf(out, "%-10s  %-24s %s\n", kind.name, name, map[string]string{
+				forFilter: "the filter may hold for it", forState: "it changes the state that fields ask for",
+			}[why])
+		}
+	}
+	return out.Flush()
 }

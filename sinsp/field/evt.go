@@ -109,7 +109,7 @@ var evtClass = &Class{
 		{Name: "evt.dir", Type: String, Format: event.FormatDir, Flags: Deprecated,
 			Desc:    "> for enter events and tracepoints, < for exit events",
 			Extract: extractDir, ByCode: everyCode},
-		{Name: "evt.type", Type: String,
+		{Name: "evt.type", Type: String, Flags: OfCall,
 			Desc:    "name of the event: openat; of a generic event the name of its syscall",
 			Extract: extractType, ByCode: namedByCode, Constants: typeNamesOf},
 		{Name: "evt.type.is", Type: Uint, Arg: ArgEvent,

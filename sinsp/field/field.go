@@ -66,6 +66,7 @@ const (
 	Hidden                        // lists of fields leave it out
 	Deprecated                    // lists of fields say so
 	Within                        // = holds for smaller values, too, and is the only operator
+	OfCall                        // the value depends on the code and, of a generic event, on its syscall alone
 )
 
 // ArgForm is a sum of the forms that a field's argument may have; 0: no argument.

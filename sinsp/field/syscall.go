@@ -11,7 +11,7 @@ var syscallClass = &Class{
 	Name: "syscall",
 	Desc: "the syscall that made the event",
 	Fields: []Field{
-		{Name: "syscall.type", Type: String,
+		{Name: "syscall.type", Type: String, Flags: OfCall,
 			Desc:    "name of the syscall",
 			Extract: extractSyscall, ByCode: namedByCode, Codes: syscallCodes, Constants: syscallNames},
 	},

@@ -128,6 +128,9 @@ func (l *leaf) codes() (can, must event.Set) {
 	return can, must
 }
 
+// ofCall reports whether the check depends on nothing but the call of an event.
+func (l *leaf) ofCall() bool { return l.left.ofCall() && (l.right == nil || l.right.ofCall()) }
+
 // leaf compiles a check; nil after an error.
 func (c *compiler) leaf(chk *check) *leaf {
 	left := c.source(&chk.left)

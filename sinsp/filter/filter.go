@@ -49,6 +49,14 @@ func (f *Filter) Match(ev *sinsp.Event) bool {
 // for other events.
 func (f *Filter) Codes() event.Set { return f.root.can }
 
+// MayCall reports whether the filter may hold for an event with the code and, if it is a
+// generic one, the syscall of ev, whatever else the event has.
+func (f *Filter) MayCall(ev *event.Event) bool {
+	f.gen++
+	may, _ := f.root.may(f.gen, &sinsp.Event{Event: ev}, ev.Type())
+	return may
+}
+
 // Fields returns the fields that the filter looks at. The caller must not change them.
 func (f *Filter) Fields() []*field.Ref { return f.refs }
 
@@ -101,6 +109,37 @@ func (n *node) eval(gen uint64, ev *sinsp.Event, t event.Type) bool {
 		return !n.kids[0].eval(gen, ev, t)
 	}
 	return n.leaf.eval(gen, ev)
+}
+
+// may reports whether n may hold, and whether it always does, for all events of the call
+// of ev.
+func (n *node) may(gen uint64, ev *sinsp.Event, t event.Type) (can, must bool) {
+	if can, must = n.can.Has(t), n.must.Has(t); can == must {
+		return can, must
+	}
+	switch n.kind {
+	case kindAnd, kindOr:
+		// Kids that were left out hold in an and that may hold, and do not hold in an
+		// or that does not always hold.
+		can, must = n.kind == kindAnd, n.kind == kindAnd
+		for i := range n.kids {
+			c, m := n.kids[i].may(gen, ev, t)
+			if n.kind == kindAnd {
+				can, must = can && c, must && m
+			} else {
+				can, must = can || c, must || m
+			}
+		}
+	case kindNot:
+		c, m := n.kids[0].may(gen, ev, t)
+		can, must = !m, !c
+	case kindCheck:
+		if n.leaf.ofCall() {
+			holds := n.leaf.holds(gen, ev)
+			return holds, holds
+		}
+	}
+	return can, must
 }
 
 // node compiles an expression.

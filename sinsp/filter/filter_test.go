@@ -293,3 +293,30 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestMayCall(t *testing.T) {
+	generic := func(code uint16) *event.Event {
+		var b event.Builder
+		b.Begin(event.TypeGenericExit, 0, 0, 2)
+		b.AddUint16(code)
+		b.AddUint16(0)
+		return made(t, &b).Event
+	}
+	const code = 100
+	name := event.SyscallName(code)
+	require.NotEmpty(t, name)
+	for text, want := range map[string]bool{
+		"evt.type = " + name:                                         true,
+		"evt.type = openat":                                          false,
+		"evt.type = openat and proc.name = cat":                      false,
+		"evt.type = openat or proc.name = cat":                       true,
+		"not evt.type = " + name:                                     false,
+		"not evt.type = openat":                                      true,
+		"not (evt.type = openat or not proc.name = cat)":             true,
+		"syscall.type = " + name + " and proc.name = cat":            true,
+		"evt.type in (open, close) and evt.arg.name = x":             false,
+		"evt.type.is.syscall = 1 and toupper(evt.type) = \"NOSUCH\"": false,
+	} {
+		require.Equal(t, want, mustCompile(t, text).MayCall(generic(code)), text)
+	}
+}

@@ -3,6 +3,7 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +103,14 @@ func (s *source) byCode(t event.Type) bool {
 		}
 	}
 	return true
+}
+
+// ofCall reports whether the value depends on nothing but the call of an event.
+func (s *source) ofCall() bool {
+	if s.ref != nil {
+		return s.ref.Flags&field.OfCall != 0
+	}
+	return !slices.ContainsFunc(s.args, func(a *source) bool { return !a.ofCall() })
 }
 
 // describe names a type for messages.

@@ -121,6 +121,18 @@ func TestJSON(t *testing.T) {
 // hostile has what a name could forge something with.
 var hostile = []byte("\n\x1b[31m\",\"a\":1}\u202e\u200b\xff\xc3\\")
 
+func TestNumbersThatDoublesRoundAreStrings(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", -1: "-1", 1 << 53: "9007199254740992", 1<<53 + 1: `"9007199254740993"`, -1 << 53: "-9007199254740992", -1<<53 - 1: `"-9007199254740993"`,
+	} {
+		require.Equal(t, want, string(exactInt(nil, n)))
+		if n >= 0 {
+			require.Equal(t, want, string(exactUint(nil, uint64(n))))
+		}
+	}
+	require.Equal(t, `"18446744073709551615"`, string(exactUint(nil, 1<<64-1)))
+}
+
 func TestAppendDoesNotAllocate(t *testing.T) {
 	ev := write(t, "cat")
 	f := mustCompile(t, Default, Options{})
