@@ -16,8 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
@@ -147,15 +145,14 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 			"mkdir -p \"$ROOT/usr/lib/${d##*/}\"\nmount --bind \"$d\" \"$ROOT/usr/lib/${d##*/}\"\ndone\n")
 	}
 	script.WriteString("exec chroot \"$ROOT\" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C HOME=/ \"$@\"\n")
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
+	// The program is the init of a process namespace: when unshare is killed, all that it
+	// started is. make, told to end, would leave compilers behind.
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
 	// chroot is in a directory that is not in the PATH of plain users.
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers)
 	var said opening
 	both := io.MultiWriter(out, &said)
 	cmd.Stdout, cmd.Stderr = both, both
-	// make stops its compilers when it gets SIGTERM; SIGKILL would leave them running.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
