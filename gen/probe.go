@@ -371,15 +371,20 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 	case "at_fdcwd":
 		v, ok := k.value(n.Args[0], wire{low: true})
 		return cut(v, 32, true), ok
-	case "user_u8", "user_u16", "user_s16", "user_u32", "user_s32", "user_u64", "user_long", "user_ulong", "user_slong", "user_rlim",
-		"user_timespec", "iov_size":
-		return 0, known && (first.badPtr || first.oneByte)
-	case "file_dev", "file_ino", "file_bits", "file_layer", "sock_ptr", "sock_peer", "sock_backlog", "sock_max_backlog", "sock_queue_pct":
-		return 0, known && !first.address && int32(first.num) < 0
 	case "high_bits":
 		v, ok := k.value(n.Args[0], wire{})
 		by, ok2 := k.value(n.Args[1], wire{})
 		return int64(uint64(v) >> (by & 63)), ok && ok2
+	}
+	h := k.m.helpers[n.Text]
+	if h == nil {
+		return 0, false
+	}
+	switch h.Zero {
+	case "memory":
+		return 0, known && (first.badPtr || first.oneByte)
+	case "descriptor":
+		return 0, known && !first.address && int32(first.num) < 0
 	}
 	return 0, false
 }

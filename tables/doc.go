@@ -226,6 +226,7 @@
 //
 //   - value: file_bits(fd)            C function of both drivers, from numbers to a number
 //     filler: true                    it takes struct filler * first
+//     zero: descriptor                what makes it 0, as the first argument: descriptor (below 0), memory (unreadable)
 //     doc: one line
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
 //   - given: tempfile(bytes?)         guest function that makes an object

@@ -76,7 +76,7 @@ func dump(t *Table) string {
 	}
 	for _, h := range t.Helpers {
 		least, most := h.Arity()
-		line("%s %s %d..%d filler=%t %q", h.Kind, h, least, most, h.Filler, h.Doc)
+		line("%s %s %d..%d filler=%t zero=%s %q", h.Kind, h, least, most, h.Filler, h.Zero, h.Doc)
 	}
 	for _, s := range t.Structs {
 		line("struct %s header=%q extensible=%q packed=%t size=%v align=%v", s.Name, s.Header, s.Extensible, s.Packed, s.Size, s.Align)

@@ -209,6 +209,7 @@ type Helper struct {
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
+	Zero   string   // value: what makes it 0, as the first argument: "memory" that is unreadable, a "descriptor" below 0, or ""
 	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string
