@@ -285,6 +285,6 @@ func TestCompileErrorsAndProbes(t *testing.T) {
 	broken["kmod/probe/always.c"] = broken["kmod/probe/never.c"]
 	b.source = broken
 	_, err = b.Build(t.Context(), k)
-	require.ErrorContains(t, err, "not even the probe that always compiles did")
+	require.ErrorContains(t, err, "the probe that must always compile failed")
 	require.ErrorContains(t, err, "no_kernel_has_this", "and why")
 }
