@@ -19,7 +19,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// child is the process in which one case runs, on its one thread. With the calls of
+// child is the process in which one case runs, on its only thread. With the functions of
 // its Maker it implements expr.Env.
 type child struct {
 	sc *Syscall
@@ -27,13 +27,13 @@ type child struct {
 	object.Maker
 	nr     uintptr
 	vars   map[string]any
-	names  []string // of vars, in the order they were bound
+	names  []string // names of vars, in the order in which they were bound
 	args   [6]uintptr
 	ret    int64
 	report *os.File
 }
 
-// caseMain runs the case that was ordered and returns the exit status.
+// caseMain runs the requested case and returns the exit status.
 func caseMain(text string) int {
 	c := &child{vars: map[string]any{}, report: os.NewFile(reportFD, "report")}
 	if err := c.run(text); err != nil {
@@ -141,9 +141,9 @@ func (c *child) run(text string) error {
 	return nil
 }
 
-// call makes the system call between two marks, with nothing of this thread's
-// in between: the scheduler, which calls futex, comes in where a function
-// looks at its stack, so none of these does.
+// call makes the system call between two marks, without other calls of this thread
+// between them: the scheduler, which calls futex, is entered where a function
+// checks its stack, so none of these functions does.
 //
 //go:nosplit
 func (c *child) call(marker uint32) {
@@ -167,7 +167,7 @@ func (c *child) facts() object.Facts {
 	return facts
 }
 
-// eval computes an expression of the case.
+// eval evaluates an expression of the case.
 func (c *child) eval(src string) (any, error) {
 	n, err := expr.Parse(src, expr.Pos{File: c.sc.ID(c.cs), Line: 1, Col: 1})
 	if err != nil {
@@ -190,7 +190,7 @@ func (c *child) Const(name string) (int64, bool) {
 	return int64(v), ok
 }
 
-// prepareCall computes the arguments.
+// prepareCall evaluates the arguments.
 func (c *child) prepareCall() error {
 	n, err := expr.Parse(c.cs.Call, expr.Pos{File: c.sc.ID(c.cs), Line: 1, Col: 1})
 	if err != nil {
@@ -215,8 +215,8 @@ func (c *child) prepareCall() error {
 	return nil
 }
 
-// waitForTask waits until the process or thread a clone made has ended, or
-// is not ours to wait for.
+// waitForTask waits until the process or thread that a clone made has ended. It returns
+// at once if this process cannot wait for it.
 func (c *child) waitForTask(pid int) {
 	for {
 		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
@@ -224,7 +224,7 @@ func (c *child) waitForTask(pid int) {
 			break
 		}
 	}
-	for range 500 { // a thread, or our parent's child
+	for range 500 { // a thread, or a child of our parent
 		st, err := object.ReadStat(fmt.Sprintf("/proc/%d/task/%[1]d/stat", pid))
 		if err != nil || st.State == 'Z' || st.State == 'X' {
 			return

@@ -25,30 +25,29 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// A case runs in a process of its own. To start this program anew for each takes most of a
-// case's time under emulation, so a fork server is started once: this program again, which
-// forks a child for every request and does nothing else.
+// A case runs in a process of its own. Executing this program again for each case takes most of
+// a case's time under emulation, so a fork server is started once: this program again, which
+// forks a child for each request and does nothing else.
 //
-// The Go runtime of a forked child has lost all of its threads but one. That it works all the
-// same rests on four things, none of which may be given up alone:
+// The Go runtime of a forked child has lost all of its threads but one. It works nevertheless
+// because of four conditions, which depend on each other:
 //
-//   - GOMAXPROCS is 1 and the thread that forks has the one processor of the scheduler: it waits
-//     for requests in a raw system call, which does not give the processor away. So no other
-//     thread runs Go code when it forks, nor has a lock that only such code takes. The monitor
-//     thread, which runs without a processor, takes the scheduler's lock only while the
-//     processor is idle.
+//   - GOMAXPROCS is 1, and the thread that forks has the scheduler's only processor: it waits
+//     for requests in a raw system call, which keeps the processor. So no other thread runs Go
+//     code during a fork, or holds a lock that only Go code takes. The monitor thread, which
+//     runs without a processor, takes the scheduler's lock only while the processor is idle.
 //   - The thread is not locked to its goroutine. The scheduler of the child finds no idle
-//     processor, so it never wakes another thread: goroutines, timers and channels work on the
-//     one. While it blocks in a system call, no other goroutine runs.
-//   - There is no garbage collection (GOGC), which hands work to others, and no signal for
-//     preemption (asyncpreemptoff), which is sent to the thread's former number.
+//     processor, so it never wakes another thread: goroutines, timers and channels work on
+//     this one. While it blocks in a system call, no other goroutine runs.
+//   - There is no garbage collection (GOGC), which gives work to other threads, and no signal
+//     for preemption (asyncpreemptoff), which is sent to the thread's former number.
 //   - The runtime waits for files with an epoll queue, which a child would share with the server
-//     and its other children: it gets one of its own in the place of that.
+//     and its other children: each child gets its own queue instead.
 //
-// A child's parent is the guest, not the server (CLONE_PARENT): the guest waits for it, and a
-// case that ends the server, as a signal to all processes does, ends with the outcome it had.
+// A child's parent is the guest, not the server (CLONE_PARENT): the guest waits for it. A case
+// that ends the server, e.g. with a signal to all processes, keeps its outcome.
 
-// Descriptors of a fork server. They are moved out of the way of those that cases make.
+// Descriptors of a fork server. They are high numbers, which cases do not use.
 const (
 	inheritedReport  = 3
 	inheritedControl = 4
@@ -59,7 +58,7 @@ const (
 	startLimit   = 5 * time.Minute
 )
 
-// order is what a child is to do.
+// order tells a child what to do.
 type order struct {
 	id     string // of the case
 	marker uint32
@@ -85,18 +84,18 @@ func parseOrder(text string) (o order, err error) {
 	return o, err
 }
 
-// forkServer is a running fork server, as the guest sees it.
+// forkServer is a running fork server, as seen by the guest.
 type forkServer struct {
 	process *os.Process
-	control *os.File // a packet is an order, the answer to it the child's process id
-	thread  int      // of the guest, parent of the children
-	reports *os.File // where children write what they report
+	control *os.File // a packet is an order; the answer is the child's process id
+	thread  int      // of the guest, the parent of the children
+	reports *os.File // the children's reports
 	stderr  *os.File // their standard error
 	release chan struct{}
 }
 
 func startForkServer() (_ *forkServer, err error) {
-	// Its first argument is the path of the program, as the events of its children call it.
+	// Its first argument is the path of the program, as it is in the events of its children.
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil, fmt.Errorf("own program: %w", err)
@@ -107,7 +106,7 @@ func startForkServer() (_ *forkServer, err error) {
 			s.stop()
 		}
 	}()
-	// Files, not pipes: a process left over would hold those open.
+	// Files, not pipes: a process that a case leaves would keep a pipe open.
 	if s.reports, err = memoryFile("reports"); err != nil {
 		return nil, err
 	}
@@ -127,7 +126,7 @@ func startForkServer() (_ *forkServer, err error) {
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe",
 		Args: []string{exe},
-		// No signal and no collection in the middle of a call, either: a blocking call would end with EINTR.
+		// There must be no signal and no collection during a call: a blocking call would end with EINTR.
 		Env: []string{
 			envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single",
 			"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1",
@@ -137,7 +136,7 @@ func startForkServer() (_ *forkServer, err error) {
 	}
 	started := make(chan error)
 	go func() {
-		// The thread is the parent of the children, which events name: it must be known, and stay.
+		// Events name the thread that is the parent of the children: it must be known, and must not end.
 		runtime.LockOSThread()
 		s.thread = unix.Gettid()
 		err := cmd.Start()
@@ -154,7 +153,7 @@ func startForkServer() (_ *forkServer, err error) {
 func memoryFile(name string) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err == nil {
-		// All who write share one place in the file: with this it follows the file's end.
+		// All writers share one offset in the file; with O_APPEND writes go to the file's end.
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND)
 	}
 	if err != nil {
@@ -163,7 +162,7 @@ func memoryFile(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// stop ends the server. Children that run go on.
+// stop ends the server. Running children are not affected.
 func (s *forkServer) stop() {
 	if s.process != nil {
 		_ = s.process.Kill()
@@ -203,8 +202,8 @@ func (s *forkServer) fork(o order) (*os.Process, error) {
 	return os.FindProcess(pid)
 }
 
-// forkMain is the fork server. It returns, with the exit status, when the guest has gone;
-// and in each child, when run has followed its order.
+// forkMain is the fork server. It returns the exit status when the guest has closed the
+// socket, and in each child after run has executed its order.
 func forkMain(run func(order string) int) int {
 	for _, f := range [][2]int{{inheritedReport, reportFD}, {inheritedControl, controlFD}} {
 		if err := unix.Dup3(f[0], f[1], unix.O_CLOEXEC); err != nil {
@@ -234,7 +233,7 @@ func forkMain(run func(order string) int) int {
 	return run(text)
 }
 
-// warmUp does once what every child would do again: parse the table's cases, and have
+// warmUp does once what every child would have to do: it parses the table's cases, and makes
 // the encoder learn the types of a report.
 func warmUp() error {
 	Syscalls()
@@ -242,8 +241,8 @@ func warmUp() error {
 	return err
 }
 
-// epollQueues returns the descriptors of this process's epoll queues. The runtime has
-// one at the latest when a file is opened, as here.
+// epollQueues returns the descriptors of this process's epoll queues. The runtime creates
+// one when a file is opened, at the latest here.
 func epollQueues() (queues []int, err error) {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
@@ -260,8 +259,8 @@ func epollQueues() (queues []int, err error) {
 	return queues, err
 }
 
-// renew puts new epoll queues in the place of inherited ones. What the runtime wakes its
-// threads with is not in them: there is one thread.
+// renew replaces inherited epoll queues by new ones. They lack the event with which the runtime
+// wakes threads; there is only one thread.
 func renew(queues []int) error {
 	for _, fd := range queues {
 		queue, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -276,8 +275,8 @@ func renew(queues []int) error {
 	return nil
 }
 
-// serveForks forks a child for each order. It returns in the children, with their orders,
-// and when there is no more.
+// serveForks forks a child for each order. It returns in each child with the order, and in
+// the server when there are no more orders.
 func serveForks() (text string, child bool) {
 	buf := make([]byte, requestLimit)
 	for {
@@ -300,8 +299,8 @@ func serveForks() (text string, child bool) {
 	}
 }
 
-// isolate gives this process namespaces of its own: what a case does to mounts, names and
-// System V objects ends with it.
+// isolate gives this process its own namespaces: mounts, names and System V objects of a
+// case end with it.
 func isolate() error {
 	flags := object.Isolation()
 	if flags == 0 {

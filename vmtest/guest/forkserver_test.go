@@ -35,8 +35,8 @@ func testChild(text string) int {
 	return 0
 }
 
-// tryRuntime does what needs the scheduler, the poller, timers and the allocator. server is
-// the process id of the fork server.
+// tryRuntime uses the scheduler, the poller, timers and the allocator. server is the process
+// id of the fork server.
 func tryRuntime(server string) error {
 	const workers = 50
 	results := make(chan int)
@@ -77,7 +77,7 @@ func tryRuntime(server string) error {
 	if err != nil || len(queues) != 1 {
 		return fmt.Errorf("epoll queues %v (want one): %v", queues, err)
 	}
-	conn, err := r.SyscallConn() // Fd would make it block
+	conn, err := r.SyscallConn() // Fd would make the descriptor blocking
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a process learns which part of a guest it is.
+// These tell a process which part of a guest it is.
 const (
 	envMode     = "SCAPLAB_GUEST"
 	envWarnings = "SCAPLAB_GUEST_WARNINGS"
-	envPort     = "scaplab_port" // kernel command line: scaplab_port=/dev/ttyS1
+	envPort     = "scaplab_port" // parameter of the kernel's command line: scaplab_port=/dev/ttyS1
 
 	modeInit = "init"
 	modePipe = "pipe" // serves on standard input and output
@@ -24,7 +24,7 @@ const (
 	defaultPort = "/dev/ttyS1"
 )
 
-// Hook makes the process a guest, and never returns, when it was started as
+// Hook makes the process a guest, and does not return, if it was started as
 // one: as /init with pid 1, by another guest, or with [Environ].
 func Hook() {
 	switch {
@@ -37,11 +37,11 @@ func Hook() {
 	}
 }
 
-// Environ is the environment in which this program, started again, serves
+// Environ is the environment in which this program, executed again, serves
 // requests on its standard input and output.
 func Environ() []string { return append(os.Environ(), envMode+"="+modePipe) }
 
-// pipe is standard input and output as one stream.
+// pipe joins standard input and output to one stream.
 type pipe struct{}
 
 func (pipe) Read(b []byte) (int, error)  { return os.Stdin.Read(b) }
@@ -49,7 +49,7 @@ func (pipe) Write(b []byte) (int, error) { return os.Stdout.Write(b) }
 
 func servePipe() int {
 	ignoreSignals()
-	// The children of a case's children come to us when their parent ends.
+	// Children of a case's children become children of this process when their parent ends.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		fmt.Fprintf(os.Stderr, "guest: become reaper: %v\n", err)
 		return 3

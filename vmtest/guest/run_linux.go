@@ -26,7 +26,7 @@ import (
 const (
 	defaultTimeout = 30 * time.Second
 	defaultSnaplen = abi.SnaplenDefault
-	// endLimit is how long the event that ends a case may take to arrive.
+	// endLimit is the time in which the event that ends a case must arrive.
 	endLimit = 20 * time.Second
 )
 
@@ -35,23 +35,23 @@ type runner struct {
 	conn     Conn
 	init     bool
 	warnings []string
-	engines  map[Driver]engine // that were opened; all but those in use have nothing of interest
-	inUse    []engine          // of a pair both
+	engines  map[Driver]engine // opened drivers; only those in use select anything
+	inUse    []engine          // both of a pair
 	drivers  Drivers           // their names
-	selected selection         // what they capture; zero when that is not known
+	selected selection         // what they select; zero if not known
 	lacks    map[string]string
 	number   uint32 // of the last case, for marks
 	work     string
 	forks    *forkServer
 }
 
-// selection is what the drivers are told to capture for a case.
+// selection is what the drivers select for a case.
 type selection struct {
 	call    string
 	snaplen int
 }
 
-// runCase runs one case and tells everything about it.
+// runCase runs one case and returns its result.
 func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	start := time.Now()
 	res = CaseResult{Case: id}
@@ -86,7 +86,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		return fail(Failed, "directory: %v", err)
 	}
 	defer os.RemoveAll(dir)
-	// The child looks at its own paths through /proc, links resolved.
+	// The child reads its own paths from /proc, with links resolved.
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return fail(Failed, "directory: %v", err)
 	}
@@ -116,7 +116,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	// Read the loss counters before the case, or they include its own losses.
+	// The loss counters are read before the case: it may lose events itself.
 	before := make([]uint64, len(r.inUse))
 	for i, e := range r.inUse {
 		before[i] = dropped(e)
@@ -137,7 +137,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	return res
 }
 
-// capture makes a call, and the marks, what the drivers in use capture.
+// capture makes the drivers in use capture a call and the marks.
 func (r *runner) capture(what selection) error {
 	if what == r.selected {
 		return nil
@@ -159,7 +159,7 @@ func (r *runner) find(id string) (*Syscall, *Case) {
 	return Find(id)
 }
 
-// judge says from the child's end and reports how far it came.
+// judge returns the outcome, from the child's end and from the steps that it reported.
 func (r *runner) judge(res *CaseResult, end ended) {
 	res.Signal, res.Stderr = end.signal, end.stderr
 	ready := false
@@ -176,7 +176,7 @@ func (r *runner) judge(res *CaseResult, end ended) {
 		case stepReturned:
 			res.Outcome, res.Return, res.Ret, res.Child = Ran, true, rep.Ret, rep.Child
 		case stepFailed:
-			if ready { // the call came back, but not all can be told of it
+			if ready { // the call returned, but some of its traces could not be read
 				res.Return, res.Ret, res.Child = true, rep.Ret, rep.Child
 			}
 			res.Outcome, res.Reason = Failed, rep.Reason
@@ -195,12 +195,12 @@ func (r *runner) judge(res *CaseResult, end ended) {
 		}
 	case !ready:
 		res.Outcome, res.Reason = Crashed, fmt.Sprintf("exit status %d before the call", end.exit)
-	default: // exit, or exec of something that ended well
+	default: // exit, or exec of a program that ended well
 		res.Outcome = Ran
 	}
 }
 
-// dropped is how many events the engine has lost so far.
+// dropped returns the number of events that the engine has lost so far.
 func dropped(e engine) uint64 {
 	s, err := e.Stats()
 	if err != nil {
@@ -209,11 +209,11 @@ func dropped(e engine) uint64 {
 	return s.Drops.Total()
 }
 
-// collect gives what the engine delivered; before is what it had lost when the case began.
+// collect returns the events that the engine delivered. before is its loss counter before the case.
 func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) (c Capture) {
 	err := col.finish(endLimit)
 	c.Events, c.Others = col.ofCase(res.Child)
-	// Init is in the first pid namespace, and the thread knows its number; elsewhere the driver's is taken.
+	// Init is in the first pid namespace, so the thread knows its number there; elsewhere the number is that in the driver's events.
 	if col.tid != 0 && !r.init {
 		res.TID = col.tid
 	}
@@ -230,7 +230,7 @@ func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint6
 	return c
 }
 
-// serve answers requests until the other side goes.
+// serve answers requests until the other side closes the channel.
 func serve(rw io.ReadWriter, init bool, warnings []string) error {
 	r := &runner{conn: newConn(rw), init: init, warnings: warnings, number: firstNumber()}
 	defer r.detach()
@@ -244,7 +244,7 @@ func serve(rw io.ReadWriter, init bool, warnings []string) error {
 	}
 	r.work = work
 	r.lacks = probeNeeds()
-	// Now, so that a saved machine has it.
+	// The server is started now, so that a saved machine has it.
 	if r.forks, err = startForkServer(); err != nil {
 		return fmt.Errorf("fork server: %w", err)
 	}
@@ -329,7 +329,7 @@ func (r *runner) run(req *RunRequest) error {
 		ids = append(ids[:len(ids):len(ids)], AbsentID(name))
 	}
 	for _, id := range ids {
-		if r.init { // without it only what the kernel complains of is not known to be of this case
+		if r.init { // without it, only the case that the kernel complained about is not known
 			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+wire.CaseLine+id+"\n"), 0)
 		}
 		if err := r.conn.Send(KindStarted, Started{Case: id}); err != nil {
@@ -353,8 +353,8 @@ func (r *runner) run(req *RunRequest) error {
 	return r.conn.Send(KindDone, done)
 }
 
-// attach makes the drivers those that capture. One stays open when another
-// takes its place: to load one again takes long.
+// attach puts drivers into use. Those that are taken out of use stay open, because
+// loading them again takes long.
 func (r *runner) attach(drivers Drivers) error {
 	if drivers == r.drivers {
 		return nil
@@ -377,7 +377,7 @@ func (r *runner) attach(drivers Drivers) error {
 	return nil
 }
 
-// open returns the driver, opened if it is not yet.
+// open returns the driver, and opens it if necessary.
 func (r *runner) open(driver Driver) (engine, error) {
 	e, ok := r.engines[driver]
 	if !ok {
@@ -397,7 +397,7 @@ func (r *runner) open(driver Driver) (engine, error) {
 	return e, nil
 }
 
-// detach closes every driver.
+// detach closes all drivers.
 func (r *runner) detach() {
 	for _, e := range r.engines {
 		_ = e.Close()

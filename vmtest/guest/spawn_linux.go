@@ -22,17 +22,17 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
-// ended is how a case's child ended.
+// ended says how a case's child ended.
 type ended struct {
 	reports  []report
-	exit     int    // status; -1 when a signal ended it
-	signal   string // name of that signal
+	exit     int    // exit status; -1 if a signal ended it
+	signal   string // name of that signal, or ""
 	timedOut bool
 	stderr   string
-	err      error // it could not be started, or sent something strange
+	err      error // it could not be started, or sent an unknown report
 }
 
-// report is a record that a case's child writes, one line of JSON each.
+// report is a record that a case's child writes: one line of JSON.
 type report struct {
 	Step   string       `json:"step"` // ready, returned, failed
 	Facts  object.Facts `json:"facts,omitempty"`
@@ -43,16 +43,16 @@ type report struct {
 }
 
 const (
-	stepReady    = "ready"    // objects are made, the call comes next
-	stepReturned = "returned" // the call came back, traces are looked up
-	stepFailed   = "failed"   // an object could not be made, or a trace not be read
+	stepReady    = "ready"    // objects are made, the call is next
+	stepReturned = "returned" // the call returned, traces are read next
+	stepFailed   = "failed"   // an object could not be made, or a trace could not be read
 )
 
-// stderrLimit is what is kept of a child's standard error, in bytes.
+// stderrLimit is the number of bytes that are kept of a child's standard error.
 const stderrLimit = 4 << 10
 
-// runChild runs a case in a process of its own and returns when that process,
-// and whatever it started, is gone. idle is called from time to time.
+// runChild runs a case in a process of its own and returns when that process and
+// everything that it started has ended. It calls idle from time to time.
 func (r *runner) runChild(o order, timeout time.Duration, idle func()) ended {
 	child, err := r.fork(o)
 	if err != nil {
@@ -102,7 +102,7 @@ wait:
 	return end
 }
 
-// fork starts a child. A case may have ended the fork server: then there is a new one.
+// fork starts a child. If the last case has ended the fork server, it starts a new one first.
 func (r *runner) fork(o order) (*os.Process, error) {
 	if child, err := r.forks.fork(o); err == nil {
 		return child, nil
@@ -113,11 +113,11 @@ func (r *runner) fork(o order) (*os.Process, error) {
 	}
 	r.forks.stop()
 	r.forks = forks
-	r.reapDescendants() // a child whose server could not tell of it
+	r.reapDescendants() // a child that the server could not report
 	return forks.fork(o)
 }
 
-// tail is the last of what was written to f.
+// tail returns the end of what was written to f.
 func tail(f *os.File) string {
 	st, err := f.Stat()
 	if err != nil {
@@ -128,8 +128,8 @@ func tail(f *os.File) string {
 	return strings.ToValidUTF8(string(b[:n]), "?")
 }
 
-// reapDescendants kills and collects every process left of a case: they have
-// become children of this one.
+// reapDescendants kills and reaps all processes that a case left. They have become
+// children of this process.
 func (r *runner) reapDescendants() {
 	for range 100 {
 		live := slices.DeleteFunc(r.children(), func(pid int) bool { return pid == r.forks.process.Pid })
@@ -150,9 +150,9 @@ func (r *runner) reapDescendants() {
 	}
 }
 
-// children lists this process's children. They are those of two threads: the fork server's
-// children, and its own, are of the one that started it; orphans come to the first thread, which
-// lives as long as the process.
+// children returns the children of this process. They belong to two threads: the fork server
+// and its children are those of the thread that started it; orphans are those of the first
+// thread, which lives as long as the process.
 func (r *runner) children() []int {
 	self := os.Getpid()
 	var pids []int
@@ -170,7 +170,7 @@ func (r *runner) children() []int {
 	return pids
 }
 
-// childrenByParent is for a kernel without /proc/PID/task/TID/children.
+// childrenByParent is children for a kernel without /proc/PID/task/TID/children.
 func childrenByParent(parent int) []int {
 	var pids []int
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
