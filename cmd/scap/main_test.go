@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -699,19 +700,37 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
-func BenchmarkText(b *testing.B) {
+// manyTerms is a filter such as rules have.
+const manyTerms = "(evt.type in (open, openat, openat2) and evt.failed = false and fd.name startswith /etc and not proc.name in (cat, vi, bash)) or " +
+	"(evt.type = connect and fd.sport = 443 and fd.snet = 10.0.0.0/8) or " +
+	"(evt.type in (execve, execveat) and proc.pname = sshd and proc.cmdline contains passwd) or " +
+	"(evt.type = write and fd.name pmatch (/root/.ssh) and user.uid != 0 and evt.rawres > 0)"
+
+func BenchmarkRead(b *testing.B) {
+	const events = 1_000_000
 	path := filepath.Join(b.TempDir(), "s.scap")
-	mustRun(b, "synth", "--events", "500000", path)
-	for _, mode := range []string{"text", "json"} {
-		b.Run(mode, func(b *testing.B) {
+	mustRun(b, "synth", "--events", fmt.Sprint(events), path)
+	mustRun(b, "convert", "-z", path, path+".gz")
+	for _, test := range []struct {
+		name string
+		args []string
+	}{
+		{"text", nil},
+		{"JSON", []string{"--json"}},
+		{"one term", []string{"proc.name=zzz"}},
+		{"one term of a gzip file", []string{"-r", path + ".gz", "proc.name=zzz"}},
+		{"one event", []string{"evt.type=execve"}},
+		{"14 terms", []string{manyTerms}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
-			events := uint64(0)
+			read := uint64(0)
 			meter := scaptest.Measure(b)
 			for b.Loop() {
-				require.Zero(b, run(b.Context(), []string{"read", "-r", path, "--json=" + map[string]string{"text": "false", "json": "true"}[mode]}, io.Discard, io.Discard))
-				events += 500_000
+				require.Zero(b, run(b.Context(), append([]string{"read", "-r", path}, test.args...), io.Discard, io.Discard))
+				read += events
 			}
-			meter.Report(events, 0)
+			meter.Report(read, 0)
 		})
 	}
 }

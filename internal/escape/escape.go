@@ -6,6 +6,7 @@ package escape
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode"
 	"unicode/utf8"
 )
@@ -28,9 +29,7 @@ func Printable(r rune) bool {
 func AppendText(dst, s []byte) []byte {
 	for i := 0; i < len(s); {
 		start := i
-		for i < len(s) && s[i] >= ' ' && s[i] <= '~' {
-			i++
-		}
+		i += plain(s[i:])
 		dst = append(dst, s[start:i]...)
 		if i == len(s) {
 			break
@@ -49,6 +48,23 @@ func AppendText(dst, s []byte) []byte {
 		i += n
 	}
 	return dst
+}
+
+// plain returns how many bytes at the start of s are printable ASCII.
+func plain(s []byte) (n int) {
+	// Eight at a time: the upper bit of a byte of the sum or of the difference tells of
+	// one that is not. Those of printable bytes neither carry nor borrow.
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s)-n >= 8; n += 8 {
+		w := binary.LittleEndian.Uint64(s[n:])
+		if (w|(w+low)|(w-' '*low))&high != 0 {
+			break
+		}
+	}
+	for n < len(s) && s[n] >= ' ' && s[n] <= '~' {
+		n++
+	}
+	return n
 }
 
 // Lines is AppendText for a message of several lines: line feeds and tabs stay.

@@ -3,6 +3,7 @@
 package escape
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -35,6 +36,21 @@ func TestCharactersThatLieAreNotShown(t *testing.T) {
 		safe := string(SafeJSON([]byte(`{"k":"` + s[1:] + `"}`)))
 		if r > '~' {
 			require.NotContains(t, safe, string(r), name)
+		}
+	}
+}
+
+func TestRunsOfPlainBytesAreFoundAtEveryPlace(t *testing.T) {
+	for n := range 20 {
+		for c := range 256 {
+			s := bytes.Repeat([]byte("~"), 20)
+			s[n] = byte(c)
+			want := 20
+			if c < ' ' || c > '~' {
+				want = n
+			}
+			require.Equal(t, want, plain(s), "%#x at %d", c, n)
+			require.Equal(t, n, plain(s[:n]))
 		}
 	}
 }

@@ -4,18 +4,35 @@ package field
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 )
 
-// clock makes an extract of the event's time in a layout of package time.
+// clock makes an extract of the event's time in a layout of package time, all parts of
+// which have a fixed width. Most events are in the same second as the one before, whose
+// text v still has: v.Num, which a text does not use, is that second.
 func clock(layout string, zone *time.Location) extract {
+	const fractionOf = ".000000000"
+	digits := strings.Index(layout, fractionOf) + 1 // where the nanoseconds are; 0: nowhere
 	return func(ev *sinsp.Event, _ *Arg, v *Value) bool {
 		ts := ev.Timestamp()
-		t := time.Unix(int64(ts/second), int64(ts%second)).In(zone)
-		return v.SetScratch(t.AppendFormat(v.Scratch(), layout))
+		if sec := ts / second; sec != v.Num || len(v.scratch) < len(layout) {
+			t := time.Unix(int64(sec), int64(ts%second)).In(zone)
+			v.SetScratch(t.AppendFormat(v.Scratch(), layout))
+			v.Num = sec
+			return true
+		}
+		if digits > 0 {
+			ns := ts % second
+			for i := digits + len(fractionOf) - 2; i >= digits; i-- {
+				v.scratch[i] = byte('0' + ns%10)
+				ns /= 10
+			}
+		}
+		return v.SetScratch(v.scratch)
 	}
 }
 
