@@ -255,7 +255,7 @@ func (s *state) passedFD(t *Thread, num event.FD, scan *proc.Thread) {
 	for i := range scan.FDs {
 		if from := &scan.FDs[i]; from.Num == num {
 			s.fillFD(fd, from, nil)
-			t.files.setCloexec(num, from.OpenFlags&openCloexec != 0)
+			t.files.setCloexec(num, from.CloseOnExec || from.OpenFlags&openCloexec != 0)
 			return
 		}
 	}

@@ -245,9 +245,9 @@ func (s *state) describe(t *Thread, d *event.CloneExit) {
 		}
 	}
 	if d.PIDNSInitStartTs != 0 {
-		t.PidnsStart = d.PIDNSInitStartTs
+		t.PidnsStart = s.machine.BootTime
 		if t.InPidns() {
-			t.PidnsStart += s.machine.BootTime
+			t.PidnsStart += d.PIDNSInitStartTs
 		}
 	}
 	if d.Res == 0 {
@@ -491,14 +491,15 @@ func (s *state) Rlimit(ev *event.Event, cur int64, _ int64, resource uint32) {
 	}
 }
 
-func (s *state) Prlimit(_ *event.Event, newcur int64, _ int64, oldcur int64, _ int64, pid event.PID, resource uint32) {
+func (s *state) Prlimit(_ *event.Event, newcur int64, newmax int64, oldcur int64, oldmax int64, pid event.PID, resource uint32) {
 	t := s.target(pid)
 	if t == nil || resource != rlimitNofile {
 		return
 	}
-	if newcur != -1 {
+	switch {
+	case newcur > 0 || newmax > 0:
 		t.FDLimit = newcur
-	} else {
+	case oldcur > 0 || oldmax > 0: // no new limit, which reads as 0
 		t.FDLimit = oldcur
 	}
 }

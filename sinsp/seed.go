@@ -70,6 +70,9 @@ func (s *state) seedThread(from *proc.Thread, listening map[uint16]bool) *Thread
 	s.shareText(&p.ExePath, from.ExePath)
 	s.shareText(&p.Args, from.Args)
 	s.shareText(&p.Env, from.Env)
+	if p.PidnsStart == 0 && !t.InPidns() {
+		p.PidnsStart = s.machine.BootTime
+	}
 	for i := range from.FDs {
 		s.seedFD(t.files, &from.FDs[i], listening)
 	}
@@ -81,7 +84,7 @@ func (s *state) seedFD(files *fdTable, from *proc.FD, listening map[uint16]bool)
 	if files.slot(from.Num) != nil {
 		return
 	}
-	fd := s.newFD(files, from.Num, from.OpenFlags&openCloexec != 0)
+	fd := s.newFD(files, from.Num, from.CloseOnExec || from.OpenFlags&openCloexec != 0)
 	s.fillFD(fd, from, listening)
 }
 
@@ -180,10 +183,13 @@ func (t *Thread) snapshot() proc.Thread {
 	for num, fd := range t.FDs() {
 		f := proc.FD{
 			Num: num, Ino: fd.Ino, Type: fd.Type, L4: fd.L4, OpenFlags: fd.OpenFlags &^ openCloexec, Dev: fd.Dev, Name: fd.Path,
-			Src: fd.Src, Dst: fd.Dst, UnixSrc: fd.UnixSrc, UnixDst: fd.UnixDst,
+			Src: fd.Src, Dst: fd.Dst, UnixSrc: fd.UnixSrc, UnixDst: fd.UnixDst, CloseOnExec: t.CloseOnExec(num),
 		}
-		if t.CloseOnExec(num) && fd.Type == proc.FDRegular {
+		if f.CloseOnExec && fd.Type == proc.FDRegular {
 			f.OpenFlags |= openCloexec
+		}
+		if fd.Type == proc.FDUnix && fd.Role == RoleClient {
+			f.Name = "" // a scan does not tell the path of the other end
 		}
 		if fd.Role == RoleServer && fd.IP() && !fd.Listening() { // a scan has the local end first
 			f.Src, f.Dst = fd.Dst, fd.Src

@@ -182,13 +182,15 @@ func (s *state) remove(t *Thread) {
 	if p.leader == t && p.alive > 0 {
 		return
 	}
-	s.freeThread(t)
-	if p.alive == 0 {
-		for p.threads != nil {
-			s.freeThread(p.threads)
-		}
-		s.removeProcess(p)
+	if p.alive > 0 {
+		s.freeThread(t)
+		return
 	}
+	s.adopt(p)
+	for p.threads != nil {
+		s.freeThread(p.threads)
+	}
+	s.removeProcess(p)
 }
 
 // freeThread takes t out of the table and gives back what it has.
@@ -214,9 +216,7 @@ func (s *state) freeThread(t *Thread) {
 
 // removeProcess forgets p, which has no threads. Others adopt its children.
 func (s *state) removeProcess(p *Process) {
-	if p.children != nil {
-		s.adopt(p)
-	}
+	s.adopt(p)
 	p.unlinkParent()
 	if s.threads.byPID[p.PID] == p {
 		delete(s.threads.byPID, p.PID)
@@ -231,6 +231,9 @@ func (s *state) removeProcess(p *Process) {
 // adopt gives the children of p, which ends, to the thread that the kernel named, or
 // else to the nearest ancestor that is known to adopt, or else to nobody.
 func (s *state) adopt(p *Process) {
+	if p.children == nil {
+		return
+	}
 	var to *Process
 	var tid event.PID
 	if t := s.threads.find(p.adopter); t != nil && t.alive > 0 && t.Process != p && !t.Process.descends(p) {

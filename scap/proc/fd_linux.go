@@ -76,6 +76,11 @@ func (w *worker) fds(p *process, limit int) {
 		}
 		if fd, ok := r.read(name); ok {
 			fd.Num = event.FD(num)
+			flags, mount := r.fdinfo(name)
+			fd.CloseOnExec = flags&unix.O_CLOEXEC != 0
+			if fd.Type == FDRegular {
+				r.opened(&fd, flags, mount)
+			}
 			p.thread.FDs = append(p.thread.FDs, fd)
 			w.s.bytesLeft.Add(-int64(unsafe.Sizeof(fd)) - int64(len(fd.Name)))
 		}
@@ -144,7 +149,11 @@ func (p *fdReader) read(name string) (FD, bool) {
 		}
 		fd.Dev = abi.EncodeDev(unix.Major(st.Dev), unix.Minor(st.Dev))
 	}
-	flags, mount := p.fdinfo(name)
+	return fd, true
+}
+
+// opened fills in what fdinfo tells of a file.
+func (p *fdReader) opened(fd *FD, flags, mount uint64) {
 	fd.OpenFlags = openFlags(flags)
 	if mount != 0 {
 		// stat returns the device of a btrfs subvolume, while events have the
@@ -153,7 +162,6 @@ func (p *fdReader) read(name string) (FD, bool) {
 			fd.Dev = dev
 		}
 	}
-	return fd, true
 }
 
 // unnamed returns a file whose link is not a path but "kind:[inode]" or

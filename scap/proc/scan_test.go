@@ -163,34 +163,34 @@ func TestAnotherRootIsRead(t *testing.T) {
 	require.Equal(t, FDDirectory, rootIno)
 	delete(fds, 24)
 	require.NotZero(t, fds[26].Ino)
-	require.Equal(t, FD{Ino: fds[26].Ino, Type: FDPipe, Name: filepath.Join(root, "fifo")}, fds[26])
+	require.Equal(t, FD{Ino: fds[26].Ino, Type: FDPipe, Name: filepath.Join(root, "fifo"), CloseOnExec: true}, fds[26])
 	delete(fds, 26)
 	require.Equal(t, map[event.FD]FD{
-		0:  {Type: FDRegular, Name: "/etc/nothere", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20},
-		1:  {Ino: 501, Type: FDIPv4Server, L4: L4TCP, Src: ap("127.0.0.1:80")},
-		2:  {Ino: 502, Type: FDIPv4, L4: L4TCP, Src: ap("127.0.0.1:50000"), Dst: ap("127.0.0.2:443")},
-		3:  {Ino: 503, Type: FDIPv6, L4: L4UDP, Src: ap("[::1]:53"), Dst: ap("[2001:db8::1]:54")},
-		4:  {Ino: 504, Type: FDIPv6Server, L4: L4UDP, Src: ap("[::]:53")},
-		5:  {Ino: 505, Type: FDUnix, UnixSrc: 0xffff888000000800, Name: "/run/with blank"},
-		6:  {Ino: 506, Type: FDUnix},
-		7:  {Ino: 507, Type: FDUnix, Name: "abstract"},
-		8:  {Ino: 508, Type: FDNetlink, UnixSrc: 0xffff888000000900, Name: "socket:[508]"},
-		9:  {Ino: 999, Type: FDUnsupported, Name: "socket:[999]"},
-		10: {Ino: 11, Type: FDPipe, Name: "pipe:[11]"},
-		11: {Type: FDEvent, Name: "anon_inode:[eventfd]"},
-		12: {Type: FDEventPoll, Name: "anon_inode:[eventpoll]"},
-		13: {Type: FDInotify, Name: "anon_inode:inotify"},
-		14: {Type: FDTimer, Name: "anon_inode:[timerfd]"},
-		15: {Type: FDSignal, Name: "anon_inode:[signalfd]"},
-		16: {Type: FDBPF, Name: "anon_inode:bpf-map"},
-		17: {Type: FDUserfault, Name: "anon_inode:[userfaultfd]"},
-		18: {Type: FDIOUring, Name: "anon_inode:[io_uring]"},
-		19: {Type: FDPidfd, Name: "/proc/77"},
-		20: {Ino: 12, Type: FDPidfd, Name: "/proc/77"},
-		21: {Type: FDMemfd, Name: "label"},
-		22: {Type: FDUnsupported, Name: "anon_inode:[perf_event]"},
-		23: {Ino: 4026531840, Type: FDUnsupported, Name: "net:[4026531840]"},
-		25: {Type: FDRegular, Name: "/gone", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20},
+		0:  {Type: FDRegular, Name: "/etc/nothere", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20, CloseOnExec: true},
+		1:  {Ino: 501, Type: FDIPv4Server, L4: L4TCP, Src: ap("127.0.0.1:80"), CloseOnExec: true},
+		2:  {Ino: 502, Type: FDIPv4, L4: L4TCP, Src: ap("127.0.0.1:50000"), Dst: ap("127.0.0.2:443"), CloseOnExec: true},
+		3:  {Ino: 503, Type: FDIPv6, L4: L4UDP, Src: ap("[::1]:53"), Dst: ap("[2001:db8::1]:54"), CloseOnExec: true},
+		4:  {Ino: 504, Type: FDIPv6Server, L4: L4UDP, Src: ap("[::]:53"), CloseOnExec: true},
+		5:  {Ino: 505, Type: FDUnix, UnixSrc: 0xffff888000000800, Name: "/run/with blank", CloseOnExec: true},
+		6:  {Ino: 506, Type: FDUnix, CloseOnExec: true},
+		7:  {Ino: 507, Type: FDUnix, Name: "abstract", CloseOnExec: true},
+		8:  {Ino: 508, Type: FDNetlink, UnixSrc: 0xffff888000000900, Name: "socket:[508]", CloseOnExec: true},
+		9:  {Ino: 999, Type: FDUnsupported, Name: "socket:[999]", CloseOnExec: true},
+		10: {Ino: 11, Type: FDPipe, Name: "pipe:[11]", CloseOnExec: true},
+		11: {Type: FDEvent, Name: "anon_inode:[eventfd]", CloseOnExec: true},
+		12: {Type: FDEventPoll, Name: "anon_inode:[eventpoll]", CloseOnExec: true},
+		13: {Type: FDInotify, Name: "anon_inode:inotify", CloseOnExec: true},
+		14: {Type: FDTimer, Name: "anon_inode:[timerfd]", CloseOnExec: true},
+		15: {Type: FDSignal, Name: "anon_inode:[signalfd]", CloseOnExec: true},
+		16: {Type: FDBPF, Name: "anon_inode:bpf-map", CloseOnExec: true},
+		17: {Type: FDUserfault, Name: "anon_inode:[userfaultfd]", CloseOnExec: true},
+		18: {Type: FDIOUring, Name: "anon_inode:[io_uring]", CloseOnExec: true},
+		19: {Type: FDPidfd, Name: "/proc/77", CloseOnExec: true},
+		20: {Ino: 12, Type: FDPidfd, Name: "/proc/77", CloseOnExec: true},
+		21: {Type: FDMemfd, Name: "label", CloseOnExec: true},
+		22: {Type: FDUnsupported, Name: "anon_inode:[perf_event]", CloseOnExec: true},
+		23: {Ino: 4026531840, Type: FDUnsupported, Name: "net:[4026531840]", CloseOnExec: true},
+		25: {Type: FDRegular, Name: "/gone", OpenFlags: fileFlags, Dev: 8<<8 | 1 | 1<<20, CloseOnExec: true},
 	}, fds)
 
 	none, err := Scan(t.Context(), Options{Root: root, NoFDs: true})
@@ -274,6 +274,7 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.Equal(t, FDRegular, f.Type)
 	require.Equal(t, file.Name(), f.Name)
 	require.Equal(t, st.Ino, f.Ino)
+	require.True(t, f.CloseOnExec)
 	require.Equal(t, uint32(3|1<<3|1<<12), f.OpenFlags&^(1<<11)&^(1<<6), "O_RDWR|O_APPEND|O_CLOEXEC")
 	f = fdOf(t, s, opened.Fd())
 	require.Equal(t, FDDirectory, f.Type)
@@ -281,6 +282,10 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.Equal(t, FDPipe, fdOf(t, s, uintptr(pipe[0])).Type)
 	require.NotZero(t, fdOf(t, s, uintptr(pipe[0])).Ino)
 	require.Equal(t, fdOf(t, s, uintptr(pipe[0])).Ino, fdOf(t, s, uintptr(pipe[1])).Ino)
+	require.True(t, fdOf(t, s, uintptr(pipe[0])).CloseOnExec)
+	inherited, err := unix.FcntlInt(uintptr(pipe[0]), unix.F_DUPFD, 0)
+	require.NoError(t, err)
+	defer unix.Close(inherited)
 	for i, want := range []FDType{FDEvent, FDEventPoll, FDInotify, FDTimer, FDMemfd, FDPidfd, FDNetlink, FDIPv4Server, FDIPv4, FDUnix} {
 		require.Equal(t, want, fdOf(t, s, uintptr(own[i])).Type, "%d", i)
 	}
@@ -295,6 +300,10 @@ func TestThisProcessIsSeenAsItIs(t *testing.T) {
 	require.Equal(t, at(bound), fdOf(t, s, uintptr(own[8])).Dst)
 	require.Equal(t, L4TCP, fdOf(t, s, uintptr(own[8])).L4)
 	require.Equal(t, path, fdOf(t, s, uintptr(own[9])).Name)
+
+	again, err := Scan(t.Context(), Options{})
+	require.NoError(t, err)
+	require.False(t, fdOf(t, again, uintptr(inherited)).CloseOnExec)
 
 	me, err := ScanThread(Options{}, event.PID(os.Getpid()))
 	require.NoError(t, err)
@@ -336,7 +345,7 @@ func TestASocketThatNoTableHasKeepsItsName(t *testing.T) {
 	s, err := Scan(t.Context(), Options{Root: root})
 	require.NoError(t, err)
 	for _, fd := range s.Threads[0].FDs {
-		require.Equal(t, FD{Num: fd.Num, Ino: 999, Type: FDUnsupported, Name: "socket:[999]"}, fd)
+		require.Equal(t, FD{Num: fd.Num, Ino: 999, Type: FDUnsupported, Name: "socket:[999]", CloseOnExec: true}, fd)
 	}
 }
 

@@ -189,6 +189,8 @@ type FD struct {
 	OpenFlags uint32 // FDRegular: as events carry them
 	Dev       uint32 // FDRegular: device, the kernel's 32-bit form
 
+	CloseOnExec bool // execve closes it; captures keep it for FDRegular only, in OpenFlags
+
 	Name string // path, or the name in /proc; "" for IP sockets
 
 	Src, Dst         netip.AddrPort // IP sockets; a server has only Src
