@@ -90,78 +90,10 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	for _, name := range s.Syscalls {
 		wanted[name] = true
 	}
-	known := make(map[string]bool)
-	for i := range events {
-		e := &events[i]
-		if e.From != dispatcherExit && e.From != dispatcherEnter {
-			continue
-		}
-		for j := range e.Calls {
-			c := &e.Calls[j]
-			known[c.Name] = true
-			if !s.All && !wanted[c.Name] {
-				continue
-			}
-			nr, ok := nativeNumber(c)
-			if !ok {
-				continue
-			}
-			if e.From == dispatcherEnter {
-				if s.Enter {
-					p.enter[nr] = e.Program
-					p.interest[nr] |= abi.InterestEnter
-					p.attach[dispatcherEnter] = dispatcherEnter
-				}
-				continue
-			}
-			p.exit[nr] = e.Program
-			p.interest[nr] |= abi.InterestExit | c.interest()
-			switch e.Drop {
-			case DropNever:
-				p.interest[nr] |= abi.InterestNever
-			case DropAlways:
-				p.interest[nr] |= abi.InterestAlways
-			}
-			p.attach[dispatcherExit] = dispatcherExit
-			if c.FiredOn(runtime.GOARCH) {
-				p.attach[c.Fires.Program] = c.Fires.Tracepoint
-			}
-		}
-	}
-	// A syscall without an event of its own makes the generic event with its code.
-	for i := range ids {
-		id := &ids[i]
-		nr := int(id.NR.on(runtime.GOARCH))
-		if known[id.Name] {
-			continue
-		}
-		known[id.Name] = true
-		if nr >= 0 && nr < Syscalls && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
-			p.exit[nr] = genericProgram
-			p.interest[nr] = abi.InterestExit | abi.InterestAlways
-			p.attach[dispatcherExit] = dispatcherExit
-		}
-	}
-	if s.All {
-		// Syscalls newer than ids.yaml make generic events with code 0, as in the module.
-		for nr := range p.interest {
-			if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
-				p.exit[nr] = genericProgram
-				p.interest[nr] = abi.InterestExit | abi.InterestAlways
-			}
-		}
-	}
+	known := p.addTyped(s, wanted)
+	p.addGeneric(s, wanted, known)
 	if runtime.GOARCH == "amd64" {
-		// A 32-bit task that executes a 64-bit program returns from exec with its 32-bit number.
-		for i := range events {
-			for j := range events[i].Calls {
-				c := &events[i].Calls[j]
-				nr := c.NR.on("386")
-				if c.Fires != nil && c.Fires.Tracepoint == "sched_process_exec" && nr >= 0 && p.interest[nr] != 0 {
-					p.interest[nr] |= abi.InterestAfterExec
-				}
-			}
-		}
+		p.markExecs()
 	}
 	var errs []error
 	for _, name := range s.Syscalls {
@@ -170,21 +102,115 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 		}
 	}
 	for _, name := range s.Tracepoints {
-		if !slices.Contains(Tracepoints(), name) {
+		if !p.addTracepoint(name) {
 			errs = append(errs, fmt.Errorf("unknown tracepoint %q", name))
-			continue
-		}
-		if name == "page_fault_kernel" {
-			p.attach["k_page_fault_enter"] = name
-			continue
-		}
-		for i := range events {
-			if events[i].From == name {
-				p.attach[events[i].Program] = name
-			}
 		}
 	}
 	return p, errors.Join(errs...)
+}
+
+// addTyped adds the wanted syscalls that have an event of their own. It returns the names
+// of all such syscalls.
+func (p *plan) addTyped(s Selection, wanted map[string]bool) (known map[string]bool) {
+	known = make(map[string]bool)
+	for i := range events {
+		e := &events[i]
+		if e.From != dispatcherExit && e.From != dispatcherEnter {
+			continue
+		}
+		for j := range e.Calls {
+			c := &e.Calls[j]
+			known[c.Name] = true
+			nr, ok := nativeNumber(c)
+			switch {
+			case !ok || !s.All && !wanted[c.Name]:
+			case e.From == dispatcherExit:
+				p.addExit(e, c, nr)
+			case s.Enter:
+				p.enter[nr] = e.Program
+				p.interest[nr] |= abi.InterestEnter
+				p.attach[dispatcherEnter] = dispatcherEnter
+			}
+		}
+	}
+	return known
+}
+
+func (p *plan) addExit(e *Event, c *Call, nr int) {
+	p.exit[nr] = e.Program
+	p.interest[nr] |= abi.InterestExit | c.interest()
+	switch e.Drop {
+	case DropNever:
+		p.interest[nr] |= abi.InterestNever
+	case DropAlways:
+		p.interest[nr] |= abi.InterestAlways
+	}
+	p.attach[dispatcherExit] = dispatcherExit
+	if c.FiredOn(runtime.GOARCH) {
+		p.attach[c.Fires.Program] = c.Fires.Tracepoint
+	}
+}
+
+// addGeneric adds the wanted syscalls without an event of their own: they make the generic
+// event with their code. It adds their names to known.
+func (p *plan) addGeneric(s Selection, wanted, known map[string]bool) {
+	for i := range ids {
+		id := &ids[i]
+		if known[id.Name] {
+			continue
+		}
+		known[id.Name] = true
+		nr := int(id.NR.on(runtime.GOARCH))
+		if nr >= 0 && nr < Syscalls && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
+			p.generic(nr)
+		}
+	}
+	if !s.All {
+		return
+	}
+	// Syscalls newer than ids.yaml make generic events with code 0, as in the module.
+	for nr := range p.interest {
+		if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
+			p.generic(nr)
+		}
+	}
+}
+
+func (p *plan) generic(nr int) {
+	p.exit[nr] = genericProgram
+	p.interest[nr] = abi.InterestExit | abi.InterestAlways
+	p.attach[dispatcherExit] = dispatcherExit
+}
+
+// markExecs marks the 32-bit numbers of exec: a 32-bit task that executes a 64-bit program
+// returns from exec with its 32-bit number.
+func (p *plan) markExecs() {
+	for i := range events {
+		for j := range events[i].Calls {
+			c := &events[i].Calls[j]
+			nr := c.NR.on("386")
+			if c.Fires != nil && c.Fires.Tracepoint == "sched_process_exec" && nr >= 0 && p.interest[nr] != 0 {
+				p.interest[nr] |= abi.InterestAfterExec
+			}
+		}
+	}
+}
+
+// addTracepoint reports whether it knows the tracepoint.
+func (p *plan) addTracepoint(name string) bool {
+	if !slices.Contains(Tracepoints(), name) {
+		return false
+	}
+	if name == "page_fault_kernel" {
+		p.attach["k_page_fault_enter"] = name
+		return true
+	}
+	for i := range events {
+		if events[i].From == name {
+			p.attach[events[i].Program] = name
+		}
+	}
+	return true
 }
 
 // Select changes what is captured. It loads missing programs, and attaches them if
