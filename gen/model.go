@@ -61,9 +61,6 @@ func newModel(t *tables.Table) (*model, error) {
 	}
 	for _, s := range t.Flags {
 		m.sets[s.Name] = s
-		if s.Kind == "manual" {
-			continue // the hand-written function has its native values
-		}
 		for _, v := range s.Values {
 			n, ok := nativeOf(v)
 			if !ok {

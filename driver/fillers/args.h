@@ -40,12 +40,18 @@ static __always_inline u32 encode_dev(u32 dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
 }
 
-/* The access mode is a number: 0, 1, 2 become 1, 2, 3. */
+#define NATIVE_SYNC_ALONE 0x100000 /* __O_SYNC, which the kernel takes for O_SYNC */
+#define NATIVE_DSYNC	  0x1000
+
+/* The access mode is a number: 0, 1, 2 become 1, 2, 3. Neither 3 nor a path may be read or written. */
 static __always_inline u32 open_flags(u64 v)
 {
-	u32 mode = v & 3;
+	u32 mode = v & 3, bits;
 
-	return (mode == 3 ? EVENT_O_RDONLY : mode + EVENT_O_RDONLY) | open_bits(v);
+	if (v & NATIVE_SYNC_ALONE)
+		v |= NATIVE_DSYNC;
+	bits = open_bits(v);
+	return (mode == 3 || bits & EVENT_O_PATH ? EVENT_O_NONE : mode + EVENT_O_RDONLY) | bits;
 }
 
 static __always_inline u32 open_mode(u64 flags, u64 mode)
@@ -79,9 +85,25 @@ static __always_inline u32 mount_flags(u64 v)
 	return (v & 0xffff0000) == 0xc0ed0000 ? v & 0xffff : v;
 }
 
+#define NATIVE_IPC_64 0x100
+
+/* The C library of 32-bit tasks adds a flag for the layout of structs, which the kernel takes away. */
+static __always_inline u64 ipc_cmd(struct filler *f, u64 cmd)
+{
+	return f->ia32 ? cmd & ~NATIVE_IPC_64 : cmd;
+}
+
 static __always_inline u32 futex_op(u64 v)
 {
-	return futex_cmd(v & 127) | futex_bits(v);
+	return (u32)v > 0xffff ? 0xffff : v;
+}
+
+#define MAP_TYPE_MASK  0xf
+#define MAP_HUGE_BITS 0xfc000000
+
+static __always_inline u32 mmap_flags(u64 v)
+{
+	return mmap_type(v & MAP_TYPE_MASK) | mmap_bits(v) | (v & EVENT_MAP_HUGETLB ? v & MAP_HUGE_BITS : 0);
 }
 
 /* Each of the low three bits of the x86 error code becomes one of two flags. */

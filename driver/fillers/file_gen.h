@@ -322,7 +322,7 @@ static __always_inline int fill_renameat2_exit(struct filler *f)
 static __always_inline int fill_userfaultfd_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_u32(f, fd_flags((s32)f->arg[0]));
+	push_u32(f, userfaultfd_flags((s32)f->arg[0]));
 	return 0;
 }
 

@@ -14,6 +14,9 @@
 /* Event values of futex_op, for its hand-written conversion. */
 #define EVENT_FUTEX_CLOCK_REALTIME 0x100
 #define EVENT_FUTEX_PRIVATE_FLAG 0x80
+#define EVENT_FUTEX_ROBUST_UNLOCK 0x200
+#define EVENT_FUTEX_ROBUST_LIST32 0x400
+#define EVENT_FUTEX_LOCK_PI2 0xd
 #define EVENT_FUTEX_CMP_REQUEUE_PI 0xc
 #define EVENT_FUTEX_WAIT_REQUEUE_PI 0xb
 #define EVENT_FUTEX_WAKE_BITSET 0xa
@@ -47,6 +50,31 @@
 #define EVENT_S_IFIFO 0x1000
 #define EVENT_S_IFSOCK 0xc000
 
+/* Event values of mmap_flags, for its hand-written conversion. */
+#define EVENT_MAP_SHARED 0x1
+#define EVENT_MAP_PRIVATE 0x2
+#define EVENT_MAP_FIXED 0x4
+#define EVENT_MAP_ANONYMOUS 0x8
+#define EVENT_MAP_32BIT 0x10
+#define EVENT_MAP_RENAME 0x20
+#define EVENT_MAP_NORESERVE 0x40
+#define EVENT_MAP_POPULATE 0x80
+#define EVENT_MAP_NONBLOCK 0x100
+#define EVENT_MAP_GROWSDOWN 0x200
+#define EVENT_MAP_DENYWRITE 0x400
+#define EVENT_MAP_EXECUTABLE 0x800
+#define EVENT_MAP_INHERIT 0x1000
+#define EVENT_MAP_FILE 0x2000
+#define EVENT_MAP_LOCKED 0x4000
+#define EVENT_MAP_SHARED_VALIDATE 0x8000
+#define EVENT_MAP_DROPPABLE 0x10000
+#define EVENT_MAP_STACK 0x20000
+#define EVENT_MAP_HUGETLB 0x40000
+#define EVENT_MAP_SYNC 0x80000
+#define EVENT_MAP_FIXED_NOREPLACE 0x100000
+#define EVENT_MAP_ABOVE4G 0x200000
+#define EVENT_MAP_UNINITIALIZED 0x400000
+
 /* Event values of mount_flags, for its hand-written conversion. */
 #define EVENT_RDONLY 0x1
 #define EVENT_NOSUID 0x2
@@ -76,6 +104,9 @@
 #define EVENT_BORN 0x20000000
 #define EVENT_ACTIVE 0x40000000
 #define EVENT_NOUSER 0x80000000
+#define EVENT_NOSYMFOLLOW 0x100
+#define EVENT_SUBMOUNT 0x4000000
+#define EVENT_NOREMOTELOCK 0x8000000
 
 /* Event values of open_flags, for its hand-written conversion. */
 #define EVENT_O_LARGEFILE 0x800
@@ -97,6 +128,13 @@
 #define EVENT_O_F_CREATED 0x4000
 #define EVENT_FD_UPPER_LAYER 0x8000
 #define EVENT_FD_LOWER_LAYER 0x10000
+#define EVENT_O_PATH 0x20000
+#define EVENT_O_NOFOLLOW 0x40000
+#define EVENT_O_NOATIME 0x80000
+#define EVENT_O_NOCTTY 0x100000
+#define EVENT_O_ASYNC 0x200000
+#define EVENT_O_EMPTYPATH 0x400000
+#define EVENT_UFFD_USER_MODE_ONLY 0x800000
 
 /* Event values of pf_flags, for its hand-written conversion. */
 #define EVENT_PROTECTION_VIOLATION 0x1
@@ -110,7 +148,7 @@
 
 static __always_inline u32 access_flags(u64 v)
 {
-	return v & 0x7;
+	return (u32)v;
 }
 
 static __always_inline u32 bpf_cmd(u64 v)
@@ -127,17 +165,20 @@ static __always_inline u32 clone_flags(u64 v)
 {
 	return (v & 0x1000800) |
 	       (v & 0x200000) << 2 |
-	       (v & 0x12000) >> 3 |
+	       (v & 0x200012000) >> 3 |
 	       (v & 0x2000000) << 3 |
+	       (v & 0x800000000) >> 4 |
 	       (v & 0x40000) >> 6 |
 	       (v & 0x80000) << 6 |
 	       (v & 0x8000) >> 7 |
 	       (v & 0x100) << 7 |
 	       (v & 0x10000200) >> 8 |
 	       (v & 0x800000) >> 9 |
-	       (v & 0x400) >> 10 |
+	       (v & 0x1000) << 9 |
+	       (v & 0x100000400) >> 10 |
 	       (v & 0x100000) >> 11 |
 	       (v & 0x20000) >> 12 |
+	       (v & 0x80) << 12 |
 	       (v & 0x4000) << 13 |
 	       (v & 0x4000000) >> 19 |
 	       (v & 0x20000000) >> 23 |
@@ -148,7 +189,7 @@ static __always_inline u32 clone_flags(u64 v)
 
 static __always_inline u32 close_range_flags(u64 v)
 {
-	return v & 0x6;
+	return (u32)v;
 }
 
 static __always_inline u32 delete_module_flags(u64 v)
@@ -170,12 +211,14 @@ static __always_inline u32 epoll_create1_flags(u64 v)
 static __always_inline u32 execveat_flags(u64 v)
 {
 	return (v & 0x100) >> 7 |
-	       (v & 0x1000) >> 12;
+	       (v & 0x1000) >> 12 |
+	       (v & 0x10000) >> 14;
 }
 
 static __always_inline u32 fchownat_flags(u64 v)
 {
 	return (v & 0x1000) |
+	       (v & 0x400) >> 2 |
 	       (v & 0x100) << 2;
 }
 
@@ -190,18 +233,26 @@ static __always_inline u32 fcntl_cmd(u64 v)
 		return v + 3;
 	case 0xb: /* F_GETSIG */
 		return 15;
+	case 0xc ... 0xe: /* F_GETLK64 to F_SETLKW64 */
+		return v + 5;
 	case 0xf ... 0x10: /* F_SETOWN_EX to F_GETOWN_EX */
 		return v + 6;
+	case 0x11: /* F_GETOWNER_UIDS */
+		return 33;
 	case 0x24 ... 0x26: /* F_OFD_GETLK to F_OFD_SETLKW */
 		return v - 6;
 	case 0x400 ... 0x401: /* F_SETLEASE to F_GETLEASE */
 		return v - 1001;
 	case 0x402: /* F_NOTIFY */
 		return 27;
+	case 0x403 ... 0x404: /* F_DUPFD_QUERY to F_CREATED_QUERY */
+		return v - 993;
 	case 0x405 ... 0x406: /* F_CANCELLK to F_DUPFD_CLOEXEC */
 		return v - 1004;
 	case 0x407 ... 0x408: /* F_SETPIPE_SZ to F_GETPIPE_SZ */
 		return v - 1003;
+	case 0x409 ... 0x410: /* F_ADD_SEALS to F_SETDELEG */
+		return v - 997;
 	}
 	return 0;
 }
@@ -214,12 +265,12 @@ static __always_inline u32 fd_flags(u64 v)
 
 static __always_inline u32 finit_module_flags(u64 v)
 {
-	return v & 0x7;
+	return (u32)v;
 }
 
 static __always_inline u32 flock_flags(u64 v)
 {
-	return v & 0xf;
+	return (u32)v;
 }
 
 static __always_inline u32 fsconfig_cmd(u64 v)
@@ -227,23 +278,9 @@ static __always_inline u32 fsconfig_cmd(u64 v)
 	return (u32)v;
 }
 
-static __always_inline u32 futex_bits(u64 v)
-{
-	return v & 0x180;
-}
-
-static __always_inline u32 futex_cmd(u64 v)
-{
-	switch ((u32)v) {
-	case 0x1 ... 0xc: /* FUTEX_WAKE to FUTEX_CMP_REQUEUE_PI */
-		return v;
-	}
-	return 0;
-}
-
 static __always_inline u32 io_uring_enter_flags(u64 v)
 {
-	return v & 0xf;
+	return (u32)v;
 }
 
 static __always_inline u32 io_uring_register_opcode(u64 v)
@@ -253,13 +290,13 @@ static __always_inline u32 io_uring_register_opcode(u64 v)
 
 static __always_inline u32 io_uring_setup_feats(u64 v)
 {
-	return v & 0x7ff;
+	return (u32)v;
 }
 
 static __always_inline u32 io_uring_setup_flags(u64 v)
 {
 	return (v & 0x3) |
-	       (v & 0x7c) << 1;
+	       (v & 0x1ffffc) << 1;
 }
 
 static __always_inline u32 keyctl_operation(u64 v)
@@ -269,26 +306,26 @@ static __always_inline u32 keyctl_operation(u64 v)
 
 static __always_inline u32 linkat_flags(u64 v)
 {
-	return v & 0x1400;
+	return (u32)v;
 }
 
 static __always_inline u32 lseek_whence(u64 v)
 {
 	switch ((u32)v) {
-	case 0x1 ... 0x2: /* SEEK_CUR to SEEK_END */
+	case 0x0 ... 0x4: /* SEEK_SET to SEEK_HOLE */
 		return v;
 	}
-	return 0;
+	return 255;
 }
 
 static __always_inline u32 memfd_create_flags(u64 v)
 {
-	return v & 0x7;
+	return (u32)v;
 }
 
 static __always_inline u32 mlock2_flags(u64 v)
 {
-	return v & 0x1;
+	return (u32)v;
 }
 
 static __always_inline u32 mlockall_flags(u64 v)
@@ -300,45 +337,66 @@ static __always_inline u32 mlockall_flags(u64 v)
 #endif
 }
 
-static __always_inline u32 mmap_flags(u64 v)
+static __always_inline u32 mmap_bits(u64 v)
 {
 #if defined(SCAP_ARCH_AMD64)
-	return (v & 0x3) |
+	return (v & 0x1e0000) |
 	       (v & 0x1800) >> 1 |
 	       (v & 0x2100) << 1 |
 	       (v & 0x70) >> 2 |
-	       (v & 0x1c000) >> 8;
+	       (v & 0x4000000) >> 4 |
+	       (v & 0x1c000) >> 8 |
+	       (v & 0x80) << 14;
 #elif defined(SCAP_ARCH_PPC64LE)
-	return (v & 0x43) |
+	return (v & 0x1e0040) |
 	       (v & 0x1800) >> 1 |
 	       (v & 0x100) << 1 |
 	       (v & 0x30) >> 2 |
+	       (v & 0x4000000) >> 4 |
 	       (v & 0x80) << 7 |
 	       (v & 0x18000) >> 8;
 #else
-	return (v & 0x3) |
+	return (v & 0x1e0000) |
 	       (v & 0x1800) >> 1 |
 	       (v & 0x2100) << 1 |
 	       (v & 0x30) >> 2 |
+	       (v & 0x4000000) >> 4 |
 	       (v & 0x1c000) >> 8;
 #endif
 }
 
+static __always_inline u32 mmap_type(u64 v)
+{
+	switch ((u8)v) {
+	case 0x1 ... 0x2: /* MAP_SHARED to MAP_PRIVATE */
+		return (u8)v;
+	case 0x3: /* MAP_SHARED_VALIDATE */
+		return 32768;
+	case 0x8: /* MAP_DROPPABLE */
+		return 65536;
+	}
+	return 0;
+}
+
 static __always_inline u32 newfstatat_flags(u64 v)
 {
-	return v & 0x1900;
+	return (u32)v;
 }
 
 static __always_inline u32 open_bits(u64 v)
 {
 #if defined(SCAP_ARCH_ARM64)
 	u32 r = (v & 0x200) >> 1 |
+		(v & 0x40000) << 1 |
 		(v & 0x80) >> 2 |
-		(v & 0x4040) >> 4 |
+		(v & 0x8000) << 3 |
+		(v & 0x4204040) >> 4 |
 		(v & 0x800) >> 5 |
 		(v & 0x20000) >> 6 |
 		(v & 0x90400) >> 7 |
-		(v & 0x1000) >> 8;
+		(v & 0x1000) >> 8 |
+		(v & 0x2000) << 8 |
+		(v & 0x100) << 12;
 
 	if ((v & 0x101000) == 0x101000) /* O_SYNC */
 		r |= 0x80;
@@ -347,11 +405,15 @@ static __always_inline u32 open_bits(u64 v)
 	return r;
 #elif defined(SCAP_ARCH_PPC64LE)
 	u32 r = (v & 0x200) >> 1 |
+		(v & 0x40000) << 1 |
 		(v & 0x80) >> 2 |
-		(v & 0x4040) >> 4 |
+		(v & 0x8000) << 3 |
+		(v & 0x4204040) >> 4 |
 		(v & 0x10800) >> 5 |
 		(v & 0x80400) >> 7 |
-		(v & 0x21000) >> 8;
+		(v & 0x21000) >> 8 |
+		(v & 0x2000) << 8 |
+		(v & 0x100) << 12;
 
 	if ((v & 0x101000) == 0x101000) /* O_SYNC */
 		r |= 0x80;
@@ -360,12 +422,15 @@ static __always_inline u32 open_bits(u64 v)
 	return r;
 #else
 	u32 r = (v & 0x200) >> 1 |
+		(v & 0x60000) << 1 |
 		(v & 0x80) >> 2 |
-		(v & 0x8040) >> 4 |
+		(v & 0x4208040) >> 4 |
 		(v & 0x4800) >> 5 |
 		(v & 0x10000) >> 6 |
 		(v & 0x80400) >> 7 |
-		(v & 0x1000) >> 8;
+		(v & 0x1000) >> 8 |
+		(v & 0x2000) << 8 |
+		(v & 0x100) << 12;
 
 	if ((v & 0x101000) == 0x101000) /* O_SYNC */
 		r |= 0x80;
@@ -385,28 +450,32 @@ static __always_inline u32 openat2_resolve(u64 v)
 
 static __always_inline u32 pidfd_open_flags(u64 v)
 {
-	return (v & 0x800) >> 11;
+	return (v & 0x80) >> 6 |
+	       (v & 0x800) >> 11;
 }
 
 static __always_inline u32 pipe2_flags(u64 v)
 {
 #if defined(SCAP_ARCH_ARM64)
-	return (v & 0x800) >> 5 |
+	return (v & 0x80) >> 2 |
+	       (v & 0x800) >> 5 |
 	       (v & 0x90000) >> 7;
 #elif defined(SCAP_ARCH_PPC64LE)
-	return (v & 0x800) >> 5 |
+	return (v & 0x80) >> 2 |
+	       (v & 0x800) >> 5 |
 	       (v & 0x80000) >> 7 |
 	       (v & 0x20000) >> 8;
 #else
-	return (v & 0x4800) >> 5 |
+	return (v & 0x80) >> 2 |
+	       (v & 0x4800) >> 5 |
 	       (v & 0x80000) >> 7;
 #endif
 }
 
 static __always_inline u32 poll_events(u64 v)
 {
-	return (v & 0x7) |
-	       (v & 0x3f8) << 1 |
+	return (v & 0xd007) |
+	       (v & 0x7f8) << 1 |
 	       (v & 0x2000) >> 10;
 }
 
@@ -449,6 +518,8 @@ static __always_inline u32 ptrace_request(u64 v)
 		return v + 5;
 	case 0x4200 ... 0x420b: /* PTRACE_SETOPTIONS to PTRACE_SETSIGMASK */
 		return v - 16882;
+	case 0x420c ... 0x4212: /* PTRACE_SECCOMP_GET_FILTER to PTRACE_SET_SYSCALL_INFO */
+		return v - 16869;
 	}
 	return 0;
 #elif defined(SCAP_ARCH_S390X)
@@ -465,6 +536,8 @@ static __always_inline u32 ptrace_request(u64 v)
 		return v + 5;
 	case 0x4200 ... 0x420b: /* PTRACE_SETOPTIONS to PTRACE_SETSIGMASK */
 		return v - 16882;
+	case 0x420c ... 0x4212: /* PTRACE_SECCOMP_GET_FILTER to PTRACE_SET_SYSCALL_INFO */
+		return v - 16869;
 	}
 	return 0;
 #elif defined(SCAP_ARCH_PPC64LE)
@@ -483,6 +556,8 @@ static __always_inline u32 ptrace_request(u64 v)
 		return 38;
 	case 0x4200 ... 0x420b: /* PTRACE_SETOPTIONS to PTRACE_SETSIGMASK */
 		return v - 16882;
+	case 0x420c ... 0x4212: /* PTRACE_SECCOMP_GET_FILTER to PTRACE_SET_SYSCALL_INFO */
+		return v - 16869;
 	}
 	return 0;
 #else
@@ -497,6 +572,8 @@ static __always_inline u32 ptrace_request(u64 v)
 		return v + 5;
 	case 0x4200 ... 0x420b: /* PTRACE_SETOPTIONS to PTRACE_SETSIGMASK */
 		return v - 16882;
+	case 0x420c ... 0x4212: /* PTRACE_SECCOMP_GET_FILTER to PTRACE_SET_SYSCALL_INFO */
+		return v - 16869;
 	}
 	return 0;
 #endif
@@ -533,6 +610,8 @@ static __always_inline u32 quotactl_cmd(u64 v)
 		return 32;
 	case 0x800008: /* Q_SETQUOTA */
 		return 64;
+	case 0x800009: /* Q_GETNEXTQUOTA */
+		return 32768;
 	}
 	return 0;
 }
@@ -544,8 +623,12 @@ static __always_inline u32 quotactl_fmt(u64 v)
 		return 2;
 	case 0x2: /* QFMT_VFS_V0 */
 		return 4;
+	case 0x3: /* QFMT_OCFS2 */
+		return 16;
 	case 0x4: /* QFMT_VFS_V1 */
 		return 8;
+	case 0x5: /* QFMT_SHMEM */
+		return 32;
 	}
 	return 1;
 }
@@ -555,6 +638,8 @@ static __always_inline u32 quotactl_type(u64 v)
 	switch ((u8)v) {
 	case 0x0 ... 0x1: /* USRQUOTA to GRPQUOTA */
 		return (u8)v + 1;
+	case 0x2: /* PRJQUOTA */
+		return 4;
 	}
 	return 0;
 }
@@ -602,13 +687,16 @@ static __always_inline u32 semctl_cmd(u64 v)
 		return 32;
 	case 0x13: /* SEM_INFO */
 		return 16;
+	case 0x14: /* SEM_STAT_ANY */
+		return 8192;
 	}
 	return 0;
 }
 
 static __always_inline u32 semget_flags(u64 v)
 {
-	return (v & 0x600) << 4;
+	return (v & 0x1ff) |
+	       (v & 0x600) << 4;
 }
 
 static __always_inline u32 semop_flags(u64 v)
@@ -627,22 +715,34 @@ static __always_inline u32 shutdown_how(u64 v)
 
 static __always_inline u32 socket_family(u64 v)
 {
-	switch ((u32)v) {
-	case 0x1 ... 0x1a: /* AF_LOCAL to AF_LLC */
-		return v;
-	case 0x1d ... 0x27: /* AF_CAN to AF_NFC */
-		return v;
-	}
-	return 0;
+	return (u32)v;
 }
 
 static __always_inline u32 sockopt_level(u64 v)
 {
 	switch ((u32)v) {
+	case 0x0: /* SOL_IP */
+		return 3;
 	case 0x1: /* SOL_SOCKET */
 		return 1;
 	case 0x6: /* SOL_TCP */
 		return 2;
+	case 0x11: /* SOL_UDP */
+		return 4;
+	case 0x29: /* SOL_IPV6 */
+		return 5;
+	case 0x3a: /* SOL_ICMPV6 */
+		return 6;
+	case 0x84: /* SOL_SCTP */
+		return 7;
+	case 0x88: /* SOL_UDPLITE */
+		return 8;
+	case 0xff ... 0x105: /* SOL_RAW to SOL_DECNET */
+		return v - 246;
+	case 0x106: /* SOL_X25 */
+		return 41;
+	case 0x107 ... 0x11f: /* SOL_PACKET to SOL_VSOCK */
+		return v - 247;
 	}
 	return 0;
 }
@@ -659,28 +759,48 @@ static __always_inline u32 sockopt_name(u64 v)
 		return v - 4;
 	case 0x16 ... 0x32: /* SO_SECURITY_AUTHENTICATION to SO_ATTACH_BPF */
 		return v;
+	case 0x33 ... 0x35: /* SO_ATTACH_REUSEPORT_CBPF to SO_CNX_ADVICE */
+		return v + 128;
 	case 0x37: /* SO_MEMINFO */
 		return 52;
+	case 0x38: /* SO_INCOMING_NAPI_ID */
+		return 184;
 	case 0x39: /* SO_COOKIE */
 		return 53;
 	case 0x3b: /* SO_PEERGROUPS */
 		return 51;
+	case 0x3c ... 0x41: /* SO_ZEROCOPY to SO_TIMESTAMPING_NEW */
+		return v + 128;
 	case 0x42 ... 0x43: /* SO_RCVTIMEO_NEW to SO_SNDTIMEO_NEW */
 		return v - 46;
+	case 0x44 ... 0x50: /* SO_DETACH_REUSEPORT_BPF to SO_DEVMEM_DONTNEED */
+		return v + 128;
+	case 0x52 ... 0x55: /* SO_RCVPRIORITY to SO_RIGHTS_NOTRUNC */
+		return v + 128;
 	}
 	return 0;
 #else
 	switch ((u32)v) {
 	case 0x1 ... 0x32: /* SO_DEBUG to SO_ATTACH_BPF */
 		return v;
+	case 0x33 ... 0x35: /* SO_ATTACH_REUSEPORT_CBPF to SO_CNX_ADVICE */
+		return v + 128;
 	case 0x37: /* SO_MEMINFO */
 		return 52;
+	case 0x38: /* SO_INCOMING_NAPI_ID */
+		return 184;
 	case 0x39: /* SO_COOKIE */
 		return 53;
 	case 0x3b: /* SO_PEERGROUPS */
 		return 51;
+	case 0x3c ... 0x41: /* SO_ZEROCOPY to SO_TIMESTAMPING_NEW */
+		return v + 128;
 	case 0x42 ... 0x43: /* SO_RCVTIMEO_NEW to SO_SNDTIMEO_NEW */
 		return v - 46;
+	case 0x44 ... 0x50: /* SO_DETACH_REUSEPORT_BPF to SO_DEVMEM_DONTNEED */
+		return v + 128;
+	case 0x52 ... 0x55: /* SO_RCVPRIORITY to SO_RIGHTS_NOTRUNC */
+		return v + 128;
 	}
 	return 0;
 #endif
@@ -688,22 +808,30 @@ static __always_inline u32 sockopt_name(u64 v)
 
 static __always_inline u32 splice_flags(u64 v)
 {
-	return v & 0xf;
+	return (u32)v;
 }
 
 static __always_inline u32 timerfd_flags(u64 v)
 {
-	return (v & 0x800) >> 5;
+	return (v & 0x800) >> 5 |
+	       (v & 0x80000) >> 12;
 }
 
 static __always_inline u32 umount_flags(u64 v)
 {
-	return v & 0xf;
+	return (u32)v;
 }
 
 static __always_inline u32 unlinkat_flags(u64 v)
 {
-	return v & 0x200;
+	return (u32)v;
+}
+
+static __always_inline u32 userfaultfd_flags(u64 v)
+{
+	return (v & 0x800) >> 5 |
+	       (v & 0x80000) >> 7 |
+	       (v & 0x1) << 23;
 }
 
 #endif

@@ -193,7 +193,7 @@ static __always_inline int fill_semctl_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s32(f, f->arg[0]);
 	push_s32(f, f->arg[1]);
-	push_u16(f, semctl_cmd((s32)f->arg[2]));
+	push_u16(f, semctl_cmd(ipc_cmd(f, (s32)f->arg[2])));
 	push_s32(f, (s32)f->arg[2] == N_SETVAL ? (s32)f->arg[3] : 0);
 	return 0;
 }

@@ -154,6 +154,7 @@ static __always_inline void push_task_comm(struct filler *f)
 
 /* ---- namespaces */
 
+#define NATIVE_CSIGNAL	     0x000000ff /* of clone only: the signal that ends the child */
 #define NATIVE_CLONE_VM	     0x00000100
 #define NATIVE_CLONE_FILES   0x00000400
 #define NATIVE_CLONE_SIGHAND 0x00000800
@@ -167,7 +168,7 @@ static __always_inline u64 clone_arg_flags(struct filler *f)
 	u64 flags = 0;
 
 	if (!f->child)
-		return f->arg[0];
+		return f->arg[0] & ~NATIVE_CSIGNAL;
 	if (READ(f->task, pid) != READ(f->task, tgid))
 		flags = NATIVE_CLONE_THREAD | NATIVE_CLONE_SIGHAND | NATIVE_CLONE_VM;
 	if (READ(f->task, files) == READ(current_task(), files))

@@ -26,6 +26,13 @@ var namesOpenFlags = NameSet{"open_flags", []NamedValue{
 	{"O_F_CREATED", 0x4000},
 	{"FD_UPPER_LAYER", 0x8000},
 	{"FD_LOWER_LAYER", 0x10000},
+	{"O_PATH", 0x20000},
+	{"O_NOFOLLOW", 0x40000},
+	{"O_NOATIME", 0x80000},
+	{"O_NOCTTY", 0x100000},
+	{"O_ASYNC", 0x200000},
+	{"O_EMPTYPATH", 0x400000},
+	{"UFFD_USER_MODE_ONLY", 0x800000},
 }}
 
 var namesCreatFlags = NameSet{"creat_flags", []NamedValue{
@@ -90,12 +97,19 @@ var namesFlockFlags = NameSet{"flock_flags", []NamedValue{
 	{"LOCK_NB", 4},
 	{"LOCK_UN", 8},
 	{"LOCK_NONE", 0},
+	{"LOCK_MAND", 32},
+	{"LOCK_READ", 64},
+	{"LOCK_WRITE", 128},
+	{"LOCK_RW", 192},
 }}
 
 var namesLseekWhence = NameSet{"lseek_whence", []NamedValue{
 	{"SEEK_END", 2},
 	{"SEEK_CUR", 1},
 	{"SEEK_SET", 0},
+	{"SEEK_DATA", 3},
+	{"SEEK_HOLE", 4},
+	{"SEEK_UNKNOWN", 255},
 }}
 
 var namesRenameat2Flags = NameSet{"renameat2_flags", []NamedValue{
@@ -105,23 +119,26 @@ var namesRenameat2Flags = NameSet{"renameat2_flags", []NamedValue{
 }}
 
 var namesUnlinkatFlags = NameSet{"unlinkat_flags", []NamedValue{
-	{"AT_REMOVEDIR", 0x200},
+	{"AT_REMOVEDIR", 512},
 }}
 
 var namesLinkatFlags = NameSet{"linkat_flags", []NamedValue{
-	{"AT_SYMLINK_FOLLOW", 0x400},
-	{"AT_EMPTY_PATH", 0x1000},
+	{"AT_SYMLINK_FOLLOW", 1024},
+	{"AT_EMPTY_PATH", 4096},
 }}
 
 var namesNewfstatatFlags = NameSet{"newfstatat_flags", []NamedValue{
-	{"AT_EMPTY_PATH", 0x1000},
-	{"AT_NO_AUTOMOUNT", 0x800},
-	{"AT_SYMLINK_NOFOLLOW", 0x100},
+	{"AT_EMPTY_PATH", 4096},
+	{"AT_NO_AUTOMOUNT", 2048},
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_STATX_FORCE_SYNC", 8192},
+	{"AT_STATX_DONT_SYNC", 16384},
 }}
 
 var namesFchownatFlags = NameSet{"fchownat_flags", []NamedValue{
 	{"AT_SYMLINK_NOFOLLOW", 0x400},
 	{"AT_EMPTY_PATH", 0x1000},
+	{"AT_SYMLINK_FOLLOW", 0x100},
 }}
 
 var namesMountFlags = NameSet{"mount_flags", []NamedValue{
@@ -153,6 +170,9 @@ var namesMountFlags = NameSet{"mount_flags", []NamedValue{
 	{"BORN", 0x20000000},
 	{"ACTIVE", 0x40000000},
 	{"NOUSER", 0x80000000},
+	{"NOSYMFOLLOW", 0x100},
+	{"SUBMOUNT", 0x4000000},
+	{"NOREMOTELOCK", 0x8000000},
 }}
 
 var namesUmountFlags = NameSet{"umount_flags", []NamedValue{
@@ -198,6 +218,17 @@ var namesFcntlCmd = NameSet{"fcntl_cmd", []NamedValue{
 	{"F_OFD_SETLK", 31},
 	{"F_OFD_SETLKW", 32},
 	{"UNKNOWN", 0},
+	{"F_GETOWNER_UIDS", 33},
+	{"F_DUPFD_QUERY", 34},
+	{"F_CREATED_QUERY", 35},
+	{"F_ADD_SEALS", 36},
+	{"F_GET_SEALS", 37},
+	{"F_GET_RW_HINT", 38},
+	{"F_SET_RW_HINT", 39},
+	{"F_GET_FILE_RW_HINT", 40},
+	{"F_SET_FILE_RW_HINT", 41},
+	{"F_GETDELEG", 42},
+	{"F_SETDELEG", 43},
 }}
 
 var namesEpollCreate1Flags = NameSet{"epoll_create1_flags", []NamedValue{
@@ -208,6 +239,8 @@ var namesMemfdCreateFlags = NameSet{"memfd_create_flags", []NamedValue{
 	{"MFD_CLOEXEC", 1},
 	{"MFD_ALLOW_SEALING", 2},
 	{"MFD_HUGETLB", 4},
+	{"MFD_NOEXEC_SEAL", 8},
+	{"MFD_EXEC", 16},
 }}
 
 var namesCloseRangeFlags = NameSet{"close_range_flags", []NamedValue{
@@ -224,6 +257,7 @@ var namesFsconfigCmd = NameSet{"fsconfig_cmd", []NamedValue{
 	{"FSCONFIG_SET_FD", 5},
 	{"FSCONFIG_CMD_CREATE", 6},
 	{"FSCONFIG_CMD_RECONFIGURE", 7},
+	{"FSCONFIG_CMD_CREATE_EXCL", 8},
 }}
 
 var namesQuotactlCmd = NameSet{"quotactl_cmd", []NamedValue{
@@ -242,11 +276,13 @@ var namesQuotactlCmd = NameSet{"quotactl_cmd", []NamedValue{
 	{"Q_XGETQSTAT", 4096},
 	{"Q_XQUOTARM", 8192},
 	{"Q_XQUOTASYNC", 16384},
+	{"Q_GETNEXTQUOTA", 32768},
 }}
 
 var namesQuotactlType = NameSet{"quotactl_type", []NamedValue{
 	{"USRQUOTA", 1},
 	{"GRPQUOTA", 2},
+	{"PRJQUOTA", 4},
 }}
 
 var namesQuotactlFmt = NameSet{"quotactl_fmt", []NamedValue{
@@ -254,6 +290,8 @@ var namesQuotactlFmt = NameSet{"quotactl_fmt", []NamedValue{
 	{"QFMT_VFS_OLD", 2},
 	{"QFMT_VFS_V0", 4},
 	{"QFMT_VFS_V1", 8},
+	{"QFMT_OCFS2", 16},
+	{"QFMT_SHMEM", 32},
 }}
 
 var namesQuotactlDqiFlags = NameSet{"quotactl_dqi_flags", []NamedValue{
@@ -302,6 +340,14 @@ var namesSocketFamily = NameSet{"socket_family", []NamedValue{
 	{"AF_LOCAL", 1},
 	{"AF_UNIX", 1},
 	{"AF_UNSPEC", 0},
+	{"AF_IB", 27},
+	{"AF_MPLS", 28},
+	{"AF_VSOCK", 40},
+	{"AF_KCM", 41},
+	{"AF_QIPCRTR", 42},
+	{"AF_SMC", 43},
+	{"AF_XDP", 44},
+	{"AF_MCTP", 45},
 }}
 
 var namesShutdownHow = NameSet{"shutdown_how", []NamedValue{
@@ -315,6 +361,45 @@ var namesSockoptLevel = NameSet{"sockopt_level", []NamedValue{
 	{"SOL_SOCKET", 1},
 	{"SOL_TCP", 2},
 	{"UNKNOWN", 0},
+	{"SOL_IP", 3},
+	{"SOL_UDP", 4},
+	{"SOL_IPV6", 5},
+	{"SOL_ICMPV6", 6},
+	{"SOL_SCTP", 7},
+	{"SOL_UDPLITE", 8},
+	{"SOL_RAW", 9},
+	{"SOL_IPX", 10},
+	{"SOL_AX25", 11},
+	{"SOL_ATALK", 12},
+	{"SOL_NETROM", 13},
+	{"SOL_ROSE", 14},
+	{"SOL_DECNET", 15},
+	{"SOL_PACKET", 16},
+	{"SOL_ATM", 17},
+	{"SOL_AAL", 18},
+	{"SOL_IRDA", 19},
+	{"SOL_NETBEUI", 20},
+	{"SOL_LLC", 21},
+	{"SOL_DCCP", 22},
+	{"SOL_NETLINK", 23},
+	{"SOL_TIPC", 24},
+	{"SOL_RXRPC", 25},
+	{"SOL_PPPOL2TP", 26},
+	{"SOL_BLUETOOTH", 27},
+	{"SOL_PNPIPE", 28},
+	{"SOL_RDS", 29},
+	{"SOL_IUCV", 30},
+	{"SOL_CAIF", 31},
+	{"SOL_ALG", 32},
+	{"SOL_NFC", 33},
+	{"SOL_KCM", 34},
+	{"SOL_TLS", 35},
+	{"SOL_XDP", 36},
+	{"SOL_MPTCP", 37},
+	{"SOL_MCTP", 38},
+	{"SOL_SMC", 39},
+	{"SOL_VSOCK", 40},
+	{"SOL_X25", 41},
 }}
 
 var namesSockoptName = NameSet{"sockopt_name", []NamedValue{
@@ -374,11 +459,41 @@ var namesSockoptName = NameSet{"sockopt_name", []NamedValue{
 	{"SO_REUSEADDR", 2},
 	{"SO_DEBUG", 1},
 	{"UNKNOWN", 0},
+	{"SO_ATTACH_REUSEPORT_CBPF", 179},
+	{"SO_ATTACH_REUSEPORT_EBPF", 180},
+	{"SO_CNX_ADVICE", 181},
+	{"SO_INCOMING_NAPI_ID", 184},
+	{"SO_ZEROCOPY", 188},
+	{"SO_TXTIME", 189},
+	{"SO_BINDTOIFINDEX", 190},
+	{"SO_TIMESTAMP_NEW", 191},
+	{"SO_TIMESTAMPNS_NEW", 192},
+	{"SO_TIMESTAMPING_NEW", 193},
+	{"SO_DETACH_REUSEPORT_BPF", 196},
+	{"SO_PREFER_BUSY_POLL", 197},
+	{"SO_BUSY_POLL_BUDGET", 198},
+	{"SO_NETNS_COOKIE", 199},
+	{"SO_BUF_LOCK", 200},
+	{"SO_RESERVE_MEM", 201},
+	{"SO_TXREHASH", 202},
+	{"SO_RCVMARK", 203},
+	{"SO_PASSPIDFD", 204},
+	{"SO_PEERPIDFD", 205},
+	{"SO_DEVMEM_LINEAR", 206},
+	{"SO_DEVMEM_DMABUF", 207},
+	{"SO_DEVMEM_DONTNEED", 208},
+	{"SO_RCVPRIORITY", 210},
+	{"SO_PASSRIGHTS", 211},
+	{"SO_INQ", 212},
+	{"SO_RIGHTS_NOTRUNC", 213},
 }}
 
 var namesFutexOp = NameSet{"futex_op", []NamedValue{
 	{"FUTEX_CLOCK_REALTIME", 0x100},
 	{"FUTEX_PRIVATE_FLAG", 0x80},
+	{"FUTEX_ROBUST_UNLOCK", 0x200},
+	{"FUTEX_ROBUST_LIST32", 0x400},
+	{"FUTEX_LOCK_PI2", 0xd},
 	{"FUTEX_CMP_REQUEUE_PI", 0xc},
 	{"FUTEX_WAIT_REQUEUE_PI", 0xb},
 	{"FUTEX_WAKE_BITSET", 0xa},
@@ -422,6 +537,11 @@ var namesCloneFlags = NameSet{"clone_flags", []NamedValue{
 	{"CLONE_VFORK", 0x8000000},
 	{"CLONE_NEWCGROUP", 0x10000000},
 	{"CLONE_CHILD_IN_PIDNS", 0x20000000},
+	{"CLONE_NEWTIME", 0x80000},
+	{"CLONE_PIDFD", 0x200000},
+	{"CLONE_CLEAR_SIGHAND", 0x400000},
+	{"CLONE_INTO_CGROUP", 0x40000000},
+	{"CLONE_NNP", 0x80000000},
 }}
 
 var namesExecveFlags = NameSet{"execve_flags", []NamedValue{
@@ -434,6 +554,7 @@ var namesExecveFlags = NameSet{"execve_flags", []NamedValue{
 var namesExecveatFlags = NameSet{"execveat_flags", []NamedValue{
 	{"AT_EMPTY_PATH", 1},
 	{"AT_SYMLINK_NOFOLLOW", 2},
+	{"AT_EXECVE_CHECK", 4},
 }}
 
 var namesPrctlOption = NameSet{"prctl_option", []NamedValue{
@@ -459,6 +580,64 @@ var namesPrctlOption = NameSet{"prctl_option", []NamedValue{
 	{"PR_SET_THP_DISABLE", 41},
 	{"PR_GET_THP_DISABLE", 42},
 	{"PR_CAP_AMBIENT", 47},
+	{"PR_SET_PDEATHSIG", 1},
+	{"PR_GET_PDEATHSIG", 2},
+	{"PR_GET_UNALIGN", 5},
+	{"PR_SET_UNALIGN", 6},
+	{"PR_GET_FPEMU", 9},
+	{"PR_SET_FPEMU", 10},
+	{"PR_GET_FPEXC", 11},
+	{"PR_SET_FPEXC", 12},
+	{"PR_GET_TIMING", 13},
+	{"PR_SET_TIMING", 14},
+	{"PR_GET_ENDIAN", 19},
+	{"PR_SET_ENDIAN", 20},
+	{"PR_GET_TSC", 25},
+	{"PR_SET_TSC", 26},
+	{"PR_SET_TIMERSLACK", 29},
+	{"PR_GET_TIMERSLACK", 30},
+	{"PR_TASK_PERF_EVENTS_DISABLE", 31},
+	{"PR_TASK_PERF_EVENTS_ENABLE", 32},
+	{"PR_MCE_KILL_GET", 34},
+	{"PR_MPX_ENABLE_MANAGEMENT", 43},
+	{"PR_MPX_DISABLE_MANAGEMENT", 44},
+	{"PR_SET_FP_MODE", 45},
+	{"PR_GET_FP_MODE", 46},
+	{"PR_SVE_SET_VL", 50},
+	{"PR_SVE_GET_VL", 51},
+	{"PR_GET_SPECULATION_CTRL", 52},
+	{"PR_SET_SPECULATION_CTRL", 53},
+	{"PR_PAC_RESET_KEYS", 54},
+	{"PR_SET_TAGGED_ADDR_CTRL", 55},
+	{"PR_GET_TAGGED_ADDR_CTRL", 56},
+	{"PR_SET_IO_FLUSHER", 57},
+	{"PR_GET_IO_FLUSHER", 58},
+	{"PR_SET_SYSCALL_USER_DISPATCH", 59},
+	{"PR_PAC_SET_ENABLED_KEYS", 60},
+	{"PR_PAC_GET_ENABLED_KEYS", 61},
+	{"PR_SCHED_CORE", 62},
+	{"PR_SME_SET_VL", 63},
+	{"PR_SME_GET_VL", 64},
+	{"PR_SET_MDWE", 65},
+	{"PR_GET_MDWE", 66},
+	{"PR_SET_MEMORY_MERGE", 67},
+	{"PR_GET_MEMORY_MERGE", 68},
+	{"PR_RISCV_V_SET_CONTROL", 69},
+	{"PR_RISCV_V_GET_CONTROL", 70},
+	{"PR_RISCV_SET_ICACHE_FLUSH_CTX", 71},
+	{"PR_PPC_GET_DEXCR", 72},
+	{"PR_PPC_SET_DEXCR", 73},
+	{"PR_GET_SHADOW_STACK_STATUS", 74},
+	{"PR_SET_SHADOW_STACK_STATUS", 75},
+	{"PR_LOCK_SHADOW_STACK_STATUS", 76},
+	{"PR_TIMER_CREATE_RESTORE_IDS", 77},
+	{"PR_FUTEX_HASH", 78},
+	{"PR_RSEQ_SLICE_EXTENSION", 79},
+	{"PR_GET_CFI", 80},
+	{"PR_SET_CFI", 81},
+	{"PR_SET_PTRACER", 1499557217},
+	{"PR_SET_VMA", 1398164801},
+	{"PR_GET_AUXV", 1096112214},
 }}
 
 var namesPtraceRequest = NameSet{"ptrace_request", []NamedValue{
@@ -501,6 +680,13 @@ var namesPtraceRequest = NameSet{"ptrace_request", []NamedValue{
 	{"PTRACE_PEEKTEXT", 2},
 	{"PTRACE_TRACEME", 1},
 	{"PTRACE_UNKNOWN", 0},
+	{"PTRACE_SECCOMP_GET_FILTER", 39},
+	{"PTRACE_SECCOMP_GET_METADATA", 40},
+	{"PTRACE_GET_SYSCALL_INFO", 41},
+	{"PTRACE_GET_RSEQ_CONFIGURATION", 42},
+	{"PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG", 43},
+	{"PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG", 44},
+	{"PTRACE_SET_SYSCALL_INFO", 45},
 }}
 
 var namesRlimitResource = NameSet{"rlimit_resource", []NamedValue{
@@ -525,6 +711,7 @@ var namesRlimitResource = NameSet{"rlimit_resource", []NamedValue{
 
 var namesPidfdOpenFlags = NameSet{"pidfd_open_flags", []NamedValue{
 	{"PIDFD_NONBLOCK", 1},
+	{"PIDFD_THREAD", 2},
 }}
 
 var namesKeyctlOperation = NameSet{"keyctl_operation", []NamedValue{
@@ -601,6 +788,9 @@ var namesBPFCmd = NameSet{"bpf_cmd", []NamedValue{
 	{"BPF_ITER_CREATE", 33},
 	{"BPF_LINK_DETACH", 34},
 	{"BPF_PROG_BIND_MAP", 35},
+	{"BPF_TOKEN_CREATE", 36},
+	{"BPF_PROG_STREAM_READ_BY_FD", 37},
+	{"BPF_PROG_ASSOC_STRUCT_OPS", 38},
 }}
 
 var namesProtFlags = NameSet{"prot_flags", []NamedValue{
@@ -630,6 +820,14 @@ var namesMmapFlags = NameSet{"mmap_flags", []NamedValue{
 	{"MAP_INHERIT", 0x1000},
 	{"MAP_FILE", 0x2000},
 	{"MAP_LOCKED", 0x4000},
+	{"MAP_SHARED_VALIDATE", 0x8000},
+	{"MAP_DROPPABLE", 0x10000},
+	{"MAP_STACK", 0x20000},
+	{"MAP_HUGETLB", 0x40000},
+	{"MAP_SYNC", 0x80000},
+	{"MAP_FIXED_NOREPLACE", 0x100000},
+	{"MAP_ABOVE4G", 0x200000},
+	{"MAP_UNINITIALIZED", 0x400000},
 }}
 
 var namesMlock2Flags = NameSet{"mlock2_flags", []NamedValue{
@@ -661,6 +859,15 @@ var namesSemopFlags = NameSet{"semop_flags", []NamedValue{
 var namesSemgetFlags = NameSet{"semget_flags", []NamedValue{
 	{"IPC_EXCL", 0x4000},
 	{"IPC_CREAT", 0x2000},
+	{"S_IXOTH", 1},
+	{"S_IWOTH", 2},
+	{"S_IROTH", 4},
+	{"S_IXGRP", 8},
+	{"S_IWGRP", 0x10},
+	{"S_IRGRP", 0x20},
+	{"S_IXUSR", 0x40},
+	{"S_IWUSR", 0x80},
+	{"S_IRUSR", 0x100},
 }}
 
 var namesSemctlCmd = NameSet{"semctl_cmd", []NamedValue{
@@ -677,6 +884,7 @@ var namesSemctlCmd = NameSet{"semctl_cmd", []NamedValue{
 	{"GETZCNT", 1024},
 	{"SETALL", 2048},
 	{"SETVAL", 4096},
+	{"SEM_STAT_ANY", 8192},
 }}
 
 var namesFinitModuleFlags = NameSet{"finit_module_flags", []NamedValue{
@@ -699,6 +907,20 @@ var namesIOUringSetupFlags = NameSet{"io_uring_setup_flags", []NamedValue{
 	{"IORING_SETUP_CLAMP", 0x20},
 	{"IORING_SETUP_ATTACH_RW", 0x40},
 	{"IORING_SETUP_R_DISABLED", 0x80},
+	{"IORING_SETUP_SUBMIT_ALL", 0x100},
+	{"IORING_SETUP_COOP_TASKRUN", 0x200},
+	{"IORING_SETUP_TASKRUN_FLAG", 0x400},
+	{"IORING_SETUP_SQE128", 0x800},
+	{"IORING_SETUP_CQE32", 0x1000},
+	{"IORING_SETUP_SINGLE_ISSUER", 0x2000},
+	{"IORING_SETUP_DEFER_TASKRUN", 0x4000},
+	{"IORING_SETUP_NO_MMAP", 0x8000},
+	{"IORING_SETUP_REGISTERED_FD_ONLY", 0x10000},
+	{"IORING_SETUP_NO_SQARRAY", 0x20000},
+	{"IORING_SETUP_HYBRID_IOPOLL", 0x40000},
+	{"IORING_SETUP_CQE_MIXED", 0x80000},
+	{"IORING_SETUP_SQE_MIXED", 0x100000},
+	{"IORING_SETUP_SQ_REWIND", 0x200000},
 }}
 
 var namesIOUringSetupFeats = NameSet{"io_uring_setup_feats", []NamedValue{
@@ -706,13 +928,20 @@ var namesIOUringSetupFeats = NameSet{"io_uring_setup_feats", []NamedValue{
 	{"IORING_FEAT_NODROP", 2},
 	{"IORING_FEAT_SUBMIT_STABLE", 4},
 	{"IORING_FEAT_RW_CUR_POS", 8},
-	{"IORING_FEAT_CUR_PERSONALITY", 0x10},
-	{"IORING_FEAT_FAST_POLL", 0x20},
-	{"IORING_FEAT_POLL_32BITS", 0x40},
-	{"IORING_FEAT_SQPOLL_NONFIXED", 0x80},
-	{"IORING_FEAT_ENTER_EXT_ARG", 0x100},
-	{"IORING_FEAT_NATIVE_WORKERS", 0x200},
-	{"IORING_FEAT_RSRC_TAGS", 0x400},
+	{"IORING_FEAT_CUR_PERSONALITY", 16},
+	{"IORING_FEAT_FAST_POLL", 32},
+	{"IORING_FEAT_POLL_32BITS", 64},
+	{"IORING_FEAT_SQPOLL_NONFIXED", 128},
+	{"IORING_FEAT_ENTER_EXT_ARG", 256},
+	{"IORING_FEAT_NATIVE_WORKERS", 512},
+	{"IORING_FEAT_RSRC_TAGS", 1024},
+	{"IORING_FEAT_CQE_SKIP", 2048},
+	{"IORING_FEAT_LINKED_FILE", 4096},
+	{"IORING_FEAT_REG_REG_RING", 8192},
+	{"IORING_FEAT_RECVSEND_BUNDLE", 16384},
+	{"IORING_FEAT_MIN_TIMEOUT", 32768},
+	{"IORING_FEAT_RW_ATTR", 65536},
+	{"IORING_FEAT_NO_IOWAIT", 131072},
 }}
 
 var namesIOUringEnterFlags = NameSet{"io_uring_enter_flags", []NamedValue{
@@ -720,6 +949,10 @@ var namesIOUringEnterFlags = NameSet{"io_uring_enter_flags", []NamedValue{
 	{"IORING_ENTER_SQ_WAKEUP", 2},
 	{"IORING_ENTER_SQ_WAIT", 4},
 	{"IORING_ENTER_EXT_ARG", 8},
+	{"IORING_ENTER_REGISTERED_RING", 16},
+	{"IORING_ENTER_ABS_TIMER", 32},
+	{"IORING_ENTER_EXT_ARG_REG", 64},
+	{"IORING_ENTER_NO_IOWAIT", 128},
 }}
 
 var namesIOUringRegisterOpcode = NameSet{"io_uring_register_opcode", []NamedValue{
@@ -745,6 +978,22 @@ var namesIOUringRegisterOpcode = NameSet{"io_uring_register_opcode", []NamedValu
 	{"IORING_REGISTER_IOWQ_MAX_WORKERS", 19},
 	{"IORING_REGISTER_RING_FDS", 20},
 	{"IORING_UNREGISTER_RING_FDS", 21},
+	{"IORING_REGISTER_PBUF_RING", 22},
+	{"IORING_UNREGISTER_PBUF_RING", 23},
+	{"IORING_REGISTER_SYNC_CANCEL", 24},
+	{"IORING_REGISTER_FILE_ALLOC_RANGE", 25},
+	{"IORING_REGISTER_PBUF_STATUS", 26},
+	{"IORING_REGISTER_NAPI", 27},
+	{"IORING_UNREGISTER_NAPI", 28},
+	{"IORING_REGISTER_CLOCK", 29},
+	{"IORING_REGISTER_CLONE_BUFFERS", 30},
+	{"IORING_REGISTER_SEND_MSG_RING", 31},
+	{"IORING_REGISTER_ZCRX_IFQ", 32},
+	{"IORING_REGISTER_RESIZE_RINGS", 33},
+	{"IORING_REGISTER_MEM_REGION", 34},
+	{"IORING_REGISTER_QUERY", 35},
+	{"IORING_REGISTER_ZCRX_CTRL", 36},
+	{"IORING_REGISTER_BPF_FILTER", 37},
 }}
 
 var namesAnonInodeType = NameSet{"anon_inode_type", []NamedValue{
