@@ -20,12 +20,37 @@ import (
 
 // textFlags say which events are printed and how.
 type textFlags struct {
-	json, all, whole, bytes bool
+	json, all, whole, bytes, summary bool
 
 	format  string
 	time    string
 	buffers string
 	count   uint64
+	rows    int
+}
+
+// presenter does something with the events that pass a filter, and writes it out. [lines]
+// and [summary] do.
+type presenter interface {
+	// shown reports whether ev is more than an update of the state.
+	shown(ev *sinsp.Event) bool
+	// print handles an event, and reports whether it counts as printed.
+	print(ev *sinsp.Event) (bool, error)
+	// flush writes what is there.
+	flush() error
+	// close writes the rest.
+	close() error
+}
+
+// presenter returns what the flags describe.
+func (t *textFlags) presenter(out io.Writer) (presenter, error) {
+	if t.summary {
+		if t.rows < 0 {
+			return nil, cli.Usage(fmt.Errorf("--rows %d: 0 or more", t.rows))
+		}
+		return newSummary(out, t.json, t.all, t.rows)
+	}
+	return t.lines(out)
 }
 
 // timeStyle is a form of evt.outputtime.
@@ -62,6 +87,8 @@ func (t *textFlags) add(cmd *cobra.Command) {
 	f.BoolVarP(&t.json, "json", "j", false, "one JSON object per event")
 	f.BoolVar(&t.all, "all", false, "also print events that only update the state")
 	f.BoolVarP(&t.whole, "verbose", "v", false, "print buffers in full rather than their first 80 bytes")
+	f.BoolVar(&t.summary, "summary", false, "instead of the events print tables: events, processes, files, connections, errors")
+	f.IntVar(&t.rows, "rows", 10, "with --summary: rows of each table")
 	f.BoolVar(&t.bytes, "raw", false, "print texts as their bytes, control characters included; not on a terminal")
 	f.StringVarP(&t.time, "time", "t", timeStyles[0].name, "time of an event: "+strings.Join(timeNames(), ", ")+", or h, a, r, d, D, f")
 	f.StringVar(&t.buffers, "buffers", bufferStyles[0], "form of evt.buffer: "+strings.Join(bufferStyles, ", "))
@@ -119,9 +146,9 @@ type lines struct {
 }
 
 // shown reports whether ev is more than an update of the state.
-func (l *lines) shown(ev *sinsp.Event) bool {
-	return l.all || !ev.Hidden() && ev.Type() != event.TypeProcinfoEnter
-}
+func (l *lines) shown(ev *sinsp.Event) bool { return l.all || isShown(ev) }
+
+func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && ev.Type() != event.TypeProcinfoEnter }
 
 // print appends the line of ev. It reports whether there is one: a format may ask for
 // what ev does not have.
@@ -146,3 +173,5 @@ func (l *lines) flush() error {
 	l.buf = l.buf[:0]
 	return err
 }
+
+func (l *lines) close() error { return l.flush() }

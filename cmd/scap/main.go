@@ -43,6 +43,8 @@ func newRoot() *cobra.Command {
 		newConvertCmd(),
 		newEventsCmd(),
 		newFieldsCmd(),
+		newPsCmd(),
+		newFDsCmd(),
 		newVerifyCmd(),
 		newSynthCmd(),
 	)

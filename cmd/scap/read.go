@@ -28,14 +28,15 @@ direction, name, arguments; or what --print asks for. FILE may be - for standard
 
 ` + filterHelp,
 		Example: "  scap read -r trace.scap openat 1234\n" +
-			"  scap read -r trace.scap -p '%evt.time %proc.name %fd.name' 'evt.type = openat and fd.name startswith /etc'",
+			"  scap read -r trace.scap -p '%evt.time %proc.name %fd.name' 'evt.type = openat and fd.name startswith /etc'\n" +
+			"  scap read -r trace.scap --summary",
 		ValidArgsFunction: completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := compileFilter(args)
 			if err != nil {
 				return err
 			}
-			l, err := text.lines(cmd.OutOrStdout())
+			p, err := text.presenter(cmd.OutOrStdout())
 			if err != nil {
 				return err
 			}
@@ -45,9 +46,9 @@ direction, name, arguments; or what --print asks for. FILE may be - for standard
 			}
 			defer r.Close()
 			warn(cmd.ErrOrStderr(), f)
-			err = printAll(sinsp.New(r, sinsp.Options{}), f, l, text.count)
-			if ferr := l.flush(); err == nil {
-				err = ferr
+			err = printAll(sinsp.New(r, sinsp.Options{}), f, p, text.count)
+			if cerr := p.close(); err == nil {
+				err = cerr
 			}
 			return cmp.Or(err, leftOut(r, path))
 		},
@@ -70,7 +71,7 @@ func warn(w io.Writer, f *filter.Filter) {
 }
 
 // printAll prints the events that pass a filter, at most count unless that is 0.
-func printAll(in *sinsp.Inspector, f *filter.Filter, l *lines, count uint64) error {
+func printAll(in *sinsp.Inspector, f *filter.Filter, p presenter, count uint64) error {
 	for printed := uint64(0); ; {
 		ev, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -79,8 +80,8 @@ func printAll(in *sinsp.Inspector, f *filter.Filter, l *lines, count uint64) err
 		if err != nil {
 			return cli.Found(err)
 		}
-		if l.shown(ev) && (f == nil || f.Match(ev)) {
-			ok, err := l.print(ev)
+		if p.shown(ev) && (f == nil || f.Match(ev)) {
+			ok, err := p.print(ev)
 			if err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ func printAll(in *sinsp.Inspector, f *filter.Filter, l *lines, count uint64) err
 			}
 		}
 		if in.Waits() {
-			if err := l.flush(); err != nil {
+			if err := p.flush(); err != nil {
 				return err
 			}
 		}

@@ -79,9 +79,9 @@ not pass the filter but change the state, marked as such: scap read shows them w
 func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	var text *lines
+	var text presenter
 	if o.path == "" {
-		if text, err = o.text.lines(cmd.OutOrStdout()); err != nil {
+		if text, err = o.text.presenter(cmd.OutOrStdout()); err != nil {
 			return err
 		}
 	}
@@ -156,7 +156,7 @@ type recorder struct {
 	f        *filter.Filter // nil: all events
 	inspect  sinsp.Options
 	file     *savefile.File
-	text     *lines // if there is no file
+	text     presenter // if there is no file
 	err      io.Writer
 	progress bool
 	start    time.Time
@@ -301,7 +301,7 @@ func (r *recorder) close() error {
 	if r.file != nil {
 		return r.file.Close()
 	}
-	return r.text.flush()
+	return r.text.close()
 }
 
 func (r *recorder) showProgress(src scap.Source, now time.Time) {
