@@ -64,7 +64,7 @@ func TestReadWithTheFilterLanguageAndAFormat(t *testing.T) {
 		{[]string{"-p", `*%evt.num\t%evt.buffer`, "10"}, "1\thello\n2\t\n3\t<NA>\n"},
 		{[]string{"-p", "%evt.num", "-n", "1"}, "1\n"},
 		{[]string{"-j", "-p", "%evt.num %fd.name", "close"}, `{"evt.num":3,"fd.name":"/etc/passwd"}` + "\n"},
-		{[]string{"--buffers", "hex", "-p", "%evt.buffer"}, "68 65 6c 6c 6f\n"},
+		{[]string{"--buffers", "hex", "-p", "%evt.buffer"}, "68 65 6c 6c 6f\n\n"},
 		{[]string{"-pc", "-n", "1"}, "1 22:13:20.000000000 1 host (host) nginx (10:10) < read res=5 data=hello fd=3(<f>/etc/passwd) size=5\n"},
 	} {
 		require.Equal(t, c.want, mustRun(t, append([]string{"read", "-r", path}, c.args...)...), c.args)
