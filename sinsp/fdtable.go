@@ -30,6 +30,7 @@ type files struct {
 	freeFDs    []*FD
 	freeTables []*fdTable
 	freeFS     []*fsInfo
+	spare      FD // that no descriptor refers to
 }
 
 // maxFree bounds how many objects of a kind are kept for reuse.
@@ -164,7 +165,11 @@ func (s *state) newFD(t *fdTable, num event.FD, cloexec bool) *FD {
 	if s.setFD(t, num, fd, cloexec) {
 		return fd
 	}
-	return new(FD)
+	spare := &s.files.spare
+	s.dropText(&spare.Path)
+	s.dropText(&spare.RawPath)
+	*spare = FD{}
+	return spare
 }
 
 func (s *state) removeFD(t *fdTable, num event.FD) {

@@ -68,7 +68,10 @@ func (s *state) cloneInCaller(ev *event.Event, d *event.CloneExit) {
 		if child.inverted && !child.Exited && child.CloneTime >= ago(ev) {
 			return
 		}
-		s.replace(child)
+		if s.replace(child); s.threads.find(ev.TID()) != t {
+			s.cur, s.ev.Thread = nil, nil // events that contradict each other
+			return
+		}
 	}
 	child := s.addChild(ev, d.Res, t, d)
 	if child == nil {
@@ -152,6 +155,9 @@ func (s *state) addChild(ev *event.Event, tid event.PID, from *Thread, d *event.
 		pid = d.PID
 	} else if old := s.threads.byPID[pid]; old != nil && old.leader == nil {
 		// Threads of an earlier process of that id.
+		if from != nil && from.Process == old {
+			from = nil
+		}
 		for t := old.threads; t != nil; t = t.next {
 			s.stats.StaleThreads++
 			s.exit(t)

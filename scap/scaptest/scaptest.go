@@ -49,6 +49,9 @@ func (s *Source) Add(raw []byte, cpu int) {
 	s.steps = append(s.steps, step{raw: append([]byte(nil), raw...), cpu: cpu})
 }
 
+// Forget forgets the events that were read, for sources without an end.
+func (s *Source) Forget() { s.steps, s.at = append([]step(nil), s.steps[s.at:]...), 0 }
+
 // AddError makes the source fail once, for instance with scap.ErrTimeout,
 // before the events added later.
 func (s *Source) AddError(err error) { s.steps = append(s.steps, step{err: err}) }
