@@ -3,7 +3,9 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/scaptest"
 	"github.com/scaplab/scaplab/sinsp"
 )
 
@@ -51,18 +55,45 @@ func write(tb testing.TB) *sinsp.Event {
 	return made(tb, &b)
 }
 
+// received is a read of the same process from a connection to 10.0.0.2:443.
+func received(tb testing.TB, fd int64) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeReadExit, 1_500_000_000_000_000_123, 43, 4)
+	b.AddInt64(1)
+	b.Add([]byte("x"))
+	b.AddInt64(fd)
+	b.AddUint32(1)
+	return made(tb, &b)
+}
+
+// made returns an event as number 42 of a machine.
 func made(tb testing.TB, b *event.Builder) *sinsp.Event {
 	tb.Helper()
 	raw, err := b.End()
 	require.NoError(tb, err)
-	ev := new(event.Event)
-	require.NoError(tb, ev.Reset(append([]byte(nil), raw...), 1))
-	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, Comm: "cat", Process: &sinsp.Process{PID: 42,
-		Exe: "/bin/cat", ExePath: "/usr/bin/cat", Args: "-n\x00/etc/ssl/Cert.pem\x00", VMSize: 1 << 20}}}
+	tcp := func(num event.FD, typ proc.FDType, src, dst string) proc.FD {
+		return proc.FD{Num: num, Type: typ, L4: proc.L4TCP, Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}
+	}
+	state := &proc.State{Threads: []proc.Thread{
+		{TID: 1, PID: 1, VTID: 1, VPID: 1, Comm: "init"},
+		{TID: 7, PID: 7, VTID: 7, VPID: 7, PTID: 1, Comm: "bash"},
+		{TID: 42, PID: 42, VTID: 42, VPID: 42, PTID: 7, Comm: "main", Exe: "/bin/cat", ExePath: "/usr/bin/cat", Args: "-n\x00/etc/ssl/Cert.pem\x00",
+			Env: "HOME=/root\x00", CWD: "/srv", VMSize: 1 << 20, FDs: []proc.FD{
+				{Num: 1, Type: proc.FDPipe, Name: "pipe"},
+				tcp(4, proc.FDIPv4, "10.0.0.1:4000", "10.0.0.2:443"),
+				tcp(6, proc.FDIPv6, "[fe80::1]:4000", "[2001:db8::2]:80"),
+			}},
+		{TID: 43, PID: 42, VTID: 43, VPID: 42, PTID: 7, Comm: "cat"},
+	}}
+	ev, err := sinsp.New(scaptest.New(bytes.Clone(raw)), sinsp.Options{State: state}).Next()
+	require.NoError(tb, err)
+	ev.Num = 42
+	return ev
 }
 
 func TestEveryOperator(t *testing.T) {
-	events := map[string]*sinsp.Event{"openat": openat(t), "write": write(t)}
+	events := map[string]*sinsp.Event{"openat": openat(t), "write": write(t), "ipv4": received(t, 4), "ipv6": received(t, 6)}
 	for line := range strings.Lines(read(t, "operators.txt")) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -152,7 +183,7 @@ func TestPrecedence(t *testing.T) {
 
 func TestMissingValues(t *testing.T) {
 	ev := openat(t)
-	ev.Thread = nil
+	ev.Thread = nil // as of events that no thread makes
 	for _, c := range []struct {
 		text string
 		want bool
@@ -218,7 +249,7 @@ func TestCodes(t *testing.T) {
 }
 
 func TestEvaluationDoesNotAllocate(t *testing.T) {
-	events := []*sinsp.Event{openat(t), write(t)}
+	events := []*sinsp.Event{openat(t), write(t), received(t, 4), received(t, 6)}
 	for line := range strings.Lines(read(t, "operators.txt")) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {

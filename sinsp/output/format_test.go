@@ -3,6 +3,7 @@
 package output
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/scaptest"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/filter"
@@ -34,9 +37,13 @@ func write(tb testing.TB, comm string) *sinsp.Event {
 	b.AddUint32(5)
 	raw, err := b.End()
 	require.NoError(tb, err)
-	ev := new(event.Event)
-	require.NoError(tb, ev.Reset(raw, 1))
-	return &sinsp.Event{Event: ev, Num: 42, Thread: &sinsp.Thread{TID: 43, Comm: comm, Process: &sinsp.Process{PID: 42}}}
+	state := &proc.State{Threads: []proc.Thread{
+		{TID: 42, PID: 42, VTID: 42, VPID: 42, Comm: "main"}, {TID: 43, PID: 42, VTID: 43, VPID: 42, Comm: comm},
+	}}
+	ev, err := sinsp.New(scaptest.New(bytes.Clone(raw)), sinsp.Options{State: state}).Next()
+	require.NoError(tb, err)
+	ev.Num = 42
+	return ev
 }
 
 func TestFormat(t *testing.T) {
@@ -120,6 +127,60 @@ func TestJSON(t *testing.T) {
 
 // hostile has what a name could forge something with.
 var hostile = []byte("\n\x1b[31m\",\"a\":1}\u202e\u200b\xff\xc3\\")
+
+// TestEveryEventTypeIsValidJSON gives each param of each type a hostile value.
+func TestEveryEventTypeIsValidJSON(t *testing.T) {
+	template := "*"
+	for _, class := range field.Classes() {
+		for i := range class.Fields {
+			if fd := &class.Fields[i]; fd.Flags&field.FilterOnly == 0 && (fd.Arg == 0 || fd.Arg&field.ArgOptional != 0) {
+				template += " %" + fd.Name
+			}
+		}
+	}
+	lines := mustCompile(t, template, Options{})
+	objects := mustCompile(t, template, Options{Buffers: HexASCII})
+	for in := range event.All() {
+		ev := hostileEvent(t, in)
+		out, ok := objects.AppendJSON(nil, ev)
+		require.True(t, ok)
+		require.True(t, json.Valid(out), "%s: %s", in.Symbol, out)
+		require.NotContains(t, string(out), "\n", in.Symbol)
+		out, ok = lines.Append(nil, ev)
+		require.True(t, ok)
+		require.NotContains(t, string(out), "\n", in.Symbol)
+		require.NotContains(t, string(out), "\x1b", in.Symbol)
+		require.NotContains(t, string(out), "\u202e", in.Symbol)
+	}
+}
+
+// hostileEvent is an event of a type, of a hostile process with hostile files.
+func hostileEvent(t *testing.T, in *event.Info) *sinsp.Event {
+	t.Helper()
+	var b event.Builder
+	b.Begin(in.Code, 1, 43, len(in.Params))
+	for _, p := range in.Params {
+		size, fixed := p.Type.Size()
+		switch {
+		case p.Type == event.ParamFD || p.Type == event.ParamFD32:
+			b.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0}[:size])
+		case fixed:
+			b.Add(hostile[:size])
+		default:
+			b.Add(hostile)
+		}
+	}
+	raw, err := b.End()
+	require.NoError(t, err, in.Symbol)
+	name := string(hostile)
+	state := &proc.State{Machine: proc.Machine{Hostname: name}, Users: []proc.User{{Name: name, Home: name, Shell: name}}, Threads: []proc.Thread{
+		{TID: 43, PID: 43, VTID: 43, VPID: 43, Comm: name, Exe: name, ExePath: name, Args: name + "\x00", Env: name + "=" + name, Cgroups: name, CWD: name,
+			FDs: []proc.FD{{Num: 1, Type: proc.FDFile, Name: name}}},
+	}}
+	ev, err := sinsp.New(scaptest.New(bytes.Clone(raw)), sinsp.Options{State: state}).Next()
+	require.NoError(t, err, in.Symbol)
+	return ev
+}
 
 func TestNumbersThatDoublesRoundAreStrings(t *testing.T) {
 	for n, want := range map[int64]string{
