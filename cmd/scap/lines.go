@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/output"
@@ -148,7 +147,7 @@ type lines struct {
 // shown reports whether ev is more than an update of the state.
 func (l *lines) shown(ev *sinsp.Event) bool { return l.all || isShown(ev) }
 
-func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && ev.Type() != event.TypeProcinfoEnter }
+func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && !quietTypes()[ev.Type()] }
 
 // print appends the line of ev. It reports whether there is one: a format may ask for
 // what ev does not have.

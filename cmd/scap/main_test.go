@@ -199,6 +199,33 @@ func TestReadTimes(t *testing.T) {
 	require.Contains(t, stderr, `scap read: unknown time "x": one of clock, epoch, relative, latency, delta, full`)
 }
 
+func TestTheCaptureIsTheFirstArgumentOrThatOfR(t *testing.T) {
+	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
+	for _, args := range [][]string{{"-r", path, "close"}, {path, "close"}, {"close", "-r", path}, {path, "close", "-t", "h"}} {
+		require.Equal(t, 4, strings.Count(mustRun(t, append([]string{"read"}, args...)...), "\n"), args)
+	}
+	require.Equal(t, mustRun(t, "read", "--json", path), mustRun(t, "read", "-j", path))
+	code, _, stderr := runCommand(t, "read")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "scap read: which capture? (scap read FILE; - reads standard input)\n")
+}
+
+func TestErrorsNameTheFlagThatIsMeant(t *testing.T) {
+	for want, args := range map[string][]string{
+		"-C (--file-size) needs -w FILE\n":              {"record", "-C", "5"},
+		"--native needs -w FILE\n":                      {"record", "--native"},
+		"unknown flag: --jsno (did you mean --json?)\n": {"read", "x", "--jsno"},
+		"unknown flag: --tiem (did you mean --time?)\n": {"read", "x", "--tiem=a"},
+		"unknown shorthand flag: 'q' in -q\n":           {"read", "x", "-q"},
+		"unknown flag: --completely-different\n":        {"read", "x", "--completely-different"},
+		`unknown time "5": one of `:                     {"read", mustCapture(t, savefile.FileOptions{}), "-t", "5"},
+	} {
+		code, _, stderr := runCommand(t, args...)
+		require.Equal(t, cli.ExitUsage, code, args)
+		require.Contains(t, stderr, want)
+	}
+}
+
 func TestReadJSONIsOneObjectPerEvent(t *testing.T) {
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
 	scan := bufio.NewScanner(strings.NewReader(mustRun(t, "read", "-r", path, "--json")))
@@ -319,7 +346,7 @@ func TestConvertCutsMergesAndCompresses(t *testing.T) {
 	require.Equal(t, uint64(8), count("--events", "3-", path))
 	require.Equal(t, uint64(20), count(path, path))
 	last := ""
-	for l := range strings.Lines(mustRun(t, "read", "-r", filepath.Join(dir, "out.scap"), "-t", "epoch", "--all")) {
+	for l := range strings.Lines(mustRun(t, "read", "-r", filepath.Join(dir, "out.scap"), "-t", "a", "--all")) {
 		at := strings.Fields(l)[1]
 		require.LessOrEqual(t, last, at, "merged by time")
 		last = at

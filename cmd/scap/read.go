@@ -21,17 +21,29 @@ func newReadCmd() *cobra.Command {
 	var text textFlags
 	var old bool
 	cmd := &cobra.Command{
-		Use:   "read -r FILE [FILTER...]",
+		Use:   "read FILE [FILTER...]",
 		Short: "Print the events of a capture",
 		Long: `Print the events of a capture, one line each: number, time, CPU, process, thread,
-direction, name, arguments; or what --print asks for. FILE may be - for standard input.
+direction, name, arguments; or what --print asks for. FILE may be - for standard input,
+and stand after -r as in sysdig.
 
 ` + filterHelp,
-		Example: "  scap read -r trace.scap openat 1234\n" +
-			"  scap read -r trace.scap -p '%evt.time %proc.name %fd.name' 'evt.type = openat and fd.name startswith /etc'\n" +
-			"  scap read -r trace.scap --summary",
-		ValidArgsFunction: completeEvents,
+		Example: "  scap read trace.scap openat 1234\n" +
+			"  scap read trace.scap -p '%evt.time %proc.name %fd.name' 'evt.type = openat and fd.name startswith /etc'\n" +
+			"  scap read trace.scap --summary",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if path == "" && len(args) == 0 {
+				return nil, cobra.ShellCompDirectiveDefault // a file
+			}
+			return completeEvents(cmd, args, word)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if path == "" {
+				if len(args) == 0 {
+					return cli.Usage(errors.New("which capture? (scap read FILE; - reads standard input)"))
+				}
+				path, args = args[0], args[1:]
+			}
 			f, err := compileFilter(args)
 			if err != nil {
 				return err
@@ -53,8 +65,7 @@ direction, name, arguments; or what --print asks for. FILE may be - for standard
 			return cmp.Or(err, leftOut(r, path))
 		},
 	}
-	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; -: standard input")
-	_ = cmd.MarkFlagRequired("read")
+	cmd.Flags().StringVarP(&path, "read", "r", "", "the capture; the same as FILE")
 	cmd.Flags().BoolVar(&old, "no-convert", false, "show older events as they are, rather than as current ones")
 	text.add(cmd)
 	return cmd

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/internal/cli"
@@ -41,12 +42,20 @@ func (w *writeFlags) add(cmd *cobra.Command) {
 // writeFlagNames are the flags that need a file.
 var writeFlagNames = []string{"compress", "level", "native", "file-size", "file-count", "rotate-seconds", "file-events"}
 
+// flagName returns the name of a flag as users type it.
+func flagName(f *pflag.Flag) string {
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand + " (--" + f.Name + ")"
+	}
+	return "--" + f.Name
+}
+
 // check returns an error if the flags do not fit a capture in path; "": no file.
 func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 	if path == "" {
 		for _, name := range writeFlagNames {
-			if cmd.Flags().Changed(name) {
-				return cli.Usage(fmt.Errorf("--%s needs -w FILE", name))
+			if f := cmd.Flags().Lookup(name); f.Changed {
+				return cli.Usage(fmt.Errorf("%s needs -w FILE", flagName(f)))
 			}
 		}
 	}

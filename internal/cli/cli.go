@@ -11,11 +11,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/scaplab/scaplab/internal/escape"
+	"github.com/scaplab/scaplab/internal/hint"
 )
 
 // Exit statuses.
@@ -63,7 +66,7 @@ func Lacking(err error) error {
 // errors are about unknown commands and wrong arguments.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return Usage(suggest(cmd, err)) })
 	root.Version = Version()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetArgs(args)
@@ -96,6 +99,21 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	return code
 }
 
+// suggest adds to an error of an unknown flag the one that may be meant.
+func suggest(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	near := hint.DidYouMean(unknown.GetSpecifiedName(), known)
+	if !strings.Contains(near, "did you mean ") {
+		return err
+	}
+	return fmt.Errorf("%w%s", err, strings.Replace(near, "mean ", "mean --", 1))
+}
+
 // output is standard output. It keeps the first error, so that no command reports success
 // for what a full disk did not take.
 type output struct {
@@ -113,6 +131,9 @@ func (o *output) Write(p []byte) (int, error) {
 
 // Terminal reports whether w is a terminal, where progress is shown.
 func Terminal(w io.Writer) bool {
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

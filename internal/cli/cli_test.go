@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 	"testing"
 
@@ -59,4 +60,14 @@ func TestAnErrorDoesNotCommandTheTerminal(t *testing.T) {
 	root := &cobra.Command{Use: "tool", RunE: func(*cobra.Command, []string) error { return Found(errors.New("\x1b[2Jbad\n\u202etwo")) }}
 	Run(t.Context(), root, nil, &out, &errs)
 	require.Equal(t, "tool: .[2Jbad\n...two\n", errs.String())
+}
+
+func TestATerminalIsSeenThroughTheOutputOfACommand(t *testing.T) {
+	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, as a terminal
+	require.NoError(t, err)
+	defer device.Close()
+	seen := false
+	root := &cobra.Command{Use: "tool", Run: func(c *cobra.Command, _ []string) { seen = Terminal(c.OutOrStdout()) }}
+	Run(t.Context(), root, nil, device, &bytes.Buffer{})
+	require.True(t, seen)
 }
