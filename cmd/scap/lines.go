@@ -8,10 +8,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/output"
@@ -148,6 +150,21 @@ type lines struct {
 func (l *lines) shown(ev *sinsp.Event) bool { return l.all || isShown(ev) }
 
 func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && !quietTypes()[ev.Type()] }
+
+// quietTypes returns the events that sysdig does not print, either: those that only bring
+// the state of the machine, such as containers and users, and the enter event of execve,
+// which files of sysdig have for every process.
+var quietTypes = sync.OnceValue(func() map[event.Type]bool {
+	types := map[event.Type]bool{event.TypeExecveEnter: true}
+	for info := range event.All() {
+		internal := info.Category == event.CategoryInternal && info.Name != "drop"
+		state := info.Flags&event.ModifiesState != 0 && info.Code != event.TypeCPUHotplugEnter
+		if info.Source == event.SourceMetaevent && (internal || state) {
+			types[info.Code] = true
+		}
+	}
+	return types
+})
 
 // print appends the line of ev. It reports whether there is one: a format may ask for
 // what ev does not have.

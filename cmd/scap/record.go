@@ -30,9 +30,11 @@ type recordOptions struct {
 	self     bool
 	explain  bool
 	scan     scanFlags
-	source   sourceFlags
-	write    writeFlags
-	text     textFlags
+
+	privileged bool
+	source     sourceFlags
+	write      writeFlags
+	text       textFlags
 }
 
 func newRecordCmd() *cobra.Command {
@@ -69,6 +71,7 @@ not pass the filter but change the state, marked as such: scap read shows them w
 	fl.DurationVarP(&o.duration, "duration", "d", 0, "stop after this time")
 	fl.BoolVar(&o.explain, "explain", false, "do not capture; print what the driver would capture for the filter, and why")
 	fl.BoolVar(&o.self, "self", false, "also capture this command's own events")
+	fl.BoolVar(&o.privileged, "keep-privileges", false, "stay root; else, run by sudo, the capture goes on and its files are created as the user who ran sudo")
 	o.scan.add(cmd)
 	o.source.add(cmd)
 	o.write.add(cmd)
@@ -113,6 +116,11 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 	rec.inspect = sinsp.Options{State: state, Lookup: func(tid event.PID) (*proc.Thread, error) {
 		return proc.ScanThread(proc.Options{Root: o.scan.root, MaxFDs: o.scan.fds, Self: self}, tid)
 	}}
+	if !o.privileged {
+		if err := dropPrivileges(needOf(o.path, o.source.driver)); err != nil {
+			rec.warn("privileges are kept: " + err.Error())
+		}
+	}
 	if o.path != "" {
 		opts := o.write.options()
 		opts.State = state

@@ -59,7 +59,6 @@ func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 			}
 		}
 	}
-	rotates := w.megabytes > 0 || w.seconds > 0 || w.events > 0
 	switch {
 	case w.level < 0 || w.level > 9:
 		return cli.Usage(fmt.Errorf("--level %d: 1 (fast) to 9 (small)", w.level))
@@ -67,13 +66,16 @@ func (w *writeFlags) check(cmd *cobra.Command, path string) error {
 		return cli.Usage(errors.New("--level needs -z"))
 	case w.files < 0:
 		return cli.Usage(fmt.Errorf("-W %d: a number of files", w.files))
-	case w.files > 0 && !rotates:
+	case w.files > 0 && !w.rotates():
 		return cli.Usage(errors.New("-W needs -C, -G or -e, which say when a file is full"))
-	case rotates && path == "-":
+	case w.rotates() && path == "-":
 		return cli.Usage(errors.New("standard output cannot be several files"))
 	}
 	return nil
 }
+
+// rotates reports whether the capture goes to several files.
+func (w *writeFlags) rotates() bool { return w.megabytes > 0 || w.seconds > 0 || w.events > 0 }
 
 func (w *writeFlags) options() savefile.FileOptions {
 	return savefile.FileOptions{
