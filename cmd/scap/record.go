@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 	}
 	scan := func(ctx context.Context) (*proc.State, error) {
 		state, err := o.scan.scan(ctx, self)
-		if err == nil && state.Cut.Why != "" {
+		if err == nil && state.Cut.Why != "" && !rec.ending.Load() {
 			rec.warn(state.Cut.String())
 		}
 		return state, err
@@ -137,6 +138,7 @@ func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 		defer stop()
 	}
 	err = rec.run(ctx, src)
+	rec.ending.Store(true)
 	if cerr := rec.close(); err == nil {
 		err = cerr
 	}
@@ -168,6 +170,7 @@ type recorder struct {
 	err      io.Writer
 	progress bool
 	start    time.Time
+	ending   atomic.Bool // a scan for a next file is of no use any more
 	self     event.PID // process whose events are left out; 0: none
 	events   uint64    // kept
 	tooLarge uint64    // of them, too large for the file

@@ -83,7 +83,7 @@ func TestAScanEndsAtItsLimits(t *testing.T) {
 	s, err = Scan(ctx, Options{Root: root})
 	require.NoError(t, err, "what there is, is returned")
 	require.Empty(t, s.Threads)
-	require.Equal(t, Cut{Processes: 40, Why: "its time was over"}, s.Cut)
+	require.Equal(t, Cut{Processes: 40, Why: "the scan was ended early"}, s.Cut)
 	require.Empty(t, Cut{}.String())
 }
 

@@ -120,8 +120,10 @@ type scanner struct {
 // stop reports whether a limit for the whole scan is reached.
 func (s *scanner) stop() bool {
 	switch {
+	case errors.Is(s.ctx.Err(), context.Canceled):
+		s.reached("the scan was ended early")
 	case s.ctx.Err() != nil:
-		s.reached("its time was over")
+		s.reached("the scan's time was over")
 	case s.bytesLeft.Load() < 0:
 		s.reached(fmt.Sprintf("the state has more than %d bytes", cmp.Or(s.opts.MaxBytes, defaultMaxBytes)))
 	default:

@@ -27,8 +27,8 @@ type FileOptions struct {
 	NewState func() (*proc.State, error)
 	// ScanState is NewState for a state that takes time. It runs in a goroutine of its
 	// own: until it returns, events go to the current file, and those that change the
-	// state also to the next, as hidden. ctx is done when the current file has reached
-	// twice a limit: ScanState returns then what it has.
+	// state also to the next, as hidden. ctx is done when the current file has twice
+	// MaxSize, or 64 MiB more: ScanState returns then what it has.
 	ScanState func(ctx context.Context) (*proc.State, error)
 	// Before is called before each file is created, and its error ends the
 	// capture; nil: no check.
@@ -79,6 +79,7 @@ type File struct {
 	leftOut LeftOut
 	next    *nextFile // the next file, while it is prepared
 	retry   time.Duration
+	slack   int64
 }
 
 // keptFile is a file of a ring.
@@ -92,7 +93,7 @@ const retryAfter = time.Second
 
 // Create begins a capture file; "-" is standard output.
 func Create(path string, opts FileOptions) (*File, error) {
-	f := &File{path: path, opts: opts, retry: retryAfter}
+	f := &File{path: path, opts: opts, retry: retryAfter, slack: slack}
 	if path == "-" && opts.rotates() {
 		return nil, errors.New("standard output cannot be several files")
 	}
@@ -272,7 +273,7 @@ func (f *File) rotate(ev *event.Event) error {
 		f.begun = ts
 	}
 	if f.next == nil {
-		if !f.reached(ts, 1) {
+		if !f.reached(ts) {
 			return nil
 		}
 		f.next = f.prepare()
@@ -280,7 +281,7 @@ func (f *File) rotate(ev *event.Event) error {
 	n := f.next
 	if !n.ready(f.retry) {
 		n.add(ev)
-		if f.reached(ts, 2) || n.since.Size() > maxSince {
+		if f.overdue() || n.since.Size() > maxSince {
 			n.cancel()
 		}
 		return nil
@@ -309,16 +310,30 @@ func (f *File) rotate(ev *event.Event) error {
 	return f.finish(&old)
 }
 
-// reached reports whether the file has reached the given multiple of a limit.
-func (f *File) reached(ts uint64, times int) bool {
-	size, n := f.w.Size(), int64(times)
+// size returns the size that MaxSize limits.
+func (f *File) size() int64 {
 	if f.opts.Compress {
-		size = f.w.Written()
+		return f.w.Written()
 	}
+	return f.w.Size()
+}
+
+// reached reports whether the file has reached a limit.
+func (f *File) reached(ts uint64) bool {
 	o := &f.opts
-	aged := o.Every > 0 && ts >= f.begun && (ts-f.begun)/uint64(times) >= uint64(o.Every)
-	large := o.MaxSize > 0 && size/n >= o.MaxSize && (f.w.Size()-f.w.head)/n >= o.MaxSize/2
-	return aged || large || o.MaxEvents > 0 && (f.w.Events()-f.copies)/uint64(times) >= o.MaxEvents
+	aged := o.Every > 0 && ts >= f.begun && ts-f.begun >= uint64(o.Every)
+	large := o.MaxSize > 0 && f.size() >= o.MaxSize && f.w.Size()-f.w.head >= o.MaxSize/2
+	return aged || large || o.MaxEvents > 0 && f.w.Events()-f.copies >= o.MaxEvents
+}
+
+// slack is what a file may have beyond its limit, if that is small, until the state of the
+// next is read.
+const slack = 64 << 20
+
+// overdue reports whether the next file must begin, with whatever state there is.
+func (f *File) overdue() bool {
+	limit := f.opts.MaxSize
+	return limit > 0 && f.size() >= limit+max(limit, f.slack)
 }
 
 // nextFile is the next file while its state is read, or while it cannot be created.
