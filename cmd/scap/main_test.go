@@ -595,6 +595,8 @@ func TestAProcessCannotWriteToTheTerminal(t *testing.T) {
 func TestTextLeavesOutEnterEventsThatRepeatTheExit(t *testing.T) {
 	for code, want := range map[event.Type]bool{
 		event.TypeOpenatEnter: false, event.TypeConnectEnter: false, event.TypeProcinfoEnter: false,
+		event.TypeExecveEnter: false, event.TypeContainerJSONEnter: false, event.TypeUseraddedEnter: false, event.TypeGroupdeletedEnter: false,
+		event.TypeScapeventEnter: false, event.TypeDropEnter: true, event.TypeCPUHotplugEnter: true, event.TypeAsynceventEnter: true,
 		event.TypeOpenatExit: true, event.TypeCloseEnter: true, event.TypeSwitchEnter: true, event.TypeProcexitEnter: true,
 	} {
 		ev, err := sinsp.New(scaptest.New(mustEvent(t, code, 1, 2, func(*event.Builder) {}, 0).Bytes()), sinsp.Options{}).Next()
