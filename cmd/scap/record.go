@@ -171,11 +171,11 @@ type recorder struct {
 	progress bool
 	start    time.Time
 	ending   atomic.Bool // a scan for a next file is of no use any more
-	self     event.PID // process whose events are left out; 0: none
-	events   uint64    // kept
-	tooLarge uint64    // of them, too large for the file
-	count    uint64    // of events after which the capture ends; 0: none
-	end      uint64    // events after that time are not kept; 0: the capture goes on
+	self     event.PID   // process whose events are left out; 0: none
+	events   uint64      // kept
+	tooLarge uint64      // of them, too large for the file
+	count    uint64      // of events after which the capture ends; 0: none
+	end      uint64      // events after that time are not kept; 0: the capture goes on
 
 	lastShown  time.Time
 	lastEvents uint64
