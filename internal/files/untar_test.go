@@ -98,3 +98,30 @@ func TestLinksOfAnArchiveDoNotLeadOut(t *testing.T) {
 		require.NoFileExists(t, filepath.Join(base, "new"))
 	}
 }
+
+// FuzzUntar unpacks what may be anything: nothing may be made outside of the directory.
+func FuzzUntar(f *testing.F) {
+	f.Add(mustTar(f, entry{tar.TypeDir, "a/", "", 0o755}, entry{tar.TypeReg, "a/b", "text", 0o644}, entry{tar.TypeLink, "c", "a/b", 0}).Bytes())
+	f.Add(mustTar(f, entry{tar.TypeSymlink, "a", "../outside", 0}, entry{tar.TypeReg, "a/b", "text", 0o644}).Bytes())
+	f.Add(mustTar(f, entry{tar.TypeSymlink, "a", ".", 0}, entry{tar.TypeReg, "a/a/../../../b", "text", 0o644}, entry{tar.TypeLink, "../x", "../outside/there", 0}).Bytes())
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		base := t.TempDir()
+		for _, dir := range []string{"tree", "outside"} {
+			require.NoError(t, os.Mkdir(filepath.Join(base, dir), 0o755))
+		}
+		there := filepath.Join(base, "outside", "there")
+		require.NoError(t, os.WriteFile(there, []byte("precious"), 0o600))
+		_ = Untar(bytes.NewReader(archive), filepath.Join(base, "tree")) // an error is as good
+		for dir, want := range map[string]int{base: 2, filepath.Join(base, "outside"): 1} {
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Len(t, left, want)
+		}
+		st, err := os.Stat(there)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), st.Mode())
+		b, err := os.ReadFile(there)
+		require.NoError(t, err)
+		require.Equal(t, "precious", string(b))
+	})
+}

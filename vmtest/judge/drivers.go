@@ -21,6 +21,9 @@ func compareDrivers(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m 
 	if v, done := judgeOutcome(cs, res); done {
 		return v
 	}
+	if res.Second == nil || res.Driver != m.Drivers.A || res.Second.Driver != m.Drivers.B {
+		return Failf(ClassHarness, "the guest did not capture with %s", m.Drivers)
+	}
 	if v, done := judgeCapture(res.Second); done {
 		return v
 	}

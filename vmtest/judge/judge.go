@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,10 +142,11 @@ func lostText(c *guest.Capture) string {
 }
 
 func withStderr(res *guest.CaseResult) string {
+	reason := cmp.Or(res.Reason, "the guest gives no reason")
 	if s := strings.TrimSpace(res.Stderr); s != "" {
-		return res.Reason + "\n" + s
+		return reason + "\n" + s
 	}
-	return res.Reason
+	return reason
 }
 
 func errnoText(ret int64) string {

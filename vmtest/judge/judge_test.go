@@ -39,7 +39,7 @@ const (
 	openatExit  = 307
 )
 
-func openExit(t *testing.T, p openParams) []byte {
+func openExit(t testing.TB, p openParams) []byte {
 	t.Helper()
 	var b event.Builder
 	b.Begin(openatExit, 1, testTID, 7)
@@ -55,7 +55,7 @@ func openExit(t *testing.T, p openParams) []byte {
 	return bytes.Clone(raw)
 }
 
-func openEnter(t *testing.T, flags uint32) []byte {
+func openEnter(t testing.TB, flags uint32) []byte {
 	t.Helper()
 	var b event.Builder
 	b.Begin(openatEnter, 1, testTID, 4)

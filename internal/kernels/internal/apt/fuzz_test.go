@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,5 +70,22 @@ func FuzzExplain(f *testing.F) {
 		}
 		require.LessOrEqual(t, kinds, 1)
 		require.ErrorIs(t, err, os.ErrInvalid)
+	})
+}
+
+func FuzzReleaseDate(f *testing.F) {
+	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nOrigin: Debian\nDate: Thu, 26 Nov 2026 21:03:35 UTC\nValid-Until: Thu, 03 Dec 2026 21:03:35 UTC\n"))
+	f.Add([]byte("Date: x\nDate:\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		name := filepath.Join(t.TempDir(), "InRelease")
+		require.NoError(t, os.WriteFile(name, text, 0o600))
+		date, err := releaseDate(name)
+		if err != nil {
+			require.True(t, date.IsZero())
+			return
+		}
+		again, err := time.Parse(time.RFC3339, date.Format(time.RFC3339)) // as it is kept
+		require.NoError(t, err)
+		require.True(t, date.Equal(again))
 	})
 }
