@@ -3,6 +3,7 @@
 package gen
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -169,6 +170,11 @@ func code(n *expr.Node) string {
 	return "`" + n.String() + "`"
 }
 
+// toolDifferences says where the command scap differs from sysdig.
+//
+//go:embed tools.md
+var toolDifferences string
+
 // differencesPage lists where events deliberately differ from the reference.
 func (m *model) differencesPage() []byte {
 	var b strings.Builder
@@ -203,5 +209,6 @@ func (m *model) differencesPage() []byte {
 			}
 		}
 	}
+	b.WriteString(toolDifferences)
 	return []byte(b.String())
 }

@@ -132,3 +132,25 @@ func TestACloneInAPidNamespaceDoesNotNameAnotherThread(t *testing.T) {
 	apply(cloneEventInside(t, start, 4712, 6, 0, 4712, "curl", 0))
 	require.Equal(t, "curl", comm(4712))
 }
+
+func TestTheSummarySaysWhatAFileLacks(t *testing.T) {
+	socket := mustEvent(t, event.TypeSocketExit, start, 10, func(b *event.Builder) {
+		b.AddInt64(3)
+		b.AddUint32(2)
+		b.AddUint32(1)
+		b.AddUint32(0)
+		b.AddUint32(1)
+	}, 5)
+	getppid := mustEvent(t, event.TypeGetppidExit, start, 10, func(b *event.Builder) { b.AddInt64(1) }, 1)
+	path := mustCapture(t, savefile.FileOptions{}, socket, getppid, getppid)
+	code, _, stderr := runCommand(t, "convert", path, path+".out")
+	require.Zero(t, code)
+	require.Equal(t, "so that released readers can read the file, 2 events have no arguments, 1 events lack their last argument (--native keeps everything)\n", stderr)
+	require.Contains(t, mustRun(t, "info", path+".out"), "compatible  yes\n")
+	for _, args := range [][]string{{path + ".out", path + ".again"}, {"--native", path, path + ".native"}} {
+		code, _, stderr = runCommand(t, append([]string{"convert"}, args...)...)
+		require.Zero(t, code)
+		require.Empty(t, stderr, "%s: nothing is lost", args)
+	}
+	require.Equal(t, 2, bytes.Count([]byte(mustRun(t, "read", path+".native")), []byte(" < getppid res=1")))
+}

@@ -31,7 +31,7 @@ type writeFlags struct {
 func (w *writeFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVarP(&w.compress, "compress", "z", false, "write gzip")
-	f.IntVar(&w.level, "level", 0, "with -z: 1 (fast) to 9 (small)")
+	f.IntVar(&w.level, "level", 0, "with -z: 1 (fast) to 9 (small); 0: 6")
 	f.BoolVar(&w.native, "native", false, "also write what only this project reads: released readers skip such events, or reject the file")
 	f.UintVarP(&w.megabytes, "file-size", "C", 0, "begin a new file after this many millions of bytes")
 	f.IntVarP(&w.files, "file-count", "W", 0, "keep this many files: a new one overwrites the oldest")

@@ -26,8 +26,7 @@ type WriterOptions struct {
 	State *proc.State
 	// Compress writes gzip with several members, compressed in parallel.
 	Compress bool
-	// Level of compression, 1 to 9; 0: a level that is fast enough for live
-	// captures.
+	// Level of compression, 1 to 9; 0: 6, which is fast enough for live captures.
 	Level int
 	// Compat limits the file to what libs up to 0.23 can read: exit events that are
 	// newer or only this project's become generic events, their enter events are
@@ -276,7 +275,7 @@ func SupportOf(ev *event.Event) Support {
 type LeftOut struct {
 	Generic uint64 // exit events of newer types, written as generic events
 	Enter   uint64 // enter events of newer types
-	Params  uint64 // events without their last param
+	Params  uint64 // events without their last param, which had a value
 }
 
 // minus returns what l has more than o.
@@ -311,8 +310,13 @@ func (w *Writer) compatible(ev *event.Event) ([]byte, error) {
 		w.lower.AddUint16(code)
 		w.lower.AddUint16(nr)
 	case Refused:
-		w.leftOut.Params++
 		n := released(t)
+		for i := n; i < ev.NumParams(); i++ {
+			if len(ev.Param(i)) > 0 {
+				w.leftOut.Params++
+				break
+			}
+		}
 		w.lower.Begin(t, ev.Timestamp(), ev.TID(), n)
 		for i := range n {
 			w.lower.Add(ev.Param(i))
