@@ -127,7 +127,8 @@ var constantForms = []struct{ types, desc string }{
 // differences from the reference (libs 0.23.2 as sysdig has it, and the manual).
 var differences = []struct{ subject, reference, here string }{
 	{"numbers in hexadecimal, `double` with decimals, times with units", "errors, although the grammar has them (times: no units)", "are read"},
-	{"numbers out of range, negative ones for unsigned fields", "wrap around without a word", "errors"},
+	{"numbers out of range (65536 for a port), negative ones for unsigned fields", "wrap around without a word", "errors"},
+	{"`anyof`, `allof`, `oneof`, `concat`, `join`, `getopt`, `\\xHH`", "errors; newer releases of its library have them", "as in those releases"},
 	{"strings longer than 255 bytes", "errors", "are compared"},
 	{"`in`, `intersects` on `fd.ip`, `proc.apid` and numbers of `evt.rawarg`", "never hold", "hold if an element is equal"},
 	{"`fd.net in (a, b)`", "looks at the first network", "looks at all"},
@@ -140,7 +141,9 @@ var differences = []struct{ subject, reference, here string }{
 	{"`evt.deltatime`", "since the event before for which this use of the field was evaluated", "since the event before"},
 	{"a filter with several mistakes", "the first is reported", "all are reported, with the place and what would be right"},
 	{"`fd.sip.name = host`", "is resolved by a thread, and at first never holds", "is resolved when the filter is compiled"},
-	{"a pattern that ends in a backslash", "never matches", "an error of the filter"},
+	{"a pattern that ends in a backslash, or with an unknown class such as `[[:foo:]]`", "never matches", "an error of the filter"},
+	{"`<` and the like on texts", "accept a number, and compare it as text", "an error of the filter"},
+	{"an IPv4 address as IPv6 one, such as `::ffff:10.0.0.1`", "an error", "the IPv4 address"},
 	{"`%len(proc.name)` in a format", "`<NA>`", "the number"},
 	{"`%proc.namex`, `%evt.type.is.openx` in a format", "a field and text, or an error that depends on the name", "an error: text may follow a field only if it is no letter"},
 	{"`%%` in a format", "an error", "a percent sign"},
