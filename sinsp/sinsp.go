@@ -178,9 +178,11 @@ func (in *Inspector) apply(raw *event.Event) {
 		ev.Switched = in.ran(raw.CPU(), ts)
 	}
 	if t != nil {
-		if at, ok := enterEvents[typ]; ok {
-			s.enter(t, raw, at)
-			raw.SetHidden(true)
+		if typ.Enter() {
+			if at, ok := enterEvents[typ]; ok {
+				s.enter(t, raw, at)
+				raw.SetHidden(true)
+			}
 		}
 		if typ&1 != 0 && t.LastType == typ-1 && ts >= t.Last && t.Last != 0 {
 			ev.Latency = ts - t.Last
