@@ -12,6 +12,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // Kernel is a kernel to run on, with the module built for it.
@@ -37,8 +38,8 @@ type Options struct {
 	Cases   []string              // IDs
 	Arch    string                // of the kernels, also those in Gone; "" means that of the first kernel
 
-	Shard    Shard // whose share the cases are
-	AllCases int   // number of cases of all shards, if there are others
+	Shard    shard.Shard // whose share the cases are
+	AllCases int         // number of cases of all shards, if there are others
 
 	Warnings []Warning // for the report
 
@@ -80,7 +81,7 @@ func (o *Options) setDefaults() error {
 	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
 	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest sends nothing while a case runs
 	if o.Shard.Count == 0 {
-		o.Shard = Shard{1, 1}
+		o.Shard = shard.Shard{Index: 1, Count: 1}
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}

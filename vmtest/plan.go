@@ -5,7 +5,6 @@ package vmtest
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
@@ -81,7 +80,7 @@ func plan(o Options) []piece {
 		}
 		rest := pieces[i]
 		half := len(rest.ids) / 2
-		for half < len(rest.ids) && syscallOf(rest.ids[half]) == syscallOf(rest.ids[half-1]) {
+		for half < len(rest.ids) && guest.SyscallOf(rest.ids[half]) == guest.SyscallOf(rest.ids[half-1]) {
 			half++ // the cases of a syscall stay together
 		}
 		if half == len(rest.ids) {
@@ -91,11 +90,6 @@ func plan(o Options) []piece {
 		pieces = slices.Insert(pieces, i+1, rest)
 	}
 	return pieces
-}
-
-func syscallOf(id string) string {
-	name, _, _ := strings.Cut(id, "/")
-	return name
 }
 
 func largest(pieces []piece) int {

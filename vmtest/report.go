@@ -16,6 +16,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // Result is a cell of the report: a case on a kernel under a driver.
@@ -66,8 +67,8 @@ type Report struct {
 	Costs    []Cost    // if they were requested
 	Runs     []RunInfo // of a joined report; nil for the report of one run
 	Accel    machine.Accel
-	Partial  string  // why results are missing; "" if the report is complete
-	Missing  []Shard // of a joined report: shards without a report
+	Partial  string        // why results are missing; "" if the report is complete
+	Missing  []shard.Shard // of a joined report: shards without a report
 
 	captures *captures // nil if none are wanted
 	running  bool      // the run is not finished
@@ -225,8 +226,8 @@ func (r *Report) finish() {
 	cases := map[string]int{}
 	for i, id := range r.opts.Cases {
 		cases[id] = i + 1
-		if _, ok := cases[syscallOf(id)]; !ok {
-			cases[syscallOf(id)] = i
+		if _, ok := cases[guest.SyscallOf(id)]; !ok {
+			cases[guest.SyscallOf(id)] = i
 		}
 	}
 	place := func(x *Result) [3]int {
@@ -247,7 +248,7 @@ func (r *Report) finish() {
 }
 
 // Shard returns the part of a run that this report describes.
-func (r *Report) Shard() Shard { return r.opts.Shard }
+func (r *Report) Shard() shard.Shard { return r.opts.Shard }
 
 // Failures returns the failed cells.
 func (r *Report) Failures() []Result {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // reportFormat is the version of jsonReport, which docs/report.schema.json describes.
@@ -109,7 +110,7 @@ func readReport(f io.Reader, number int) (j jsonReport, err error) {
 		return j, fmt.Errorf("read %s: format %d (%d is expected)", j.name, j.Format, reportFormat)
 	}
 	for _, run := range j.Runs {
-		sh, err := ParseShard(run.Shard)
+		sh, err := shard.Parse(run.Shard)
 		if err != nil {
 			return j, fmt.Errorf("read %s: %w", j.name, err)
 		}
@@ -124,8 +125,8 @@ func readReport(f io.Reader, number int) (j jsonReport, err error) {
 // report of a run replaces one that was saved while it ran.
 func (r *Report) joinRuns(reports []jsonReport) error {
 	r.Runs = []RunInfo{}
-	partial := map[string]string{} // the file that has it, by run
-	shards := map[Shard]string{}   // the run of each shard
+	partial := map[string]string{}     // the file that has it, by run
+	shards := map[shard.Shard]string{} // the run of each shard
 	for _, j := range reports {
 		for _, run := range j.Runs {
 			if i := slices.IndexFunc(r.Runs, func(x RunInfo) bool { return x.ID == run.ID }); i < 0 {
@@ -139,7 +140,7 @@ func (r *Report) joinRuns(reports []jsonReport) error {
 			if run.Shard == "" {
 				continue
 			}
-			sh, _ := ParseShard(run.Shard) // readReport has checked it
+			sh, _ := shard.Parse(run.Shard) // readReport has checked it
 			if other, ok := shards[sh]; ok && other != run.ID {
 				return fmt.Errorf("read %s: shard %s was read already, of another run", j.name, sh)
 			}
@@ -153,9 +154,9 @@ func (r *Report) joinRuns(reports []jsonReport) error {
 		}
 	}
 	r.Partial = strings.Join(why, "; ")
-	for _, sh := range slices.SortedFunc(maps.Keys(shards), func(a, b Shard) int { return a.Index - b.Index }) {
+	for _, sh := range slices.SortedFunc(maps.Keys(shards), func(a, b shard.Shard) int { return a.Index - b.Index }) {
 		for i := range sh.Count {
-			other := Shard{i + 1, sh.Count}
+			other := shard.Shard{Index: i + 1, Count: sh.Count}
 			if _, ok := shards[other]; !ok && !slices.Contains(r.Missing, other) {
 				r.Missing = append(r.Missing, other)
 			}

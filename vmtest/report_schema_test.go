@@ -17,6 +17,7 @@ import (
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // sampleReports returns reports of each kind.
@@ -26,7 +27,7 @@ func sampleReports(t *testing.T) map[string]*Report {
 	full.Warnings = []Warning{{"6.1", "older than the newest"}}
 	full.Costs = []Cost{{Kernel: "6.1", Arch: "amd64", Driver: "ebpf", Call: "getppid", Bare: 100, Added: 50.5}}
 	full.Partial = "interrupted after 7 of 8 verdicts"
-	full.opts.Shard = Shard{1, 2}
+	full.opts.Shard = shard.Shard{Index: 1, Count: 2}
 	k := full.opts.Kernels[0]
 	full.add(k, guest.OnlyEBPF, "getppid/works", nil, judge.Failf(judge.ClassParam, "res: want 1, got 2 \x01"))
 	var a, b bytes.Buffer

@@ -24,6 +24,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 func TestCellsAreReadBack(t *testing.T) {
@@ -38,16 +39,6 @@ func TestCellsAreReadBack(t *testing.T) {
 	}
 }
 
-func TestShards(t *testing.T) {
-	sh, err := ParseShard("")
-	require.NoError(t, err)
-	require.Equal(t, Shard{1, 1}, sh)
-	for _, bad := range []string{"0/2", "3/2", "1", "1/", "/2", "1/0", "-1/2", "1/2x", "01/2", "a/b"} {
-		_, err := ParseShard(bad)
-		require.ErrorContains(t, err, "want i/n", bad)
-	}
-}
-
 func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
 	o := Options{Kernels: []Kernel{{Kernel: kernels.Kernel{Name: "6.1"}}}, Drivers: []guest.Drivers{guest.OnlyEBPF}, Jobs: 2}
 	for i := range 100 {
@@ -57,7 +48,7 @@ func TestALongPieceIsSplitForIdleMachines(t *testing.T) {
 	require.Len(t, pieces, 2)
 	require.Equal(t, o.Cases, append(append([]string{}, pieces[0].ids...), pieces[1].ids...))
 	last, first := pieces[0].ids[len(pieces[0].ids)-1], pieces[1].ids[0]
-	require.NotEqual(t, syscallOf(last), syscallOf(first), "a syscall's cases stay together")
+	require.NotEqual(t, guest.SyscallOf(last), guest.SyscallOf(first), "a syscall's cases stay together")
 
 	o.Cases = o.Cases[:20]
 	require.Len(t, plan(o), 1, "not worth a second machine")
@@ -114,12 +105,12 @@ func TestReportAsJSON(t *testing.T) {
 	require.Equal(t, "scaplab repro '"+id+"@/boot/my kernel/ebpf' --arch "+foreignArch, hang["repro"])
 	require.Equal(t, []any{}, hang["params"])
 
-	r.opts.Shard = Shard{2, 3}
+	r.opts.Shard = shard.Shard{Index: 2, Count: 3}
 	var part bytes.Buffer
 	require.NoError(t, r.WriteJSON(&part))
 	joined, err := ReadJSON(&part)
 	require.NoError(t, err)
-	require.Equal(t, []Shard{{1, 3}, {3, 3}}, joined.Missing)
+	require.Equal(t, []shard.Shard{{Index: 1, Count: 3}, {Index: 3, Count: 3}}, joined.Missing)
 
 	require.Equal(t, "amd64", results[5].(map[string]any)["arch"], "of a kernel that is gone, too")
 

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // WriteText prints the matrix, what was skipped and why, and each failure with
 // the command that repeats it.
 func (r *Report) WriteText(w io.Writer) error {
 	if o := &r.opts; o.Shard.Partial() {
-		if _, err := fmt.Fprintf(w, "%s\n\n", ShareText(o.Shard, r.Kernels, len(o.Cases), o.AllCases)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s\n\n", shard.Text(o.Shard, r.Kernels, len(o.Cases), o.AllCases)); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // driverNames are what --driver takes; the guest says which work.
@@ -184,7 +185,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if len(guest.Syscalls()) == 0 {
 		return o, done, cli.Lacking(errors.New("this build has no cases (run scaplab gen, then build again)"))
 	}
-	if o.Shard, err = vmtest.ParseShard(f.shard); err != nil {
+	if o.Shard, err = shard.Parse(f.shard); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	if o.Drivers, err = parseDrivers(f.driver); err != nil {
@@ -311,7 +312,7 @@ func parseCases(s string) ([]string, error) {
 // casesOf suggests the case that an unknown one was meant to be, or lists those of
 // its syscall.
 func casesOf(id string) string {
-	name, _, _ := strings.Cut(id, "/")
+	name := guest.SyscallOf(id)
 	sc := guest.FindSyscall(name)
 	if sc == nil {
 		return " (" + noSyscall(name) + ")"
@@ -357,7 +358,7 @@ func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...strin
 		for _, r := range own {
 			names = append(names, r.String())
 		}
-		o.Log("%s", vmtest.ShareText(o.Shard, names, len(o.Cases), o.AllCases))
+		o.Log("%s", shard.Text(o.Shard, names, len(o.Cases), o.AllCases))
 	}
 	found, gone, err := f.resolve(cmd, catalog, own, o.Log)
 	if err != nil {

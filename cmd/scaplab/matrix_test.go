@@ -25,6 +25,7 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/shard"
 )
 
 // runHere runs the program with a cache of its own.
@@ -251,17 +252,17 @@ func TestAShardFetchesItsOwnKernelsOnly(t *testing.T) {
 	}
 	all := []string{"a/x", "a/y", "b/x", "c/x"}
 	for _, row := range []struct {
-		shard vmtest.Shard
+		shard shard.Shard
 		names []string
 		cases []string
 		costs bool
 		said  string
 	}{
-		{vmtest.Shard{Index: 1, Count: 1}, names, all, true, ""},
-		{vmtest.Shard{Index: 2, Count: 2}, names[1:], all, true, "shard 2/2: 4 of 4 cases on " + names[1] + ", " + names[2]},
-		{vmtest.Shard{Index: 5, Count: 6}, names[2:], all[:2], true, "shard 5/6: 2 of 4 cases on " + names[2]},
-		{vmtest.Shard{Index: 6, Count: 6}, names[2:], all[2:], false, "shard 6/6: 2 of 4 cases on " + names[2]},
-		{vmtest.Shard{Index: 10, Count: 12}, nil, nil, false, "shard 10/12: the other shards have all cases"},
+		{shard.Shard{Index: 1, Count: 1}, names, all, true, ""},
+		{shard.Shard{Index: 2, Count: 2}, names[1:], all, true, "shard 2/2: 4 of 4 cases on " + names[1] + ", " + names[2]},
+		{shard.Shard{Index: 5, Count: 6}, names[2:], all[:2], true, "shard 5/6: 2 of 4 cases on " + names[2]},
+		{shard.Shard{Index: 6, Count: 6}, names[2:], all[2:], false, "shard 6/6: 2 of 4 cases on " + names[2]},
+		{shard.Shard{Index: 10, Count: 12}, nil, nil, false, "shard 10/12: the other shards have all cases"},
 	} {
 		cache := t.TempDir()
 		t.Setenv("XDG_CACHE_HOME", cache)
@@ -301,7 +302,7 @@ func TestNewestRunsInOneShardOnly(t *testing.T) {
 	require.NoError(t, files.WriteAtomic(filepath.Join(cache, "kernel", runtime.GOARCH+"-"+last+".json"), record))
 	for i, want := range []int{1, 0} {
 		f := runFlags{arch: runtime.GOARCH, maxAge: time.Hour}
-		o := vmtest.Options{Shard: vmtest.Shard{Index: i + 1, Count: 2}, Cases: []string{"a/x"}, Log: t.Logf}
+		o := vmtest.Options{Shard: shard.Shard{Index: i + 1, Count: 2}, Cases: []string{"a/x"}, Log: t.Logf}
 		cmd := newMatrixCmd()
 		cmd.SetContext(t.Context())
 		cmd.SetErr(io.Discard)

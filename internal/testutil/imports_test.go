@@ -73,12 +73,17 @@ var boundaries = []struct {
 		"a verdict depends on what the guest reports alone",
 	},
 	{
+		[]string{"vmtest/shard"},
+		[]string{"vmtest", "vmtest/judge", "vmtest/machine", "vmtest/session", "internal/kernels/...", "internal/kmodbuild"},
+		"how a run is divided depends on nothing but the cases",
+	},
+	{
 		[]string{"internal/kernels/...", "internal/kmodbuild", "internal/env", "internal/files"},
 		[]string{"vmtest/...", "gen/...", "tables/...", "cmd/...", "scap/...", "sinsp/..."},
 		"kernels are fetched and modules built without the harness",
 	},
 	{
-		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "vmtest/machine", "vmtest/session", "vmtest/wire"},
+		[]string{"vmtest", "vmtest/guest/...", "vmtest/judge", "vmtest/machine", "vmtest/session", "vmtest/shard", "vmtest/wire"},
 		[]string{"internal/kmodbuild", "internal/cli"},
 		"the harness is given its modules",
 	},

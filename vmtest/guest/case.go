@@ -136,10 +136,15 @@ func (s *Syscall) Number(arch string) (int, bool) {
 	return nr, ok
 }
 
+// SyscallOf returns the name of the syscall that a case, by its ID, is of.
+func SyscallOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
+}
+
 // Find returns a case by its ID.
 func Find(id string) (*Syscall, *Case) {
-	name, _, _ := strings.Cut(id, "/")
-	if s := FindSyscall(name); s != nil {
+	if s := FindSyscall(SyscallOf(id)); s != nil {
 		for i := range s.Cases {
 			if s.ID(&s.Cases[i]) == id {
 				return s, &s.Cases[i]

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vmtest
+// Package shard divides a run among several machines.
+package shard
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/scaplab/scaplab/vmtest/guest"
 )
 
 // Shard is part Index (from 1) of the Count parts of a run.
 type Shard struct{ Index, Count int }
 
-// ParseShard reads "i/n".
-func ParseShard(s string) (Shard, error) {
+// Parse reads "i/n".
+func Parse(s string) (Shard, error) {
 	var sh Shard
 	if s == "" {
 		return Shard{1, 1}, nil
@@ -59,14 +62,14 @@ func (s Shard) Share(kernels int, cases []string) Share {
 // cut returns where a part (from 0) begins when cases are divided between syscalls.
 func cut(cases []string, part, parts int) int {
 	at := (len(cases)*part + parts - 1) / parts
-	for at > 0 && at < len(cases) && syscallOf(cases[at]) == syscallOf(cases[at-1]) {
+	for at > 0 && at < len(cases) && guest.SyscallOf(cases[at]) == guest.SyscallOf(cases[at-1]) {
 		at++
 	}
 	return at
 }
 
-// ShareText describes what a shard runs: some or all of the cases on kernels with these names.
-func ShareText(s Shard, kernels []string, cases, all int) string {
+// Text describes what a shard runs: some or all of the cases on kernels with these names.
+func Text(s Shard, kernels []string, cases, all int) string {
 	if len(kernels) == 0 {
 		return fmt.Sprintf("shard %s: the other shards have all cases", s)
 	}
