@@ -58,12 +58,14 @@ func someState() *proc.State {
 		{Num: 6, Type: proc.FDIPv4, L4: proc.L4TCP, Src: netip.MustParseAddrPort("10.0.0.1:80"), Dst: netip.MustParseAddrPort("10.0.0.9:999")},
 		{Num: 7, Type: proc.FDIPv4, L4: proc.L4TCP, Src: netip.MustParseAddrPort("10.0.0.1:4444"), Dst: netip.MustParseAddrPort("10.0.0.9:443")},
 	}
+	worker := thread(201, 200, 1, "worker")
+	worker.Exe, worker.ExePath = server.Exe, server.ExePath
 	return &proc.State{
 		Machine:    proc.Machine{Hostname: "host", BootTime: 1_600_000_000 * second},
 		Interfaces: []proc.Interface{{Name: "lo", Addr: netip.MustParseAddr("127.0.0.1")}, {Name: "eth0", Addr: netip.MustParseAddr("10.0.0.1"), Netmask: netip.MustParseAddr("255.255.255.0")}},
 		Users:      []proc.User{{UID: 0, Name: "root", Home: "/root", Shell: "/bin/sh"}, {UID: 0, Name: "toor"}, {UID: 1000, Name: "user"}},
 		Groups:     []proc.Group{{GID: 0, Name: "root"}, {GID: 1000, Name: "users"}},
-		Threads:    []proc.Thread{thread(1, 1, 0, "init"), shell, server, thread(201, 200, 1, "worker")},
+		Threads:    []proc.Thread{thread(1, 1, 0, "init"), shell, server, worker},
 	}
 }
 
