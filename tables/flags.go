@@ -135,12 +135,29 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 	s.Values = append(s.Values, fv)
 }
 
+// checkHeaders compares native values with the kernel's headers, as x/sys/unix has them.
+func (l *loader) checkHeaders(s *FlagSet) {
+	for _, v := range s.Values {
+		c, ok := unixConsts()[v.Name]
+		if !ok || OnlyOf32Bit(v.Name) {
+			continue
+		}
+		for _, arch := range Arches {
+			if native, ok := v.NativeOn(arch); ok && native != c.on(arch) {
+				l.errs.Add(v.Pos, s.Name, "%s has the native value %#x on %s (%#x in the kernel's headers)", v.Name, native, arch, c.on(arch))
+				break
+			}
+		}
+	}
+}
+
 // checkNatives checks the native values of a conversion on each architecture.
 func (l *loader) checkNatives(s *FlagSet) {
 	if len(s.Values) == 0 {
 		l.errs.Add(s.Pos, s.Name, "values are missing (a flag set names at least one)")
 		return
 	}
+	l.checkHeaders(s)
 	if s.Kind == "" || s.Kind == "manual" {
 		return
 	}
