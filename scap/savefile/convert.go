@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/scap/event"
@@ -223,60 +224,89 @@ const (
 // events in two generations: when the younger is full, the older, whose exits did not come
 // for as long as that took, is forgotten.
 type converter struct {
-	stored map[event.PID][]byte // by tid; empty: memory for reuse
-	older  map[event.PID][]byte
+	stored map[event.PID]*slot
+	older  map[event.PID]*slot
 	bytes  int // of memory in stored
 	json   []byte
+
+	// The last slot, since an exit event often follows its enter event.
+	last    *slot
+	lastTID event.PID
+
+	params [event.MaxParams][]byte // of the event that is made
 
 	defaults bool // Options.Defaults
 }
 
+// slot has the enter event of a thread; empty: memory for reuse.
+type slot struct{ buf []byte }
+
 func newConverter(defaults bool) *converter {
-	return &converter{stored: map[event.PID][]byte{}, defaults: defaults}
+	return &converter{stored: map[event.PID]*slot{}, defaults: defaults}
 }
 
 func (c *converter) reset() {
 	clear(c.stored)
-	c.older = nil
+	c.older, c.last = nil, nil
 	c.bytes = 0
 }
 
-func (c *converter) store(ev *event.Event) {
-	if len(c.stored) >= maxStored/2 || c.bytes >= maxStoredBytes/2 {
-		c.older, c.stored, c.bytes = c.stored, map[event.PID][]byte{}, 0
+// find returns the slot of a thread; nil if there is none.
+func (c *converter) find(tid event.PID) *slot {
+	if c.last != nil && c.lastTID == tid {
+		return c.last
 	}
+	s := c.stored[tid]
+	if s == nil {
+		if s = c.older[tid]; s == nil {
+			return nil
+		}
+		delete(c.older, tid)
+		c.stored[tid] = s
+		c.bytes += cap(s.buf)
+	}
+	c.last, c.lastTID = s, tid
+	return s
+}
+
+func (c *converter) store(ev *event.Event) {
 	tid := ev.TID()
-	delete(c.older, tid)
-	old := c.stored[tid]
-	buf := append(old[:0], ev.Bytes()...)
-	c.bytes += cap(buf) - cap(old)
-	c.stored[tid] = buf
+	s := c.find(tid)
+	if s == nil {
+		if len(c.stored) >= maxStored/2 || c.bytes >= maxStoredBytes/2 {
+			c.older, c.stored, c.bytes = c.stored, map[event.PID]*slot{}, 0
+		}
+		s = &slot{}
+		c.stored[tid] = s
+		c.last, c.lastTID = s, tid
+	}
+	old := cap(s.buf)
+	s.buf = append(s.buf[:0], ev.Bytes()...)
+	c.bytes += cap(s.buf) - old
 }
 
 // enter makes enter a view of the stored event of ev's thread, and reports whether it
 // is the enter event of ev.
 func (c *converter) enter(ev *event.Event, enter *event.Event) bool {
-	buf := c.stored[ev.TID()]
-	if len(buf) == 0 {
-		if buf = c.older[ev.TID()]; len(buf) == 0 {
-			return false
-		}
+	s := c.find(ev.TID())
+	if s == nil || len(s.buf) == 0 {
+		return false
 	}
-	enter.ResetUnchecked(buf, 0)
+	enter.ResetUnchecked(s.buf, 0)
 	// In a capture that lost events, it may belong to another call.
 	return enter.Type() == ev.Type()-1
 }
 
-func (c *converter) used(tid event.PID) {
-	delete(c.older, tid)
-	if buf := c.stored[tid]; cap(buf) <= 4096 {
-		if buf != nil {
-			c.stored[tid] = buf[:0]
-		}
+// used forgets the event of a slot that find has returned last.
+func (c *converter) used() {
+	s := c.last
+	if cap(s.buf) <= 4096 {
+		s.buf = s.buf[:0]
 		return
 	}
-	c.bytes -= cap(c.stored[tid])
-	delete(c.stored, tid)
+	c.bytes -= cap(s.buf)
+	delete(c.stored, c.lastTID)
+	c.last = nil
 }
 
 // convert makes ev current. It appends rebuilt events to arena and returns the grown
@@ -316,10 +346,20 @@ func (c *converter) convert(ev *event.Event, arena []byte) ([]byte, outcome) {
 	return arena, out
 }
 
+// rulesOf has the rules by type: a lookup for each old event.
+var rulesOf = sync.OnceValue(func() *[1 << 16][]rule {
+	byType := new([1 << 16][]rule)
+	for t, rs := range rules() {
+		byType[t] = rs
+	}
+	return byType
+})
+
 func findRule(ev *event.Event) *rule {
-	rs := rules()[ev.Type()]
+	rs := rulesOf()[ev.Type()]
+	n := ev.NumParams()
 	for i := range rs {
-		if int(rs[i].params) == ev.NumParams() {
+		if int(rs[i].params) == n {
 			return &rs[i]
 		}
 	}
@@ -348,12 +388,8 @@ func (c *converter) defaultValue(p *event.ParamInfo) []byte {
 // step applies one rule: ev becomes a view of the new event at the end of arena.
 func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) {
 	t, n := ev.Type(), 0
-	var params [event.MaxParams][]byte
 	if r.action == actAdd {
-		for i, v := range ev.Params() {
-			params[i] = v
-			n++
-		}
+		n = ev.NumParams()
 	} else {
 		t = r.to
 	}
@@ -363,8 +399,8 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 	}
 	var enter event.Event
 	looked, have := false, false
-	for _, in := range r.ins {
-		p := &info.Params[n]
+	for i := range r.ins {
+		in, p := &r.ins[i], &info.Params[n+i]
 		var v []byte
 		switch in.op {
 		case 'O':
@@ -396,19 +432,63 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 				v = v[:size]
 			}
 		}
-		params[n] = v
-		n++
+		c.params[i] = v
 	}
 	at := len(arena)
-	arena, ok := appendEvent(arena, ev.Timestamp(), ev.TID(), t, params[:n])
+	var ok bool
+	if r.action == actAdd && !t.LargePayload() {
+		arena, ok = appendAdded(arena, ev, c.params[:len(r.ins)])
+	} else {
+		arena, ok = appendEvent(arena, ev.Timestamp(), ev.TID(), t, c.whole(ev, n, len(r.ins)))
+	}
 	if have {
-		c.used(ev.TID())
+		c.used()
 	}
 	if !ok {
 		return arena, false
 	}
 	ev.ResetUnchecked(arena[at:len(arena):len(arena)], ev.CPU())
 	return arena, true
+}
+
+// whole returns the first n params of ev and the added ones of c.params after them.
+func (c *converter) whole(ev *event.Event, n, added int) [][]byte {
+	copy(c.params[n:], c.params[:added])
+	for i := range n {
+		c.params[i] = ev.Param(i)
+	}
+	return c.params[:n+added]
+}
+
+// appendAdded appends ev with further params: appendEvent for the common case, which takes
+// the old params as a whole.
+func appendAdded(b []byte, ev *event.Event, added [][]byte) ([]byte, bool) {
+	o := binary.NativeEndian
+	raw, n := ev.Bytes(), ev.NumParams()
+	lens := event.HeaderSize + 2*n
+	values := lens
+	for i := event.HeaderSize; i < lens; i += 2 {
+		values += int(o.Uint16(raw[i:]))
+	}
+	at := len(b)
+	b = append(b, raw[:lens]...)
+	for i, v := range added {
+		if len(v) > math.MaxUint16 {
+			v = v[:math.MaxUint16]
+			added[i] = v
+		}
+		b = o.AppendUint16(b, uint16(len(v)))
+	}
+	b = append(b, raw[lens:values]...)
+	for _, v := range added {
+		b = append(b, v...)
+	}
+	if len(b)-at > event.MaxSize {
+		return b[:at], false
+	}
+	o.PutUint32(b[at+abi.EventLen:], uint32(len(b)-at))
+	o.PutUint32(b[at+abi.EventNumParams:], uint32(n+len(added)))
+	return b, true
 }
 
 // appendEvent appends an event to b. It truncates strings and buffers that do not fit

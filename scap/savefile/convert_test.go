@@ -292,15 +292,16 @@ func TestStoredEventsAreBounded(t *testing.T) {
 		c.store(ev)
 		sum := 0
 		for _, buf := range c.stored {
-			sum += cap(buf)
+			sum += cap(buf.buf)
 		}
 		require.Equal(t, sum, c.bytes)
 		for _, buf := range c.older {
-			sum += cap(buf)
+			sum += cap(buf.buf)
 		}
 		require.LessOrEqual(t, sum, maxStoredBytes+4*event.MaxSize)
 		if tid%3 == 0 {
-			c.used(tid)
+			require.NotNil(t, c.find(tid))
+			c.used()
 		}
 	}
 }
@@ -317,7 +318,7 @@ func TestAFloodOfEnterEventsDoesNotHideTheOthers(t *testing.T) {
 			if was := tid - 60_000; was > 0 {
 				exit := mustEvent(t, 5, 1, was, 3)
 				require.True(t, c.enter(exit, &enter), "%d", tid)
-				c.used(was)
+				c.used()
 				require.False(t, c.enter(exit, &enter))
 			}
 		}
