@@ -224,6 +224,7 @@ const (
 // events in two generations: when the younger is full, the older, whose exits did not come
 // for as long as that took, is forgotten.
 type converter struct {
+	rules  *[1 << 16][]rule // by type; nil before the first event
 	stored map[event.PID]*slot
 	older  map[event.PID]*slot
 	bytes  int // of memory in stored
@@ -313,8 +314,11 @@ func (c *converter) used() {
 // arena.
 func (c *converter) convert(ev *event.Event, arena []byte) ([]byte, outcome) {
 	out := unchanged
+	if c.rules == nil {
+		c.rules = rulesOf()
+	}
 	for range maxSteps {
-		r := findRule(ev)
+		r := c.findRule(ev)
 		if r == nil {
 			if out == unchanged {
 				out = unconverted
@@ -355,8 +359,8 @@ var rulesOf = sync.OnceValue(func() *[1 << 16][]rule {
 	return byType
 })
 
-func findRule(ev *event.Event) *rule {
-	rs := rulesOf()[ev.Type()]
+func (c *converter) findRule(ev *event.Event) *rule {
+	rs := c.rules[ev.Type()]
 	n := ev.NumParams()
 	for i := range rs {
 		if int(rs[i].params) == n {
