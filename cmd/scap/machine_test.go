@@ -79,7 +79,7 @@ func TestMachineRecord(t *testing.T) {
 			// Only this project has an event for getppid.
 			if !native {
 				require.Contains(t, mustRun(t, "info", path), "compatible  yes")
-				require.Contains(t, mustRun(t, "read", "-r", path, "syscall", pid), " < getppid\n")
+				require.Contains(t, mustRun(t, "read", "-r", path, "syscall", pid), " < getppid \n")
 			} else {
 				require.Contains(t, mustRun(t, "read", "-r", path, "getppid", pid), " < getppid res=1\n")
 			}
