@@ -346,6 +346,10 @@ func (p *parser) unexpectedCheck() {
 
 func (p *parser) unexpectedField() {
 	s := p.rest()
+	if s == "" {
+		p.errs.add(p.pos, "expected a field (such as proc.name), found the end")
+		return
+	}
 	n := 1
 	for n < len(s) && isBare(s[n]) && isBare(s[0]) {
 		n++
