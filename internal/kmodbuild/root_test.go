@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -67,11 +68,11 @@ func running(t *testing.T, file os.FileInfo) (pids []int) {
 	return pids
 }
 
-// notice closes itself at the first write.
-type notice chan struct{}
+// notice calls itself at each write.
+type notice func()
 
 func (n notice) Write(b []byte) (int, error) {
-	close(n)
+	n()
 	return len(b), nil
 }
 
@@ -102,8 +103,9 @@ func TestWhatABuildHasStartedEndsWithIt(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	compiling, ended := make(notice), make(chan error, 1)
-	go func() { ended <- enter(ctx, root, mounts{}, compiling, "make") }()
+	compiling, ended := make(chan struct{}), make(chan error, 1)
+	output := notice(sync.OnceFunc(func() { close(compiling) }))
+	go func() { ended <- enter(ctx, root, mounts{}, output, "make") }()
 	select {
 	case <-compiling:
 	case err := <-ended:
