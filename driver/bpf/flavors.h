@@ -149,6 +149,7 @@ struct sock {
 	struct sock_common __sk_common;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
+	u16 sk_type;
 } __core;
 
 struct socket {

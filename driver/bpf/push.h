@@ -91,7 +91,16 @@ static __always_inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 	return n;
 }
 
-/* The same for a kernel string; max is below EVENT_MAX. */
+/* len bytes of the kernel's, at most EVENT_MASK; zeros when they cannot be read. */
+static __always_inline void append_kernel(struct filler *f, const void *p, u32 len)
+{
+	opaque(len);
+	len &= EVENT_MASK;
+	bpf_probe_read_kernel(here(f), len, p);
+	f->off += len;
+}
+
+/* A kernel string of at most max bytes with its NUL, cut; its length; max below EVENT_MAX. */
 static __always_inline u32 append_kernel_str(struct filler *f, const void *str, u32 max)
 {
 	long n;

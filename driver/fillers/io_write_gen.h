@@ -21,7 +21,7 @@ static __always_inline int fill_send_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	if (f->ret >= 0)
-		push_sock_tuple(f, (s32)f->arg[0], 0);
+		push_sock_tuple(f, (s32)f->arg[0], 0, 0);
 	else
 		push_empty(f);
 	return 0;
@@ -35,7 +35,7 @@ static __always_inline int fill_sendto_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	if (f->ret >= 0)
-		push_sock_tuple(f, (s32)f->arg[0], f->arg[4]);
+		push_sock_tuple(f, (s32)f->arg[0], f->arg[4], (s32)f->arg[5]);
 	else
 		push_empty(f);
 	return 0;
@@ -49,7 +49,7 @@ static __always_inline int fill_sendmsg_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, iov_size(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3)));
 	if (f->ret >= 0)
-		push_sock_tuple(f, (s32)f->arg[0], user_long(f, f->arg[1], 0));
+		push_sock_tuple(f, (s32)f->arg[0], user_long(f, f->arg[1], 0), user_s32(f->arg[1], layout_off(f, 8, 4)));
 	else
 		push_empty(f);
 	return 0;

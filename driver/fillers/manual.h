@@ -9,6 +9,7 @@
 
 struct user_msghdr {
 	u64 name, iov, iovlen, control, controllen;
+	u32 namelen;
 	u32 len; /* bytes of the message, from struct mmsghdr */
 };
 
@@ -32,9 +33,10 @@ static __always_inline struct user_msghdr read_mmsghdr(struct filler *f, u64 ptr
 
 	if (f->ia32) {
 		if (user_read(&h32, ptr, sizeof(h32)))
-			m = (struct user_msghdr){h32.name, h32.iov, h32.iovlen, h32.control, h32.controllen, h32.len};
+			m = (struct user_msghdr){h32.name, h32.iov, h32.iovlen, h32.control, h32.controllen,
+						h32.namelen, h32.len};
 	} else if (user_read(&h, ptr, sizeof(h))) {
-		m = (struct user_msghdr){h.name, h.iov, h.iovlen, h.control, h.controllen, h.len};
+		m = (struct user_msghdr){h.name, h.iov, h.iovlen, h.control, h.controllen, h.namelen, h.len};
 	}
 	return m;
 }
@@ -54,7 +56,7 @@ static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool
 		push_sock_tuple_in(f, fd, m.name);
 		push_user_buf(f, m.control, m.controllen);
 	} else {
-		push_sock_tuple(f, fd, m.name);
+		push_sock_tuple(f, fd, m.name, m.namelen);
 	}
 }
 

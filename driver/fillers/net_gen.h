@@ -36,7 +36,7 @@ static __always_inline int fill_connect_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret == 0 || f->ret == -N_EINPROGRESS)
-		push_sock_tuple(f, (s32)f->arg[0], f->arg[1]);
+		push_sock_tuple(f, (s32)f->arg[0], 0, 0);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);

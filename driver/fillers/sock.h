@@ -13,6 +13,11 @@ static __always_inline u16 be16(u16 v)
 	return __builtin_bswap16(v);
 }
 
+static __always_inline u32 be32(u32 v)
+{
+	return __builtin_bswap32(v);
+}
+
 /* ---- user addresses */
 
 struct user_sockaddr {
@@ -35,14 +40,18 @@ struct user_sockaddr {
 #define SOCKADDR_IN_SIZE  16
 #define SOCKADDR_IN6_SIZE 24 /* without the scope, as the kernel accepts it */
 
-/* The path of a user struct sockaddr_un of len bytes; an abstract name without its leading NUL. */
+/*
+ * The path of a user struct sockaddr_un of len bytes, which ends at its first NUL. The name of
+ * an abstract one is what follows its leading NUL: all bytes of it, more NULs included.
+ */
 static __always_inline void append_user_sun_path(struct filler *f, u64 ptr, u64 len)
 {
 	u32 max = len - 2 < UNIX_PATH ? len - 2 : UNIX_PATH;
 
 	if (max && !user_u8(ptr, 2)) {
-		ptr++;
-		max--;
+		append_user(f, ptr + 3, max - 1);
+		append_u8(f, 0);
+		return;
 	}
 	if (max && append_user_str(f, ptr + 2, max + 1))
 		return;
@@ -160,28 +169,70 @@ static __always_inline void append_inet6(struct filler *f, struct inet6_end *e)
 	append_u16(f, be16(e->port));
 }
 
-/* The bound name of a unix socket, with its NUL; only the NUL if it has no name. */
+/* The bound name of a unix socket, as append_user_sun_path has it: its NUL alone when it has none. */
 static __always_inline void append_unix_name(struct filler *f, struct unix_sock *u)
 {
 	struct unix_address *a = u ? READ(u, addr) : NULL;
 	u8 *name = a ? (u8 *)&a->name + 2 : NULL;
 	s32 len = a ? READ(a, len) - 2 : 0;
 
-	if (len > 0 && !READ_AT(name)) {
-		name++;
-		len--;
-	}
 	if (len > UNIX_PATH)
 		len = UNIX_PATH;
+	if (len > 0 && !READ_AT(name)) {
+		append_kernel(f, name + 1, len - 1);
+		append_u8(f, 0);
+		return;
+	}
 	if (len <= 0 || !append_kernel_str(f, name, len + 1))
 		append_u8(f, 0);
 }
 
+#define SOCK_DGRAM_NR 2
+#define SOCK_RAW_NR   3
+
 /*
- * The local end is the source if out, else the destination. addr is a user sockaddr
- * or 0: the remote end if the socket has no peer.
+ * Reads the address that a call on a socket gives beside its data; the family that the kernel
+ * takes it for, 0 when there is none. Only datagram and raw sockets look at it; an IPv4 one takes
+ * AF_UNSPEC for AF_INET, an IPv6 one for no address at all, unless it is raw.
  */
-static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 addr)
+static __always_inline u16 read_sockaddr(struct sock *sk, u64 ptr, s32 len, struct user_sockaddr *a)
+{
+	u16 own, type;
+
+	if (!ptr || len < SOCKADDR_IN_SIZE)
+		return 0;
+	type = READ(sk, sk_type);
+	if (type != SOCK_DGRAM_NR && type != SOCK_RAW_NR)
+		return 0;
+	if (!user_read(a, ptr, SOCKADDR_IN_SIZE))
+		return 0;
+	own = READ(sk, __sk_common.skc_family);
+	if (a->family == EVENT_AF_INET || (own == EVENT_AF_INET && !a->family))
+		return EVENT_AF_INET;
+	if (own != EVENT_AF_INET6 || len < SOCKADDR_IN6_SIZE)
+		return 0;
+	if (a->family != EVENT_AF_INET6 && (a->family || type != SOCK_RAW_NR))
+		return 0;
+	return user_read(a, ptr, SOCKADDR_IN6_SIZE) ? EVENT_AF_INET6 : 0;
+}
+
+/* An IPv4 address as an IPv6 one, ::ffff:1.2.3.4. */
+static __always_inline struct in6_addr mapped(u32 addr)
+{
+	struct in6_addr a = {};
+	u32 *word = (u32 *)&a;
+
+	word[2] = be32(0xffff);
+	word[3] = addr;
+	return a;
+}
+
+/*
+ * Local is the source when out, else the destination. addr is a user sockaddr of len bytes, or 0:
+ * where a datagram goes, whether the socket has a peer or not, or where it came from when
+ * the socket has no peer.
+ */
+static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 addr, s32 len)
 {
 	struct sock *sk = sock_of(f, fd);
 	u32 start = f->off;
@@ -194,8 +245,7 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 		local.port = READ((struct inet_sock *)sk, inet_sport);
 		remote.addr = READ(sk, __sk_common.skc_daddr);
 		remote.port = READ(sk, __sk_common.skc_dport);
-		if (!remote.port && addr && user_read(&a, addr, SOCKADDR_IN_SIZE) &&
-		    a.family == EVENT_AF_INET) {
+		if ((out || !remote.port) && read_sockaddr(sk, addr, len, &a)) {
 			remote.addr = a.in.addr;
 			remote.port = a.in.port;
 		}
@@ -205,13 +255,17 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 	} else if (sk && READ(sk, __sk_common.skc_family) == EVENT_AF_INET6) {
 		struct inet6_end local = {}, remote = {};
 		struct user_sockaddr a = {};
+		u16 family;
 
 		local.addr = READ((struct inet_sock *)sk, pinet6, saddr);
 		local.port = READ((struct inet_sock *)sk, inet_sport);
 		remote.addr = READ(sk, __sk_common.skc_v6_daddr);
 		remote.port = READ(sk, __sk_common.skc_dport);
-		if (!remote.port && addr && user_read(&a, addr, SOCKADDR_IN6_SIZE) &&
-		    a.family == EVENT_AF_INET6) {
+		family = out || !remote.port ? read_sockaddr(sk, addr, len, &a) : 0;
+		if (family == EVENT_AF_INET) {
+			remote.addr = mapped(a.in.addr);
+			remote.port = a.in.port;
+		} else if (family == EVENT_AF_INET6) {
 			remote.addr = a.in6.addr;
 			remote.port = a.in6.port;
 		}
@@ -220,16 +274,18 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 		append_inet6(f, out ? &remote : &local);
 	} else if (sk && READ(sk, __sk_common.skc_family) == EVENT_AF_UNIX) {
 		struct unix_sock *u = (void *)sk;
+		bool named = out && addr && len > 2 && READ(sk, sk_type) == SOCK_DGRAM_NR;
 		struct unix_sock *peer;
 
 		unix_peer_lock(u);
-		peer = (void *)READ(u, peer);
+		/* whom the name leads to is not known any more */
+		peer = named ? NULL : (void *)READ(u, peer);
 
 		append_u8(f, EVENT_AF_UNIX);
 		append_u64(f, number_of(out ? peer : u));
 		append_u64(f, number_of(out ? u : peer));
-		if (out && !peer && addr)
-			append_user_sun_path(f, addr, 2 + UNIX_PATH);
+		if (named)
+			append_user_sun_path(f, addr, len);
 		else
 			append_unix_name(f, out ? peer : u);
 		unix_peer_unlock(u);
@@ -237,14 +293,14 @@ static __always_inline void push_tuple(struct filler *f, s64 fd, bool out, u64 a
 	end_param(f, start);
 }
 
-static __always_inline void push_sock_tuple(struct filler *f, s64 fd, u64 addr)
+static __always_inline void push_sock_tuple(struct filler *f, s64 fd, u64 addr, u64 len)
 {
-	push_tuple(f, fd, true, addr);
+	push_tuple(f, fd, true, addr, len);
 }
 
 static __always_inline void push_sock_tuple_in(struct filler *f, s64 fd, u64 addr)
 {
-	push_tuple(f, fd, false, addr);
+	push_tuple(f, fd, false, addr, SOCKADDR_IN6_SIZE);
 }
 
 /* ---- snap length */

@@ -105,7 +105,13 @@ static inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 	return n;
 }
 
-/* The same for a kernel string. */
+/* len bytes of the kernel's. */
+static inline void append_kernel(struct filler *f, const void *p, u32 len)
+{
+	append_bytes(f, p, len);
+}
+
+/* A kernel string of at most max bytes with its NUL, cut; its length. */
 static inline u32 append_kernel_str(struct filler *f, const void *str, u32 max)
 {
 	u32 len;

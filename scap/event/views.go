@@ -69,12 +69,13 @@ func (a SockAddr) AddrPort() (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// Path returns the path of a unix value, without its NUL; nil for others.
+// Path returns the path of a unix value, without its NUL; nil for others. An
+// abstract name may contain NULs.
 func (a SockAddr) Path() []byte {
 	if a.Family() != FamilyUnix {
 		return nil
 	}
-	return CString(a[1:])
+	return unixName(a[1:])
 }
 
 // SockTuple is a ParamSocktuple value:
@@ -123,13 +124,16 @@ func (t SockTuple) Pointers() (source, dest uint64, ok bool) {
 	return binary.NativeEndian.Uint64(t[1:]), binary.NativeEndian.Uint64(t[9:]), true
 }
 
-// Path returns the path of a unix tuple, without its NUL; nil for others.
+// Path returns the path of a unix tuple, without its NUL; nil for others. An
+// abstract name may contain NULs.
 func (t SockTuple) Path() []byte {
 	if t.Family() != FamilyUnix || len(t) < 17 {
 		return nil
 	}
-	return CString(t[17:])
+	return unixName(t[17:])
 }
+
+func unixName(v []byte) []byte { return bytes.TrimSuffix(v, nul) }
 
 func addrPort4(v []byte) (netip.AddrPort, bool) {
 	if len(v) < 6 {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/scaptest"
 	"github.com/scaplab/scaplab/sinsp"
 )
 
@@ -532,6 +533,45 @@ func TestFieldsHaveTheirValues(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(All())) {
 		require.Equal(t, !alwaysMissing(All()[name]), present[name], "%s has a value in this test", name)
 	}
+}
+
+// A newer producer sends types and params that are not known.
+func TestFieldsOfUnknownEvents(t *testing.T) {
+	const newer = event.Type(0x7001)
+	w := &world{src: &scaptest.Source{}, labels: map[int]string{0: "newer", 1: "longer"}, n: 2}
+	var b event.Builder
+	b.Begin(newer, first, 200, 1)
+	b.Add([]byte("a\x00b"))
+	raw, err := b.End()
+	require.NoError(t, err)
+	w.src.Add(raw, 0)
+	b.Begin(event.TypeGetppidExit, first, 200, 2)
+	b.AddInt64(1)
+	b.Add([]byte("a\x00b"))
+	raw, err = b.End()
+	require.NoError(t, err)
+	w.src.Add(raw, 0)
+	want := map[string][2]string{ // by the field, of newer and longer
+		"evt.type":     {"unknown(28673)", "getppid"},
+		"evt.category": {"unknown", "process"},
+		"evt.dir":      {"<", "<"},
+		"evt.arg[0]":   {"a.b", "1"},
+		"evt.arg[1]":   {absent, "a.b"},
+		"evt.args":     {"", "res=1"},
+		"evt.rawres":   {absent, "1"},
+		"syscall.type": {absent, "getppid"},
+		"evt.source":   {absent, "syscall"},
+		"proc.name":    {"cat", "cat"},
+	}
+	w.each(t, machine(), func(label string, ev *sinsp.Event) {
+		for text, values := range want {
+			ref := mustParse(t, text)
+			got := show(ref, ev, new(Value))
+			require.Equal(t, values[map[string]int{"newer": 0, "longer": 1}[label]], got, "%s: %s", label, text)
+			codes := ref.CodeSet()
+			require.True(t, got == absent || codes.Has(ev.Type()), "%s: %s", label, text)
+		}
+	})
 }
 
 // references has each field with an argument, if it takes one.

@@ -20,14 +20,14 @@ const maxBuffer = 80
 // Full as the [Arg.Text] of evt.args and evt.info asks for buffers as long as they are.
 const Full = "full"
 
-// withParam returns the codes of the events that have the param of an argument.
+// withParam returns the codes of the events that may have the param of an argument.
+// Any may have one with a number: a newer producer sends events and params that are
+// not known.
 func withParam(arg *Arg) event.Set {
-	return event.SetOf(func(in *event.Info) bool {
-		if arg.Form == ArgParam {
-			return arg.Param(in.Code) >= 0
-		}
-		return arg.Index < event.MaxParams // a newer producer may send more than we know
-	})
+	if arg.Form != ArgParam {
+		return event.Universe()
+	}
+	return event.SetOf(func(in *event.Info) bool { return arg.Param(in.Code) >= 0 })
 }
 
 // paramOf returns the index of the param that an argument means; -1: the event has no
@@ -87,7 +87,7 @@ func extractArg(ev *sinsp.Event, arg *Arg, v *Value) bool {
 	value := ev.Param(at)
 	in := ev.Info()
 	if in == nil || at >= len(in.Params) {
-		return v.SetBytes(value)
+		return v.SetScratch(ev.AppendParam(v.Scratch(), at))
 	}
 	p := &in.Params[at]
 	if b, ok := appendMeaning(v.Scratch(), ev, p, value); ok {

@@ -259,7 +259,8 @@ func TestValuesAreComparedByTheirKind(t *testing.T) {
 		"u.wire": object.BytesFact([]byte("\x01/x\x00")), "u.kaddr": object.UintFact(0xffff000000000007),
 		"n.wire": object.BytesFact([]byte("\x01\x00")), "n": object.IntFact(3), "list.0": object.IntFact(9),
 		"alone.wire": object.BytesFact([]byte("\x01\x00")), "alone.connected": object.IntFact(0),
-		"o.wire": object.BytesFact([]byte("\x01/x\x00")),
+		"o.wire":   object.BytesFact([]byte("\x01/x\x00")),
+		"mem.wire": object.BytesFact([]byte("\x01/x\x00")), "mem.len": object.IntFact(5),
 	}
 	unixTuple := func(first, second uint64, path string) []byte {
 		b := appendInt(appendInt([]byte{1}, first, 8), second, 8)
@@ -298,6 +299,8 @@ func TestValuesAreComparedByTheirKind(t *testing.T) {
 		{event.ParamSocktuple, "$p -> $s", []byte{2, 127, 0, 0, 1, 80, 0, 10, 0, 0, 1, 1, 1}, false},
 		{event.ParamSocktuple, "$n -> $o", unixTuple(1, 2, "/x"), true},
 		{event.ParamSocktuple, "$n -> $o", unixTuple(0, 2, "/x"), false},
+		{event.ParamSocktuple, "$n -> $mem", unixTuple(0, 2, "/x"), true},
+		{event.ParamSocktuple, "$n -> $mem", unixTuple(1, 2, "/x"), false},
 		{event.ParamSocktuple, "$alone -> $u", unixTuple(0, 2, "/x"), true},
 		{event.ParamSocktuple, "$alone -> $u", unixTuple(1, 2, "/x"), false},
 		{event.ParamSocktuple, "$u -> $alone", unixTuple(5, 0, ""), true},

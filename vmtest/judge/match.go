@@ -235,9 +235,9 @@ func matchTuple(p *event.ParamInfo, t expr.Tuple, got []byte) (matched, error) {
 		return m, nil
 	}
 	// In outgoing tuples the local socket is the source, and its address or that of its peer is
-	// first. In incoming ones it is the destination.
-	out := isKernelAddress(second, t.From) && (first != 0) == isConnected(t.From)
-	in := isKernelAddress(first, t.To) && (second == 0 && !isConnected(t.To) || isConnected(t.To) && isKernelAddress(second, t.From))
+	// first, unless the call named an address. In incoming ones it is the destination.
+	out := isKernelAddress(second, t.From) && (first != 0) == (isConnected(t.From) && !isAddress(t.To))
+	in := !isAddress(t.To) && isKernelAddress(first, t.To) && (second == 0 && !isConnected(t.To) || isConnected(t.To) && isKernelAddress(second, t.From))
 	m.ok = out || in
 	if !m.ok {
 		m.want += " and other kernel addresses"
@@ -254,6 +254,17 @@ func isKernelAddress(got uint64, socket any) bool {
 		}
 	}
 	return got != 0
+}
+
+// isAddress reports whether the value is an address in memory, no socket of the guest.
+func isAddress(v any) bool {
+	f, ok := v.(factValue)
+	if !ok {
+		return false
+	}
+	_, noLen := f.Field("len")
+	_, noFD := f.Field("fd")
+	return noLen == nil && noFD != nil
 }
 
 // isConnected reports whether a socket of the guest has a peer.

@@ -70,7 +70,7 @@ func init() {
 		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo,
 		"sockaddr": sockaddrMemory,
 
-		"pattern": pattern, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
+		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"),
 		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,

@@ -53,6 +53,18 @@ func zeros(_ *Maker, args []any) (any, error) {
 	return region0(NewRegion(n))("buffer", nil)
 }
 
+func join(_ *Maker, args []any) (any, error) {
+	var all []byte
+	for i := range args {
+		b, err := argBytes(args, i)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return region0(newRegionOf(all))("buffer", nil)
+}
+
 func cString(_ *Maker, args []any) (any, error) {
 	s, err := argText(args, 0)
 	if err != nil {
