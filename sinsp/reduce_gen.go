@@ -761,7 +761,7 @@ func reduceBrkExit(r Reducers, ev *event.Event) error {
 
 func reduceMmapExit(r Reducers, ev *event.Event) error {
 	var d event.MmapExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
+	if err := d.Decode(ev); err != nil {
 		return err
 	}
 	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
@@ -770,7 +770,7 @@ func reduceMmapExit(r Reducers, ev *event.Event) error {
 
 func reduceMmap2Exit(r Reducers, ev *event.Event) error {
 	var d event.Mmap2Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
+	if err := d.Decode(ev); err != nil {
 		return err
 	}
 	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
@@ -779,7 +779,7 @@ func reduceMmap2Exit(r Reducers, ev *event.Event) error {
 
 func reduceMunmapExit(r Reducers, ev *event.Event) error {
 	var d event.MunmapExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
+	if err := d.Decode(ev); err != nil {
 		return err
 	}
 	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)

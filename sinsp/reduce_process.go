@@ -317,6 +317,7 @@ func (s *state) Execveat(ev *event.Event, d event.ExecveatExit) {
 var (
 	execParamPID      = event.Lookup(event.TypeExecveExit).ParamIndex("pid")
 	execParamPTID     = event.Lookup(event.TypeExecveExit).ParamIndex("ptid")
+	execParamFaults   = event.Lookup(event.TypeExecveExit).ParamIndex("pgft_min")
 	execParamFDLimit  = event.Lookup(event.TypeExecveExit).ParamIndex("fdlimit")
 	execParamCgroups  = event.Lookup(event.TypeExecveExit).ParamIndex("cgroups")
 	execParamTTY      = event.Lookup(event.TypeExecveExit).ParamIndex("tty")
@@ -339,6 +340,9 @@ func (s *state) exec(ev *event.Event, d *event.ExecveExit) {
 	if pid := d.PID; d.Set.Has(execParamPID) && pid > 0 && (unknown || t.PID != pid) {
 		s.known(t, pid)
 		unknown = true
+	}
+	if unknown && t.VTID == -1 && t.VPID == -1 {
+		t.VTID, t.VPID = t.TID, t.PID // nothing tells of another pid namespace
 	}
 	// The other threads end, and the caller takes the place of the main thread.
 	for other := t.threads; other != nil; {
@@ -402,6 +406,9 @@ func (s *state) exec(ev *event.Event, d *event.ExecveExit) {
 		t.GID = d.GID
 	}
 	t.keepCaps = false
+	if d.Set.Has(execParamFaults) {
+		t.PFMajor, t.PFMinor = d.PgftMaj, d.PgftMin
+	}
 	s.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
 	s.ownTable(t)
 	for num := range t.FDs() {

@@ -247,6 +247,9 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 			if fd.L4 == proc.L4Unknown {
 				fd.L4 = proc.L4UDP
 			}
+			if !incoming {
+				s.fillSource(fd)
+			}
 			if fd.Role == RoleNone {
 				fd.guessRole(t, incoming)
 			}

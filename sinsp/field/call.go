@@ -51,18 +51,23 @@ func setTypeName(ev *sinsp.Event, in *event.Info, v *Value) bool {
 	r := rolesOf(in.Code)
 	switch {
 	case r.syscall >= 0:
-		if id := ev.Param(int(r.syscall)); len(id) == 2 {
-			if name := event.SyscallName(binary.NativeEndian.Uint16(id)); name != "" {
-				return v.SetString(name)
-			}
-		}
-		return v.SetString("unknown")
+		return v.SetString(syscallName(ev.Param(int(r.syscall))))
 	case in.Code == event.TypeAsynceventEnter:
 		if name := event.CString(ev.Param(1)); len(name) > 0 {
 			return v.SetBytes(name)
 		}
 	}
 	return v.SetString(in.Name)
+}
+
+// syscallName returns the name of a syscall that a generic event has.
+func syscallName(id []byte) string {
+	if len(id) == 2 {
+		if name := event.SyscallName(binary.NativeEndian.Uint16(id)); name != "" {
+			return name
+		}
+	}
+	return "unknown"
 }
 
 // namedByCode reports whether the name of events of type t depends on the type alone.
@@ -204,8 +209,14 @@ const (
 	otherError errorKind = iota
 	fileError
 	netError
-	memoryError
+	memoryError // without a file
 )
+
+// isMemory reports whether a call is about memory, that of a file included.
+func isMemory(ev *sinsp.Event) bool {
+	in := ev.Info()
+	return in != nil && in.Category == event.CategoryMemory
+}
 
 func kindOf(ev *sinsp.Event) errorKind {
 	if fd := ev.FD(); fd != nil {
@@ -225,16 +236,16 @@ func kindOf(ev *sinsp.Event) errorKind {
 		return fileError
 	case in.Category == event.CategoryNet && in.Name != "socket":
 		return netError
-	case in.Category == event.CategoryMemory:
+	case isMemory(ev):
 		return memoryError
 	}
 	return otherError
 }
 
-func failed(counts func(errorKind) bool) extract {
+func failed(counts func(*sinsp.Event) bool) extract {
 	return func(ev *sinsp.Event, _ *Arg, v *Value) bool {
 		res, ok := returned(ev)
-		if !ok || !counts(kindOf(ev)) {
+		if !ok || !counts(ev) {
 			return false
 		}
 		v.SetBool(res < 0)

@@ -12,7 +12,7 @@ var fdClass = &Class{
 	Desc: "the open file, socket or other descriptor that the call is about",
 	Fields: []Field{
 		{Name: "fd.num", Type: Int, Format: event.FormatID,
-			Desc:    "number of the descriptor",
+			Desc:    "number of the descriptor, -1 if the call failed to make one",
 			Extract: extractFDNum, Codes: fdCodes},
 		{Name: "fd.type", Type: String, Format: event.FormatDec,
 			Desc:    "kind: file, directory, ipv4, ipv6, unix, pipe, event, signalfd, eventpoll, inotify, timerfd, ...",

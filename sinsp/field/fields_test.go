@@ -125,7 +125,8 @@ var values = [][3]string{
 	{"read", "evt.arg.flags", absent},
 	{"umask", "evt.arg.mask", "077"},
 	{"ftruncate", "evt.arg.length", "-3"},
-	{"openat", "evt.rawarg.flags", "16391"},
+	{"openat", "evt.rawarg.flags", "4007"},
+	{"openat", "evt.rawarg.mode", "755"},
 	{"openat", "evt.rawarg.name", "doc//a.txt"},
 	{"ftruncate", "evt.rawarg.fd", "5"},
 	{"read failed", "evt.rawarg.res", "-9"},
@@ -341,7 +342,7 @@ var values = [][3]string{
 	{"web", "group.name", "root"},
 
 	{"openat", "fd.num", "5"},
-	{"openat failed", "fd.num", "-2"},
+	{"openat failed", "fd.num", "-1"},
 	{"getppid", "fd.num", absent},
 	{"openat", "fd.type", "file"},
 	{"connect", "fd.type", "ipv4"},
@@ -442,6 +443,17 @@ var values = [][3]string{
 	{"link", "fs.path.target", "/old"},
 	{"openat", "fs.path.source", absent},
 
+	{"datagram", "fd.name", "10.0.0.5:53000->10.0.0.9:53"},
+	{"datagram", "fd.lip", "10.0.0.5"},
+	{"mmap failed again", "proc.vmsize", "77"},
+	{"mmap failed again", "evt.count.error.memory", "1"},
+	{"execve", "proc.name", "ls"},
+	{"execve", "proc.vpid", "8888"},
+	{"execve", "thread.vtid", "8888"},
+	{"execve", "thread.pfminor", "61"},
+	{"execve", "proc.pname", "bash"},
+	{"execve", "evt.arg.pid", "ls"},
+
 	{"openat", "util.cnt", "1"},
 	{"poll", "fdlist.nums", "3,10,12,99"},
 	{"poll", "fdlist.names", "/etc/passwd,10.0.0.5:4000->93.184.216.34:80,192.0.2.9:5555->10.0.0.5:8080,<NA>"},
@@ -501,7 +513,7 @@ var values = [][3]string{
 }
 
 // webTime is the time of the event "web".
-const webTime = first + 39*step
+const webTime = first + 43*step
 
 // alwaysMissing are the fields whose values no event tells.
 func alwaysMissing(f *Field) bool {

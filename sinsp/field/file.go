@@ -48,9 +48,19 @@ func fdName(fd *sinsp.FD, v *Value) bool {
 	return v.SetString(fd.Path)
 }
 
+// fdNumber returns the number of the descriptor that a call is about; -1 if it failed
+// to make one.
+func fdNumber(ev *sinsp.Event) (num int64, ok bool) {
+	n, ok := ev.FDNum()
+	if n < 0 && n != event.AtFDCWD {
+		return -1, ok
+	}
+	return int64(n), ok
+}
+
 func extractFDNum(ev *sinsp.Event, _ *Arg, v *Value) bool {
-	num, ok := ev.FDNum()
-	return ok && v.SetInt(int64(num))
+	num, ok := fdNumber(ev)
+	return ok && v.SetInt(num)
 }
 
 // typeChars has the letters of all kinds as texts.
@@ -73,14 +83,14 @@ func extractFDTypeChar(ev *sinsp.Event, _ *Arg, v *Value) bool {
 	switch r := rolesOf(in.Code); {
 	case r.openFlags >= 0 || r.creatMode >= 0:
 		return v.SetString("f")
-	case in.Category == event.CategoryNet:
+	case in.Category == event.CategoryNet && in.Flags&event.CreatesFD != 0:
 		return v.SetString("4")
 	}
 	return v.SetString("o")
 }
 
-// extractFDName sets the path or the address that a call got if its file is not known,
-// as when it failed.
+// extractFDName sets what a call got if its file is not known, as when it failed: the
+// path of an open, the addresses of a connection; an empty text for other calls.
 func extractFDName(ev *sinsp.Event, _ *Arg, v *Value) bool {
 	if fd := ev.FD(); fd != nil && !connectFailed(ev) {
 		return fdName(fd, v)
@@ -90,15 +100,18 @@ func extractFDName(ev *sinsp.Event, _ *Arg, v *Value) bool {
 		return false
 	}
 	r := rolesOf(in.Code)
-	if r.path >= 0 {
+	if r.openFlags >= 0 || r.creatMode >= 0 {
 		return absolutePath(ev, int(r.path), v)
 	}
-	if r.addr >= 0 {
-		if addr := ev.Param(int(r.addr)); len(addr) > 0 {
-			return v.SetScratch(in.Params[r.addr].AppendRaw(v.Scratch(), addr))
+	for _, at := range [...]int8{r.tuple, r.addr} {
+		if at < 0 {
+			continue
+		}
+		if value := ev.Param(int(at)); len(value) > 0 {
+			return v.SetScratch(in.Params[at].AppendRaw(v.Scratch(), value))
 		}
 	}
-	return false
+	return v.SetString("")
 }
 
 // connectFailed reports whether the event is a connect that failed: its socket has no
@@ -156,9 +169,15 @@ func extractFDFilename(ev *sinsp.Event, _ *Arg, v *Value) bool {
 func extractFDNameRaw(ev *sinsp.Event, _ *Arg, v *Value) bool {
 	fd := ev.FD()
 	if fd == nil {
-		at := rolesOf(ev.Type()).path
 		in := ev.Info()
-		if at < 0 || !aboutFD(in) || !rawPath(ev, int(at), v) {
+		if in == nil || !aboutFD(in) {
+			return false
+		}
+		r := rolesOf(in.Code)
+		if r.openFlags < 0 && r.creatMode < 0 {
+			return v.SetString("")
+		}
+		if !rawPath(ev, int(r.path), v) {
 			return false
 		}
 		if bytes.Contains(v.Str, doubled) {
@@ -185,12 +204,12 @@ func appendSingleSlashes[T string | []byte](dst []byte, path T) []byte {
 }
 
 func extractFDUID(ev *sinsp.Event, _ *Arg, v *Value) bool {
-	num, ok := ev.FDNum()
+	num, ok := fdNumber(ev)
 	if !ok || ev.Thread == nil {
 		return false
 	}
 	b := strconv.AppendInt(v.Scratch(), int64(ev.Thread.TID), 10)
-	return v.SetScratch(strconv.AppendInt(b, int64(num), 10))
+	return v.SetScratch(strconv.AppendInt(b, num, 10))
 }
 
 // inContainer makes an extract that puts the id of the container and a colon in front
@@ -210,8 +229,14 @@ func inContainer(text extract) extract {
 	}
 }
 
+// extractNameChanged takes the name of a new descriptor for a change, too.
 func extractNameChanged(ev *sinsp.Event, _ *Arg, v *Value) bool {
-	return ev.FD() != nil && v.SetBool(ev.NameChanged)
+	fd := ev.FD()
+	if fd == nil {
+		return false
+	}
+	created := ev.Info().Flags&event.CreatesFD != 0 && (fd.Path != "" || fd.Src.IsValid())
+	return v.SetBool(ev.NameChanged || created)
 }
 
 // extractFDTypes sets each kind once, in the order of the descriptors.
@@ -225,12 +250,19 @@ func extractFDTypes(ev *sinsp.Event, arg *Arg, v *Value) bool {
 		fd := ev.Thread.FD(event.FD(arg.Index))
 		return fd != nil && fdType(fd, v.Add())
 	}
-	var seen [256]bool
 	for _, fd := range ev.Thread.FDs() {
-		if !seen[fd.Type] {
-			seen[fd.Type] = true
-			fdType(fd, v.Add())
+		if kind := v.Add(); !fdType(fd, kind) || seen(v.List[:len(v.List)-1], kind.Str) {
+			v.drop()
 		}
 	}
-	return len(v.List) > 0
+	return true
+}
+
+func seen(list []Value, text []byte) bool {
+	for i := range list {
+		if string(list[i].Str) == string(text) {
+			return true
+		}
+	}
+	return false
 }

@@ -92,14 +92,24 @@ const pageTail = `
 | evt.deltatime | since the event before in the source | since the event for which the same field was asked before |
 | evt.latency, evt.wait_latency | measured if the source has enter events | always 0 |
 | evt.arg[N], evt.buffer | as long as they are | a filter sees at most 80 bytes of a buffer as text |
+| evt.res | the name of the error, of all calls | its number, of clone |
+| evt.rawarg | missing for a param without a value | 0 in formats |
+| evt.args | unsigned numbers have no sign | they have one |
+| evt.type | unknown for a generic event without a code | the name of the native number on the reader's machine |
 | evt.outputtime | option d is the latency, fractions have 9 digits | option d is 0, option a does not pad fractions |
 | proc.ppid | process id of the parent | its thread id |
 | proc.env[123] | the variable 123 | the whole environment |
-| proc.aname and others without [N], in formats | all ancestors | the process |
+| proc.aname and others without [N], in formats | all ancestors | missing |
 | proc.exe_ino.ctime_duration_* | missing if the times are in the other order | a number that wrapped |
+| proc.exeline | ends with the last argument | has a blank after it if there are no arguments |
+| proc.is_sid_leader and others | false if the ids are not known | true |
+| fd.connected | false until a connection that takes time is made | true |
+| fd.is_server | false for a new IPv6 socket | true |
+| fd.num | of pipe the end that reads | the end that writes |
+| fd.directory, fd.filename | missing for a file that is not known | / |
 | fd.types | in the order of the descriptors | in no order |
 | fd.cip.name and others, in formats | the address | its name, if the host that reads the capture can find one |
 | fdlist.cports | ports of clients | of servers, too, for descriptors that have no client |
-| fs.path.* | all calls that take paths; paths below the descriptor of a directory are absolute | a fixed list of calls; such paths are joined with the working directory |
+| fs.path.* | all calls that take paths; paths below the descriptor of a directory are absolute | a fixed list of calls, opens also if they fail; such paths are joined with the working directory |
 | container.*, k8s.* | built in; from the container events of a capture | a plugin |
 `

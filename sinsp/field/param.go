@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/scaplab/scaplab/scap/event"
-	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/sinsp"
 )
 
@@ -129,7 +128,7 @@ func appendMeaning(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte
 			return appendFile(dst, ev, num)
 		}
 	case event.ParamPID, event.ParamPID32:
-		if t := ev.Inspector().Thread(event.PID(signedValue(value))); t != nil && t.Comm != "" {
+		if t := ev.Inspector().Thread(event.PID(signedValue(value))); t != nil && !t.Placeholder && t.Comm != "" {
 			return append(dst, t.Comm...), true
 		}
 	case event.ParamUID:
@@ -137,13 +136,12 @@ func appendMeaning(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte
 	case event.ParamGID:
 		return appendGroup(dst, ev, event.GID(binary.NativeEndian.Uint32(value)))
 	case event.ParamFSPath, event.ParamFSRelPath:
-		if path := event.CString(value); len(path) > 0 && path[0] != '/' && ev.Thread != nil && string(path) != unavailable {
-			return ev.AppendPath(dst, dirOf(ev, p), path), true
+		path, dir := event.CString(value), dirOf(ev, p)
+		if len(path) > 0 && path[0] != '/' && string(path) != unavailable && knowsDir(ev, dir) {
+			return ev.AppendPath(dst, dir, path), true
 		}
 	case event.ParamSyscallID:
-		if name := event.SyscallName(binary.NativeEndian.Uint16(value)); name != "" {
-			return append(dst, name...), true
-		}
+		return append(dst, syscallName(value)...), true
 	case event.ParamReltime:
 		if binary.NativeEndian.Uint64(value) != math.MaxUint64 {
 			return p.AppendResolved(dst, value)
@@ -155,6 +153,14 @@ func appendMeaning(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte
 		return p.AppendResolved(dst, value) // AT_FDCWD, or an error
 	}
 	return dst, false
+}
+
+// knowsDir reports whether the directory of a descriptor is known.
+func knowsDir(ev *sinsp.Event, dir event.FD) bool {
+	if dir == event.AtFDCWD {
+		return ev.Thread != nil
+	}
+	return threadFD(ev, dir) != nil
 }
 
 func signedValue(b []byte) int64 {
@@ -178,14 +184,12 @@ func appendFile(dst []byte, ev *sinsp.Event, num event.FD) ([]byte, bool) {
 		return dst, false
 	}
 	dst = append(dst, '<', fd.TypeChar())
-	if fd.IP() && int(fd.L4) < len(l4Letters) && l4Letters[fd.L4] != 0 {
-		dst = append(dst, l4Letters[fd.L4])
+	if name := transport(fd); name != "" {
+		dst = append(dst, name[0])
 	}
 	dst = append(dst, '>')
 	return fd.AppendName(dst), true
 }
-
-var l4Letters = [...]byte{proc.L4TCP: 't', proc.L4UDP: 'u', proc.L4ICMP: 'i', proc.L4Raw: 'r'}
 
 // appendPolled appends num:KINDflags of the files that a call waits for, the flags in
 // hex.
@@ -222,7 +226,7 @@ func appendUser(dst []byte, ev *sinsp.Event, uid event.UID) ([]byte, bool) {
 	if u := ev.Inspector().User(containerID(ev), uid); u != nil && u.Name != "" {
 		return append(dst, u.Name...), true
 	}
-	return append(dst, unavailable...), true
+	return appendRoot(dst, uint32(uid)), true
 }
 
 func appendGroup(dst []byte, ev *sinsp.Event, gid event.GID) ([]byte, bool) {
@@ -232,7 +236,15 @@ func appendGroup(dst []byte, ev *sinsp.Event, gid event.GID) ([]byte, bool) {
 	if g := ev.Inspector().Group(containerID(ev), gid); g != nil && g.Name != "" {
 		return append(dst, g.Name...), true
 	}
-	return append(dst, unavailable...), true
+	return appendRoot(dst, uint32(gid)), true
+}
+
+// appendRoot appends the name of a user or a group without an entry.
+func appendRoot(dst []byte, id uint32) []byte {
+	if id == 0 {
+		return append(dst, "root"...)
+	}
+	return append(dst, unavailable...)
 }
 
 func containerID(ev *sinsp.Event) string {
@@ -256,6 +268,7 @@ func extractRawArg(ev *sinsp.Event, arg *Arg, v *Value) bool {
 	if len(value) == 0 || fixed && size != len(value) {
 		return false
 	}
+	v.Format = p.Format
 	switch is := TypeOf(p.Type); {
 	case arg.Type == Opaque:
 		return v.SetBytes(value)

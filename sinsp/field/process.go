@@ -236,13 +236,22 @@ func parentID(t *sinsp.Thread, v *Value) bool {
 	if p := t.Parent(); p != nil {
 		return pid(p, v)
 	}
-	id := mainOf(t).PTID
-	return id >= 0 && v.SetInt(int64(id))
+	return !t.Placeholder && t.PTID >= 0 && v.SetInt(int64(t.PTID))
 }
 
 func loginShell(t *sinsp.Thread, v *Value) bool {
 	shell := t.LoginShell()
 	return shell != nil && pid(shell, v)
+}
+
+// countThreads is 0 for a process of which only the event's thread is known.
+func countThreads(count func(*sinsp.Process) int) ofThread {
+	return func(t *sinsp.Thread, v *Value) bool {
+		if t.Placeholder {
+			return v.SetUint(0)
+		}
+		return v.SetUint(uint64(count(t.Process)))
+	}
 }
 
 // Times.

@@ -20,6 +20,7 @@ type roles struct {
 	creatMode int8 // of creat, which has no flags
 	polled    int8 // files that poll waits for
 	addr      int8 // of a socket
+	tuple     int8 // both addresses of a connection
 
 	path         int8    // the only path of a call
 	ofFile       bool    // it has a descriptor of the file in place of a path
@@ -28,7 +29,7 @@ type roles struct {
 }
 
 var noRoles = roles{
-	result: -1, syscall: -1, data: -1, openFlags: -1, openMode: -1, creatMode: -1, polled: -1, addr: -1,
+	result: -1, syscall: -1, data: -1, openFlags: -1, openMode: -1, creatMode: -1, polled: -1, addr: -1, tuple: -1,
 	path: -1, source: -1, dest: -1, relative: [2]int8{-1, -1},
 }
 
@@ -86,6 +87,8 @@ func findRoles(in *event.Info) roles {
 			r.polled = at
 		case p.Type == event.ParamSockaddr:
 			r.addr = at
+		case p.Type == event.ParamSocktuple:
+			r.tuple = at
 		case p.Name == "data" && p.Type == event.ParamBytebuf:
 			r.data = at
 		case isPath(p):

@@ -99,10 +99,18 @@ func extractIsServer(ev *sinsp.Event, _ *Arg, v *Value) bool {
 
 var l4Names = [...]string{proc.L4TCP: "tcp", proc.L4UDP: "udp", proc.L4ICMP: "icmp", proc.L4Raw: "raw"}
 
-// l4proto is known of connections and servers, and of raw sockets from the start.
+// transport returns the name of an IP socket's transport: that of connections and
+// servers, of raw sockets from the start; "" for others.
+func transport(fd *sinsp.FD) string {
+	if !fd.IP() || int(fd.L4) >= len(l4Names) || fd.Role == sinsp.RoleNone && fd.L4 != proc.L4Raw {
+		return ""
+	}
+	return l4Names[fd.L4]
+}
+
 func l4proto(fd *sinsp.FD, v *Value) bool {
-	if int(fd.L4) < len(l4Names) && (fd.Role != sinsp.RoleNone || fd.L4 == proc.L4Raw) && l4Names[fd.L4] != "" {
-		return v.SetString(l4Names[fd.L4])
+	if name := transport(fd); name != "" {
+		return v.SetString(name)
 	}
 	return v.SetString(unavailable)
 }

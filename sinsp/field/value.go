@@ -66,6 +66,9 @@ type Value struct {
 	Str []byte // must not be written to: it may be the bytes of a Go string
 	IP  netip.Addr
 
+	// Format is how the number of a Dynamic field prints, in place of the field's.
+	Format event.Format
+
 	// List has the values of a field with several values; see Field.Many. Each
 	// is a value of the field's type.
 	List []Value
@@ -163,6 +166,9 @@ func (v *Value) Float() float64 { return math.Float64frombits(v.Num) }
 // AppendText appends the value as text, a string as its bytes: package output
 // escapes them. Elements of a list are not considered.
 func (v *Value) AppendText(dst []byte, t Type, f event.Format) []byte {
+	if v.Format != event.FormatNA {
+		f = v.Format
+	}
 	switch t {
 	case String, Bytes:
 		return append(dst, v.Str...)
@@ -178,6 +184,9 @@ func (v *Value) AppendText(dst []byte, t Type, f event.Format) []byte {
 	case IP, Net, Host:
 		return v.IP.AppendTo(dst)
 	default:
+		if f == event.FormatOct {
+			return strconv.AppendUint(dst, v.Num, 8) // without the 0 in front that params have
+		}
 		return event.AppendNumber(dst, v.Num, f)
 	}
 }

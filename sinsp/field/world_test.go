@@ -254,6 +254,12 @@ func newWorld(t *testing.T) *world {
 	w.add(t, "", event.TypeSwitchEnter, 100, with{"next": 200, "pgft_maj": 3, "pgft_min": 44, "vm_size": 1, "vm_rss": 1, "vm_swap": 0})
 	w.add(t, "switch", event.TypeSwitchEnter, 200, with{"next": 100, "pgft_maj": 3, "pgft_min": 44, "vm_size": 5000, "vm_rss": 700, "vm_swap": 9})
 
+	w.add(t, "", event.TypeSocketExit, 200, with{"fd": 13, "domain": 2, "type": 2, "proto": 17, "flags": 0})
+	w.add(t, "datagram", event.TypeSendtoExit, 200, with{"res": 1, "data": "x", "fd": 13, "size": 1, "tuple": tuple4("0.0.0.0:53000", "10.0.0.9:53")})
+	w.add(t, "mmap failed again", event.TypeMmapExit, 200, with{"res": -12, "vm_size": 77, "vm_rss": 66, "vm_swap": 5, "addr": 0, "length": 1, "prot": 1, "flags": 2, "fd": -1, "offset": 0})
+	w.add(t, "execve", event.TypeExecveExit, 8888, with{"res": 0, "exe": "ls", "args": "-l\x00", "tid": 8888, "pid": 8888, "ptid": 100, "cwd": "/",
+		"fdlimit": 64, "pgft_maj": 2, "pgft_min": 61, "vm_size": 360, "vm_rss": 4, "vm_swap": 0, "comm": "ls"})
+
 	w.add(t, "container", event.TypeContainerJSONEnter, -1, with{"json": description})
 	w.add(t, "web", event.TypeReadExit, web, with{"res": 4, "data": "ro\x00t", "fd": 3, "size": 4096})
 	w.add(t, "unknown thread", event.TypeReadExit, 7777, with{"res": 4, "data": "x", "fd": 3, "size": 4096})
