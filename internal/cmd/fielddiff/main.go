@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command fielddiff compares fields, filters and formats with those of sysdig in a
+// Debian tree (see ../filediff/prepare): both read the same captures, and must tell the
+// same of each event.
+//
+//	internal/cmd/filediff/prepare /var/tmp/sid
+//	go run ./internal/cmd/fielddiff /var/tmp/sid CAPTURE...
+//
+// It prints how many values and filters agree, and for each field that does not the
+// first event where. What is meant to differ is in differences.go, with its reason. The
+// exit status is 1 if anything else differs.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/sinsp"
+	"github.com/scaplab/scaplab/sinsp/field"
+	"github.com/scaplab/scaplab/sinsp/filter"
+	"github.com/scaplab/scaplab/sinsp/output"
+)
+
+func main() {
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: fielddiff TREE CAPTURE...")
+		os.Exit(2)
+	}
+	ok, err := compare(os.Args[1], os.Args[2:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fielddiff:", err)
+		os.Exit(3)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+func compare(tree string, captures []string) (ok bool, err error) {
+	t := newTally()
+	for _, path := range captures {
+		c := &comparison{tree: tree, path: path, tally: t}
+		if err := c.run(); err != nil {
+			return false, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return t.print(), nil
+}
+
+// comparison is that of one capture.
+type comparison struct {
+	*tally
+	tree, path string
+	copy       string // what both read
+	inTree     string // its path in the tree
+
+	// explained has the events for which a field differs as meant: filters on it
+	// differ there, too.
+	explained map[string]map[uint64]bool
+}
+
+func (c *comparison) run() error {
+	const inTree = "/tmp/fielddiff.scap"
+	c.inTree, c.copy = inTree, filepath.Join(c.tree, inTree)
+	defer os.Remove(c.copy)
+	c.explained = map[string]map[uint64]bool{}
+	text, err := os.ReadFile(c.path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.copy, text, 0o644); err != nil {
+		return err
+	}
+	if _, err := c.sysdig("-p", "%evt.num"); err != nil {
+		// sysdig is older than the capture.
+		if err := rewrite(c.path, c.copy); err != nil {
+			return err
+		}
+	}
+	if err := c.formats(); err != nil {
+		return err
+	}
+	return c.filters()
+}
+
+// rewrite writes a capture so that older readers understand it.
+func rewrite(from, to string) error {
+	r, err := savefile.Open(from, savefile.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w, err := savefile.NewWriter(f, savefile.WriterOptions{State: r.State(), Compat: true})
+	if err != nil {
+		return err
+	}
+	for {
+		ev, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return w.Close()
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.Write(ev); err != nil {
+			return err
+		}
+	}
+}
+
+// sysdig runs sysdig on the capture and returns what it prints. Whatever it talks
+// besides, the caller sees by what is missing.
+func (c *comparison) sysdig(args ...string) (stdout []byte, err error) {
+	cmd := exec.Command("chroot", append([]string{c.tree, "sysdig", "-r", c.inTree}, args...)...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/root"}
+	var out, talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("sysdig %s: %w: %s", args, err, bytes.TrimSpace(talk.Bytes()))
+	}
+	return out.Bytes(), nil
+}
+
+// each calls see with all events of the capture that are shown.
+func (c *comparison) each(see func(ev *sinsp.Event)) error {
+	r, err := savefile.Open(c.copy, savefile.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	in := sinsp.New(r, sinsp.Options{})
+	for {
+		ev, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// sysdig does not show internal events and metaevents.
+		if in := ev.Info(); !ev.Hidden() && (in == nil || in.Category != event.CategoryInternal && in.Source != event.SourceMetaevent) {
+			see(ev)
+		}
+	}
+}
+
+// separator is between the fields of a line; nothing in captures has it.
+const separator = "@~@"
+
+// formats compares the values of all fields in formats.
+func (c *comparison) formats() error {
+	for fields := range slices.Chunk(fieldTexts(), 12) {
+		template := "*%evt.num"
+		for _, f := range fields {
+			template += separator + "%" + f
+		}
+		template += separator
+		want, err := c.sysdig("-p", template)
+		if err != nil {
+			return err
+		}
+		format, err := output.Compile(template, output.Options{Raw: true})
+		if err != nil {
+			return err
+		}
+		theirs := lines(want)
+		var buf []byte
+		err = c.each(func(ev *sinsp.Event) {
+			buf, _ = format.Append(buf[:0], ev)
+			ours := strings.Split(string(buf), separator)
+			line, ok := theirs[ours[0]]
+			if !ok {
+				c.differs("events", "", fmt.Sprintf("%s: event %s (%s) is not in sysdig's output", c.path, ours[0], ev.Type()))
+				return
+			}
+			delete(theirs, ours[0])
+			for i, f := range fields {
+				c.value(f, ev, ours[i+1], line[i+1])
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for num := range theirs {
+			c.differs("events", "", fmt.Sprintf("%s: event %s is only in sysdig's output", c.path, num))
+		}
+	}
+	return nil
+}
+
+// value compares the value of a field.
+func (c *comparison) value(name string, ev *sinsp.Event, ours, theirs string) {
+	if ours == theirs {
+		c.values.same++
+		return
+	}
+	if why, ok := meant(name, ev, ours, theirs); ok {
+		c.why[why]++
+		if c.explained[name] == nil {
+			c.explained[name] = map[uint64]bool{}
+		}
+		c.explained[name][ev.Num] = true
+		return
+	}
+	c.values.other++
+	c.differs("%"+name, ev.Info().Symbol, fmt.Sprintf("%s: event %d (%s): %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Info().Symbol, ours, theirs))
+}
+
+// lines splits what a format printed, by the number of the event.
+func lines(out []byte) map[string][]string {
+	byNum := map[string][]string{}
+	for _, record := range strings.Split(string(out), separator+"\n") {
+		if parts := strings.Split(record, separator); len(parts) > 1 {
+			byNum[parts[0]] = parts
+		}
+	}
+	return byNum
+}
+
+// fieldTexts has each field that formats may have, with arguments.
+func fieldTexts() (texts []string) {
+	for _, name := range slices.Sorted(maps.Keys(field.All())) {
+		f := field.All()[name]
+		if f.Flags&field.FilterOnly != 0 || !inReference(name) {
+			continue
+		}
+		if f.Arg == 0 || f.Arg&field.ArgOptional != 0 {
+			texts = append(texts, name)
+		}
+		for _, arg := range arguments[name] {
+			texts = append(texts, name+arg)
+		}
+	}
+	return texts
+}
+
+// filters compares which events filters select.
+func (c *comparison) filters() error {
+	texts, err := c.filterTexts()
+	if err != nil {
+		return err
+	}
+	for _, text := range texts {
+		want, err := c.sysdig("-p", "%evt.num", text)
+		if err != nil {
+			c.differs(text, "", err.Error())
+			continue
+		}
+		f, err := filter.Compile(text)
+		if err != nil {
+			c.differs(text, "", err.Error())
+			continue
+		}
+		theirs := strings.Fields(string(want))
+		var ours []string
+		err = c.each(func(ev *sinsp.Event) {
+			num := fmt.Sprint(ev.Num)
+			if match, known := f.Match(ev), slices.Contains(theirs, num); known && (match || c.isExplained(f, ev)) || match && !c.isExplained(f, ev) {
+				ours = append(ours, num)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if slices.Equal(ours, theirs) {
+			c.probes.same++
+			continue
+		}
+		c.probes.other++
+		c.differs(text, c.path, fmt.Sprintf("%s: %d events, sysdig %d: %s", filepath.Base(c.path), len(ours), len(theirs), firstOther(ours, theirs)))
+	}
+	return nil
+}
+
+// isExplained reports whether a field of f differs for ev as meant.
+func (c *comparison) isExplained(f *filter.Filter, ev *sinsp.Event) bool {
+	for _, ref := range f.Fields() {
+		if ref.Many != field.Any && c.explained[ref.Text][ev.Num] {
+			return true
+		}
+	}
+	return false
+}
+
+// firstOther names an event that only one of both selects.
+func firstOther(ours, theirs []string) string {
+	for _, num := range ours {
+		if !slices.Contains(theirs, num) {
+			return "only here " + num
+		}
+	}
+	for _, num := range theirs {
+		if !slices.Contains(ours, num) {
+			return "only there " + num
+		}
+	}
+	return ""
+}
