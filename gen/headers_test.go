@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// headerNames says where the kernel's headers list what a flag set converts: files, the names in them that belong to
-// the set, and those of them that do not.
+// headerNames says where the kernel's headers list the values of a flag set: files, the names in them that belong to
+// the set, and names among these that do not.
 var headerNames = []struct {
 	set, files, names, but string
 }{
@@ -37,10 +37,10 @@ var headerNames = []struct {
 	{set: "mount_flags", files: "linux/mount.h", names: `MS_\w+`, but: `MS_VERBOSE|MS_RMT_MASK|MS_MGC_\w+`},
 	{set: "fcntl_cmd", files: "linux/fcntl.h asm-generic/fcntl.h", names: `F_[A-Z0-9]+\w*`,
 		but: `F_SEAL_\w+|F_OWNER_\w+|F_(RD|WR|UN|EX|SH)LCK|F_LINUX_SPECIFIC_BASE`},
-	{set: "memfd_create_flags", files: "linux/memfd.h", names: `MFD_\w+`, but: `MFD_HUGE_\w+`}, // the size of pages is a number in the top bits
+	{set: "memfd_create_flags", files: "linux/memfd.h", names: `MFD_\w+`, but: `MFD_HUGE_\w+`}, // the page size is a number in the top bits
 	{set: "close_range_flags", files: "linux/close_range.h", names: `CLOSE_RANGE_\w+`},
 	{set: "fsconfig_cmd", files: "linux/mount.h", names: `FSCONFIG_\w+`},
-	// each command is a bit of sixteen, and none is left for two
+	// each command is one of sixteen bits, and none is left for two commands
 	{set: "quotactl_cmd", files: "linux/quota.h linux/dqblk_xfs.h", names: `Q_\w+`, but: `Q_XGETQSTATV|Q_XGETNEXTQUOTA`},
 	{set: "quotactl_type", files: "linux/quota.h", names: `(USR|GRP|PRJ)QUOTA`},
 	{set: "quotactl_fmt", files: "linux/quota.h", names: `QFMT_\w+`},
@@ -48,7 +48,7 @@ var headerNames = []struct {
 	{set: "poll_events", files: "asm-generic/poll.h", names: `POLL[A-Z_]+`},
 	{set: "futex_op", files: "linux/futex.h", names: `FUTEX_\w+`,
 		but: `FUTEX_(CMD_MASK|\w+_PRIVATE|\w+_LIST64|(UNLOCK_PI|UNLOCK_WAKE|UNLOCK_BITSET)_LIST32|32|NO_NODE|WAITV_MAX|WAITERS|OWNER_DIED|TID_MASK|BITSET_MATCH_ANY)|FUTEX2_\w+|FUTEX_OP\w*`},
-	// what 7.0 and later added has no bit left in events; the low byte of clone is a signal
+	// events have no bit left for flags added in 7.0 and later; the low byte of clone is a signal
 	{set: "clone_flags", files: "linux/sched.h", names: `CLONE_\w+`, but: `CLONE_(DETACHED|AUTOREAP|PIDFD_AUTOKILL|EMPTY_MNTNS|ARGS_SIZE_\w+)`},
 	{set: "prctl_option", files: "linux/prctl.h", names: `PR_\w+`,
 		but: `PR_(UNALIGN|FPEMU|FP_EXC|TIMING|ENDIAN|TSC|FP_MODE|SPEC|MTE|PMLEN|SYS_DISPATCH|MDWE|SHADOW_STACK|THP_DISABLE)_\w+|PR_SET_MM_\w+|` +
@@ -77,20 +77,20 @@ var headerNames = []struct {
 	{set: "io_uring_register_opcode", files: "linux/io_uring.h", names: `IORING_(UN)?REGISTER_\w+`,
 		but: `IORING_REGISTER_(LAST|USE_REGISTERED_RING|FILES_SKIP|SRC_REGISTERED|DST_REPLACE)`},
 	{set: "userfaultfd_flags", files: "linux/userfaultfd.h", names: `UFFD_USER_MODE_ONLY`},
-	// not for programs, but only there
+	// only the kernel-internal header has all of them
 	{set: "socket_family", files: "../linux/socket.h", names: `AF_\w+`, but: `AF_MAX`},
 	{set: "sockopt_level", files: "../linux/socket.h", names: `SOL_\w+`},
 }
 
 const headerList = "testdata/headers.txt"
 
-// Each flag set of events knows what the headers of the newest kernel define, so that no value is told as another one.
+// Each flag set of events has the values of the newest kernel's headers, so that no value is reported as another one.
 func TestFlagSetsKnowWhatTheNewestKernelHas(t *testing.T) {
 	m, err := newModel(mustLoad(t, filepath.Join(root, "tables")))
 	require.NoError(t, err)
 	text, err := os.ReadFile(headerList)
 	require.NoError(t, err)
-	// sets whose conversion is written by hand: what they are put together from
+	// sets with a hand-written conversion: the sets that they are built from
 	parts := map[string]string{"open_flags": "open_bits", "mmap_flags": "mmap_type mmap_bits"}
 	listed := make(map[string]int)
 	var missing []string
@@ -132,7 +132,7 @@ func TestFlagSetsKnowWhatTheNewestKernelHas(t *testing.T) {
 	}
 }
 
-// headersOfNone says of the other sets why no header is compared with them.
+// headersOfNone has the reasons why other sets are not compared with a header.
 var headersOfNone = map[string]string{
 	"open_bits": "part of open_flags", "fd_flags": "open flags", "pipe2_flags": "open flags", "dup3_flags": "open flags",
 	"timerfd_flags": "open flags", "delete_module_flags": "open flags", "epoll_create1_flags": "open flags",
@@ -142,7 +142,7 @@ var headersOfNone = map[string]string{
 	"shutdown_how": "inside the kernel", "quotactl_dqi_flags": "of events only",
 }
 
-// The list is that of the headers of the newest kernel, when those are there (make kmod fetches them).
+// The list has the names of the newest kernel's headers, if these are installed (make kmod fetches them).
 func TestTheListOfHeaderNamesIsThatOfTheNewestKernel(t *testing.T) {
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
@@ -195,7 +195,7 @@ func TestTheListOfHeaderNamesIsThatOfTheNewestKernel(t *testing.T) {
 	require.Equal(t, string(text), b.String(), "%s is stale: go test ./gen -run '^%s$' -update", headerList, t.Name())
 }
 
-// treeVersion are the numbers of linux-headers-7.3.4+deb13-common.
+// treeVersion returns the numbers of the version in a name such as linux-headers-7.3.4+deb13-common.
 func treeVersion(dir string) []int {
 	_, version, _ := strings.Cut(dir, "linux-headers-")
 	version, _, _ = strings.Cut(version, "/")
@@ -217,7 +217,7 @@ var (
 	headerWord    = regexp.MustCompile(`\b[A-Za-z_]\w*\b`)
 )
 
-// definitions are the macros without arguments and the enumerators of a header, in order.
+// definitions returns the macros without arguments and the enumerators of a header, in order.
 func definitions(src string) (out []definition) {
 	src = headerComment.ReplaceAllString(src, " ")
 	src = strings.ReplaceAll(src, "\\\n", " ")
@@ -244,7 +244,7 @@ func definitions(src string) (out []definition) {
 	return out
 }
 
-// evaluate is the number that a name stands for.
+// evaluate returns the number of a name.
 func evaluate(name string, defs map[string]string) (uint64, bool) {
 	text := name
 	for range 50 {

@@ -117,7 +117,7 @@ type Reducers interface {
 	GroupDeleted(ev *event.Event, gid event.GID, containerID []byte)
 	// Container: a container, described as JSON.
 	Container(ev *event.Event, json []byte)
-	// Async: what a plugin of the producer tells; the name says how data is meant.
+	// Async: a message of a plugin of the producer; the name says what data means.
 	Async(ev *event.Event, name []byte, data []byte)
 	// Procinfo: processor time of the thread so far, in clock ticks.
 	Procinfo(ev *event.Event, cpuUsr uint64, cpuSys uint64)

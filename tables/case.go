@@ -146,7 +146,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	c.Child = l.want(s, c, m, v, "child")
 	outcome := "worked"
 	if c.NoEvent == "" {
-		if m.required("want", "want: {res: 0} tells what the event carries") {
+		if m.required("want", "want: {res: 0} says what the event has") {
 			outcome = l.covered(s, c, m)
 		}
 	} else if m.has("want") {

@@ -18,7 +18,7 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	}
 	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses), IA32: m.text("ia32")}
 	m.subject = id.Name
-	m.required("drop", "drop: sampled tells what dropping mode does")
+	m.required("drop", "drop: sampled is an example")
 	code, ok := m.uint(m.byKey["id"], "id", 1<<16-1)
 	if !ok {
 		return

@@ -23,7 +23,7 @@ const pidfdOpen = `  event: 409
   exit:
     - fd:    {type: fd,      from: ret}
     - pid:   {type: pid,     from: pid}
-    - flags: {type: flags32, from: pidfd_open_flags(flags), names: pidfd_open_flags, differs: "PIDFD_THREAD is told"}
+    - flags: {type: flags32, from: pidfd_open_flags(flags), names: pidfd_open_flags, differs: "PIDFD_THREAD is reported"}
 `
 
 // change is a mutation within an entry.
@@ -42,7 +42,7 @@ var mutations = []mutation{
 		"parent: code 0x87fd leaves a gap (the next free one is 0x"),
 	change("a param removed", process, pidfdOpen, "    - pid:   {type: pid,     from: pid}\n", "", "flags: {type",
 		"pidfd_open: param pid is missing (params are never removed; schema.lock has fd, pid, flags)"),
-	change("the last param removed", process, pidfdOpen, `    - flags: {type: flags32, from: pidfd_open_flags(flags), names: pidfd_open_flags, differs: "PIDFD_THREAD is told"}`+"\n", "", "409",
+	change("the last param removed", process, pidfdOpen, "    - flags: {type: flags32, from: pidfd_open_flags(flags), names: pidfd_open_flags, differs: \"PIDFD_THREAD is reported\"}\n", "", "409",
 		"pidfd_open: param flags is missing (params are never removed; schema.lock has fd, pid, flags)"),
 	change("two params in another order", process, pidfdOpen, "    - fd:    {type: fd,      from: ret}\n    - pid:   {type: pid,     from: pid}\n",
 		"    - pid:   {type: pid,     from: pid}\n    - fd:    {type: fd,      from: ret}\n", "fd:    {",
@@ -51,9 +51,9 @@ var mutations = []mutation{
 		"pidfd_open: task: param task is pid:pid in schema.lock (params are never renamed)"),
 	change("a param between others", process, pidfdOpen, "    - pid: ", "    - also:  {type: pid, from: pid}\n    - pid: ", "also:",
 		"pidfd_open: also: param also is new, but not the last (schema.lock has fd, pid, flags; new ones come last)"),
-	change("a param behind the reference's", process, pidfdOpen, `names: pidfd_open_flags, differs: "PIDFD_THREAD is told"}`+"\n", `names: pidfd_open_flags, differs: "PIDFD_THREAD is told"}`+"\n    - also:  {type: pid, from: pid}\n", "also:",
+	change("a param after the reference's", process, pidfdOpen, "is reported\"}\n", "is reported\"}\n    - also:  {type: pid, from: pid}\n", "also:",
 		"pidfd_open: also: param also is not the reference's (schema.lock has fd, pid, flags; only our own events grow)"),
-	change("names of another set", process, pidfdOpen, "names: pidfd_open_flags,", "names: close_range_flags,", "flags32",
+	change("names of another set", process, pidfdOpen, "names: pidfd_open_flags", "names: close_range_flags", "flags32",
 		"pidfd_open: flags: type is flags32(close_range_flags) (flags32(pidfd_open_flags) in schema.lock)"),
 	change("printed otherwise", process, pidfdOpen, "from: pid}", "from: pid, show: hex}", "pid,     from",
 		"pidfd_open: pid: type is pid/hex (pid in schema.lock)"),

@@ -40,7 +40,7 @@ static __always_inline u32 encode_dev(u32 dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
 }
 
-#define NATIVE_SYNC_ALONE 0x100000 /* __O_SYNC, which the kernel takes for O_SYNC */
+#define NATIVE_SYNC_ALONE 0x100000 /* __O_SYNC, which the kernel treats as O_SYNC */
 #define NATIVE_DSYNC	  0x1000
 
 /* The access mode is a number: 0, 1, 2 become 1, 2, 3. Neither 3 nor a path may be read or written. */
@@ -87,7 +87,7 @@ static __always_inline u32 mount_flags(u64 v)
 
 #define NATIVE_IPC_64 0x100
 
-/* The C library of 32-bit tasks adds a flag for the layout of structs, which the kernel takes away. */
+/* The C library of 32-bit tasks adds a flag for the layout of structs, which the kernel removes. */
 static __always_inline u64 ipc_cmd(struct filler *f, u64 cmd)
 {
 	return f->ia32 ? cmd & ~NATIVE_IPC_64 : cmd;
