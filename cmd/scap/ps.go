@@ -35,8 +35,7 @@ type stateFlags struct {
 
 func (s *stateFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&s.path, "read", "r", "", "the capture; -: standard input")
-	_ = cmd.MarkFlagRequired("read")
+	f.StringVarP(&s.path, "read", "r", "", "the capture; the same as FILE")
 	f.BoolVar(&s.begin, "begin", false, "the state at the begin of the capture, rather than at its end")
 	f.Uint64Var(&s.until, "until", 0, "the state after the event of this number")
 	f.BoolVarP(&s.json, "json", "j", false, "one JSON object per line")
@@ -46,6 +45,12 @@ func (s *stateFlags) add(cmd *cobra.Command) {
 func (s *stateFlags) selected(args []string, show func(*sinsp.Thread) error) error {
 	if s.begin && s.until > 0 {
 		return cli.Usage(errors.New("--begin and --until are two moments"))
+	}
+	if s.path == "" {
+		if len(args) == 0 {
+			return cli.Usage(errors.New("which capture? (FILE; - reads standard input)"))
+		}
+		s.path, args = args[0], args[1:]
 	}
 	r, err := savefile.Open(s.path, savefile.Options{})
 	if err != nil {
@@ -126,11 +131,11 @@ func documentProcess(t *sinsp.Thread) processDoc {
 func newPsCmd() *cobra.Command {
 	var s stateFlags
 	cmd := &cobra.Command{
-		Use:   "ps -r FILE [PID|NAME...]",
+		Use:   "ps FILE [PID|NAME...]",
 		Short: "Print the processes of a capture",
 		Long: `Print the processes that run at the end of a capture, or at another moment: pid, parent,
 user, threads, open files, memory in kB, time of the start, command line.`,
-		Example: "  scap ps -r trace.scap --begin\n  scap ps -r trace.scap --until 1000 nginx",
+		Example: "  scap ps trace.scap --begin\n  scap ps trace.scap --until 1000 nginx",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -171,11 +176,11 @@ type fdDoc struct {
 func newFDsCmd() *cobra.Command {
 	var s stateFlags
 	cmd := &cobra.Command{
-		Use:   "fds -r FILE [PID|NAME...]",
+		Use:   "fds FILE [PID|NAME...]",
 		Short: "Print the open files of a capture's processes",
 		Long: `Print the open files of the processes that run at the end of a capture, or at another
 moment: pid, name, descriptor, kind of file, name of the file or ends of the connection.`,
-		Example: "  scap fds -r trace.scap nginx\n  scap fds -r trace.scap --json 1234",
+		Example: "  scap fds trace.scap nginx\n  scap fds trace.scap --json 1234",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)

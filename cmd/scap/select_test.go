@@ -141,8 +141,11 @@ func TestProcessesAndOpenFiles(t *testing.T) {
 	require.Regexp(t, `^PID +PROCESS +FD +TYPE +NAME\n10 +nginx +4 +ipv4 +10.0.0.1:4000->10.0.0.2:80\n$`, mustRun(t, "fds", "-r", path))
 	require.Contains(t, mustRun(t, "fds", "-r", path, "--until", "2", "10"), "/etc/passwd")
 	require.Contains(t, mustRun(t, "fds", "-r", path, "--begin", "--json"), `"fd":3,"type":"file","name":"/etc/passwd"`)
-	code, _, _ := runCommand(t, "fds", "-r", path, "--begin", "--until", "2")
-	require.Equal(t, cli.ExitUsage, code)
+	require.Equal(t, mustRun(t, "fds", "-r", path, "10"), mustRun(t, "fds", path, "10"), "FILE may come first")
+	for _, args := range [][]string{{"fds", "-r", path, "--begin", "--until", "2"}, {"ps"}} {
+		code, _, _ := runCommand(t, args...)
+		require.Equal(t, cli.ExitUsage, code, args)
+	}
 }
 
 func TestExplain(t *testing.T) {
