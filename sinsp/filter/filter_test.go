@@ -257,6 +257,9 @@ func TestEvaluationDoesNotAllocate(t *testing.T) {
 		}
 		_, rest, _ := strings.Cut(line, " ")
 		_, text, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if testutil.Race && strings.Contains(text, " regex ") {
+			continue // package regexp keeps its state in a sync.Pool
+		}
 		f := mustCompile(t, text)
 		require.Zero(t, testing.AllocsPerRun(100, func() {
 			for _, ev := range events {
