@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,9 +67,20 @@ func projectRoot() (string, error) {
 
 func main() {
 	guest.Hook() // does not return in a guest, where this program is init
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx, stop := interruptible(time.Second)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// interruptible returns a context that a signal ends, after which the program cleans up. A
+// second signal ends the program at once, unless it follows within grace: timeout(1) sends
+// the same signal to its child and to its process group.
+func interruptible(grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, func() {
+		time.Sleep(grace)
+		stop()
+	})
+	return ctx, stop
 }

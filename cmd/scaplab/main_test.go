@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -194,4 +195,15 @@ func TestFmtLaysOutAndChecks(t *testing.T) {
 	stdout, _, code = scaplab(t, "table", "fmt")
 	require.Equal(t, cli.ExitFound, code)
 	require.Contains(t, stdout, path+":1:")
+}
+
+func TestASignalThatIsSentTwiceLeavesTimeToCleanUp(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(t, err)
+	ctx, stop := interruptible(time.Hour)
+	defer stop()
+	require.NoError(t, self.Signal(os.Interrupt))
+	<-ctx.Done()
+	require.NoError(t, self.Signal(os.Interrupt)) // without the grace it ends the test program
+	time.Sleep(10 * time.Millisecond)
 }
