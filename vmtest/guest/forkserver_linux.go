@@ -35,7 +35,9 @@ import (
 //   - GOMAXPROCS is 1, and the thread that forks has the scheduler's only processor: it waits
 //     for requests in a raw system call, which keeps the processor. So no other thread runs Go
 //     code during a fork, or holds a lock that only Go code takes. The monitor thread, which
-//     runs without a processor, takes the scheduler's lock only while the processor is idle.
+//     runs without a processor, takes the scheduler's lock only while the processor is idle,
+//     and once a second to follow the number of CPUs, also where GOMAXPROCS is set
+//     (updatemaxprocs=0 ends that). A child forked with that lock taken would wait for ever.
 //   - The thread is not locked to its goroutine. The scheduler of the child finds no idle
 //     processor, so it never wakes another thread: goroutines, timers and channels work on
 //     this one. While it blocks in a system call, no other goroutine runs.
@@ -129,7 +131,7 @@ func startForkServer() (_ *forkServer, err error) {
 		// There must be no signal and no collection during a call: a blocking call would end with EINTR.
 		Env: []string{
 			envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single",
-			"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1",
+			"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,updatemaxprocs=0",
 		},
 		Stderr:     s.stderr,
 		ExtraFiles: []*os.File{inheritedReport - 3: s.reports, inheritedControl - 3: theirs},
