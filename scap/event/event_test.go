@@ -356,3 +356,14 @@ func sampleValue(p *ParamInfo, r *rand.Rand) []byte {
 	}
 	return random(r.IntN(40))
 }
+
+func TestNumbersHaveTheirSignExtended(t *testing.T) {
+	require.EqualValues(t, 0xfe, ParamUint8.Number([]byte{0xfe}))
+	require.EqualValues(t, -2, int64(ParamInt8.Number([]byte{0xfe})))
+	require.EqualValues(t, -2, int64(ParamFD32.Number([]byte{0xfe, 0xff, 0xff, 0xff})))
+	require.EqualValues(t, 0xfffffffe, ParamUint32.Number([]byte{0xfe, 0xff, 0xff, 0xff}))
+	for _, n := range []int{0, 3, 9, 16} {
+		require.Zero(t, ParamInt64.Number(make([]byte, n)), "%d bytes", n)
+		require.Zero(t, ParamUint64.Number(make([]byte, n)), "%d bytes", n)
+	}
+}

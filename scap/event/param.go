@@ -130,6 +130,15 @@ func (t ParamType) String() string {
 // Signed reports whether values may be below 0.
 func (t ParamType) Signed() bool { return int(t) < len(paramTypes) && paramTypes[t].signed }
 
+// Number returns a value of 1, 2, 4 or 8 bytes as a number; the sign of a signed type is
+// extended. It returns 0 for other lengths.
+func (t ParamType) Number(value []byte) uint64 {
+	if t.Signed() && len(value) <= 8 {
+		return uint64(signed(value))
+	}
+	return unsigned(value)
+}
+
 // Format is how tools print a number.
 type Format uint8
 

@@ -284,27 +284,7 @@ func extractRawArg(ev *sinsp.Event, arg *Arg, v *Value) bool {
 	case arg.Type == Bool && is == Bool:
 		return v.SetBool(binary.NativeEndian.Uint32(value) != 0)
 	case (arg.Type.Numeric() && arg.Type != Double) && (is.Numeric() && is != Double):
-		return v.SetUint(number(p.Type, value))
+		return v.SetUint(p.Type.Number(value))
 	}
 	return false
-}
-
-// number returns a number of 1 to 8 bytes, with its sign extended.
-func number(t event.ParamType, b []byte) uint64 {
-	var n uint64
-	switch len(b) {
-	case 1:
-		n = uint64(b[0])
-	case 2:
-		n = uint64(binary.NativeEndian.Uint16(b))
-	case 4:
-		n = uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		n = binary.NativeEndian.Uint64(b)
-	}
-	if t.Signed() {
-		shift := 64 - 8*len(b)
-		return uint64(int64(n<<shift) >> shift)
-	}
-	return n
 }

@@ -3,7 +3,6 @@
 package output
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -137,13 +136,12 @@ func (f *Format) appendParam(dst []byte, ev *sinsp.Event, i int, p *event.ParamI
 	if len(value) == 0 {
 		return append(dst, "null"...)
 	}
-	if size, ok := p.Type.Size(); ok && size == len(value) && p.Names == nil && (p.Format == event.FormatDec || p.Format == event.FormatID) {
-		if n, ok := paramNumber(p.Type, value); ok {
-			if p.Type.Signed() {
-				return exactInt(dst, n)
-			}
-			return exactUint(dst, uint64(n))
+	if size, ok := p.Type.Size(); ok && size == len(value) && p.Names == nil && (p.Format == event.FormatDec || p.Format == event.FormatID) && isNumber(p.Type) {
+		n := p.Type.Number(value)
+		if p.Type.Signed() {
+			return exactInt(dst, int64(n))
 		}
+		return exactUint(dst, n)
 	}
 	f.arg.Index = uint64(i)
 	if f.argText.Extract(ev, &f.arg, &f.param) {
@@ -152,31 +150,15 @@ func (f *Format) appendParam(dst []byte, ev *sinsp.Event, i int, p *event.ParamI
 	return append(dst, "null"...)
 }
 
-// paramNumber returns the number of a param whose number says it all.
-func paramNumber(t event.ParamType, b []byte) (int64, bool) {
+// isNumber reports whether the number is all that a value of the type says.
+func isNumber(t event.ParamType) bool {
 	switch t {
 	case event.ParamInt8, event.ParamInt16, event.ParamInt32, event.ParamInt64, event.ParamErrno, event.ParamFD, event.ParamFD32,
 		event.ParamPID, event.ParamPID32, event.ParamUint8, event.ParamUint16, event.ParamUint32, event.ParamUint64,
 		event.ParamUID, event.ParamGID, event.ParamReltime, event.ParamAbstime, event.ParamPort:
-	default:
-		return 0, false
+		return true
 	}
-	var n uint64
-	switch len(b) {
-	case 1:
-		n = uint64(b[0])
-	case 2:
-		n = uint64(binary.NativeEndian.Uint16(b))
-	case 4:
-		n = uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		n = binary.NativeEndian.Uint64(b)
-	}
-	if t.Signed() {
-		shift := 64 - 8*len(b)
-		return int64(n<<shift) >> shift, true
-	}
-	return int64(n), true
+	return false
 }
 
 // exactMax is the largest number up to which all whole numbers are exact in a double,
