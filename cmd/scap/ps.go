@@ -41,6 +41,26 @@ func (s *stateFlags) add(cmd *cobra.Command) {
 	f.BoolVarP(&s.json, "json", "j", false, "one JSON object per line")
 }
 
+// print prints rows of the threads that args name, at the moment that the flags say: as a
+// table with that header, or the documents as JSON. rows calls row for each of them, with
+// the text of the table's columns, divided by tabs.
+func (s *stateFlags) print(cmd *cobra.Command, args []string, header string, rows func(t *sinsp.Thread, row func(doc any, text string) error) error) error {
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if !s.json {
+		fmt.Fprintln(w, header)
+	}
+	row := func(doc any, text string) error {
+		if s.json {
+			return printJSON(out, doc)
+		}
+		_, err := fmt.Fprintln(w, text)
+		return err
+	}
+	err := s.selected(args, func(t *sinsp.Thread) error { return rows(t, row) })
+	return cmp.Or(w.Flush(), out.Flush(), err)
+}
+
 // selected calls show with each thread that args name, at the moment that the flags say.
 func (s *stateFlags) selected(args []string, show func(*sinsp.Thread) error) error {
 	if s.begin && s.until > 0 {
@@ -137,25 +157,15 @@ func newPsCmd() *cobra.Command {
 user, threads, open files, memory in kB, time of the start, command line.`,
 		Example: "  scap ps trace.scap --begin\n  scap ps trace.scap --until 1000 nginx",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := bufio.NewWriter(cmd.OutOrStdout())
-			w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-			if !s.json {
-				fmt.Fprintf(w, "PID\tTID\tPPID\tUSER\tTHREADS\tFDS\tSIZE\tRSS\tSTART\tCOMMAND\n")
-			}
-			err := s.selected(args, func(t *sinsp.Thread) error {
+			return s.print(cmd, args, "PID\tTID\tPPID\tUSER\tTHREADS\tFDS\tSIZE\tRSS\tSTART\tCOMMAND", func(t *sinsp.Thread, row func(any, string) error) error {
 				d := documentProcess(t)
-				if s.json {
-					return printJSON(out, d)
-				}
 				started := "-"
 				if d.Started > 0 {
 					started = time.Unix(0, int64(d.Started)).Format(time.DateTime)
 				}
-				_, err := fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", d.PID, d.TID, d.Parent, shownText(cmp.Or(d.User, fmt.Sprint(int32(d.UID)))),
-					d.Threads, d.FDs, d.VMSize, d.VMRSS, started, shownText(cmp.Or(d.Command, "["+d.Name+"]")))
-				return err
+				return row(d, fmt.Sprintf("%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s", d.PID, d.TID, d.Parent, shownText(cmp.Or(d.User, fmt.Sprint(int32(d.UID)))),
+					d.Threads, d.FDs, d.VMSize, d.VMRSS, started, shownText(cmp.Or(d.Command, "["+d.Name+"]"))))
 			})
-			return cmp.Or(w.Flush(), out.Flush(), err)
 		},
 	}
 	s.add(cmd)
@@ -182,27 +192,15 @@ func newFDsCmd() *cobra.Command {
 moment: pid, name, descriptor, kind of file, name of the file or ends of the connection.`,
 		Example: "  scap fds trace.scap nginx\n  scap fds trace.scap --json 1234",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := bufio.NewWriter(cmd.OutOrStdout())
-			w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-			if !s.json {
-				fmt.Fprintf(w, "PID\tPROCESS\tFD\tTYPE\tNAME\n")
-			}
-			err := s.selected(args, func(t *sinsp.Thread) error {
+			return s.print(cmd, args, "PID\tPROCESS\tFD\tTYPE\tNAME", func(t *sinsp.Thread, row func(any, string) error) error {
 				for num, fd := range t.FDs() {
 					d := fdDoc{PID: t.PID, Process: t.Comm, FD: num, Type: fd.Type.String(), Name: string(fd.AppendName(nil)), Ino: fd.Ino}
-					var err error
-					if s.json {
-						err = printJSON(out, d)
-					} else {
-						_, err = fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\n", d.PID, shownText(d.Process), d.FD, d.Type, shownText(d.Name))
-					}
-					if err != nil {
+					if err := row(d, fmt.Sprintf("%d\t%s\t%d\t%s\t%s", d.PID, shownText(d.Process), d.FD, d.Type, shownText(d.Name))); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
-			return cmp.Or(w.Flush(), out.Flush(), err)
 		},
 	}
 	s.add(cmd)
