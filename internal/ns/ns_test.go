@@ -8,12 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 const worker = "NS_TEST"
@@ -43,33 +44,18 @@ func TestOffsetsOfATimeNamespace(t *testing.T) {
 }
 
 func TestAProcessInNamespacesKnowsThatItIs(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make namespaces")
-	}
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
-		t.Skip("needs unshare of util-linux")
-	}
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	run := func(flags ...string) seen {
-		cmd := exec.Command(unshare, append(flags, exe)...)
-		cmd.Env = append(os.Environ(), worker+"=1")
-		out, err := cmd.Output()
-		require.NoError(t, err)
-		var s seen
+	run := func(t *testing.T, flags ...string) (s seen) {
+		out := testutil.InNamespaces(t, flags, worker+"=1")
 		require.NoError(t, json.Unmarshal(out, &s), "%s", out)
 		return s
 	}
-	const ahead = 26 * 3600
-	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
-		t.Skip("the kernel has no time namespaces")
-	}
-	outside := BootOffset()
-	inside := run("--time", "--fork", fmt.Sprint("--boottime=", ahead))
-	require.Equal(t, int64(ahead)*1e9, inside.Offset-outside)
-	inside = run("--pid", "--fork", "--mount-proc")
-	require.Equal(t, seen{1, false, outside}, inside, "it is not the machine's pid 1")
+	t.Run("pids", func(t *testing.T) {
+		require.Equal(t, seen{1, false, BootOffset()}, run(t, "--pid", "--fork", "--mount-proc"), "it is not the machine's pid 1")
+	})
+	t.Run("time", func(t *testing.T) {
+		const ahead = 26 * 3600
+		require.Equal(t, int64(ahead)*1e9, run(t, "--time", "--fork", fmt.Sprint("--boottime=", ahead)).Offset-BootOffset())
+	})
 }
 
 func TestTheMachinesBootIsKnown(t *testing.T) {

@@ -5,11 +5,11 @@
 package proc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -101,7 +102,7 @@ func TestALongTextIsCutAfterALine(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("long has more than %d bytes", maxText), s.cut().Why)
 }
 
-func TestPidsOfAnotherNamespaceAreNotTaken(t *testing.T) {
+func TestAScanInNamespacesIsOfTheMachine(t *testing.T) {
 	const inside = "SCAP_SCAN"
 	if self := os.Getenv(inside); self != "" {
 		var opts Options
@@ -114,43 +115,32 @@ func TestPidsOfAnotherNamespaceAreNotTaken(t *testing.T) {
 		require.NoError(t, json.NewEncoder(os.Stdout).Encode([]any{s.Machine.BootTime, me.CloneTime, len(s.Threads), s.Cut}))
 		return
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make namespaces")
-	}
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
-		t.Skip("needs unshare of util-linux")
-	}
-	run := func(self int, flags ...string) (boot, clone uint64, threads int, cut Cut) {
-		exe, err := os.Executable()
-		require.NoError(t, err)
-		cmd := exec.Command(unshare, append(flags, exe, "-test.run", t.Name())...)
-		cmd.Env = append(os.Environ(), fmt.Sprint(inside, "=", self))
-		out, err := cmd.Output()
-		require.NoError(t, err, "%s", out)
-		line, _, _ := strings.Cut(string(out), "\n")
-		require.NoError(t, json.Unmarshal([]byte(line), &[]any{&boot, &clone, &threads, &cut}), line)
+	name := t.Name()
+	run := func(t *testing.T, self int, flags ...string) (boot, clone uint64, threads int, cut Cut) {
+		out := testutil.InNamespaces(t, flags, fmt.Sprint(inside, "=", self), "-test.run", "^"+name+"$")
+		line, _, _ := bytes.Cut(out, []byte("\n"))
+		require.NoError(t, json.Unmarshal(line, &[]any{&boot, &clone, &threads, &cut}), "%s", line)
 		return boot, clone, threads, cut
 	}
-	_, _, threads, cut := run(99999, "--pid", "--fork", "--mount-proc")
-	require.Zero(t, threads, "its pid 1 is not the machine's")
-	require.NotZero(t, cut.Processes)
-	require.Contains(t, cut.Why, "the pids in /proc are those of another pid namespace than the events'")
-	_, _, threads, cut = run(0, "--pid", "--fork", "--mount-proc")
-	require.NotZero(t, threads, "which pid this process has in events is not known")
-	require.Zero(t, cut)
-
-	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
-		t.Skip("the kernel has no time namespaces")
-	}
-	outside, err := Scan(t.Context(), Options{})
-	require.NoError(t, err)
-	var before, after unix.Timespec
-	require.NoError(t, unix.ClockGettime(unix.CLOCK_REALTIME, &before))
-	boot, clone, _, _ := run(0, "--time", "--fork", "--boottime", "93600")
-	require.NoError(t, unix.ClockGettime(unix.CLOCK_REALTIME, &after))
-	const second = 1e9
-	require.InDelta(t, outside.Machine.BootTime, boot, 2*second, "btime has no fractions")
-	require.GreaterOrEqual(t, clone, uint64(before.Nano()-2*second))
-	require.LessOrEqual(t, clone, uint64(after.Nano()+2*second))
+	t.Run("pids of another namespace are not taken", func(t *testing.T) {
+		_, _, threads, cut := run(t, 99999, "--pid", "--fork", "--mount-proc")
+		require.Zero(t, threads, "its pid 1 is not the machine's")
+		require.NotZero(t, cut.Processes)
+		require.Contains(t, cut.Why, "the pids in /proc are those of another pid namespace than the events'")
+		_, _, threads, cut = run(t, 0, "--pid", "--fork", "--mount-proc")
+		require.NotZero(t, threads, "which pid this process has in events is not known")
+		require.Zero(t, cut)
+	})
+	t.Run("times are those of the machine", func(t *testing.T) {
+		outside, err := Scan(t.Context(), Options{})
+		require.NoError(t, err)
+		var before, after unix.Timespec
+		require.NoError(t, unix.ClockGettime(unix.CLOCK_REALTIME, &before))
+		boot, clone, _, _ := run(t, 0, "--time", "--fork", "--boottime", "93600")
+		require.NoError(t, unix.ClockGettime(unix.CLOCK_REALTIME, &after))
+		const second = 1e9
+		require.InDelta(t, outside.Machine.BootTime, boot, 2*second, "btime has no fractions")
+		require.GreaterOrEqual(t, clone, uint64(before.Nano()-2*second))
+		require.LessOrEqual(t, clone, uint64(after.Nano()+2*second))
+	})
 }
