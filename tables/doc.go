@@ -207,7 +207,7 @@
 // # flags.yaml
 //
 //   - set: mmap_flags
-//     header: sys/mman.h
+//     kernel: {in: linux/mman.h asm-generic/mman.h, names: 'MAP_\w+', but: MAP_TYPE}
 //     kind: bits
 //     values:
 //     MAP_SHARED: 1                                                 # the same in events and in the kernel
@@ -215,6 +215,9 @@
 //     MAP_RENAME: {value: 0x20, native: none}                       # not in any kernel
 //     MAP_32BIT:  {value: 0x10, native: {amd64: 0x40}}              # on amd64 only
 //     MAP_LOCKED: {value: 0x4000, native: {all: 0x2000, ppc64le: 0x80}}
+//
+// kernel says which names the newest kernel's headers have for the set, in files below
+// include/uapi; {none: why} if no header has them. Names that the set lacks fail a test.
 //
 // Values are printed in this order. A set with a kind is a conversion as well, a C
 // function of its name: bits (each bit is tested by itself), mask (all bits of a native

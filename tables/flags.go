@@ -5,7 +5,9 @@ package tables
 import (
 	"maps"
 	"math/bits"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -13,11 +15,11 @@ import (
 )
 
 func (l *loader) flagSet(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "set"), "entry", []string{"set", "header", "kind", "width", "default", "values", "doc"}, &l.errs)
+	m := f.mapping(n, peek(n, "set"), "entry", []string{"set", "kernel", "kind", "width", "default", "values", "doc"}, &l.errs)
 	if m == nil || !m.required("set", "set: open_flags names it") {
 		return
 	}
-	s := &FlagSet{Pos: f.pos(n), Name: m.text("set"), Header: m.text("header")}
+	s := &FlagSet{Pos: f.pos(n), Name: m.text("set")}
 	m.subject = s.Name
 	if s.Name == "" {
 		return
@@ -31,6 +33,9 @@ func (l *loader) flagSet(f *file, n *yaml.Node) {
 	}
 	l.sets[s.Name] = s
 	l.table.Flags = append(l.table.Flags, s)
+	if m.required("kernel", `where the kernel's headers have the names: {in: linux/falloc.h, names: 'FALLOC_\w+'}, or {none: why}`) {
+		s.Kernel = l.kernelNames(f, m.byKey["kernel"], s.Name)
+	}
 	if m.has("kind") {
 		s.Kind = m.oneOf("kind", []string{"bits", "mask", "enum", "identity", "manual"})
 	}
@@ -64,6 +69,29 @@ func (l *loader) flagSet(f *file, n *yaml.Node) {
 		l.flagValue(s, v, e)
 	}
 	l.checkNatives(s)
+}
+
+func (l *loader) kernelNames(f *file, n *yaml.Node, set string) (k KernelNames) {
+	m := f.mapping(n, set, "kernel", []string{"in", "names", "but", "none"}, &l.errs)
+	if m == nil {
+		return k
+	}
+	if k.None = m.text("none"); k.None != "" {
+		if len(m.fields) > 1 {
+			m.errorf(m.byKey["none"], "none beside others (no header has the names)")
+		}
+		return k
+	}
+	if !m.required("in", "linux/falloc.h, or none: why") || !m.required("names", `a pattern: 'FALLOC_\w+'`) {
+		return k
+	}
+	k.Files, k.Names, k.But = strings.Fields(m.text("in")), m.text("names"), m.text("but")
+	for _, key := range []string{"names", "but"} {
+		if _, err := regexp.Compile(m.text(key)); err != nil {
+			m.errorf(m.byKey[key], "bad pattern: %v", err)
+		}
+	}
+	return k
 }
 
 func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {

@@ -69,7 +69,7 @@ func dump(t *Table) string {
 		}
 	}
 	for _, s := range t.Flags {
-		line("set %s header=%q kind=%q width=%d default=%d", s.Name, s.Header, s.Kind, s.Width, s.Default)
+		line("set %s kernel=%v kind=%q width=%d default=%d", s.Name, s.Kernel, s.Kind, s.Width, s.Default)
 		for _, v := range s.Values {
 			line("  %s %#x native=%#x %t %v", v.Name, v.Value, v.Native, v.HasNative, v.NativeBy)
 		}

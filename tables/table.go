@@ -185,11 +185,19 @@ type Group struct {
 type FlagSet struct {
 	Pos     expr.Pos
 	Name    string
-	Header  string // the C header the native names come from
+	Kernel  KernelNames
 	Kind    string // "" (names only), bits (each bit tested alone), mask (all bits of a native value must be set), enum, identity, manual (hand-written helper of that name)
 	Width   int    // enum and identity: significant bits of the argument (8, 16, 32)
 	Default uint32 // enum: event value of a native value not listed
 	Values  []FlagValue
+}
+
+// KernelNames says where the kernel's headers have the names of a flag set.
+type KernelNames struct {
+	Files []string // below include/uapi of its sources; nil: None says why no header has them
+	Names string   // a regular expression for a whole name
+	But   string   // names that match both are not of the set
+	None  string
 }
 
 // FlagValue is one named value.

@@ -436,6 +436,18 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 	return found, os.WriteFile(filepath.Join(src, "kmod", "probed", "probed.h"), []byte(header.String()), 0o644)
 }
 
+// Headers returns a directory with the headers of a kernel, as they are in /usr/src of a
+// machine that has them installed; it fetches them if necessary. Errors are those of
+// [kernels.Store.Headers].
+func (b *Builder) Headers(ctx context.Context, k kernels.Kernel) (string, error) {
+	packages, err := b.Store.Headers(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	dir, err := b.unpackHeaders(ctx, packages)
+	return filepath.Join(dir, "usr/src"), err
+}
+
 // unpackHeaders returns the directory that contains the unpacked header packages.
 func (b *Builder) unpackHeaders(ctx context.Context, packages []kernels.Package) (string, error) {
 	dir := filepath.Join(b.Store.Cache, "headers", packageSum(packages)[:24])

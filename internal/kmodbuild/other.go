@@ -24,7 +24,7 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 	if k.Arch != "" && k.Arch != "amd64" {
 		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
 	}
-	packages, err := b.Store.Headers(ctx, k)
+	headers, err := b.Headers(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +32,7 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 	if err != nil {
 		return nil, err
 	}
-	headers, err := b.unpackHeaders(ctx, packages)
-	if err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(headers), ".tmp-")
+	tmp, err := os.MkdirTemp(filepath.Join(b.Store.Cache, "headers"), ".tmp-")
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +40,7 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 	if err := os.CopyFS(filepath.Join(tmp, "src"), os.DirFS(dir)); err != nil {
 		return nil, err
 	}
-	in := mounts{build: tmp, headers: filepath.Join(headers, "usr/src")}
+	in := mounts{build: tmp, headers: headers}
 	var out bytes.Buffer
 	if err := enter(ctx, root, in, &out, "make", "-C", "/usr/src/linux-headers-"+k.Release, "ARCH=x86", "CC="+compiler, "HOSTCC="+compiler,
 		"M=/build/src", "modules"); err != nil {
