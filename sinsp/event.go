@@ -16,7 +16,7 @@ type Event struct {
 	Num    uint64  // of the event in the source, from 1; hidden events count
 	Thread *Thread // that made the event; nil for events that no thread makes
 
-	Start uint64 // timestamp of the first event that is no metaevent; 0 before it
+	Start uint64 // timestamp of the first event that is not a metaevent; 0 before it
 	Prev  uint64 // timestamp of the event before, of any thread; 0: none
 	// Switched is, for switch events, how long Thread ran: the time, in ns, since the
 	// last switch of the event's CPU; 0: not known.

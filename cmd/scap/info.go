@@ -38,7 +38,7 @@ type fileInfo struct {
 	Last       uint64          `json:"last"`
 	Events     uint64          `json:"events"`
 	Types      []typeInfo      `json:"types"`
-	Compatible *bool           `json:"compatible"` // every reader of the format can read it; null: there are no events to tell
+	Compatible *bool           `json:"compatible"` // every reader of the format can read it; null: it has no events
 	Why        []string        `json:"incompatible_because,omitempty"`
 	Counts     savefile.Counts `json:"counts"`
 	Error      string          `json:"error,omitempty"`

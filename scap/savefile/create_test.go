@@ -157,7 +157,7 @@ func TestACaptureGoesOnWhileTheNextFileCannotBegin(t *testing.T) {
 		}
 		write(0, 5)
 		require.Equal(t, path+"0", f.Name())
-		require.Len(t, warnings, 1, "it is told once")
+		require.Len(t, warnings, 1, "it is reported once")
 		require.ErrorContains(t, warnings[0], "x0 goes on, since the next file cannot begin: ")
 		require.NoError(t, os.Remove(path+"1"))
 		f.retry = 0

@@ -273,7 +273,7 @@ func TestAHugeBlockTakesLittleMemory(t *testing.T) {
 		}
 		require.ErrorIs(t, err, io.EOF, "%#x", code)
 		c := r.Counts()
-		require.NotZero(t, c.BadRecords+c.Corrupt+c.SkippedBlocks+c.StateCut, "%#x: it is told", code)
+		require.NotZero(t, c.BadRecords+c.Corrupt+c.SkippedBlocks+c.StateCut, "%#x: it is reported", code)
 		require.Less(t, peak, uint64(10*maxWholeBlock), "%#x", code)
 	}
 }
@@ -296,7 +296,7 @@ func TestAHostileStateTakesBoundedMemory(t *testing.T) {
 	require.Less(t, packed, 4<<20)
 	r, err := NewReader(&out, Options{})
 	require.NoError(t, err)
-	require.NotZero(t, r.Counts().StateCut, "it is told")
+	require.NotZero(t, r.Counts().StateCut, "it is reported")
 	require.NotEmpty(t, r.State().Threads)
 	require.LessOrEqual(t, r.stateSize, int64(minPackedState+packedStateRatio*(packed+1<<20)))
 
@@ -334,7 +334,7 @@ func TestAWrongLengthAtTheEndOfABlockCostsNothing(t *testing.T) {
 		require.Len(t, got, want)
 		require.NotEmpty(t, r.State().Threads)
 		if i < len(ends)-1-want {
-			require.EqualValues(t, 1, r.Counts().BadEnds, "block %d: it is told", i)
+			require.EqualValues(t, 1, r.Counts().BadEnds, "block %d: it is reported", i)
 		}
 	}
 	// But what follows must be a block.

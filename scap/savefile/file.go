@@ -347,7 +347,7 @@ type nextFile struct {
 	at      time.Time   // when it failed
 }
 
-// maxSince bounds the memory of nextFile.since. Above it the state is read anew.
+// maxSince bounds the memory of nextFile.since. Above it the state is read again.
 const maxSince = 64 << 20
 
 // prepare begins to read the state of the next file.

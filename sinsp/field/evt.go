@@ -47,7 +47,7 @@ var evtClass = &Class{
 			Desc:    "nanoseconds within the second of evt.rawtime",
 			Extract: span(rawTime, fraction)},
 		{Name: "evt.reltime", Type: RelTime, Format: event.FormatPaddedDec,
-			Desc:    "ns since the first event that is no metaevent",
+			Desc:    "ns since the first event that is not a metaevent",
 			Extract: span(relTime, whole)},
 		{Name: "evt.reltime.s", Type: RelTime, Format: event.FormatDec,
 			Desc:    "whole seconds of evt.reltime",

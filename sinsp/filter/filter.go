@@ -60,7 +60,7 @@ func (f *Filter) MayCall(ev *event.Event) bool {
 // Fields returns the fields that the filter looks at. The caller must not change them.
 func (f *Filter) Fields() []*field.Ref { return f.refs }
 
-// Warnings returns what is likely a mistake, but is no error; nil if there is nothing.
+// Warnings returns what is likely a mistake, but is not an error; nil if there is nothing.
 func (f *Filter) Warnings() *Errors {
 	if len(f.warn) == 0 {
 		return nil

@@ -133,7 +133,7 @@ var differences = []struct{ subject, reference, here string }{
 	{"`in`, `intersects` on `fd.ip`, `proc.apid` and numbers of `evt.rawarg`", "never hold", "hold if an element is equal"},
 	{"`fd.net in (a, b)`", "looks at the first network", "looks at all"},
 	{"other operators than `=`, `!=`, `in` on `fd.ip` and `fd.net`", "an error at run time", "an error of the filter"},
-	{"`evt.type glob open*` and other patterns", "an error: the constant is no event", "patterns are free; `=`, `!=`, `in` need an event that exists"},
+	{"`evt.type glob open*` and other patterns", "an error: the constant is not an event", "patterns are free; `=`, `!=`, `in` need an event that exists"},
 	{"`evt.rawarg` of a user or group id", "only `exists`", "a number"},
 	{"a wrong regular expression", "is logged, and never matches", "an error of the filter"},
 	{"`evt.buflen` in a filter on a file", "ends sysdig", "is missing where there is no buffer"},
@@ -145,7 +145,7 @@ var differences = []struct{ subject, reference, here string }{
 	{"`<` and the like on texts", "accept a number, and compare it as text", "an error of the filter"},
 	{"an IPv4 address as IPv6 one, such as `::ffff:10.0.0.1`", "an error", "the IPv4 address"},
 	{"`%len(proc.name)` in a format", "`<NA>`", "the number"},
-	{"`%proc.namex`, `%evt.type.is.openx` in a format", "a field and text, or an error that depends on the name", "an error: text may follow a field only if it is no letter"},
+	{"`%proc.namex`, `%evt.type.is.openx` in a format", "a field and text, or an error that depends on the name", "an error: text may follow a field only if it is not a letter"},
 	{"`%%` in a format", "an error", "a percent sign"},
 	{"a width in a format", "counts bytes, and cuts characters", "counts characters"},
 	{"`%proc.aname` in a format", "the name of the process", "the names of all ancestors, as a list"},
@@ -206,7 +206,7 @@ field. An event that lacks one of the fields is not printed, unless the format b
 In JSON each field is a key, text is left out, a missing value is null. Numbers and truth values are those of JSON (numbers beyond 2^53 are
 strings, since readers with doubles round them), times of day are ns since the Unix epoch.
 
-Names are chosen by others. A dot stands for each byte that is no visible character: control characters, bytes that are no UTF-8, characters
+Names are chosen by others. A dot stands for each byte that is not a visible character: control characters, bytes that are not UTF-8, characters
 that turn the direction of text or show nothing. JSON has escapes for them, such as ` + "`\\u202e`" + `, and U+FFFD for a byte that is no UTF-8. ` + "`--raw`" + ` writes
 the bytes.
 `

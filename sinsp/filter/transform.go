@@ -199,7 +199,7 @@ func checkGetopt(args []*source, selector string) (field.Type, field.Many, strin
 }
 
 // applyGetopt reads options as getopt(3) does with a + in front of the letters: it
-// stops at -- and at the first word that is no option. Words of long options are passed
+// stops at -- and at the first word that is not an option. Words of long options are passed
 // over. An option that is not known is ?, an argument that is missing is empty.
 func applyGetopt(c *source, args []*field.Value, v *field.Value) bool {
 	words, letters := args[0].List, args[1].Str
