@@ -106,6 +106,8 @@ func (s *state) fillFD(fd *FD, from *proc.FD, listening map[uint16]bool) {
 				fd.Role = RoleServer
 			}
 		}
+	case fd.Type == proc.FDUnix && fd.Path != "" && fd.UnixDst != 0:
+		fd.Role, fd.form = RoleClient, formEnds
 	case fd.Type == proc.FDUnix && fd.Path != "":
 		fd.Role = RoleServer
 	case fd.Type == proc.FDPidfd:
@@ -188,8 +190,8 @@ func (t *Thread) snapshot() proc.Thread {
 		if f.CloseOnExec && fd.Type == proc.FDRegular {
 			f.OpenFlags |= openCloexec
 		}
-		if fd.Type == proc.FDUnix && fd.Role == RoleClient {
-			f.Name = "" // a scan does not tell the path of the other end
+		if fd.Type == proc.FDUnix && fd.Role == RoleServer {
+			f.UnixDst = 0 // only a client has it: see fillFD
 		}
 		if fd.Role == RoleServer && fd.IP() && !fd.Listening() { // a scan has the local end first
 			f.Src, f.Dst = fd.Dst, fd.Src

@@ -213,8 +213,17 @@ func (t *Thread) Root() string {
 // Getenv returns the value of an environment variable.
 func (p *Process) Getenv(name string) (value string, ok bool) { return lookup(p.Env, name) }
 
-// Cgroup returns the path of a cgroup subsystem.
-func (t *Thread) Cgroup(subsystem string) (path string, ok bool) { return lookup(t.Cgroups, subsystem) }
+// Cgroup returns the path of a cgroup subsystem. io, the name in cgroup version 2 and in events, and blkio, the name in
+// version 1 and in captures by sysdig, are one subsystem.
+func (t *Thread) Cgroup(subsystem string) (path string, ok bool) {
+	path, ok = lookup(t.Cgroups, subsystem)
+	if other := blockIO[subsystem]; !ok && other != "" {
+		path, ok = lookup(t.Cgroups, other)
+	}
+	return path, ok
+}
+
+var blockIO = map[string]string{"io": "blkio", "blkio": "io"}
 
 // lookup returns the value of the first item name=value of a list.
 func lookup(list, name string) (value string, ok bool) {

@@ -74,7 +74,11 @@ func (w *worker) fds(p *process, limit int) {
 		if whole = !w.s.full(len(p.thread.FDs), limit); !whole {
 			return false
 		}
+		r.missing = false
 		if fd, ok := r.read(name); ok {
+			if r.missing {
+				p.sockets = append(p.sockets, len(p.thread.FDs))
+			}
 			fd.Num = event.FD(num)
 			flags, mount := r.fdinfo(name)
 			fd.CloseOnExec = flags&unix.O_CLOEXEC != 0
@@ -114,6 +118,7 @@ type fdReader struct {
 	dir, open, info int
 	net             *netTable
 	mounts          *mountTable
+	missing         bool // the last file is a socket that is not in net
 }
 
 func (p *fdReader) close() {
@@ -171,15 +176,13 @@ func (p *fdReader) unnamed(name string, link []byte) FD {
 	ino := number(bytes.TrimPrefix(rest, []byte("[")))
 	switch string(kind) {
 	case "socket":
-		// link is not valid after this: sockets reads other links into its buffer.
-		fd, ok := p.sockets()[ino]
+		// link is not valid after this: netTable reads other links into its buffer.
+		fd, ok := p.netTable().sockets[ino]
 		if !ok {
 			fd = FD{Ino: ino, Type: FDUnsupported}
+			p.missing = true
 		}
-		if fd.Type == FDNetlink || fd.Type == FDUnsupported {
-			fd.Name = "socket:[" + strconv.FormatUint(ino, 10) + "]"
-		}
-		return fd
+		return named(fd)
 	case "pipe":
 		return FD{Ino: ino, Type: FDPipe, Name: string(link)}
 	case "pidfd":
@@ -260,45 +263,6 @@ func (p *fdReader) mountDev(id uint64) (uint32, bool) {
 	}
 	dev, ok := p.mounts.devs[id]
 	return dev, ok
-}
-
-// sockets returns the sockets of the process's network namespace.
-func (p *fdReader) sockets() map[uint64]FD {
-	if p.net == nil {
-		ns := string(p.readLink(p.dir, "ns/net"))
-		p.s.mu.Lock()
-		n := p.s.nets[ns]
-		if n == nil {
-			n = &netTable{}
-			p.s.nets[ns] = n
-		}
-		p.s.mu.Unlock()
-		n.once.Do(func() { n.sockets = p.readSockets() })
-		p.net = n
-	}
-	return p.net.sockets
-}
-
-func (p *fdReader) readSockets() map[uint64]FD {
-	sockets := map[uint64]FD{}
-	file := func(name string) []byte {
-		if b := p.readText(p.dir, "net/"+name); b != nil {
-			return b
-		}
-		return p.s.rootFile("proc/net/" + name)
-	}
-	for _, f := range []struct {
-		name string
-		l4   uint8
-	}{
-		{"raw", L4Raw}, {"raw6", L4Raw}, {"icmp", L4ICMP}, {"icmp6", L4ICMP}, {"udplite", L4UDP}, {"udplite6", L4UDP},
-		{"udp", L4UDP}, {"udp6", L4UDP}, {"tcp", L4TCP}, {"tcp6", L4TCP},
-	} {
-		parseInet(sockets, file(f.name), f.l4)
-	}
-	parseUnix(sockets, file("unix"))
-	parseNetlink(sockets, file("netlink"))
-	return sockets
 }
 
 // readText reads a file below dir.

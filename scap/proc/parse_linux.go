@@ -5,7 +5,9 @@ package proc
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/scaplab/scaplab/internal/abi"
@@ -237,47 +239,6 @@ func openFiles(b []byte) int64 {
 	return 0
 }
 
-// cgroupList returns /proc/PID/cgroup in the form of events: subsys=path for each
-// controller. It omits hierarchies without controllers, which have only a name. The
-// version 2 hierarchy has the controllers in unified.
-func cgroupList(b []byte, unified []string) string {
-	var out strings.Builder
-	add := func(subsys, path []byte) {
-		out.Write(subsys)
-		out.WriteByte('=')
-		out.Write(path)
-		out.WriteByte(0)
-	}
-	for len(b) > 0 {
-		var l []byte
-		l, b = line(b)
-		_, rest, ok := bytes.Cut(l, []byte(":"))
-		if !ok {
-			continue
-		}
-		subsystems, path, ok := bytes.Cut(rest, []byte(":"))
-		if !ok || bytes.HasPrefix(subsystems, []byte("name=")) {
-			continue
-		}
-		if len(subsystems) == 0 {
-			for _, s := range unified {
-				// The unified hierarchy comes last, and a controller is in one
-				// hierarchy only.
-				if !strings.Contains("\x00"+out.String(), "\x00"+s+"=") {
-					add([]byte(s), path)
-				}
-			}
-			continue
-		}
-		for len(subsystems) > 0 {
-			var s []byte
-			s, subsystems, _ = bytes.Cut(subsystems, []byte(","))
-			add(s, path)
-		}
-	}
-	return out.String()
-}
-
 // hexAddr parses an address and port of /proc/net: words of 32 bits in the host's
 // byte order, a colon, the port.
 func hexAddr(b []byte) (a netip.AddrPort, ok bool) {
@@ -373,16 +334,32 @@ func parseNetlink(sockets map[uint64]FD, b []byte) {
 	}
 }
 
+// parsePacket adds the sockets of /proc/net/packet, which events do not tell either.
+func parsePacket(sockets map[uint64]FD, b []byte) {
+	_, b = line(b)
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		if ino := number(lastWord(l)); ino != 0 {
+			sockets[ino] = FD{Ino: ino, Type: FDUnsupported}
+		}
+	}
+}
+
 // parsePasswd reads a password file. It skips incomplete lines and NIS entries.
 func parsePasswd(b []byte) (users []User) {
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
 		f := strings.Split(string(l), ":")
-		if len(f) < 7 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) || !isNumber(f[3]) {
+		if len(f) < 7 || !isName(f[0]) {
 			continue
 		}
-		users = append(users, User{UID: event.UID(number([]byte(f[2]))), GID: event.GID(number([]byte(f[3]))), Name: f[0], Home: f[5], Shell: f[6]})
+		uid, ok1 := id(f[2])
+		gid, ok2 := id(f[3])
+		if ok1 && ok2 {
+			users = append(users, User{UID: event.UID(uid), GID: event.GID(gid), Name: f[0], Home: f[5], Shell: f[6]})
+		}
 	}
 	return users
 }
@@ -392,24 +369,23 @@ func parseGroup(b []byte) (groups []Group) {
 		var l []byte
 		l, b = line(b)
 		f := strings.Split(string(l), ":")
-		if len(f) < 3 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' || f[0][0] == '#' || !isNumber(f[2]) {
+		if len(f) < 3 || !isName(f[0]) {
 			continue
 		}
-		groups = append(groups, Group{GID: event.GID(number([]byte(f[2]))), Name: f[0]})
+		if gid, ok := id(f[2]); ok {
+			groups = append(groups, Group{GID: event.GID(gid), Name: f[0]})
+		}
 	}
 	return groups
 }
 
-func isNumber(s string) bool {
-	if s == "" || len(s) > 10 {
-		return false
-	}
-	for _, c := range s {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
+// isName reports whether a line's first word is the name of a user or group, not a comment or an entry of NIS.
+func isName(s string) bool { return s != "" && !strings.ContainsRune("+-#", rune(s[0])) }
+
+// id parses a user or group id. The highest number means "none": chown(2).
+func id(s string) (uint32, bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil && n != math.MaxUint32
 }
 
 // mounts maps the mount ids of /proc/PID/mountinfo to devices in the kernel's

@@ -102,8 +102,8 @@ type scanner struct {
 	root     string
 	procPath string
 	proc     *os.File
-	bootTime uint64   // that start times of processes count from
-	unified  []string // controllers of the cgroup v2 hierarchy
+	bootTime uint64 // that start times of processes count from
+	cgroups  *cgroups
 	maxFDs   int
 
 	fdsLeft   atomic.Int64
@@ -145,12 +145,6 @@ func (s *scanner) cut() Cut {
 	}
 }
 
-// netTable has the sockets of one network namespace by inode.
-type netTable struct {
-	once    sync.Once
-	sockets map[uint64]FD
-}
-
 type mountTable struct {
 	once sync.Once
 	devs map[uint64]uint32
@@ -169,10 +163,7 @@ func newScanner(ctx context.Context, opts Options) (*scanner, error) {
 		return nil, fmt.Errorf("scan processes: %w", err)
 	}
 	s.proc = f
-	s.unified = strings.Fields(string(s.rootFile("sys/fs/cgroup/cgroup.controllers")))
-	if len(s.unified) == 0 {
-		s.unified = []string{"cpuset", "cpu", "io", "memory"}
-	}
+	s.cgroups = s.newCgroups()
 	return s, nil
 }
 
@@ -296,7 +287,8 @@ type process struct {
 	others  []Thread
 	threads uint64
 	found   bool
-	unread  bool // there may be open files that are not read
+	unread  bool  // there may be open files that are not read
+	sockets []int // indices of open files: sockets of other network namespaces, or of kinds that the kernel does not list
 }
 
 // fdRounds are the limits on open files of one process, round by round: a process with very
@@ -331,6 +323,7 @@ func (s *scanner) threads(pids []event.PID) []Thread {
 			}
 		})
 	}
+	s.otherSockets(all)
 	var threads []Thread
 	for i := range all {
 		threads = append(threads, all[i].thread)
@@ -465,7 +458,7 @@ func (w *worker) process(p *process) bool {
 	t.CWD = string(w.readLink(dir, "cwd"))
 	t.Root = string(w.readLink(dir, "root"))
 	t.Env = clipList(w.read(dir, "environ"))
-	t.Cgroups = cgroupList(w.read(dir, "cgroup"), w.s.unified)
+	t.Cgroups = w.s.cgroups.list(w.read(dir, "cgroup"))
 	t.FDLimit = openFiles(w.read(dir, "limits"))
 	if b := w.read(dir, "loginuid"); len(b) > 0 {
 		t.LoginUID = event.UID(number(b))

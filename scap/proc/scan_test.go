@@ -71,8 +71,8 @@ func mustMachine(tb testing.TB) string {
 	mustWrite(tb, root, "proc/stat", "cpu  1 2\ncpu0 1\ncpu1 2\nintr 5\nbtime 1700000000\n")
 	mustWrite(tb, root, "proc/meminfo", "MemTotal:       16 kB\nMemFree: 3 kB\n")
 	mustWrite(tb, root, "proc/sys/kernel/hostname", "other\n")
-	mustWrite(tb, root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n+nis\n#no:x:1:1::/:/x\nshort:x:1\nbad:x:y:1::/:/x\nu:x:1000:100:U:/home/u:/bin/zsh\n")
-	mustWrite(tb, root, "etc/group", "root:x:0:\nusers:x:100:u,v\n-nis\nbad:x:q:\n")
+	mustWrite(tb, root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n+nis\n#no:x:1:1::/:/x\nshort:x:1\nbad:x:y:1::/:/x\nwrap:x:4294967296:0::/:/x\nnone:x:4294967295:1::/:/x\nwide:x:1:4294967296::/:/x\nu:x:1000:100:U:/home/u:/bin/zsh\n")
+	mustWrite(tb, root, "etc/group", "root:x:0:\nusers:x:100:u,v\n-nis\nbad:x:q:\nwrap:x:4294967296:\n")
 	return root
 }
 
@@ -152,7 +152,7 @@ func TestAnotherRootIsRead(t *testing.T) {
 	require.Equal(t, Thread{
 		TID: 42, PID: 42, PTID: 1, SID: 42, VPGID: 9, PGID: 42, VTID: 8, VPID: 7,
 		Comm: "a) (b", Exe: "/bin/x", ExePath: "/usr/bin/x", Args: "-a\x00b c\x00", Env: "A=1\x00B=\x00",
-		Cgroups: "cpu=/a\x00cpuacct=/a\x00cpuset=/u\x00io=/u\x00memory=/u\x00", CWD: "/home", Root: "/",
+		Cgroups: "cpuset=/u\x00cpu=/a\x00cpuacct=/a\x00io=/u\x00memory=/u\x00", CWD: "/home", Root: "/",
 		FDLimit: 1024, UID: 1000, GID: 100, LoginUID: 1001, TTY: 34816, VMSize: 100, VMRSS: 50, VMSwap: 2, PFMajor: 12, PFMinor: 11,
 		CloneTime: 1_700_000_005e9, CapInheritable: 1, CapPermitted: 2, CapEffective: 1<<41 - 1,
 	}, got)
@@ -439,7 +439,9 @@ func FuzzParse(f *testing.F) {
 		if l := clipList(b); len(l) > maxList {
 			t.Fatal("too long")
 		}
-		cgroupList(b, []string{"cpu"})
+		(&cgroups{lists: map[string]string{}, known: map[string]map[string]bool{}}).list(b)
+		parseUnixDiag(map[uint32]uint32{}, b)
+		parsePacket(sockets, b)
 	})
 }
 

@@ -194,5 +194,5 @@ type FD struct {
 	Name string // path, or the name in /proc; "" for IP sockets
 
 	Src, Dst         netip.AddrPort // IP sockets; a server has only Src
-	UnixSrc, UnixDst uint64         // FDUnix: kernel addresses, 0 when not known
+	UnixSrc, UnixDst uint64         // FDUnix: kernel addresses, 0 when not known; of sockets with a name only clients have UnixDst
 }
