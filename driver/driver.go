@@ -18,6 +18,7 @@ import (
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/internal/abi"
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kver"
 )
 
@@ -162,8 +163,11 @@ var afterwords = []string{"processed ", "verification time ", "stack depth ", "m
 // before Attach. Refused lists the programs that the kernel refuses; Load fails
 // only if a dispatcher is refused.
 func Load(opts Options) (*Driver, error) {
+	if err := env.MayLoadPrograms(); err != nil {
+		return nil, err
+	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("remove memlock limit: %w", err)
+		return nil, fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 count maps in (CAP_SYS_RESOURCE may): %w", err)
 	}
 	spec, err := bpf.Load(bpf.Core)
 	if err != nil {

@@ -14,11 +14,3 @@ func HasBTF() error {
 	}
 	return nil
 }
-
-// MayLoadPrograms reports what this process lacks to load eBPF programs that trace.
-func MayLoadPrograms() error {
-	if err := mayLoad(); err != nil {
-		return Lacks(err.Error(), "run it with sudo")
-	}
-	return nil
-}

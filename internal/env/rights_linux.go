@@ -5,19 +5,36 @@ package env
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// mayLoad says why this process may not load eBPF programs that trace.
-func mayLoad() error {
+const sudo = "run it with sudo"
+
+// MayLoadPrograms reports what this process lacks to load eBPF programs that trace: capabilities(7).
+func MayLoadPrograms() error {
+	// Capabilities of a user namespace are not those that the kernel asks for.
+	if ids, err := os.ReadFile("/proc/self/uid_map"); err == nil && strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295" {
+		return Lacks("this process is in a user namespace, where no one may load eBPF programs", "run it on the machine itself")
+	}
 	var have [2]unix.CapUserData
 	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &have[0]); err != nil {
-		return fmt.Errorf("capabilities: %w", err)
+		return Lacks(fmt.Sprintf("the capabilities of this process are not known: %v", err), sudo)
 	}
 	has := func(capability int) bool { return have[capability/32].Effective>>(capability%32)&1 != 0 }
-	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
-		return fmt.Errorf("user %d has neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON", os.Geteuid())
+	if has(unix.CAP_SYS_ADMIN) { // it contains the others
+		return nil
+	}
+	var lacks []string
+	if !has(unix.CAP_BPF) {
+		lacks = append(lacks, "CAP_BPF")
+	}
+	if !has(unix.CAP_PERFMON) {
+		lacks = append(lacks, "CAP_PERFMON")
+	}
+	if lacks != nil {
+		return Lacks(fmt.Sprintf("user %d lacks %s to load eBPF programs", os.Geteuid(), strings.Join(lacks, " and ")), sudo)
 	}
 	return nil
 }

@@ -4,6 +4,5 @@
 
 package env
 
-import "errors"
-
-func mayLoad() error { return errors.New("eBPF programs need Linux") }
+// MayLoadPrograms reports that this system has no eBPF programs.
+func MayLoadPrograms() error { return Lacks("eBPF programs need Linux", "run it there") }

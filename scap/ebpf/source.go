@@ -19,8 +19,8 @@ var _ scap.Live = (*Source)(nil)
 
 // Open loads the driver's programs for the selection and starts the capture.
 // Programs that the kernel refuses are not an error: [Source.Refused] lists them.
-// Open needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE) and Linux 5.8 or
-// later with BTF. On other systems the error wraps errors.ErrUnsupported.
+// Open needs root (or CAP_BPF and CAP_PERFMON, before 5.11 also CAP_SYS_RESOURCE) and Linux
+// 5.8 or later with BTF; an error names the capability that is missing. On other systems the error wraps errors.ErrUnsupported.
 func Open(sel scap.Selection, opts Options) (*Source, error) {
 	opts, err := opts.complete(sel)
 	if err != nil {
