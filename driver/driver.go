@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/internal/abi"
+	"github.com/scaplab/scaplab/internal/clock"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kver"
 )
@@ -94,6 +96,7 @@ type Driver struct {
 	selected Selection
 	wanted   map[string]string // program -> tracepoint
 	attached bool
+	settings sync.Mutex // held while the settings are written
 }
 
 // Ring is one ring buffer and the CPUs that write to it.
@@ -413,14 +416,28 @@ func (d *Driver) Set(s Settings) error {
 	if s.StatsdPort == 0 {
 		s.StatsdPort = StatsdPort
 	}
-	offset, err := BootOffset()
+	offset, err := clock.BootOffset()
 	if err != nil {
 		return fmt.Errorf("read clocks: %w", err)
 	}
-	if err := d.coll.Variables["settings"].Set(config(s, offset)); err != nil {
+	d.settings.Lock()
+	defer d.settings.Unlock()
+	d.opts.Settings = s
+	return d.writeSettings(offset)
+}
+
+// SetBootOffset changes the time of boot, in ns since the epoch, from which events have their times. Other goroutines may
+// use d at the same time.
+func (d *Driver) SetBootOffset(offset uint64) error {
+	d.settings.Lock()
+	defer d.settings.Unlock()
+	return d.writeSettings(offset)
+}
+
+func (d *Driver) writeSettings(offset uint64) error {
+	if err := d.coll.Variables["settings"].Set(config(d.opts.Settings, offset)); err != nil {
 		return fmt.Errorf("set settings: %w", err)
 	}
-	d.opts.Settings = s
 	return nil
 }
 

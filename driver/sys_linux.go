@@ -5,64 +5,10 @@ package driver
 import (
 	"math/bits"
 	"os"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
-
-	"github.com/scaplab/scaplab/internal/ns"
 )
-
-// bootReading is a reading of the time of boot, in ns since the epoch, with its margin of error.
-type bootReading struct{ ns, margin int64 }
-
-// or returns r if the two readings agree within their margins of error, else later.
-func (r bootReading) or(later bootReading) bootReading {
-	if d := later.ns - r.ns; -r.margin-later.margin <= d && d <= r.margin+later.margin {
-		return r
-	}
-	return later
-}
-
-var boot struct {
-	sync.Mutex
-	last bootReading
-}
-
-// BootOffset returns the time of boot in ns since the epoch, which drivers add to
-// times since boot. A reading is never exact, but every call returns the same one
-// until somebody sets the clock, so that all captures of a process agree.
-func BootOffset() (uint64, error) {
-	now, err := readBoot()
-	if err != nil {
-		return 0, err
-	}
-	boot.Lock()
-	defer boot.Unlock()
-	boot.last = boot.last.or(now)
-	return uint64(boot.last.ns), nil
-}
-
-// readBoot samples both clocks 16 times and keeps the sample with the smallest gap between them.
-func readBoot() (bootReading, error) {
-	best := bootReading{margin: 1 << 62}
-	for range 16 {
-		var before, wall, after unix.Timespec
-		for _, r := range []struct {
-			clock int32
-			ts    *unix.Timespec
-		}{{unix.CLOCK_BOOTTIME, &before}, {unix.CLOCK_REALTIME, &wall}, {unix.CLOCK_BOOTTIME, &after}} {
-			if err := unix.ClockGettime(r.clock, r.ts); err != nil {
-				return bootReading{}, err
-			}
-		}
-		if half := (after.Nano() - before.Nano() + 1) / 2; half < best.margin {
-			best = bootReading{wall.Nano() - before.Nano() - half + ns.BootOffset(), half}
-		}
-	}
-	return best, nil
-}
 
 func pageShift() int { return bits.TrailingZeros(uint(os.Getpagesize())) }
 

@@ -11,9 +11,6 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// BootOffset fails: it needs Linux.
-func BootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
-
 func pageShift() int { return 12 }
 
 func attach(*ebpf.Program, string) (link.Link, error) { return nil, errors.ErrUnsupported }

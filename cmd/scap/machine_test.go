@@ -18,6 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine/machinetest"
 )
@@ -48,19 +51,8 @@ func TestMachineRecord(t *testing.T) {
 	code, _, stderr := runCommand(t, "record", "--driver", "kmod")
 	require.Equal(t, cli.ExitEnvironment, code)
 	require.Contains(t, stderr, "the kernel module scap is not loaded")
-	module, err := os.Open(guest.ModuleFile)
-	require.NoError(t, err)
-	require.NoError(t, unix.FinitModule(int(module.Fd()), "", 0))
-	require.NoError(t, module.Close())
-
-	worker := exec.Command("/proc/self/exe")
-	worker.Env = append(os.Environ(), "SCAP_WORK=1")
-	require.NoError(t, worker.Start())
-	defer func() {
-		require.NoError(t, worker.Process.Kill())
-		_ = worker.Wait() // it was killed
-	}()
-	pid := strconv.Itoa(worker.Process.Pid)
+	loadModule(t)
+	pid := strconv.Itoa(startWorker(t))
 
 	path := filepath.Join(t.TempDir(), "x.scap")
 	code, _, stderr = runCommand(t, "record", "--driver", "kmod", "-w", path, "-d", "100ms")
@@ -92,4 +84,71 @@ func TestMachineRecord(t *testing.T) {
 		require.Equal(t, 20, strings.Count(closes, " < close "))
 		require.Contains(t, mustRun(t, "read", "-r", path, "--all"), " name=/tmp/marker")
 	}
+}
+
+func loadModule(t *testing.T) {
+	module, err := os.Open(guest.ModuleFile)
+	require.NoError(t, err)
+	defer module.Close()
+	if err := unix.FinitModule(int(module.Fd()), "", 0); err != unix.EEXIST {
+		require.NoError(t, err)
+	}
+}
+
+// startWorker starts a process to record, which ends with the test, and returns its pid.
+func startWorker(t *testing.T) int {
+	worker := exec.Command("/proc/self/exe")
+	worker.Env = append(os.Environ(), "SCAP_WORK=1")
+	require.NoError(t, worker.Start())
+	t.Cleanup(func() {
+		require.NoError(t, worker.Process.Kill())
+		_ = worker.Wait() // it was killed
+	})
+	return worker.Process.Pid
+}
+
+// TestMachineClock sets the machine's clock during a capture.
+func TestMachineClock(t *testing.T) {
+	const ahead = 26 * time.Hour
+	loadModule(t)
+	startWorker(t)
+	for _, driver := range drivers {
+		path := filepath.Join(t.TempDir(), driver+".scap")
+		set := time.AfterFunc(2*time.Second, func() { moveClock(t, ahead) })
+		code, _, stderr := runCommand(t, "record", "--driver", driver, "-w", path, "-d", "6s", "getppid", "openat", "notification")
+		set.Stop()
+		now := time.Now()
+		moveClock(t, -ahead)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stderr, "the clock was set by +93600.0")
+		var times []time.Time
+		notes := 0
+		r, err := savefile.Open(path, savefile.Options{})
+		require.NoError(t, err)
+		for ev, err := range scap.Events(t.Context(), r) {
+			require.NoError(t, err)
+			if ev.Type() == event.TypeNotificationEnter {
+				require.Contains(t, string(ev.AppendArgs(nil)), "id=clock desc=the clock was set by +93600.0")
+				notes++
+				continue
+			}
+			times = append(times, time.Unix(0, int64(ev.Timestamp())))
+		}
+		require.NoError(t, r.Close())
+		require.Equal(t, 1, notes)
+		require.NotEmpty(t, times)
+		require.WithinRange(t, times[len(times)-1], now.Add(-time.Hour), now, "the last event has the new time")
+		jumps := 0
+		for i := range times[1:] {
+			if d := times[i+1].Sub(times[i]); d > time.Hour || d < -time.Hour {
+				jumps++
+			}
+		}
+		require.Equal(t, 1, jumps, "the time goes on from the old to the new")
+	}
+}
+
+func moveClock(t *testing.T, by time.Duration) {
+	ts := unix.NsecToTimespec(time.Now().Add(by).UnixNano())
+	require.NoError(t, unix.ClockSettime(unix.CLOCK_REALTIME, &ts))
 }

@@ -179,6 +179,8 @@ type recorder struct {
 
 	lastShown  time.Time
 	lastEvents uint64
+
+	clock chan clockSet // moves of the clock that are not told yet
 }
 
 // warn prints a message on a line of its own.
@@ -192,6 +194,11 @@ func (r *recorder) warn(text string) {
 
 func (r *recorder) run(ctx context.Context, src scap.Source) error {
 	in := sinsp.New(src, r.inspect)
+	watch, err := r.watchClock()
+	if err != nil {
+		return err
+	}
+	defer watch.Close()
 	tick := r.start
 	for n := 0; ctx.Err() == nil; n++ {
 		switch err := r.next(in); {
@@ -206,11 +213,14 @@ func (r *recorder) run(ctx context.Context, src scap.Source) error {
 		}
 		if now := time.Now(); now.Sub(tick) >= time.Second {
 			tick = now
-			if err := r.flush(); err != nil {
+			if err := cmp.Or(r.tellClock(), r.flush()); err != nil {
 				return err
 			}
 			r.showProgress(src, now)
 		}
+	}
+	if err := r.tellClock(); err != nil {
+		return err
 	}
 	if live, ok := src.(scap.Live); ok {
 		return r.drain(live, in)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/clock"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/internal/live"
 )
@@ -22,6 +23,7 @@ type engine struct {
 	driver *driver.Driver
 	rings  []*ring
 	polls  []unix.PollFd
+	clock  *clock.Watch
 	// unpolled: the last poll reported data, and no record was complete.
 	unpolled bool
 }
@@ -58,6 +60,12 @@ func (e *engine) start() error {
 		e.rings = append(e.rings, mapped)
 		e.polls = append(e.polls, unix.PollFd{Fd: int32(r.Map.FD()), Events: unix.POLLIN})
 	}
+	// Events have the boot clock's time and where that stands on the wall clock.
+	watch, err := clock.NewWatch(func(offset uint64, _ time.Duration) { _ = e.driver.SetBootOffset(offset) }) // fails after Close only
+	if err != nil {
+		return err
+	}
+	e.clock = watch
 	if err := e.driver.Attach(); err != nil {
 		return fmt.Errorf("start eBPF driver: %w", err)
 	}
@@ -110,6 +118,9 @@ func (e *engine) SetSnaplen(n int) error {
 func (e *engine) Close() (scap.Stats, error) {
 	errs := []error{e.driver.Detach()}
 	stats := e.Stats()
+	if e.clock != nil {
+		errs = append(errs, e.clock.Close())
+	}
 	for _, r := range e.rings {
 		errs = append(errs, r.close())
 	}
