@@ -181,4 +181,10 @@ var events = [...]Event{
 	{Code: 0x8007, Symbol: "sched_yield_exit", Program: "x_sched_yield_exit", Object: "process", From: "sys_exit", Params: 1, Fixed: 8, Drop: DropAlways, Calls: []Call{{Name: "sched_yield", NR: NR{24, 124, 124, 124, 158, 158, 158}}}},
 	{Code: 0x8009, Symbol: "umask_exit", Program: "x_umask_exit", Object: "file", From: "sys_exit", Params: 2, Fixed: 12, Drop: DropAlways, Calls: []Call{{Name: "umask", NR: NR{95, 166, 166, 166, 60, 60, 60}}}},
 	{Code: 0x800b, Symbol: "ftruncate_exit", Program: "x_ftruncate_exit", Object: "file", From: "sys_exit", Params: 3, Fixed: 24, Drop: DropAlways, Calls: []Call{{Name: "ftruncate", NR: NR{77, 46, 46, 46, 93, 93, 93}}}},
+	{Code: 0x8101, Symbol: "statx_exit", Program: "x_statx_exit", Object: "file", From: "sys_exit", Params: 16, Drop: DropAlways, Calls: []Call{{Name: "statx", NR: NR{332, 291, 291, 291, 379, 383, 383}}}},
+	{Code: 0x8103, Symbol: "mount_setattr_exit", Program: "x_mount_setattr_exit", Object: "file", From: "sys_exit", Params: 9, Drop: DropAlways, Calls: []Call{{Name: "mount_setattr", NR: NR{442, 442, 442, 442, 442, 442, 442}}}},
+	{Code: 0x8105, Symbol: "sched_setattr_exit", Program: "x_sched_setattr_exit", Object: "process", From: "sys_exit", Params: 13, Fixed: 76, Drop: DropAlways, Calls: []Call{{Name: "sched_setattr", NR: NR{314, 274, 274, 274, 345, 355, 351}}}},
+	{Code: 0x8107, Symbol: "landlock_add_rule_exit", Program: "x_landlock_add_rule_exit", Object: "other", From: "sys_exit", Params: 8, Drop: DropAlways, Calls: []Call{{Name: "landlock_add_rule", NR: NR{445, 445, 445, 445, 445, 445, 445}}}},
+	{Code: 0x8109, Symbol: "perf_event_open_exit", Program: "x_perf_event_open_exit", Object: "other", From: "sys_exit", Params: 16, Fixed: 112, Drop: DropAlways, Calls: []Call{{Name: "perf_event_open", NR: NR{298, 241, 241, 241, 331, 319, 336}}}},
+	{Code: 0x810b, Symbol: "msgrcv_exit", Program: "x_msgrcv_exit", Object: "ipc", From: "sys_exit", Params: 7, Drop: DropAlways, Calls: []Call{{Name: "msgrcv", NR: NR{70, 188, 188, 188, 401, 401, 401}}}},
 }

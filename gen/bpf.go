@@ -162,7 +162,8 @@ func (m *model) firedBy(e *event) string {
 	return ""
 }
 
-type setData struct{ Name, Body string }
+// setData is a conversion as the template needs it; Type is that of the event value.
+type setData struct{ Name, Type, Body string }
 
 // manualValues returns the event values of hand-written conversions, as EVENT_NAME.
 func (m *model) manualValues() []cSection {
@@ -205,7 +206,11 @@ func (m *model) flagsData(consts map[string]bool) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, setData{name, body})
+		typ := "u32"
+		if s.Width == 64 {
+			typ = "u64"
+		}
+		sets = append(sets, setData{name, typ, body})
 	}
 	return map[string]any{"Consts": defines, "Sets": sets, "Manual": m.manualValues()}, nil
 }

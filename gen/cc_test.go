@@ -65,7 +65,7 @@ func TestConversionsDoWhatTheTableSays(t *testing.T) {
 	main.WriteString("\twhile (scanf(\"%d %llu\", &set, &v) == 2)\n\t\tswitch (set) {\n")
 	sets := flags["Sets"].([]setData)
 	for i, s := range sets {
-		fmt.Fprintf(&main, "\t\tcase %d: printf(\"%%u\\n\", %s(v)); break;\n", i, s.Name)
+		fmt.Fprintf(&main, "\t\tcase %d: printf(\"%%llu\\n\", (u64)%s(v)); break;\n", i, s.Name)
 	}
 	main.WriteString("\t\t}\n\treturn 0;\n}\n")
 	source := filepath.Join(dir, "main.c")

@@ -5,6 +5,7 @@ package gen
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,32 @@ func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 		i += len(run)
 	}
 	b.line("return 0;")
-	return b.out.String(), nil
+	return readOnce(b.out.String()), nil
+}
+
+// userRead is a read of user memory at an argument.
+var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)`)
+
+// readOnce reads what several params need, such as the size of an extensible struct, into
+// a variable at the start: a read costs a helper call, and two could differ.
+func readOnce(text string) string {
+	count := make(map[string]int)
+	var again []string
+	for _, read := range userRead.FindAllString(text, -1) {
+		if count[read]++; count[read] == 2 {
+			again = append(again, read)
+		}
+	}
+	var decl strings.Builder
+	for i, read := range again {
+		name := fmt.Sprintf("read%d", i)
+		fmt.Fprintf(&decl, "\t%s64 %s = %s;\n", userRead.FindStringSubmatch(read)[1], name, read)
+		text = strings.ReplaceAll(text, read, name)
+	}
+	if decl.Len() == 0 {
+		return text
+	}
+	return decl.String() + "\n" + text
 }
 
 // failed wraps an error with the place and name of the param.
@@ -451,9 +477,9 @@ func cInt(n *expr.Node) string {
 }
 
 // wireValue returns the event value of a name of a flag set, or of a plain number.
-func (m *model) wireValue(set string, n *expr.Node) (uint32, error) {
+func (m *model) wireValue(set string, n *expr.Node) (uint64, error) {
 	if n.Kind == expr.Int {
-		return uint32(n.Num), nil
+		return uint64(uint32(n.Num)), nil
 	}
 	if s := m.sets[set]; s != nil && n.Kind == expr.Name {
 		if i := slices.IndexFunc(s.Values, func(v tables.FlagValue) bool { return v.Name == n.Text }); i >= 0 {

@@ -15,8 +15,9 @@ import (
 
 const mdHeader = "<!-- " + marker + " -->\n"
 
-// pages makes docs/events.md and docs/differences.md.
+// pages makes docs/events.md, docs/syscalls.md and docs/differences.md.
 func (m *model) pages(files map[string][]byte) error {
+	files["docs/syscalls.md"] = m.syscallsPage()
 	files["docs/events.md"] = m.eventsPage()
 	files["docs/differences.md"] = m.differencesPage()
 	return nil
@@ -78,6 +79,39 @@ func (m *model) eventsPage() []byte {
 		}
 	}
 	return []byte(b.String())
+}
+
+// syscallsPage lists every syscall with its event, and those that have only generic events.
+func (m *model) syscallsPage() []byte {
+	var b strings.Builder
+	b.WriteString(mdHeader)
+	b.WriteString("# System calls\n\n" +
+		"*Typed* calls have events with their arguments, and cases that prove each param. The others are generic events, which\n" +
+		"carry the call's code. [events.md](events.md) says where the value of each param comes from, and\n" +
+		"[differences.md](differences.md) what differs from the reference.\n\n" +
+		"| architecture | calls | typed | generic |\n|---|---|---|---|\n")
+	for _, arch := range tables.Arches {
+		c := m.table.Coverage(arch)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic))
+	}
+	fmt.Fprintf(&b, "\n## Typed\n\n%d calls. Kernels: all supported ones unless the column says otherwise.\n\n"+
+		"| call | event | params | kernels | cases |\n|---|---|---|---|---|\n", len(m.table.Syscalls))
+	for _, s := range slices.SortedFunc(slices.Values(m.table.Syscalls), func(x, y *tables.Syscall) int { return strings.Compare(x.Name, y.Name) }) {
+		var params []string
+		for _, p := range s.Exit.Params {
+			params = append(params, p.Name)
+		}
+		code := tables.CodeText(s.Exit.Code)
+		if s.Enter != nil {
+			code = tables.CodeText(s.Enter.Code) + ", " + code
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d |\n", s.Name, code, strings.Join(params, ", "), sinceText(s), len(s.Cases))
+	}
+	b.WriteString("\n## Generic\n\n")
+	for _, arch := range []string{"amd64", "arm64"} {
+		fmt.Fprintf(&b, "On %s: %s.\n\n", arch, strings.Join(m.table.Coverage(arch).Generic, ", "))
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
 // sinceText returns since which kernel a call exists, "" if since before all supported ones.

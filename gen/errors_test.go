@@ -104,7 +104,7 @@ func TestTwoEventsCannotShareACodeOrASymbol(t *testing.T) {
 }
 
 func TestConversionsThatCannotBeTold(t *testing.T) {
-	bit := func(name string, value uint32, native uint64) tables.FlagValue {
+	bit := func(name string, value, native uint64) tables.FlagValue {
 		return tables.FlagValue{Name: name, Value: value, Native: native, HasNative: true}
 	}
 	for _, tt := range []struct {

@@ -217,7 +217,7 @@ func (m *model) infoLiteral(e *event, failed *error) jen.Code {
 }
 
 // number spells a flag value so that its bits are visible.
-func number(s *tables.FlagSet, v uint32) string {
+func number(s *tables.FlagSet, v uint64) string {
 	if v < 10 || s.Kind == "enum" || s.Kind == "identity" {
 		return fmt.Sprint(v)
 	}

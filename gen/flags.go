@@ -55,7 +55,7 @@ func b2i(b bool) int {
 type conversion struct {
 	name   string
 	native uint64
-	value  uint32
+	value  uint64
 }
 
 // flagBody returns the text between the braces of a set's conversion function.
@@ -93,8 +93,11 @@ func flagBody(s *tables.FlagSet) (string, error) {
 
 // narrow returns the cast that keeps the significant bits of an argument.
 func narrow(width int) string {
-	if width == 0 {
+	switch width {
+	case 0:
 		width = 32
+	case 64:
+		return ""
 	}
 	return fmt.Sprintf("(u%d)", width)
 }
@@ -111,7 +114,7 @@ func bitsBody(list []conversion) (string, error) {
 			return "", fmt.Errorf("%s: no bit to test", c.name)
 		case c.native&(c.native-1) == 0 && c.value&(c.value-1) == 0 && c.value != 0:
 			// A bit that several names share with different values moves once for each value.
-			masks[log2(uint64(c.value))-log2(c.native)] |= c.native
+			masks[log2(c.value)-log2(c.native)] |= c.native
 		default:
 			lines = append(lines, fmt.Sprintf("(v & %#x ? %#x : 0) /* %s */", c.native, c.value, c.name))
 		}
@@ -175,7 +178,7 @@ func enumBody(s *tables.FlagSet, list []conversion) (string, error) {
 			}
 			continue
 		}
-		if c.value == s.Default {
+		if c.value == uint64(s.Default) {
 			if len(uniq) == 0 || uniq[len(uniq)-1].native+1 != c.native || uniq[len(uniq)-1].value+1 != c.value {
 				continue // the default covers it, and it is not part of a run
 			}

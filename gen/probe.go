@@ -390,8 +390,8 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 }
 
 // convert returns what the generated C function of a set returns.
-func convert(s *tables.FlagSet, arch string, v uint64) (uint32, bool) {
-	var out uint32
+func convert(s *tables.FlagSet, arch string, v uint64) (uint64, bool) {
+	var out uint64
 	switch s.Kind {
 	case "identity", "enum":
 		width := s.Width
@@ -400,7 +400,7 @@ func convert(s *tables.FlagSet, arch string, v uint64) (uint32, bool) {
 		}
 		v &= 1<<width - 1
 		if s.Kind == "identity" {
-			return uint32(v), true
+			return v, true
 		}
 		for _, f := range s.Values {
 			if n, ok := nativeOf(f); ok {
@@ -409,7 +409,7 @@ func convert(s *tables.FlagSet, arch string, v uint64) (uint32, bool) {
 				}
 			}
 		}
-		return s.Default, true
+		return uint64(s.Default), true
 	case "bits", "mask":
 		for _, f := range s.Values {
 			n, ok := nativeOf(f)

@@ -117,7 +117,7 @@ func (s *state) Pipe(_ *event.Event, fd1 event.FD, fd2 event.FD, ino uint64, fla
 	}
 }
 
-func (s *state) OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags uint32) {
+func (s *state) OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags uint64) {
 	if s.cur == nil {
 		return
 	}
@@ -129,8 +129,8 @@ func (s *state) OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags 
 
 // cloexecFlags are the values of the flags param that mean close-on-exec, which differ
 // from event to event.
-var cloexecFlags = func() map[event.Type]uint32 {
-	flags := map[event.Type]uint32{}
+var cloexecFlags = func() map[event.Type]uint64 {
+	flags := map[event.Type]uint64{}
 	for info := range event.All() {
 		for i := range info.Params {
 			if set := info.Params[i].Names; set != nil && info.Params[i].Name == "flags" {

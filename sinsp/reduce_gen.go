@@ -26,7 +26,7 @@ type Reducers interface {
 	// Pipe: fd1 reads what fd2 writes.
 	Pipe(ev *event.Event, fd1 event.FD, fd2 event.FD, ino uint64, flags uint32)
 	// OpenAnon: ret is an object without a name; flags are values of the event's own set.
-	OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags uint32)
+	OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags uint64)
 	// Signalfd: ret is a signal queue, new unless fd is one.
 	Signalfd(ev *event.Event, ret event.FD, fd event.FD, flags uint32)
 	// MemfdCreate: ret is a file in memory.
@@ -147,7 +147,7 @@ func (Ignore) CloseRange(*event.Event, uint32, uint32, uint32)                  
 func (Ignore) Dup(*event.Event, event.FD, event.FD, uint32)                                        {}
 func (Ignore) Fcntl(*event.Event, event.FD, event.FD, uint32, uint64)                              {}
 func (Ignore) Pipe(*event.Event, event.FD, event.FD, uint64, uint32)                               {}
-func (Ignore) OpenAnon(*event.Event, event.FD, proc.FDType, uint32)                                {}
+func (Ignore) OpenAnon(*event.Event, event.FD, proc.FDType, uint64)                                {}
 func (Ignore) Signalfd(*event.Event, event.FD, event.FD, uint32)                                   {}
 func (Ignore) MemfdCreate(*event.Event, event.FD, []byte, uint32)                                  {}
 func (Ignore) BPF(*event.Event, event.FD, uint32)                                                  {}
@@ -395,6 +395,8 @@ func reduce(r Reducers, ev *event.Event) error {
 		return reduceSetregidExit(r, ev)
 	case event.TypeCloseRangeExit:
 		return reduceCloseRangeExit(r, ev)
+	case event.TypePerfEventOpenExit:
+		return reducePerfEventOpenExit(r, ev)
 	}
 	return nil
 }
@@ -692,7 +694,7 @@ func reduceTimerfdCreateExit(r Reducers, ev *event.Event) error {
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
 		return err
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(14), uint32(d.Flags))
+	r.OpenAnon(ev, d.Res, proc.FDType(14), uint64(d.Flags))
 	return nil
 }
 
@@ -962,7 +964,7 @@ func reduceUserfaultfdExit(r Reducers, ev *event.Event) error {
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
 		return err
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(18), d.Flags)
+	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(18), uint64(d.Flags))
 	return nil
 }
 
@@ -1115,7 +1117,7 @@ func reduceEpollCreate1Exit(r Reducers, ev *event.Event) error {
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
 		return err
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(12), d.Flags)
+	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(12), uint64(d.Flags))
 	return nil
 }
 
@@ -1160,7 +1162,7 @@ func reduceInotifyInit1Exit(r Reducers, ev *event.Event) error {
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
 		return err
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(13), uint32(d.Flags))
+	r.OpenAnon(ev, d.Res, proc.FDType(13), uint64(d.Flags))
 	return nil
 }
 
@@ -1169,7 +1171,7 @@ func reduceEventfd2Exit(r Reducers, ev *event.Event) error {
 	if err := d.Decode(ev); err != nil || d.Res < 0 {
 		return err
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(9), uint32(d.Flags))
+	r.OpenAnon(ev, d.Res, proc.FDType(9), uint64(d.Flags))
 	return nil
 }
 
@@ -1251,5 +1253,14 @@ func reduceCloseRangeExit(r Reducers, ev *event.Event) error {
 		return err
 	}
 	r.CloseRange(ev, d.First, d.Last, d.Flags)
+	return nil
+}
+
+func reducePerfEventOpenExit(r Reducers, ev *event.Event) error {
+	var d event.PerfEventOpenExit
+	if err := d.Decode(ev); err != nil || d.FD < 0 {
+		return err
+	}
+	r.OpenAnon(ev, d.FD, proc.FDType(10), d.Flags)
 	return nil
 }

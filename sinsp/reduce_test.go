@@ -241,7 +241,7 @@ func (r *recorder) Fcntl(_ *event.Event, ret event.FD, fd event.FD, cmd uint32, 
 func (r *recorder) Pipe(_ *event.Event, fd1 event.FD, fd2 event.FD, ino uint64, flags uint32) {
 	r.add("Pipe", fd1, fd2, ino, flags)
 }
-func (r *recorder) OpenAnon(_ *event.Event, ret event.FD, kind proc.FDType, flags uint32) {
+func (r *recorder) OpenAnon(_ *event.Event, ret event.FD, kind proc.FDType, flags uint64) {
 	r.add("OpenAnon", ret, kind, flags)
 }
 func (r *recorder) Signalfd(_ *event.Event, ret event.FD, fd event.FD, flags uint32) {

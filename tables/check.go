@@ -12,6 +12,7 @@ import (
 const (
 	referenceLast = abi.ReferenceCodes - 1
 	oursFrom      = abi.FirstOwn
+	oursEnd       = abi.FirstOwn + abi.OwnCodes
 	maxParams     = abi.MaxParams
 	maxNR         = abi.Syscalls - 1
 	maxSnaplen    = abi.SnaplenMax

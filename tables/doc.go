@@ -111,7 +111,7 @@
 // commands.
 //
 // Types: int8 to int64, uint8 to uint64, bool, errno, fd, fd32, pid, pid32, uid,
-// gid, sigtype, sigset, syscallid, flags8 flags16 flags32, enumflags8
+// gid, sigtype, sigset, syscallid, flags8 flags16 flags32 flags64, enumflags8
 // enumflags16 enumflags32, mode, sockfamily, port, l4proto, reltime, abstime,
 // double, ipv4addr (numbers); charbuf, fspath, fsrelpath (text); bytebuf,
 // sockaddr (bytes, need len or a param helper); socktuple, fdlist, dyn,
@@ -124,7 +124,12 @@
 // the signature has void *. Each costs one read of user memory with the layout of the
 // calling task, and gives 0 if the memory is unreadable. A field whose offset differs
 // for 32-bit tasks costs one more test, a field of an extensible struct a comparison
-// with its size.
+// with its size. What several params read is read once. An array of bytes in a struct,
+// msgp->mtext, is the place of its bytes as the source of a bytebuf or of text.
+//
+// Named values keep all bits of their source: a source of 64 bits, such as a field u64
+// or an unsigned long, needs flags64 and a set of width 64. Types of the reference's
+// events are what they are, and some keep 32 of 64 bits.
 //
 // A source is ret, an argument, a number, a constant of flags.yaml (its native value)
 // or AT_FDCWD, a conversion or value helper of sources, or an operator on sources. A
@@ -222,7 +227,7 @@
 // Values are printed in this order. A set with a kind is a conversion as well, a C
 // function of its name: bits (each bit is tested by itself), mask (all bits of a native
 // value must be set), enum (with default, 0 if left out), identity; or manual, a
-// hand-written C function. enum and identity have a width in bits, 32 if left out. A
+// hand-written C function. enum and identity have a width in bits, 8, 16 or 32 (the default); identity 64 too. A
 // plain number is also the native value, except in manual sets and sets without a kind.
 //
 // # helpers.yaml
@@ -263,6 +268,7 @@
 //   - struct: open_how
 //     header: linux/openat2.h             a test compares the layout with it
 //     extensible: size                    the argument, or field, with the size in use; fields after that are 0
+//     smallest: 24                        the size in use if that is given as 0
 //     packed: true                        no gaps
 //     fields: {flags: u64, mode: u64, resolve: "u64[2]", next: struct open_how *}
 //

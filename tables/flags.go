@@ -43,8 +43,8 @@ func (l *loader) flagSet(f *file, n *yaml.Node) {
 		switch {
 		case s.Kind != "enum" && s.Kind != "identity":
 			m.errorf(w, "width without use (kinds enum and identity have one)")
-		case w.Value != "8" && w.Value != "16" && w.Value != "32":
-			m.errorf(w, "bad width %s (8, 16 or 32)", w.Value)
+		case w.Value != "8" && w.Value != "16" && w.Value != "32" && (w.Value != "64" || s.Kind != "identity"):
+			m.errorf(w, "bad width %s (8, 16 or 32; 64 of an identity)", w.Value)
 		default:
 			s.Width, _ = strconv.Atoi(w.Value)
 		}
@@ -102,12 +102,16 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 		return
 	}
 	converts := s.Kind != "" && s.Kind != "manual"
+	most := uint64(1<<32 - 1)
+	if s.Width == 64 {
+		most = 1<<64 - 1
+	}
 	if e.val.Kind != yaml.MappingNode {
-		v, ok := m.uint(e.val, name, 1<<32-1)
+		v, ok := m.uint(e.val, name, most)
 		if !ok {
 			return
 		}
-		fv.Value = uint32(v)
+		fv.Value = v
 		if converts {
 			fv.Native, fv.HasNative = v, true
 		}
@@ -116,11 +120,11 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 		if !vm.required("value", "the number events carry") {
 			return
 		}
-		v, ok := vm.uint(vm.byKey["value"], "value", 1<<32-1)
+		v, ok := vm.uint(vm.byKey["value"], "value", most)
 		if !ok {
 			return
 		}
-		fv.Value = uint32(v)
+		fv.Value = v
 		switch nat := vm.byKey["native"]; {
 		case nat == nil:
 			if converts {
@@ -207,7 +211,7 @@ func (l *loader) checkNatives(s *FlagSet) {
 					l.errs.Add(v.Pos, s.Name, "%s has native value 0 (a %s conversion tests bits; native: none leaves it out)", v.Name, s.Kind)
 				}
 			case "identity":
-				if native != uint64(v.Value) {
+				if native != v.Value {
 					l.errs.Add(v.Pos, s.Name, "%s has another native value on %s (an identity conversion changes nothing)", v.Name, arch)
 				}
 			case "enum":
@@ -227,10 +231,10 @@ func (l *loader) checkNatives(s *FlagSet) {
 // checkBits checks a conversion that tests each bit by itself: a value is one bit, in
 // the event and natively, and two names do not share a bit.
 func (l *loader) checkBits(s *FlagSet, said map[string]bool) {
-	of := map[uint32]string{}
+	of := map[uint64]string{}
 	for _, v := range s.Values {
 		before := len(l.errs)
-		if bits.OnesCount32(v.Value) > 1 {
+		if bits.OnesCount64(v.Value) > 1 {
 			l.errs.Add(v.Pos, s.Name, "%s is %#x, which is not a single bit (kind: mask tests several, enum whole values)", v.Name, v.Value)
 		} else if old := of[v.Value]; old != "" && v.Value != 0 {
 			l.errs.Add(v.Pos, s.Name, "%s has the bit %#x of %s", v.Name, v.Value, old)

@@ -43,7 +43,7 @@ type lockLine struct {
 type lockedName struct {
 	pos   expr.Pos
 	name  string
-	value uint32
+	value uint64
 }
 
 const lockHead = `# The wire schema: what captures and their readers rely on. Lines are only added,
@@ -56,7 +56,9 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 #   dyn           the types of a dyn param, by its first byte
 #   event         code, symbol, name, class, source, flags (- when none), then the params:
 #                 name:type, with (the flag set, dyn table or directory param) and /how
-#                 it is printed where that is not the type's usual way
+#                 it is printed where that is not the type's usual way. Codes of our own need
+#                 only be unused, in any order and with gaps: entries that are written at
+#                 the same time take theirs from different places, and none waits for another
 #   value         a flag set of events, a name of it, and the number
 #   id            a syscall code, as generic events carry it
 `
@@ -153,7 +155,7 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		lock.events[ev.Code] = ev
 	case "value":
 		set := w[1].text
-		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, uint32(number(w[3], 32))})
+		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64)})
 	case "id":
 		code := uint16(number(w[1], 16))
 		if old, ok := lock.ids[code]; ok {

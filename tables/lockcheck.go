@@ -171,8 +171,6 @@ func (c *lockChecker) checkEvent(ev *Event) {
 		c.errs.Add(ev.codePos, ev.Name, "%s has code %s (%s in %s)", ev.Symbol, CodeText(ev.Code), CodeText(code), LockFile)
 	case old == nil && ev.Code < oursFrom:
 		c.errs.Add(ev.codePos, ev.Name, "code %d is not in %s (all of the reference's are; ours start at %#x)", ev.Code, LockFile, oursFrom)
-	case old == nil && ev.Code|1 > c.nextCode():
-		c.errs.Add(ev.codePos, ev.Name, "code %s leaves a gap (the next free one is %#x)", CodeText(ev.Code), c.nextCode())
 	case old == nil:
 		c.missing(ev.codePos, ev.Name, "event "+CodeText(ev.Code)+" "+ev.Symbol, func(k *Lock) { k.events[ev.Code] = c.toLock(ev) })
 	case old.Symbol != ev.Symbol:
@@ -187,21 +185,6 @@ func (c *lockChecker) checkEvent(ev *Event) {
 		}
 		c.checkParams(ev, old)
 	}
-}
-
-// nextCode returns the first of our exit codes that is neither in the lock nor in the
-// table without a gap before it.
-func (c *lockChecker) nextCode() uint16 {
-	next := uint16(oursFrom + 1)
-	for c.used(next) || c.used(next-1) {
-		next += 2
-	}
-	return next
-}
-
-func (c *lockChecker) used(code uint16) bool {
-	_, table := c.codes[code]
-	return table || c.k.events[code] != nil
 }
 
 func lockFlags(ev *Event) string {

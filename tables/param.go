@@ -21,6 +21,7 @@ type context struct {
 	group    string // the group being described: its arguments are not known yet
 	noSource bool   // params need no from: a hand-written filler, or no driver makes the event
 	variants *variants
+	fixed    bool // an event of the reference: its types are what they are
 }
 
 func (c *context) args() []CParam {
@@ -150,6 +151,9 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	}
 
 	src := source{l: l, ctx: ctx, subject: subject, names: m.text("names")}
+	if t := l.typ(p.Type); t != nil {
+		src.bytes = t.As == "bytes" || t.As == "text"
+	}
 	if n := m.scalar("from"); n != nil {
 		p.From = f.parse(n, subject, &l.errs)
 		src.check(p.From, true)

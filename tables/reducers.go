@@ -55,7 +55,7 @@ var ReducerTypes = map[string][]string{
 	"gid":   {"gid", "uid", "uint32"}, // the reference types some groups as users
 	"u8":    {"uint8", "bool", "sigtype", "flags8", "enumflags8"},
 	"u32":   {"uint8", "uint16", "uint32", "bool", "sigset", "flags8", "flags16", "flags32", "enumflags8", "enumflags16", "enumflags32", "mode"},
-	"u64":   {"uint8", "uint16", "uint32", "uint64", "reltime", "abstime"},
+	"u64":   {"uint8", "uint16", "uint32", "uint64", "flags8", "flags16", "flags32", "flags64", "reltime", "abstime"},
 	"s64":   {"int8", "int16", "int32", "int64", "errno"},
 	"path":  {"fspath", "fsrelpath", "charbuf"},
 	"text":  {"charbuf"},

@@ -101,15 +101,15 @@ func TestTheLockHasTheReferencesValues(t *testing.T) {
 			Set    string
 			Values []struct {
 				Name  string
-				Value uint32
+				Value uint64
 			}
 		}
 	}
 	mustReadFacts(t, "events.json", &ref)
 	mustReadFacts(t, "flags.json", &sets)
-	values := map[string]map[string]uint32{}
+	values := map[string]map[string]uint64{}
 	for _, s := range sets.Sets {
-		values[s.Set] = map[string]uint32{}
+		values[s.Set] = map[string]uint64{}
 		for _, v := range s.Values {
 			values[s.Set][v.Name] = v.Value
 		}
@@ -126,7 +126,7 @@ func TestTheLockHasTheReferencesValues(t *testing.T) {
 			}
 			checked[p.Flagset+" "+ours] = true
 			require.NotEmpty(t, values[p.Flagset], p.Flagset)
-			got := map[string]uint32{}
+			got := map[string]uint64{}
 			for _, v := range lock.values[ours] {
 				got[v.name] = v.value
 			}

@@ -17,6 +17,7 @@ type source struct {
 	ctx     *context
 	subject string
 	names   string // flag set of the param
+	bytes   bool   // the param sends what the source points to
 }
 
 func (s *source) errorf(n *expr.Node, format string, args ...any) {
@@ -107,6 +108,8 @@ func (s *source) call(n *expr.Node, whole bool) {
 	if set := s.l.sets[n.Text]; set != nil && set.Kind != "" && h == nil {
 		if len(n.Args) != 1 {
 			s.errorf(n, "conversion %s has 1 argument, not %d", n.Text, len(n.Args))
+		} else if bits := s.l.bitsOf(n.Args[0], s.ctx); set.Kind == "identity" && bits == 64 && set.Width < bits && !s.ctx.fixed {
+			s.errorf(n, "conversion %s keeps %d bits of a source of %d (width: %d in flags.yaml, and type flags%d, keep all)", n.Text, set.Width, bits, bits, bits)
 		}
 		return
 	}
@@ -213,6 +216,7 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 			}
 		}
 	}
+	l.keepsFlags(p, p.From, m, ctx)
 	l.fits(p, p.From, m)
 	if p.Switch != nil {
 		for _, arm := range p.Switch.Arms {
@@ -223,6 +227,52 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 		l.fits(p, p.Else, m)
 	}
 }
+
+// keepsFlags checks that a param with named values does not cut the bits of its source:
+// unknown bits are a number in events, never dropped.
+func (l *loader) keepsFlags(p *Param, from *expr.Node, m *mapping, ctx *context) {
+	t := l.typ(p.Type)
+	if p.Names == "" || !t.Number() || ctx.fixed {
+		return
+	}
+	if set := l.sets[p.Names]; set.Width == 64 && t.Size < 8 {
+		m.errorf(m.byKey["names"], "names of 64 bits for type %s of %d (flags64 keeps all)", p.Type, 8*t.Size)
+		return
+	}
+	if from == nil || from.Kind == expr.Name { // an argument is checked by its C type
+		return
+	}
+	if bits := l.bitsOf(from, ctx); bits > 8*t.Size {
+		l.errs.Add(from.Pos, m.subject, "type %s keeps %d bits of a source of %d (flags%d keeps all)", p.Type, 8*t.Size, bits, bits)
+	}
+}
+
+// bitsOf returns how many bits the value of a source may have, as far as the table says
+// so: of arguments, of what is read from memory, and of conversions; 0 of anything else.
+func (l *loader) bitsOf(n *expr.Node, ctx *context) int {
+	switch n.Kind {
+	case expr.Name:
+		if arg, _ := ctx.arg(n.Text); arg != nil {
+			bits, _ := RegisterBits(arg.Type)
+			return bits
+		}
+	case expr.Or, expr.Mul: // a product is a value or 0
+		most := 0
+		for _, a := range n.Args {
+			most = max(most, l.bitsOf(a, ctx))
+		}
+		return most
+	case expr.Call:
+		if set := l.sets[n.Text]; set != nil {
+			return set.Width
+		}
+		return readBits[n.Text]
+	}
+	return 0
+}
+
+// readBits are the widths of the helpers that member accesses become.
+var readBits = map[string]int{"user_u8": 8, "user_u16": 16, "user_s16": 16, "user_u32": 32, "user_s32": 32, "user_u64": 64}
 
 func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
 	if from == nil || isName(from, "empty") {

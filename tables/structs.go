@@ -25,6 +25,7 @@ type Struct struct {
 	Size       [2]int
 	Align      [2]int
 	Extensible string // the argument, or field, with the size of the struct in use; "" if the size is fixed
+	Smallest   int    // the size in use if that is given as 0; 0: none
 	Packed     bool
 }
 
@@ -66,7 +67,7 @@ func (s *Struct) names() []string {
 func (d *CData) total(layout int) int { return d.Size[layout] * max(d.Count, 1) }
 
 func (l *loader) structEntry(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "struct"), "entry", []string{"struct", "header", "packed", "extensible", "doc", "fields"}, &l.errs)
+	m := f.mapping(n, peek(n, "struct"), "entry", []string{"struct", "header", "packed", "extensible", "smallest", "doc", "fields"}, &l.errs)
 	if m == nil || !m.required("struct", "struct: open_how names it") || !m.required("fields", "fields: {flags: u64} are its members in order") {
 		return
 	}
@@ -109,6 +110,15 @@ func (l *loader) structEntry(f *file, n *yaml.Node) {
 		s.Size[i] = roundUp(s.Size[i], s.Align[i])
 	}
 	s.Extensible = m.text("extensible")
+	if n := m.byKey["smallest"]; n != nil {
+		v, ok := m.uint(n, "smallest", uint64(s.Size[0]))
+		if s.Extensible == "" {
+			m.errorf(n, "smallest of a struct of fixed size (extensible says where its size is)")
+		} else if ok && v == 0 {
+			m.errorf(n, "smallest of 0 bytes (leave it out)")
+		}
+		s.Smallest = int(v)
+	}
 }
 
 // add places a field after the last one.
@@ -188,7 +198,12 @@ func (s *source) member(n *expr.Node) {
 		*n = expr.Node{Kind: expr.Int, Pos: n.Pos} // reported already
 		return
 	}
-	x := s.load(n, p)
+	var x *expr.Node
+	if s.bytes && !p.loaded && p.data.isBytes() {
+		x = s.address(n, p)
+	} else {
+		x = s.load(n, p)
+	}
 	x.Pos = n.Pos
 	*n = *x
 }
@@ -277,25 +292,49 @@ func (s *source) sizeOf(d *CData, ptr *expr.Node) *expr.Node {
 		return nil
 	}
 	name := d.Struct.Extensible
+	inUse := func(size *expr.Node) *expr.Node {
+		if d.Struct.Smallest == 0 {
+			return size
+		}
+		return callTo(ptr, "or_if_zero", size, numberAt(ptr, d.Struct.Smallest))
+	}
 	if arg, _ := s.ctx.arg(name); arg != nil {
-		return &expr.Node{Kind: expr.Name, Pos: ptr.Pos, Text: name}
+		return inUse(&expr.Node{Kind: expr.Name, Pos: ptr.Pos, Text: name})
 	}
 	f := d.Struct.Field(name)
 	if f == nil {
 		s.errorf(ptr, "struct %s is as long as %s says, which is neither an argument nor a field of it", d.Struct.Name, name)
 		return nil
 	}
-	return s.load(ptr, &location{addr: ptr, offset: f.Offset, data: &f.Type})
+	return inUse(s.load(ptr, &location{addr: ptr, offset: f.Offset, data: &f.Type}))
+}
+
+func numberAt(at *expr.Node, v int) *expr.Node {
+	return &expr.Node{Kind: expr.Int, Pos: at.Pos, Num: int64(v), Text: strconv.Itoa(v)}
+}
+
+func callTo(at *expr.Node, name string, args ...*expr.Node) *expr.Node {
+	return &expr.Node{Kind: expr.Call, Pos: at.Pos, Text: name, Args: args}
+}
+
+// address returns where an array of bytes is, for a param that sends them.
+func (s *source) address(at *expr.Node, p *location) *expr.Node {
+	off := numberAt(at, p.offset[0])
+	if p.offset[0] != p.offset[1] {
+		off = callTo(at, "layout_off", off, numberAt(at, p.offset[1]))
+	}
+	return &expr.Node{Kind: expr.Add, Pos: at.Pos, Args: []*expr.Node{p.addr, off}}
+}
+
+// isBytes reports whether data is an array of bytes, which a param of bytes or text may send.
+func (d *CData) isBytes() bool {
+	return d.Kind == "number" && d.Count > 0 && d.Size[0] == 1
 }
 
 // load reads the number or pointer at a place.
 func (s *source) load(at *expr.Node, p *location) *expr.Node {
-	num := func(v int) *expr.Node {
-		return &expr.Node{Kind: expr.Int, Pos: at.Pos, Num: int64(v), Text: strconv.Itoa(v)}
-	}
-	call := func(name string, args ...*expr.Node) *expr.Node {
-		return &expr.Node{Kind: expr.Call, Pos: at.Pos, Text: name, Args: args}
-	}
+	num := func(v int) *expr.Node { return numberAt(at, v) }
+	call := func(name string, args ...*expr.Node) *expr.Node { return callTo(at, name, args...) }
 	d, off := p.data, p.offset
 	if p.loaded || d.Kind == "struct" || d.Count > 0 {
 		s.errorf(at, "%s is not a number (name a field or an element)", at)

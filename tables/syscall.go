@@ -67,6 +67,8 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	case code%2 == 0:
 		m.errorf(m.byKey["event"], "code %s is an enter code (event is the exit code, which is odd)", CodeText(uint16(code)))
 		return
+	case code >= oursEnd:
+		m.errorf(m.byKey["event"], "code %s is not ours (ours are %#x to %#x)", CodeText(uint16(code)), oursFrom, oursEnd-1)
 	case code > referenceLast && !ours:
 		m.errorf(m.byKey["event"], "code %d is neither the reference's nor ours (the reference ends at %d, ours start at %#x)", code, referenceLast, oursFrom)
 	}
@@ -89,7 +91,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	}
 	if ex := m.byKey["exit"]; ex != nil {
 		vs := l.readVariants(s, m)
-		s.Exit.Params = l.params(f, ex, &context{subject: s.Name, sys: s, noSource: s.Exit.Filler != "", variants: vs})
+		s.Exit.Params = l.params(f, ex, &context{subject: s.Name, sys: s, noSource: s.Exit.Filler != "", variants: vs, fixed: !ours})
 		vs.check(l, s)
 		if m.has("first") {
 			m.errorf(m.byKey["first"], "first beside an exit list (it names the first param of an inferred one)")
@@ -111,7 +113,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		if flags, ok := l.lockedFlags(s.Enter.Code); ok {
 			s.Enter.Flags = flags
 		}
-		s.Enter.Params = l.params(f, en, &context{subject: s.Name, sys: s, enter: true})
+		s.Enter.Params = l.params(f, en, &context{subject: s.Name, sys: s, enter: true, fixed: !ours})
 		for _, p := range s.Enter.Params {
 			if !slices.ContainsFunc(s.Exit.Params, func(q *Param) bool { return q.Name == p.Name }) && !slices.Contains(s.broken, p.Name) {
 				l.errs.Add(p.Pos, s.Name+": "+p.Name, "no exit param has the name of this enter param (cases compare both with one wanted value)")

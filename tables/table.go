@@ -27,19 +27,21 @@ type Table struct {
 	toLock []func(*Lock) // each adds a fact to the lock
 }
 
-// NextCode is the code for the exit event of the next syscall that the
-// reference has no event for.
+// NextCode is the first code for the exit event of a syscall that the reference has no
+// event for: neither an entry nor the lock has it.
 func (t *Table) NextCode() uint16 {
-	next := uint16(oursFrom + 1)
+	used := map[uint16]bool{}
 	for _, s := range t.Syscalls {
-		if s.Exit != nil && s.Exit.Code >= oursFrom {
-			next = max(next, s.Exit.Code+2)
+		if s.Exit != nil {
+			used[s.Exit.Code] = true
 		}
 	}
 	for _, e := range t.Events {
-		if e.Code >= oursFrom {
-			next = max(next, (e.Code|1)+2)
-		}
+		used[e.Code|1] = true
+	}
+	next := uint16(oursFrom + 1)
+	for used[next] {
+		next += 2
 	}
 	return next
 }
@@ -134,7 +136,7 @@ type Param struct {
 	typePos expr.Pos // the place of its type
 	lock    string   // its word in schema.lock, for events read from there
 	Name    string
-	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
+	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 flags64 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
 	From    *expr.Node // ret, an argument, or a call over those; nil for events no driver makes
 	Base    string     // fsrelpath: the param that holds the directory fd
 	Names   string     // flag set of the event's values
@@ -187,7 +189,7 @@ type FlagSet struct {
 	Name    string
 	Kernel  KernelNames
 	Kind    string // "" (names only), bits (each bit tested alone), mask (all bits of a native value must be set), enum, identity, manual (hand-written helper of that name)
-	Width   int    // enum and identity: significant bits of the argument (8, 16, 32)
+	Width   int    // enum and identity: significant bits of the argument (8, 16, 32; identity: 64)
 	Default uint32 // enum: event value of a native value not listed
 	Values  []FlagValue
 }
@@ -204,7 +206,7 @@ type KernelNames struct {
 type FlagValue struct {
 	Pos       expr.Pos
 	Name      string
-	Value     uint32 // as events carry it
+	Value     uint64 // as events carry it
 	Native    uint64 // as in the kernel's headers (if HasNative)
 	HasNative bool
 	NativeBy  map[string]uint64 // by GOARCH where it differs; without HasNative, the only arches that have it

@@ -109,6 +109,18 @@ func TestLintPrintsEveryErrorWithItsPlace(t *testing.T) {
 	require.Equal(t, "errors: 2\n", stderr)
 }
 
+func TestCoverage(t *testing.T) {
+	t.Chdir(project(t))
+	stdout, stderr, code := scaplab(t, "table", "coverage", "amd64")
+	require.Equal(t, cli.ExitFine, code, stderr)
+	require.Contains(t, stdout, "amd64: 4 calls, 4 typed, 0 generic\n")
+	require.NotContains(t, stdout, "arm64")
+	require.Regexp(t, `\n\d+ of \d+ params have a value in some case \(\d+\.\d %\)\n`, stdout)
+	_, stderr, code = scaplab(t, "table", "coverage", "amd46")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "did you mean amd64?")
+}
+
 func TestShow(t *testing.T) {
 	t.Chdir(project(t))
 	for _, name := range []string{"openat", "openat_exit", "307"} {

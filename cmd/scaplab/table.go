@@ -29,12 +29,12 @@ func newTableCmd() *cobra.Command {
 		Short: "Check and show the description of system calls",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cli.Usage(errors.New("lint, fmt or show?"))
+				return cli.Usage(errors.New("lint, fmt, show or coverage?"))
 			}
 			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
 		},
 	}
-	cmd.AddCommand(newTableLintCmd(), newTableFmtCmd(), newTableShowCmd())
+	cmd.AddCommand(newTableLintCmd(), newTableFmtCmd(), newTableShowCmd(), newTableCoverageCmd())
 	return cmd
 }
 
@@ -109,6 +109,45 @@ func newTableFmtCmd() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing; fail with the difference when a file is not in the canonical layout")
 	return cmd
+}
+
+func newTableCoverageCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "coverage [ARCH...]",
+		Short: "Say how many system calls have typed events, and which have not",
+		Long: "Coverage counts, for each architecture (amd64 and arm64 without one), the calls\n" +
+			"with typed events and names those with generic ones. Then it says how many params\n" +
+			"of typed events have, in some case, a wanted value other than 0 or nothing, and\n" +
+			"names the others.",
+		Example:   "  scaplab table coverage\n  scaplab table coverage riscv64",
+		ValidArgs: tables.Arches,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := loadTable("")
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				args = []string{"amd64", "arm64"}
+			}
+			out := cmd.OutOrStdout()
+			for _, arch := range args {
+				if !slices.Contains(tables.Arches, arch) {
+					return cli.Usage(fmt.Errorf("unknown architecture %q%s", arch, hint.DidYouMean(arch, tables.Arches)))
+				}
+				c := t.Coverage(arch)
+				fmt.Fprintf(out, "%s: %d calls, %d typed, %d generic\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic))
+				if len(c.Generic) > 0 {
+					fmt.Fprintf(out, "  generic: %s\n", strings.Join(c.Generic, " "))
+				}
+			}
+			all, without := t.Unasserted()
+			fmt.Fprintf(out, "%d of %d params have a value in some case (%.1f %%)\n", all-len(without), all, 100*float64(all-len(without))/float64(max(all, 1)))
+			if len(without) > 0 {
+				fmt.Fprintf(out, "  without: %s\n", strings.Join(without, " "))
+			}
+			return nil
+		},
+	}
 }
 
 // lintedTable reads the tables of the directory in args, or the project's own,

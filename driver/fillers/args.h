@@ -23,21 +23,25 @@ static __always_inline u64 io_done(s64 ret)
 	return ret > 0 ? ret : 0;
 }
 
+/* Packs the two parts of a device number. */
+static __always_inline u32 make_dev(u64 major, u64 minor)
+{
+	return (minor & 0xff) | (u32)major << 8 | ((u32)minor & ~0xffU) << 12;
+}
+
 /* Repacks a user dev_t, whose minor number is in two parts, as events have it. */
 static __always_inline u32 new_encode_dev(u64 dev)
 {
 	u32 major = ((u32)dev & 0xfff00) >> 8;
 	u32 minor = ((u32)dev & 0xff) | (((u32)dev >> 12) & 0xfff00);
 
-	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
+	return make_dev(major, minor);
 }
 
 /* Repacks a kernel dev_t: 12 bits of major, 20 of minor. */
 static __always_inline u32 encode_dev(u32 dev)
 {
-	u32 major = dev >> 20, minor = dev & 0xfffff;
-
-	return (minor & 0xff) | major << 8 | (minor & ~0xffU) << 12;
+	return make_dev(dev >> 20, dev & 0xfffff);
 }
 
 #define NATIVE_SYNC_ALONE 0x100000 /* __O_SYNC, which the kernel treats as O_SYNC */

@@ -329,10 +329,12 @@ static __always_inline int fill_userfaultfd_exit(struct filler *f)
 /* 326 openat2 */
 static __always_inline int fill_openat2_enter(struct filler *f)
 {
+	u64 read0 = user_u64(f->arg[2], 0);
+
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])));
-	push_u32(f, open_mode(user_u64(f->arg[2], 0) * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
+	push_u32(f, open_flags(read0 * fits(8, f->arg[3])));
+	push_u32(f, open_mode(read0 * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
 	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16) * fits(24, f->arg[3])));
 	return 0;
 }
@@ -340,11 +342,13 @@ static __always_inline int fill_openat2_enter(struct filler *f)
 /* 327 openat2 */
 static __always_inline int fill_openat2_exit(struct filler *f)
 {
+	u64 read0 = user_u64(f->arg[2], 0);
+
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])) | file_bits(f, f->ret));
-	push_u32(f, open_mode(user_u64(f->arg[2], 0) * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
+	push_u32(f, open_flags(read0 * fits(8, f->arg[3])) | file_bits(f, f->ret));
+	push_u32(f, open_mode(read0 * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
 	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16) * fits(24, f->arg[3])));
 	push_u32(f, file_dev(f, f->ret));
 	push_u64(f, file_ino(f, f->ret));
@@ -458,6 +462,59 @@ static __always_inline int fill_ftruncate_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	push_s64(f, f->arg[1]);
+	return 0;
+}
+
+/* 33025 statx */
+static __always_inline int fill_statx_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, statx_flags((u32)f->arg[2]));
+	push_u32(f, statx_mask((u32)f->arg[3]));
+	if (f->ret == 0) {
+		push_u32(f, statx_mask(user_u32(f->arg[4], 0)));
+		push_u64(f, statx_attributes(user_u64(f->arg[4], 8)));
+		push_u64(f, statx_attributes(user_u64(f->arg[4], 56)));
+		push_u32(f, stat_mode(user_u16(f->arg[4], 28)));
+		push_u32(f, user_u32(f->arg[4], 16));
+		push_u32(f, user_u32(f->arg[4], 20));
+		push_u32(f, user_u32(f->arg[4], 24));
+		push_u64(f, user_u64(f->arg[4], 40));
+		push_u32(f, make_dev(user_u32(f->arg[4], 136), user_u32(f->arg[4], 140)));
+		push_u64(f, user_u64(f->arg[4], 32));
+		push_u64(f, user_u64(f->arg[4], 144));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33027 mount_setattr */
+static __always_inline int fill_mount_setattr_exit(struct filler *f)
+{
+	u64 read0 = user_u64(f->arg[3], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, mount_setattr_flags((u32)f->arg[2]));
+	push_u64(f, mount_attr_flags(read0 * fits(8, f->arg[4])));
+	push_u64(f, mount_attr_flags(user_u64(f->arg[3], 8) * fits(16, f->arg[4])));
+	push_u64(f, mount_propagation(user_u64(f->arg[3], 16) * fits(24, f->arg[4])));
+	push_s64(f, (((user_u64(f->arg[3], 24) * fits(32, f->arg[4])) + 1) * any_bit(read0 * fits(8, f->arg[4]), N_MOUNT_ATTR_IDMAP)) - 1);
+	push_u64(f, f->arg[4]);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 /* Native values that conditions and sources name. */
 #define N_EINPROGRESS 115
+#define N_MOUNT_ATTR_IDMAP 0x100000
 #define N_O_CREAT 64
 #define N_SETVAL 16
 #define N_SOL_SOCKET 1
@@ -304,6 +305,26 @@ static __always_inline u32 keyctl_operation(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u64 landlock_access_fs(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 landlock_access_net(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 landlock_add_rule_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 landlock_rule_type(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 linkat_flags(u64 v)
 {
 	return (u32)v;
@@ -378,6 +399,26 @@ static __always_inline u32 mmap_type(u64 v)
 	return 0;
 }
 
+static __always_inline u64 mount_attr_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 mount_propagation(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 mount_setattr_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 msgrcv_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 newfstatat_flags(u64 v)
 {
 	return (u32)v;
@@ -446,6 +487,36 @@ static __always_inline u32 openat2_resolve(u64 v)
 	       (v & 0x6) << 1 |
 	       (v & 0x18) >> 3 |
 	       (v & 0x1) << 4;
+}
+
+static __always_inline u64 perf_attr_bits(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 perf_branch_sample(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 perf_event_open_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 perf_read_format(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 perf_sample_format(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 perf_type(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 pidfd_open_flags(u64 v)
@@ -658,6 +729,16 @@ static __always_inline u32 rlimit_resource(u64 v)
 	return 255;
 }
 
+static __always_inline u64 sched_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 sched_policy(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 semctl_cmd(u64 v)
 {
 	switch ((u32)v) {
@@ -807,6 +888,26 @@ static __always_inline u32 sockopt_name(u64 v)
 }
 
 static __always_inline u32 splice_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 stat_mode(u64 v)
+{
+	return (u16)v;
+}
+
+static __always_inline u64 statx_attributes(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 statx_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 statx_mask(u64 v)
 {
 	return (u32)v;
 }

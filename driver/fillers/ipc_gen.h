@@ -6,11 +6,13 @@
 /* 43 socketpair */
 static __always_inline int fill_socketpair_exit(struct filler *f)
 {
+	s64 read0 = user_s32(f->arg[3], 0);
+
 	push_s64(f, f->ret);
-	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[3], 0) : -1);
+	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[3], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, user_s32(f->arg[3], 0)) : 0);
-	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, user_s32(f->arg[3], 0)) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, read0) : 0);
 	push_u32(f, socket_family((s32)f->arg[0]));
 	push_u32(f, f->arg[1]);
 	push_u32(f, f->arg[2]);
@@ -20,10 +22,12 @@ static __always_inline int fill_socketpair_exit(struct filler *f)
 /* 61 pipe */
 static __always_inline int fill_pipe_exit(struct filler *f)
 {
+	s64 read0 = user_s32(f->arg[0], 0);
+
 	push_s64(f, f->ret);
-	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 0) : -1);
+	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, user_s32(f->arg[0], 0)) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
 	return 0;
 }
 
@@ -57,10 +61,12 @@ static __always_inline int fill_inotify_init_exit(struct filler *f)
 /* 393 pipe2 */
 static __always_inline int fill_pipe2_exit(struct filler *f)
 {
+	s64 read0 = user_s32(f->arg[0], 0);
+
 	push_s64(f, f->ret);
-	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 0) : -1);
+	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, user_s32(f->arg[0], 0)) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
 	push_u32(f, pipe2_flags((s32)f->arg[1]));
 	return 0;
 }
@@ -103,6 +109,24 @@ static __always_inline int fill_process_vm_writev_exit(struct filler *f)
 		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1);
 	else
 		push_empty(f);
+	return 0;
+}
+
+/* 33035 msgrcv */
+static __always_inline int fill_msgrcv_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	if (f->ret >= 0) {
+		push_s64(f, user_slong(f, f->arg[1], 0, 0));
+		push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->ret, -1);
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[2]);
+	push_s64(f, f->arg[3]);
+	push_u32(f, msgrcv_flags((s32)f->arg[4]));
 	return 0;
 }
 

@@ -199,4 +199,72 @@ static __always_inline int fill_keyctl_exit(struct filler *f)
 	return 0;
 }
 
+/* 33031 landlock_add_rule */
+static __always_inline int fill_landlock_add_rule_exit(struct filler *f)
+{
+	u64 read0 = user_u64(f->arg[2], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, landlock_rule_type((s32)f->arg[1]));
+	switch ((u32)landlock_rule_type((s32)f->arg[1])) {
+	case 1: /* LANDLOCK_RULE_PATH_BENEATH */
+		push_u64(f, landlock_access_fs(read0));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)landlock_rule_type((s32)f->arg[1])) {
+	case 1: /* LANDLOCK_RULE_PATH_BENEATH */
+		push_s64(f, user_s32(f->arg[2], 8));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)landlock_rule_type((s32)f->arg[1])) {
+	case 2: /* LANDLOCK_RULE_NET_PORT */
+		push_u64(f, landlock_access_net(read0));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)landlock_rule_type((s32)f->arg[1])) {
+	case 2: /* LANDLOCK_RULE_NET_PORT */
+		push_u64(f, user_u64(f->arg[2], 8));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	push_u32(f, landlock_add_rule_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 33033 perf_event_open */
+static __always_inline int fill_perf_event_open_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 4);
+
+	push_s64(f, f->ret);
+	push_u32(f, perf_type(user_u32(f->arg[0], 0) * fits(4, or_if_zero(read0, 64))));
+	push_u32(f, read0 * fits(8, or_if_zero(read0, 64)));
+	push_u64(f, user_u64(f->arg[0], 8) * fits(16, or_if_zero(read0, 64)));
+	push_u64(f, user_u64(f->arg[0], 16) * fits(24, or_if_zero(read0, 64)));
+	push_u64(f, perf_sample_format(user_u64(f->arg[0], 24) * fits(32, or_if_zero(read0, 64))));
+	push_u64(f, perf_read_format(user_u64(f->arg[0], 32) * fits(40, or_if_zero(read0, 64))));
+	push_u64(f, perf_attr_bits(user_u64(f->arg[0], 40) * fits(48, or_if_zero(read0, 64))));
+	push_u32(f, user_u32(f->arg[0], 52) * fits(56, or_if_zero(read0, 64)));
+	push_u64(f, user_u64(f->arg[0], 56) * fits(64, or_if_zero(read0, 64)));
+	push_u64(f, user_u64(f->arg[0], 64) * fits(72, or_if_zero(read0, 64)));
+	push_u64(f, perf_branch_sample(user_u64(f->arg[0], 72) * fits(80, or_if_zero(read0, 64))));
+	push_s64(f, (s32)f->arg[1]);
+	push_s32(f, f->arg[2]);
+	push_s64(f, (s32)f->arg[3]);
+	push_u64(f, perf_event_open_flags(f->arg[4]));
+	return 0;
+}
+
 #endif

@@ -431,4 +431,25 @@ static __always_inline int fill_sched_yield_exit(struct filler *f)
 	return 0;
 }
 
+/* 33029 sched_setattr */
+static __always_inline int fill_sched_setattr_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[1], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, read0 * fits(4, or_if_zero(read0, 48)));
+	push_u32(f, sched_policy(user_u32(f->arg[1], 4) * fits(8, or_if_zero(read0, 48))));
+	push_u64(f, sched_flags(user_u64(f->arg[1], 8) * fits(16, or_if_zero(read0, 48))));
+	push_s32(f, user_s32(f->arg[1], 16) * fits(20, or_if_zero(read0, 48)));
+	push_u32(f, user_u32(f->arg[1], 20) * fits(24, or_if_zero(read0, 48)));
+	push_u64(f, user_u64(f->arg[1], 24) * fits(32, or_if_zero(read0, 48)));
+	push_u64(f, user_u64(f->arg[1], 32) * fits(40, or_if_zero(read0, 48)));
+	push_u64(f, user_u64(f->arg[1], 40) * fits(48, or_if_zero(read0, 48)));
+	push_u32(f, user_u32(f->arg[1], 48) * fits(52, or_if_zero(read0, 48)));
+	push_u32(f, user_u32(f->arg[1], 52) * fits(56, or_if_zero(read0, 48)));
+	push_u32(f, f->arg[2]);
+	return 0;
+}
+
 #endif

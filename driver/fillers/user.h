@@ -50,6 +50,11 @@ static __always_inline u64 fits(u64 end, u64 size)
 	return end <= size;
 }
 
+static __always_inline u64 or_if_zero(u64 v, u64 other)
+{
+	return v ? v : other;
+}
+
 static __always_inline u64 any_bit(u64 v, u64 bits)
 {
 	return (v & bits) != 0;

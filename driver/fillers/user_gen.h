@@ -6,6 +6,11 @@
 /* 191 quotactl */
 static __always_inline int fill_quotactl_exit(struct filler *f)
 {
+	u64 read0 = user_u32(f->arg[3], 64);
+	u64 read1 = user_u64(f->arg[3], 0);
+	u64 read2 = user_u64(f->arg[3], 8);
+	u64 read3 = user_u32(f->arg[3], 20);
+
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[1]);
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
@@ -19,7 +24,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 0) * any_bit(user_u32(f->arg[3], 64), 1));
+		push_u64(f, read1 * any_bit(read0, 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -28,7 +33,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 8) * any_bit(user_u32(f->arg[3], 64), 1));
+		push_u64(f, read2 * any_bit(read0, 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -37,7 +42,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 16) * any_bit(user_u32(f->arg[3], 64), 2));
+		push_u64(f, user_u64(f->arg[3], 16) * any_bit(read0, 2));
 		break;
 	default:
 		push_u64(f, 0);
@@ -46,7 +51,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 24) * any_bit(user_u32(f->arg[3], 64), 4));
+		push_u64(f, user_u64(f->arg[3], 24) * any_bit(read0, 4));
 		break;
 	default:
 		push_u64(f, 0);
@@ -55,7 +60,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 32) * any_bit(user_u32(f->arg[3], 64), 4));
+		push_u64(f, user_u64(f->arg[3], 32) * any_bit(read0, 4));
 		break;
 	default:
 		push_u64(f, 0);
@@ -64,7 +69,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 48) * any_bit(user_u32(f->arg[3], 64), 16));
+		push_u64(f, user_u64(f->arg[3], 48) * any_bit(read0, 16));
 		break;
 	default:
 		push_u64(f, 0);
@@ -73,7 +78,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 32: /* Q_GETQUOTA */
 	case 64: /* Q_SETQUOTA */
-		push_u64(f, user_u64(f->arg[3], 56) * any_bit(user_u32(f->arg[3], 64), 32));
+		push_u64(f, user_u64(f->arg[3], 56) * any_bit(read0, 32));
 		break;
 	default:
 		push_u64(f, 0);
@@ -82,7 +87,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u64(f, user_u64(f->arg[3], 0) * any_bit(user_u32(f->arg[3], 20), 1));
+		push_u64(f, read1 * any_bit(read3, 1));
 		break;
 	default:
 		push_u64(f, 0);
@@ -91,7 +96,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u64(f, user_u64(f->arg[3], 8) * any_bit(user_u32(f->arg[3], 20), 2));
+		push_u64(f, read2 * any_bit(read3, 2));
 		break;
 	default:
 		push_u64(f, 0);
@@ -100,7 +105,7 @@ static __always_inline int fill_quotactl_exit(struct filler *f)
 	switch ((u16)quotactl_cmd(high_bits((u32)f->arg[0], 8))) {
 	case 8: /* Q_GETINFO */
 	case 16: /* Q_SETINFO */
-		push_u8(f, user_u32(f->arg[3], 16) * any_bit(user_u32(f->arg[3], 20), 4));
+		push_u8(f, user_u32(f->arg[3], 16) * any_bit(read3, 4));
 		break;
 	default:
 		push_u8(f, 0);

@@ -31,6 +31,7 @@ const MaxParams = 32
 const (
 	ReferenceCodes = 454    // the reference's event codes are below it
 	FirstOwn       = 0x8000 // the first event code that the reference does not have
+	OwnCodes       = 1024   // how many codes from there on are ours
 	OldCodes       = 430    // the older reference's event codes are below it
 	OldIDs         = 451    // and its syscall codes below this
 )

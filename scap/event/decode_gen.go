@@ -468,6 +468,12 @@ const (
 	TypeSchedYieldExit             Type = 0x8007
 	TypeUmaskExit                  Type = 0x8009
 	TypeFtruncateExit              Type = 0x800b
+	TypeStatxExit                  Type = 0x8101
+	TypeMountSetattrExit           Type = 0x8103
+	TypeSchedSetattrExit           Type = 0x8105
+	TypeLandlockAddRuleExit        Type = 0x8107
+	TypePerfEventOpenExit          Type = 0x8109
+	TypeMsgrcvExit                 Type = 0x810b
 )
 
 // GenericExit is the exit event 1 of system calls without one of their own.
@@ -5862,6 +5868,267 @@ func (d *FtruncateExit) Decode(ev *Event) error {
 	return nil
 }
 
+// StatxExit is the exit event 33025 of statx.
+// Path is a view of the event.
+type StatxExit struct {
+	Res            int64  // errno
+	DirFD          FD     // fd
+	Path           []byte // fsrelpath, below dirfd
+	Flags          uint32 // statx_flags
+	Mask           uint32 // statx_mask
+	Got            uint32 // statx_mask
+	Attributes     uint64 // statx_attributes
+	AttributesMask uint64 // statx_attributes
+	Mode           uint32 // stat_mode
+	Nlink          uint32 // uint32
+	UID            UID    // uid
+	GID            GID    // gid
+	Size           uint64 // uint64
+	Dev            uint32 // uint32, hex
+	Ino            uint64 // uint64
+	MntID          uint64 // uint64
+	Set            ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *StatxExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeStatxExit); err != nil {
+		*d = StatxExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	d.Mask = r.uint32()
+	d.Got = r.uint32()
+	d.Attributes = r.uint64()
+	d.AttributesMask = r.uint64()
+	d.Mode = r.uint32()
+	d.Nlink = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.Size = r.uint64()
+	d.Dev = r.uint32()
+	d.Ino = r.uint64()
+	d.MntID = r.uint64()
+	if r.err != nil {
+		*d = StatxExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MountSetattrExit is the exit event 33027 of mount_setattr.
+// Path is a view of the event.
+type MountSetattrExit struct {
+	Res         int64  // errno
+	DirFD       FD     // fd
+	Path        []byte // fsrelpath, below dirfd
+	Flags       uint32 // mount_setattr_flags
+	AttrSet     uint64 // mount_attr_flags
+	AttrClr     uint64 // mount_attr_flags
+	Propagation uint64 // mount_propagation
+	UsernsFD    FD     // fd
+	Usize       uint64 // uint64
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MountSetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMountSetattrExit); err != nil {
+		*d = MountSetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	d.AttrSet = r.uint64()
+	d.AttrClr = r.uint64()
+	d.Propagation = r.uint64()
+	d.UsernsFD = FD(r.int64())
+	d.Usize = r.uint64()
+	if r.err != nil {
+		*d = MountSetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedSetattrExit is the exit event 33029 of sched_setattr.
+type SchedSetattrExit struct {
+	Res        int64  // errno
+	PID        PID    // pid
+	Size       uint32 // uint32
+	Policy     uint32 // sched_policy
+	SchedFlags uint64 // sched_flags
+	Nice       int32  // int32
+	Priority   uint32 // uint32
+	Runtime    uint64 // reltime
+	Deadline   uint64 // reltime
+	Period     uint64 // reltime
+	UtilMin    uint32 // uint32
+	UtilMax    uint32 // uint32
+	Flags      uint32 // uint32, hex
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedSetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedSetattrExit); err != nil {
+		*d = SchedSetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Size = r.uint32()
+	d.Policy = r.uint32()
+	d.SchedFlags = r.uint64()
+	d.Nice = r.int32()
+	d.Priority = r.uint32()
+	d.Runtime = r.uint64()
+	d.Deadline = r.uint64()
+	d.Period = r.uint64()
+	d.UtilMin = r.uint32()
+	d.UtilMax = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SchedSetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LandlockAddRuleExit is the exit event 33031 of landlock_add_rule.
+type LandlockAddRuleExit struct {
+	Res       int64  // errno
+	RulesetFD FD     // fd
+	RuleType  uint32 // landlock_rule_type
+	AccessFs  uint64 // landlock_access_fs
+	ParentFD  FD     // fd
+	AccessNet uint64 // landlock_access_net
+	Port      uint64 // uint64
+	Flags     uint32 // landlock_add_rule_flags
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LandlockAddRuleExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLandlockAddRuleExit); err != nil {
+		*d = LandlockAddRuleExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.RulesetFD = FD(r.int64())
+	d.RuleType = r.uint32()
+	d.AccessFs = r.uint64()
+	d.ParentFD = FD(r.int64())
+	d.AccessNet = r.uint64()
+	d.Port = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LandlockAddRuleExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PerfEventOpenExit is the exit event 33033 of perf_event_open.
+type PerfEventOpenExit struct {
+	FD               FD     // fd
+	Type             uint32 // perf_type
+	Size             uint32 // uint32
+	Config           uint64 // uint64, hex
+	SamplePeriod     uint64 // uint64
+	SampleType       uint64 // perf_sample_format
+	ReadFormat       uint64 // perf_read_format
+	Attr             uint64 // perf_attr_bits
+	BpType           uint32 // uint32, hex
+	Config1          uint64 // uint64, hex
+	Config2          uint64 // uint64, hex
+	BranchSampleType uint64 // perf_branch_sample
+	PID              PID    // pid
+	CPU              int32  // int32
+	GroupFD          FD     // fd
+	Flags            uint64 // perf_event_open_flags
+	Set              ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PerfEventOpenExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePerfEventOpenExit); err != nil {
+		*d = PerfEventOpenExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.Type = r.uint32()
+	d.Size = r.uint32()
+	d.Config = r.uint64()
+	d.SamplePeriod = r.uint64()
+	d.SampleType = r.uint64()
+	d.ReadFormat = r.uint64()
+	d.Attr = r.uint64()
+	d.BpType = r.uint32()
+	d.Config1 = r.uint64()
+	d.Config2 = r.uint64()
+	d.BranchSampleType = r.uint64()
+	d.PID = PID(r.int64())
+	d.CPU = r.int32()
+	d.GroupFD = FD(r.int64())
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = PerfEventOpenExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsgrcvExit is the exit event 33035 of msgrcv.
+// Data is a view of the event.
+type MsgrcvExit struct {
+	Res    int64  // errno
+	Msqid  int32  // int32
+	Mtype  int64  // int64
+	Data   []byte // bytebuf
+	Msgsz  uint64 // uint64
+	Msgtyp int64  // int64
+	Msgflg uint32 // msgrcv_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsgrcvExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsgrcvExit); err != nil {
+		*d = MsgrcvExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Msqid = r.int32()
+	d.Mtype = r.int64()
+	d.Data = r.bytes()
+	d.Msgsz = r.uint64()
+	d.Msgtyp = r.int64()
+	d.Msgflg = r.uint32()
+	if r.err != nil {
+		*d = MsgrcvExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
@@ -6233,6 +6500,18 @@ func newTyped(t Type) Typed {
 		return new(UmaskExit)
 	case TypeFtruncateExit:
 		return new(FtruncateExit)
+	case TypeStatxExit:
+		return new(StatxExit)
+	case TypeMountSetattrExit:
+		return new(MountSetattrExit)
+	case TypeSchedSetattrExit:
+		return new(SchedSetattrExit)
+	case TypeLandlockAddRuleExit:
+		return new(LandlockAddRuleExit)
+	case TypePerfEventOpenExit:
+		return new(PerfEventOpenExit)
+	case TypeMsgrcvExit:
+		return new(MsgrcvExit)
 	}
 	return nil
 }

@@ -54,11 +54,11 @@ type NameSet struct {
 // NamedValue is one value as events carry it, which may differ from the kernel's.
 type NamedValue struct {
 	Name  string
-	Value uint32
+	Value uint64
 }
 
 // Value returns the value of that name.
-func (s *NameSet) Value(name string) (uint32, bool) {
+func (s *NameSet) Value(name string) (uint64, bool) {
 	for i := range s.Values {
 		if s.Values[i].Name == name {
 			return s.Values[i].Value, true
@@ -71,7 +71,8 @@ func (s *NameSet) Value(name string) (uint32, bool) {
 //
 //	var thread = event.MustValue("clone_flags", "CLONE_THREAD", "CLONE_VM")
 //
-// It panics if no event has a param with that set, or the set does not have a name.
+// It panics if no event has a param with that set, if the set does not have a name, or
+// if a value has more than 32 bits.
 func MustValue(set string, names ...string) (sum uint32) {
 	for i := range infos {
 		for j := range infos[i].Params {
@@ -84,7 +85,10 @@ func MustValue(set string, names ...string) (sum uint32) {
 				if !ok {
 					panic("set " + set + " has no value " + name)
 				}
-				sum |= v
+				if v>>32 != 0 {
+					panic("set " + set + " has the value " + name + " of more than 32 bits")
+				}
+				sum |= uint32(v)
 			}
 			return sum
 		}

@@ -2,14 +2,18 @@
 
 package event
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/scaplab/scaplab/internal/abi"
+)
 
 // Set is a set of event codes. The zero value is empty. A Set is a value: copies are
 // independent, and sets can be compared with ==.
 type Set struct {
-	low   [8]uint64  // codes of the reference schema
-	own   [16]uint64 // codes from FirstOwn on
-	other bool       // all codes that fit neither
+	low   [8]uint64                 // codes of the reference schema
+	own   [abi.OwnCodes / 64]uint64 // codes from FirstOwn on
+	other bool                      // all codes that fit neither
 }
 
 // Universe returns the set of all codes, known or not.

@@ -135,6 +135,72 @@ var namesNewfstatatFlags = NameSet{"newfstatat_flags", []NamedValue{
 	{"AT_STATX_DONT_SYNC", 16384},
 }}
 
+var namesStatxFlags = NameSet{"statx_flags", []NamedValue{
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_NO_AUTOMOUNT", 2048},
+	{"AT_EMPTY_PATH", 4096},
+	{"AT_STATX_FORCE_SYNC", 8192},
+	{"AT_STATX_DONT_SYNC", 16384},
+}}
+
+var namesStatxMask = NameSet{"statx_mask", []NamedValue{
+	{"STATX_BASIC_STATS", 2047},
+	{"STATX_TYPE", 1},
+	{"STATX_MODE", 2},
+	{"STATX_NLINK", 4},
+	{"STATX_UID", 8},
+	{"STATX_GID", 16},
+	{"STATX_ATIME", 32},
+	{"STATX_MTIME", 64},
+	{"STATX_CTIME", 128},
+	{"STATX_INO", 256},
+	{"STATX_SIZE", 512},
+	{"STATX_BLOCKS", 1024},
+	{"STATX_BTIME", 2048},
+	{"STATX_MNT_ID", 4096},
+	{"STATX_DIOALIGN", 8192},
+	{"STATX_MNT_ID_UNIQUE", 16384},
+	{"STATX_SUBVOL", 32768},
+	{"STATX_WRITE_ATOMIC", 65536},
+	{"STATX_DIO_READ_ALIGN", 131072},
+	{"STATX__RESERVED", 2147483648},
+}}
+
+var namesStatxAttributes = NameSet{"statx_attributes", []NamedValue{
+	{"STATX_ATTR_COMPRESSED", 4},
+	{"STATX_ATTR_IMMUTABLE", 16},
+	{"STATX_ATTR_APPEND", 32},
+	{"STATX_ATTR_NODUMP", 64},
+	{"STATX_ATTR_ENCRYPTED", 2048},
+	{"STATX_ATTR_AUTOMOUNT", 4096},
+	{"STATX_ATTR_MOUNT_ROOT", 8192},
+	{"STATX_ATTR_VERITY", 1048576},
+	{"STATX_ATTR_DAX", 2097152},
+	{"STATX_ATTR_WRITE_ATOMIC", 4194304},
+}}
+
+var namesStatMode = NameSet{"stat_mode", []NamedValue{
+	{"S_IFSOCK", 49152},
+	{"S_IFLNK", 40960},
+	{"S_IFBLK", 24576},
+	{"S_IFREG", 32768},
+	{"S_IFDIR", 16384},
+	{"S_IFCHR", 8192},
+	{"S_IFIFO", 4096},
+	{"S_ISUID", 2048},
+	{"S_ISGID", 1024},
+	{"S_ISVTX", 512},
+	{"S_IRUSR", 256},
+	{"S_IWUSR", 128},
+	{"S_IXUSR", 64},
+	{"S_IRGRP", 32},
+	{"S_IWGRP", 16},
+	{"S_IXGRP", 8},
+	{"S_IROTH", 4},
+	{"S_IWOTH", 2},
+	{"S_IXOTH", 1},
+}}
+
 var namesFchownatFlags = NameSet{"fchownat_flags", []NamedValue{
 	{"AT_SYMLINK_NOFOLLOW", 0x400},
 	{"AT_EMPTY_PATH", 0x1000},
@@ -173,6 +239,33 @@ var namesMountFlags = NameSet{"mount_flags", []NamedValue{
 	{"NOSYMFOLLOW", 0x100},
 	{"SUBMOUNT", 0x4000000},
 	{"NOREMOTELOCK", 0x8000000},
+}}
+
+var namesMountAttrFlags = NameSet{"mount_attr_flags", []NamedValue{
+	{"MOUNT_ATTR__ATIME", 112},
+	{"MOUNT_ATTR_RDONLY", 1},
+	{"MOUNT_ATTR_NOSUID", 2},
+	{"MOUNT_ATTR_NODEV", 4},
+	{"MOUNT_ATTR_NOEXEC", 8},
+	{"MOUNT_ATTR_NOATIME", 16},
+	{"MOUNT_ATTR_STRICTATIME", 32},
+	{"MOUNT_ATTR_NODIRATIME", 128},
+	{"MOUNT_ATTR_IDMAP", 1048576},
+	{"MOUNT_ATTR_NOSYMFOLLOW", 2097152},
+}}
+
+var namesMountPropagation = NameSet{"mount_propagation", []NamedValue{
+	{"MS_UNBINDABLE", 131072},
+	{"MS_PRIVATE", 262144},
+	{"MS_SLAVE", 524288},
+	{"MS_SHARED", 1048576},
+}}
+
+var namesMountSetattrFlags = NameSet{"mount_setattr_flags", []NamedValue{
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_NO_AUTOMOUNT", 2048},
+	{"AT_EMPTY_PATH", 4096},
+	{"AT_RECURSIVE", 32768},
 }}
 
 var namesUmountFlags = NameSet{"umount_flags", []NamedValue{
@@ -709,6 +802,26 @@ var namesRlimitResource = NameSet{"rlimit_resource", []NamedValue{
 	{"RLIMIT_CPU", 0},
 }}
 
+var namesSchedPolicy = NameSet{"sched_policy", []NamedValue{
+	{"SCHED_NORMAL", 0},
+	{"SCHED_FIFO", 1},
+	{"SCHED_RR", 2},
+	{"SCHED_BATCH", 3},
+	{"SCHED_IDLE", 5},
+	{"SCHED_DEADLINE", 6},
+	{"SCHED_EXT", 7},
+}}
+
+var namesSchedFlags = NameSet{"sched_flags", []NamedValue{
+	{"SCHED_FLAG_RESET_ON_FORK", 1},
+	{"SCHED_FLAG_RECLAIM", 2},
+	{"SCHED_FLAG_DL_OVERRUN", 4},
+	{"SCHED_FLAG_KEEP_POLICY", 8},
+	{"SCHED_FLAG_KEEP_PARAMS", 16},
+	{"SCHED_FLAG_UTIL_CLAMP_MIN", 32},
+	{"SCHED_FLAG_UTIL_CLAMP_MAX", 64},
+}}
+
 var namesPidfdOpenFlags = NameSet{"pidfd_open_flags", []NamedValue{
 	{"PIDFD_NONBLOCK", 1},
 	{"PIDFD_THREAD", 2},
@@ -793,6 +906,160 @@ var namesBPFCmd = NameSet{"bpf_cmd", []NamedValue{
 	{"BPF_PROG_ASSOC_STRUCT_OPS", 38},
 }}
 
+var namesPerfType = NameSet{"perf_type", []NamedValue{
+	{"PERF_TYPE_HARDWARE", 0},
+	{"PERF_TYPE_SOFTWARE", 1},
+	{"PERF_TYPE_TRACEPOINT", 2},
+	{"PERF_TYPE_HW_CACHE", 3},
+	{"PERF_TYPE_RAW", 4},
+	{"PERF_TYPE_BREAKPOINT", 5},
+}}
+
+var namesPerfSampleFormat = NameSet{"perf_sample_format", []NamedValue{
+	{"PERF_SAMPLE_IP", 1},
+	{"PERF_SAMPLE_TID", 2},
+	{"PERF_SAMPLE_TIME", 4},
+	{"PERF_SAMPLE_ADDR", 8},
+	{"PERF_SAMPLE_READ", 16},
+	{"PERF_SAMPLE_CALLCHAIN", 32},
+	{"PERF_SAMPLE_ID", 64},
+	{"PERF_SAMPLE_CPU", 128},
+	{"PERF_SAMPLE_PERIOD", 256},
+	{"PERF_SAMPLE_STREAM_ID", 512},
+	{"PERF_SAMPLE_RAW", 1024},
+	{"PERF_SAMPLE_BRANCH_STACK", 2048},
+	{"PERF_SAMPLE_REGS_USER", 4096},
+	{"PERF_SAMPLE_STACK_USER", 8192},
+	{"PERF_SAMPLE_WEIGHT", 16384},
+	{"PERF_SAMPLE_DATA_SRC", 32768},
+	{"PERF_SAMPLE_IDENTIFIER", 65536},
+	{"PERF_SAMPLE_TRANSACTION", 131072},
+	{"PERF_SAMPLE_REGS_INTR", 262144},
+	{"PERF_SAMPLE_PHYS_ADDR", 524288},
+	{"PERF_SAMPLE_AUX", 1048576},
+	{"PERF_SAMPLE_CGROUP", 2097152},
+	{"PERF_SAMPLE_DATA_PAGE_SIZE", 4194304},
+	{"PERF_SAMPLE_CODE_PAGE_SIZE", 8388608},
+	{"PERF_SAMPLE_WEIGHT_STRUCT", 16777216},
+}}
+
+var namesPerfReadFormat = NameSet{"perf_read_format", []NamedValue{
+	{"PERF_FORMAT_TOTAL_TIME_ENABLED", 1},
+	{"PERF_FORMAT_TOTAL_TIME_RUNNING", 2},
+	{"PERF_FORMAT_ID", 4},
+	{"PERF_FORMAT_GROUP", 8},
+	{"PERF_FORMAT_LOST", 16},
+}}
+
+var namesPerfBranchSample = NameSet{"perf_branch_sample", []NamedValue{
+	{"PERF_SAMPLE_BRANCH_USER", 1},
+	{"PERF_SAMPLE_BRANCH_KERNEL", 2},
+	{"PERF_SAMPLE_BRANCH_HV", 4},
+	{"PERF_SAMPLE_BRANCH_ANY", 8},
+	{"PERF_SAMPLE_BRANCH_ANY_CALL", 16},
+	{"PERF_SAMPLE_BRANCH_ANY_RETURN", 32},
+	{"PERF_SAMPLE_BRANCH_IND_CALL", 64},
+	{"PERF_SAMPLE_BRANCH_ABORT_TX", 128},
+	{"PERF_SAMPLE_BRANCH_IN_TX", 256},
+	{"PERF_SAMPLE_BRANCH_NO_TX", 512},
+	{"PERF_SAMPLE_BRANCH_COND", 1024},
+	{"PERF_SAMPLE_BRANCH_CALL_STACK", 2048},
+	{"PERF_SAMPLE_BRANCH_IND_JUMP", 4096},
+	{"PERF_SAMPLE_BRANCH_CALL", 8192},
+	{"PERF_SAMPLE_BRANCH_NO_FLAGS", 16384},
+	{"PERF_SAMPLE_BRANCH_NO_CYCLES", 32768},
+	{"PERF_SAMPLE_BRANCH_TYPE_SAVE", 65536},
+	{"PERF_SAMPLE_BRANCH_HW_INDEX", 131072},
+	{"PERF_SAMPLE_BRANCH_PRIV_SAVE", 262144},
+	{"PERF_SAMPLE_BRANCH_COUNTERS", 524288},
+}}
+
+var namesPerfAttrBits = NameSet{"perf_attr_bits", []NamedValue{
+	{"disabled", 1},
+	{"inherit", 2},
+	{"pinned", 4},
+	{"exclusive", 8},
+	{"exclude_user", 16},
+	{"exclude_kernel", 32},
+	{"exclude_hv", 64},
+	{"exclude_idle", 128},
+	{"mmap", 256},
+	{"comm", 512},
+	{"freq", 1024},
+	{"inherit_stat", 2048},
+	{"enable_on_exec", 4096},
+	{"task", 8192},
+	{"watermark", 16384},
+	{"precise_ip", 32768},
+	{"precise_ip_2", 65536},
+	{"mmap_data", 131072},
+	{"sample_id_all", 262144},
+	{"exclude_host", 524288},
+	{"exclude_guest", 1048576},
+	{"exclude_callchain_kernel", 2097152},
+	{"exclude_callchain_user", 4194304},
+	{"mmap2", 8388608},
+	{"comm_exec", 16777216},
+	{"use_clockid", 33554432},
+	{"context_switch", 67108864},
+	{"write_backward", 134217728},
+	{"namespaces", 268435456},
+	{"ksymbol", 536870912},
+	{"bpf_event", 1073741824},
+	{"aux_output", 2147483648},
+	{"cgroup", 4294967296},
+	{"text_poke", 8589934592},
+	{"build_id", 17179869184},
+	{"inherit_thread", 34359738368},
+	{"remove_on_exec", 68719476736},
+	{"sigtrap", 137438953472},
+	{"defer_callchain", 274877906944},
+	{"defer_output", 549755813888},
+}}
+
+var namesPerfEventOpenFlags = NameSet{"perf_event_open_flags", []NamedValue{
+	{"PERF_FLAG_FD_NO_GROUP", 1},
+	{"PERF_FLAG_FD_OUTPUT", 2},
+	{"PERF_FLAG_PID_CGROUP", 4},
+	{"PERF_FLAG_FD_CLOEXEC", 8},
+}}
+
+var namesLandlockRuleType = NameSet{"landlock_rule_type", []NamedValue{
+	{"LANDLOCK_RULE_PATH_BENEATH", 1},
+	{"LANDLOCK_RULE_NET_PORT", 2},
+}}
+
+var namesLandlockAccessFs = NameSet{"landlock_access_fs", []NamedValue{
+	{"LANDLOCK_ACCESS_FS_EXECUTE", 1},
+	{"LANDLOCK_ACCESS_FS_WRITE_FILE", 2},
+	{"LANDLOCK_ACCESS_FS_READ_FILE", 4},
+	{"LANDLOCK_ACCESS_FS_READ_DIR", 8},
+	{"LANDLOCK_ACCESS_FS_REMOVE_DIR", 16},
+	{"LANDLOCK_ACCESS_FS_REMOVE_FILE", 32},
+	{"LANDLOCK_ACCESS_FS_MAKE_CHAR", 64},
+	{"LANDLOCK_ACCESS_FS_MAKE_DIR", 128},
+	{"LANDLOCK_ACCESS_FS_MAKE_REG", 256},
+	{"LANDLOCK_ACCESS_FS_MAKE_SOCK", 512},
+	{"LANDLOCK_ACCESS_FS_MAKE_FIFO", 1024},
+	{"LANDLOCK_ACCESS_FS_MAKE_BLOCK", 2048},
+	{"LANDLOCK_ACCESS_FS_MAKE_SYM", 4096},
+	{"LANDLOCK_ACCESS_FS_REFER", 8192},
+	{"LANDLOCK_ACCESS_FS_TRUNCATE", 16384},
+	{"LANDLOCK_ACCESS_FS_IOCTL_DEV", 32768},
+	{"LANDLOCK_ACCESS_FS_RESOLVE_UNIX", 65536},
+}}
+
+var namesLandlockAccessNet = NameSet{"landlock_access_net", []NamedValue{
+	{"LANDLOCK_ACCESS_NET_BIND_TCP", 1},
+	{"LANDLOCK_ACCESS_NET_CONNECT_TCP", 2},
+	{"LANDLOCK_ACCESS_NET_BIND_UDP", 4},
+	{"LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP", 8},
+}}
+
+var namesLandlockAddRuleFlags = NameSet{"landlock_add_rule_flags", []NamedValue{
+	{"LANDLOCK_ADD_RULE_QUIET", 1},
+}}
+
 var namesProtFlags = NameSet{"prot_flags", []NamedValue{
 	{"PROT_READ", 1},
 	{"PROT_WRITE", 2},
@@ -849,6 +1116,13 @@ var namesPfFlags = NameSet{"pf_flags", []NamedValue{
 	{"SUPERVISOR_FAULT", 0x20},
 	{"RESERVED_PAGE", 0x40},
 	{"INSTRUCTION_FETCH", 0x80},
+}}
+
+var namesMsgrcvFlags = NameSet{"msgrcv_flags", []NamedValue{
+	{"IPC_NOWAIT", 2048},
+	{"MSG_NOERROR", 4096},
+	{"MSG_EXCEPT", 8192},
+	{"MSG_COPY", 16384},
 }}
 
 var namesSemopFlags = NameSet{"semop_flags", []NamedValue{
@@ -3635,5 +3909,86 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "length", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeStatxExit, Name: "statx", Symbol: "statx_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesStatxFlags, DirFD: -1},
+		{Name: "mask", Type: ParamFlags32, Format: FormatHex, Names: &namesStatxMask, DirFD: -1},
+		{Name: "got", Type: ParamFlags32, Format: FormatHex, Names: &namesStatxMask, DirFD: -1},
+		{Name: "attributes", Type: ParamFlags64, Format: FormatHex, Names: &namesStatxAttributes, DirFD: -1},
+		{Name: "attributes_mask", Type: ParamFlags64, Format: FormatHex, Names: &namesStatxAttributes, DirFD: -1},
+		{Name: "mode", Type: ParamMode, Format: FormatOct, Names: &namesStatMode, DirFD: -1},
+		{Name: "nlink", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "gid", Type: ParamGID, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "mnt_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMountSetattrExit, Name: "mount_setattr", Symbol: "mount_setattr_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMountSetattrFlags, DirFD: -1},
+		{Name: "attr_set", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+		{Name: "attr_clr", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+		{Name: "propagation", Type: ParamFlags64, Format: FormatHex, Names: &namesMountPropagation, DirFD: -1},
+		{Name: "userns_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "usize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedSetattrExit, Name: "sched_setattr", Symbol: "sched_setattr_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+		{Name: "sched_flags", Type: ParamFlags64, Format: FormatHex, Names: &namesSchedFlags, DirFD: -1},
+		{Name: "nice", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "priority", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "runtime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "deadline", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "period", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "util_min", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "util_max", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeLandlockAddRuleExit, Name: "landlock_add_rule", Symbol: "landlock_add_rule_exit", Category: CategoryOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ruleset_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "rule_type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesLandlockRuleType, DirFD: -1},
+		{Name: "access_fs", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessFs, DirFD: -1},
+		{Name: "parent_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "access_net", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessNet, DirFD: -1},
+		{Name: "port", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesLandlockAddRuleFlags, DirFD: -1},
+	}},
+	{Code: TypePerfEventOpenExit, Name: "perf_event_open", Symbol: "perf_event_open_exit", Category: CategoryOther, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPerfType, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "config", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "sample_period", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "sample_type", Type: ParamFlags64, Format: FormatHex, Names: &namesPerfSampleFormat, DirFD: -1},
+		{Name: "read_format", Type: ParamFlags64, Format: FormatHex, Names: &namesPerfReadFormat, DirFD: -1},
+		{Name: "attr", Type: ParamFlags64, Format: FormatHex, Names: &namesPerfAttrBits, DirFD: -1},
+		{Name: "bp_type", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "config1", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "config2", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "branch_sample_type", Type: ParamFlags64, Format: FormatHex, Names: &namesPerfBranchSample, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "cpu", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "group_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesPerfEventOpenFlags, DirFD: -1},
+	}},
+	{Code: TypeMsgrcvExit, Name: "msgrcv", Symbol: "msgrcv_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "msqid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "mtype", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "data", Type: ParamBytebuf, DirFD: -1},
+		{Name: "msgsz", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "msgtyp", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "msgflg", Type: ParamFlags32, Format: FormatHex, Names: &namesMsgrcvFlags, DirFD: -1},
 	}},
 }

@@ -63,7 +63,7 @@ func (e *Event) AppendArgs(dst []byte) []byte {
 // names, errors as number and name, everything else as [ParamInfo.AppendRaw] does.
 func (p *ParamInfo) AppendText(dst, value []byte) []byte {
 	switch p.Type {
-	case ParamFlags8, ParamFlags16, ParamFlags32, ParamMode, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
+	case ParamFlags8, ParamFlags16, ParamFlags32, ParamFlags64, ParamMode, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
 		if out, ok := p.AppendResolved(dst, value); ok {
 			return out
 		}
@@ -119,7 +119,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		}
 		return strconv.AppendUint(dst, unsigned(value), 10)
 	case ParamSyscallID, ParamSigtype, ParamReltime, ParamPort, ParamL4Proto, ParamSockfamily,
-		ParamFlags8, ParamFlags16, ParamFlags32, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
+		ParamFlags8, ParamFlags16, ParamFlags32, ParamFlags64, ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
 		// Always decimal: tools print the number of flags so, next to
 		// the names.
 		return strconv.AppendUint(dst, unsigned(value), 10)
@@ -186,10 +186,10 @@ func (p *ParamInfo) AppendResolved(dst, value []byte) (out []byte, ok bool) {
 	case ParamReltime:
 		dst = strconv.AppendFloat(dst, float64(unsigned(value))/1e9, 'g', 9, 64)
 		return append(dst, 's'), true
-	case ParamFlags8, ParamFlags16, ParamFlags32, ParamMode:
-		return p.Names.appendBits(dst, uint32(unsigned(value)))
+	case ParamFlags8, ParamFlags16, ParamFlags32, ParamFlags64, ParamMode:
+		return p.Names.appendBits(dst, unsigned(value))
 	case ParamEnumFlags8, ParamEnumFlags16, ParamEnumFlags32:
-		name = p.Names.name(uint32(unsigned(value)))
+		name = p.Names.name(unsigned(value))
 	case ParamDyn:
 		if v, ok := p.variant(value); ok {
 			return v.AppendResolved(dst, value[1:])
@@ -211,7 +211,7 @@ func (p *ParamInfo) variant(value []byte) (ParamInfo, bool) {
 }
 
 // name returns the name of exactly that value, or "".
-func (s *NameSet) name(v uint32) string {
+func (s *NameSet) name(v uint64) string {
 	if s != nil {
 		for i := range s.Values {
 			if s.Values[i].Value == v {
@@ -225,7 +225,7 @@ func (s *NameSet) name(v uint32) string {
 // appendBits appends the names of the values in v, separated by |. A value of
 // several bits matches only if all of them are set, and later values of the set no
 // longer see these bits. The value 0 matches only v == 0.
-func (s *NameSet) appendBits(dst []byte, v uint32) ([]byte, bool) {
+func (s *NameSet) appendBits(dst []byte, v uint64) ([]byte, bool) {
 	if s == nil {
 		return dst, false
 	}

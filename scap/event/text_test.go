@@ -13,6 +13,7 @@ import (
 
 var (
 	openFlags = NameSet{"file_flags", []NamedValue{{"O_CLOEXEC", 4096}, {"O_CREAT", 4}, {"O_RDWR", 3}, {"O_WRONLY", 2}, {"O_RDONLY", 1}, {"O_NONE", 0}}}
+	rights    = NameSet{"rights", []NamedValue{{"R_READ", 1}, {"R_OWN", 1 << 32}}}
 	whence    = NameSet{"lseek_whence", []NamedValue{{"SEEK_END", 2}, {"SEEK_CUR", 1}, {"SEEK_SET", 0}}}
 	sockopt   = []DynVariant{{ParamBytebuf, FormatHex}, {ParamErrno, FormatDec}, {ParamUint32, FormatDec}, {ParamUint64, FormatDec}, {ParamReltime, FormatDec}}
 )
@@ -97,6 +98,7 @@ func TestEveryParamTypeHasItsText(t *testing.T) {
 		{"only bits without a name", ParamInfo{Type: ParamFlags32, Names: &openFlags}, u32(0x10000), "65536", "", ""},
 		{"no flag, which has a name", ParamInfo{Type: ParamFlags8, Names: &openFlags}, []byte{0}, "0", "0(O_NONE)", "O_NONE"},
 		{"no flag, which has none", ParamInfo{Type: ParamFlags8, Names: &NameSet{}}, []byte{0}, "0", "", ""},
+		{"flags of 64 bits", ParamInfo{Type: ParamFlags64, Format: FormatHex, Names: &rights}, u64(0x8000000100000001), "9223372041149743105", "9223372041149743105(R_READ|R_OWN)", "R_READ|R_OWN"},
 		{"flags without a set", ParamInfo{Type: ParamFlags32}, u32(3), "3", "", ""},
 		{"an enumeration", ParamInfo{Type: ParamEnumFlags8, Names: &whence}, []byte{1}, "1", "1(SEEK_CUR)", "SEEK_CUR"},
 		{"an enumeration's zero", ParamInfo{Type: ParamEnumFlags32, Names: &whence}, u32(0), "0", "0(SEEK_SET)", "SEEK_SET"},

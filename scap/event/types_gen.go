@@ -202,6 +202,7 @@ const (
 	ParamEnumFlags32      ParamType = 46 // uint32
 	ParamFD32             ParamType = 47 // int32
 	ParamPID32            ParamType = 48 // int32
+	ParamFlags64          ParamType = 49 // uint64
 )
 
 // paramTypes has each type's size in bytes (-1 if it varies), whether it is signed, and its name.
@@ -255,6 +256,7 @@ var paramTypes = [...]paramTypeInfo{
 	{4, false, "enumflags32"},
 	{4, true, "fd32"},
 	{4, true, "pid32"},
+	{8, false, "flags64"},
 }
 
 /*

@@ -64,6 +64,7 @@ func init() {
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
+		"messages": newMessages, "landlock": newLandlock,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
