@@ -465,6 +465,387 @@ static __always_inline int fill_ftruncate_exit(struct filler *f)
 	return 0;
 }
 
+/* 32781 faccessat */
+static __always_inline int fill_faccessat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, access_flags((s32)f->arg[2]));
+	return 0;
+}
+
+/* 32783 faccessat2 */
+static __always_inline int fill_faccessat2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, access_flags((s32)f->arg[2]));
+	push_u32(f, faccessat2_flags((s32)f->arg[3]));
+	return 0;
+}
+
+/* 32785 fchmodat2 */
+static __always_inline int fill_fchmodat2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, chmod_mode((u16)f->arg[2]));
+	push_u32(f, fchmodat2_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 32787 statfs */
+static __always_inline int fill_statfs_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (f->ret == 0) {
+		push_u32(f, statfs_type(user_slong(f, f->arg[1], 0, 0)));
+		push_s64(f, user_slong(f, f->arg[1], 8, 4));
+		push_u64(f, user_long(f, f->arg[1], 2));
+		push_u64(f, user_long(f, f->arg[1], 3));
+		push_u64(f, user_long(f, f->arg[1], 4));
+		push_u64(f, user_long(f, f->arg[1], 5));
+		push_u64(f, user_long(f, f->arg[1], 6));
+		push_u32(f, statfs_flags(user_slong(f, f->arg[1], 80, 44)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32789 fstatfs */
+static __always_inline int fill_fstatfs_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0) {
+		push_u32(f, statfs_type(user_slong(f, f->arg[1], 0, 0)));
+		push_s64(f, user_slong(f, f->arg[1], 8, 4));
+		push_u64(f, user_long(f, f->arg[1], 2));
+		push_u64(f, user_long(f, f->arg[1], 3));
+		push_u64(f, user_long(f, f->arg[1], 4));
+		push_u64(f, user_long(f, f->arg[1], 5));
+		push_u64(f, user_long(f, f->arg[1], 6));
+		push_u32(f, statfs_flags(user_slong(f, f->arg[1], 80, 44)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32791 setxattr */
+static __always_inline int fill_setxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_u64(f, f->arg[3]);
+	push_u32(f, setxattr_flags((s32)f->arg[4]));
+	return 0;
+}
+
+/* 32793 getxattr */
+static __always_inline int fill_getxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
+/* 32795 listxattr */
+static __always_inline int fill_listxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32797 removexattr */
+static __always_inline int fill_removexattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	return 0;
+}
+
+/* 32799 lsetxattr */
+static __always_inline int fill_lsetxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_u64(f, f->arg[3]);
+	push_u32(f, setxattr_flags((s32)f->arg[4]));
+	return 0;
+}
+
+/* 32801 lgetxattr */
+static __always_inline int fill_lgetxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
+/* 32803 llistxattr */
+static __always_inline int fill_llistxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32805 lremovexattr */
+static __always_inline int fill_lremovexattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	return 0;
+}
+
+/* 32807 fsetxattr */
+static __always_inline int fill_fsetxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_user_data(f, f->arg[2], f->arg[3], (s32)f->arg[0]);
+	push_u64(f, f->arg[3]);
+	push_u32(f, setxattr_flags((s32)f->arg[4]));
+	return 0;
+}
+
+/* 32809 fgetxattr */
+static __always_inline int fill_fgetxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), (s32)f->arg[0]);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
+/* 32811 flistxattr */
+static __always_inline int fill_flistxattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), (s32)f->arg[0]);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32813 fremovexattr */
+static __always_inline int fill_fremovexattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	return 0;
+}
+
+/* 32815 setxattrat */
+static __always_inline int fill_setxattrat_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[4], 8);
+
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, xattrat_flags((u32)f->arg[2]));
+	push_user_str(f, f->arg[3]);
+	push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), read0 * fits(12, f->arg[5]), -1);
+	push_u32(f, read0 * fits(12, f->arg[5]));
+	push_u32(f, setxattr_flags(user_u32(f->arg[4], 12) * fits(16, f->arg[5])));
+	return 0;
+}
+
+/* 32817 getxattrat */
+static __always_inline int fill_getxattrat_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[4], 8);
+
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, xattrat_flags((u32)f->arg[2]));
+	push_user_str(f, f->arg[3]);
+	if (f->ret > 0)
+		push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), f->ret * any_bit(read0 * fits(12, f->arg[5]), -1), -1);
+	else
+		push_empty(f);
+	push_u32(f, read0 * fits(12, f->arg[5]));
+	return 0;
+}
+
+/* 32819 listxattrat */
+static __always_inline int fill_listxattrat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, xattrat_flags((u32)f->arg[2]));
+	if (f->ret > 0)
+		push_user_data(f, f->arg[3], f->ret * any_bit(f->arg[4], -1), -1);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[4]);
+	return 0;
+}
+
+/* 32821 removexattrat */
+static __always_inline int fill_removexattrat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, xattrat_flags((u32)f->arg[2]));
+	push_user_str(f, f->arg[3]);
+	return 0;
+}
+
+/* 32823 fallocate */
+static __always_inline int fill_fallocate_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, fallocate_mode((s32)f->arg[1]));
+	push_s64(f, f->arg[2]);
+	push_s64(f, f->arg[3]);
+	return 0;
+}
+
+/* 32825 fsync */
+static __always_inline int fill_fsync_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 32827 fdatasync */
+static __always_inline int fill_fdatasync_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 32829 syncfs */
+static __always_inline int fill_syncfs_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 32831 sync_file_range */
+static __always_inline int fill_sync_file_range_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_s64(f, f->arg[2]);
+	push_u32(f, sync_file_range_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 32833 readahead */
+static __always_inline int fill_readahead_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32835 fadvise64 */
+static __always_inline int fill_fadvise64_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u32(f, fadvise64_advice((s32)f->arg[3]));
+	return 0;
+}
+
+/* 32837 cachestat */
+static __always_inline int fill_cachestat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u64(f, user_u64(f->arg[1], 0));
+	push_u64(f, user_u64(f->arg[1], 8));
+	if (f->ret == 0) {
+		push_u64(f, user_u64(f->arg[2], 0));
+		push_u64(f, user_u64(f->arg[2], 8));
+		push_u64(f, user_u64(f->arg[2], 16));
+		push_u64(f, user_u64(f->arg[2], 24));
+		push_u64(f, user_u64(f->arg[2], 32));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, f->arg[3]);
+	return 0;
+}
+
 /* 33025 statx */
 static __always_inline int fill_statx_exit(struct filler *f)
 {

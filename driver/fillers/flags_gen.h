@@ -216,6 +216,26 @@ static __always_inline u32 execveat_flags(u64 v)
 	       (v & 0x10000) >> 14;
 }
 
+static __always_inline u32 faccessat2_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fadvise64_advice(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fallocate_mode(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fchmodat2_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 fchownat_flags(u64 v)
 {
 	return (v & 0x1000) |
@@ -785,6 +805,11 @@ static __always_inline u32 semop_flags(u64 v)
 	return (v & 0x1800) >> 11;
 }
 
+static __always_inline u32 setxattr_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 shutdown_how(u64 v)
 {
 	switch ((u32)v) {
@@ -897,6 +922,16 @@ static __always_inline u32 stat_mode(u64 v)
 	return (u16)v;
 }
 
+static __always_inline u32 statfs_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 statfs_type(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u64 statx_attributes(u64 v)
 {
 	return v;
@@ -908,6 +943,11 @@ static __always_inline u32 statx_flags(u64 v)
 }
 
 static __always_inline u32 statx_mask(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 sync_file_range_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -933,6 +973,11 @@ static __always_inline u32 userfaultfd_flags(u64 v)
 	return (v & 0x800) >> 5 |
 	       (v & 0x80000) >> 7 |
 	       (v & 0x1) << 23;
+}
+
+static __always_inline u32 xattrat_flags(u64 v)
+{
+	return (u32)v;
 }
 
 #endif

@@ -1416,6 +1416,238 @@ static const struct kmod_event ev_ftruncate_exit __maybe_unused = {
 	.fill = fill_ftruncate_exit,
 };
 
+static const struct kmod_event ev_faccessat_exit __maybe_unused = {
+	.code = EVT_FACCESSAT_EXIT,
+	.nparams = FACCESSAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_faccessat_exit,
+};
+
+static const struct kmod_event ev_faccessat2_exit __maybe_unused = {
+	.code = EVT_FACCESSAT2_EXIT,
+	.nparams = FACCESSAT2_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_faccessat2_exit,
+};
+
+static const struct kmod_event ev_fchmodat2_exit __maybe_unused = {
+	.code = EVT_FCHMODAT2_EXIT,
+	.nparams = FCHMODAT2_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fchmodat2_exit,
+};
+
+static const struct kmod_event ev_statfs_exit __maybe_unused = {
+	.code = EVT_STATFS_EXIT,
+	.nparams = STATFS_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_statfs_exit,
+};
+
+static const struct kmod_event ev_fstatfs_exit __maybe_unused = {
+	.code = EVT_FSTATFS_EXIT,
+	.nparams = FSTATFS_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fstatfs_exit,
+};
+
+static const struct kmod_event ev_setxattr_exit __maybe_unused = {
+	.code = EVT_SETXATTR_EXIT,
+	.nparams = SETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_setxattr_exit,
+};
+
+static const struct kmod_event ev_getxattr_exit __maybe_unused = {
+	.code = EVT_GETXATTR_EXIT,
+	.nparams = GETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getxattr_exit,
+};
+
+static const struct kmod_event ev_listxattr_exit __maybe_unused = {
+	.code = EVT_LISTXATTR_EXIT,
+	.nparams = LISTXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_listxattr_exit,
+};
+
+static const struct kmod_event ev_removexattr_exit __maybe_unused = {
+	.code = EVT_REMOVEXATTR_EXIT,
+	.nparams = REMOVEXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_removexattr_exit,
+};
+
+static const struct kmod_event ev_lsetxattr_exit __maybe_unused = {
+	.code = EVT_LSETXATTR_EXIT,
+	.nparams = LSETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_lsetxattr_exit,
+};
+
+static const struct kmod_event ev_lgetxattr_exit __maybe_unused = {
+	.code = EVT_LGETXATTR_EXIT,
+	.nparams = LGETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_lgetxattr_exit,
+};
+
+static const struct kmod_event ev_llistxattr_exit __maybe_unused = {
+	.code = EVT_LLISTXATTR_EXIT,
+	.nparams = LLISTXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_llistxattr_exit,
+};
+
+static const struct kmod_event ev_lremovexattr_exit __maybe_unused = {
+	.code = EVT_LREMOVEXATTR_EXIT,
+	.nparams = LREMOVEXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_lremovexattr_exit,
+};
+
+static const struct kmod_event ev_fsetxattr_exit __maybe_unused = {
+	.code = EVT_FSETXATTR_EXIT,
+	.nparams = FSETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fsetxattr_exit,
+};
+
+static const struct kmod_event ev_fgetxattr_exit __maybe_unused = {
+	.code = EVT_FGETXATTR_EXIT,
+	.nparams = FGETXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fgetxattr_exit,
+};
+
+static const struct kmod_event ev_flistxattr_exit __maybe_unused = {
+	.code = EVT_FLISTXATTR_EXIT,
+	.nparams = FLISTXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_flistxattr_exit,
+};
+
+static const struct kmod_event ev_fremovexattr_exit __maybe_unused = {
+	.code = EVT_FREMOVEXATTR_EXIT,
+	.nparams = FREMOVEXATTR_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fremovexattr_exit,
+};
+
+static const struct kmod_event ev_setxattrat_exit __maybe_unused = {
+	.code = EVT_SETXATTRAT_EXIT,
+	.nparams = SETXATTRAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_setxattrat_exit,
+};
+
+static const struct kmod_event ev_getxattrat_exit __maybe_unused = {
+	.code = EVT_GETXATTRAT_EXIT,
+	.nparams = GETXATTRAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_getxattrat_exit,
+};
+
+static const struct kmod_event ev_listxattrat_exit __maybe_unused = {
+	.code = EVT_LISTXATTRAT_EXIT,
+	.nparams = LISTXATTRAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_listxattrat_exit,
+};
+
+static const struct kmod_event ev_removexattrat_exit __maybe_unused = {
+	.code = EVT_REMOVEXATTRAT_EXIT,
+	.nparams = REMOVEXATTRAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_removexattrat_exit,
+};
+
+static const struct kmod_event ev_fallocate_exit __maybe_unused = {
+	.code = EVT_FALLOCATE_EXIT,
+	.nparams = FALLOCATE_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fallocate_exit,
+};
+
+static const struct kmod_event ev_fsync_exit __maybe_unused = {
+	.code = EVT_FSYNC_EXIT,
+	.nparams = FSYNC_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fsync_exit,
+};
+
+static const struct kmod_event ev_fdatasync_exit __maybe_unused = {
+	.code = EVT_FDATASYNC_EXIT,
+	.nparams = FDATASYNC_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fdatasync_exit,
+};
+
+static const struct kmod_event ev_syncfs_exit __maybe_unused = {
+	.code = EVT_SYNCFS_EXIT,
+	.nparams = SYNCFS_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_syncfs_exit,
+};
+
+static const struct kmod_event ev_sync_file_range_exit __maybe_unused = {
+	.code = EVT_SYNC_FILE_RANGE_EXIT,
+	.nparams = SYNC_FILE_RANGE_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_sync_file_range_exit,
+};
+
+static const struct kmod_event ev_readahead_exit __maybe_unused = {
+	.code = EVT_READAHEAD_EXIT,
+	.nparams = READAHEAD_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_readahead_exit,
+};
+
+static const struct kmod_event ev_fadvise64_exit __maybe_unused = {
+	.code = EVT_FADVISE64_EXIT,
+	.nparams = FADVISE64_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_fadvise64_exit,
+};
+
+static const struct kmod_event ev_cachestat_exit __maybe_unused = {
+	.code = EVT_CACHESTAT_EXIT,
+	.nparams = CACHESTAT_EXIT_NPARAMS,
+	.drop = DROP_ALWAYS,
+	.category = DROPS_NONE,
+	.fill = fill_cachestat_exit,
+};
+
 static const struct kmod_event ev_statx_exit __maybe_unused = {
 	.code = EVT_STATX_EXIT,
 	.nparams = STATX_EXIT_NPARAMS,
@@ -1520,6 +1752,8 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[70] = &ev_msgrcv_exit,
 	[72] = &ev_fcntl_exit,
 	[73] = &ev_flock_exit,
+	[74] = &ev_fsync_exit,
+	[75] = &ev_fdatasync_exit,
 	[77] = &ev_ftruncate_exit,
 	[78] = &ev_getdents_exit,
 	[79] = &ev_getcwd_exit,
@@ -1557,6 +1791,8 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[120] = &ev_getresgid_exit,
 	[126] = &ev_capset_exit,
 	[133] = &ev_mknod_exit,
+	[137] = &ev_statfs_exit,
+	[138] = &ev_fstatfs_exit,
 	[149] = &ev_mlock_exit,
 	[150] = &ev_munlock_exit,
 	[151] = &ev_mlockall_exit,
@@ -1570,10 +1806,24 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[176] = &ev_delete_module_exit,
 	[179] = &ev_quotactl_exit,
 	[186] = &ev_gettid_exit,
+	[187] = &ev_readahead_exit,
+	[188] = &ev_setxattr_exit,
+	[189] = &ev_lsetxattr_exit,
+	[190] = &ev_fsetxattr_exit,
+	[191] = &ev_getxattr_exit,
+	[192] = &ev_lgetxattr_exit,
+	[193] = &ev_fgetxattr_exit,
+	[194] = &ev_listxattr_exit,
+	[195] = &ev_llistxattr_exit,
+	[196] = &ev_flistxattr_exit,
+	[197] = &ev_removexattr_exit,
+	[198] = &ev_lremovexattr_exit,
+	[199] = &ev_fremovexattr_exit,
 	[200] = &ev_tkill_exit,
 	[202] = &ev_futex_exit,
 	[213] = &ev_epoll_create_exit,
 	[217] = &ev_getdents64_exit,
+	[221] = &ev_fadvise64_exit,
 	[232] = &ev_epoll_wait_exit,
 	[234] = &ev_tgkill_exit,
 	[250] = &ev_keyctl_exit,
@@ -1588,12 +1838,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[265] = &ev_linkat_exit,
 	[266] = &ev_symlinkat_exit,
 	[268] = &ev_fchmodat_exit,
+	[269] = &ev_faccessat_exit,
 	[271] = &ev_ppoll_exit,
 	[272] = &ev_unshare_exit,
 	[275] = &ev_splice_exit,
+	[277] = &ev_sync_file_range_exit,
 	[282] = &ev_signalfd_exit,
 	[283] = &ev_timerfd_create_exit,
 	[284] = &ev_eventfd_exit,
+	[285] = &ev_fallocate_exit,
 	[288] = &ev_accept4_exit,
 	[289] = &ev_signalfd4_exit,
 	[290] = &ev_eventfd2_exit,
@@ -1607,6 +1860,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[299] = &ev_recvmmsg_exit,
 	[302] = &ev_prlimit_exit,
 	[304] = &ev_open_by_handle_at_exit,
+	[306] = &ev_syncfs_exit,
 	[307] = &ev_sendmmsg_exit,
 	[308] = &ev_setns_exit,
 	[310] = &ev_process_vm_readv_exit,
@@ -1631,8 +1885,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {
@@ -2446,6 +2707,18 @@ static const struct {
 #elif defined(SCAP_ARCH_ARM64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
+	[5] = &ev_setxattr_exit,
+	[6] = &ev_lsetxattr_exit,
+	[7] = &ev_fsetxattr_exit,
+	[8] = &ev_getxattr_exit,
+	[9] = &ev_lgetxattr_exit,
+	[10] = &ev_fgetxattr_exit,
+	[11] = &ev_listxattr_exit,
+	[12] = &ev_llistxattr_exit,
+	[13] = &ev_flistxattr_exit,
+	[14] = &ev_removexattr_exit,
+	[15] = &ev_lremovexattr_exit,
+	[16] = &ev_fremovexattr_exit,
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -2463,7 +2736,11 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
+	[43] = &ev_statfs_exit,
+	[44] = &ev_fstatfs_exit,
 	[46] = &ev_ftruncate_exit,
+	[47] = &ev_fallocate_exit,
+	[48] = &ev_faccessat_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
 	[51] = &ev_chroot_exit,
@@ -2491,6 +2768,9 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
+	[82] = &ev_fsync_exit,
+	[83] = &ev_fdatasync_exit,
+	[84] = &ev_sync_file_range_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
@@ -2543,12 +2823,14 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[210] = &ev_shutdown_exit,
 	[211] = &ev_sendmsg_exit,
 	[212] = &ev_recvmsg_exit,
+	[213] = &ev_readahead_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
 	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
+	[223] = &ev_fadvise64_exit,
 	[226] = &ev_mprotect_exit,
 	[228] = &ev_mlock_exit,
 	[229] = &ev_munlock_exit,
@@ -2559,6 +2841,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[267] = &ev_syncfs_exit,
 	[268] = &ev_setns_exit,
 	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
@@ -2583,8 +2866,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {
@@ -2927,6 +3217,18 @@ static const u16 syscall_ids[SYSCALLS] = {
 #elif defined(SCAP_ARCH_RISCV64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
+	[5] = &ev_setxattr_exit,
+	[6] = &ev_lsetxattr_exit,
+	[7] = &ev_fsetxattr_exit,
+	[8] = &ev_getxattr_exit,
+	[9] = &ev_lgetxattr_exit,
+	[10] = &ev_fgetxattr_exit,
+	[11] = &ev_listxattr_exit,
+	[12] = &ev_llistxattr_exit,
+	[13] = &ev_flistxattr_exit,
+	[14] = &ev_removexattr_exit,
+	[15] = &ev_lremovexattr_exit,
+	[16] = &ev_fremovexattr_exit,
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -2944,7 +3246,11 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
+	[43] = &ev_statfs_exit,
+	[44] = &ev_fstatfs_exit,
 	[46] = &ev_ftruncate_exit,
+	[47] = &ev_fallocate_exit,
+	[48] = &ev_faccessat_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
 	[51] = &ev_chroot_exit,
@@ -2972,6 +3278,9 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
+	[82] = &ev_fsync_exit,
+	[83] = &ev_fdatasync_exit,
+	[84] = &ev_sync_file_range_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
@@ -3024,12 +3333,14 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[210] = &ev_shutdown_exit,
 	[211] = &ev_sendmsg_exit,
 	[212] = &ev_recvmsg_exit,
+	[213] = &ev_readahead_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
 	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
+	[223] = &ev_fadvise64_exit,
 	[226] = &ev_mprotect_exit,
 	[228] = &ev_mlock_exit,
 	[229] = &ev_munlock_exit,
@@ -3040,6 +3351,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[267] = &ev_syncfs_exit,
 	[268] = &ev_setns_exit,
 	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
@@ -3064,8 +3376,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {
@@ -3410,6 +3729,18 @@ static const u16 syscall_ids[SYSCALLS] = {
 #elif defined(SCAP_ARCH_LOONG64)
 
 static const struct kmod_event *const exit_events[SYSCALLS] = {
+	[5] = &ev_setxattr_exit,
+	[6] = &ev_lsetxattr_exit,
+	[7] = &ev_fsetxattr_exit,
+	[8] = &ev_getxattr_exit,
+	[9] = &ev_lgetxattr_exit,
+	[10] = &ev_fgetxattr_exit,
+	[11] = &ev_listxattr_exit,
+	[12] = &ev_llistxattr_exit,
+	[13] = &ev_flistxattr_exit,
+	[14] = &ev_removexattr_exit,
+	[15] = &ev_lremovexattr_exit,
+	[16] = &ev_fremovexattr_exit,
 	[17] = &ev_getcwd_exit,
 	[19] = &ev_eventfd2_exit,
 	[20] = &ev_epoll_create1_exit,
@@ -3427,7 +3758,11 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[38] = &ev_renameat_exit,
 	[39] = &ev_umount2_exit,
 	[40] = &ev_mount_exit,
+	[43] = &ev_statfs_exit,
+	[44] = &ev_fstatfs_exit,
 	[46] = &ev_ftruncate_exit,
+	[47] = &ev_fallocate_exit,
+	[48] = &ev_faccessat_exit,
 	[49] = &ev_chdir_exit,
 	[50] = &ev_fchdir_exit,
 	[51] = &ev_chroot_exit,
@@ -3455,6 +3790,9 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[76] = &ev_splice_exit,
 	[79] = &ev_newfstatat_exit,
 	[80] = &ev_fstat_exit,
+	[82] = &ev_fsync_exit,
+	[83] = &ev_fdatasync_exit,
+	[84] = &ev_sync_file_range_exit,
 	[85] = &ev_timerfd_create_exit,
 	[91] = &ev_capset_exit,
 	[97] = &ev_unshare_exit,
@@ -3507,12 +3845,14 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[210] = &ev_shutdown_exit,
 	[211] = &ev_sendmsg_exit,
 	[212] = &ev_recvmsg_exit,
+	[213] = &ev_readahead_exit,
 	[214] = &ev_brk_exit,
 	[215] = &ev_munmap_exit,
 	[219] = &ev_keyctl_exit,
 	[220] = &ev_clone_exit,
 	[221] = &ev_execve_exit,
 	[222] = &ev_mmap_exit,
+	[223] = &ev_fadvise64_exit,
 	[226] = &ev_mprotect_exit,
 	[228] = &ev_mlock_exit,
 	[229] = &ev_munlock_exit,
@@ -3523,6 +3863,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[243] = &ev_recvmmsg_exit,
 	[261] = &ev_prlimit_exit,
 	[265] = &ev_open_by_handle_at_exit,
+	[267] = &ev_syncfs_exit,
 	[268] = &ev_setns_exit,
 	[269] = &ev_sendmmsg_exit,
 	[270] = &ev_process_vm_readv_exit,
@@ -3547,8 +3888,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {
@@ -3931,9 +4279,12 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[91] = &ev_munmap_exit,
 	[93] = &ev_ftruncate_exit,
 	[94] = &ev_fchmod_exit,
+	[99] = &ev_statfs_exit,
+	[100] = &ev_fstatfs_exit,
 	[106] = &ev_stat_exit,
 	[107] = &ev_lstat_exit,
 	[108] = &ev_fstat_exit,
+	[118] = &ev_fsync_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
 	[128] = &ev_init_module_exit,
@@ -3945,6 +4296,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
+	[148] = &ev_fdatasync_exit,
 	[150] = &ev_mlock_exit,
 	[151] = &ev_munlock_exit,
 	[152] = &ev_mlockall_exit,
@@ -3976,12 +4328,26 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[213] = &ev_setuid_exit,
 	[214] = &ev_setgid_exit,
 	[220] = &ev_getdents64_exit,
+	[222] = &ev_readahead_exit,
+	[224] = &ev_setxattr_exit,
+	[225] = &ev_lsetxattr_exit,
+	[226] = &ev_fsetxattr_exit,
+	[227] = &ev_getxattr_exit,
+	[228] = &ev_lgetxattr_exit,
+	[229] = &ev_fgetxattr_exit,
+	[230] = &ev_listxattr_exit,
+	[231] = &ev_llistxattr_exit,
+	[232] = &ev_flistxattr_exit,
+	[233] = &ev_removexattr_exit,
+	[234] = &ev_lremovexattr_exit,
+	[235] = &ev_fremovexattr_exit,
 	[236] = &ev_gettid_exit,
 	[237] = &ev_tkill_exit,
 	[238] = &ev_futex_exit,
 	[241] = &ev_tgkill_exit,
 	[249] = &ev_epoll_create_exit,
 	[251] = &ev_epoll_wait_exit,
+	[253] = &ev_fadvise64_exit,
 	[280] = &ev_keyctl_exit,
 	[284] = &ev_inotify_init_exit,
 	[288] = &ev_openat_exit,
@@ -3994,9 +4360,12 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[296] = &ev_linkat_exit,
 	[297] = &ev_symlinkat_exit,
 	[299] = &ev_fchmodat_exit,
+	[300] = &ev_faccessat_exit,
 	[302] = &ev_ppoll_exit,
 	[303] = &ev_unshare_exit,
 	[306] = &ev_splice_exit,
+	[307] = &ev_sync_file_range_exit,
+	[314] = &ev_fallocate_exit,
 	[316] = &ev_signalfd_exit,
 	[318] = &ev_eventfd_exit,
 	[319] = &ev_timerfd_create_exit,
@@ -4011,6 +4380,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[331] = &ev_perf_event_open_exit,
 	[334] = &ev_prlimit_exit,
 	[336] = &ev_open_by_handle_at_exit,
+	[338] = &ev_syncfs_exit,
 	[339] = &ev_setns_exit,
 	[340] = &ev_process_vm_readv_exit,
 	[341] = &ev_process_vm_writev_exit,
@@ -4054,8 +4424,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {
@@ -4513,9 +4890,12 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[93] = &ev_ftruncate_exit,
 	[94] = &ev_fchmod_exit,
 	[95] = &ev_fchown_exit,
+	[99] = &ev_statfs_exit,
+	[100] = &ev_fstatfs_exit,
 	[106] = &ev_stat_exit,
 	[107] = &ev_lstat_exit,
 	[108] = &ev_fstat_exit,
+	[118] = &ev_fsync_exit,
 	[120] = &ev_clone_exit,
 	[125] = &ev_mprotect_exit,
 	[128] = &ev_init_module_exit,
@@ -4526,6 +4906,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[143] = &ev_flock_exit,
 	[145] = &ev_readv_exit,
 	[146] = &ev_writev_exit,
+	[148] = &ev_fdatasync_exit,
 	[150] = &ev_mlock_exit,
 	[151] = &ev_munlock_exit,
 	[152] = &ev_mlockall_exit,
@@ -4545,10 +4926,24 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[184] = &ev_capset_exit,
 	[186] = &ev_sendfile_exit,
 	[189] = &ev_vfork_exit,
+	[191] = &ev_readahead_exit,
 	[202] = &ev_getdents64_exit,
 	[207] = &ev_gettid_exit,
 	[208] = &ev_tkill_exit,
+	[209] = &ev_setxattr_exit,
+	[210] = &ev_lsetxattr_exit,
+	[211] = &ev_fsetxattr_exit,
+	[212] = &ev_getxattr_exit,
+	[213] = &ev_lgetxattr_exit,
+	[214] = &ev_fgetxattr_exit,
+	[215] = &ev_listxattr_exit,
+	[216] = &ev_llistxattr_exit,
+	[217] = &ev_flistxattr_exit,
+	[218] = &ev_removexattr_exit,
+	[219] = &ev_lremovexattr_exit,
+	[220] = &ev_fremovexattr_exit,
 	[221] = &ev_futex_exit,
+	[233] = &ev_fadvise64_exit,
 	[236] = &ev_epoll_create_exit,
 	[238] = &ev_epoll_wait_exit,
 	[250] = &ev_tgkill_exit,
@@ -4567,9 +4962,11 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[294] = &ev_linkat_exit,
 	[295] = &ev_symlinkat_exit,
 	[297] = &ev_fchmodat_exit,
+	[298] = &ev_faccessat_exit,
 	[305] = &ev_signalfd_exit,
 	[306] = &ev_timerfd_create_exit,
 	[307] = &ev_eventfd_exit,
+	[309] = &ev_fallocate_exit,
 	[313] = &ev_signalfd4_exit,
 	[314] = &ev_eventfd2_exit,
 	[315] = &ev_epoll_create1_exit,
@@ -4600,6 +4997,7 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[343] = &ev_recvmmsg_exit,
 	[344] = &ev_accept4_exit,
 	[346] = &ev_open_by_handle_at_exit,
+	[348] = &ev_syncfs_exit,
 	[349] = &ev_sendmmsg_exit,
 	[350] = &ev_setns_exit,
 	[351] = &ev_process_vm_readv_exit,
@@ -4627,8 +5025,15 @@ static const struct kmod_event *const exit_events[SYSCALLS] = {
 	[436] = &ev_close_range_exit,
 	[437] = &ev_openat2_exit,
 	[438] = &ev_pidfd_getfd_exit,
+	[439] = &ev_faccessat2_exit,
 	[442] = &ev_mount_setattr_exit,
 	[445] = &ev_landlock_add_rule_exit,
+	[451] = &ev_cachestat_exit,
+	[452] = &ev_fchmodat2_exit,
+	[463] = &ev_setxattrat_exit,
+	[464] = &ev_getxattrat_exit,
+	[465] = &ev_listxattrat_exit,
+	[466] = &ev_removexattrat_exit,
 };
 
 static const struct kmod_event *const enter_events[SYSCALLS] = {

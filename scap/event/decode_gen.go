@@ -468,6 +468,35 @@ const (
 	TypeSchedYieldExit             Type = 0x8007
 	TypeUmaskExit                  Type = 0x8009
 	TypeFtruncateExit              Type = 0x800b
+	TypeFaccessatExit              Type = 0x800d
+	TypeFaccessat2Exit             Type = 0x800f
+	TypeFchmodat2Exit              Type = 0x8011
+	TypeStatfsExit                 Type = 0x8013
+	TypeFstatfsExit                Type = 0x8015
+	TypeSetxattrExit               Type = 0x8017
+	TypeGetxattrExit               Type = 0x8019
+	TypeListxattrExit              Type = 0x801b
+	TypeRemovexattrExit            Type = 0x801d
+	TypeLsetxattrExit              Type = 0x801f
+	TypeLgetxattrExit              Type = 0x8021
+	TypeLlistxattrExit             Type = 0x8023
+	TypeLremovexattrExit           Type = 0x8025
+	TypeFsetxattrExit              Type = 0x8027
+	TypeFgetxattrExit              Type = 0x8029
+	TypeFlistxattrExit             Type = 0x802b
+	TypeFremovexattrExit           Type = 0x802d
+	TypeSetxattratExit             Type = 0x802f
+	TypeGetxattratExit             Type = 0x8031
+	TypeListxattratExit            Type = 0x8033
+	TypeRemovexattratExit          Type = 0x8035
+	TypeFallocateExit              Type = 0x8037
+	TypeFsyncExit                  Type = 0x8039
+	TypeFdatasyncExit              Type = 0x803b
+	TypeSyncfsExit                 Type = 0x803d
+	TypeSyncFileRangeExit          Type = 0x803f
+	TypeReadaheadExit              Type = 0x8041
+	TypeFadvise64Exit              Type = 0x8043
+	TypeCachestatExit              Type = 0x8045
 	TypeStatxExit                  Type = 0x8101
 	TypeMountSetattrExit           Type = 0x8103
 	TypeSchedSetattrExit           Type = 0x8105
@@ -5868,6 +5897,904 @@ func (d *FtruncateExit) Decode(ev *Event) error {
 	return nil
 }
 
+// FaccessatExit is the exit event 32781 of faccessat.
+// Path is a view of the event.
+type FaccessatExit struct {
+	Res   int64  // errno
+	DirFD FD     // fd
+	Path  []byte // fsrelpath, below dirfd
+	Mode  uint32 // access_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FaccessatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFaccessatExit); err != nil {
+		*d = FaccessatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Mode = r.uint32()
+	if r.err != nil {
+		*d = FaccessatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Faccessat2Exit is the exit event 32783 of faccessat2.
+// Path is a view of the event.
+type Faccessat2Exit struct {
+	Res   int64  // errno
+	DirFD FD     // fd
+	Path  []byte // fsrelpath, below dirfd
+	Mode  uint32 // access_flags
+	Flags uint32 // faccessat2_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Faccessat2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFaccessat2Exit); err != nil {
+		*d = Faccessat2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Mode = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = Faccessat2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Fchmodat2Exit is the exit event 32785 of fchmodat2.
+// Filename is a view of the event.
+type Fchmodat2Exit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Filename []byte // fsrelpath, below dirfd
+	Mode     uint32 // chmod_mode
+	Flags    uint32 // fchmodat2_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Fchmodat2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFchmodat2Exit); err != nil {
+		*d = Fchmodat2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Filename = r.str()
+	d.Mode = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = Fchmodat2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// StatfsExit is the exit event 32787 of statfs.
+// Pathname is a view of the event.
+type StatfsExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Type     uint32 // statfs_type
+	Bsize    int64  // int64
+	Blocks   uint64 // uint64
+	Bfree    uint64 // uint64
+	Bavail   uint64 // uint64
+	Files    uint64 // uint64
+	Ffree    uint64 // uint64
+	Flags    uint32 // statfs_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *StatfsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeStatfsExit); err != nil {
+		*d = StatfsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Type = r.uint32()
+	d.Bsize = r.int64()
+	d.Blocks = r.uint64()
+	d.Bfree = r.uint64()
+	d.Bavail = r.uint64()
+	d.Files = r.uint64()
+	d.Ffree = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = StatfsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FstatfsExit is the exit event 32789 of fstatfs.
+type FstatfsExit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Type   uint32 // statfs_type
+	Bsize  int64  // int64
+	Blocks uint64 // uint64
+	Bfree  uint64 // uint64
+	Bavail uint64 // uint64
+	Files  uint64 // uint64
+	Ffree  uint64 // uint64
+	Flags  uint32 // statfs_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FstatfsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFstatfsExit); err != nil {
+		*d = FstatfsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Type = r.uint32()
+	d.Bsize = r.int64()
+	d.Blocks = r.uint64()
+	d.Bfree = r.uint64()
+	d.Bavail = r.uint64()
+	d.Files = r.uint64()
+	d.Ffree = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FstatfsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetxattrExit is the exit event 32791 of setxattr.
+// Pathname, Name and Value are views of the event.
+type SetxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint64 // uint64
+	Flags    uint32 // setxattr_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetxattrExit); err != nil {
+		*d = SetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetxattrExit is the exit event 32793 of getxattr.
+// Pathname, Name and Value are views of the event.
+type GetxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetxattrExit); err != nil {
+		*d = GetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = GetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ListxattrExit is the exit event 32795 of listxattr.
+// Pathname and List are views of the event.
+type ListxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	List     []byte // bytebuf
+	Size     uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ListxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeListxattrExit); err != nil {
+		*d = ListxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.List = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = ListxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RemovexattrExit is the exit event 32797 of removexattr.
+// Pathname and Name are views of the event.
+type RemovexattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RemovexattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRemovexattrExit); err != nil {
+		*d = RemovexattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	if r.err != nil {
+		*d = RemovexattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LsetxattrExit is the exit event 32799 of lsetxattr.
+// Pathname, Name and Value are views of the event.
+type LsetxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint64 // uint64
+	Flags    uint32 // setxattr_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LsetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLsetxattrExit); err != nil {
+		*d = LsetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LsetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LgetxattrExit is the exit event 32801 of lgetxattr.
+// Pathname, Name and Value are views of the event.
+type LgetxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LgetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLgetxattrExit); err != nil {
+		*d = LgetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = LgetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LlistxattrExit is the exit event 32803 of llistxattr.
+// Pathname and List are views of the event.
+type LlistxattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	List     []byte // bytebuf
+	Size     uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LlistxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLlistxattrExit); err != nil {
+		*d = LlistxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.List = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = LlistxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LremovexattrExit is the exit event 32805 of lremovexattr.
+// Pathname and Name are views of the event.
+type LremovexattrExit struct {
+	Res      int64  // errno
+	Pathname []byte // fspath
+	Name     []byte // charbuf
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LremovexattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLremovexattrExit); err != nil {
+		*d = LremovexattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pathname = r.str()
+	d.Name = r.str()
+	if r.err != nil {
+		*d = LremovexattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FsetxattrExit is the exit event 32807 of fsetxattr.
+// Name and Value are views of the event.
+type FsetxattrExit struct {
+	Res   int64  // errno
+	FD    FD     // fd
+	Name  []byte // charbuf
+	Value []byte // bytebuf
+	Size  uint64 // uint64
+	Flags uint32 // setxattr_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FsetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFsetxattrExit); err != nil {
+		*d = FsetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FsetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FgetxattrExit is the exit event 32809 of fgetxattr.
+// Name and Value are views of the event.
+type FgetxattrExit struct {
+	Res   int64  // errno
+	FD    FD     // fd
+	Name  []byte // charbuf
+	Value []byte // bytebuf
+	Size  uint64 // uint64
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FgetxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFgetxattrExit); err != nil {
+		*d = FgetxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = FgetxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FlistxattrExit is the exit event 32811 of flistxattr.
+// List is a view of the event.
+type FlistxattrExit struct {
+	Res  int64  // errno
+	FD   FD     // fd
+	List []byte // bytebuf
+	Size uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FlistxattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFlistxattrExit); err != nil {
+		*d = FlistxattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.List = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = FlistxattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FremovexattrExit is the exit event 32813 of fremovexattr.
+// Name is a view of the event.
+type FremovexattrExit struct {
+	Res  int64  // errno
+	FD   FD     // fd
+	Name []byte // charbuf
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FremovexattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFremovexattrExit); err != nil {
+		*d = FremovexattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Name = r.str()
+	if r.err != nil {
+		*d = FremovexattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetxattratExit is the exit event 32815 of setxattrat.
+// Pathname, Name and Value are views of the event.
+type SetxattratExit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Pathname []byte // fsrelpath, below dirfd
+	AtFlags  uint32 // xattrat_flags
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint32 // uint32
+	Flags    uint32 // setxattr_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetxattratExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetxattratExit); err != nil {
+		*d = SetxattratExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.AtFlags = r.uint32()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SetxattratExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetxattratExit is the exit event 32817 of getxattrat.
+// Pathname, Name and Value are views of the event.
+type GetxattratExit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Pathname []byte // fsrelpath, below dirfd
+	AtFlags  uint32 // xattrat_flags
+	Name     []byte // charbuf
+	Value    []byte // bytebuf
+	Size     uint32 // uint32
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetxattratExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetxattratExit); err != nil {
+		*d = GetxattratExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.AtFlags = r.uint32()
+	d.Name = r.str()
+	d.Value = r.bytes()
+	d.Size = r.uint32()
+	if r.err != nil {
+		*d = GetxattratExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ListxattratExit is the exit event 32819 of listxattrat.
+// Pathname and List are views of the event.
+type ListxattratExit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Pathname []byte // fsrelpath, below dirfd
+	AtFlags  uint32 // xattrat_flags
+	List     []byte // bytebuf
+	Size     uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ListxattratExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeListxattratExit); err != nil {
+		*d = ListxattratExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.AtFlags = r.uint32()
+	d.List = r.bytes()
+	d.Size = r.uint64()
+	if r.err != nil {
+		*d = ListxattratExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RemovexattratExit is the exit event 32821 of removexattrat.
+// Pathname and Name are views of the event.
+type RemovexattratExit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Pathname []byte // fsrelpath, below dirfd
+	AtFlags  uint32 // xattrat_flags
+	Name     []byte // charbuf
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RemovexattratExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRemovexattratExit); err != nil {
+		*d = RemovexattratExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.AtFlags = r.uint32()
+	d.Name = r.str()
+	if r.err != nil {
+		*d = RemovexattratExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FallocateExit is the exit event 32823 of fallocate.
+type FallocateExit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Mode   uint32 // fallocate_mode
+	Offset int64  // int64
+	Len    int64  // int64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FallocateExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFallocateExit); err != nil {
+		*d = FallocateExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Mode = r.uint32()
+	d.Offset = r.int64()
+	d.Len = r.int64()
+	if r.err != nil {
+		*d = FallocateExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FsyncExit is the exit event 32825 of fsync.
+type FsyncExit struct {
+	Res int64 // errno
+	FD  FD    // fd
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FsyncExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFsyncExit); err != nil {
+		*d = FsyncExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	if r.err != nil {
+		*d = FsyncExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FdatasyncExit is the exit event 32827 of fdatasync.
+type FdatasyncExit struct {
+	Res int64 // errno
+	FD  FD    // fd
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FdatasyncExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFdatasyncExit); err != nil {
+		*d = FdatasyncExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	if r.err != nil {
+		*d = FdatasyncExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SyncfsExit is the exit event 32829 of syncfs.
+type SyncfsExit struct {
+	Res int64 // errno
+	FD  FD    // fd
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SyncfsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSyncfsExit); err != nil {
+		*d = SyncfsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	if r.err != nil {
+		*d = SyncfsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SyncFileRangeExit is the exit event 32831 of sync_file_range.
+type SyncFileRangeExit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Offset int64  // int64
+	Nbytes int64  // int64
+	Flags  uint32 // sync_file_range_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SyncFileRangeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSyncFileRangeExit); err != nil {
+		*d = SyncFileRangeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Offset = r.int64()
+	d.Nbytes = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SyncFileRangeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ReadaheadExit is the exit event 32833 of readahead.
+type ReadaheadExit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Offset int64  // int64
+	Count  uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ReadaheadExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeReadaheadExit); err != nil {
+		*d = ReadaheadExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Offset = r.int64()
+	d.Count = r.uint64()
+	if r.err != nil {
+		*d = ReadaheadExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Fadvise64Exit is the exit event 32835 of fadvise64.
+type Fadvise64Exit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Offset int64  // int64
+	Len    uint64 // uint64
+	Advice uint32 // fadvise64_advice
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Fadvise64Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFadvise64Exit); err != nil {
+		*d = Fadvise64Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Offset = r.int64()
+	d.Len = r.uint64()
+	d.Advice = r.uint32()
+	if r.err != nil {
+		*d = Fadvise64Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// CachestatExit is the exit event 32837 of cachestat.
+type CachestatExit struct {
+	Res               int64  // errno
+	FD                FD     // fd
+	Off               uint64 // uint64
+	Len               uint64 // uint64
+	NrCache           uint64 // uint64
+	NrDirty           uint64 // uint64
+	NrWriteback       uint64 // uint64
+	NrEvicted         uint64 // uint64
+	NrRecentlyEvicted uint64 // uint64
+	Flags             uint32 // uint32, hex
+	Set               ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *CachestatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeCachestatExit); err != nil {
+		*d = CachestatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Off = r.uint64()
+	d.Len = r.uint64()
+	d.NrCache = r.uint64()
+	d.NrDirty = r.uint64()
+	d.NrWriteback = r.uint64()
+	d.NrEvicted = r.uint64()
+	d.NrRecentlyEvicted = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = CachestatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // StatxExit is the exit event 33025 of statx.
 // Path is a view of the event.
 type StatxExit struct {
@@ -6500,6 +7427,64 @@ func newTyped(t Type) Typed {
 		return new(UmaskExit)
 	case TypeFtruncateExit:
 		return new(FtruncateExit)
+	case TypeFaccessatExit:
+		return new(FaccessatExit)
+	case TypeFaccessat2Exit:
+		return new(Faccessat2Exit)
+	case TypeFchmodat2Exit:
+		return new(Fchmodat2Exit)
+	case TypeStatfsExit:
+		return new(StatfsExit)
+	case TypeFstatfsExit:
+		return new(FstatfsExit)
+	case TypeSetxattrExit:
+		return new(SetxattrExit)
+	case TypeGetxattrExit:
+		return new(GetxattrExit)
+	case TypeListxattrExit:
+		return new(ListxattrExit)
+	case TypeRemovexattrExit:
+		return new(RemovexattrExit)
+	case TypeLsetxattrExit:
+		return new(LsetxattrExit)
+	case TypeLgetxattrExit:
+		return new(LgetxattrExit)
+	case TypeLlistxattrExit:
+		return new(LlistxattrExit)
+	case TypeLremovexattrExit:
+		return new(LremovexattrExit)
+	case TypeFsetxattrExit:
+		return new(FsetxattrExit)
+	case TypeFgetxattrExit:
+		return new(FgetxattrExit)
+	case TypeFlistxattrExit:
+		return new(FlistxattrExit)
+	case TypeFremovexattrExit:
+		return new(FremovexattrExit)
+	case TypeSetxattratExit:
+		return new(SetxattratExit)
+	case TypeGetxattratExit:
+		return new(GetxattratExit)
+	case TypeListxattratExit:
+		return new(ListxattratExit)
+	case TypeRemovexattratExit:
+		return new(RemovexattratExit)
+	case TypeFallocateExit:
+		return new(FallocateExit)
+	case TypeFsyncExit:
+		return new(FsyncExit)
+	case TypeFdatasyncExit:
+		return new(FdatasyncExit)
+	case TypeSyncfsExit:
+		return new(SyncfsExit)
+	case TypeSyncFileRangeExit:
+		return new(SyncFileRangeExit)
+	case TypeReadaheadExit:
+		return new(ReadaheadExit)
+	case TypeFadvise64Exit:
+		return new(Fadvise64Exit)
+	case TypeCachestatExit:
+		return new(CachestatExit)
 	case TypeStatxExit:
 		return new(StatxExit)
 	case TypeMountSetattrExit:

@@ -83,6 +83,23 @@ func symlink(_ *Maker, args []any) (any, error) {
 	return path, os.Symlink(target, path)
 }
 
+// setXattr sets an attribute of the file itself, if it is a symbolic link.
+func setXattr(_ *Maker, args []any) (any, error) {
+	path, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	name, err := argText(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	value, err := argBytes(args, 2)
+	if err != nil {
+		return nil, err
+	}
+	return name, unix.Lsetxattr(path, name, value, 0)
+}
+
 func openFile(_ *Maker, args []any) (any, error) {
 	path, err := argText(args, 0)
 	if err != nil {

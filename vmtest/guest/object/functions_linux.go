@@ -61,7 +61,7 @@ var functions map[string]func(c *Maker, args []any) (any, error)
 
 func init() {
 	functions = map[string]func(c *Maker, args []any) (any, error){
-		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink,
+		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
 		"messages": newMessages, "landlock": newLandlock,
