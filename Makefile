@@ -47,7 +47,7 @@ schema: ## the tables are laid out as they should be, and agree with tables/sche
 	$(GO) run ./cmd/scaplab schema check
 
 quick: format vet schema fresh ## the daily loop: no virtual machines, no module builds, no cross builds
-	$(gotest) -short ./...
+	$(gotest) -short -vet=off ./...
 
 check: format vet lint schema fresh unit ## what every commit must pass
 
@@ -55,8 +55,8 @@ unit:
 	$(gotest) ./...
 
 # By default a program under the race detector sleeps 1 s before it exits, and tests start many.
-race: ## all tests under the race detector; needs a C compiler
-	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(gotest) -race ./...
+race: ## all tests under the race detector, which needs a C compiler; ARGS=-short: without virtual machines
+	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(gotest) -race -vet=off $(ARGS) ./...
 
 cross: ## build what needs no kernel for other systems
 	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
