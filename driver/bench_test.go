@@ -21,8 +21,7 @@ import (
 // BenchmarkAddedPerSyscall reports what capturing adds to a syscall, in ns: with
 // an empty program on sys_exit, and with the driver that makes its event. It reports
 // the least of several rounds, which alternate between the three states. The calls
-// run on the last CPU; every millisecond a reader on the first CPU empties the ring
-// (of 8 MiB).
+// run on the last CPU; every millisecond a reader on the first CPU empties the rings.
 func BenchmarkAddedPerSyscall(b *testing.B) {
 	needRoot(b)
 	if runtime.NumCPU() < 2 {
@@ -43,6 +42,8 @@ func BenchmarkAddedPerSyscall(b *testing.B) {
 		return r
 	}
 	cwd := unix.AT_FDCWD
+	fd := uintptr(zero)
+	var stat [256]byte
 	for _, c := range []struct {
 		name   string
 		events []string
@@ -54,13 +55,18 @@ func BenchmarkAddedPerSyscall(b *testing.B) {
 		{"openat and close", []string{"openat", "close"}, func() {
 			call(unix.SYS_CLOSE, call(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&path[0])), 0, 0))
 		}},
+		{"newfstatat", []string{"newfstatat"}, func() {
+			call(unix.SYS_NEWFSTATAT, uintptr(cwd), uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&stat[0])), 0)
+		}},
+		{"dup and close", []string{"dup", "close"}, func() { call(unix.SYS_CLOSE, call(unix.SYS_DUP, fd)) }},
 		{"getppid not selected", []string{"openat"}, func() { call(unix.SYS_GETPPID) }},
 	} {
-		b.Run(c.name, func(b *testing.B) { benchmark(b, c.events, c.run) })
+		b.Run(c.name+"/in place", func(b *testing.B) { benchmark(b, c.events, true, c.run) })
+		b.Run(c.name+"/ring buffer", func(b *testing.B) { benchmark(b, c.events, false, c.run) })
 	}
 }
 
-func benchmark(b *testing.B, events []string, run func()) {
+func benchmark(b *testing.B, events []string, inPlace bool, run func()) {
 	const calls, rounds = 20000, 12
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -81,15 +87,18 @@ func benchmark(b *testing.B, events []string, run func()) {
 			b.Skipf("%s has no event yet", e)
 		}
 	}
-	d, err := Load(Options{Select: Selection{Syscalls: events}})
+	d, err := Load(Options{Select: Selection{Syscalls: events}, InPlace: inPlace})
 	require.NoError(b, err)
 	defer d.Close()
+	if inPlace && !d.InPlace() {
+		b.Skip("this kernel cannot run programs one at a time on a CPU")
+	}
 	require.Empty(b, d.Refused())
 	d.ensure([]string{"empty"})
 	require.NotNil(b, d.programs["empty"], "%v", d.refused["empty"])
 	var stop atomic.Bool
 	done := make(chan uint64)
-	go func() { done <- drain(b, d.rings[0], &stop) }()
+	go func() { done <- drain(b, d, &stop) }()
 
 	least := [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
 	measure := func(state int) {
@@ -142,24 +151,30 @@ func pin(tb testing.TB, cpu int) {
 	require.NoError(tb, unix.SchedSetaffinity(0, &set))
 }
 
-// drain copies events out of a ring until it is stopped, and counts them.
-func drain(tb testing.TB, r Ring, stop *atomic.Bool) uint64 {
+// drain copies events out of the rings until it is stopped, and counts them.
+func drain(tb testing.TB, d *Driver, stop *atomic.Bool) uint64 {
 	runtime.LockOSThread()
 	pin(tb, 0)
-	ring, err := mapRing(r)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 0
+	var rings []*testRing
+	for _, r := range d.rings {
+		ring, err := mapRing(d, r)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 0
+		}
+		defer ring.close()
+		rings = append(rings, ring)
 	}
-	defer ring.close()
 	var events uint64
 	out := make([]byte, EventMax)
 	for {
 		last := stop.Load()
-		ring.read(func(event []byte) {
-			copy(out, event)
-			events++
-		})
+		for _, ring := range rings {
+			ring.read(func(event []byte) {
+				copy(out, event)
+				events++
+			})
+		}
 		if last {
 			return events
 		}

@@ -9,8 +9,10 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -39,8 +41,12 @@ const (
 type Options struct {
 	Select      Selection
 	Settings    Settings
-	RingSize    int // bytes, a power of two and a multiple of the page; 0: RingSize
-	CPUsPerRing int // CPUs that share a ring; 0: all share one
+	RingSize    int // bytes, a power of two and a multiple of the page; 0: RingSize, of rings in place SegmentSize
+	CPUsPerRing int // CPUs that share a ring; 0: all share one; only without InPlace
+
+	// InPlace makes a ring of our own for each CPU, in which programs build events
+	// in place, if this kernel and RingSize allow it: see Driver.InPlace.
+	InPlace bool
 
 	// RawTracepoints attaches the programs as raw tracepoints, as on kernels
 	// whose BTF does not describe tracepoints.
@@ -89,21 +95,40 @@ type Driver struct {
 	refused  map[string]*Refusal
 	rings    []Ring
 	cpus     int
+	hasRing  []bool       // by CPU
 	mapped   *ebpf.Memory // array of bpf.CPU
 	links    map[string]link.Link
 	fired    map[string]bool // programs that have been attached
-	perf     bool            // perf calls the dispatchers, see call_regs in bpf/arch.h
+	inPlace  bool
+	offset   atomic.Uint64 // what the clock of events is ahead of the time since boot
+	perf     bool          // perf calls the dispatchers, see call_regs in bpf/arch.h
 	selected Selection
 	wanted   map[string]string // program -> tracepoint
 	attached bool
 	settings sync.Mutex // held while the settings are written
 }
 
-// Ring is one ring buffer and the CPUs that write to it.
+// Ring is one ring and the CPUs that write to it.
 type Ring struct {
-	Map  *ebpf.Map // BPF_MAP_TYPE_RINGBUF
+	Map  *ebpf.Map // BPF_MAP_TYPE_RINGBUF; of a driver that is InPlace an array, to be mapped
 	Size int
 	CPUs []int
+}
+
+// The layout of a ring that is written in place; struct segment of bpf/maps.h explains it.
+const (
+	SegmentSize = 4 << 20
+	segmentRoom = 2*EventMax + 4*4096
+
+	// SegmentEnd is the last place in a segment where an event may start.
+	SegmentEnd = SegmentSize - segmentRoom
+)
+
+// Positions is where the positions of a CPU's ring are that is written in place.
+type Positions struct {
+	Map        *ebpf.Map // to be mapped
+	Size       int       // bytes of the map
+	Head, Tail int       // offsets of two uint64: up to where the driver has written, and the reader has read
 }
 
 // Counters count events since Load: Seen is the sum of all the others once no
@@ -176,6 +201,10 @@ func Load(opts Options) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read eBPF object: %w", err)
 	}
+	inPlace := opts.InPlace && (opts.RingSize == 0 || opts.RingSize >= SegmentSize) && canWriteInPlace(opts.RawTracepoints)
+	if opts.RingSize == 0 && inPlace {
+		opts.RingSize = SegmentSize
+	}
 	if opts.RingSize == 0 {
 		opts.RingSize = RingSize
 	}
@@ -190,6 +219,7 @@ func Load(opts Options) (*Driver, error) {
 		refused:  make(map[string]*Refusal),
 		links:    make(map[string]link.Link),
 		fired:    make(map[string]bool),
+		inPlace:  inPlace,
 		perf:     opts.PerfTracepoints || !opts.RawTracepoints && preemptible() && haveTracefs(),
 	}
 	if err := d.load(); err != nil {
@@ -204,14 +234,20 @@ func (d *Driver) load() error {
 	if err != nil {
 		return fmt.Errorf("count CPUs: %w", err)
 	}
-	for _, name := range []string{"cpus", "scratch", "rings"} {
+	for _, name := range []string{"cpus", "scratch", "rings", "own_rings"} {
 		m := d.spec.Maps[name]
 		if m == nil {
 			return fmt.Errorf("eBPF object has no map %s", name)
 		}
 		m.MaxEntries = uint32(cpus)
 	}
-	d.spec.Maps["rings"].InnerMap.MaxEntries = uint32(d.opts.RingSize)
+	if d.inPlace {
+		d.spec.Maps["own_rings"].InnerMap.MaxEntries = uint32(d.opts.RingSize / SegmentSize)
+		d.spec.Maps["scratch"].MaxEntries = 1 // not used
+	} else {
+		d.spec.Maps["rings"].InnerMap.MaxEntries = uint32(d.opts.RingSize)
+		small(d.spec.Maps["own_rings"].InnerMap)
+	}
 	if err := d.constants(); err != nil {
 		return err
 	}
@@ -221,14 +257,18 @@ func (d *Driver) load() error {
 	if err != nil {
 		return fmt.Errorf("make maps: %w", err)
 	}
-	if err := d.makeRings(cpus); err != nil {
+	d.cpus, d.hasRing = cpus, make([]bool, cpus)
+	present, err := presentCPUs()
+	if err != nil {
+		return fmt.Errorf("list CPUs: %w", err)
+	}
+	if err := d.makeRings(present); err != nil {
 		return err
 	}
 	d.mapped, err = d.coll.Maps["cpus"].Memory()
 	if err != nil {
 		return fmt.Errorf("map counters: %w", err)
 	}
-	d.cpus = cpus
 	if err := d.Set(d.opts.Settings); err != nil {
 		return err
 	}
@@ -271,6 +311,8 @@ func (d *Driver) constants() error {
 		set("perf_tp", d.perf),
 		set("guard", !d.opts.RawTracepoints && preemptible() && canGuard()),
 		set("page_shift", uint32(pageShift())),
+		set("in_place", d.inPlace),
+		set("ring_size", uint64(d.opts.RingSize)),
 		set("syscall_code", codes),
 		set("ia32_to_native", ia32),
 		set("socketcall_to_native", natives),
@@ -282,6 +324,28 @@ func (d *Driver) constants() error {
 func preemptible() bool {
 	release, err := kver.Running()
 	return err == nil && !release.Less(kver.MustParse("7.0"))
+}
+
+// canWriteInPlace reports whether a CPU runs one program at a time, as rings that are written in place need it: they
+// exclude page faults only. It also needs stores that other CPUs see in order.
+func canWriteInPlace(raw bool) bool {
+	return runtime.GOARCH == "amd64" && !realTime() && (!preemptible() || !raw && canGuard())
+}
+
+// realTime reports whether this is a PREEMPT_RT kernel, whose programs are preemptible: its mutexes wrap another lock.
+func realTime() bool {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return true
+	}
+	var mutex *btf.Struct
+	err = spec.TypeByName("mutex", &mutex)
+	return err != nil || !slices.ContainsFunc(mutex.Members, func(m btf.Member) bool { return m.Name == "owner" })
+}
+
+// small makes the map take little memory; only its type counts then.
+func small(m *ebpf.MapSpec) {
+	m.Value, m.ValueSize = nil, 8
 }
 
 // haveTracefs reports whether tracefs has the ids by which perf attaches to the dispatchers' tracepoints.
@@ -305,27 +369,84 @@ func canGuard() bool {
 	return spec.TypeByName("bpf_preempt_disable", &f) == nil
 }
 
-func (d *Driver) makeRings(cpus int) error {
+// makeRings makes rings for the CPUs that do not have one.
+func (d *Driver) makeRings(cpus []int) error {
+	cpus = slices.DeleteFunc(slices.Clone(cpus), func(cpu int) bool { return cpu >= d.cpus || d.hasRing[cpu] })
 	per := d.opts.CPUsPerRing
-	if per <= 0 {
-		per = cpus
+	switch {
+	case d.inPlace:
+		per = 1
+	case per <= 0:
+		per = max(len(cpus), 1)
 	}
-	for first := 0; first < cpus; first += per {
-		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(d.opts.RingSize)})
-		if err != nil {
-			return fmt.Errorf("make ring of %d bytes: %w", d.opts.RingSize, err)
+	for group := range slices.Chunk(cpus, per) {
+		if err := d.makeRing(group); err != nil {
+			return err
 		}
-		r := Ring{Map: m, Size: d.opts.RingSize}
-		d.rings = append(d.rings, r)
-		for cpu := first; cpu < min(first+per, cpus); cpu++ {
-			if err := d.coll.Maps["rings"].Put(uint32(cpu), m); err != nil {
-				return fmt.Errorf("give CPU %d a ring: %w", cpu, err)
-			}
-			r.CPUs = append(r.CPUs, cpu)
-		}
-		d.rings[len(d.rings)-1] = r
 	}
 	return nil
+}
+
+func (d *Driver) makeRing(cpus []int) error {
+	spec := &ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(d.opts.RingSize)}
+	rings := d.coll.Maps["rings"]
+	if d.inPlace {
+		spec, rings = d.spec.Maps["own_rings"].InnerMap.Copy(), d.coll.Maps["own_rings"]
+	}
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		return fmt.Errorf("make ring of %d bytes: %w", d.opts.RingSize, err)
+	}
+	d.rings = append(d.rings, Ring{Map: m, Size: d.opts.RingSize, CPUs: cpus})
+	for _, cpu := range cpus {
+		if err := rings.Put(uint32(cpu), m); err != nil {
+			return fmt.Errorf("give CPU %d a ring: %w", cpu, err)
+		}
+		d.hasRing[cpu] = true
+	}
+	return nil
+}
+
+// presentCPUs lists the CPUs that the machine has now, on-line or not. Possible ones can be many more: places where a CPU
+// may be plugged in.
+func presentCPUs() ([]int, error) {
+	b, err := os.ReadFile("/sys/devices/system/cpu/present")
+	if err != nil {
+		return nil, err
+	}
+	return parseCPUs(strings.TrimSpace(string(b)))
+}
+
+// parseCPUs reads the kernel's notation of a set of CPUs: 0-3,8.
+func parseCPUs(text string) (cpus []int, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		low, high, isRange := strings.Cut(part, "-")
+		if !isRange {
+			high = low
+		}
+		first, err1 := strconv.Atoi(low)
+		last, err2 := strconv.Atoi(high)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("set of CPUs %q: %w", text, err)
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}
+
+// Grow makes rings for CPUs that came after Load, once events were lost for want of them. It reports whether it made any.
+func (d *Driver) Grow() (bool, error) {
+	before := len(d.rings)
+	for cpu, has := range d.hasRing {
+		if !has && d.CPUCounters(cpu).DropNoRing > 0 {
+			if err := d.makeRing([]int{cpu}); err != nil {
+				return len(d.rings) > before, err
+			}
+		}
+	}
+	return len(d.rings) > before, nil
 }
 
 // ensure loads the named programs that are neither loaded nor refused yet. It loads
@@ -402,8 +523,21 @@ func (d *Driver) Refused() []*Refusal {
 	return out
 }
 
-// Rings lists the ring buffers. They live until Close.
+// Rings lists the rings. They live until Close. Grow adds to them.
 func (d *Driver) Rings() []Ring { return d.rings }
+
+// InPlace reports whether the rings are written in place. If not, they are BPF ring buffers.
+func (d *Driver) InPlace() bool { return d.inPlace }
+
+// Positions returns where the positions of a CPU's ring are that is written in place.
+func (d *Driver) Positions(cpu int) Positions { return positions(d.coll.Maps["cpus"], d.cpus, cpu) }
+
+// Waker is the ring buffer that gets a record when the readers of rings that are written in place shall wake up.
+func (d *Driver) Waker() *ebpf.Map { return d.coll.Maps["waker"] }
+
+// BootOffset returns the time of boot, in ns since the epoch, from which events have their times. Other goroutines may
+// use d at the same time.
+func (d *Driver) BootOffset() uint64 { return d.offset.Load() }
 
 // Set changes the settings.
 func (d *Driver) Set(s Settings) error {
@@ -438,6 +572,7 @@ func (d *Driver) writeSettings(offset uint64) error {
 	if err := d.coll.Variables["settings"].Set(config(d.opts.Settings, offset)); err != nil {
 		return fmt.Errorf("set settings: %w", err)
 	}
+	d.offset.Store(offset)
 	return nil
 }
 

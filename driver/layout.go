@@ -55,3 +55,15 @@ func countersAt(m *ebpf.Memory, cpu int) Counters {
 	}
 	return sum
 }
+
+// positions returns where the positions of a CPU are in the map cpus.
+func positions(m *ebpf.Map, cpus, cpu int) Positions {
+	var c bpf.CPU
+	entry := cpu * int(unsafe.Sizeof(c))
+	return Positions{
+		Map:  m,
+		Size: cpus * int(unsafe.Sizeof(c)),
+		Head: entry + int(unsafe.Offsetof(c.Head)),
+		Tail: entry + int(unsafe.Offsetof(c.Tail)),
+	}
+}

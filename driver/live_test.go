@@ -50,7 +50,7 @@ func captureWith(t *testing.T, d *Driver, f func()) []event.Event {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	tid := event.PID(unix.Gettid())
-	ring, err := mapRing(d.rings[0])
+	ring, err := mapRing(d, d.rings[0])
 	require.NoError(t, err)
 	defer ring.close()
 	before := d.Counters()

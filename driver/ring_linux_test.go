@@ -3,23 +3,30 @@
 package driver
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// testRing is a minimal reader of a BPF ring buffer.
+// testRing is a minimal reader of a ring. Its positions are those of a BPF ring buffer, whose fields it uses for both kinds.
 type testRing struct {
+	inPlace            bool
 	consumer, producer *uint64
-	data               []byte // mapped twice in a row
+	data               []byte // of a BPF ring buffer mapped twice in a row
 	size               uint64
 	pages              [2][]byte
 }
 
-func mapRing(r Ring) (*testRing, error) {
+func mapRing(d *Driver, r Ring) (*testRing, error) {
+	if d.InPlace() {
+		return mapInPlace(r, d.Positions(r.CPUs[0]))
+	}
 	page := os.Getpagesize()
 	cons, err := unix.Mmap(r.Map.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -38,6 +45,25 @@ func mapRing(r Ring) (*testRing, error) {
 	}, nil
 }
 
+func mapInPlace(r Ring, at Positions) (*testRing, error) {
+	positions, err := unix.Mmap(at.Map.FD(), 0, at.Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map positions: %w", err)
+	}
+	data, err := unix.Mmap(r.Map.FD(), 0, r.Size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map ring: %w", err)
+	}
+	return &testRing{
+		inPlace:  true,
+		consumer: (*uint64)(unsafe.Pointer(&positions[at.Tail])),
+		producer: (*uint64)(unsafe.Pointer(&positions[at.Head])),
+		data:     data,
+		size:     uint64(r.Size),
+		pages:    [2][]byte{positions, data},
+	}, nil
+}
+
 func (r *testRing) close() {
 	for _, p := range r.pages {
 		_ = unix.Munmap(p)
@@ -49,6 +75,16 @@ func (r *testRing) read(f func(event []byte)) {
 	const busy, discard = 1 << 31, 1 << 30
 	pos := atomic.LoadUint64(r.consumer)
 	end := atomic.LoadUint64(r.producer)
+	for r.inPlace && pos < end {
+		if place := pos % SegmentSize; place > SegmentEnd {
+			pos += SegmentSize - place
+			continue
+		}
+		off := pos & (r.size - 1)
+		n := uint64(binary.NativeEndian.Uint32(r.data[off+abi.EventLen:]))
+		f(r.data[off : off+n])
+		pos += (n + 7) &^ 7
+	}
 	for pos < end {
 		off := pos & (r.size - 1)
 		length := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[off])))

@@ -64,14 +64,14 @@ func nativeNumber(c *Call) (int, bool) {
 
 // plan is what the driver loads, attaches and enables for a selection.
 type plan struct {
-	interest [Syscalls]uint8
+	interest [Syscalls]uint16
 	exit     map[int]string // native number -> program
 	enter    map[int]string
 	attach   map[string]string // program -> tracepoint, dispatchers included
 }
 
 // interest returns the bits of a call that do not depend on its event.
-func (c *Call) interest() (bits uint8) {
+func (c *Call) interest() (bits uint16) {
 	if c.FiredOn(runtime.GOARCH) {
 		bits |= abi.InterestSilentZero
 	}
@@ -94,6 +94,7 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	p.addGeneric(s, wanted, known)
 	if runtime.GOARCH == "amd64" {
 		p.markExecs()
+		p.markCompat()
 	}
 	var errs []error
 	for _, name := range s.Syscalls {
@@ -193,6 +194,24 @@ func (p *plan) markExecs() {
 				p.interest[nr] |= abi.InterestAfterExec
 			}
 		}
+	}
+}
+
+// markCompat marks the numbers with which 32-bit tasks make calls that have an event here.
+func (p *plan) markCompat() {
+	var compat []int
+	for nr, native := range IA32() {
+		if native >= 0 && p.interest[native] != 0 {
+			compat = append(compat, nr)
+		}
+	}
+	for _, c := range socketcalls {
+		if nr, ok := nativeNumber(c); ok && p.interest[nr] != 0 {
+			compat = append(compat, IA32Socketcall)
+		}
+	}
+	for _, nr := range compat {
+		p.interest[nr] |= abi.InterestCompat
 	}
 }
 

@@ -69,6 +69,7 @@ var limits = []cSection{
 		dec("INTEREST_UNLESS", abi.InterestUnless, "dropping mode drops it unless dropping_keeps_call()"),
 		dec("INTEREST_SILENT_ZERO", abi.InterestSilentZero, "0 makes no event: another tracepoint reports it (exec, new threads)"),
 		dec("INTEREST_AFTER_EXEC", abi.InterestAfterExec, "has the number of the other ABI's exec, which returns with it"),
+		dec("INTEREST_COMPAT", abi.InterestCompat, "as a number of 32-bit tasks it may have an event"),
 	}},
 	{"Address families as events carry them.", []cConst{
 		dec("EVENT_AF_UNIX", abi.FamilyUnix), dec("EVENT_AF_INET", abi.FamilyIPv4), dec("EVENT_AF_INET6", abi.FamilyIPv6),

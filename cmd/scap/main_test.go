@@ -475,7 +475,7 @@ func TestEventsAreListed(t *testing.T) {
 
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"read"}, {"read", "-r", "x", "--nosuch"}, {"nosuch"}, {"read", "-r", "x", "nosuchevent"}, {"record", "--driver", "x"},
-		{"record", "--snaplen", "-1"}, {"record", "--snaplen", "65001"}, {"record", "--ring-size", "3"}, {"record", "--ring-size", "-4096"},
+		{"record", "--snaplen", "-1"}, {"record", "--snaplen", "65001"}, {"record", "--ring-size", "3"}, {"record", "--cpus-per-ring", "-2"}, {"record", "--driver", "kmod", "--cpus-per-ring", "2"}, {"record", "--ring-size", "-4096"},
 		{"record", "-z"}, {"record", "-C", "5"}, {"record", "--native"}, {"record", "-w", "-", "-G", "5"}, {"convert", "-e", "1", "x", "-"},
 		{"synth", "-z", "--level", "10", "x"}, {"synth", "--level", "1", "x"}, {"synth", "-W", "3", "x"}, {"synth", "-e", "5", "-W", "-1", "x"},
 	} {

@@ -29,6 +29,7 @@ type sourceFlags struct {
 	module     string
 	snaplen    int
 	ringSize   int
+	perRing    int
 	dropFailed bool
 	enter      bool
 }
@@ -40,7 +41,8 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	f.StringVar(&s.driver, "driver", drivers[0], "ebpf: programs loaded for the capture; kmod: the kernel module, which must be loaded")
 	f.StringVar(&s.module, "module", kmod.DefaultName, "with --driver kmod: the module's name")
 	f.IntVarP(&s.snaplen, "snaplen", "s", 0, fmt.Sprintf("limit on payload bytes per event; 0: %d", driver.SnaplenDefault))
-	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two; 0: the driver's default")
+	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two: the memory that each CPU takes; 0: 4 MiB, with --driver kmod what the module has (8 MiB)")
+	f.IntVar(&s.perRing, "cpus-per-ring", 0, "with --driver ebpf: so many CPUs share a ring, -1: all do; 0: each has its own, if the kernel can and --ring-size is at least 4 MiB")
 	f.BoolVar(&s.dropFailed, "drop-failed", false, "leave out system calls that fail")
 	f.BoolVar(&s.enter, "enter", false, "also capture the enter events that some system calls have")
 	_ = cmd.RegisterFlagCompletionFunc("driver", cobra.FixedCompletions(drivers, cobra.ShellCompDirectiveNoFileComp))
@@ -53,6 +55,12 @@ func (s *sourceFlags) check() error {
 	}
 	if s.snaplen < 0 || s.snaplen > driver.SnaplenMax {
 		return cli.Usage(fmt.Errorf("--snaplen %d: 0 to %d", s.snaplen, driver.SnaplenMax))
+	}
+	if s.perRing < -1 {
+		return cli.Usage(fmt.Errorf("--cpus-per-ring %d: a number of CPUs, 0 or -1", s.perRing))
+	}
+	if s.perRing != 0 && s.driver != "ebpf" {
+		return cli.Usage(errors.New("--cpus-per-ring is for --driver ebpf: each CPU has its own ring in the module"))
 	}
 	if s.ringSize < 0 || s.ringSize&(s.ringSize-1) != 0 {
 		return cli.Usage(fmt.Errorf("--ring-size %d: a power of two", s.ringSize))
@@ -75,7 +83,7 @@ func (s *sourceFlags) open(sel scap.Selection, talk io.Writer) (scap.Live, error
 		}
 		return src, nil
 	}
-	src, err := ebpf.Open(sel, ebpf.Options{Settings: set})
+	src, err := ebpf.Open(sel, ebpf.Options{Settings: set, CPUsPerRing: s.perRing})
 	if err != nil {
 		return nil, err
 	}

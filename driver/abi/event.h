@@ -25,6 +25,7 @@ HEADER_HAS(nparams, EVENT_NPARAMS);
 _Static_assert(sizeof(struct event_header) == EVENT_HEADER_SIZE, "header");
 #undef HEADER_HAS
 
+#define MMSG_EVENTS 16 /* messages of a call that get an event each */
 #define TMP_SIZE 4096 /* bytes of scratch memory in which a filler builds a param */
 
 /* The offset of the first param in an event with n params. */

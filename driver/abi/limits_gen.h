@@ -45,6 +45,7 @@
 #define INTEREST_UNLESS 32 /* dropping mode drops it unless dropping_keeps_call() */
 #define INTEREST_SILENT_ZERO 64 /* 0 makes no event: another tracepoint reports it (exec, new threads) */
 #define INTEREST_AFTER_EXEC 128 /* has the number of the other ABI's exec, which returns with it */
+#define INTEREST_COMPAT 256 /* as a number of 32-bit tasks it may have an event */
 
 /* Address families as events carry them. */
 #define EVENT_AF_UNIX 1

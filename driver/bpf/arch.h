@@ -26,6 +26,21 @@ static __always_inline s64 call_ret(u64 *ctx)
 	return ret;
 }
 
+static __always_inline u32 native_number(const struct pt_regs *regs);
+
+/* The number of the call that ends; of a 32-bit task, its own. */
+static __always_inline u32 exit_number(u64 *ctx)
+{
+	return perf_tp ? ctx[1] : native_number((void *)ctx[0]);
+}
+
+/* What a task's flags are read from: without a call where the kernel knows the type of the current task (5.11). */
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
+#define CURRENT_FLAGS(field)                                                              \
+	(core_enum_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf) ?              \
+		 bpf_get_current_task_btf()->field :                                      \
+		 READ((struct task_struct *)bpf_get_current_task(), field))
+
 #if defined(SCAP_ARCH_AMD64)
 
 #define TS_COMPAT 2 /* thread_info.status during a 32-bit call */
@@ -91,9 +106,9 @@ static __always_inline struct ia32_regs ia32_args(const struct pt_regs *regs)
 	return a;
 }
 
-static __always_inline bool is_compat(struct task_struct *task)
+static __always_inline bool is_compat(void)
 {
-	return READ(task, thread_info.status) & TS_COMPAT;
+	return CURRENT_FLAGS(thread_info.status) & TS_COMPAT;
 }
 
 #elif defined(SCAP_ARCH_ARM64)
@@ -138,9 +153,9 @@ static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64
 	arg[5] = r[5];
 }
 
-static __always_inline bool is_compat(struct task_struct *task)
+static __always_inline bool is_compat(void)
 {
-	return READ(task, thread_info.flags) & (1UL << TIF_32BIT);
+	return CURRENT_FLAGS(thread_info.flags) & (1UL << TIF_32BIT);
 }
 
 #endif

@@ -11,14 +11,15 @@
 #include "../abi/calls_gen.h"
 #include "../fillers/core_gen.h"
 
-/* Keeps the type in the object's BTF, where a Go test compares it with package event. */
+/* Keep the types in the object's BTF, where Go tests compare them with package event and with package driver. */
 const struct event_header *event_header_type __attribute__((unused));
+const struct segment *segment_type __attribute__((unused));
 
 /* By native syscall number. */
 const volatile u16 syscall_code[SYSCALLS] = {};	  /* its code in generic events */
 const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_NUMBER: makes no event */
 const volatile u16 socketcall_to_native[SOCKETCALLS] = {}; /* by number of a socketcall */
-u8 interest[SYSCALLS];				  /* INTEREST_ bits */
+u16 interest[SYSCALLS];				  /* INTEREST_ bits */
 
 u8 in_gap; /* dropping mode: inside the part of the second that is dropped */
 
@@ -35,7 +36,7 @@ struct {
 	{                                                                      \
 		struct filler f = {.cpu = cpu, .count = &cpu->events};         \
                                                                                \
-		if (!find_room(&f, id, nparams, bytes))                        \
+		if (!find_room(&f, id, nparams, bytes, 1))                       \
 			return;                                                \
 		header(&f, bpf_get_current_pid_tgid(), code, nparams, f.size); \
 		fill_##symbol(&f);                                             \
@@ -62,7 +63,7 @@ static __always_inline void no_program(void)
 }
 
 /* Whether dropping mode drops this event now. */
-static __always_inline bool sampled_out(u8 in)
+static __always_inline bool sampled_out(u16 in)
 {
 	u32 ratio = settings.sampling_ratio, id;
 	struct cpu *cpu;
@@ -88,7 +89,7 @@ static __always_inline bool sampled_out(u8 in)
 }
 
 /* Whether dropping mode or drop_failed drops this event. */
-static __always_inline bool filtered_out(u8 in, u32 nr, s64 ret, const u64 arg[6])
+static __always_inline bool filtered_out(u16 in, u32 nr, s64 ret, const u64 arg[6])
 {
 	if (settings.dropping) {
 		if ((in & INTEREST_FAILURE) && ret < 0)
@@ -102,7 +103,7 @@ static __always_inline bool filtered_out(u8 in, u32 nr, s64 ret, const u64 arg[6
 }
 
 /* Returns for which no event is sent: see INTEREST_SILENT_ZERO and INTEREST_AFTER_EXEC. */
-static __always_inline bool silent(u8 in, s64 ret, const u64 arg[6])
+static __always_inline bool silent(u16 in, s64 ret, const u64 arg[6])
 {
 	if (ret)
 		return false;
@@ -190,12 +191,20 @@ static __always_inline void hot_call(u64 *ctx, u32 nr)
 
 SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 {
-	const struct pt_regs *regs = call_regs(ctx);
-	u32 nr = native_number(regs);
-	s64 ret = call_ret(ctx);
-	u8 in;
+	u32 nr = exit_number(ctx);
+	const struct pt_regs *regs;
+	s64 ret;
+	u16 in;
 
-	if (unlikely(is_compat(current_task()))) {
+	/* Most calls end here, so this comes before it is known whose number it is. */
+	if (nr >= SYSCALLS)
+		return 0;
+	in = interest[table_index(nr)];
+	if (!in)
+		return 0;
+	regs = call_regs(ctx);
+	ret = call_ret(ctx);
+	if (unlikely(is_compat())) {
 #if defined(SCAP_ARCH_AMD64)
 		u32 id;
 		struct cpu *cpu = cpu_entry(&id);
@@ -206,7 +215,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 		if (nr >= SYSCALLS)
 			return 0;
 		in = interest[table_index(nr)];
-		if (!in || silent(in, ret, cpu->arg) ||
+		if (!(in & ~INTEREST_COMPAT) || silent(in, ret, cpu->arg) ||
 		    (settings.slow && filtered_out(in, nr, ret, cpu->arg))) {
 			cpu->call_kind = CALL_NATIVE;
 			return 0;
@@ -216,10 +225,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 		return 0;
 #endif
 	}
-	if (nr >= SYSCALLS)
-		return 0;
-	in = interest[table_index(nr)];
-	if (!in)
+	if (!(in & ~INTEREST_COMPAT))
 		return 0;
 	if (unlikely(settings.slow || (in & (INTEREST_SILENT_ZERO | INTEREST_AFTER_EXEC)))) {
 		u64 arg[6];
@@ -240,9 +246,14 @@ call:
 SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
 {
 	u32 nr = ctx[1];
-	u8 in;
+	u16 in;
 
-	if (unlikely(is_compat(current_task()))) {
+	if (nr >= SYSCALLS)
+		return 0;
+	in = interest[table_index(nr)];
+	if (!(in & (INTEREST_ENTER | INTEREST_COMPAT)))
+		return 0;
+	if (unlikely(is_compat())) {
 #if defined(SCAP_ARCH_AMD64)
 		u32 id;
 		struct cpu *cpu = cpu_entry(&id);
@@ -262,9 +273,6 @@ SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
 		return 0;
 #endif
 	}
-	if (nr >= SYSCALLS)
-		return 0;
-	in = interest[table_index(nr)];
 	if (!(in & INTEREST_ENTER))
 		return 0;
 	if (unlikely(settings.dropping) && sampled_out(in))

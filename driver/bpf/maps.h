@@ -9,6 +9,12 @@
 
 #define SCRATCH_SIZE (2 * EVENT_MAX)
 
+/* A ring of our own consists of segments: 4 MiB is the largest value of an array before 6.5. */
+#define SEGMENT_SHIFT 22
+#define SEGMENT_SIZE  (1 << SEGMENT_SHIFT)
+/* No event starts nearer to the end of a segment. */
+#define SEGMENT_ROOM (2 * EVENT_MAX + 4 * TMP_SIZE)
+
 /* A data section is a map. Initialized variables are laid out as written here, so each object has the same map. */
 #define SHARED_CONST SEC(".rodata.shared") const volatile
 #define SHARED	     SEC(".data.shared")
@@ -21,6 +27,8 @@ SHARED_CONST bool btf_tp = true;   /* tracepoint arguments are typed (tp_btf), e
 SHARED_CONST bool perf_tp = false; /* perf calls the dispatchers, see call_regs() */
 SHARED_CONST bool guard = false;   /* disable preemption while an event is built, see quiet() */
 SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
+SHARED_CONST bool in_place = false; /* events are built in rings of our own, see struct segment */
+SHARED_CONST u64 ring_size = 0;	    /* of these, a power of two of segments */
 
 /* Settings that may change while programs run. */
 struct config {
@@ -62,10 +70,13 @@ struct cpu {
 	u64 arg[6];		     /* arguments of a call that is not CALL_NATIVE */
 	u64 call_pid_tgid;	     /* whose call it is */
 	u32 call_kind;
-	u32 call_nr; /* its native number */
-	u32 unwoken; /* bytes since the last wake-up */
-	u32 scratch_busy;
-	u64 pad[7];
+	u32 call_nr;	  /* its native number */
+	u64 head;	  /* of the ring of our own: grows only; events before it are complete */
+	u32 unwoken;	  /* bytes since the last wake-up */
+	u32 scratch_busy; /* an event is being built, in scratch or at head */
+	u64 pad[6];
+	u64 tail; /* the reader's position: it has read what is before */
+	u64 tail_pad[7];
 };
 
 struct scratch {
@@ -73,6 +84,39 @@ struct scratch {
 	u8 tmp[2 * TMP_SIZE];  /* twice TMP_SIZE likewise: for a param that is built before it is appended, such as a path */
 	u32 forgotten;	       /* see forget() */
 };
+
+/*
+ * A ring of our own belongs to one CPU, and to one program at a time (scratch_busy). Each
+ * event is built at its place, and head moves past it when it is complete. Positions
+ * only grow; modulo the ring's size they are places in it. An event starts at a
+ * multiple of 8, and SEGMENT_ROOM before the end of its segment or earlier: from
+ * there on a position means the start of the next segment. So an event and all that
+ * may be written while it is built, struct scratch, are in one segment.
+ */
+struct segment {
+	u8 bytes[SEGMENT_SIZE];
+};
+
+struct own_ring {
+	map_uint(type, BPF_MAP_TYPE_ARRAY);
+	map_uint(max_entries, 1);
+	map_uint(map_flags, BPF_F_MMAPABLE);
+	map_type(key, u32);
+	map_uint(value_size, sizeof(struct segment)); /* a type would be known by name only */
+};
+
+struct {
+	map_uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	map_type(key, u32);
+	map_uint(max_entries, 1);
+	map_array(values, struct own_ring);
+} own_rings SEC(".maps");
+
+/* Has no events: a record here wakes the reader of the rings of our own. */
+struct {
+	map_uint(type, BPF_MAP_TYPE_RINGBUF);
+	map_uint(max_entries, 4096);
+} waker SEC(".maps");
 
 struct ring {
 	map_uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -100,6 +144,24 @@ struct {
 	map_type(key, u32);
 	map_type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* The place of a position in a CPU's ring of our own; NULL if it has none, or no event can start there. */
+static __always_inline struct scratch *place_at(u32 id, u64 position)
+{
+	u32 segment = (position & (ring_size - 1)) >> SEGMENT_SHIFT;
+	u32 offset = position & (SEGMENT_SIZE - 1);
+	void *ring = bpf_map_lookup_elem(&own_rings, &id);
+	struct segment *s;
+
+	_Static_assert(sizeof(struct scratch) <= SEGMENT_ROOM, "an event can outgrow its segment");
+	if (!ring)
+		return NULL;
+	s = bpf_map_lookup_elem(ring, &segment);
+	opaque(offset);
+	if (!s || offset > SEGMENT_SIZE - SEGMENT_ROOM)
+		return NULL;
+	return (struct scratch *)&s->bytes[offset];
+}
 
 /* An index below SYSCALLS, bounded in a way that the verifier follows. */
 static __always_inline u32 table_index(u32 nr)

@@ -10,11 +10,16 @@
 #define CGROUP_COMPONENTS 6
 #define NAME_MASK	  255 /* names are at most 255 bytes */
 
+/* Where the CPU's event is built. */
 static __always_inline struct scratch *this_scratch(void)
 {
 	u32 id = bpf_get_smp_processor_id();
+	struct cpu *cpu;
 
-	return bpf_map_lookup_elem(&scratch, &id);
+	if (!in_place)
+		return bpf_map_lookup_elem(&scratch, &id);
+	cpu = bpf_map_lookup_elem(&cpus, &id);
+	return cpu ? place_at(id, cpu->head) : NULL;
 }
 
 /*

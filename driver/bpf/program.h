@@ -60,10 +60,55 @@ static __always_inline void header(struct filler *f, u32 tid, u16 type, u32 npar
 	f->n = 0;
 }
 
-/* Finds room for the event; size is the size of its params if that is fixed, else 0. */
-static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32 size)
+/* Counts the loss of n events, of which one has been seen. */
+#define LOSE(f, what, n)                               \
+	do {                                           \
+		COUNT(f, what);                        \
+		if ((n) > 1) {                         \
+			(f)->count->seen += (n) - 1;   \
+			(f)->count->what += (n) - 1;   \
+		}                                      \
+	} while (0)
+
+/* Room for an event in the CPU's ring of our own; without it, this one and the others of n are lost. */
+static __always_inline bool find_place(struct filler *f, u32 id, u32 n)
+{
+	struct cpu *cpu = f->cpu;
+	u64 head = cpu->head;
+
+	if (unlikely((head & (SEGMENT_SIZE - 1)) > SEGMENT_SIZE - SEGMENT_ROOM))
+		head = (head | (SEGMENT_SIZE - 1)) + 1;
+	if (unlikely(head + SEGMENT_ROOM - *(volatile u64 *)&cpu->tail > ring_size)) {
+		LOSE(f, drop_buffer, n);
+		return false;
+	}
+	f->buf = (u8 *)place_at(id, head);
+	if (!f->buf) {
+		LOSE(f, drop_no_ring, n);
+		return false;
+	}
+	cpu->head = head;
+	return true;
+}
+
+/*
+ * Finds room for the event; size is the size of its params if that is fixed, else 0; n is
+ * how many events this hit makes.
+ */
+static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32 size, u32 n)
 {
 	COUNT(f, seen);
+	if (in_place) {
+		f->size = size ? EVENT_PAYLOAD(nparams) + size : 0;
+		if (f->cpu->scratch_busy) {
+			COUNT(f, drop_scratch);
+			return false;
+		}
+		if (!find_place(f, id, n))
+			return false;
+		f->cpu->scratch_busy = 1;
+		return true;
+	}
 	f->ring = bpf_map_lookup_elem(&rings, &id);
 	if (!f->ring) {
 		COUNT(f, drop_no_ring);
@@ -102,6 +147,18 @@ static __always_inline u64 wake(struct filler *f, u32 len)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
+/* Moves head past the event of len bytes. The reader sees the event before the new head: amd64 keeps the order of stores. */
+static __always_inline void publish(struct filler *f, u32 len)
+{
+	struct cpu *cpu = f->cpu;
+
+	asm volatile("" ::: "memory");
+	*(volatile u64 *)&cpu->head = cpu->head + ((len + 7) & ~7U);
+	COUNT(f, delivered);
+	if (unlikely(wake(f, len) == BPF_RB_FORCE_WAKEUP))
+		bpf_ringbuf_output(&waker, &cpu->tail, sizeof(cpu->tail), BPF_RB_FORCE_WAKEUP);
+}
+
 /* Sends the event in scratch, and keeps scratch for the next one. */
 static __always_inline void send_scratch(struct filler *f)
 {
@@ -113,7 +170,9 @@ static __always_inline void send_scratch(struct filler *f)
 		return;
 	}
 	*(u32 *)(f->buf + EVENT_LEN) = len;
-	if (bpf_ringbuf_output(f->ring, f->buf, len, wake(f, len)))
+	if (in_place)
+		publish(f, len);
+	else if (bpf_ringbuf_output(f->ring, f->buf, len, wake(f, len)))
 		COUNT(f, drop_buffer);
 	else
 		COUNT(f, delivered);
@@ -121,7 +180,13 @@ static __always_inline void send_scratch(struct filler *f)
 
 static __always_inline int event_end(struct filler *f)
 {
-	if (f->size) {
+	if (in_place) {
+		if (f->size)
+			publish(f, f->size);
+		else if (!f->full)
+			send_scratch(f);
+		f->cpu->scratch_busy = 0;
+	} else if (f->size) {
 		bpf_ringbuf_submit(f->buf, wake(f, f->size));
 		COUNT(f, delivered);
 	} else {
@@ -149,6 +214,14 @@ static __always_inline void load_call(struct filler *f, u64 *ctx)
 	}
 }
 
+/* How many events an exit makes. */
+static __always_inline u32 events_of(struct filler *f, u16 type)
+{
+	if (type != EVT_SENDMMSG_EXIT && type != EVT_RECVMMSG_EXIT)
+		return 1;
+	return f->ret < 1 ? 1 : f->ret > MMSG_EVENTS ? MMSG_EVENTS : f->ret;
+}
+
 static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32 nparams, u32 size)
 {
 	u32 id;
@@ -160,7 +233,7 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 	load_call(f, ctx);
 	f->type = type;
 	f->nparams = nparams;
-	if (!find_room(f, id, nparams, size))
+	if (!find_room(f, id, nparams, size, events_of(f, type)))
 		return false;
 	header(f, bpf_get_current_pid_tgid(), type, nparams, f->size);
 	return true;
@@ -221,7 +294,7 @@ static __always_inline bool call_begin(struct filler *f, u64 *ctx, u16 type, u32
 		f.cpu = cpu_entry(&id);                                                    \
 		if (f.cpu) {                                                               \
 			f.count = &f.cpu->counters;                                        \
-			if (find_room(&f, id, nparams, bytes)) {                           \
+			if (find_room(&f, id, nparams, bytes, 1)) {                           \
 				header(&f, tid, code, nparams, f.size);                    \
 				fill_##symbol(&f);                                         \
 				event_end(&f);                                             \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Writing params, for eBPF. f->buf is a ring record of the exact size, or the CPU's scratch. */
+/* Writing params, for eBPF. f->buf is in a ring of our own, or a ring record of the exact size, or the CPU's scratch. */
 #ifndef SCAP_BPF_PUSH_H
 #define SCAP_BPF_PUSH_H
 
@@ -28,6 +28,7 @@ struct filler {
 	struct counters *count;
 	void *ring;
 	u32 size;    /* of a fixed-size event, else 0 */
+	bool full;   /* no room for the next of several events */
 	u32 exe_len; /* bytes of the exe param: it and args share a limit */
 };
 

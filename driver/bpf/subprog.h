@@ -77,11 +77,16 @@ static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bo
 	f->off = write_message(ptr, fd, f->off, f->ia32, received);
 }
 
-static __always_inline void next_event(struct filler *f)
+static __always_inline bool next_event(struct filler *f, u32 left)
 {
 	send_scratch(f);
 	COUNT(f, seen);
+	if (in_place && !find_place(f, bpf_get_smp_processor_id(), left)) {
+		f->full = true;
+		return false;
+	}
 	header(f, bpf_get_current_pid_tgid(), f->type, f->nparams, 0);
+	return true;
 }
 
 #endif

@@ -52,7 +52,7 @@ static __always_inline bool pick_fault(struct filler *f, u64 *ctx, u32 *tid)
 #define TP_page_fault_user(symbol, code, nparams, bytes)
 #endif
 
-/* Every possible CPU has a ring, so this event is never needed. */
+/* A CPU that comes while a capture runs gets a ring, so this event is never needed. */
 #define TP_cpu_hotplug(symbol, code, nparams, bytes)
 
 /* The event of a successful exec is made here, with the new image in place. */

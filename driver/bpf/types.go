@@ -44,7 +44,10 @@ type CPU struct {
 	CallPidTgid uint64
 	CallKind    uint32
 	CallNr      uint32
+	Head        uint64
 	Unwoken     uint32
 	ScratchBusy uint32
-	Pad         [7]uint64
+	Pad         [6]uint64
+	Tail        uint64
+	TailPad     [7]uint64
 }

@@ -5,7 +5,6 @@
 
 /* ---- sendmmsg, recvmmsg: one event per message */
 
-#define MMSG_EVENTS 16 /* messages that get an event */
 
 struct user_msghdr {
 	u64 name, iov, iovlen, control, controllen;
@@ -62,10 +61,11 @@ static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool
 
 /*
  * The driver defines these: append_message calls fill_message; next_event sends the
- * event built so far and begins another of its type.
+ * event built so far and begins another of its type. left is how many are to come,
+ * that one included; false: there is no room, and all of them are counted as lost.
  */
 static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received);
-static __always_inline void next_event(struct filler *f);
+static __always_inline bool next_event(struct filler *f, u32 left);
 
 static __always_inline int fill_mmsg(struct filler *f, bool received)
 {
@@ -85,8 +85,8 @@ static __always_inline int fill_mmsg(struct filler *f, bool received)
 	for (int i = 0; i < MMSG_EVENTS; i++) {
 		if (i >= f->ret)
 			break;
-		if (i)
-			next_event(f);
+		if (i && !next_event(f, (f->ret < MMSG_EVENTS ? f->ret : MMSG_EVENTS) - i))
+			break;
 		append_message(f, ptr, fd, received);
 		ptr += f->ia32 ? sizeof(struct user_mmsghdr32) : sizeof(struct user_mmsghdr);
 	}

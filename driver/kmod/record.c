@@ -157,10 +157,11 @@ static bool event_end(struct filler *f)
 }
 
 /* Lets a filler send several events for one hit. */
-static __always_inline void next_event(struct filler *f)
+static __always_inline bool next_event(struct filler *f, u32 left)
 {
 	event_end(f);
 	event_begin(f);
+	return true;
 }
 
 /* Writes an event; false if it is lost. The caller has set the ring busy. */

@@ -64,6 +64,7 @@ const (
 	InterestUnless                 // dropping mode drops it unless dropping_keeps_call()
 	InterestSilentZero             // 0 makes no event: another tracepoint reports it
 	InterestAfterExec              // has the number of the other ABI's exec, which returns with it
+	InterestCompat                 // as a number of 32-bit tasks it may have an event
 )
 
 // Address families as events carry them (Linux's numbers).

@@ -40,6 +40,15 @@ func BootOffset() (uint64, error) {
 	return uint64(boot.last.ns), nil
 }
 
+// SinceBoot returns the kernel's time since boot in ns, whatever the time namespace.
+func SinceBoot() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0 // every Linux with our drivers has this clock
+	}
+	return uint64(t.Nano() - ns.BootOffset())
+}
+
 // read samples both clocks 16 times and keeps the sample with the smallest gap between them.
 func read() (reading, error) {
 	best := reading{margin: 1 << 62}

@@ -12,6 +12,9 @@ import (
 // BootOffset fails: it needs Linux.
 func BootOffset() (uint64, error) { return 0, errors.ErrUnsupported }
 
+// SinceBoot returns 0: it needs Linux.
+func SinceBoot() uint64 { return 0 }
+
 // Watch is for Linux only.
 type Watch struct{}
 

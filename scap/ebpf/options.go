@@ -29,9 +29,11 @@ import (
 
 // Options say how to capture. The zero value of each field is a sensible default.
 type Options struct {
-	scap.Settings // RingSize: at least a page; 0: DefaultRingSize
+	scap.Settings // RingSize: at least a page; 0: DefaultRingSize, or 4 MiB if each CPU has its own
 
-	CPUsPerRing int // CPUs that share a ring; 0: DefaultCPUsPerRing, negative: all share one
+	// CPUsPerRing is the number of CPUs that share a ring; negative: all share one; 0: each CPU has its own, in which events
+	// are built in place; where the kernel cannot do that, or RingSize is below 4 MiB, DefaultCPUsPerRing share one.
+	CPUsPerRing int
 
 	// RawTracepoints uses raw tracepoints even where the kernel has typed ones.
 	RawTracepoints bool
@@ -54,19 +56,16 @@ func Tracepoints() []string { return driver.Tracepoints() }
 func (o Options) complete(sel scap.Selection) (Options, error) {
 	var p live.Problems
 	live.Complete(sel, &o.Settings, &p)
-	if o.RingSize == 0 {
+	inPlace := o.CPUsPerRing == 0
+	if o.RingSize == 0 && !inPlace {
 		o.RingSize = DefaultRingSize
 	}
-	if page := os.Getpagesize(); o.RingSize < page || o.RingSize&(o.RingSize-1) != 0 {
+	if page := os.Getpagesize(); o.RingSize == 0 {
+		// The driver knows which kind of ring it makes.
+	} else if o.RingSize < page || o.RingSize&(o.RingSize-1) != 0 {
 		p.Add("RingSize %d is not a power of two of at least a page (%d)", o.RingSize, page)
 	} else if o.RingSize > 1<<30 {
 		p.Add("RingSize %d is above 1 GiB", o.RingSize)
-	}
-	switch {
-	case o.CPUsPerRing == 0:
-		o.CPUsPerRing = DefaultCPUsPerRing
-	case o.CPUsPerRing < 0:
-		o.CPUsPerRing = 0 // in driver.Options: all
 	}
 	return o, p.Err()
 }

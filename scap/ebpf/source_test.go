@@ -63,14 +63,14 @@ func TestOptionsAreChecked(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.NotZero(t, got.RingSize)
+			require.NotZero(t, got.Snaplen)
 			require.NotZero(t, got.Snaplen)
 			require.Positive(t, got.wakeBytes())
 		})
 	}
 	got, err := Options{}.complete(scap.Selection{All: true})
 	require.NoError(t, err)
-	require.Equal(t, Options{Settings: scap.Settings{RingSize: 8 << 20, Snaplen: 80, Timeout: 100 * time.Millisecond}, CPUsPerRing: 2}, got)
+	require.Equal(t, Options{Settings: scap.Settings{Snaplen: 80, Timeout: 100 * time.Millisecond}}, got)
 }
 
 // The live tests count listen and umount2, which other processes rarely call.
@@ -351,7 +351,13 @@ func TestABatchIsValidAsAWhole(t *testing.T) {
 }
 
 func TestThreadsOnAllRingsComeInOrder(t *testing.T) {
-	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: 1})
+	for name, perRing := range map[string]int{"in place": 0, "ring buffers": 1} {
+		t.Run(name, func(t *testing.T) { threadsOnAllRingsComeInOrder(t, perRing) })
+	}
+}
+
+func threadsOnAllRingsComeInOrder(t *testing.T, perRing int) {
+	src := mustOpen(t, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: perRing})
 	if src.Rings() == 1 {
 		t.Skip("needs two CPUs")
 	}

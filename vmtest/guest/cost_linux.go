@@ -39,7 +39,7 @@ var costSelection = []string{"getppid", "read", "write", "openat", "close"}
 // costSources open the drivers, with rings that have room for the events of a round.
 var costSources = map[Driver]func() (scap.Source, error){
 	"ebpf": func() (scap.Source, error) {
-		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}, CPUsPerRing: -1})
+		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}})
 	},
 	"kmod": func() (scap.Source, error) {
 		if err := loadModule(); err != nil {

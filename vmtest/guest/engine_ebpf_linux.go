@@ -22,8 +22,7 @@ type ebpfEngine struct {
 // openEBPF loads every program once, to find out which ones the kernel refuses.
 func openEBPF() (engine, error) {
 	src, err := ebpf.Open(scap.Selection{All: true, Enter: true, Tracepoints: ebpf.Tracepoints()}, ebpf.Options{
-		Settings:    scap.Settings{Timeout: readTimeout},
-		CPUsPerRing: -1, // one ring: events arrive in the order in which they were made
+		Settings: scap.Settings{Timeout: readTimeout},
 	})
 	if err != nil {
 		return nil, err

@@ -74,16 +74,21 @@ func (in *input) publish() {
 // NewReader returns a reader of rings; now is as for [New].
 func NewReader(rings []Ring, now func() uint64) *Reader {
 	r := &Reader{
-		rings: make([]input, len(rings)),
+		rings: make([]input, 0, len(rings)),
 		order: merge.New(len(rings)),
 		stuck: make([]int, 0, len(rings)),
 		last:  -1,
 		now:   now,
 	}
-	for i, ring := range rings {
-		r.rings[i] = input{Ring: ring, limit: ring.Size() / 16}
+	for _, ring := range rings {
+		r.add(ring)
 	}
 	return r
+}
+
+// add adds a ring, which is read from the next pass on.
+func (r *Reader) add(ring Ring) {
+	r.rings = append(r.rings, input{Ring: ring, limit: ring.Size() / 16})
 }
 
 // Release returns the memory of everything handed out before.

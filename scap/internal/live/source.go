@@ -40,6 +40,12 @@ type Engine interface {
 	Close() (scap.Stats, error)
 }
 
+// Grower is an Engine that may get more rings while it runs.
+type Grower interface {
+	// Grow returns the rings that came since it was last called.
+	Grow() ([]Ring, error)
+}
+
 // Source reads the rings of an engine. It has all methods of a [scap.Live].
 type Source struct {
 	engine  Engine
@@ -47,6 +53,7 @@ type Source struct {
 
 	closing     atomic.Bool // set before mu is taken, so that a waiting read ends
 	interrupted atomic.Bool
+	rings       atomic.Int32
 
 	mu     sync.Mutex
 	reader *Reader
@@ -66,6 +73,7 @@ func New(engine Engine, rings []Ring, timeout time.Duration, now func() uint64) 
 	for _, r := range rings {
 		s.cpus = append(s.cpus, r.CPU())
 	}
+	s.rings.Store(int32(len(rings)))
 	return s
 }
 
@@ -140,6 +148,9 @@ func (s *Source) hand(ev *event.Event, record []byte, ring int) error {
 func (s *Source) await() (record []byte, ring int, err error) {
 	deadline := time.Now().Add(s.timeout)
 	for delay := firstSleep; ; delay = min(2*delay, lastSleep) {
+		if err := s.grow(); err != nil {
+			return nil, 0, err
+		}
 		if s.closing.Load() {
 			return nil, 0, os.ErrClosed
 		}
@@ -154,6 +165,23 @@ func (s *Source) await() (record []byte, ring int, err error) {
 			return record, ring, err
 		}
 	}
+}
+
+func (s *Source) grow() error {
+	g, ok := s.engine.(Grower)
+	if !ok {
+		return nil
+	}
+	rings, err := g.Grow()
+	for _, r := range rings {
+		s.reader.add(r)
+		s.cpus = append(s.cpus, r.CPU())
+		s.rings.Add(1)
+	}
+	if err != nil {
+		return fmt.Errorf("add a CPU: %w", err)
+	}
+	return nil
 }
 
 // Interrupt makes the read that waits now, or the next one that would wait, return
@@ -188,7 +216,7 @@ func (s *Source) Self() (pid event.PID) {
 }
 
 // Rings returns the number of rings.
-func (s *Source) Rings() int { return len(s.cpus) }
+func (s *Source) Rings() int { return int(s.rings.Load()) }
 
 // Stats counts events since the start. Events that are still in the rings count as
 // seen, but neither as delivered nor as dropped.

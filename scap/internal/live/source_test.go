@@ -93,6 +93,31 @@ func mustRecord(tb testing.TB, ts uint64) []byte {
 	return slices.Clone(raw)
 }
 
+// growing is an engine that gets a ring.
+type growing struct {
+	fakeEngine
+	more []Ring
+}
+
+func (g *growing) Grow() (rings []Ring, err error) {
+	rings, g.more = g.more, nil
+	return rings, nil
+}
+
+func TestRingsThatComeLaterAreRead(t *testing.T) {
+	a := &fakeRing{cpu: 3, records: [][]byte{mustRecord(t, 1)}}
+	b := &fakeRing{cpu: 5, records: [][]byte{mustRecord(t, 2)}}
+	e := &growing{}
+	s := New(e, []Ring{a}, time.Second, nil)
+	_, err := s.Next()
+	require.NoError(t, err)
+	e.more = []Ring{b}
+	ev, err := s.Next()
+	require.NoError(t, err)
+	require.Equal(t, 5, ev.CPU())
+	require.Equal(t, 2, s.Rings())
+}
+
 func TestEventsOfAllRingsComeInOrder(t *testing.T) {
 	a := &fakeRing{cpu: 3, records: [][]byte{mustRecord(t, 1), mustRecord(t, 4)}}
 	b := &fakeRing{cpu: 5, records: [][]byte{mustRecord(t, 2), mustRecord(t, 3)}}
