@@ -104,6 +104,18 @@ func (m *model) reducers(files map[string][]byte) error {
 		}),
 		jen.Return(jen.Nil()),
 	)
+	f.Line()
+	f.Comment("reduces reports whether reduce has a method for events of type t.")
+	f.Func().Id("reduces").Params(jen.Id("t").Qual(eventPath, "Type")).Bool().Block(
+		jen.Switch(jen.Id("t")).Block(
+			jen.Case(jen.ListFunc(func(g *jen.Group) {
+				for _, e := range stateful {
+					g.Line().Qual(eventPath, "Type"+goName(e.Symbol))
+				}
+			})).Block(jen.Return(jen.True())),
+		),
+		jen.Return(jen.False()),
+	)
 	for _, e := range stateful {
 		f.Line()
 		f.Add(m.reduceFunc(e))
@@ -149,20 +161,29 @@ func argName(name string) string {
 	return first + goName(rest)
 }
 
-// reduceFunc returns the function that decodes a type of event and calls its method.
+// reduceFunc returns the function that reads what the method of a type of event needs, and
+// calls it. Methods of a manual state get the whole event.
 func (m *model) reduceFunc(e *event) jen.Code {
 	name := goName(e.Symbol)
+	fails := e.Dir == "exit" && e.Source == "syscall" && !(e.State.Reducer != nil && e.State.Reducer.Any) && len(e.Params) > 0 && m.table.Types.Type(e.Params[0].Type).Signed()
 	return jen.Func().Id("reduce"+name).Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().BlockFunc(func(g *jen.Group) {
-		g.Var().Id("d").Qual(eventPath, name)
-		bad := jen.Err().Op("!=").Nil()
-		if e.Dir == "exit" && e.Source == "syscall" && !(e.State.Reducer != nil && e.State.Reducer.Any) && len(e.Params) > 0 && m.table.Types.Type(e.Params[0].Type).Signed() {
-			bad.Op("||").Id("d").Dot(fieldName(e.Params[0].Name)).Op("<").Lit(0)
-		}
-		g.If(jen.Err().Op(":=").Id("d").Dot("Decode").Call(jen.Id("ev")), bad).Block(jen.Return(jen.Err()))
 		if e.State.Manual {
+			g.Var().Id("d").Qual(eventPath, name)
+			bad := jen.Err().Op("!=").Nil()
+			if fails {
+				bad.Op("||").Id("d").Dot(fieldName(e.Params[0].Name)).Op("<").Lit(0)
+			}
+			g.If(jen.Err().Op(":=").Id("d").Dot("Decode").Call(jen.Id("ev")), bad).Block(jen.Return(jen.Err()))
 			g.Id("r").Dot(goName(e.Name)).Call(jen.Id("ev"), jen.Id("d"))
 			g.Return(jen.Nil())
 			return
+		}
+		g.Id("p").Op(":=").Id("params").Values(jen.Dict{jen.Id("ev"): jen.Id("ev")})
+		first := m.readParam(e, 0)
+		if fails {
+			g.Id("result").Op(":=").Add(first)
+			g.If(jen.Id("result").Op("<").Lit(0).Op("||").Id("p").Dot("bad")).Block(jen.Return(jen.Id("p").Dot("err").Call()))
+			first = jen.Id("result")
 		}
 		args := []jen.Code{jen.Id("ev")}
 		for i, a := range e.State.Args {
@@ -171,16 +192,35 @@ func (m *model) reduceFunc(e *event) jen.Code {
 				args = append(args, constArg(want, a.Value))
 				continue
 			}
-			p := e.Params[a.Param]
-			field := jen.Id("d").Dot(fieldName(p.Name))
-			if m.goType(p) != want {
-				field = goTypeCode(want).Call(field)
+			value := first
+			if a.Param > 0 {
+				value = m.readParam(e, a.Param)
 			}
-			args = append(args, field)
+			if w, _ := m.wire(e.Params[a.Param].Type); w.goT != want {
+				value = goTypeCode(want).Call(value)
+			}
+			id := argName(e.State.Reducer.Args[i].Name)
+			g.Id(id).Op(":=").Add(value)
+			args = append(args, jen.Id(id))
 		}
+		g.If(jen.Id("p").Dot("bad")).Block(jen.Return(jen.Qual(eventPath, "ErrCorrupt")))
 		g.Id("r").Dot(goName(e.State.Reducer.Name)).Call(args...)
 		g.Return(jen.Nil())
 	})
+}
+
+// readParam returns the call of params that reads the i-th param of an event.
+func (m *model) readParam(e *event, i int) *jen.Statement {
+	p := e.Params[i]
+	w, _ := m.wire(p.Type)
+	method := "bytes"
+	switch {
+	case m.isString(p.Type):
+		method = "str"
+	case w.c != "":
+		method = w.goT
+	}
+	return jen.Id("p").Dot(method).Call(jen.Lit(i))
 }
 
 // constArg returns a constant as an argument of a Go type.

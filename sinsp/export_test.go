@@ -2,7 +2,11 @@
 
 package sinsp
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
 
 // Check reports what is wrong with the links and counts of the state.
 func Check(in *Inspector) error {
@@ -119,3 +123,9 @@ func Check(in *Inspector) error {
 	}
 	return nil
 }
+
+// IsClean reports whether an absolute path is taken as it is.
+func IsClean(path []byte) bool { return isClean(path) }
+
+// Clean returns the absolute path that a call means by path.
+func Clean(path []byte) []byte { return appendPath(nil, nil, event.AtFDCWD, path) }

@@ -91,6 +91,12 @@ func (fd *FD) AppendName(dst []byte) []byte {
 	return append(dst, fd.Path...)
 }
 
+// sameName reports whether both have the same name.
+func (fd *FD) sameName(old *FD) bool {
+	return fd.form == old.form && fd.Type == old.Type && fd.Path == old.Path && fd.Src == old.Src && fd.Dst == old.Dst &&
+		fd.UnixSrc == old.UnixSrc && fd.UnixDst == old.UnixDst
+}
+
 // appendAddr appends IP:PORT, an IPv6 address without brackets.
 func appendAddr(dst []byte, a netip.AddrPort) []byte {
 	if a.Addr().IsValid() {

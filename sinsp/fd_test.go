@@ -5,6 +5,7 @@ package sinsp_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -365,4 +366,24 @@ func TestOnlyAnEventThatChangesANameSaysSo(t *testing.T) {
 	require.True(t, w.send(event.TypeConnectExit, 200, 0, tuple("10.0.0.1:9999", "10.0.0.7:443"), 7, nil).NameChanged)
 	require.False(t, w.send(event.TypeSendtoExit, 200, 5, []byte("data"), 7, 5, tuple("10.0.0.1:9999", "10.0.0.7:443")).NameChanged)
 	require.False(t, w.send(event.TypeOpenExit, 100, 9, "/x", 1, 0, 5, 6).NameChanged)
+
+	// Each datagram of an unconnected socket tells its addresses.
+	w.send(event.TypeSocketExit, 200, 8, 2, 2, 17, 0)
+	for i, changed := range []bool{true, false} {
+		require.Equal(t, changed, w.send(event.TypeSendtoExit, 200, 5, []byte("data"), 8, 5, tuple("0.0.0.0:53000", "10.0.0.9:53")).NameChanged, "datagram %d", i)
+	}
+}
+
+func TestAPathThatIsCleanStaysAsItIs(t *testing.T) {
+	clean := 0
+	for _, dir := range []string{"", "/", "/a", "/a/b", "//a", "/.", "/..", "/.a", "/a//b", "/a/../b", "/a.b", "a", "./a", "/a/"} {
+		for _, name := range []string{"", "/", "/x", "/..", "/...", "/./", "//", "/x/", ".x", strings.Repeat("/long", 204), strings.Repeat("/long", 205)} {
+			path := []byte(dir + name)
+			if sinsp.IsClean(path) {
+				clean++
+				require.Equal(t, string(path), string(sinsp.Clean(path)))
+			}
+		}
+	}
+	require.Greater(t, clean, 10)
 }

@@ -179,7 +179,7 @@ func (s *state) removeFD(t *fdTable, num event.FD) {
 	}
 	s.releaseFD(sl.fd)
 	sl.fd = nil
-	if t.high[num] == sl {
+	if t.high != nil && t.high[num] == sl {
 		delete(t.high, num)
 	}
 	t.n--

@@ -36,6 +36,21 @@ func appendPath(dst []byte, t *Thread, dirfd event.FD, path []byte) []byte {
 	return clean(dst, begin, path)
 }
 
+// isClean reports whether appendPath would append path as it is. It may be false for
+// paths that have a component beginning with a dot.
+func isClean(path []byte) bool {
+	n := len(path)
+	if n < 2 || n >= maxPath || path[0] != '/' || path[n-1] == '/' {
+		return false
+	}
+	for i, c := range path[1:] {
+		if path[i] == '/' && (c == '/' || c == '.') {
+			return false
+		}
+	}
+	return true
+}
+
 func (t *Thread) cwd() string {
 	if t == nil {
 		return ""

@@ -38,6 +38,10 @@ func (s *state) openPath(t *Thread, num, dirfd event.FD, raw []byte, flags uint3
 	fd.OpenFlags, fd.Dev, fd.Ino = flags&^openCloexec, dev, ino
 	fd.overlay(flags)
 	s.setText(&fd.RawPath, raw)
+	if isClean(raw) {
+		s.shareText(&fd.Path, fd.RawPath)
+		return
+	}
 	s.name = appendPath(s.name[:0], t, dirfd, raw)
 	s.setText(&fd.Path, s.name)
 }
@@ -200,10 +204,17 @@ func (s *state) Write(_ *event.Event, ret int64, fd event.FD, data []byte) { s.t
 
 // transfer notes that data went through fd.
 func (s *state) transfer(num event.FD) {
-	if t := s.cur; t != nil && s.uses(t, num) {
-		if fd := t.FD(num); fd.IP() && !fd.Listening() {
-			fd.State = Connected
-		}
+	t := s.cur
+	if t == nil {
+		return
+	}
+	sl := t.files.slot(num)
+	if sl == nil {
+		s.stats.UnknownFDs++
+		return
+	}
+	if fd := sl.fd; fd.IP() && !fd.Listening() {
+		fd.State = Connected
 	}
 }
 

@@ -401,435 +401,851 @@ func reduce(r Reducers, ev *event.Event) error {
 	return nil
 }
 
-func reduceOpenExit(r Reducers, ev *event.Event) error {
-	var d event.OpenExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+// reduces reports whether reduce has a method for events of type t.
+func reduces(t event.Type) bool {
+	switch t {
+	case
+		event.TypeOpenExit,
+		event.TypeCloseExit,
+		event.TypeReadExit,
+		event.TypeWriteExit,
+		event.TypeSocketExit,
+		event.TypeBindExit,
+		event.TypeConnectExit,
+		event.TypeListenExit,
+		event.TypeSendExit,
+		event.TypeSendtoExit,
+		event.TypeRecvExit,
+		event.TypeRecvfromExit,
+		event.TypeShutdownExit,
+		event.TypeSocketpairExit,
+		event.TypeGetsockoptExit,
+		event.TypeSendmsgExit,
+		event.TypeSendmmsgExit,
+		event.TypeRecvmsgExit,
+		event.TypeRecvmmsgExit,
+		event.TypeCreatExit,
+		event.TypePipeExit,
+		event.TypeEventfdExit,
+		event.TypeGetcwdExit,
+		event.TypeChdirExit,
+		event.TypeFchdirExit,
+		event.TypePreadExit,
+		event.TypePwriteExit,
+		event.TypeReadvExit,
+		event.TypeWritevExit,
+		event.TypePreadvExit,
+		event.TypePwritevExit,
+		event.TypeSignalfdExit,
+		event.TypeTimerfdCreateExit,
+		event.TypeInotifyInitExit,
+		event.TypeGetrlimitExit,
+		event.TypeSetrlimitExit,
+		event.TypePrlimitExit,
+		event.TypeFcntlExit,
+		event.TypeSwitchEnter,
+		event.TypeBrkExit,
+		event.TypeMmapExit,
+		event.TypeMmap2Exit,
+		event.TypeMunmapExit,
+		event.TypeProcexitEnter,
+		event.TypeSetresuidExit,
+		event.TypeSetresgidExit,
+		event.TypeSetuidExit,
+		event.TypeSetgidExit,
+		event.TypeCloneExit,
+		event.TypeForkExit,
+		event.TypeVforkExit,
+		event.TypeProcinfoEnter,
+		event.TypeSetnsExit,
+		event.TypeCPUHotplugEnter,
+		event.TypeAcceptExit,
+		event.TypeMountExit,
+		event.TypeChrootExit,
+		event.TypeSetsidExit,
+		event.TypeUnshareExit,
+		event.TypeExecveExit,
+		event.TypeSetpgidExit,
+		event.TypeOpenatExit,
+		event.TypeUserfaultfdExit,
+		event.TypeContainerJSONEnter,
+		event.TypeOpenat2Exit,
+		event.TypeExecveatExit,
+		event.TypeClone3Exit,
+		event.TypeOpenByHandleAtExit,
+		event.TypeIOUringSetupExit,
+		event.TypeCapsetExit,
+		event.TypeUseraddedEnter,
+		event.TypeUserdeletedEnter,
+		event.TypeGroupaddedEnter,
+		event.TypeGroupdeletedEnter,
+		event.TypeDup2Exit,
+		event.TypeDup3Exit,
+		event.TypeDupExit,
+		event.TypeBPFExit,
+		event.TypeEpollCreateExit,
+		event.TypeEpollCreate1Exit,
+		event.TypeUmountExit,
+		event.TypeAccept4Exit,
+		event.TypeUmount2Exit,
+		event.TypePipe2Exit,
+		event.TypeInotifyInit1Exit,
+		event.TypeEventfd2Exit,
+		event.TypeSignalfd4Exit,
+		event.TypePrctlExit,
+		event.TypeAsynceventEnter,
+		event.TypeMemfdCreateExit,
+		event.TypePidfdGetfdExit,
+		event.TypePidfdOpenExit,
+		event.TypeSetreuidExit,
+		event.TypeSetregidExit,
+		event.TypeCloseRangeExit,
+		event.TypePerfEventOpenExit:
+		return true
 	}
-	r.OpenFile(ev, d.FD, d.Name, d.Flags, d.Dev, d.Ino, -100)
+	return false
+}
+
+func reduceOpenExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	name := p.str(1)
+	flags := p.uint32(2)
+	dev := p.uint32(4)
+	ino := p.uint64(5)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenFile(ev, ret, name, flags, dev, ino, -100)
 	return nil
 }
 
 func reduceCloseExit(r Reducers, ev *event.Event) error {
-	var d event.CloseExit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	ret := p.int64(0)
+	fd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Close(ev, d.Res, d.FD)
+	r.Close(ev, ret, fd)
 	return nil
 }
 
 func reduceReadExit(r Reducers, ev *event.Event) error {
-	var d event.ReadExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Read(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Read(ev, ret, fd, data)
 	return nil
 }
 
 func reduceWriteExit(r Reducers, ev *event.Event) error {
-	var d event.WriteExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Write(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Write(ev, ret, fd, data)
 	return nil
 }
 
 func reduceSocketExit(r Reducers, ev *event.Event) error {
-	var d event.SocketExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Socket(ev, d.FD, d.Domain, d.Type, d.Proto, d.Flags)
+	ret := event.FD(result)
+	domain := p.uint32(1)
+	typ := p.uint32(2)
+	proto := p.uint32(3)
+	flags := p.uint32(4)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Socket(ev, ret, domain, typ, proto, flags)
 	return nil
 }
 
 func reduceBindExit(r Reducers, ev *event.Event) error {
-	var d event.BindExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Bind(ev, d.FD, d.Addr)
+	fd := event.FD(p.int64(2))
+	addr := event.SockAddr(p.bytes(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Bind(ev, fd, addr)
 	return nil
 }
 
 func reduceConnectExit(r Reducers, ev *event.Event) error {
-	var d event.ConnectExit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	ret := p.int64(0)
+	fd := event.FD(p.int64(2))
+	tuple := event.SockTuple(p.bytes(1))
+	addr := event.SockAddr(p.bytes(3))
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Connect(ev, d.Res, d.FD, d.Tuple, d.Addr)
+	r.Connect(ev, ret, fd, tuple, addr)
 	return nil
 }
 
 func reduceListenExit(r Reducers, ev *event.Event) error {
-	var d event.ListenExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Listen(ev, d.FD)
+	fd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Listen(ev, fd)
 	return nil
 }
 
 func reduceSendExit(r Reducers, ev *event.Event) error {
-	var d event.SendExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Send(ev, d.Res, d.FD, d.Tuple, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Send(ev, ret, fd, tuple, data)
 	return nil
 }
 
 func reduceSendtoExit(r Reducers, ev *event.Event) error {
-	var d event.SendtoExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Send(ev, d.Res, d.FD, d.Tuple, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Send(ev, ret, fd, tuple, data)
 	return nil
 }
 
 func reduceRecvExit(r Reducers, ev *event.Event) error {
-	var d event.RecvExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Recv(ev, d.Res, d.FD, d.Tuple, d.Data, nil)
+	ret := result
+	fd := event.FD(p.int64(2))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Recv(ev, ret, fd, tuple, data, nil)
 	return nil
 }
 
 func reduceRecvfromExit(r Reducers, ev *event.Event) error {
-	var d event.RecvfromExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Recv(ev, d.Res, d.FD, d.Tuple, d.Data, nil)
+	ret := result
+	fd := event.FD(p.int64(3))
+	tuple := event.SockTuple(p.bytes(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Recv(ev, ret, fd, tuple, data, nil)
 	return nil
 }
 
 func reduceShutdownExit(r Reducers, ev *event.Event) error {
-	var d event.ShutdownExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Shutdown(ev, d.FD, uint32(d.How))
+	fd := event.FD(p.int64(1))
+	how := uint32(p.uint8(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Shutdown(ev, fd, how)
 	return nil
 }
 
 func reduceSocketpairExit(r Reducers, ev *event.Event) error {
-	var d event.SocketpairExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Socketpair(ev, d.FD1, d.FD2, d.Source, d.Peer, d.Domain, d.Type, d.Proto)
+	fd1 := event.FD(p.int64(1))
+	fd2 := event.FD(p.int64(2))
+	source := p.uint64(3)
+	peer := p.uint64(4)
+	domain := p.uint32(5)
+	typ := p.uint32(6)
+	proto := p.uint32(7)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Socketpair(ev, fd1, fd2, source, peer, domain, typ, proto)
 	return nil
 }
 
 func reduceGetsockoptExit(r Reducers, ev *event.Event) error {
-	var d event.GetsockoptExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Getsockopt(ev, d.FD, uint32(d.Level), uint32(d.Optname), d.Val)
+	fd := event.FD(p.int64(1))
+	level := uint32(p.uint8(2))
+	optname := uint32(p.uint8(3))
+	val := event.Dyn(p.bytes(4))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Getsockopt(ev, fd, level, optname, val)
 	return nil
 }
 
 func reduceSendmsgExit(r Reducers, ev *event.Event) error {
-	var d event.SendmsgExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Send(ev, d.Res, d.FD, d.Tuple, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Send(ev, ret, fd, tuple, data)
 	return nil
 }
 
 func reduceSendmmsgExit(r Reducers, ev *event.Event) error {
-	var d event.SendmmsgExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Send(ev, d.Res, d.FD, d.Tuple, d.Data)
+	ret := result
+	fd := event.FD(p.int64(1))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Send(ev, ret, fd, tuple, data)
 	return nil
 }
 
 func reduceRecvmsgExit(r Reducers, ev *event.Event) error {
-	var d event.RecvmsgExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Recv(ev, d.Res, d.FD, d.Tuple, d.Data, d.Msgcontrol)
+	ret := result
+	fd := event.FD(p.int64(5))
+	tuple := event.SockTuple(p.bytes(3))
+	data := p.bytes(2)
+	msgcontrol := p.bytes(4)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Recv(ev, ret, fd, tuple, data, msgcontrol)
 	return nil
 }
 
 func reduceRecvmmsgExit(r Reducers, ev *event.Event) error {
-	var d event.RecvmmsgExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Recv(ev, d.Res, d.FD, d.Tuple, d.Data, d.Msgcontrol)
+	ret := result
+	fd := event.FD(p.int64(1))
+	tuple := event.SockTuple(p.bytes(4))
+	data := p.bytes(3)
+	msgcontrol := p.bytes(5)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Recv(ev, ret, fd, tuple, data, msgcontrol)
 	return nil
 }
 
 func reduceCreatExit(r Reducers, ev *event.Event) error {
-	var d event.CreatExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Creat(ev, d.FD, d.Name, d.Dev, d.Ino, uint32(d.CreatFlags))
+	ret := event.FD(result)
+	name := p.str(1)
+	dev := p.uint32(3)
+	ino := p.uint64(4)
+	creatFlags := uint32(p.uint16(5))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Creat(ev, ret, name, dev, ino, creatFlags)
 	return nil
 }
 
 func reducePipeExit(r Reducers, ev *event.Event) error {
-	var d event.PipeExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Pipe(ev, d.FD1, d.FD2, d.Ino, 0)
+	fd1 := event.FD(p.int64(1))
+	fd2 := event.FD(p.int64(2))
+	ino := p.uint64(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Pipe(ev, fd1, fd2, ino, 0)
 	return nil
 }
 
 func reduceEventfdExit(r Reducers, ev *event.Event) error {
-	var d event.EventfdExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(9), 0)
+	ret := event.FD(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(9), 0)
 	return nil
 }
 
 func reduceGetcwdExit(r Reducers, ev *event.Event) error {
-	var d event.GetcwdExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Chdir(ev, d.Path)
+	path := p.str(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Chdir(ev, path)
 	return nil
 }
 
 func reduceChdirExit(r Reducers, ev *event.Event) error {
-	var d event.ChdirExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Chdir(ev, d.Path)
+	path := p.str(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Chdir(ev, path)
 	return nil
 }
 
 func reduceFchdirExit(r Reducers, ev *event.Event) error {
-	var d event.FchdirExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Fchdir(ev, d.FD)
+	fd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Fchdir(ev, fd)
 	return nil
 }
 
 func reducePreadExit(r Reducers, ev *event.Event) error {
-	var d event.PreadExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Read(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Read(ev, ret, fd, data)
 	return nil
 }
 
 func reducePwriteExit(r Reducers, ev *event.Event) error {
-	var d event.PwriteExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Write(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Write(ev, ret, fd, data)
 	return nil
 }
 
 func reduceReadvExit(r Reducers, ev *event.Event) error {
-	var d event.ReadvExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Read(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(3))
+	data := p.bytes(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Read(ev, ret, fd, data)
 	return nil
 }
 
 func reduceWritevExit(r Reducers, ev *event.Event) error {
-	var d event.WritevExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Write(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Write(ev, ret, fd, data)
 	return nil
 }
 
 func reducePreadvExit(r Reducers, ev *event.Event) error {
-	var d event.PreadvExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Read(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(3))
+	data := p.bytes(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Read(ev, ret, fd, data)
 	return nil
 }
 
 func reducePwritevExit(r Reducers, ev *event.Event) error {
-	var d event.PwritevExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Write(ev, d.Res, d.FD, d.Data)
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Write(ev, ret, fd, data)
 	return nil
 }
 
 func reduceSignalfdExit(r Reducers, ev *event.Event) error {
-	var d event.SignalfdExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Signalfd(ev, d.Res, d.FD, uint32(d.Flags))
+	ret := event.FD(result)
+	fd := event.FD(p.int64(1))
+	flags := uint32(p.uint8(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Signalfd(ev, ret, fd, flags)
 	return nil
 }
 
 func reduceTimerfdCreateExit(r Reducers, ev *event.Event) error {
-	var d event.TimerfdCreateExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(14), uint64(d.Flags))
+	ret := event.FD(result)
+	flags := uint64(p.uint8(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(14), flags)
 	return nil
 }
 
 func reduceInotifyInitExit(r Reducers, ev *event.Event) error {
-	var d event.InotifyInitExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(13), 0)
+	ret := event.FD(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(13), 0)
 	return nil
 }
 
 func reduceGetrlimitExit(r Reducers, ev *event.Event) error {
-	var d event.GetrlimitExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Rlimit(ev, d.Cur, d.Max, uint32(d.Resource))
+	cur := p.int64(1)
+	max := p.int64(2)
+	resource := uint32(p.uint8(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Rlimit(ev, cur, max, resource)
 	return nil
 }
 
 func reduceSetrlimitExit(r Reducers, ev *event.Event) error {
-	var d event.SetrlimitExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Rlimit(ev, d.Cur, d.Max, uint32(d.Resource))
+	cur := p.int64(1)
+	max := p.int64(2)
+	resource := uint32(p.uint8(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Rlimit(ev, cur, max, resource)
 	return nil
 }
 
 func reducePrlimitExit(r Reducers, ev *event.Event) error {
-	var d event.PrlimitExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Prlimit(ev, d.Newcur, d.Newmax, d.Oldcur, d.Oldmax, event.PID(d.PID), uint32(d.Resource))
+	newcur := p.int64(1)
+	newmax := p.int64(2)
+	oldcur := p.int64(3)
+	oldmax := p.int64(4)
+	pid := event.PID(p.int64(5))
+	resource := uint32(p.uint8(6))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Prlimit(ev, newcur, newmax, oldcur, oldmax, pid, resource)
 	return nil
 }
 
 func reduceFcntlExit(r Reducers, ev *event.Event) error {
-	var d event.FcntlExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Fcntl(ev, d.Res, d.FD, uint32(d.Cmd), d.Arg)
+	ret := event.FD(result)
+	fd := event.FD(p.int64(1))
+	cmd := uint32(p.uint8(2))
+	arg := p.uint64(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Fcntl(ev, ret, fd, cmd, arg)
 	return nil
 }
 
 func reduceSwitchEnter(r Reducers, ev *event.Event) error {
-	var d event.SwitchEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	pgftMaj := p.uint64(1)
+	pgftMin := p.uint64(2)
+	vmSize := p.uint32(3)
+	vmRSS := p.uint32(4)
+	vmSwap := p.uint32(5)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Switch(ev, d.PgftMaj, d.PgftMin, d.VMSize, d.VMRSS, d.VMSwap)
+	r.Switch(ev, pgftMaj, pgftMin, vmSize, vmRSS, vmSwap)
 	return nil
 }
 
 func reduceBrkExit(r Reducers, ev *event.Event) error {
-	var d event.BrkExit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	vmSize := p.uint32(1)
+	vmRSS := p.uint32(2)
+	vmSwap := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
+	r.VM(ev, vmSize, vmRSS, vmSwap)
 	return nil
 }
 
 func reduceMmapExit(r Reducers, ev *event.Event) error {
-	var d event.MmapExit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	vmSize := p.uint32(1)
+	vmRSS := p.uint32(2)
+	vmSwap := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
+	r.VM(ev, vmSize, vmRSS, vmSwap)
 	return nil
 }
 
 func reduceMmap2Exit(r Reducers, ev *event.Event) error {
-	var d event.Mmap2Exit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	vmSize := p.uint32(1)
+	vmRSS := p.uint32(2)
+	vmSwap := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
+	r.VM(ev, vmSize, vmRSS, vmSwap)
 	return nil
 }
 
 func reduceMunmapExit(r Reducers, ev *event.Event) error {
-	var d event.MunmapExit
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	vmSize := p.uint32(1)
+	vmRSS := p.uint32(2)
+	vmSwap := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.VM(ev, d.VMSize, d.VMRSS, d.VMSwap)
+	r.VM(ev, vmSize, vmRSS, vmSwap)
 	return nil
 }
 
 func reduceProcexitEnter(r Reducers, ev *event.Event) error {
-	var d event.ProcexitEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	status := p.int64(0)
+	reaperTID := event.PID(p.int64(4))
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Procexit(ev, d.Status, d.ReaperTID)
+	r.Procexit(ev, status, reaperTID)
 	return nil
 }
 
 func reduceSetresuidExit(r Reducers, ev *event.Event) error {
-	var d event.SetresuidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setresuid(ev, d.RUID, d.EUID, d.SUID)
+	ruid := event.UID(p.uint32(1))
+	euid := event.UID(p.uint32(2))
+	suid := event.UID(p.uint32(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setresuid(ev, ruid, euid, suid)
 	return nil
 }
 
 func reduceSetresgidExit(r Reducers, ev *event.Event) error {
-	var d event.SetresgidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setresgid(ev, d.RGID, d.EGID, d.SGID)
+	rgid := event.GID(p.uint32(1))
+	egid := event.GID(p.uint32(2))
+	sgid := event.GID(p.uint32(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setresgid(ev, rgid, egid, sgid)
 	return nil
 }
 
 func reduceSetuidExit(r Reducers, ev *event.Event) error {
-	var d event.SetuidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setuid(ev, d.UID)
+	uid := event.UID(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setuid(ev, uid)
 	return nil
 }
 
 func reduceSetgidExit(r Reducers, ev *event.Event) error {
-	var d event.SetgidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setgid(ev, d.GID)
+	gid := event.GID(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setgid(ev, gid)
 	return nil
 }
 
@@ -861,74 +1277,112 @@ func reduceVforkExit(r Reducers, ev *event.Event) error {
 }
 
 func reduceProcinfoEnter(r Reducers, ev *event.Event) error {
-	var d event.ProcinfoEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	cpuUsr := p.uint64(0)
+	cpuSys := p.uint64(1)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Procinfo(ev, d.CPUUsr, d.CPUSys)
+	r.Procinfo(ev, cpuUsr, cpuSys)
 	return nil
 }
 
 func reduceSetnsExit(r Reducers, ev *event.Event) error {
-	var d event.SetnsExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setns(ev, d.FD, d.NSType)
+	fd := event.FD(p.int64(1))
+	nstype := p.uint32(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setns(ev, fd, nstype)
 	return nil
 }
 
 func reduceCPUHotplugEnter(r Reducers, ev *event.Event) error {
-	var d event.CPUHotplugEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	cpu := p.uint32(0)
+	action := p.uint32(1)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.CPUHotplug(ev, d.CPU, d.Action)
+	r.CPUHotplug(ev, cpu, action)
 	return nil
 }
 
 func reduceAcceptExit(r Reducers, ev *event.Event) error {
-	var d event.AcceptExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Accept(ev, d.FD, d.Tuple, 0)
+	ret := event.FD(result)
+	tuple := event.SockTuple(p.bytes(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Accept(ev, ret, tuple, 0)
 	return nil
 }
 
 func reduceMountExit(r Reducers, ev *event.Event) error {
-	var d event.MountExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Mount(ev, d.Dev, d.Dir, d.Type)
+	dev := p.str(1)
+	dir := p.str(2)
+	typ := p.str(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Mount(ev, dev, dir, typ)
 	return nil
 }
 
 func reduceChrootExit(r Reducers, ev *event.Event) error {
-	var d event.ChrootExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Chroot(ev, d.Path)
+	path := p.str(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Chroot(ev, path)
 	return nil
 }
 
 func reduceSetsidExit(r Reducers, ev *event.Event) error {
-	var d event.SetsidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setsid(ev, d.Res)
+	ret := event.PID(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setsid(ev, ret)
 	return nil
 }
 
 func reduceUnshareExit(r Reducers, ev *event.Event) error {
-	var d event.UnshareExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Unshare(ev, d.Flags)
+	flags := p.uint32(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Unshare(ev, flags)
 	return nil
 }
 
@@ -942,47 +1396,80 @@ func reduceExecveExit(r Reducers, ev *event.Event) error {
 }
 
 func reduceSetpgidExit(r Reducers, ev *event.Event) error {
-	var d event.SetpgidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setpgid(ev, d.PID, d.PGID)
+	pid := event.PID(p.int64(1))
+	pgid := event.PID(p.int64(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setpgid(ev, pid, pgid)
 	return nil
 }
 
 func reduceOpenatExit(r Reducers, ev *event.Event) error {
-	var d event.OpenatExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenFile(ev, d.FD, d.Name, d.Flags, d.Dev, d.Ino, d.DirFD)
+	ret := event.FD(result)
+	name := p.str(2)
+	flags := p.uint32(3)
+	dev := p.uint32(5)
+	ino := p.uint64(6)
+	dirfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenFile(ev, ret, name, flags, dev, ino, dirfd)
 	return nil
 }
 
 func reduceUserfaultfdExit(r Reducers, ev *event.Event) error {
-	var d event.UserfaultfdExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(18), uint64(d.Flags))
+	ret := event.FD(result)
+	flags := uint64(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(18), flags)
 	return nil
 }
 
 func reduceContainerJSONEnter(r Reducers, ev *event.Event) error {
-	var d event.ContainerJSONEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	json := p.str(0)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Container(ev, d.JSON)
+	r.Container(ev, json)
 	return nil
 }
 
 func reduceOpenat2Exit(r Reducers, ev *event.Event) error {
-	var d event.Openat2Exit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenFile(ev, d.FD, d.Name, d.Flags, d.Dev, d.Ino, d.DirFD)
+	ret := event.FD(result)
+	name := p.str(2)
+	flags := p.uint32(3)
+	dev := p.uint32(6)
+	ino := p.uint64(7)
+	dirfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenFile(ev, ret, name, flags, dev, ino, dirfd)
 	return nil
 }
 
@@ -1005,262 +1492,431 @@ func reduceClone3Exit(r Reducers, ev *event.Event) error {
 }
 
 func reduceOpenByHandleAtExit(r Reducers, ev *event.Event) error {
-	var d event.OpenByHandleAtExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenFile(ev, d.FD, d.Path, d.Flags, d.Dev, d.Ino, -100)
+	ret := event.FD(result)
+	name := p.str(3)
+	flags := p.uint32(2)
+	dev := p.uint32(4)
+	ino := p.uint64(5)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenFile(ev, ret, name, flags, dev, ino, -100)
 	return nil
 }
 
 func reduceIOUringSetupExit(r Reducers, ev *event.Event) error {
-	var d event.IOUringSetupExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(19), 0)
+	ret := event.FD(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(19), 0)
 	return nil
 }
 
 func reduceCapsetExit(r Reducers, ev *event.Event) error {
-	var d event.CapsetExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Capset(ev, d.CapInheritable, d.CapPermitted, d.CapEffective)
+	capInheritable := p.uint64(1)
+	capPermitted := p.uint64(2)
+	capEffective := p.uint64(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Capset(ev, capInheritable, capPermitted, capEffective)
 	return nil
 }
 
 func reduceUseraddedEnter(r Reducers, ev *event.Event) error {
-	var d event.UseraddedEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	uid := event.UID(p.uint32(0))
+	gid := event.GID(p.uint32(1))
+	name := p.str(2)
+	home := p.str(3)
+	shell := p.str(4)
+	containerID := p.str(5)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.UserAdded(ev, d.UID, d.GID, d.Name, d.Home, d.Shell, d.ContainerID)
+	r.UserAdded(ev, uid, gid, name, home, shell, containerID)
 	return nil
 }
 
 func reduceUserdeletedEnter(r Reducers, ev *event.Event) error {
-	var d event.UserdeletedEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	uid := event.UID(p.uint32(0))
+	containerID := p.str(5)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.UserDeleted(ev, d.UID, d.ContainerID)
+	r.UserDeleted(ev, uid, containerID)
 	return nil
 }
 
 func reduceGroupaddedEnter(r Reducers, ev *event.Event) error {
-	var d event.GroupaddedEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	gid := event.GID(p.uint32(0))
+	name := p.str(1)
+	containerID := p.str(2)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.GroupAdded(ev, d.GID, d.Name, d.ContainerID)
+	r.GroupAdded(ev, gid, name, containerID)
 	return nil
 }
 
 func reduceGroupdeletedEnter(r Reducers, ev *event.Event) error {
-	var d event.GroupdeletedEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	gid := event.GID(p.uint32(0))
+	containerID := p.str(2)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.GroupDeleted(ev, d.GID, d.ContainerID)
+	r.GroupDeleted(ev, gid, containerID)
 	return nil
 }
 
 func reduceDup2Exit(r Reducers, ev *event.Event) error {
-	var d event.Dup2Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Dup(ev, d.Res, d.OldFD, 0)
+	ret := event.FD(result)
+	oldfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Dup(ev, ret, oldfd, 0)
 	return nil
 }
 
 func reduceDup3Exit(r Reducers, ev *event.Event) error {
-	var d event.Dup3Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Dup(ev, d.Res, d.OldFD, d.Flags)
+	ret := event.FD(result)
+	oldfd := event.FD(p.int64(1))
+	flags := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Dup(ev, ret, oldfd, flags)
 	return nil
 }
 
 func reduceDupExit(r Reducers, ev *event.Event) error {
-	var d event.DupExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Dup(ev, d.Res, d.OldFD, 0)
+	ret := event.FD(result)
+	oldfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Dup(ev, ret, oldfd, 0)
 	return nil
 }
 
 func reduceBPFExit(r Reducers, ev *event.Event) error {
-	var d event.BPFExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.BPF(ev, d.FD, d.Cmd)
+	ret := event.FD(result)
+	cmd := p.uint32(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.BPF(ev, ret, cmd)
 	return nil
 }
 
 func reduceEpollCreateExit(r Reducers, ev *event.Event) error {
-	var d event.EpollCreateExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(12), 0)
+	ret := event.FD(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(12), 0)
 	return nil
 }
 
 func reduceEpollCreate1Exit(r Reducers, ev *event.Event) error {
-	var d event.EpollCreate1Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, event.FD(d.Res), proc.FDType(12), uint64(d.Flags))
+	ret := event.FD(result)
+	flags := uint64(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(12), flags)
 	return nil
 }
 
 func reduceUmountExit(r Reducers, ev *event.Event) error {
-	var d event.UmountExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Umount(ev, d.Name)
+	name := p.str(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Umount(ev, name)
 	return nil
 }
 
 func reduceAccept4Exit(r Reducers, ev *event.Event) error {
-	var d event.Accept4Exit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Accept(ev, d.FD, d.Tuple, uint32(d.Flags))
+	ret := event.FD(result)
+	tuple := event.SockTuple(p.bytes(1))
+	flags := uint32(p.int32(5))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Accept(ev, ret, tuple, flags)
 	return nil
 }
 
 func reduceUmount2Exit(r Reducers, ev *event.Event) error {
-	var d event.Umount2Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Umount(ev, d.Name)
+	name := p.str(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Umount(ev, name)
 	return nil
 }
 
 func reducePipe2Exit(r Reducers, ev *event.Event) error {
-	var d event.Pipe2Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Pipe(ev, d.FD1, d.FD2, d.Ino, d.Flags)
+	fd1 := event.FD(p.int64(1))
+	fd2 := event.FD(p.int64(2))
+	ino := p.uint64(3)
+	flags := p.uint32(4)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Pipe(ev, fd1, fd2, ino, flags)
 	return nil
 }
 
 func reduceInotifyInit1Exit(r Reducers, ev *event.Event) error {
-	var d event.InotifyInit1Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(13), uint64(d.Flags))
+	ret := event.FD(result)
+	flags := uint64(p.uint16(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(13), flags)
 	return nil
 }
 
 func reduceEventfd2Exit(r Reducers, ev *event.Event) error {
-	var d event.Eventfd2Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.Res, proc.FDType(9), uint64(d.Flags))
+	ret := event.FD(result)
+	flags := uint64(p.uint16(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(9), flags)
 	return nil
 }
 
 func reduceSignalfd4Exit(r Reducers, ev *event.Event) error {
-	var d event.Signalfd4Exit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Signalfd(ev, d.Res, d.FD, uint32(d.Flags))
+	ret := event.FD(result)
+	fd := event.FD(p.int64(2))
+	flags := uint32(p.uint16(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Signalfd(ev, ret, fd, flags)
 	return nil
 }
 
 func reducePrctlExit(r Reducers, ev *event.Event) error {
-	var d event.PrctlExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Prctl(ev, d.Option, d.Arg2Str, d.Arg2Int)
+	option := p.uint32(1)
+	arg2Str := p.str(2)
+	arg2Int := p.int64(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Prctl(ev, option, arg2Str, arg2Int)
 	return nil
 }
 
 func reduceAsynceventEnter(r Reducers, ev *event.Event) error {
-	var d event.AsynceventEnter
-	if err := d.Decode(ev); err != nil {
-		return err
+	p := params{ev: ev}
+	name := p.str(1)
+	data := p.bytes(2)
+	if p.bad {
+		return event.ErrCorrupt
 	}
-	r.Async(ev, d.Name, d.Data)
+	r.Async(ev, name, data)
 	return nil
 }
 
 func reduceMemfdCreateExit(r Reducers, ev *event.Event) error {
-	var d event.MemfdCreateExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.MemfdCreate(ev, d.FD, d.Name, d.Flags)
+	ret := event.FD(result)
+	name := p.str(1)
+	flags := p.uint32(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.MemfdCreate(ev, ret, name, flags)
 	return nil
 }
 
 func reducePidfdGetfdExit(r Reducers, ev *event.Event) error {
-	var d event.PidfdGetfdExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.PidfdGetfd(ev, d.FD, d.PIDFD, d.TargetFD)
+	ret := event.FD(result)
+	pidFD := event.FD(p.int64(1))
+	targetFD := event.FD(p.int64(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.PidfdGetfd(ev, ret, pidFD, targetFD)
 	return nil
 }
 
 func reducePidfdOpenExit(r Reducers, ev *event.Event) error {
-	var d event.PidfdOpenExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.PidfdOpen(ev, d.FD, d.PID, d.Flags)
+	ret := event.FD(result)
+	pid := event.PID(p.int64(1))
+	flags := p.uint32(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.PidfdOpen(ev, ret, pid, flags)
 	return nil
 }
 
 func reduceSetreuidExit(r Reducers, ev *event.Event) error {
-	var d event.SetreuidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setreuid(ev, d.RUID, d.EUID)
+	ruid := event.UID(p.uint32(1))
+	euid := event.UID(p.uint32(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setreuid(ev, ruid, euid)
 	return nil
 }
 
 func reduceSetregidExit(r Reducers, ev *event.Event) error {
-	var d event.SetregidExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.Setregid(ev, event.GID(d.RGID), event.GID(d.EGID))
+	rgid := event.GID(p.uint32(1))
+	egid := event.GID(p.uint32(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Setregid(ev, rgid, egid)
 	return nil
 }
 
 func reduceCloseRangeExit(r Reducers, ev *event.Event) error {
-	var d event.CloseRangeExit
-	if err := d.Decode(ev); err != nil || d.Res < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.CloseRange(ev, d.First, d.Last, d.Flags)
+	first := p.uint32(1)
+	last := p.uint32(2)
+	flags := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.CloseRange(ev, first, last, flags)
 	return nil
 }
 
 func reducePerfEventOpenExit(r Reducers, ev *event.Event) error {
-	var d event.PerfEventOpenExit
-	if err := d.Decode(ev); err != nil || d.FD < 0 {
-		return err
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
 	}
-	r.OpenAnon(ev, d.FD, proc.FDType(10), d.Flags)
+	ret := event.FD(result)
+	flags := p.uint64(15)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), flags)
 	return nil
 }

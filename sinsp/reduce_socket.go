@@ -241,7 +241,7 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 		return
 	}
 	fd := t.FD(num)
-	named := fd.Path != "" || fd.form != formPath
+	named, old := fd.Path != "" || fd.form != formPath, *fd
 	if len(tuple) > 0 && (!named || fd.L4 != proc.L4TCP) && s.setTuple(fd, tuple, false) {
 		if fd.IP() {
 			if fd.L4 == proc.L4Unknown {
@@ -260,7 +260,7 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 		} else {
 			fd.form = formPath
 		}
-		s.ev.NameChanged = true
+		s.ev.NameChanged = !fd.sameName(&old)
 	}
 	if fd.IP() && !fd.Listening() {
 		fd.State = Connected

@@ -159,37 +159,37 @@ func (in *Inspector) read() error {
 func (in *Inspector) apply(raw *event.Event) {
 	s, ev := &in.st, &in.ev
 	ts, typ := raw.Timestamp(), raw.Type()
-	info := event.Lookup(typ)
-	meta := info != nil && info.Source == event.SourceMetaevent
+	k := *kinds.At(typ)
 	s.stats.Events++
-	start := ev.Start
-	if start == 0 && !meta {
-		start = ts
+	ev.Event, ev.Num, ev.Prev = raw, s.stats.Events, in.last
+	if ev.Start == 0 && k&metaevent == 0 {
+		ev.Start = ts
 	}
-	*ev = Event{Event: raw, Num: s.stats.Events, Start: start, Prev: in.last, in: in}
+	ev.Switched, ev.Latency, ev.CPUUser, ev.CPUSystem = 0, 0, 0, 0
+	ev.NameChanged, ev.looked = false, false
 	in.last = ts
 	if s.opts.Alive != nil {
 		in.purge(ts)
 	}
-	ev.Thread = s.thread(raw, info, meta)
-	t := ev.Thread
-	s.ev, s.cur = ev, t
-	if typ == event.TypeSwitchEnter {
+	t := s.thread(raw, k)
+	ev.Thread, s.cur = t, t
+	if k&switches != 0 {
 		ev.Switched = in.ran(raw.CPU(), ts)
 	}
 	if t != nil {
-		if typ.Enter() {
-			if at, ok := enterEvents[typ]; ok {
-				s.enter(t, raw, at)
-				raw.SetHidden(true)
-			}
+		if k&enters != 0 {
+			s.enter(t, raw, enterEvents[typ])
+			raw.SetHidden(true)
 		}
 		if typ&1 != 0 && t.LastType == typ-1 && ts >= t.Last && t.Last != 0 {
 			ev.Latency = ts - t.Last
 		}
 	}
-	if err := reduce(s, raw); err != nil {
-		s.stats.Corrupt++
+	if k&changes != 0 {
+		s.ev = ev
+		if err := reduce(s, raw); err != nil {
+			s.stats.Corrupt++
+		}
 	}
 	if t = ev.Thread; t == nil {
 		return
@@ -197,12 +197,46 @@ func (in *Inspector) apply(raw *event.Event) {
 	if t.enter.typ != 0 && typ&1 != 0 {
 		t.enter.typ = 0
 	}
-	if typ != event.TypeSwitchEnter {
+	if k&switches == 0 {
 		t.Last, t.LastType = ts, typ
 	} else {
 		t.TotalRun += ev.Switched
 	}
 }
+
+// kind is what an Inspector does with the events of a code.
+type kind uint8
+
+const (
+	metaevent kind = 1 << iota
+	ofNoThread
+	knowsThread // tells of a new or an ending thread, and adds none
+	switches    // the CPU switches to another thread
+	enters      // one of enterEvents
+	changes     // a reducer handles it
+)
+
+var kinds = event.MakeByCode(0, func(in *event.Info) (k kind) {
+	if in.Source == event.SourceMetaevent {
+		k |= metaevent
+	}
+	if (k&metaevent != 0 || in.Flags&event.SkipParseReset != 0) && in.Code != event.TypeProcinfoEnter {
+		k |= ofNoThread
+	}
+	switch in.Code {
+	case event.TypeSwitchEnter:
+		k |= knowsThread | switches
+	case event.TypeCloneExit, event.TypeForkExit, event.TypeVforkExit, event.TypeClone3Exit, event.TypeProcexitEnter:
+		k |= knowsThread
+	}
+	if _, ok := enterEvents[in.Code]; ok {
+		k |= enters
+	}
+	if reduces(in.Code) {
+		k |= changes
+	}
+	return k
+})
 
 // ran returns how long ago the CPU switched last.
 func (in *Inspector) ran(cpu int, ts uint64) (ns uint64) {
@@ -234,17 +268,13 @@ func (in *Inspector) purge(ts uint64) {
 
 // thread returns the thread of an event; nil: no thread made it. Events that tell of a
 // new or an ending thread do not add one.
-func (s *state) thread(ev *event.Event, info *event.Info, meta bool) *Thread {
-	typ, tid := ev.Type(), ev.TID()
-	if tid < 0 || meta && typ != event.TypeProcinfoEnter || info != nil && info.Flags&event.SkipParseReset != 0 && typ != event.TypeProcinfoEnter {
+func (s *state) thread(ev *event.Event, k kind) *Thread {
+	tid := ev.TID()
+	if tid < 0 || k&ofNoThread != 0 {
 		return nil
 	}
 	t := s.threads.find(tid)
-	if t != nil && !t.Placeholder {
-		return t
-	}
-	switch typ {
-	case event.TypeCloneExit, event.TypeForkExit, event.TypeVforkExit, event.TypeClone3Exit, event.TypeProcexitEnter, event.TypeSwitchEnter:
+	if t != nil && !t.Placeholder || k&knowsThread != 0 {
 		return t
 	}
 	s.stats.UnknownThreads++

@@ -13,7 +13,9 @@ import (
 type threadTable struct {
 	byTID map[event.PID]*Thread
 	byPID map[event.PID]*Process
-	last  *Thread // that find returned last
+	// recent has threads that find returned, by the low bits of their ids: a map costs
+	// several times as much.
+	recent [recentThreads]*Thread
 
 	placeholders int
 	exited       exitRing
@@ -22,13 +24,20 @@ type threadTable struct {
 	freeProcesses []*Process
 }
 
+const recentThreads = 1 << 9
+
+// find returns the thread with that id; nil: not known.
 func (tt *threadTable) find(tid event.PID) *Thread {
-	if t := tt.last; t != nil && t.TID == tid {
+	if t := tt.recent[tid&(recentThreads-1)]; t != nil && t.TID == tid {
 		return t
 	}
+	return tt.look(tid)
+}
+
+func (tt *threadTable) look(tid event.PID) *Thread {
 	t := tt.byTID[tid]
 	if t != nil {
-		tt.last = t
+		tt.recent[tid&(recentThreads-1)] = t
 	}
 	return t
 }
@@ -199,8 +208,8 @@ func (s *state) freeThread(t *Thread) {
 	s.unlinkThread(t)
 	delete(tt.byTID, t.TID)
 	s.stats.Threads = len(tt.byTID)
-	if tt.last == t {
-		tt.last = nil
+	if recent := &tt.recent[t.TID&(recentThreads-1)]; *recent == t {
+		*recent = nil
 	}
 	if t.Placeholder {
 		tt.placeholders--

@@ -27,7 +27,9 @@ func Printable(r rune) bool {
 
 // AppendText appends s with a dot for each byte of characters that are not printable and each byte that is not UTF-8.
 func AppendText(dst, s []byte) []byte {
-	for i := 0; i < len(s); {
+	n := plain(s)
+	dst = append(dst, s[:n]...)
+	for i := n; i < len(s); {
 		start := i
 		i += plain(s[i:])
 		dst = append(dst, s[start:i]...)

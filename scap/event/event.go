@@ -193,6 +193,26 @@ func (e *Event) Param(i int) []byte {
 	return e.buf[off:end:end]
 }
 
+// Number returns the i-th param as a number of 1, 2, 4 or 8 bytes, without a sign; 0 if the
+// event has no such param or the param is empty. ok is false if it has another size.
+func (e *Event) Number(i, size int) (n uint64, ok bool) {
+	var v []byte
+	if e.wide || uint(i) >= uint(e.n) {
+		v = e.Param(i)
+	} else {
+		off := HeaderSize + 2*int(e.n)
+		lens := e.buf[HeaderSize:off]
+		for j := range i {
+			off += int(binary.NativeEndian.Uint16(lens[2*j:]))
+		}
+		v = e.buf[off : off+int(binary.NativeEndian.Uint16(lens[2*i:]))]
+	}
+	if len(v) != size {
+		return 0, len(v) == 0
+	}
+	return unsigned(v), true
+}
+
 // Hidden reports whether the event only updates the state and is not to be shown:
 // captures can mark events so.
 func (e *Event) Hidden() bool { return e.hidden }

@@ -367,3 +367,37 @@ func TestNumbersHaveTheirSignExtended(t *testing.T) {
 		require.Zero(t, ParamUint64.Number(make([]byte, n)), "%d bytes", n)
 	}
 }
+
+func TestNumberReadsOneParam(t *testing.T) {
+	var b Builder
+	b.Begin(TypeReadExit, 1, 2, 4)
+	b.AddInt64(-5)
+	b.Add([]byte("data"))
+	b.Add(nil)
+	b.AddUint32(80)
+	raw, err := b.End()
+	require.NoError(t, err)
+	var ev Event
+	require.NoError(t, ev.Reset(raw, 0))
+	for _, test := range []struct {
+		param, size int
+		want        uint64
+		ok          bool
+	}{
+		{0, 8, 1<<64 - 5, true}, {0, 4, 0, false}, {1, 4, 0x61746164, true}, {1, 8, 0, false}, {2, 8, 0, true}, {3, 4, 80, true}, {4, 8, 0, true}, {-1, 8, 0, true},
+	} {
+		n, ok := ev.Number(test.param, test.size)
+		require.Equal(t, test.want, n, "param %d of %d bytes", test.param, test.size)
+		require.Equal(t, test.ok, ok, "param %d of %d bytes", test.param, test.size)
+	}
+}
+
+func TestByCodeHasEveryCode(t *testing.T) {
+	names := MakeByCode("none", func(in *Info) string { return in.Symbol })
+	for in := range All() {
+		require.Equal(t, in.Symbol, *names.At(in.Code))
+	}
+	for _, unknown := range []Type{454, FirstOwn - 1, 0xffff} {
+		require.Equal(t, "none", *names.At(unknown), "code %d", unknown)
+	}
+}

@@ -340,11 +340,12 @@ func appendSignals(dst []byte, set uint32) []byte {
 
 // appendBuffer prints a dot for each byte that is not printable ASCII.
 func appendBuffer(dst, v []byte) []byte {
-	for _, c := range v {
+	n := len(dst)
+	dst = append(dst, v...)
+	for i, c := range dst[n:] {
 		if c < ' ' || c > '~' {
-			c = '.'
+			dst[n+i] = '.'
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

@@ -51,7 +51,10 @@ func setTypeName(ev *sinsp.Event, in *event.Info, v *Value) bool {
 	r := rolesOf(in.Code)
 	switch {
 	case r.syscall >= 0:
-		return v.SetString(syscallName(ev.Param(int(r.syscall))))
+		if name := syscallName(ev.Param(int(r.syscall))); name != "" {
+			return v.SetString(name)
+		}
+		return v.SetScratch(appendNative(v.Scratch(), ev))
 	case in.Code == event.TypeAsynceventEnter:
 		if name := event.CString(ev.Param(1)); len(name) > 0 {
 			return v.SetBytes(name)
@@ -60,14 +63,26 @@ func setTypeName(ev *sinsp.Event, in *event.Info, v *Value) bool {
 	return v.SetString(in.Name)
 }
 
-// syscallName returns the name of a syscall that a generic event has.
+// syscallName returns the name of a syscall that a generic event has; "": its code is none
+// that is known.
 func syscallName(id []byte) string {
 	if len(id) == 2 {
-		if name := event.SyscallName(binary.NativeEndian.Uint16(id)); name != "" {
-			return name
+		return event.SyscallName(binary.NativeEndian.Uint16(id))
+	}
+	return ""
+}
+
+// appendNative appends what stands for the name of a syscall without a code: its number on
+// the machine, as in syscall(470).
+func appendNative(dst []byte, ev *sinsp.Event) []byte {
+	if in := ev.Info(); in != nil && rolesOf(in.Code).native >= 0 {
+		if id := ev.Param(int(rolesOf(in.Code).native)); len(id) == 2 {
+			dst = append(dst, "syscall("...)
+			dst = strconv.AppendUint(dst, uint64(binary.NativeEndian.Uint16(id)), 10)
+			return append(dst, ')')
 		}
 	}
-	return "unknown"
+	return append(dst, "unknown"...)
 }
 
 // namedByCode reports whether the name of events of type t depends on the type alone.

@@ -95,7 +95,7 @@ const pageTail = `
 | evt.res | the name of the error, of all calls | its number, of clone |
 | evt.rawarg | missing for a param without a value | 0 in formats |
 | evt.args | unsigned numbers have no sign | they have one |
-| evt.type | unknown for a generic event without a code | the name of the native number on the reader's machine |
+| evt.type | syscall(NUMBER), the number on the captured machine, for a generic event without a code | the name of the native number on the reader's machine |
 | evt.outputtime | option d is the latency, fractions have 9 digits | option d is 0, option a does not pad fractions |
 | proc.ppid | process id of the parent | its thread id |
 | proc.env[123] | the variable 123 | the whole environment |

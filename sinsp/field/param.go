@@ -12,13 +12,6 @@ import (
 	"github.com/scaplab/scaplab/sinsp"
 )
 
-// maxBuffer is how many bytes of each buffer evt.args has, with dots at its end
-// if there were more.
-const maxBuffer = 80
-
-// Full as the [Arg.Text] of evt.args and evt.info asks for buffers as long as they are.
-const Full = "full"
-
 // withParam returns the codes of the events that may have the param of an argument.
 // Any may have one with a number: a newer producer sends events and params that are
 // not known.
@@ -42,38 +35,6 @@ func paramOf(ev *sinsp.Event, arg *Arg) int {
 		return -1
 	}
 	return at
-}
-
-// extractArgs builds name=value or name=value(meaning) for all params. Generic events
-// have only internal ones.
-func extractArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
-	b := v.Scratch()
-	in := ev.Info()
-	if in == nil || rolesOf(in.Code).syscall >= 0 {
-		return v.SetScratch(b)
-	}
-	limit := maxBuffer
-	if arg.Text == Full {
-		limit = math.MaxInt
-	}
-	for i := range min(ev.NumParams(), len(in.Params)) {
-		p, value := &in.Params[i], ev.Param(i)
-		if i > 0 {
-			b = append(b, ' ')
-		}
-		b = append(b, p.Name...)
-		b = append(b, '=')
-		b = appendRaw(b, ev, p, value, limit)
-		n := len(b)
-		b = append(b, '(')
-		var ok bool
-		if b, ok = appendMeaning(b, ev, p, value); ok {
-			b = append(b, ')')
-		} else {
-			b = b[:n]
-		}
-	}
-	return v.SetScratch(b)
 }
 
 // extractArg sets what the value refers to, or the value itself if it refers to
@@ -141,7 +102,10 @@ func appendMeaning(dst []byte, ev *sinsp.Event, p *event.ParamInfo, value []byte
 			return ev.AppendPath(dst, dir, path), true
 		}
 	case event.ParamSyscallID:
-		return append(dst, syscallName(value)...), true
+		if name := syscallName(value); name != "" {
+			return append(dst, name...), true
+		}
+		return appendNative(dst, ev), true
 	case event.ParamReltime:
 		if binary.NativeEndian.Uint64(value) != math.MaxUint64 {
 			return p.AppendResolved(dst, value)
@@ -176,9 +140,11 @@ func appendFile(dst []byte, ev *sinsp.Event, num event.FD) ([]byte, bool) {
 	if ev.Thread == nil {
 		return dst, false
 	}
-	fd := ev.Thread.FD(num)
-	if at, ok := ev.FDNum(); fd == nil && ok && at == num {
-		fd = ev.FD() // which the event closes
+	var fd *sinsp.FD
+	if at, ok := ev.FDNum(); ok && at == num {
+		fd = ev.FD()
+	} else {
+		fd = ev.Thread.FD(num)
 	}
 	if fd == nil {
 		return dst, false

@@ -14,6 +14,7 @@ import (
 type roles struct {
 	result    int8 // the return value
 	syscall   int8 // the syscall of a generic event
+	native    int8 // its number on the machine
 	data      int8 // bytes that were read or written
 	openFlags int8 // of a call that opens a file
 	openMode  int8
@@ -29,38 +30,14 @@ type roles struct {
 }
 
 var noRoles = roles{
-	result: -1, syscall: -1, data: -1, openFlags: -1, openMode: -1, creatMode: -1, polled: -1, addr: -1, tuple: -1,
+	result: -1, syscall: -1, native: -1, data: -1, openFlags: -1, openMode: -1, creatMode: -1, polled: -1, addr: -1, tuple: -1,
 	path: -1, source: -1, dest: -1, relative: [2]int8{-1, -1},
 }
 
 // rolesOf returns the roles of the params of events of type t.
-func rolesOf(t event.Type) *roles {
-	run, at := &roleTable().low, int(t)
-	if t >= event.FirstOwn {
-		run, at = &roleTable().own, int(t-event.FirstOwn)
-	}
-	if at >= len(*run) {
-		return &noRoles
-	}
-	return &(*run)[at]
-}
+func rolesOf(t event.Type) *roles { return roleTable.At(t) }
 
-type roleRuns struct{ low, own []roles }
-
-var roleTable = sync.OnceValue(func() *roleRuns {
-	var t roleRuns
-	for in := range event.All() {
-		run, at := &t.low, int(in.Code)
-		if in.Code >= event.FirstOwn {
-			run, at = &t.own, int(in.Code-event.FirstOwn)
-		}
-		for len(*run) <= at {
-			*run = append(*run, noRoles)
-		}
-		(*run)[at] = findRoles(in)
-	}
-	return &t
-})
+var roleTable = event.MakeByCode(noRoles, findRoles)
 
 // codes returns the codes of events whose params have a role.
 func codes(has func(*roles) bool) func(*Arg) event.Set {
@@ -83,6 +60,8 @@ func findRoles(in *event.Info) roles {
 			}
 		case p.Type == event.ParamSyscallID:
 			r.syscall = at
+		case r.syscall >= 0 && p.Name == "nativeID":
+			r.native = at
 		case p.Type == event.ParamFDList:
 			r.polled = at
 		case p.Type == event.ParamSockaddr:

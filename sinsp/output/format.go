@@ -76,6 +76,10 @@ type Format struct {
 type piece struct {
 	text  string
 	value *filter.Value
+	one   bool // not several values
+	typ   field.Type
+	field *field.Ref // value is no more than a field
+	v     field.Value
 	width int // 0: as long as it is
 	json  jsonForm
 	name  []byte // key of the JSON object, quoted, with its colon
@@ -154,7 +158,8 @@ func (f *Format) compileValue(s string, off int, errs *filter.Errors) string {
 			errs.List = append(errs.List, filter.Problem{Offset: off, Msg: fmt.Sprintf("field %s is for filters only", ref.Name)})
 		}
 	}
-	p.value = v
+	p.value, p.field = v, v.Field()
+	p.typ, p.one = v.Type(), v.Many() == field.One
 	f.configure(v)
 	f.pieces = append(f.pieces, p)
 	return s[n:]
@@ -204,9 +209,11 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 			dst = append(dst, p.text...)
 			continue
 		}
-		v, ok := p.value.Get(ev)
+		v, ok := p.get(ev)
 		start := len(dst)
 		switch {
+		case ok && p.one && p.typ == field.String && !f.opts.Raw:
+			dst = escape.AppendText(dst, v.Str)
 		case ok:
 			dst = f.appendValue(dst, p.value, v)
 		case f.lenient:
@@ -222,6 +229,13 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 }
 
 const missing = "<NA>"
+
+func (p *piece) get(ev *sinsp.Event) (*field.Value, bool) {
+	if p.field != nil {
+		return &p.v, p.field.Extract(ev, &p.field.Arg, &p.v)
+	}
+	return p.value.Get(ev)
+}
 
 // fit fills or cuts dst[start:] to a number of characters.
 func fit(dst []byte, start, width int) []byte {

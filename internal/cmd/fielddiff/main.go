@@ -21,8 +21,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -68,6 +72,7 @@ type comparison struct {
 	// explained has the events for which a field differs as meant: filters on it
 	// differ there, too.
 	explained map[string]map[uint64]bool
+	before    uint64 // timestamp of the event that was shown before; 0: none
 }
 
 func (c *comparison) run() error {
@@ -181,7 +186,9 @@ func (c *comparison) formats() error {
 		}
 		theirs := lines(want)
 		var buf []byte
+		c.before = 0
 		err = c.each(func(ev *sinsp.Event) {
+			defer func() { c.before = ev.Timestamp() }()
 			buf, _ = format.Append(buf[:0], ev)
 			ours := strings.Split(string(buf), separator)
 			line, ok := theirs[ours[0]]
@@ -207,18 +214,19 @@ func (c *comparison) formats() error {
 // value compares the value of a field.
 func (c *comparison) value(name string, ev *sinsp.Event, ours, theirs string) {
 	if ours == theirs {
-		c.values.same++
+		c.valued(classOf(name), agree)
 		return
 	}
-	if why, ok := meant(name, ev, ours, theirs); ok {
-		c.why[why]++
+	if why, ok := meant(name, seen{ev, ours, theirs, c.before}); ok {
+		c.valued(classOf(name), meantTo)
+		c.means(why, fmt.Sprintf("%s: event %d (%s) %s: %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Type(), name, ours, theirs))
 		if c.explained[name] == nil {
 			c.explained[name] = map[uint64]bool{}
 		}
 		c.explained[name][ev.Num] = true
 		return
 	}
-	c.values.other++
+	c.valued(classOf(name), differ)
 	c.differs("%"+name, ev.Info().Symbol, fmt.Sprintf("%s: event %d (%s): %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Info().Symbol, ours, theirs))
 }
 
@@ -256,34 +264,58 @@ func (c *comparison) filters() error {
 	if err != nil {
 		return err
 	}
+	var group errgroup.Group
+	group.SetLimit(2 * runtime.NumCPU()) // sysdig mostly waits for its start
 	for _, text := range texts {
-		want, err := c.sysdig("-p", "%evt.num", text)
-		if err != nil {
-			c.differs(text, "", err.Error())
-			continue
+		group.Go(func() error { return c.filter(text) })
+	}
+	return group.Wait()
+}
+
+// filter compares which events one filter selects.
+func (c *comparison) filter(text string) error {
+	class := "language"
+	if !slices.Contains(language, text) {
+		class = classOf(text)
+	}
+	f, err := filter.Compile(text)
+	if err != nil {
+		c.filtered(class, differ)
+		c.differs(text, "", err.Error())
+		return nil
+	}
+	want, err := c.sysdig("-p", "%evt.num", text)
+	if err != nil {
+		c.filtered(class, differ)
+		c.differs(text, "", err.Error())
+		return nil
+	}
+	theirs := map[string]bool{}
+	for _, num := range strings.Fields(string(want)) {
+		theirs[num] = true
+	}
+	outcome, first := agree, ""
+	err = c.each(func(ev *sinsp.Event) {
+		num := strconv.FormatUint(ev.Num, 10)
+		ours, both := f.Match(ev), theirs[num]
+		delete(theirs, num)
+		switch {
+		case ours == both:
+		case c.isExplained(f, ev):
+			outcome = max(outcome, meantTo)
+		case outcome < differ:
+			outcome, first = differ, fmt.Sprintf("event %s (%s): %t, sysdig %t", num, ev.Type(), ours, both)
 		}
-		f, err := filter.Compile(text)
-		if err != nil {
-			c.differs(text, "", err.Error())
-			continue
-		}
-		theirs := strings.Fields(string(want))
-		var ours []string
-		err = c.each(func(ev *sinsp.Event) {
-			num := fmt.Sprint(ev.Num)
-			if match, known := f.Match(ev), slices.Contains(theirs, num); known && (match || c.isExplained(f, ev)) || match && !c.isExplained(f, ev) {
-				ours = append(ours, num)
-			}
-		})
-		if err != nil {
-			return err
-		}
-		if slices.Equal(ours, theirs) {
-			c.probes.same++
-			continue
-		}
-		c.probes.other++
-		c.differs(text, c.path, fmt.Sprintf("%s: %d events, sysdig %d: %s", filepath.Base(c.path), len(ours), len(theirs), firstOther(ours, theirs)))
+	})
+	if err != nil {
+		return err
+	}
+	for num := range theirs {
+		outcome, first = differ, fmt.Sprintf("event %s is not shown here", num)
+	}
+	c.filtered(class, outcome)
+	if outcome == differ {
+		c.differs(text, c.path, filepath.Base(c.path)+": "+first)
 	}
 	return nil
 }
@@ -294,21 +326,10 @@ func (c *comparison) isExplained(f *filter.Filter, ev *sinsp.Event) bool {
 		if ref.Many != field.Any && c.explained[ref.Text][ev.Num] {
 			return true
 		}
+		if why, ok := meantInFilter(ref, ev); ok {
+			c.means(why, fmt.Sprintf("%s: event %d (%s) %s", filepath.Base(c.path), ev.Num, ev.Type(), f))
+			return true
+		}
 	}
 	return false
-}
-
-// firstOther names an event that only one of both selects.
-func firstOther(ours, theirs []string) string {
-	for _, num := range ours {
-		if !slices.Contains(theirs, num) {
-			return "only here " + num
-		}
-	}
-	for _, num := range theirs {
-		if !slices.Contains(ours, num) {
-			return "only there " + num
-		}
-	}
-	return ""
 }

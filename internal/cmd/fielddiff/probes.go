@@ -117,7 +117,7 @@ func operators(ref *field.Ref, value string, all bool) (texts []string) {
 // isMeantInFilters reports whether a field differs in filters as in formats.
 func isMeantInFilters(name string) bool {
 	for i := range differences {
-		if d := &differences[i]; d.only == nil && patterns[i].MatchString(name) {
+		if d := &differences[i]; d.only == nil && matches(d.fields, name) {
 			return true
 		}
 	}

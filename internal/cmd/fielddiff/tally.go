@@ -6,35 +6,89 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"sync"
 )
 
-// tally counts what agrees, by field or filter.
+// outcome is how a value or a filter compares.
+type outcome uint8
+
+const (
+	agree outcome = iota
+	meantTo
+	differ
+	outcomes
+)
+
+// tally counts what agrees. Several goroutines may use it.
 type tally struct {
-	byName map[string]*count
-	why    map[string]int // values that differ as meant, by the reason
-	values count
-	probes count // filters
+	mu      sync.Mutex
+	byName  map[string]*count // what differs, by field or filter
+	why     map[string]*meaning
+	values  map[string]*[outcomes]int // by class of fields
+	filters map[string]*[outcomes]int
 }
 
-func newTally() *tally { return &tally{byName: map[string]*count{}, why: map[string]int{}} }
+// meaning is a difference that is meant.
+type meaning struct {
+	n       int
+	example string
+}
+
+func newTally() *tally {
+	return &tally{byName: map[string]*count{}, why: map[string]*meaning{}, values: map[string]*[outcomes]int{}, filters: map[string]*[outcomes]int{}}
+}
 
 // maxShown is how many differences of a field are shown, one of each kind.
 const maxShown = 8
 
 type count struct {
-	same, other int
-	shown       []string
-	kinds       map[string]bool
+	n     int
+	shown []string
+	kinds map[string]bool
+}
+
+// classOf returns the class of a field, or of the first field of a filter.
+func classOf(name string) string {
+	class, _, _ := strings.Cut(name, ".")
+	return class
+}
+
+// valued notes the outcome of a value of a class.
+func (t *tally) valued(class string, o outcome) { t.add(t.values, class, o) }
+
+// filtered notes the outcome of a filter.
+func (t *tally) filtered(class string, o outcome) { t.add(t.filters, class, o) }
+
+func (t *tally) add(to map[string]*[outcomes]int, class string, o outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if to[class] == nil {
+		to[class] = new([outcomes]int)
+	}
+	to[class][o]++
+}
+
+// means notes a value that differs as meant.
+func (t *tally) means(why, example string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why[why] == nil {
+		t.why[why] = &meaning{example: example}
+	}
+	t.why[why].n++
 }
 
 // differs notes a difference; kind is what several of them have in common.
 func (t *tally) differs(name, kind, what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	n := t.byName[name]
 	if n == nil {
 		n = &count{kinds: map[string]bool{}}
 		t.byName[name] = n
 	}
-	n.other++
+	n.n++
 	if !n.kinds[kind] && len(n.shown) < maxShown {
 		n.shown = append(n.shown, what)
 	}
@@ -46,15 +100,30 @@ func (t *tally) differs(name, kind, what string) {
 func (t *tally) print() bool {
 	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
 		n := t.byName[name]
-		fmt.Printf("%s: %d differ\n", name, n.other)
+		fmt.Printf("%s: %d differ\n", name, n.n)
 		for _, what := range n.shown {
 			fmt.Println("    " + what)
 		}
 	}
 	for _, why := range slices.Sorted(maps.Keys(t.why)) {
-		fmt.Printf("%6d as meant: %s\n", t.why[why], why)
+		fmt.Printf("%6d as meant: %s\n           %s\n", t.why[why].n, why, t.why[why].example)
 	}
-	fmt.Printf("values of fields: %d agree, %d differ\n", t.values.same, t.values.other)
-	fmt.Printf("filters: %d agree, %d differ\n", t.probes.same, t.probes.other)
+	printCounts("values of fields", t.values)
+	printCounts("filters", t.filters)
 	return len(t.byName) == 0
+}
+
+func printCounts(what string, by map[string]*[outcomes]int) {
+	row := func(class string, n [outcomes]int) {
+		fmt.Printf("%-18s %9d %9d %9d\n", class, n[agree], n[meantTo], n[differ])
+	}
+	fmt.Printf("%-18s %9s %9s %9s\n", what, "agree", "as meant", "differ")
+	var sum [outcomes]int
+	for _, class := range slices.Sorted(maps.Keys(by)) {
+		for o, n := range by[class] {
+			sum[o] += n
+		}
+		row("  "+class, *by[class])
+	}
+	row("  all", sum)
 }
