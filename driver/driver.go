@@ -287,19 +287,6 @@ func (d *Driver) constants() error {
 		}
 		return nil
 	}
-	var natives [abi.Socketcalls]uint16
-	for i := range natives {
-		natives[i] = abi.NoNumber
-	}
-	for which, call := range socketcalls {
-		if nr, ok := nativeNumber(call); ok {
-			natives[which] = uint16(nr)
-		}
-	}
-	var ia32 [Syscalls]uint16
-	for i, nr := range IA32() {
-		ia32[i] = uint16(nr) // -1 becomes abi.NoNumber
-	}
 	var codes [Syscalls]uint16
 	for i := range ids {
 		if nr := ids[i].NR.on(runtime.GOARCH); nr >= 0 && int(nr) < Syscalls {
@@ -314,8 +301,6 @@ func (d *Driver) constants() error {
 		set("in_place", d.inPlace),
 		set("ring_size", uint64(d.opts.RingSize)),
 		set("syscall_code", codes),
-		set("ia32_to_native", ia32),
-		set("socketcall_to_native", natives),
 	)
 }
 

@@ -13,6 +13,5 @@ type ID struct {
 	Code uint16
 	Name string
 	Drop Drop
-	NR   NR     // as in Call
-	IA32 string // of a number that only 386 has: the amd64 call it is reported as; "none": it makes no event
+	NR   NR // as in Call
 }

@@ -7,6 +7,7 @@ package driver
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -128,6 +129,47 @@ func TestStringsEndWhereTheyEnd(t *testing.T) {
 		e := only(t, capture(t, Options{Select: Selection{Syscalls: []string{"openat"}}}, func() { open(path) }), event.TypeOpenatExit)
 		require.Equal(t, want[name], string(e.Param(2)), "%q", name)
 	}
+}
+
+// A path that another thread changes while the call waits: the exit event can only tell
+// what is there, the enter event has what the kernel took, and the inode is that of the file.
+func TestAPathChangedDuringTheCallIsInTheEnterEvent(t *testing.T) {
+	fifo := t.TempDir() + "/fifo"
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	var st unix.Stat_t
+	require.NoError(t, unix.Stat(fifo, &st))
+	path := append([]byte(fifo), 0)
+	forged := "/forged" + strings.Repeat("x", len(fifo)-7)
+	events := capture(t, Options{Select: Selection{Syscalls: []string{"openat"}, Enter: true}}, func() {
+		waiting := fmt.Sprintf("/proc/self/task/%d/syscall", unix.Gettid())
+		release := make(chan error)
+		go func() {
+			for {
+				b, err := os.ReadFile(waiting)
+				if err != nil || bytes.HasPrefix(b, fmt.Appendf(nil, "%d ", unix.SYS_OPENAT)) && bytes.Contains(b, fmt.Appendf(nil, "%p", &path[0])) {
+					copy(path, forged)
+					var fd int
+					if err == nil {
+						fd, err = unix.Open(fifo, unix.O_WRONLY, 0)
+					}
+					_ = unix.Close(fd)
+					release <- err
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		at := unix.AT_FDCWD
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&path[0])), unix.O_RDONLY, 0, 0, 0)
+		require.Zero(t, errno)
+		require.NoError(t, <-release)
+		require.NoError(t, unix.Close(int(fd)))
+	})
+	enter := only(t, events, event.TypeOpenatEnter)
+	require.Equal(t, fifo, string(enter.AppendParam(nil, 1)))
+	exit := only(t, events, event.TypeOpenatExit)
+	require.Equal(t, forged, string(exit.AppendParam(nil, 2)))
+	require.Equal(t, strconv.FormatUint(st.Ino, 10), string(exit.AppendParam(nil, 6)))
 }
 
 func TestPayloadIsCutAtSnaplen(t *testing.T) {

@@ -18,54 +18,23 @@ const (
 	genericProgram  = "x_generic_exit"
 )
 
-// socketcalls are the calls that socketcall can make, by their sub-call number.
-var socketcalls = func() map[int]*Call {
-	calls := make(map[int]*Call)
-	for i := range events {
-		for j := range events[i].Calls {
-			if c := &events[i].Calls[j]; c.Socketcall != 0 && events[i].From == dispatcherExit {
-				calls[int(c.Socketcall)] = c
-			}
-		}
-	}
-	return calls
-}()
-
-// socketcallOnly are the calls that exist on amd64 only as socketcalls. The tables by native
-// number keep them in their last places.
-var socketcallOnly = func() map[string]int {
-	numbers := make(map[string]int)
-	for _, which := range slices.Sorted(maps.Keys(socketcalls)) {
-		if c := socketcalls[which]; c.NR.on("amd64") < 0 {
-			numbers[c.Name] = Syscalls - 1 - len(numbers)
-		}
-	}
-	return numbers
-}()
-
-var reserved = slices.Collect(maps.Values(socketcallOnly))
-
-// SocketcallOnly reports whether the call exists here only as a socketcall of 32-bit tasks.
-func SocketcallOnly(name string) bool {
-	return runtime.GOARCH == "amd64" && socketcallOnly[name] != 0
-}
-
-// nativeNumber returns the call's place in the tables by native number.
-func nativeNumber(c *Call) (int, bool) {
-	if nr, ok := c.NR.Number(runtime.GOARCH); ok {
-		return nr, nr < Syscalls
+// Place returns the place of a call in the drivers' tables by call on this architecture: its
+// number, or, on amd64, one from Syscalls on for a call that only 32-bit tasks have.
+func Place(name string, nr NR) (int, bool) {
+	if n, ok := nr.Number(runtime.GOARCH); ok {
+		return n, n < Syscalls
 	}
 	if runtime.GOARCH == "amd64" {
-		nr, ok := socketcallOnly[c.Name]
-		return nr, ok
+		place, ok := ia32Only[name]
+		return place, ok
 	}
 	return 0, false
 }
 
 // plan is what the driver loads, attaches and enables for a selection.
 type plan struct {
-	interest [Syscalls]uint16
-	exit     map[int]string // native number -> program
+	interest [Calls]uint16
+	exit     map[int]string // place -> program
 	enter    map[int]string
 	attach   map[string]string // program -> tracepoint, dispatchers included
 }
@@ -94,8 +63,8 @@ func (d *Driver) plan(s Selection) (*plan, error) {
 	p.addGeneric(s, wanted, known)
 	if runtime.GOARCH == "amd64" {
 		p.markExecs()
-		p.markCompat()
 	}
+	p.markCompat()
 	var errs []error
 	for _, name := range s.Syscalls {
 		if !known[name] {
@@ -122,7 +91,7 @@ func (p *plan) addTyped(s Selection, wanted map[string]bool) (known map[string]b
 		for j := range e.Calls {
 			c := &e.Calls[j]
 			known[c.Name] = true
-			nr, ok := nativeNumber(c)
+			nr, ok := Place(c.Name, c.NR)
 			switch {
 			case !ok || !s.All && !wanted[c.Name]:
 			case e.From == dispatcherExit:
@@ -147,6 +116,9 @@ func (p *plan) addExit(e *Event, c *Call, nr int) {
 		p.interest[nr] |= abi.InterestAlways
 	}
 	p.attach[dispatcherExit] = dispatcherExit
+	if c.Keeps != "" {
+		p.attach["keep_"+c.Keeps] = c.Keeps
+	}
 	if c.FiredOn(runtime.GOARCH) {
 		p.attach[c.Fires.Program] = c.Fires.Tracepoint
 	}
@@ -161,17 +133,17 @@ func (p *plan) addGeneric(s Selection, wanted, known map[string]bool) {
 			continue
 		}
 		known[id.Name] = true
-		nr := int(id.NR.on(runtime.GOARCH))
-		if nr >= 0 && nr < Syscalls && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
+		nr, ok := Place(id.Name, id.NR)
+		if ok && p.interest[nr] == 0 && (s.All || wanted[id.Name]) {
 			p.generic(nr)
 		}
 	}
 	if !s.All {
 		return
 	}
-	// Syscalls newer than ids.yaml make generic events with code 0, as in the module.
-	for nr := range p.interest {
-		if p.interest[nr] == 0 && !slices.Contains(reserved, nr) {
+	// Syscalls newer than ids.yaml, and numbers that are no syscall, make generic events with code 0, as in the module.
+	for nr := range abi.UnknownCall + 1 {
+		if p.interest[nr] == 0 {
 			p.generic(nr)
 		}
 	}
@@ -199,20 +171,32 @@ func (p *plan) markExecs() {
 
 // markCompat marks the numbers with which 32-bit tasks make calls that have an event here.
 func (p *plan) markCompat() {
-	var compat []int
-	for nr, native := range IA32() {
-		if native >= 0 && p.interest[native] != 0 {
-			compat = append(compat, nr)
+	wanted := func(places ...int) bool {
+		return slices.ContainsFunc(places, func(place int) bool { return p.interest[place]&^abi.InterestCompat != 0 })
+	}
+	for nr := range Syscalls {
+		places := []int{ia32Place(nr)}
+		if runtime.GOARCH == "amd64" && nr == IA32Socketcall {
+			places = append(places, socketcallPlaces[:]...)
+		}
+		if wanted(places...) {
+			p.interest[nr] |= abi.InterestCompat
 		}
 	}
-	for _, c := range socketcalls {
-		if nr, ok := nativeNumber(c); ok && p.interest[nr] != 0 {
-			compat = append(compat, IA32Socketcall)
-		}
+}
+
+// ia32Place returns the place in the tables by call of a number of 32-bit tasks.
+func ia32Place(nr int) int {
+	place, ok := ia32Places[nr]
+	switch {
+	case runtime.GOARCH != "amd64":
+		return abi.UnknownCall
+	case ok:
+		return place
+	case nr >= abi.FirstCommon:
+		return nr
 	}
-	for _, nr := range compat {
-		p.interest[nr] |= abi.InterestCompat
-	}
+	return abi.UnknownCall
 }
 
 // addTracepoint reports whether it knows the tracepoint.

@@ -10,8 +10,12 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 )
 
-// Syscalls is the size of the tables by native syscall number.
-const Syscalls = abi.Syscalls
+// Syscalls is the size of the tables by native syscall number; Calls that of the tables by call,
+// see Place.
+const (
+	Syscalls = abi.Syscalls
+	Calls    = abi.Calls
+)
 
 // Events returns a copy of the list of events that the drivers make, in the order
 // of their codes.
@@ -63,6 +67,7 @@ type Call struct {
 	Name       string
 	NR         NR
 	Socketcall uint8  // its sub-call number of socketcall; 0: none
+	Keeps      string // tracepoint whose program keeps what the filler tells, or ""
 	DropFailed bool   // dropping mode drops its failures
 	DropUnless bool   // dropping mode drops it, depending on an argument
 	Fires      *Fires // another tracepoint reports its success, or nil
@@ -96,29 +101,4 @@ func (nr *NR) on(arch string) int16 {
 func (nr *NR) Number(arch string) (int, bool) {
 	n := nr.on(arch)
 	return int(n), n >= 0
-}
-
-// IA32 returns the amd64 number for each number that a 32-bit task uses; -1 where
-// there is no such call or it makes no event.
-func IA32() *[Syscalls]int16 {
-	native := make(map[string]int16, len(ids))
-	for i := range ids {
-		native[ids[i].Name] = ids[i].NR.on("amd64")
-	}
-	table := new([Syscalls]int16)
-	for i := range table {
-		table[i] = -1
-	}
-	for i := range ids {
-		id := &ids[i]
-		name := id.Name
-		if id.IA32 != "" {
-			name = id.IA32
-		}
-		nr, ok := native[name]
-		if n := id.NR.on("386"); n >= 0 && int(n) < Syscalls && ok {
-			table[n] = nr
-		}
-	}
-	return table
 }

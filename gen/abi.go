@@ -57,9 +57,11 @@ var limits = []cSection{
 		dec("SAMPLING_RATIO_MAX", abi.SamplingRatioMax), dec("STATSD_PORT", abi.StatsdPort), dec("RING_BYTES", abi.RingBytes),
 	}},
 	{"Sizes of tables.", []cConst{
-		dec("SYSCALLS", abi.Syscalls, "by native syscall number"), dec("SOCKETCALLS", abi.Socketcalls, "by the number of a sub-call of socketcall"),
+		dec("SYSCALLS", abi.Syscalls, "by native syscall number"),
+		dec("CALLS", abi.Calls, "by call: native numbers, then SYSCALLS plus the code of calls that only 32-bit tasks have"),
+		dec("FIRST_COMMON_NR", abi.FirstCommon, "from here on calls have the same number on every architecture"),
+		dec("UNKNOWN_CALL", abi.UnknownCall, "the place there of numbers that are no known call"), dec("SOCKETCALLS", abi.Socketcalls, "by the number of a sub-call of socketcall"),
 	}},
-	{"A call without a native number, in the tables of the eBPF driver.", []cConst{hex("NO_NUMBER", abi.NoNumber)}},
 	{"Bits of interest[nr], which tell the eBPF dispatchers what to do with a syscall; 0: nothing.", []cConst{
 		dec("INTEREST_EXIT", abi.InterestExit, "it has an exit event"),
 		dec("INTEREST_ENTER", abi.InterestEnter, "it has an enter event"),

@@ -66,7 +66,13 @@ type callsData struct {
 	Arches         []callArch
 	Exec, IA32Exec []numberedCall // calls that sched_process_exec reports, by numbers of amd64 and of 32-bit tasks
 	Socketcall     int            // the number of socketcall for 32-bit tasks; 0: unknown
-	SocketcallArgs []int          // arguments, by number of the sub-call
+	Socketcalls    []string       // "[1] = {41, 3}", by number of the sub-call
+	IA32, X32      []string       // "[4] = FOREIGN_CALL(1, LAYOUT_IA32)", by number
+	IA32Args       []ia32Arguments
+	X32Size        int // a power of two
+
+	Places           map[int]int // in the tables by call, by number of 32-bit tasks
+	SocketcallPlaces []int
 }
 
 func (m *model) callsData() (*callsData, error) {
@@ -115,9 +121,8 @@ func (m *model) callsData() (*callsData, error) {
 			d.IA32Exec = append(d.IA32Exec, numberedCall{NR: nr, Name: s.Name})
 		}
 	}
-	for _, s := range m.socketcalls() {
-		d.SocketcallArgs = append(d.SocketcallArgs, make([]int, s.Socketcall+1-len(d.SocketcallArgs))...)
-		d.SocketcallArgs[s.Socketcall] = len(s.Params)
+	if err := m.foreignCalls(d); err != nil {
+		return nil, err
 	}
 	d.Socketcall = m.socketcallNumber()
 	return d, nil

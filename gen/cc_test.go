@@ -188,7 +188,7 @@ func TestDeviceNumbersArePackedAlike(t *testing.T) {
 	require.NoError(t, err)
 	main := "#include <stdio.h>\n" + cTypes + `
 typedef _Bool bool;
-struct filler { bool ia32; };
+struct filler { u8 ia32; };
 #define AT_FDCWD_EVENT 0
 #include "flags_gen.h"
 #include "` + header + `"

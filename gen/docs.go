@@ -33,7 +33,13 @@ func (m *model) eventsPage() []byte {
 		"event or a tracepoint's, an odd one an exit event.\n\n"+
 		"*Source* is where a value comes from: `ret` is what the call returned, a plain name is that argument, the rest are\n"+
 		"helpers of both drivers (`tables/helpers.yaml`) and conversions (`tables/flags.yaml`). A param whose condition does\n"+
-		"not hold is empty (length 0) unless the source says otherwise.\n", len(driven), abi.FirstOwn)
+		"not hold is empty (length 0) unless the source says otherwise.\n\n"+
+		"**\\*** marks a source in the caller's memory: an exit event reads it after the call, an enter event before it. Another\n"+
+		"thread, or a child that shares the memory, can change it meanwhile, and then the event tells what is there, not what\n"+
+		"the kernel acted on. What nobody can change comes from registers and from what the kernel keeps: numbers, the device\n"+
+		"and inode of a file, the ends of connected sockets, the path of a successful exec and its executable, the flags of a\n"+
+		"clone3 that made a task. For calls that may block for long the enter event is the better witness of a path or address.\n",
+		len(driven), abi.FirstOwn)
 	var classes []string
 	byClass := make(map[string][]*event)
 	for _, e := range driven {
@@ -74,7 +80,11 @@ func (m *model) eventsPage() []byte {
 				if p.Names != "" {
 					typ += " (" + p.Names + ")"
 				}
-				fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", i, p.Name, typ, strings.ReplaceAll(sourceText(p), "|", "\\|"))
+				mark := ""
+				if m.exposed(e, p) {
+					mark = " **\\***"
+				}
+				fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", i, p.Name, typ, strings.ReplaceAll(sourceText(p), "|", "\\|")+mark)
 			}
 		}
 	}
@@ -112,6 +122,39 @@ func (m *model) syscallsPage() []byte {
 		fmt.Fprintf(&b, "On %s: %s.\n\n", arch, strings.Join(m.table.Coverage(arch).Generic, ", "))
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// exposed reports whether a param comes from the caller's memory.
+func (m *model) exposed(e *event, p *tables.Param) bool {
+	texts := []string{"text", "bytes"}
+	as := m.table.Types.Type(p.Type).As
+	reads := func(n *expr.Node, as string) bool {
+		found := false
+		expr.Walk(n, func(n *expr.Node) bool {
+			switch h := m.helpers[n.Text]; {
+			case n.Kind == expr.Call && h != nil && h.User:
+				// a tuple has its addresses from the socket if the call passes none
+				found = found || h.Kind == "value" || len(n.Args) < 2 ||
+					slices.ContainsFunc(n.Args[1:], func(a *expr.Node) bool { return a.Kind != expr.Int })
+			case n.Kind == expr.Name && slices.Contains(texts, as) && n.Text != "empty":
+				found = true // the address of a text
+			case n.Kind == expr.Call && h != nil && h.Kind == "param":
+				return false
+			}
+			return true
+		})
+		return found
+	}
+	if p.Switch != nil {
+		return slices.ContainsFunc(p.Switch.Arms, func(a tables.SwitchArm) bool {
+			as := as
+			if a.Dyn != "" {
+				as = m.table.Types.Type(a.Dyn).As
+			}
+			return reads(a.From, as)
+		})
+	}
+	return reads(p.From, as)
 }
 
 // sinceText returns since which kernel a call exists, "" if since before all supported ones.

@@ -84,6 +84,9 @@ func (m *model) driverCall(s *tables.Syscall) jen.Code {
 		if s.Socketcall != 0 {
 			field("Socketcall").Lit(s.Socketcall)
 		}
+		if s.Keeps != "" {
+			field("Keeps").Lit(s.Keeps)
+		}
 		if s.DropFailed {
 			field("DropFailed").True()
 		}

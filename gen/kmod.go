@@ -10,6 +10,7 @@ import (
 
 	"github.com/dave/jennifer/jen"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -38,8 +39,6 @@ type kmodEvent struct {
 type kmodArchData struct {
 	Macro            string
 	Exit, Enter, IDs []string // "[257] = &ev_openat_exit", by number
-	IA32             []string
-	Socketcalls      []string // "[1] = {41, 3, NULL}", by number of the sub-call
 }
 
 // kmodTable makes driver/kmod/table_gen.h: the module's events, by native number.
@@ -62,7 +61,7 @@ func (m *model) kmodTable(files map[string][]byte) error {
 		exit, enter := make(map[int]string), make(map[int]string)
 		for _, e := range m.driven() {
 			for _, s := range e.calls {
-				if nr, ok := s.NR[arch]; ok {
+				if nr, ok := m.place(s, arch); ok {
 					if e.From == "sys_enter" {
 						enter[nr] = "&ev_" + e.Symbol
 					} else {
@@ -71,27 +70,11 @@ func (m *model) kmodTable(files map[string][]byte) error {
 				}
 			}
 		}
-		ids, native := make(map[int]string), make(map[string]int)
+		ids := make(map[int]string)
 		for _, id := range m.table.IDs {
 			if nr, ok := id.NR[arch]; ok {
 				ids[nr] = fmt.Sprint(id.Code)
-				native[id.Name] = nr
 			}
-		}
-		if arch == "amd64" {
-			ia32 := make(map[int]string)
-			for _, id := range m.table.IDs {
-				name := id.Name
-				if id.IA32 != "" {
-					name = id.IA32
-				}
-				nr, ok := id.NR["386"]
-				if to, known := native[name]; ok && known {
-					ia32[nr] = fmt.Sprint(to + 1)
-				}
-			}
-			a.IA32 = designated(ia32)
-			a.Socketcalls = m.kmodSocketcalls()
 		}
 		a.Exit, a.Enter, a.IDs = designated(exit), designated(enter), designated(ids)
 		arches = append(arches, a)
@@ -101,23 +84,12 @@ func (m *model) kmodTable(files map[string][]byte) error {
 	return err
 }
 
-// kmodSocketcalls returns the sub-calls of socketcall. One without a native number has its event instead.
-func (m *model) kmodSocketcalls() []string {
-	byNumber := make(map[int]string)
-	next := 0
-	for _, s := range m.socketcalls() {
-		for ; next < s.Socketcall; next++ {
-			byNumber[next] = "{NO_SYSCALL}"
-		}
-		next++
-		nr, ok := s.NR["amd64"]
-		if ok {
-			byNumber[s.Socketcall] = fmt.Sprintf("{%d, %d} /* %s */", nr, len(s.Params), s.Name)
-		} else {
-			byNumber[s.Socketcall] = fmt.Sprintf("{NO_SYSCALL, %d, &ev_%s}", len(s.Params), s.Exit.Symbol)
-		}
+func placesText(places map[int]int) string {
+	var list []string
+	for _, nr := range slices.Sorted(maps.Keys(places)) {
+		list = append(list, fmt.Sprintf("%d: %d", nr, places[nr]))
 	}
-	return designated(byNumber)
+	return strings.Join(list, ", ")
 }
 
 // designated returns C initializers by index.
@@ -148,10 +120,35 @@ func (m *model) driverIDs(files map[string][]byte) error {
 				g.Lit(id.Name)
 				g.Id(drops[id.Drop])
 				g.Id("NR").Op("{" + numbers(id.NR) + "}")
-				g.Lit(id.IA32)
 			})
 		}
 		g.Line()
+	})
+	f.Comment("ia32Only are the calls that only 32-bit tasks have on amd64, with their places in the tables by call.")
+	f.Var().Id("ia32Only").Op("=").Map(jen.String()).Int().Values(jen.DictFunc(func(d jen.Dict) {
+		add := func(name string, nr map[string]int, socketcall int) {
+			if place, ok := m.place(&tables.Syscall{Name: name, NR: nr, Socketcall: socketcall}, "amd64"); ok && place >= abi.Syscalls {
+				d[jen.Lit(name)] = jen.Lit(place)
+			}
+		}
+		for _, id := range m.table.IDs {
+			add(id.Name, id.NR, 0)
+		}
+		for _, s := range m.table.Syscalls {
+			add(s.Name, s.NR, s.Socketcall)
+		}
+	}))
+	d := &callsData{}
+	if err := m.foreignCalls(d); err != nil {
+		return err
+	}
+	f.Comment("ia32Places are the places in the tables by call of the numbers that 32-bit tasks use on amd64.")
+	f.Var().Id("ia32Places").Op("=").Map(jen.Int()).Int().Op("{" + placesText(d.Places) + "}")
+	f.Comment("socketcallPlaces are those of the calls that socketcall makes.")
+	f.Var().Id("socketcallPlaces").Op("=").Index(jen.Op("...")).Int().ValuesFunc(func(g *jen.Group) {
+		for _, place := range d.SocketcallPlaces {
+			g.Lit(place)
+		}
 	})
 	if nr := m.socketcallNumber(); nr != 0 {
 		f.Comment("IA32Socketcall is the number of socketcall for 32-bit tasks on amd64.")

@@ -59,6 +59,8 @@
 //	socketcall   its sub-call number of socketcall, by which 32-bit tasks on amd64 may make it
 //	fires        {tracepoint: sched_process_exec, event: execve, on: [generic, s390x]}: a return of 0 makes no event; instead the
 //	             tracepoint, sched_process_exec or sched_process_fork, makes the event of the named entry. on: architectures, left out: all
+//	keeps        task_newtask: a tracepoint inside the call tells what the kernel acts on, where user memory may be changed
+//	             before the call returns. The drivers keep it for the filler, as keep_<tracepoint>
 //	drop_failed  true: dropping mode drops its failures, whatever drop says
 //	drop_unless  {cmd: [F_DUPFD, F_SETFD]}: dropping mode drops it unless the argument has one of the values
 //	lost         the module counts its lost events separately: clone_fork, execve, connect, open, dir_file, other_interest, close,
@@ -234,6 +236,7 @@
 //
 //   - value: file_bits(fd)            C function of both drivers, from numbers to a number
 //     filler: true                    it takes struct filler * first
+//     user: true                      it reads the caller's memory; zero: memory says so as well
 //     zero: descriptor                what makes it 0, as the first argument: descriptor (below 0), memory (unreadable)
 //     doc: one line
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
@@ -283,7 +286,16 @@
 // drop says whether dropping mode drops its events: never, always, sampled. nr is a
 // number for all architectures, or by amd64, arm64, riscv64, loong64, s390x, ppc64le,
 // generic (the three of asm-generic) and 386 (32-bit tasks on amd64); an architecture
-// that is not named does not have the call. ia32 is for a number that only 32-bit tasks
-// have: the amd64 call that it is reported as, or none. A call without an entry may have
-// hot and probe here; they move to its entry once it has one.
+// that is not named does not have the call. A call without an entry may have hot and probe
+// here; they move to its entry once it has one.
+//
+//   - {syscall: truncate64, nr: 193, as: "truncate(bx, pair(cx, dx))"}
+//   - {syscall: ppoll_time64, nr: 414, as: ppoll, layout: time64}
+//
+// The list ia32 has the calls of 32-bit tasks that are another call of 64-bit tasks, or
+// take their arguments otherwise, as IA32Call says. The other calls of 32-bit tasks are
+// the calls of their name: a 64-bit number that is no long takes two registers, a signed
+// long is signed in 32 bits, and structs in memory have the 32-bit layout. A call that
+// 64-bit tasks do not have makes its own event, or the generic one. The list x32 has the
+// numbers of x32 tasks for calls with structs of the 32-bit layout.
 package tables

@@ -43,6 +43,7 @@ type Probe struct {
 
 var (
 	firedTracepoints = []string{"sched_process_exec", "sched_process_fork"}
+	keptTracepoints  = []string{"task_newtask"}
 	lostKinds        = []string{"clone_fork", "execve", "connect", "open", "dir_file", "other_interest", "close", "proc_exit"}
 )
 
@@ -63,6 +64,7 @@ func (l *loader) facts(s *Syscall, m *mapping) {
 			s.Socketcall = int(v)
 		}
 	}
+	s.Keeps = m.oneOf("keeps", keptTracepoints)
 	l.fires(s, m)
 	l.dropUnless(s, m)
 }

@@ -81,7 +81,7 @@ func (h *Helper) String() string { return h.Name + "(" + strings.Join(h.Args, ",
 var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
-	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "reads", "needs"}, helperKinds...), &l.errs)
+	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "reads", "needs"}, helperKinds...), &l.errs)
 	if m == nil {
 		return
 	}
@@ -117,6 +117,9 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	}
 	if h.Zero = m.oneOf("zero", []string{"memory", "descriptor"}); m.has("zero") && (h.Kind != "value" || len(args) == 0) {
 		m.errorf(m.byKey["zero"], "zero without use (it is about the first argument of a value helper)")
+	}
+	if h.User = m.bool("user") || h.Zero == "memory"; m.has("user") && h.Kind != "value" && h.Kind != "param" {
+		m.errorf(m.byKey["user"], "user without use (only helpers of the drivers read the caller's memory)")
 	}
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")

@@ -4,19 +4,16 @@ package tables
 
 import (
 	"maps"
-	"slices"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/scaplab/scaplab/internal/hint"
 )
 
 func (l *loader) id(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "ia32", "hot", "probe"}, &l.errs)
+	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "hot", "probe"}, &l.errs)
 	if m == nil || !m.required("id", "id: 3 is the syscall code") || !m.required("syscall", "syscall: read is its name") {
 		return
 	}
-	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses), IA32: m.text("ia32")}
+	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses)}
 	m.subject = id.Name
 	m.required("drop", "drop: sampled is an example")
 	code, ok := m.uint(m.byKey["id"], "id", 1<<16-1)
@@ -44,11 +41,7 @@ func (l *loader) checkIDs() {
 		}
 		l.ids[id.Name] = id
 	}
-	for _, id := range l.table.IDs {
-		if id.IA32 != "" && id.IA32 != "none" && l.ids[id.IA32] == nil {
-			l.errs.Add(id.Pos, id.Name, "ia32 names unknown syscall %s%s", id.IA32, hint.DidYouMean(id.IA32, slices.Sorted(maps.Keys(l.ids))))
-		}
-	}
+	l.checkForeign()
 }
 
 // identity sets the numbers and the drop class of an entry: from ids.yaml, or from the

@@ -27,11 +27,14 @@ var files = []struct {
 	{typesFile, typeLists},
 	{"flags.yaml", []string{"flags"}},
 	{"helpers.yaml", []string{"helpers", "reducers"}},
-	{"ids.yaml", []string{"ids"}},
+	{"ids.yaml", []string{"ids", "ia32", "x32"}},
 	{"structs.yaml", []string{"structs"}},
 	{"events.yaml", []string{"groups", "events"}},
 	{"syscalls.yaml", []string{"wants", "include", "syscalls"}},
 }
+
+// optionalLists are lists that a file may lack.
+var optionalLists = []string{"groups", "reducers", "wants", "include", "ia32", "x32"}
 
 // partDir holds the parts that syscalls.yaml includes, one for each class.
 const partDir = "syscalls"
@@ -155,7 +158,7 @@ func (l *loader) file(f *file, lists []string) {
 	for _, key := range lists {
 		n := m.byKey[key]
 		if n == nil {
-			if key != "groups" && key != "reducers" && key != "wants" && key != "include" && !(key == "syscalls" && m.has("include")) {
+			if !slices.Contains(optionalLists, key) && !(key == "syscalls" && m.has("include")) {
 				m.required(key, "the list of this file")
 			}
 			continue
@@ -194,6 +197,10 @@ func (l *loader) file(f *file, lists []string) {
 				l.syscall(f, item)
 			case "ids":
 				l.id(f, item)
+			case "ia32":
+				l.ia32(f, item)
+			case "x32":
+				l.x32(f, item)
 			}
 		}
 	}

@@ -163,6 +163,9 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	case "rlim_t": // all ones mean no limit, in both layouts
 		d.Kind = "rlim"
 		d.Size = [2]int{8, 4}
+	case "uid_t", "gid_t": // 16 bits in old calls of 32-bit tasks
+		d.Kind = "id"
+		d.Size = [2]int{4, 4}
 	case "aligned_u64":
 		d.Size, d.Align = [2]int{8, 8}, [2]int{8, 8}
 		return d, true
@@ -346,6 +349,8 @@ func (s *source) load(at *expr.Node, p *location) *expr.Node {
 	}
 	var x *expr.Node
 	switch same := d.Size[0] == d.Size[1]; {
+	case d.Kind == "id" && off[0] == off[1] && off[0]%4 == 0:
+		x = call("user_id", p.addr, num(off[0]/4))
 	case d.Size[0] == 8 && same && off[0] == off[1]:
 		x = call("user_u64", p.addr, num(off[0]))
 	case same && off[0] == off[1]:

@@ -13,7 +13,7 @@ import (
 
 var syscallKeys = []string{
 	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name",
-	"hot", "socketcall", "fires", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
+	"hot", "socketcall", "fires", "keeps", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
 	"differs", "never_fails", "never_succeeds", "cases",
 }
 

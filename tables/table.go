@@ -23,6 +23,8 @@ type Table struct {
 	Lock     *Lock     // nil if the table has none
 	Unlocked ErrorList // the facts that schema.lock does not have yet
 	IDs      []*ID     // syscall codes of the file format; in order of code
+	IA32     []*IA32Call
+	X32      []*X32Call // in order of number
 
 	toLock []func(*Lock) // each adds a fact to the lock
 }
@@ -56,7 +58,6 @@ type ID struct {
 	NR    map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
 	Hot   []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
 	Probe Probe
-	IA32  string // of a number that only 386 has: the amd64 call it is reported as, "none": it makes no event; else ""
 }
 
 // Syscall is one entry of syscalls/CLASS.yaml.
@@ -77,6 +78,7 @@ type Syscall struct {
 	// What the drivers and the harness need to know besides the event.
 	Hot        []string // architectures where the eBPF dispatcher jumps to its program directly
 	Socketcall int      // its sub-call number of socketcall, by which 32-bit tasks on amd64 may make it; 0: none
+	Keeps      string   // a tracepoint whose program keeps what the kernel acts on until the call returns, or ""
 	Fires      *Fires   // another tracepoint reports its success, or nil
 	DropFailed bool     // dropping mode drops its failures, whatever Drop is
 	DropUnless *Kept    // dropping mode drops all but these, or nil
@@ -220,6 +222,7 @@ type Helper struct {
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
 	Zero   string   // value: what makes it 0, as the first argument: "memory" that is unreadable, a "descriptor" below 0, or ""
+	User   bool     // value, param: it reads the caller's memory
 	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string

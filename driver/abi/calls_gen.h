@@ -228,8 +228,682 @@ static __always_inline bool is_ia32_exec(u32 nr)
 
 #define IA32_NR_SOCKETCALL 102
 
-/* Arguments of the sub-calls of socketcall, by their number. */
-#define SOCKETCALL_ARGS {0, 3, 3, 3, 2, 3, 3, 3, 4, 4, 4, 6, 6, 2, 5, 5, 3, 3, 4, 5, 4}
+/* The calls that socketcall makes, by their number: place in the tables by call (0: none), and number of arguments. */
+static const struct {
+	u16 nr, args;
+} socketcalls[SOCKETCALLS] = {
+	[1] = {41, 3}, /* socket */
+	[2] = {49, 3}, /* bind */
+	[3] = {42, 3}, /* connect */
+	[4] = {50, 2}, /* listen */
+	[5] = {43, 3}, /* accept */
+	[6] = {51, 3}, /* getsockname */
+	[7] = {52, 3}, /* getpeername */
+	[8] = {53, 4}, /* socketpair */
+	[9] = {907, 4}, /* send */
+	[10] = {906, 4}, /* recv */
+	[11] = {44, 6}, /* sendto */
+	[12] = {45, 6}, /* recvfrom */
+	[13] = {48, 2}, /* shutdown */
+	[14] = {54, 5}, /* setsockopt */
+	[15] = {55, 5}, /* getsockopt */
+	[16] = {46, 3}, /* sendmsg */
+	[17] = {47, 3}, /* recvmsg */
+	[18] = {288, 4}, /* accept4 */
+	[19] = {299, 5}, /* recvmmsg */
+	[20] = {307, 4}, /* sendmmsg */
+};
+
+/* The calls of 32-bit tasks: place in the tables by call, and layout of structs; 0: unknown. */
+static const u16 ia32_calls[SYSCALLS] = {
+	[0] = FOREIGN_CALL(219, LAYOUT_IA32), /* restart_syscall */
+	[1] = FOREIGN_CALL(60, LAYOUT_IA32), /* exit */
+	[2] = FOREIGN_CALL(57, LAYOUT_IA32), /* fork */
+	[3] = FOREIGN_CALL(0, LAYOUT_IA32), /* read */
+	[4] = FOREIGN_CALL(1, LAYOUT_IA32), /* write */
+	[5] = FOREIGN_CALL(2, LAYOUT_IA32), /* open */
+	[6] = FOREIGN_CALL(3, LAYOUT_IA32), /* close */
+	[7] = FOREIGN_CALL(61, LAYOUT_IA32), /* waitpid */
+	[8] = FOREIGN_CALL(85, LAYOUT_IA32), /* creat */
+	[9] = FOREIGN_CALL(86, LAYOUT_IA32), /* link */
+	[10] = FOREIGN_CALL(87, LAYOUT_IA32), /* unlink */
+	[11] = FOREIGN_CALL(59, LAYOUT_IA32), /* execve */
+	[12] = FOREIGN_CALL(80, LAYOUT_IA32), /* chdir */
+	[13] = FOREIGN_CALL(201, LAYOUT_IA32), /* time */
+	[14] = FOREIGN_CALL(133, LAYOUT_IA32), /* mknod */
+	[15] = FOREIGN_CALL(90, LAYOUT_IA32), /* chmod */
+	[16] = FOREIGN_CALL(94, LAYOUT_IA32), /* lchown */
+	[18] = FOREIGN_CALL(932, LAYOUT_IA32), /* oldstat */
+	[19] = FOREIGN_CALL(8, LAYOUT_IA32), /* lseek */
+	[20] = FOREIGN_CALL(39, LAYOUT_IA32), /* getpid */
+	[21] = FOREIGN_CALL(165, LAYOUT_IA32), /* mount */
+	[22] = FOREIGN_CALL(166, LAYOUT_IA32), /* umount */
+	[23] = FOREIGN_CALL(105, LAYOUT_IA32), /* setuid */
+	[24] = FOREIGN_CALL(102, LAYOUT_IA32), /* getuid */
+	[25] = FOREIGN_CALL(803, LAYOUT_IA32), /* stime */
+	[26] = FOREIGN_CALL(101, LAYOUT_IA32), /* ptrace */
+	[27] = FOREIGN_CALL(37, LAYOUT_IA32), /* alarm */
+	[28] = FOREIGN_CALL(938, LAYOUT_IA32), /* oldfstat */
+	[29] = FOREIGN_CALL(34, LAYOUT_IA32), /* pause */
+	[30] = FOREIGN_CALL(132, LAYOUT_IA32), /* utime */
+	[33] = FOREIGN_CALL(21, LAYOUT_IA32), /* access */
+	[34] = FOREIGN_CALL(802, LAYOUT_IA32), /* nice */
+	[36] = FOREIGN_CALL(162, LAYOUT_IA32), /* sync */
+	[37] = FOREIGN_CALL(62, LAYOUT_IA32), /* kill */
+	[38] = FOREIGN_CALL(82, LAYOUT_IA32), /* rename */
+	[39] = FOREIGN_CALL(83, LAYOUT_IA32), /* mkdir */
+	[40] = FOREIGN_CALL(84, LAYOUT_IA32), /* rmdir */
+	[41] = FOREIGN_CALL(32, LAYOUT_IA32), /* dup */
+	[42] = FOREIGN_CALL(22, LAYOUT_IA32), /* pipe */
+	[43] = FOREIGN_CALL(100, LAYOUT_IA32), /* times */
+	[45] = FOREIGN_CALL(12, LAYOUT_IA32), /* brk */
+	[46] = FOREIGN_CALL(106, LAYOUT_IA32), /* setgid */
+	[47] = FOREIGN_CALL(104, LAYOUT_IA32), /* getgid */
+	[48] = FOREIGN_CALL(801, LAYOUT_IA32), /* signal */
+	[49] = FOREIGN_CALL(107, LAYOUT_IA32), /* geteuid */
+	[50] = FOREIGN_CALL(108, LAYOUT_IA32), /* getegid */
+	[51] = FOREIGN_CALL(163, LAYOUT_IA32), /* acct */
+	[52] = FOREIGN_CALL(166, LAYOUT_IA32), /* umount2 */
+	[54] = FOREIGN_CALL(16, LAYOUT_IA32), /* ioctl */
+	[55] = FOREIGN_CALL(72, LAYOUT_IA32), /* fcntl */
+	[57] = FOREIGN_CALL(109, LAYOUT_IA32), /* setpgid */
+	[59] = FOREIGN_CALL(946, LAYOUT_IA32), /* oldolduname */
+	[60] = FOREIGN_CALL(95, LAYOUT_IA32), /* umask */
+	[61] = FOREIGN_CALL(161, LAYOUT_IA32), /* chroot */
+	[62] = FOREIGN_CALL(136, LAYOUT_IA32), /* ustat */
+	[63] = FOREIGN_CALL(33, LAYOUT_IA32), /* dup2 */
+	[64] = FOREIGN_CALL(110, LAYOUT_IA32), /* getppid */
+	[65] = FOREIGN_CALL(111, LAYOUT_IA32), /* getpgrp */
+	[66] = FOREIGN_CALL(112, LAYOUT_IA32), /* setsid */
+	[67] = FOREIGN_CALL(915, LAYOUT_IA32), /* sigaction */
+	[68] = FOREIGN_CALL(796, LAYOUT_IA32), /* sgetmask */
+	[69] = FOREIGN_CALL(797, LAYOUT_IA32), /* ssetmask */
+	[70] = FOREIGN_CALL(113, LAYOUT_IA32), /* setreuid */
+	[71] = FOREIGN_CALL(114, LAYOUT_IA32), /* setregid */
+	[72] = FOREIGN_CALL(919, LAYOUT_IA32), /* sigsuspend */
+	[73] = FOREIGN_CALL(798, LAYOUT_IA32), /* sigpending */
+	[74] = FOREIGN_CALL(170, LAYOUT_IA32), /* sethostname */
+	[75] = FOREIGN_CALL(160, LAYOUT_IA32), /* setrlimit */
+	[76] = FOREIGN_CALL(97, LAYOUT_IA32), /* getrlimit */
+	[77] = FOREIGN_CALL(98, LAYOUT_IA32), /* getrusage */
+	[78] = FOREIGN_CALL(96, LAYOUT_IA32), /* gettimeofday */
+	[79] = FOREIGN_CALL(164, LAYOUT_IA32), /* settimeofday */
+	[80] = FOREIGN_CALL(115, LAYOUT_IA32 | LAYOUT_IDS16), /* getgroups */
+	[81] = FOREIGN_CALL(116, LAYOUT_IA32 | LAYOUT_IDS16), /* setgroups */
+	[82] = FOREIGN_CALL(23, LAYOUT_IA32), /* select */
+	[83] = FOREIGN_CALL(88, LAYOUT_IA32), /* symlink */
+	[84] = FOREIGN_CALL(935, LAYOUT_IA32), /* oldlstat */
+	[85] = FOREIGN_CALL(89, LAYOUT_IA32), /* readlink */
+	[86] = FOREIGN_CALL(134, LAYOUT_IA32), /* uselib */
+	[87] = FOREIGN_CALL(167, LAYOUT_IA32), /* swapon */
+	[88] = FOREIGN_CALL(169, LAYOUT_IA32), /* reboot */
+	[89] = FOREIGN_CALL(917, LAYOUT_IA32), /* readdir */
+	[90] = FOREIGN_CALL(9, LAYOUT_IA32), /* mmap */
+	[91] = FOREIGN_CALL(11, LAYOUT_IA32), /* munmap */
+	[92] = FOREIGN_CALL(76, LAYOUT_IA32), /* truncate */
+	[93] = FOREIGN_CALL(77, LAYOUT_IA32), /* ftruncate */
+	[94] = FOREIGN_CALL(91, LAYOUT_IA32), /* fchmod */
+	[95] = FOREIGN_CALL(93, LAYOUT_IA32), /* fchown */
+	[96] = FOREIGN_CALL(140, LAYOUT_IA32), /* getpriority */
+	[97] = FOREIGN_CALL(141, LAYOUT_IA32), /* setpriority */
+	[99] = FOREIGN_CALL(137, LAYOUT_IA32), /* statfs */
+	[100] = FOREIGN_CALL(138, LAYOUT_IA32), /* fstatfs */
+	[101] = FOREIGN_CALL(173, LAYOUT_IA32), /* ioperm */
+	[102] = FOREIGN_CALL(789, LAYOUT_IA32), /* socketcall */
+	[103] = FOREIGN_CALL(103, LAYOUT_IA32), /* syslog */
+	[104] = FOREIGN_CALL(38, LAYOUT_IA32), /* setitimer */
+	[105] = FOREIGN_CALL(36, LAYOUT_IA32), /* getitimer */
+	[106] = FOREIGN_CALL(4, LAYOUT_IA32), /* stat */
+	[107] = FOREIGN_CALL(6, LAYOUT_IA32), /* lstat */
+	[108] = FOREIGN_CALL(5, LAYOUT_IA32), /* fstat */
+	[109] = FOREIGN_CALL(799, LAYOUT_IA32), /* olduname */
+	[110] = FOREIGN_CALL(172, LAYOUT_IA32), /* iopl */
+	[111] = FOREIGN_CALL(153, LAYOUT_IA32), /* vhangup */
+	[112] = FOREIGN_CALL(920, LAYOUT_IA32), /* idle */
+	[114] = FOREIGN_CALL(61, LAYOUT_IA32), /* wait4 */
+	[115] = FOREIGN_CALL(168, LAYOUT_IA32), /* swapoff */
+	[116] = FOREIGN_CALL(99, LAYOUT_IA32), /* sysinfo */
+	[117] = FOREIGN_CALL(788, LAYOUT_IA32), /* ipc */
+	[118] = FOREIGN_CALL(74, LAYOUT_IA32), /* fsync */
+	[119] = FOREIGN_CALL(922, LAYOUT_IA32), /* sigreturn */
+	[120] = FOREIGN_CALL(56, LAYOUT_IA32), /* clone */
+	[121] = FOREIGN_CALL(171, LAYOUT_IA32), /* setdomainname */
+	[122] = FOREIGN_CALL(63, LAYOUT_IA32), /* uname */
+	[123] = FOREIGN_CALL(154, LAYOUT_IA32), /* modify_ldt */
+	[124] = FOREIGN_CALL(159, LAYOUT_IA32), /* adjtimex */
+	[125] = FOREIGN_CALL(10, LAYOUT_IA32), /* mprotect */
+	[126] = FOREIGN_CALL(787, LAYOUT_IA32), /* sigprocmask */
+	[127] = FOREIGN_CALL(174, LAYOUT_IA32), /* create_module */
+	[128] = FOREIGN_CALL(175, LAYOUT_IA32), /* init_module */
+	[129] = FOREIGN_CALL(176, LAYOUT_IA32), /* delete_module */
+	[130] = FOREIGN_CALL(177, LAYOUT_IA32), /* get_kernel_syms */
+	[131] = FOREIGN_CALL(179, LAYOUT_IA32), /* quotactl */
+	[132] = FOREIGN_CALL(121, LAYOUT_IA32), /* getpgid */
+	[133] = FOREIGN_CALL(81, LAYOUT_IA32), /* fchdir */
+	[134] = FOREIGN_CALL(786, LAYOUT_IA32), /* bdflush */
+	[135] = FOREIGN_CALL(139, LAYOUT_IA32), /* sysfs */
+	[136] = FOREIGN_CALL(135, LAYOUT_IA32), /* personality */
+	[138] = FOREIGN_CALL(122, LAYOUT_IA32), /* setfsuid */
+	[139] = FOREIGN_CALL(123, LAYOUT_IA32), /* setfsgid */
+	[140] = FOREIGN_CALL(8, LAYOUT_IA32), /* _llseek */
+	[141] = FOREIGN_CALL(78, LAYOUT_IA32), /* getdents */
+	[142] = FOREIGN_CALL(23, LAYOUT_IA32), /* _newselect */
+	[143] = FOREIGN_CALL(73, LAYOUT_IA32), /* flock */
+	[144] = FOREIGN_CALL(26, LAYOUT_IA32), /* msync */
+	[145] = FOREIGN_CALL(19, LAYOUT_IA32), /* readv */
+	[146] = FOREIGN_CALL(20, LAYOUT_IA32), /* writev */
+	[147] = FOREIGN_CALL(124, LAYOUT_IA32), /* getsid */
+	[148] = FOREIGN_CALL(75, LAYOUT_IA32), /* fdatasync */
+	[149] = FOREIGN_CALL(156, LAYOUT_IA32), /* _sysctl */
+	[150] = FOREIGN_CALL(149, LAYOUT_IA32), /* mlock */
+	[151] = FOREIGN_CALL(150, LAYOUT_IA32), /* munlock */
+	[152] = FOREIGN_CALL(151, LAYOUT_IA32), /* mlockall */
+	[153] = FOREIGN_CALL(152, LAYOUT_IA32), /* munlockall */
+	[154] = FOREIGN_CALL(142, LAYOUT_IA32), /* sched_setparam */
+	[155] = FOREIGN_CALL(143, LAYOUT_IA32), /* sched_getparam */
+	[156] = FOREIGN_CALL(144, LAYOUT_IA32), /* sched_setscheduler */
+	[157] = FOREIGN_CALL(145, LAYOUT_IA32), /* sched_getscheduler */
+	[158] = FOREIGN_CALL(24, LAYOUT_IA32), /* sched_yield */
+	[159] = FOREIGN_CALL(146, LAYOUT_IA32), /* sched_get_priority_max */
+	[160] = FOREIGN_CALL(147, LAYOUT_IA32), /* sched_get_priority_min */
+	[161] = FOREIGN_CALL(148, LAYOUT_IA32), /* sched_rr_get_interval */
+	[162] = FOREIGN_CALL(35, LAYOUT_IA32), /* nanosleep */
+	[163] = FOREIGN_CALL(25, LAYOUT_IA32), /* mremap */
+	[164] = FOREIGN_CALL(117, LAYOUT_IA32), /* setresuid */
+	[165] = FOREIGN_CALL(118, LAYOUT_IA32 | LAYOUT_IDS16), /* getresuid */
+	[166] = FOREIGN_CALL(945, LAYOUT_IA32), /* vm86 */
+	[167] = FOREIGN_CALL(178, LAYOUT_IA32), /* query_module */
+	[168] = FOREIGN_CALL(7, LAYOUT_IA32), /* poll */
+	[169] = FOREIGN_CALL(180, LAYOUT_IA32), /* nfsservctl */
+	[170] = FOREIGN_CALL(119, LAYOUT_IA32), /* setresgid */
+	[171] = FOREIGN_CALL(120, LAYOUT_IA32 | LAYOUT_IDS16), /* getresgid */
+	[172] = FOREIGN_CALL(157, LAYOUT_IA32), /* prctl */
+	[173] = FOREIGN_CALL(15, LAYOUT_IA32), /* rt_sigreturn */
+	[174] = FOREIGN_CALL(13, LAYOUT_IA32), /* rt_sigaction */
+	[175] = FOREIGN_CALL(14, LAYOUT_IA32), /* rt_sigprocmask */
+	[176] = FOREIGN_CALL(127, LAYOUT_IA32), /* rt_sigpending */
+	[177] = FOREIGN_CALL(128, LAYOUT_IA32), /* rt_sigtimedwait */
+	[178] = FOREIGN_CALL(129, LAYOUT_IA32), /* rt_sigqueueinfo */
+	[179] = FOREIGN_CALL(130, LAYOUT_IA32), /* rt_sigsuspend */
+	[180] = FOREIGN_CALL(17, LAYOUT_IA32), /* pread64 */
+	[181] = FOREIGN_CALL(18, LAYOUT_IA32), /* pwrite64 */
+	[182] = FOREIGN_CALL(92, LAYOUT_IA32), /* chown */
+	[183] = FOREIGN_CALL(79, LAYOUT_IA32), /* getcwd */
+	[184] = FOREIGN_CALL(125, LAYOUT_IA32), /* capget */
+	[185] = FOREIGN_CALL(126, LAYOUT_IA32), /* capset */
+	[186] = FOREIGN_CALL(131, LAYOUT_IA32), /* sigaltstack */
+	[187] = FOREIGN_CALL(40, LAYOUT_IA32), /* sendfile */
+	[188] = FOREIGN_CALL(181, LAYOUT_IA32), /* getpmsg */
+	[190] = FOREIGN_CALL(58, LAYOUT_IA32), /* vfork */
+	[191] = FOREIGN_CALL(97, LAYOUT_IA32), /* ugetrlimit */
+	[192] = FOREIGN_CALL(9, LAYOUT_IA32), /* mmap2 */
+	[193] = FOREIGN_CALL(76, LAYOUT_IA32), /* truncate64 */
+	[194] = FOREIGN_CALL(77, LAYOUT_IA32), /* ftruncate64 */
+	[195] = FOREIGN_CALL(4, LAYOUT_IA32), /* stat64 */
+	[196] = FOREIGN_CALL(6, LAYOUT_IA32), /* lstat64 */
+	[197] = FOREIGN_CALL(5, LAYOUT_IA32), /* fstat64 */
+	[198] = FOREIGN_CALL(94, LAYOUT_IA32), /* lchown32 */
+	[199] = FOREIGN_CALL(102, LAYOUT_IA32), /* getuid32 */
+	[200] = FOREIGN_CALL(104, LAYOUT_IA32), /* getgid32 */
+	[201] = FOREIGN_CALL(107, LAYOUT_IA32), /* geteuid32 */
+	[202] = FOREIGN_CALL(108, LAYOUT_IA32), /* getegid32 */
+	[203] = FOREIGN_CALL(113, LAYOUT_IA32), /* setreuid32 */
+	[204] = FOREIGN_CALL(114, LAYOUT_IA32), /* setregid32 */
+	[205] = FOREIGN_CALL(115, LAYOUT_IA32), /* getgroups32 */
+	[206] = FOREIGN_CALL(116, LAYOUT_IA32), /* setgroups32 */
+	[207] = FOREIGN_CALL(93, LAYOUT_IA32), /* fchown32 */
+	[208] = FOREIGN_CALL(117, LAYOUT_IA32), /* setresuid32 */
+	[209] = FOREIGN_CALL(118, LAYOUT_IA32), /* getresuid32 */
+	[210] = FOREIGN_CALL(119, LAYOUT_IA32), /* setresgid32 */
+	[211] = FOREIGN_CALL(120, LAYOUT_IA32), /* getresgid32 */
+	[212] = FOREIGN_CALL(92, LAYOUT_IA32), /* chown32 */
+	[213] = FOREIGN_CALL(105, LAYOUT_IA32), /* setuid32 */
+	[214] = FOREIGN_CALL(106, LAYOUT_IA32), /* setgid32 */
+	[215] = FOREIGN_CALL(122, LAYOUT_IA32), /* setfsuid32 */
+	[216] = FOREIGN_CALL(123, LAYOUT_IA32), /* setfsgid32 */
+	[217] = FOREIGN_CALL(155, LAYOUT_IA32), /* pivot_root */
+	[218] = FOREIGN_CALL(27, LAYOUT_IA32), /* mincore */
+	[219] = FOREIGN_CALL(28, LAYOUT_IA32), /* madvise */
+	[220] = FOREIGN_CALL(217, LAYOUT_IA32), /* getdents64 */
+	[221] = FOREIGN_CALL(72, LAYOUT_IA32), /* fcntl64 */
+	[224] = FOREIGN_CALL(186, LAYOUT_IA32), /* gettid */
+	[225] = FOREIGN_CALL(187, LAYOUT_IA32), /* readahead */
+	[226] = FOREIGN_CALL(188, LAYOUT_IA32), /* setxattr */
+	[227] = FOREIGN_CALL(189, LAYOUT_IA32), /* lsetxattr */
+	[228] = FOREIGN_CALL(190, LAYOUT_IA32), /* fsetxattr */
+	[229] = FOREIGN_CALL(191, LAYOUT_IA32), /* getxattr */
+	[230] = FOREIGN_CALL(192, LAYOUT_IA32), /* lgetxattr */
+	[231] = FOREIGN_CALL(193, LAYOUT_IA32), /* fgetxattr */
+	[232] = FOREIGN_CALL(194, LAYOUT_IA32), /* listxattr */
+	[233] = FOREIGN_CALL(195, LAYOUT_IA32), /* llistxattr */
+	[234] = FOREIGN_CALL(196, LAYOUT_IA32), /* flistxattr */
+	[235] = FOREIGN_CALL(197, LAYOUT_IA32), /* removexattr */
+	[236] = FOREIGN_CALL(198, LAYOUT_IA32), /* lremovexattr */
+	[237] = FOREIGN_CALL(199, LAYOUT_IA32), /* fremovexattr */
+	[238] = FOREIGN_CALL(200, LAYOUT_IA32), /* tkill */
+	[239] = FOREIGN_CALL(40, 0), /* sendfile64 */
+	[240] = FOREIGN_CALL(202, LAYOUT_IA32), /* futex */
+	[241] = FOREIGN_CALL(203, LAYOUT_IA32), /* sched_setaffinity */
+	[242] = FOREIGN_CALL(204, LAYOUT_IA32), /* sched_getaffinity */
+	[243] = FOREIGN_CALL(205, LAYOUT_IA32), /* set_thread_area */
+	[244] = FOREIGN_CALL(211, LAYOUT_IA32), /* get_thread_area */
+	[245] = FOREIGN_CALL(206, LAYOUT_IA32), /* io_setup */
+	[246] = FOREIGN_CALL(207, LAYOUT_IA32), /* io_destroy */
+	[247] = FOREIGN_CALL(208, LAYOUT_IA32), /* io_getevents */
+	[248] = FOREIGN_CALL(209, LAYOUT_IA32), /* io_submit */
+	[249] = FOREIGN_CALL(210, LAYOUT_IA32), /* io_cancel */
+	[250] = FOREIGN_CALL(221, LAYOUT_IA32), /* fadvise64 */
+	[252] = FOREIGN_CALL(231, LAYOUT_IA32), /* exit_group */
+	[253] = FOREIGN_CALL(212, LAYOUT_IA32), /* lookup_dcookie */
+	[254] = FOREIGN_CALL(213, LAYOUT_IA32), /* epoll_create */
+	[255] = FOREIGN_CALL(233, LAYOUT_IA32), /* epoll_ctl */
+	[256] = FOREIGN_CALL(232, LAYOUT_IA32), /* epoll_wait */
+	[257] = FOREIGN_CALL(216, LAYOUT_IA32), /* remap_file_pages */
+	[258] = FOREIGN_CALL(218, LAYOUT_IA32), /* set_tid_address */
+	[259] = FOREIGN_CALL(222, LAYOUT_IA32), /* timer_create */
+	[260] = FOREIGN_CALL(223, LAYOUT_IA32), /* timer_settime */
+	[261] = FOREIGN_CALL(224, LAYOUT_IA32), /* timer_gettime */
+	[262] = FOREIGN_CALL(225, LAYOUT_IA32), /* timer_getoverrun */
+	[263] = FOREIGN_CALL(226, LAYOUT_IA32), /* timer_delete */
+	[264] = FOREIGN_CALL(227, LAYOUT_IA32), /* clock_settime */
+	[265] = FOREIGN_CALL(228, LAYOUT_IA32), /* clock_gettime */
+	[266] = FOREIGN_CALL(229, LAYOUT_IA32), /* clock_getres */
+	[267] = FOREIGN_CALL(230, LAYOUT_IA32), /* clock_nanosleep */
+	[268] = FOREIGN_CALL(137, LAYOUT_IA32), /* statfs64 */
+	[269] = FOREIGN_CALL(138, LAYOUT_IA32), /* fstatfs64 */
+	[270] = FOREIGN_CALL(234, LAYOUT_IA32), /* tgkill */
+	[271] = FOREIGN_CALL(235, LAYOUT_IA32), /* utimes */
+	[272] = FOREIGN_CALL(221, LAYOUT_IA32), /* fadvise64_64 */
+	[274] = FOREIGN_CALL(237, LAYOUT_IA32), /* mbind */
+	[275] = FOREIGN_CALL(239, LAYOUT_IA32), /* get_mempolicy */
+	[276] = FOREIGN_CALL(238, LAYOUT_IA32), /* set_mempolicy */
+	[277] = FOREIGN_CALL(240, LAYOUT_IA32), /* mq_open */
+	[278] = FOREIGN_CALL(241, LAYOUT_IA32), /* mq_unlink */
+	[279] = FOREIGN_CALL(242, LAYOUT_IA32), /* mq_timedsend */
+	[280] = FOREIGN_CALL(243, LAYOUT_IA32), /* mq_timedreceive */
+	[281] = FOREIGN_CALL(244, LAYOUT_IA32), /* mq_notify */
+	[282] = FOREIGN_CALL(245, LAYOUT_IA32), /* mq_getsetattr */
+	[283] = FOREIGN_CALL(246, LAYOUT_IA32), /* kexec_load */
+	[284] = FOREIGN_CALL(247, LAYOUT_IA32), /* waitid */
+	[286] = FOREIGN_CALL(248, LAYOUT_IA32), /* add_key */
+	[287] = FOREIGN_CALL(249, LAYOUT_IA32), /* request_key */
+	[288] = FOREIGN_CALL(250, LAYOUT_IA32), /* keyctl */
+	[289] = FOREIGN_CALL(251, LAYOUT_IA32), /* ioprio_set */
+	[290] = FOREIGN_CALL(252, LAYOUT_IA32), /* ioprio_get */
+	[291] = FOREIGN_CALL(253, LAYOUT_IA32), /* inotify_init */
+	[292] = FOREIGN_CALL(254, LAYOUT_IA32), /* inotify_add_watch */
+	[293] = FOREIGN_CALL(255, LAYOUT_IA32), /* inotify_rm_watch */
+	[294] = FOREIGN_CALL(256, LAYOUT_IA32), /* migrate_pages */
+	[295] = FOREIGN_CALL(257, LAYOUT_IA32), /* openat */
+	[296] = FOREIGN_CALL(258, LAYOUT_IA32), /* mkdirat */
+	[297] = FOREIGN_CALL(259, LAYOUT_IA32), /* mknodat */
+	[298] = FOREIGN_CALL(260, LAYOUT_IA32), /* fchownat */
+	[299] = FOREIGN_CALL(261, LAYOUT_IA32), /* futimesat */
+	[300] = FOREIGN_CALL(262, LAYOUT_IA32), /* fstatat64 */
+	[301] = FOREIGN_CALL(263, LAYOUT_IA32), /* unlinkat */
+	[302] = FOREIGN_CALL(264, LAYOUT_IA32), /* renameat */
+	[303] = FOREIGN_CALL(265, LAYOUT_IA32), /* linkat */
+	[304] = FOREIGN_CALL(266, LAYOUT_IA32), /* symlinkat */
+	[305] = FOREIGN_CALL(267, LAYOUT_IA32), /* readlinkat */
+	[306] = FOREIGN_CALL(268, LAYOUT_IA32), /* fchmodat */
+	[307] = FOREIGN_CALL(269, LAYOUT_IA32), /* faccessat */
+	[308] = FOREIGN_CALL(270, LAYOUT_IA32), /* pselect6 */
+	[309] = FOREIGN_CALL(271, LAYOUT_IA32), /* ppoll */
+	[310] = FOREIGN_CALL(272, LAYOUT_IA32), /* unshare */
+	[311] = FOREIGN_CALL(273, LAYOUT_IA32), /* set_robust_list */
+	[312] = FOREIGN_CALL(274, LAYOUT_IA32), /* get_robust_list */
+	[313] = FOREIGN_CALL(275, LAYOUT_IA32), /* splice */
+	[314] = FOREIGN_CALL(277, LAYOUT_IA32), /* sync_file_range */
+	[315] = FOREIGN_CALL(276, LAYOUT_IA32), /* tee */
+	[316] = FOREIGN_CALL(278, LAYOUT_IA32), /* vmsplice */
+	[317] = FOREIGN_CALL(279, LAYOUT_IA32), /* move_pages */
+	[318] = FOREIGN_CALL(309, LAYOUT_IA32), /* getcpu */
+	[319] = FOREIGN_CALL(281, LAYOUT_IA32), /* epoll_pwait */
+	[320] = FOREIGN_CALL(280, LAYOUT_IA32), /* utimensat */
+	[321] = FOREIGN_CALL(282, LAYOUT_IA32), /* signalfd */
+	[322] = FOREIGN_CALL(283, LAYOUT_IA32), /* timerfd_create */
+	[323] = FOREIGN_CALL(284, LAYOUT_IA32), /* eventfd */
+	[324] = FOREIGN_CALL(285, LAYOUT_IA32), /* fallocate */
+	[325] = FOREIGN_CALL(286, LAYOUT_IA32), /* timerfd_settime */
+	[326] = FOREIGN_CALL(287, LAYOUT_IA32), /* timerfd_gettime */
+	[327] = FOREIGN_CALL(289, LAYOUT_IA32), /* signalfd4 */
+	[328] = FOREIGN_CALL(290, LAYOUT_IA32), /* eventfd2 */
+	[329] = FOREIGN_CALL(291, LAYOUT_IA32), /* epoll_create1 */
+	[330] = FOREIGN_CALL(292, LAYOUT_IA32), /* dup3 */
+	[331] = FOREIGN_CALL(293, LAYOUT_IA32), /* pipe2 */
+	[332] = FOREIGN_CALL(294, LAYOUT_IA32), /* inotify_init1 */
+	[333] = FOREIGN_CALL(295, LAYOUT_IA32), /* preadv */
+	[334] = FOREIGN_CALL(296, LAYOUT_IA32), /* pwritev */
+	[335] = FOREIGN_CALL(297, LAYOUT_IA32), /* rt_tgsigqueueinfo */
+	[336] = FOREIGN_CALL(298, LAYOUT_IA32), /* perf_event_open */
+	[337] = FOREIGN_CALL(299, LAYOUT_IA32), /* recvmmsg */
+	[338] = FOREIGN_CALL(300, LAYOUT_IA32), /* fanotify_init */
+	[339] = FOREIGN_CALL(301, LAYOUT_IA32), /* fanotify_mark */
+	[340] = FOREIGN_CALL(302, LAYOUT_IA32), /* prlimit64 */
+	[341] = FOREIGN_CALL(303, LAYOUT_IA32), /* name_to_handle_at */
+	[342] = FOREIGN_CALL(304, LAYOUT_IA32), /* open_by_handle_at */
+	[343] = FOREIGN_CALL(305, LAYOUT_IA32), /* clock_adjtime */
+	[344] = FOREIGN_CALL(306, LAYOUT_IA32), /* syncfs */
+	[345] = FOREIGN_CALL(307, LAYOUT_IA32), /* sendmmsg */
+	[346] = FOREIGN_CALL(308, LAYOUT_IA32), /* setns */
+	[347] = FOREIGN_CALL(310, LAYOUT_IA32), /* process_vm_readv */
+	[348] = FOREIGN_CALL(311, LAYOUT_IA32), /* process_vm_writev */
+	[349] = FOREIGN_CALL(312, LAYOUT_IA32), /* kcmp */
+	[350] = FOREIGN_CALL(313, LAYOUT_IA32), /* finit_module */
+	[351] = FOREIGN_CALL(314, LAYOUT_IA32), /* sched_setattr */
+	[352] = FOREIGN_CALL(315, LAYOUT_IA32), /* sched_getattr */
+	[353] = FOREIGN_CALL(316, LAYOUT_IA32), /* renameat2 */
+	[354] = FOREIGN_CALL(317, LAYOUT_IA32), /* seccomp */
+	[355] = FOREIGN_CALL(318, LAYOUT_IA32), /* getrandom */
+	[356] = FOREIGN_CALL(319, LAYOUT_IA32), /* memfd_create */
+	[357] = FOREIGN_CALL(321, LAYOUT_IA32), /* bpf */
+	[358] = FOREIGN_CALL(322, LAYOUT_IA32), /* execveat */
+	[359] = FOREIGN_CALL(41, LAYOUT_IA32), /* socket */
+	[360] = FOREIGN_CALL(53, LAYOUT_IA32), /* socketpair */
+	[361] = FOREIGN_CALL(49, LAYOUT_IA32), /* bind */
+	[362] = FOREIGN_CALL(42, LAYOUT_IA32), /* connect */
+	[363] = FOREIGN_CALL(50, LAYOUT_IA32), /* listen */
+	[364] = FOREIGN_CALL(288, LAYOUT_IA32), /* accept4 */
+	[365] = FOREIGN_CALL(55, LAYOUT_IA32), /* getsockopt */
+	[366] = FOREIGN_CALL(54, LAYOUT_IA32), /* setsockopt */
+	[367] = FOREIGN_CALL(51, LAYOUT_IA32), /* getsockname */
+	[368] = FOREIGN_CALL(52, LAYOUT_IA32), /* getpeername */
+	[369] = FOREIGN_CALL(44, LAYOUT_IA32), /* sendto */
+	[370] = FOREIGN_CALL(46, LAYOUT_IA32), /* sendmsg */
+	[371] = FOREIGN_CALL(45, LAYOUT_IA32), /* recvfrom */
+	[372] = FOREIGN_CALL(47, LAYOUT_IA32), /* recvmsg */
+	[373] = FOREIGN_CALL(48, LAYOUT_IA32), /* shutdown */
+	[374] = FOREIGN_CALL(323, LAYOUT_IA32), /* userfaultfd */
+	[375] = FOREIGN_CALL(324, LAYOUT_IA32), /* membarrier */
+	[376] = FOREIGN_CALL(325, LAYOUT_IA32), /* mlock2 */
+	[377] = FOREIGN_CALL(326, LAYOUT_IA32), /* copy_file_range */
+	[378] = FOREIGN_CALL(327, LAYOUT_IA32), /* preadv2 */
+	[379] = FOREIGN_CALL(328, LAYOUT_IA32), /* pwritev2 */
+	[380] = FOREIGN_CALL(329, LAYOUT_IA32), /* pkey_mprotect */
+	[381] = FOREIGN_CALL(330, LAYOUT_IA32), /* pkey_alloc */
+	[382] = FOREIGN_CALL(331, LAYOUT_IA32), /* pkey_free */
+	[383] = FOREIGN_CALL(332, LAYOUT_IA32), /* statx */
+	[384] = FOREIGN_CALL(158, LAYOUT_IA32), /* arch_prctl */
+	[385] = FOREIGN_CALL(333, LAYOUT_IA32), /* io_pgetevents */
+	[386] = FOREIGN_CALL(334, LAYOUT_IA32), /* rseq */
+	[393] = FOREIGN_CALL(64, LAYOUT_IA32), /* semget */
+	[394] = FOREIGN_CALL(66, LAYOUT_IA32), /* semctl */
+	[395] = FOREIGN_CALL(29, LAYOUT_IA32), /* shmget */
+	[396] = FOREIGN_CALL(31, LAYOUT_IA32), /* shmctl */
+	[397] = FOREIGN_CALL(30, LAYOUT_IA32), /* shmat */
+	[398] = FOREIGN_CALL(67, LAYOUT_IA32), /* shmdt */
+	[399] = FOREIGN_CALL(68, LAYOUT_IA32), /* msgget */
+	[400] = FOREIGN_CALL(69, LAYOUT_IA32), /* msgsnd */
+	[401] = FOREIGN_CALL(70, LAYOUT_IA32), /* msgrcv */
+	[402] = FOREIGN_CALL(71, LAYOUT_IA32), /* msgctl */
+	[403] = FOREIGN_CALL(228, LAYOUT_IA32 | LAYOUT_TIME64), /* clock_gettime64 */
+	[404] = FOREIGN_CALL(227, LAYOUT_IA32 | LAYOUT_TIME64), /* clock_settime64 */
+	[405] = FOREIGN_CALL(305, LAYOUT_IA32 | LAYOUT_TIME64), /* clock_adjtime64 */
+	[406] = FOREIGN_CALL(229, LAYOUT_IA32 | LAYOUT_TIME64), /* clock_getres_time64 */
+	[407] = FOREIGN_CALL(230, LAYOUT_IA32 | LAYOUT_TIME64), /* clock_nanosleep_time64 */
+	[408] = FOREIGN_CALL(224, LAYOUT_IA32 | LAYOUT_TIME64), /* timer_gettime64 */
+	[409] = FOREIGN_CALL(223, LAYOUT_IA32 | LAYOUT_TIME64), /* timer_settime64 */
+	[410] = FOREIGN_CALL(287, LAYOUT_IA32 | LAYOUT_TIME64), /* timerfd_gettime64 */
+	[411] = FOREIGN_CALL(286, LAYOUT_IA32 | LAYOUT_TIME64), /* timerfd_settime64 */
+	[412] = FOREIGN_CALL(280, LAYOUT_IA32 | LAYOUT_TIME64), /* utimensat_time64 */
+	[413] = FOREIGN_CALL(270, LAYOUT_IA32 | LAYOUT_TIME64), /* pselect6_time64 */
+	[414] = FOREIGN_CALL(271, LAYOUT_IA32 | LAYOUT_TIME64), /* ppoll_time64 */
+	[416] = FOREIGN_CALL(333, LAYOUT_IA32 | LAYOUT_TIME64), /* io_pgetevents_time64 */
+	[417] = FOREIGN_CALL(299, LAYOUT_IA32 | LAYOUT_TIME64), /* recvmmsg_time64 */
+	[418] = FOREIGN_CALL(242, LAYOUT_IA32 | LAYOUT_TIME64), /* mq_timedsend_time64 */
+	[419] = FOREIGN_CALL(243, LAYOUT_IA32 | LAYOUT_TIME64), /* mq_timedreceive_time64 */
+	[420] = FOREIGN_CALL(220, LAYOUT_IA32 | LAYOUT_TIME64), /* semtimedop_time64 */
+	[421] = FOREIGN_CALL(128, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigtimedwait_time64 */
+	[422] = FOREIGN_CALL(202, LAYOUT_IA32 | LAYOUT_TIME64), /* futex_time64 */
+	[423] = FOREIGN_CALL(148, LAYOUT_IA32 | LAYOUT_TIME64), /* sched_rr_get_interval_time64 */
+	[424] = FOREIGN_CALL(424, LAYOUT_IA32), /* pidfd_send_signal */
+	[425] = FOREIGN_CALL(425, LAYOUT_IA32), /* io_uring_setup */
+	[426] = FOREIGN_CALL(426, LAYOUT_IA32), /* io_uring_enter */
+	[427] = FOREIGN_CALL(427, LAYOUT_IA32), /* io_uring_register */
+	[428] = FOREIGN_CALL(428, LAYOUT_IA32), /* open_tree */
+	[429] = FOREIGN_CALL(429, LAYOUT_IA32), /* move_mount */
+	[430] = FOREIGN_CALL(430, LAYOUT_IA32), /* fsopen */
+	[431] = FOREIGN_CALL(431, LAYOUT_IA32), /* fsconfig */
+	[432] = FOREIGN_CALL(432, LAYOUT_IA32), /* fsmount */
+	[433] = FOREIGN_CALL(433, LAYOUT_IA32), /* fspick */
+	[434] = FOREIGN_CALL(434, LAYOUT_IA32), /* pidfd_open */
+	[435] = FOREIGN_CALL(435, LAYOUT_IA32), /* clone3 */
+	[436] = FOREIGN_CALL(436, LAYOUT_IA32), /* close_range */
+	[437] = FOREIGN_CALL(437, LAYOUT_IA32), /* openat2 */
+	[438] = FOREIGN_CALL(438, LAYOUT_IA32), /* pidfd_getfd */
+	[439] = FOREIGN_CALL(439, LAYOUT_IA32), /* faccessat2 */
+	[440] = FOREIGN_CALL(440, LAYOUT_IA32), /* process_madvise */
+	[441] = FOREIGN_CALL(441, LAYOUT_IA32), /* epoll_pwait2 */
+	[442] = FOREIGN_CALL(442, LAYOUT_IA32), /* mount_setattr */
+	[443] = FOREIGN_CALL(443, LAYOUT_IA32), /* quotactl_fd */
+	[444] = FOREIGN_CALL(444, LAYOUT_IA32), /* landlock_create_ruleset */
+	[445] = FOREIGN_CALL(445, LAYOUT_IA32), /* landlock_add_rule */
+	[446] = FOREIGN_CALL(446, LAYOUT_IA32), /* landlock_restrict_self */
+	[447] = FOREIGN_CALL(447, LAYOUT_IA32), /* memfd_secret */
+	[448] = FOREIGN_CALL(448, LAYOUT_IA32), /* process_mrelease */
+	[449] = FOREIGN_CALL(449, LAYOUT_IA32), /* futex_waitv */
+	[450] = FOREIGN_CALL(450, LAYOUT_IA32), /* set_mempolicy_home_node */
+	[451] = FOREIGN_CALL(451, LAYOUT_IA32), /* cachestat */
+	[452] = FOREIGN_CALL(452, LAYOUT_IA32), /* fchmodat2 */
+	[453] = FOREIGN_CALL(453, LAYOUT_IA32), /* map_shadow_stack */
+	[454] = FOREIGN_CALL(454, LAYOUT_IA32), /* futex_wake */
+	[455] = FOREIGN_CALL(455, LAYOUT_IA32), /* futex_wait */
+	[456] = FOREIGN_CALL(456, LAYOUT_IA32), /* futex_requeue */
+	[457] = FOREIGN_CALL(457, LAYOUT_IA32), /* statmount */
+	[458] = FOREIGN_CALL(458, LAYOUT_IA32), /* listmount */
+	[459] = FOREIGN_CALL(459, LAYOUT_IA32), /* lsm_get_self_attr */
+	[460] = FOREIGN_CALL(460, LAYOUT_IA32), /* lsm_set_self_attr */
+	[461] = FOREIGN_CALL(461, LAYOUT_IA32), /* lsm_list_modules */
+	[462] = FOREIGN_CALL(462, LAYOUT_IA32), /* mseal */
+	[463] = FOREIGN_CALL(463, LAYOUT_IA32), /* setxattrat */
+	[464] = FOREIGN_CALL(464, LAYOUT_IA32), /* getxattrat */
+	[465] = FOREIGN_CALL(465, LAYOUT_IA32), /* listxattrat */
+	[466] = FOREIGN_CALL(466, LAYOUT_IA32), /* removexattrat */
+	[467] = FOREIGN_CALL(467, LAYOUT_IA32), /* open_tree_attr */
+	[468] = FOREIGN_CALL(468, LAYOUT_IA32), /* file_getattr */
+	[469] = FOREIGN_CALL(469, LAYOUT_IA32), /* file_setattr */
+	[470] = FOREIGN_CALL(470, LAYOUT_IA32), /* listns */
+	[471] = FOREIGN_CALL(471, LAYOUT_IA32), /* rseq_slice_yield */
+};
+
+/* Sets the arguments that are not the registers in their order. */
+static __always_inline void ia32_arguments(u32 nr, const u32 reg[6], u64 arg[6])
+{
+	switch (nr) {
+	case 7: /* waitpid */
+		arg[3] = 0;
+		break;
+	case 16: /* lchown */
+		arg[1] = id16(reg[1]);
+		arg[2] = id16(reg[2]);
+		break;
+	case 19: /* lseek */
+		arg[1] = (s32)reg[1];
+		break;
+	case 22: /* umount */
+		arg[1] = 0;
+		break;
+	case 23: /* setuid */
+		arg[0] = id16(reg[0]);
+		break;
+	case 26: /* ptrace */
+		arg[0] = (s32)reg[0];
+		arg[1] = (s32)reg[1];
+		break;
+	case 46: /* setgid */
+		arg[0] = id16(reg[0]);
+		break;
+	case 70: /* setreuid */
+		arg[0] = id16(reg[0]);
+		arg[1] = id16(reg[1]);
+		break;
+	case 71: /* setregid */
+		arg[0] = id16(reg[0]);
+		arg[1] = id16(reg[1]);
+		break;
+	case 82: /* select */
+		ia32_vector(arg, reg[0], 5);
+		break;
+	case 90: /* mmap */
+		ia32_vector(arg, reg[0], 6);
+		break;
+	case 92: /* truncate */
+		arg[1] = (s32)reg[1];
+		break;
+	case 93: /* ftruncate */
+		arg[1] = (s32)reg[1];
+		break;
+	case 95: /* fchown */
+		arg[1] = id16(reg[1]);
+		arg[2] = id16(reg[2]);
+		break;
+	case 120: /* clone */
+		arg[3] = reg[4];
+		arg[4] = reg[3];
+		break;
+	case 138: /* setfsuid */
+		arg[0] = id16(reg[0]);
+		break;
+	case 139: /* setfsgid */
+		arg[0] = id16(reg[0]);
+		break;
+	case 140: /* _llseek */
+		arg[1] = pair(reg[2], reg[1]);
+		arg[2] = reg[4];
+		break;
+	case 164: /* setresuid */
+		arg[0] = id16(reg[0]);
+		arg[1] = id16(reg[1]);
+		arg[2] = id16(reg[2]);
+		break;
+	case 170: /* setresgid */
+		arg[0] = id16(reg[0]);
+		arg[1] = id16(reg[1]);
+		arg[2] = id16(reg[2]);
+		break;
+	case 180: /* pread64 */
+		arg[3] = pair(reg[3], reg[4]);
+		break;
+	case 181: /* pwrite64 */
+		arg[3] = pair(reg[3], reg[4]);
+		break;
+	case 182: /* chown */
+		arg[1] = id16(reg[1]);
+		arg[2] = id16(reg[2]);
+		break;
+	case 192: /* mmap2 */
+		arg[5] = (u64)reg[5] << 12;
+		break;
+	case 193: /* truncate64 */
+		arg[1] = pair(reg[1], reg[2]);
+		break;
+	case 194: /* ftruncate64 */
+		arg[1] = pair(reg[1], reg[2]);
+		break;
+	case 225: /* readahead */
+		arg[1] = pair(reg[1], reg[2]);
+		arg[2] = reg[3];
+		break;
+	case 250: /* fadvise64 */
+		arg[1] = pair(reg[1], reg[2]);
+		arg[2] = reg[3];
+		arg[3] = reg[4];
+		break;
+	case 253: /* lookup_dcookie */
+		arg[0] = pair(reg[0], reg[1]);
+		arg[1] = reg[2];
+		arg[2] = reg[3];
+		break;
+	case 268: /* statfs64 */
+		arg[1] = reg[2];
+		break;
+	case 269: /* fstatfs64 */
+		arg[1] = reg[2];
+		break;
+	case 272: /* fadvise64_64 */
+		arg[1] = pair(reg[1], reg[2]);
+		arg[2] = pair(reg[3], reg[4]);
+		arg[3] = reg[5];
+		break;
+	case 314: /* sync_file_range */
+		arg[1] = pair(reg[1], reg[2]);
+		arg[2] = pair(reg[3], reg[4]);
+		arg[3] = reg[5];
+		break;
+	case 324: /* fallocate */
+		arg[2] = pair(reg[2], reg[3]);
+		arg[3] = pair(reg[4], reg[5]);
+		break;
+	case 333: /* preadv */
+		arg[3] = pair(reg[3], reg[4]);
+		arg[4] = 0;
+		break;
+	case 334: /* pwritev */
+		arg[3] = pair(reg[3], reg[4]);
+		arg[4] = 0;
+		break;
+	case 339: /* fanotify_mark */
+		arg[2] = pair(reg[2], reg[3]);
+		arg[3] = reg[4];
+		arg[4] = reg[5];
+		break;
+	case 378: /* preadv2 */
+		arg[3] = pair(reg[3], reg[4]);
+		arg[4] = 0;
+		break;
+	case 379: /* pwritev2 */
+		arg[3] = pair(reg[3], reg[4]);
+		arg[4] = 0;
+		break;
+	case 401: /* msgrcv */
+		arg[3] = (s32)reg[3];
+		break;
+	default:
+		break;
+	}
+}
+
+/* The same for x32 tasks, by number above SYSCALLS. */
+#define X32_CALLS 64
+
+static const u16 x32_calls[X32_CALLS] = {
+	[0] = FOREIGN_CALL(13, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigaction */
+	[1] = FOREIGN_CALL(15, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigreturn */
+	[2] = FOREIGN_CALL(16, LAYOUT_IA32 | LAYOUT_TIME64), /* ioctl */
+	[3] = FOREIGN_CALL(19, LAYOUT_IA32 | LAYOUT_TIME64), /* readv */
+	[4] = FOREIGN_CALL(20, LAYOUT_IA32 | LAYOUT_TIME64), /* writev */
+	[5] = FOREIGN_CALL(45, LAYOUT_IA32 | LAYOUT_TIME64), /* recvfrom */
+	[6] = FOREIGN_CALL(46, LAYOUT_IA32 | LAYOUT_TIME64), /* sendmsg */
+	[7] = FOREIGN_CALL(47, LAYOUT_IA32 | LAYOUT_TIME64), /* recvmsg */
+	[8] = FOREIGN_CALL(59, LAYOUT_IA32 | LAYOUT_TIME64), /* execve */
+	[9] = FOREIGN_CALL(101, LAYOUT_IA32 | LAYOUT_TIME64), /* ptrace */
+	[10] = FOREIGN_CALL(127, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigpending */
+	[11] = FOREIGN_CALL(128, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigtimedwait */
+	[12] = FOREIGN_CALL(129, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_sigqueueinfo */
+	[13] = FOREIGN_CALL(131, LAYOUT_IA32 | LAYOUT_TIME64), /* sigaltstack */
+	[14] = FOREIGN_CALL(222, LAYOUT_IA32 | LAYOUT_TIME64), /* timer_create */
+	[15] = FOREIGN_CALL(244, LAYOUT_IA32 | LAYOUT_TIME64), /* mq_notify */
+	[16] = FOREIGN_CALL(246, LAYOUT_IA32 | LAYOUT_TIME64), /* kexec_load */
+	[17] = FOREIGN_CALL(247, LAYOUT_IA32 | LAYOUT_TIME64), /* waitid */
+	[18] = FOREIGN_CALL(273, LAYOUT_IA32 | LAYOUT_TIME64), /* set_robust_list */
+	[19] = FOREIGN_CALL(274, LAYOUT_IA32 | LAYOUT_TIME64), /* get_robust_list */
+	[20] = FOREIGN_CALL(278, LAYOUT_IA32 | LAYOUT_TIME64), /* vmsplice */
+	[21] = FOREIGN_CALL(279, LAYOUT_IA32 | LAYOUT_TIME64), /* move_pages */
+	[22] = FOREIGN_CALL(295, LAYOUT_IA32 | LAYOUT_TIME64), /* preadv */
+	[23] = FOREIGN_CALL(296, LAYOUT_IA32 | LAYOUT_TIME64), /* pwritev */
+	[24] = FOREIGN_CALL(297, LAYOUT_IA32 | LAYOUT_TIME64), /* rt_tgsigqueueinfo */
+	[25] = FOREIGN_CALL(299, LAYOUT_IA32 | LAYOUT_TIME64), /* recvmmsg */
+	[26] = FOREIGN_CALL(307, LAYOUT_IA32 | LAYOUT_TIME64), /* sendmmsg */
+	[27] = FOREIGN_CALL(310, LAYOUT_IA32 | LAYOUT_TIME64), /* process_vm_readv */
+	[28] = FOREIGN_CALL(311, LAYOUT_IA32 | LAYOUT_TIME64), /* process_vm_writev */
+	[29] = FOREIGN_CALL(54, LAYOUT_IA32 | LAYOUT_TIME64), /* setsockopt */
+	[30] = FOREIGN_CALL(55, LAYOUT_IA32 | LAYOUT_TIME64), /* getsockopt */
+	[31] = FOREIGN_CALL(206, LAYOUT_IA32 | LAYOUT_TIME64), /* io_setup */
+	[32] = FOREIGN_CALL(209, LAYOUT_IA32 | LAYOUT_TIME64), /* io_submit */
+	[33] = FOREIGN_CALL(322, LAYOUT_IA32 | LAYOUT_TIME64), /* execveat */
+	[34] = FOREIGN_CALL(327, LAYOUT_IA32 | LAYOUT_TIME64), /* preadv2 */
+	[35] = FOREIGN_CALL(328, LAYOUT_IA32 | LAYOUT_TIME64), /* pwritev2 */
+};
 
 #endif
 

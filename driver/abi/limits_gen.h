@@ -31,10 +31,10 @@
 
 /* Sizes of tables. */
 #define SYSCALLS 512 /* by native syscall number */
+#define CALLS 1024 /* by call: native numbers, then SYSCALLS plus the code of calls that only 32-bit tasks have */
+#define FIRST_COMMON_NR 424 /* from here on calls have the same number on every architecture */
+#define UNKNOWN_CALL 512 /* the place there of numbers that are no known call */
 #define SOCKETCALLS 32 /* by the number of a sub-call of socketcall */
-
-/* A call without a native number, in the tables of the eBPF driver. */
-#define NO_NUMBER 0xffff
 
 /* Bits of interest[nr], which tell the eBPF dispatchers what to do with a syscall; 0: nothing. */
 #define INTEREST_EXIT 1 /* it has an exit event */

@@ -35,7 +35,7 @@ static __always_inline u32 exit_number(u64 *ctx)
 }
 
 /* What a task's flags are read from: without a call where the kernel knows the type of the current task (5.11). */
-enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
 #define CURRENT_FLAGS(field)                                                              \
 	(core_enum_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf) ?              \
 		 bpf_get_current_task_btf()->field :                                      \
@@ -50,14 +50,17 @@ struct call_regs {
 	u64 r10, r9, r8, ax, cx, dx, si, di, orig_ax;
 };
 
-static __always_inline u32 native_number(const struct pt_regs *regs)
+static __always_inline u32 probe_number(const struct pt_regs *regs)
 {
 	u64 nr;
 
-	if (btf_tp)
-		return regs->orig_ax;
 	bpf_probe_read_kernel(&nr, sizeof(nr), &regs->orig_ax);
 	return nr;
+}
+
+static __always_inline u32 native_number(const struct pt_regs *regs)
+{
+	return btf_tp ? regs->orig_ax : probe_number(regs);
 }
 
 static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64 arg[6])
@@ -84,26 +87,20 @@ static __always_inline void native_call(const struct pt_regs *regs, u32 *nr, u64
 	arg[5] = r.r9;
 }
 
-struct ia32_regs {
-	u32 bx, cx, dx, si, di, bp;
-};
-
-static __always_inline struct ia32_regs ia32_args(const struct pt_regs *regs)
+static __always_inline void ia32_registers(const struct pt_regs *regs, u32 reg[6])
 {
-	struct ia32_regs a = {};
 	struct call_regs r;
 	u64 bp = 0, bx = 0;
 
 	bpf_probe_read_kernel(&r, sizeof(r), &regs->r10);
 	bpf_probe_read_kernel(&bp, sizeof(bp), &regs->bp);
 	bpf_probe_read_kernel(&bx, sizeof(bx), &regs->bx);
-	a.bx = bx;
-	a.cx = r.cx;
-	a.dx = r.dx;
-	a.si = r.si;
-	a.di = r.di;
-	a.bp = bp;
-	return a;
+	reg[0] = bx;
+	reg[1] = r.cx;
+	reg[2] = r.dx;
+	reg[3] = r.si;
+	reg[4] = r.di;
+	reg[5] = bp;
 }
 
 static __always_inline bool is_compat(void)
@@ -115,14 +112,17 @@ static __always_inline bool is_compat(void)
 
 #define TIF_32BIT 22
 
-static __always_inline u32 native_number(const struct pt_regs *regs)
+static __always_inline u32 probe_number(const struct pt_regs *regs)
 {
 	s32 nr;
 
-	if (btf_tp)
-		return regs->syscallno;
 	bpf_probe_read_kernel(&nr, sizeof(nr), &regs->syscallno);
 	return nr;
+}
+
+static __always_inline u32 native_number(const struct pt_regs *regs)
+{
+	return btf_tp ? regs->syscallno : probe_number(regs);
 }
 
 /* At sys_exit x0 holds the result, and orig_x0 the first argument. */

@@ -8,7 +8,7 @@
  */
 #define OBJECT_CORE
 #include "object.h"
-#include "../abi/calls_gen.h"
+#include "../fillers/foreign.h"
 #include "../fillers/core_gen.h"
 
 /* Keep the types in the object's BTF, where Go tests compare them with package event and with package driver. */
@@ -17,15 +17,13 @@ const struct segment *segment_type __attribute__((unused));
 
 /* By native syscall number. */
 const volatile u16 syscall_code[SYSCALLS] = {};	  /* its code in generic events */
-const volatile u16 ia32_to_native[SYSCALLS] = {}; /* by ia32 number; NO_NUMBER: makes no event */
-const volatile u16 socketcall_to_native[SOCKETCALLS] = {}; /* by number of a socketcall */
-u16 interest[SYSCALLS];				  /* INTEREST_ bits */
+u16 interest[CALLS];				  /* by call: INTEREST_ bits */
 
 u8 in_gap; /* dropping mode: inside the part of the second that is dropped */
 
 struct {
 	map_uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	map_uint(max_entries, SYSCALLS);
+	map_uint(max_entries, CALLS);
 	map_type(key, u32);
 	map_type(value, u32);
 } exit_progs SEC(".maps"), enter_progs SEC(".maps");
@@ -113,58 +111,43 @@ static __always_inline bool silent(u16 in, s64 ret, const u64 arg[6])
 	return (in & INTEREST_AFTER_EXEC) && !(arg[0] | arg[1] | arg[2] | arg[3] | arg[4] | arg[5]);
 }
 
-#if defined(SCAP_ARCH_AMD64)
-
-static const u8 socketcall_args[SOCKETCALLS] = SOCKETCALL_ARGS;
-
-/*
- * Returns the native number of a 32-bit task's call, or NO_NUMBER. Leaves the
- * arguments in the CPU's entry for the event's program.
- */
-static __always_inline u32 ia32_call(const struct pt_regs *regs, u32 nr, s64 ret, struct cpu *cpu)
+/* Returns the place of a call that is not native in the tables; CALLS if it makes no event. */
+static __always_inline u32 foreign_call(struct call *c, const struct pt_regs *regs, u32 nr, s64 ret,
+					bool compat)
 {
-	struct ia32_regs r = ia32_args(regs);
-	u32 kind = CALL_IA32;
-	u32 vector[6] = {};
+#if defined(SCAP_ARCH_AMD64)
+	u32 reg[6], native;
 
-	/* A 64-bit task that executes a 32-bit program returns from exec with its 64-bit number. */
-	if (is_exec(nr) && !ret && !(r.bx | r.cx | r.dx | r.si | r.di | r.bp))
-		return NO_NUMBER;
-	if (nr >= SYSCALLS)
-		return NO_NUMBER;
-	if (nr == IA32_NR_SOCKETCALL) {
-		u32 size;
-
-		if (r.bx >= SOCKETCALLS)
-			return NO_NUMBER;
-		nr = socketcall_to_native[r.bx & (SOCKETCALLS - 1)];
-		size = 4 * socketcall_args[r.bx & (SOCKETCALLS - 1)];
-		if (size > sizeof(vector))
-			return NO_NUMBER;
-		opaque(size);
-		if (size <= sizeof(vector))
-			bpf_probe_read_user(vector, size, (void *)(u64)r.cx);
-		kind |= CALL_SOCKETCALL;
-		for (int i = 0; i < 6; i++)
-			cpu->arg[i] = vector[i];
-	} else {
-		nr = ia32_to_native[table_index(nr)];
-		cpu->arg[0] = r.bx;
-		cpu->arg[1] = r.cx;
-		cpu->arg[2] = r.dx;
-		cpu->arg[3] = r.si;
-		cpu->arg[4] = r.di;
-		cpu->arg[5] = r.bp;
+	if (compat) {
+		ia32_registers(regs, reg);
+		return ia32_call(c, nr, reg, ret) ? c->nr : CALLS;
 	}
-	if (nr >= SYSCALLS)
-		return NO_NUMBER;
-	cpu->call_nr = nr;
-	cpu->call_pid_tgid = bpf_get_current_pid_tgid();
-	cpu->call_kind = kind;
-	return nr;
+	native_call(regs, &native, c->arg);
+	return x32_call(c, nr) ? c->nr : CALLS;
+#else
+	c->nr = UNKNOWN_CALL;
+	c->number = nr;
+	return nr != NO_NUMBER ? c->nr : CALLS;
+#endif
 }
 
-#endif
+/* Leaves the call in the CPU's entry for the event's program; false without an entry. */
+static __always_inline bool leave_call(const struct call *c)
+{
+	u32 id;
+	struct cpu *cpu = cpu_entry(&id);
+
+	if (!cpu)
+		return false;
+	for (int i = 0; i < 6; i++)
+		cpu->arg[i] = c->arg[i];
+	cpu->call_nr = c->nr;
+	cpu->call_number = c->number;
+	cpu->call_layout = c->layout;
+	cpu->call_pid_tgid = bpf_get_current_pid_tgid();
+	cpu->call_kind = CALL_FOREIGN;
+	return true;
+}
 
 /*
  * A tail call to a constant index is a plain jump; to a variable index it is an
@@ -193,37 +176,30 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 {
 	u32 nr = exit_number(ctx);
 	const struct pt_regs *regs;
+	bool compat;
+	u16 in = 0;
 	s64 ret;
-	u16 in;
 
 	/* Most calls end here, so this comes before it is known whose number it is. */
-	if (nr >= SYSCALLS)
-		return 0;
-	in = interest[table_index(nr)];
-	if (!in)
-		return 0;
+	if (likely(nr < SYSCALLS)) {
+		in = interest[table_index(nr)];
+		if (!in)
+			return 0;
+	}
 	regs = call_regs(ctx);
 	ret = call_ret(ctx);
-	if (unlikely(is_compat())) {
-#if defined(SCAP_ARCH_AMD64)
-		u32 id;
-		struct cpu *cpu = cpu_entry(&id);
+	compat = is_compat();
+	if (unlikely(compat || nr >= SYSCALLS)) {
+		struct call c = {};
 
-		if (!cpu)
+		nr = foreign_call(&c, regs, nr, ret, compat);
+		if (nr >= CALLS)
 			return 0;
-		nr = ia32_call(regs, nr, ret, cpu);
-		if (nr >= SYSCALLS)
+		in = interest[BOUNDED(nr, CALLS)] & ~INTEREST_COMPAT;
+		if (!in || silent(in, ret, c.arg) || (settings.slow && filtered_out(in, nr, ret, c.arg)) ||
+		    !leave_call(&c))
 			return 0;
-		in = interest[table_index(nr)];
-		if (!(in & ~INTEREST_COMPAT) || silent(in, ret, cpu->arg) ||
-		    (settings.slow && filtered_out(in, nr, ret, cpu->arg))) {
-			cpu->call_kind = CALL_NATIVE;
-			return 0;
-		}
 		goto call;
-#else
-		return 0;
-#endif
 	}
 	if (!(in & ~INTEREST_COMPAT))
 		return 0;
@@ -235,9 +211,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 			return 0;
 	}
 	hot_call(ctx, nr);
-#if defined(SCAP_ARCH_AMD64)
 call:
-#endif
 	bpf_tail_call(ctx, &exit_progs, nr);
 	no_program();
 	return 0;
@@ -246,42 +220,64 @@ call:
 SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
 {
 	u32 nr = ctx[1];
-	u16 in;
+	bool compat;
+	u16 in = 0;
 
-	if (nr >= SYSCALLS)
-		return 0;
-	in = interest[table_index(nr)];
-	if (!(in & (INTEREST_ENTER | INTEREST_COMPAT)))
-		return 0;
-	if (unlikely(is_compat())) {
-#if defined(SCAP_ARCH_AMD64)
-		u32 id;
-		struct cpu *cpu = cpu_entry(&id);
-
-		if (!cpu)
-			return 0;
-		nr = ia32_call(call_regs(ctx), nr, 1, cpu);
-		if (nr >= SYSCALLS)
-			return 0;
+	if (likely(nr < SYSCALLS)) {
 		in = interest[table_index(nr)];
-		if (!(in & INTEREST_ENTER) || (settings.dropping && sampled_out(in))) {
-			cpu->call_kind = CALL_NATIVE;
+		if (!(in & (INTEREST_ENTER | INTEREST_COMPAT)))
 			return 0;
-		}
+	}
+	compat = is_compat();
+	if (unlikely(compat || nr >= SYSCALLS)) {
+		struct call c = {};
+
+		nr = foreign_call(&c, call_regs(ctx), nr, 1, compat);
+		if (nr >= CALLS)
+			return 0;
+		in = interest[BOUNDED(nr, CALLS)];
+		if (!(in & INTEREST_ENTER) || (settings.dropping && sampled_out(in)) || !leave_call(&c))
+			return 0;
 		goto call;
-#else
-		return 0;
-#endif
 	}
 	if (!(in & INTEREST_ENTER))
 		return 0;
 	if (unlikely(settings.dropping) && sampled_out(in))
 		return 0;
-#if defined(SCAP_ARCH_AMD64)
 call:
-#endif
 	bpf_tail_call(ctx, &enter_progs, nr);
 	no_program();
+	return 0;
+}
+
+#define THREAD_SIZE 16384 /* before 5.15; twice as much under KASAN, where the number is not found */
+
+/* The number of the current task's system call, where the context does not have its registers. */
+static __always_inline u32 current_number(void)
+{
+	struct task_struct *task = current_task();
+	u64 regs;
+
+	if (core_enum_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		regs = bpf_task_pt_regs(bpf_get_current_task_btf());
+	else
+		regs = (u64)READ(task, stack) + THREAD_SIZE - core_type_size(struct pt_regs);
+	return probe_number((const struct pt_regs *)regs);
+}
+
+/* A clone3 makes a task: the flags are what the kernel took from the caller's struct. */
+SEC("tp_btf/task_newtask") int keep_task_newtask(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0], *caller = current_task();
+	u64 flags = ctx[1];
+	u32 tid;
+
+	if (READ(caller, flags) & PF_KTHREAD || (current_number() & ~X32_BIT) != NR_CLONE3)
+		return 0;
+	tid = READ(caller, pid);
+	bpf_map_update_elem(&clone3_flags_kept, &tid, &flags, 0);
+	tid = READ(task, pid);
+	bpf_map_update_elem(&clone3_flags_kept, &tid, &flags, 0);
 	return 0;
 }
 

@@ -44,6 +44,7 @@ typedef _Bool bool;
 #define map_array(name, val)	   typeof(val) *name[]
 #define BPF_MAP_TYPE_ARRAY	   2
 #define BPF_MAP_TYPE_PROG_ARRAY	   3
+#define BPF_MAP_TYPE_LRU_HASH	   9
 #define BPF_MAP_TYPE_ARRAY_OF_MAPS 12
 #define BPF_MAP_TYPE_RINGBUF	   27
 #define BPF_F_MMAPABLE		   (1U << 10)
@@ -51,6 +52,8 @@ typedef _Bool bool;
 #define BPF_RB_FORCE_WAKEUP	   2
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static void (*const bpf_tail_call)(void *ctx, void *prog_array, u32 index) = (void *)12;
 static u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;

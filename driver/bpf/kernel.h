@@ -19,6 +19,19 @@
 		v_;                                                                              \
 	})
 
+/* Takes the flags that keep_task_newtask kept for the subject's clone3; false if there are none. */
+static __always_inline bool kept_clone3_flags(struct filler *f, u64 *flags)
+{
+	u32 tid = READ(subject(f), pid);
+	u64 *kept = bpf_map_lookup_elem(&clone3_flags_kept, &tid);
+
+	if (!kept)
+		return false;
+	*flags = *kept;
+	bpf_map_delete_elem(&clone3_flags_kept, &tid);
+	return true;
+}
+
 #define NS_PER_S 1000000000ULL
 
 /* Since 6.13 the top bit of ctime's nanoseconds says that somebody has read it. */

@@ -61,8 +61,8 @@ struct counters {
 	u64 unused;
 };
 
-/* How the arguments of the syscall reach the program that is tail-called. */
-enum call_kind { CALL_NATIVE = 0, CALL_IA32 = 1, CALL_SOCKETCALL = 2 };
+/* How the arguments of the syscall reach the program that is tail-called: in registers, or in the CPU's entry. */
+enum call_kind { CALL_NATIVE = 0, CALL_FOREIGN = 1 };
 
 struct cpu {
 	struct counters events;	     /* programs that cannot interrupt each other */
@@ -70,11 +70,13 @@ struct cpu {
 	u64 arg[6];		     /* arguments of a call that is not CALL_NATIVE */
 	u64 call_pid_tgid;	     /* whose call it is */
 	u32 call_kind;
-	u32 call_nr;	  /* its native number */
+	u32 call_nr;	  /* its place in the tables by call */
 	u64 head;	  /* of the ring of our own: grows only; events before it are complete */
 	u32 unwoken;	  /* bytes since the last wake-up */
 	u32 scratch_busy; /* an event is being built, in scratch or at head */
-	u64 pad[6];
+	u32 call_number;  /* as the task passed it */
+	u32 call_layout;  /* of its structs in user memory */
+	u64 pad[5];
 	u64 tail; /* the reader's position: it has read what is before */
 	u64 tail_pad[7];
 };
@@ -163,12 +165,28 @@ static __always_inline struct scratch *place_at(u32 id, u64 position)
 	return (struct scratch *)&s->bytes[offset];
 }
 
+/* Flags of each clone3 until it returns, by thread id: of the caller and of the new thread. See keep_task_newtask. */
+struct {
+	map_uint(type, BPF_MAP_TYPE_LRU_HASH);
+	map_uint(max_entries, 16384);
+	map_type(key, u32);
+	map_type(value, u64);
+} clone3_flags_kept SEC(".maps");
+
 /* An index below SYSCALLS, bounded in a way that the verifier follows. */
 static __always_inline u32 table_index(u32 nr)
 {
 	opaque(nr);
 	return nr & (SYSCALLS - 1);
 }
+
+/* The same for tables of any power of two. */
+#define BOUNDED(index, size)           \
+	({                             \
+		u32 i_ = (index);      \
+		opaque(i_);            \
+		i_ & ((size) - 1);     \
+	})
 
 struct filler;
 
@@ -207,7 +225,7 @@ extern const volatile u16 syscall_code[SYSCALLS]; /* in core.bpf.c */
 /* The code that a generic event has for a native number. */
 static __always_inline u16 syscall_id_of(u32 nr)
 {
-	return nr < SYSCALLS ? syscall_code[table_index(nr)] : 0;
+	return syscall_code[table_index(nr)];
 }
 
 static __always_inline u32 this_cpu(struct filler *f)

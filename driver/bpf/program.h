@@ -196,7 +196,7 @@ static __always_inline int event_end(struct filler *f)
 	return 0;
 }
 
-/* Loads the call's arguments; the dispatcher leaves those of a 32-bit call in the CPU's entry. */
+/* Loads the call's arguments; the dispatcher leaves those of a call that is not native in the CPU's entry. */
 static __always_inline void load_call(struct filler *f, u64 *ctx)
 {
 	struct cpu *cpu = f->cpu;
@@ -205,8 +205,9 @@ static __always_inline void load_call(struct filler *f, u64 *ctx)
 	native_call(f->regs, &f->nr, f->arg);
 	if (unlikely(cpu->call_kind)) {
 		if (cpu->call_pid_tgid == bpf_get_current_pid_tgid()) {
-			f->ia32 = cpu->call_kind & CALL_IA32;
+			f->ia32 = cpu->call_layout;
 			f->nr = cpu->call_nr;
+			f->number = cpu->call_number;
 			for (int i = 0; i < 6; i++)
 				f->arg[i] = cpu->arg[i];
 		}

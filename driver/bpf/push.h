@@ -16,11 +16,12 @@ struct filler {
 	u16 n;		/* params pushed */
 	u16 type;	/* event code */
 	u32 nparams;	/* of the event */
-	bool ia32;	/* user structs have the 32-bit layout */
+	u8 ia32;	/* layout of user structs: LAYOUT_ bits */
 	bool exec;	/* from sched_process_exec: the call succeeded */
 	bool child;	/* from sched_process_fork: task is the new thread */
 	bool have_file; /* file_fd and file are set */
-	u32 nr;		/* native number of the syscall */
+	u32 nr;		/* place of the syscall in the tables by call */
+	u32 number;		/* as a task without native number for it passed it */
 	s64 file_fd;
 	struct file *file;	  /* open file of file_fd, looked up last */
 	struct task_struct *task; /* the task of the task_ helpers; NULL: the current one */

@@ -47,7 +47,9 @@ type CPU struct {
 	Head        uint64
 	Unwoken     uint32
 	ScratchBusy uint32
-	Pad         [6]uint64
+	CallNumber  uint32
+	CallLayout  uint32
+	Pad         [5]uint64
 	Tail        uint64
 	TailPad     [7]uint64
 }

@@ -91,7 +91,7 @@ static __always_inline int fill_pwritev_exit(struct filler *f)
 static __always_inline int fill_sendfile_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_u64(f, user_u64(f->arg[2], 0));
+	push_u64(f, user_slong(f, f->arg[2], 0, 0));
 	push_s64(f, (s32)f->arg[0]);
 	push_s64(f, (s32)f->arg[1]);
 	push_u64(f, f->arg[3]);

@@ -336,7 +336,7 @@ static __always_inline int fill_clone3_exit(struct filler *f)
 	push_u32(f, task_vm_swap(f));
 	push_task_comm(f);
 	push_cgroups(f);
-	push_u32(f, clone_flags(user_u64(f->arg[0], 0) * fits(8, f->arg[1])) | clone_ns_bits(f));
+	push_u32(f, clone_flags(clone3_flags(f, f->arg[0])) | clone_ns_bits(f));
 	push_u32(f, task_euid(f));
 	push_u32(f, task_egid(f));
 	push_s64(f, task_vtid(f));
@@ -366,7 +366,7 @@ static __always_inline int fill_prctl_exit(struct filler *f)
 		push_user_str(f, f->arg[1]);
 		break;
 	default:
-		push_str_lit_empty(f);
+		push_empty(f);
 		break;
 	}
 	switch ((u32)prctl_option((s32)f->arg[0])) {

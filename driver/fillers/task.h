@@ -162,6 +162,35 @@ static __always_inline void push_task_comm(struct filler *f)
 
 #define EVENT_CLONE_CHILD_IN_PIDNS (1U << 29)
 
+/* What a new thread shares with its parent, as far as its flags follow from that. */
+static __always_inline u64 shared_flags(struct task_struct *child, struct task_struct *parent)
+{
+	u64 flags = 0;
+
+	if (READ(child, pid) != READ(child, tgid))
+		flags = NATIVE_CLONE_THREAD | NATIVE_CLONE_SIGHAND | NATIVE_CLONE_VM;
+	if (READ(child, files) == READ(parent, files))
+		flags |= NATIVE_CLONE_FILES;
+	return flags;
+}
+
+/*
+ * The struct of a clone3 may be changed before the call returns, by the child that shares
+ * the memory first of all. So the flags of a call that made a task are those that the
+ * kernel told while it made it. They are 0 in the parent's event, and what the child
+ * shares in its own, if the driver did not see that: the call began before the capture.
+ */
+static __always_inline u64 clone3_flags(struct filler *f, u64 args)
+{
+	u64 flags = 0;
+
+	if (f->ret < 0)
+		return user_u64(args, 0);
+	if (!kept_clone3_flags(f, &flags) && !f->ret)
+		flags = shared_flags(current_task(), READ(current_task(), real_parent));
+	return flags;
+}
+
 /* The fork tracepoint does not have the argument: the flags follow from what the new thread shares. */
 static __always_inline u64 clone_arg_flags(struct filler *f)
 {
@@ -169,11 +198,9 @@ static __always_inline u64 clone_arg_flags(struct filler *f)
 
 	if (!f->child)
 		return f->arg[0] & ~NATIVE_CSIGNAL;
-	if (READ(f->task, pid) != READ(f->task, tgid))
-		flags = NATIVE_CLONE_THREAD | NATIVE_CLONE_SIGHAND | NATIVE_CLONE_VM;
-	if (READ(f->task, files) == READ(current_task(), files))
-		flags |= NATIVE_CLONE_FILES;
-	return flags;
+	if (kept_clone3_flags(f, &flags))
+		return flags;
+	return shared_flags(f->task, current_task());
 }
 
 static __always_inline u64 clone_ns_bits(struct filler *f)

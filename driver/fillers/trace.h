@@ -83,12 +83,12 @@ static __always_inline u64 exit_core(struct filler *f)
 
 static __always_inline u64 syscall_id(struct filler *f)
 {
-	return syscall_id_of(f->nr);
+	return f->nr < SYSCALLS ? syscall_id_of(f->nr) : f->nr - SYSCALLS;
 }
 
 static __always_inline u64 native_id(struct filler *f)
 {
-	return f->nr;
+	return f->nr < SYSCALLS ? f->nr : f->number;
 }
 
 static __always_inline u64 sampling_ratio(struct filler *f)

@@ -3,6 +3,11 @@
 #ifndef SCAP_USER_H
 #define SCAP_USER_H
 
+/* How a 32-bit task lays structs out; f->ia32 is 0 for the layout of 64-bit tasks. */
+#define LAYOUT_IA32   1
+#define LAYOUT_TIME64 2 /* but for times, which have 64 bits */
+#define LAYOUT_IDS16  4 /* and user and group ids have 16 bits */
+
 #define DEFINE_USER(name, ret, type)                                       \
 	static __always_inline ret name(u64 ptr, u64 off)                  \
 	{                                                                  \
@@ -17,6 +22,16 @@ DEFINE_USER(user_u32, u64, u32)
 DEFINE_USER(user_s32, s64, s32)
 DEFINE_USER(user_u64, u64, u64)
 #undef DEFINE_USER
+
+static __always_inline u64 id16(u16 id)
+{
+	return id == (u16)-1 ? (u32)-1 : id;
+}
+
+static __always_inline u64 user_id(struct filler *f, u64 ptr, u64 n)
+{
+	return f->ia32 & LAYOUT_IDS16 ? id16(user_u16(ptr, n * 2)) : user_u32(ptr, n * 4);
+}
 
 static __always_inline u64 user_long(struct filler *f, u64 ptr, u64 n)
 {
@@ -73,7 +88,7 @@ static __always_inline struct user_times user_times(struct filler *f, u64 ptr)
 	struct user_times t = {};
 	struct user_times32 t32 = {};
 
-	if (!f->ia32) {
+	if (!f->ia32 || f->ia32 & LAYOUT_TIME64) {
 		if (!user_read(&t, ptr, sizeof(t)))
 			t = (struct user_times){};
 	} else if (user_read(&t32, ptr, sizeof(t32))) {

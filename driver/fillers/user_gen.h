@@ -211,9 +211,9 @@ static __always_inline int fill_getegid_exit(struct filler *f)
 static __always_inline int fill_getresuid_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_u32(f, user_u32(f->arg[0], 0));
-	push_u32(f, user_u32(f->arg[1], 0));
-	push_u32(f, user_u32(f->arg[2], 0));
+	push_u32(f, user_id(f, f->arg[0], 0));
+	push_u32(f, user_id(f, f->arg[1], 0));
+	push_u32(f, user_id(f, f->arg[2], 0));
 	return 0;
 }
 
@@ -221,9 +221,9 @@ static __always_inline int fill_getresuid_exit(struct filler *f)
 static __always_inline int fill_getresgid_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_u32(f, user_u32(f->arg[0], 0));
-	push_u32(f, user_u32(f->arg[1], 0));
-	push_u32(f, user_u32(f->arg[2], 0));
+	push_u32(f, user_id(f, f->arg[0], 0));
+	push_u32(f, user_id(f, f->arg[1], 0));
+	push_u32(f, user_id(f, f->arg[2], 0));
 	return 0;
 }
 

@@ -40,6 +40,12 @@ static inline struct class *scap_class_create(const char *name)
 #define EXIT_GROUP_DEAD
 #endif
 
+#ifdef HAVE_TP_NEWTASK_U64 /* edd3cb05c00a, 6.18 */
+#define NEWTASK_FLAGS u64
+#else
+#define NEWTASK_FLAGS unsigned long
+#endif
+
 static inline void vma_change_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
 {
 #ifdef HAVE_VM_FLAGS_MOD /* bc292ab00f6c, 6.3 */

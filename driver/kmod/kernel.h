@@ -83,6 +83,12 @@ static inline void close_exe(struct filler *f)
 	f->have_exe = false;
 }
 
+static inline bool kept_clone3_flags(struct filler *f, u64 *flags)
+{
+	*flags = f->kept ? f->kept_flags : 0;
+	return f->kept;
+}
+
 /* A datagram socket may change its peer, which may free the old one. */
 static inline void unix_peer_lock(struct unix_sock *u)
 {

@@ -58,7 +58,7 @@ struct consumer {
 	struct list_head list;	/* consumers: written under consumer_mutex, read under RCU */
 	struct task_struct *id; /* the opening thread, with a reference */
 	struct settings set;
-	DECLARE_BITMAP(syscalls, SYSCALLS);
+	DECLARE_BITMAP(syscalls, CALLS);
 	u32 tps;		/* bitmap of enum scap_tp */
 	unsigned int open;	/* rings open */
 	int in_gap;		/* dropping mode: inside the discarded part of the second */

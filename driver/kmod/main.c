@@ -138,7 +138,7 @@ static void consumer_reset(struct consumer *c)
 {
 	struct settings *s = &c->set;
 
-	bitmap_zero(c->syscalls, SYSCALLS);
+	bitmap_zero(c->syscalls, CALLS);
 	/* One by one: hits on other CPUs read them meanwhile, and divide by the ratio. */
 	WRITE_ONCE(s->dropping, false);
 	WRITE_ONCE(s->ratio, 1);
@@ -365,7 +365,7 @@ static long consumer_ioctl(struct consumer *c, unsigned int cmd, unsigned long a
 		return 0;
 	case IOC_SYSCALL_ON:
 	case IOC_SYSCALL_OFF:
-		if (arg >= SYSCALLS)
+		if (arg >= (s->own_events ? CALLS : SYSCALLS))
 			return -EINVAL;
 		if (cmd == IOC_SYSCALL_ON)
 			set_bit(arg, c->syscalls);

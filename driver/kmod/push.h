@@ -23,17 +23,20 @@ struct filler {
 	u16 n;			  /* params pushed */
 	u16 limit;		  /* params that are sent; params pushed after these are not */
 	u16 type;		  /* event code */
-	bool ia32;		  /* user structs have the 32-bit layout */
+	u8 ia32;		  /* layout of user structs: LAYOUT_ bits */
 	bool exec;		  /* from sched_process_exec: the call succeeded */
 	bool child;		  /* from sched_process_fork: task is the new thread */
 	bool full;		  /* a param did not fit: the event is lost */
 	bool have_file;		  /* file_fd and file are set */
-	u32 nr;			  /* native number of the syscall */
+	u32 nr;			  /* place of the syscall in the tables by call */
+	u32 number;			  /* as a task without native number for it passed it */
 	s64 file_fd;
 	struct file *file;	  /* open file of file_fd, looked up last, with a reference */
 	bool have_exe;		  /* exe is set */
 	struct file *exe;	  /* the executable, with a reference */
 	struct task_struct *task; /* the task of the task_ helpers; NULL: the current one */
+	bool kept;		  /* kept_flags is set */
+	u64 kept_flags;		  /* of a clone3, see newtask.c */
 	u32 exe_len;		  /* bytes of the exe param: it and args share a limit */
 	u8 *tmp;		  /* TMP_SIZE bytes of the ring */
 	struct ring *ring;

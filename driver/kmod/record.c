@@ -14,13 +14,15 @@
 #include "../abi/event.h"
 #include "../abi/events_gen.h"
 #include "kernel.h"
+#include "newtask.h"
 #include "record.h"
 
 static u16 syscall_id_of(u32 nr);
 
 #include "names.h"
-#include "../abi/calls_gen.h"
 #include "../fillers/all.h"
+#define BOUNDED(index, size) array_index_nospec(index, size)
+#include "../fillers/foreign.h"
 #include "../fillers/all_gen.h"
 #include "subprog.h"
 
@@ -58,7 +60,7 @@ struct kmod_event {
 /* The code that a generic event has for a native number. */
 static u16 syscall_id_of(u32 nr)
 {
-	u16 id = nr < SYSCALLS ? syscall_ids[array_index_nospec(nr, SYSCALLS)] : 0;
+	u16 id = syscall_ids[BOUNDED(nr, SYSCALLS)];
 
 	return persona_10 || id < OLD_IDS ? id : 0;
 }
@@ -75,7 +77,7 @@ struct hit {
 	u64 ts;
 	u64 tid;
 	const struct kmod_event *ev;
-	long nr;	 /* native number, the index into the syscall masks; or NO_SYSCALL */
+	long nr;	 /* place in the tables by call and in the syscall masks; or NO_SYSCALL */
 	struct filler f; /* the fields that fillers read; the rest is set per consumer */
 };
 
@@ -273,7 +275,12 @@ static const struct kmod_event *event_for(struct consumer *c, struct hit *h)
 
 static bool wants(struct consumer *c, enum scap_tp tp, long nr)
 {
-	return READ_ONCE(c->tps) & BIT(tp) && (nr == NO_SYSCALL || test_bit(nr, c->syscalls));
+	if (!(READ_ONCE(c->tps) & BIT(tp)))
+		return false;
+	if (nr == NO_SYSCALL || test_bit(nr, c->syscalls))
+		return true;
+	/* A client of the reference's interface can select native numbers only. */
+	return unlikely(nr >= SYSCALLS) && !READ_ONCE(c->set.own_events);
 }
 
 /* Whether any consumer wants the event: most hits end here. */
@@ -330,56 +337,26 @@ static void hit_init(struct hit *h, enum scap_tp tp, const struct kmod_event *ev
 
 /* ---- system calls */
 
-/* A call with the native number of its name. */
-struct call {
-	long nr; /* NO_SYSCALL: it has none */
-	const struct kmod_event *exit, *enter;
-	bool ia32;
-	u64 arg[6];
-};
-
+/* The registers of a call of a 32-bit task. */
+static bool read_ia32_call(struct call *call, struct pt_regs *regs, u32 nr, long ret)
+{
 #if defined(CONFIG_X86_64) && defined(CONFIG_IA32_EMULATION)
-
-/* Reads the call that socketcall's first argument names, with the arguments that its second points to. */
-static bool read_socketcall(struct call *call, const unsigned long *regs)
-{
-	u32 which = regs[0], vector[6] = {}, i;
-
-	if (which >= ARRAY_SIZE(socketcalls))
-		return false;
-	which = array_index_nospec(which, ARRAY_SIZE(socketcalls));
-	user_read(vector, (u32)regs[1], 4 * socketcalls[which].args);
-	for (i = 0; i < 6; i++)
-		call->arg[i] = vector[i];
-	call->nr = socketcalls[which].nr;
-	call->exit = socketcalls[which].exit;
-	return call->nr != NO_SYSCALL || call->exit;
-}
-
-static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, long ret)
-{
 	unsigned long arg[6];
-	u32 any = 0, i;
+	u32 reg[6], i;
 
-	if (nr < 0 || nr >= SYSCALLS)
-		return false;
-	nr = array_index_nospec(nr, SYSCALLS);
 	syscall_get_arguments(current, regs, arg);
 	for (i = 0; i < 6; i++)
-		any |= (u32)arg[i];
-	/* A 64-bit task that executes a 32-bit program returns from exec with its 64-bit number. */
-	if (is_exec(nr) && !ret && !any)
-		return false;
-	call->ia32 = true;
-	if (nr == IA32_NR_SOCKETCALL)
-		return read_socketcall(call, arg);
-	if (!ia32_native[nr])
-		return false;
-	call->nr = ia32_native[nr] - 1;
-	for (i = 0; i < 6; i++)
-		call->arg[i] = (u32)arg[i];
-	return true;
+		reg[i] = arg[i];
+	return ia32_call(call, nr, reg, ret);
+#else
+	memset(call, 0, sizeof(*call));
+	call->nr = UNKNOWN_CALL;
+	call->number = nr;
+	return nr != NO_NUMBER;
+#endif
 }
+
+#if defined(CONFIG_X86_64) && defined(CONFIG_IA32_EMULATION)
 
 static bool is_compat_call(void)
 {
@@ -398,11 +375,6 @@ static bool after_compat_exec(const struct call *call, long ret)
 
 #else
 
-static bool read_ia32_call(struct call *call, struct pt_regs *regs, long nr, long ret)
-{
-	return false;
-}
-
 static bool is_compat_call(void)
 {
 #ifdef CONFIG_COMPAT
@@ -419,35 +391,40 @@ static bool after_compat_exec(const struct call *call, long ret)
 
 #endif
 
+/* A number of a 64-bit task that is no native call. */
+static bool read_odd_call(struct call *call, u32 nr)
+{
+#ifdef CONFIG_X86_64
+	return x32_call(call, nr);
+#else
+	call->nr = UNKNOWN_CALL;
+	call->number = nr;
+	call->layout = 0;
+	return nr != NO_NUMBER;
+#endif
+}
+
 /* False if the call makes no event that a consumer wants. ret is not 0 at sys_enter. */
-static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, long nr, long ret)
+static bool read_call(struct call *call, enum scap_tp tp, struct pt_regs *regs, u32 nr, long ret)
 {
 	unsigned long arg[6];
 	unsigned int i;
 
-	call->exit = call->enter = NULL;
-	call->ia32 = false;
-	if (unlikely(is_compat_call())) {
-		if (!read_ia32_call(call, regs, nr, ret))
-			return false;
-	} else {
-		if (nr < 0 || nr >= SYSCALLS)
-			return false;
-		nr = array_index_nospec(nr, SYSCALLS);
+	if (unlikely(is_compat_call()))
+		return read_ia32_call(call, regs, nr, ret) && wanted(tp, call->nr);
+	if (likely(nr < SYSCALLS)) {
+		nr = BOUNDED(nr, SYSCALLS);
 		if (!wanted(tp, nr))
 			return false;
-		syscall_get_arguments(current, regs, arg);
-		for (i = 0; i < 6; i++)
-			call->arg[i] = arg[i];
-		call->nr = nr;
-		if (after_compat_exec(call, ret))
-			return false;
 	}
-	if (call->nr != NO_SYSCALL) {
-		call->exit = exit_events[call->nr] ?: &ev_generic_exit;
-		call->enter = enter_events[call->nr];
-	}
-	return true;
+	syscall_get_arguments(current, regs, arg);
+	for (i = 0; i < 6; i++)
+		call->arg[i] = arg[i];
+	if (unlikely(nr >= SYSCALLS))
+		return read_odd_call(call, nr) && wanted(tp, call->nr);
+	call->nr = call->number = nr;
+	call->layout = 0;
+	return !after_compat_exec(call, ret);
 }
 
 static void call_to_hit(struct hit *h, const struct call *call, struct pt_regs *regs)
@@ -455,7 +432,8 @@ static void call_to_hit(struct hit *h, const struct call *call, struct pt_regs *
 	h->nr = call->nr;
 	h->f.regs = regs;
 	h->f.nr = call->nr;
-	h->f.ia32 = call->ia32;
+	h->f.number = call->number;
+	h->f.ia32 = call->layout;
 	memcpy(h->f.arg, call->arg, sizeof(h->f.arg));
 }
 
@@ -464,9 +442,14 @@ void record_sys_enter(struct pt_regs *regs, long nr)
 	struct call call;
 	struct hit h;
 
-	if (!read_call(&call, TP_SYS_ENTER, regs, nr, 1) || !call.enter)
+	const struct kmod_event *ev;
+
+	if (!read_call(&call, TP_SYS_ENTER, regs, nr, 1))
 		return;
-	hit_init(&h, TP_SYS_ENTER, call.enter);
+	ev = enter_events[BOUNDED(call.nr, CALLS)];
+	if (!ev)
+		return;
+	hit_init(&h, TP_SYS_ENTER, ev);
 	call_to_hit(&h, &call, regs);
 	record(&h);
 }
@@ -479,13 +462,26 @@ void record_sys_exit(struct pt_regs *regs, long ret)
 	if (!read_call(&call, TP_SYS_EXIT, regs, syscall_get_nr(current, regs), ret) ||
 	    (!ret && zero_reported_elsewhere(call.nr)))
 		return;
-	hit_init(&h, TP_SYS_EXIT, call.exit);
+	hit_init(&h, TP_SYS_EXIT, exit_events[BOUNDED(call.nr, CALLS)] ?: &ev_generic_exit);
 	call_to_hit(&h, &call, regs);
 	h.f.ret = ret;
+	if (unlikely(call.nr == NR_CLONE3))
+		h.f.kept = newtask_take(current->pid, &h.f.kept_flags);
 	record(&h);
 }
 
 /* ---- the other tracepoints */
+
+/* A clone3 makes a task: the flags are what the kernel took from the caller's struct. */
+void record_newtask(struct task_struct *task, u64 flags)
+{
+	u32 nr = syscall_get_nr(current, task_pt_regs(current));
+
+	if (current->flags & PF_KTHREAD || (nr & ~X32_BIT) != NR_CLONE3 || !wanted(TP_SYS_EXIT, NR_CLONE3))
+		return;
+	newtask_keep(current->pid, flags);
+	newtask_keep(task->pid, flags);
+}
 
 void record_process_exit(struct task_struct *task)
 {
@@ -504,6 +500,7 @@ void record_process_fork(struct task_struct *parent, struct task_struct *child)
 
 	hit_init(&h, TP_SCHED_PROCESS_FORK, &ev_clone_exit);
 	h.tid = child->pid;
+	h.f.kept = newtask_take(child->pid, &h.f.kept_flags);
 	h.f.task = child;
 	h.f.child = true;
 	h.f.nr = __NR_clone;

@@ -11,6 +11,7 @@ struct pt_regs;
 
 void record_sys_enter(struct pt_regs *regs, long nr);
 void record_sys_exit(struct pt_regs *regs, long ret);
+void record_newtask(struct task_struct *task, u64 flags);
 void record_process_exit(struct task_struct *task);
 void record_process_fork(struct task_struct *parent, struct task_struct *child);
 void record_process_exec(struct task_struct *task, struct linux_binprm *bprm);

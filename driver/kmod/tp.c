@@ -10,6 +10,7 @@
 #include <trace/events/sched.h>
 #include <trace/events/signal.h>
 #include <trace/events/syscalls.h>
+#include <trace/events/task.h>
 #ifdef CONFIG_X86
 #if __has_include(<trace/events/exceptions.h>)
 #include <trace/events/exceptions.h>
@@ -20,6 +21,7 @@
 
 #include "compat.h"
 #include "kmod.h"
+#include "newtask.h"
 #include "record.h"
 
 static DEFINE_PER_CPU(unsigned long, hits);
@@ -110,6 +112,16 @@ static void probe_process_exec(void *data, struct task_struct *p, pid_t old_pid,
 	preempt_enable_notrace();
 }
 
+/* Not a consumer's: attached together with sys_exit, for the events of clone3. */
+static void probe_newtask(void *data, struct task_struct *task, NEWTASK_FLAGS flags)
+{
+	preempt_disable_notrace();
+	record_newtask(task, flags);
+	preempt_enable_notrace();
+}
+
+static struct tracepoint *newtask;
+
 /* In the order of enum scap_tp. probe is NULL if the architecture does not have the tracepoint. */
 static struct {
 	const char *name;
@@ -139,6 +151,15 @@ static void find_tp(struct tracepoint *tp, void *data)
 	for (i = 0; i < TP_COUNT; i++)
 		if (tps[i].probe && !strcmp(tp->name, tps[i].name))
 			tps[i].tp = tp;
+	if (!strcmp(tp->name, "task_newtask"))
+		newtask = tp;
+}
+
+/* Unregistering may need memory. Retry: a probe that stays attached would be called after the module is gone. */
+static void unregister(struct tracepoint *tp, void *probe)
+{
+	while (tracepoint_probe_unregister(tp, probe, NULL) == -ENOMEM)
+		msleep(10);
 }
 
 int tp_init(void)
@@ -150,6 +171,7 @@ int tp_init(void)
 	check_trace_callback_type_sched_switch(probe_sched_switch);
 	check_trace_callback_type_signal_deliver(probe_signal_deliver);
 	check_trace_callback_type_sched_process_exec(probe_process_exec);
+	check_trace_callback_type_task_newtask(probe_newtask);
 #ifdef CONFIG_X86
 	check_trace_callback_type_page_fault_user(probe_page_fault_user);
 	check_trace_callback_type_page_fault_kernel(probe_page_fault_kernel);
@@ -157,6 +179,7 @@ int tp_init(void)
 	check_trace_callback_type_sched_process_fork(probe_process_fork);
 #endif
 
+	newtask_init();
 	for_each_kernel_tracepoint(find_tp, NULL);
 	if (!tps[TP_SYS_EXIT].tp || !tps[TP_SYS_ENTER].tp) {
 		pr_err("scap: this kernel has no system-call tracepoints\n");
@@ -178,9 +201,18 @@ int tp_enable(struct consumer *c, unsigned int tp)
 	if (c->tps & BIT(tp) || !tps[tp].tp)
 		return 0;
 	if (!tps[tp].users) {
+		if (tp == TP_SYS_EXIT && newtask) {
+			err = tracepoint_probe_register(newtask, probe_newtask, NULL);
+			if (err) {
+				pr_err("scap: tracepoint task_newtask: cannot attach: %d\n", err);
+				return err;
+			}
+		}
 		err = tracepoint_probe_register(tps[tp].tp, tps[tp].probe, NULL);
 		if (err) {
 			pr_err("scap: tracepoint %s: cannot attach: %d\n", tps[tp].name, err);
+			if (tp == TP_SYS_EXIT && newtask)
+				unregister(newtask, probe_newtask);
 			return err;
 		}
 	}
@@ -199,9 +231,9 @@ static bool tp_put(struct consumer *c, unsigned int tp)
 	WRITE_ONCE(c->tps, c->tps & ~BIT(tp));
 	if (--tps[tp].users)
 		return false;
-	/* Unregistering may need memory. Retry: a probe that stays attached would be called after the module is gone. */
-	while (tracepoint_probe_unregister(tps[tp].tp, tps[tp].probe, NULL) == -ENOMEM)
-		msleep(10);
+	unregister(tps[tp].tp, tps[tp].probe);
+	if (tp == TP_SYS_EXIT && newtask)
+		unregister(newtask, probe_newtask);
 	for (i = 0; i < TP_COUNT; i++)
 		users += tps[i].users;
 	if (!users)

@@ -47,12 +47,16 @@ const (
 
 // Sizes of tables.
 const (
-	Syscalls    = 512 // by native syscall number
-	Socketcalls = 32  // by sub-call number of socketcall
+	Syscalls    = 512  // by native syscall number
+	Calls       = 1024 // by call: native numbers, then Syscalls plus the code of calls that only 32-bit tasks have
+	Socketcalls = 32   // by sub-call number of socketcall
 )
 
-// NoNumber stands for a call without a native number in the tables of the eBPF driver.
-const NoNumber = 0xffff
+// FirstCommon is the number from which on calls have the same number on every architecture.
+const FirstCommon = 424
+
+// UnknownCall is the place in the tables by call of numbers that are no known call.
+const UnknownCall = Syscalls
 
 // What the eBPF dispatchers do with a syscall; 0: nothing.
 const (

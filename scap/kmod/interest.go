@@ -7,7 +7,6 @@ package kmod
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"github.com/scaplab/scaplab/driver"
@@ -27,7 +26,7 @@ var tracepointOrder = [abi.TPCount]int{abi.TPSysEnter, abi.TPSysExit, abi.TPFork
 
 // interest is what a selection means for the module.
 type interest struct {
-	syscalls    [driver.Syscalls]bool
+	syscalls    [driver.Calls]bool // by place, see driver.Place
 	tracepoints [abi.TPCount]bool
 }
 
@@ -42,18 +41,15 @@ func plan(sel scap.Selection) (*interest, error) {
 	known := make(map[string]bool)
 	choose := func(call *driver.Call) {
 		name := call.Name
-		nr, ok := call.NR.Number(runtime.GOARCH)
+		nr, ok := driver.Place(name, call.NR)
 		known[name] = true
 		if !sel.All && !want[name] {
 			return
 		}
-		// A call without a number has no bit: the module sends it with every selection.
-		if !ok && !driver.SocketcallOnly(name) || nr >= driver.Syscalls {
+		if !ok {
 			return
 		}
-		if ok {
-			in.syscalls[nr] = true
-		}
+		in.syscalls[nr] = true
 		in.tracepoints[abi.TPSysExit] = true
 		in.tracepoints[abi.TPSysEnter] = sel.Enter
 		if call.Fires != nil { // the module decides whether its architecture needs it
@@ -69,8 +65,7 @@ func plan(sel scap.Selection) (*interest, error) {
 		}
 	}
 	if sel.All {
-		in.syscalls = [driver.Syscalls]bool{}
-		for nr := range in.syscalls {
+		for nr := range abi.UnknownCall + 1 {
 			in.syscalls[nr] = true
 		}
 	}
@@ -97,7 +92,8 @@ func (e *engine) Select(sel scap.Selection) error {
 		return err
 	}
 	for nr, on := range in.syscalls {
-		if on == e.inForce.syscalls[nr] {
+		// Only our module has places beyond the native numbers.
+		if on == e.inForce.syscalls[nr] || nr >= driver.Syscalls && !e.info.own {
 			continue
 		}
 		request := uint(abi.SyscallOff)

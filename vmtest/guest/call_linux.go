@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// childWrite is an address, and what the task that cloneCall starts writes there; 0: nothing.
+var childWrite [2]uintptr
+
 // cloneCall makes a system call that may return twice. The new task ends at
 // once with status 0, by exit rather than exit_group: it may be a thread.
 //

@@ -111,6 +111,7 @@ func (c *child) run(text string) error {
 	for _, f := range c.Before {
 		f()
 	}
+	childWrite = c.ChildWrite
 	c.call(o.marker)
 	for _, f := range c.Behind {
 		f()

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
@@ -579,6 +580,52 @@ func TestGuestHalfAnAddress(t *testing.T) {
 		require.Empty(t, ev.Param(1))
 	})
 	require.Equal(t, 1, binds)
+}
+
+// Calls of 32-bit and x32 tasks make the events that the eBPF driver makes of them.
+func TestGuestForeignCalls(t *testing.T) {
+	mustLoad(t, "")
+	if !ia32.Works(t) {
+		t.Skip("this kernel has no 32-bit calls")
+	}
+	src := mustSource(t, scap.Selection{All: true}, kmod.Options{})
+	defer src.Close()
+	for _, c := range ia32.Cases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			drain(t, src, nil)
+			onThread(func() { c.Make(t) })
+			var events []event.Event
+			drain(t, src, func(ev *event.Event) { events = append(events, ev.Clone()) })
+			c.Check(t, events)
+		})
+	}
+}
+
+// A client selects a call that only 32-bit tasks have by its name. One that speaks the
+// reference's interface cannot name it, and gets it with every selection.
+func TestGuestForeignCallsAreSelected(t *testing.T) {
+	mustLoad(t, "")
+	for _, c := range []struct {
+		name      string
+		selected  string
+		reference bool
+		want      []uint16 // codes of the calls
+	}{
+		{"by name", "ipc", false, []uint16{276}},
+		{"another", "nice", false, []uint16{290}},
+		{"none of them", "getpid", false, nil},
+		{"by a client of the reference's interface", "getpid", true, []uint16{276, 290}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := mustSource(t, scap.Selection{Syscalls: []string{c.selected}}, kmod.Options{Reference: c.reference})
+			defer src.Close()
+			ia32.Call(t, 117, 999)
+			ia32.Call(t, 34, 0)
+			var got []uint16
+			drain(t, src, func(ev *event.Event) { got = append(got, binary.NativeEndian.Uint16(ev.Param(0))) })
+			require.Equal(t, c.want, got)
+		})
+	}
 }
 
 func TestGuestTwoConsumers(t *testing.T) {

@@ -24,6 +24,8 @@ type Maker struct {
 	Mentions func(name string) bool
 	Before   []func() // called right before the call
 	Behind   []func() // called right after the call
+	// ChildWrite is an address and what the task that the call starts writes there; 0: nothing.
+	ChildWrite [2]uintptr
 
 	made int // number of files made so far, for their names
 }
@@ -77,7 +79,7 @@ func init() {
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
-		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child": sleepingChild, "thread": sleepingThread, "traced": tracedChild,
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "thread": sleepingThread, "traced": tracedChild,
 		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,

@@ -107,6 +107,19 @@ func noMore(c *Maker, resource int) (any, error) {
 	return int64(was.Cur), nil
 }
 
+func childWrites(c *Maker, args []any) (any, error) {
+	address, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	value, err := argInt(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	c.ChildWrite = [2]uintptr{uintptr(address), uintptr(value)}
+	return value, nil
+}
+
 func sleepingChild(_ *Maker, _ []any) (any, error) {
 	pid, err := startProgram(program(opPause, op{nr: opJump}), 0)
 	if err != nil {
