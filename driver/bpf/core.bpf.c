@@ -49,15 +49,17 @@ struct {
 static __always_inline void no_program(void)
 {
 	u32 id;
-	struct cpu *cpu = cpu_entry(&id);
-	struct filler f = {.cpu = cpu};
+	struct filler f = {};
 
-	if (!cpu)
-		return;
-	f.count = &cpu->events;
-	cpu->call_kind = CALL_NATIVE;
-	COUNT(&f, seen);
-	COUNT(&f, drop_no_program);
+	quiet(perf_tp);
+	f.cpu = cpu_entry(&id);
+	if (f.cpu) {
+		f.count = &f.cpu->events;
+		f.cpu->call_kind = CALL_NATIVE;
+		COUNT(&f, seen);
+		COUNT(&f, drop_no_program);
+	}
+	quiet_end(perf_tp);
 }
 
 /* Whether dropping mode drops this event now. */
@@ -77,11 +79,13 @@ static __always_inline bool sampled_out(u16 in)
 	if (gap != in_gap) {
 		/* The first CPU to notice sends the event; if two notice at once it comes twice. */
 		in_gap = gap;
+		quiet(perf_tp);
 		cpu = cpu_entry(&id);
 		if (cpu && gap)
 			send_drop_enter(cpu, id);
 		else if (cpu)
 			send_drop_exit(cpu, id);
+		quiet_end(perf_tp);
 	}
 	return gap;
 }

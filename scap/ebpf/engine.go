@@ -139,7 +139,14 @@ func (e *engine) now() func() uint64 {
 		return nil
 	}
 	start, boot := time.Now(), clock.SinceBoot()
-	return func() uint64 { return e.driver.BootOffset() + boot + uint64(time.Since(start)) }
+	return func() uint64 {
+		now := time.Now()
+		// The runtime's clock stands still while the machine is suspended; the wall clock does not.
+		if moved := now.Round(0).Sub(start.Round(0)) - now.Sub(start); moved < -time.Second || moved > time.Second {
+			start, boot = now, clock.SinceBoot()
+		}
+		return e.driver.BootOffset() + boot + uint64(now.Sub(start))
+	}
 }
 
 // Wait waits, at most d, for a producer to wake the reader.

@@ -588,8 +588,20 @@ func BenchmarkDrain(b *testing.B) {
 
 // BenchmarkLive reads while a producer runs on each other CPU.
 func BenchmarkLive(b *testing.B) {
-	src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{})
-	stop := produce(max(runtime.NumCPU()-1, 1))
+	for _, producers := range []int{max(runtime.NumCPU()-1, 1), 2 * runtime.NumCPU()} {
+		for _, perRing := range []int{0, DefaultCPUsPerRing} {
+			kind := "ring buffers"
+			if perRing == 0 {
+				kind = "in place"
+			}
+			b.Run(fmt.Sprintf("%d loops/%s", producers, kind), func(b *testing.B) { benchmarkLive(b, producers, perRing) })
+		}
+	}
+}
+
+func benchmarkLive(b *testing.B, producers, perRing int) {
+	src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: perRing})
+	stop := produce(producers)
 	defer stop()
 	evs := make([]event.Event, 1024)
 	events := 0
@@ -604,5 +616,6 @@ func BenchmarkLive(b *testing.B) {
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 	stats, err := src.Stats()
 	require.NoError(b, err)
-	b.ReportMetric(float64(stats.Drops.Total())/float64(stats.Seen), "lost/event")
+	b.ReportMetric(float64(stats.Seen)/b.Elapsed().Seconds(), "offered/s")
+	b.ReportMetric(float64(stats.Drops.Total())/float64(stats.Seen)*100, "%lost")
 }
