@@ -216,4 +216,10 @@ var events = [...]Event{
 	{Code: 0x8107, Symbol: "landlock_add_rule_exit", Program: "x_landlock_add_rule_exit", Object: "other", From: "sys_exit", Params: 8, Drop: DropAlways, Calls: []Call{{Name: "landlock_add_rule", NR: NR{445, 445, 445, 445, 445, 445, 445}}}},
 	{Code: 0x8109, Symbol: "perf_event_open_exit", Program: "x_perf_event_open_exit", Object: "other", From: "sys_exit", Params: 16, Fixed: 112, Drop: DropAlways, Calls: []Call{{Name: "perf_event_open", NR: NR{298, 241, 241, 241, 331, 319, 336}}}},
 	{Code: 0x810b, Symbol: "msgrcv_exit", Program: "x_msgrcv_exit", Object: "ipc", From: "sys_exit", Params: 7, Drop: DropAlways, Calls: []Call{{Name: "msgrcv", NR: NR{70, 188, 188, 188, 401, 401, 401}}}},
+	{Code: 0x810d, Symbol: "epoll_ctl_exit", Program: "x_epoll_ctl_exit", Object: "wait", From: "sys_exit", Params: 6, Drop: DropAlways, Calls: []Call{{Name: "epoll_ctl", NR: NR{233, 21, 21, 21, 250, 237, 255}}}},
+	{Code: 0x810f, Symbol: "rt_sigaction_exit", Program: "x_rt_sigaction_exit", Object: "signal", From: "sys_exit", Params: 10, Drop: DropAlways, Calls: []Call{{Name: "rt_sigaction", NR: NR{13, 134, 134, 134, 174, 173, 174}}}},
+	{Code: 0x8111, Symbol: "futex_waitv_exit", Program: "x_futex_waitv_exit", Object: "ipc", From: "sys_exit", Params: 8, Drop: DropAlways, Calls: []Call{{Name: "futex_waitv", NR: NR{449, 449, 449, 449, 449, 449, 449}}}},
+	{Code: 0x8113, Symbol: "io_submit_exit", Program: "x_io_submit_exit", Object: "io_other", From: "sys_exit", Params: 7, Drop: DropAlways, Calls: []Call{{Name: "io_submit", NR: NR{209, 2, 2, 2, 246, 230, 248}}}},
+	{Code: 0x8115, Symbol: "add_key_exit", Program: "x_add_key_exit", Object: "other", From: "sys_exit", Params: 5, Drop: DropAlways, Calls: []Call{{Name: "add_key", NR: NR{248, 217, 217, 217, 278, 269, 286}}}},
+	{Code: 0x8117, Symbol: "getrandom_exit", Program: "x_getrandom_exit", Object: "other", From: "sys_exit", Params: 3, Fixed: 20, Drop: DropAlways, Calls: []Call{{Name: "getrandom", NR: NR{318, 278, 278, 278, 349, 359, 355}}}},
 }

@@ -271,7 +271,7 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		}
 		b.line("push_str_lit_empty(f);")
 		return nil
-	case p.Len != nil && (typ == "bytebuf" || typ == "sockaddr"):
+	case p.Len != nil && (typ == "bytebuf" || typ == "sockaddr" || typ == "charbufarray"):
 		ptr, err := b.value(from, wire{})
 		if err != nil {
 			return err
@@ -439,6 +439,14 @@ func (b *body) call(n *expr.Node, name string, withFiller bool) (string, error) 
 func (b *body) conds(conds []tables.Cond) (string, error) {
 	var all []string
 	for _, c := range conds {
+		if c.Op == "readable" {
+			v, err := b.value(c.In[0], wire{})
+			if err != nil {
+				return "", err
+			}
+			all = append(all, v.text)
+			continue
+		}
 		v, err := b.name(&expr.Node{Kind: expr.Name, Text: c.Var}, wire{})
 		if err != nil {
 			return "", err

@@ -224,6 +224,10 @@ func sourceText(p *tables.Param) string {
 	}
 	for i, c := range p.When {
 		text += []string{", and ", ", when "}[b2i(i == 0)]
+		if c.Op == "readable" {
+			text += c.Var + " is readable"
+			continue
+		}
 		var in []string
 		for _, n := range c.In {
 			in = append(in, n.String())

@@ -16,7 +16,7 @@ func (m *model) guestStructs(files map[string][]byte) error {
 	f.Comment("structs has the layouts of structs.yaml for 64-bit tasks.")
 	f.Var().Id("structs").Op("=").Map(jen.String()).Id("structLayout").ValuesFunc(func(g *jen.Group) {
 		for _, s := range m.table.Structs {
-			g.Line().Lit(s.Name).Op(":").Values(jen.Lit(s.Size[0]), jen.Index().Id("structField").ValuesFunc(func(g *jen.Group) {
+			g.Line().Lit(s.Name).Op(":").Values(onArch(s.Size), jen.Index().Id("structField").ValuesFunc(func(g *jen.Group) {
 				for _, fd := range s.Fields {
 					g.Line().Add(structField(fd))
 				}
@@ -37,11 +37,19 @@ func (m *model) guestStructs(files map[string][]byte) error {
 	return err
 }
 
+// onArch returns a number in the layout of 64-bit tasks.
+func onArch(l tables.Layouts) jen.Code {
+	if l[0] == l[2] {
+		return jen.Lit(l[0])
+	}
+	return jen.Id("x86Or").Call(jen.Lit(l[0]), jen.Lit(l[2]))
+}
+
 func structField(f tables.StructField) jen.Code {
 	return jen.ValuesFunc(func(g *jen.Group) {
 		g.Id("name").Op(":").Lit(f.Name)
-		g.Id("offset").Op(":").Lit(f.Offset[0])
-		g.Id("size").Op(":").Lit(f.Type.Size[0])
+		g.Id("offset").Op(":").Add(onArch(f.Offset))
+		g.Id("size").Op(":").Add(onArch(f.Type.Size))
 		if f.Type.Signed {
 			g.Id("signed").Op(":").True()
 		}

@@ -399,6 +399,8 @@ func hostileParam(info *event.Info, i int, next func() byte) []byte {
 	case event.ParamFDList:
 		n := int(how % 4)
 		return append([]byte{byte(n + int(how>>7)), 0}, fill(10*n)...)
+	case event.ParamNumbers:
+		return fill(8 * int(how%4))
 	case event.ParamDyn:
 		if len(p.Dyn) > 0 {
 			at := int(how) % len(p.Dyn)

@@ -44,6 +44,7 @@
 //	first     res, fd or pid: first param of an inferred exit list
 //	exit      params of the exit event. Left out: inferred, see below
 //	variants  the sources of params by the value of another param, see below
+//	secret    [payload]: arguments that point to what an event must not have; params tell its size
 //	enter     params of the TOCTOU enter event. Left out: there is none
 //	filler    manual: the exit body is hand-written C, fill_<name>_exit; params then need no from
 //	state     how the event changes the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
@@ -89,10 +90,11 @@
 //	base      fsrelpath: the param with the directory's descriptor
 //	names     flag set of the values; flagsN, enumflagsN and mode need one
 //	show      how tools print it: na dec hex oct id dir 10_padded_dec. Left out: the type's default
-//	len       bytebuf, sockaddr: number of bytes at from
+//	len       bytebuf, sockaddr, charbufarray (strings, each with its NUL): number of bytes at from
 //	snaplen   true: cut at the snap length (bytebuf)
 //	newer     true: the older reference (the second version of schema.lock) does not have this param and those after it
-//	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {ret: ">= 0"}: all must hold, else `else` is sent, or the empty param
+//	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {flags: 0}, {ret: ">= 0"}, {readable: act}: all must hold, else `else` is
+//	          sent, or the empty param. readable: what the argument points to can be read, which tells 0 from no value
 //	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
 //	differs   a deliberate difference from the reference
 //
@@ -116,7 +118,8 @@
 // gid, sigtype, sigset, syscallid, flags8 flags16 flags32 flags64, enumflags8
 // enumflags16 enumflags32, mode, sockfamily, port, l4proto, reltime, abstime,
 // double, ipv4addr (numbers); charbuf, fspath, fsrelpath (text); bytebuf,
-// sockaddr (bytes, need len or a param helper); socktuple, fdlist, dyn,
+// sockaddr (bytes, need len or a param helper); numbers (of each element of an array,
+// see below); socktuple, fdlist, dyn,
 // charbufarray, charbuf_pair_array, ipaddr, ipnet, ipv6addr (need a param
 // helper or, dyn, variants).
 //
@@ -128,6 +131,21 @@
 // for 32-bit tasks costs one more test, a field of an extensible struct a comparison
 // with its size. What several params read is read once. An array of bytes in a struct,
 // msgp->mtext, is the place of its bytes as the source of a bytebuf or of text.
+//
+// each(waiters, n).val is val of each of n structs at waiters, and each(iocbpp, n)->aio_fildes
+// that of what each of n pointers points to; both of the first 16 elements, up to one that
+// is unreadable. They are sources of numbers.
+//
+// What each form costs in the driver, in instructions that the verifier of kernel 6.18
+// went through for the whole program (getppid, with one param, has 129):
+//
+//	a param that is an argument               some 10
+//	a field of a struct                       some 40: one helper call
+//	a field of an extensible struct           some 100: the sum of a value and of none
+//	readable                                  two helper calls of one byte
+//	text                                      some 190: the length is unknown from there on
+//	numbers                                   13,000 once in a program, however many lists there are (a
+//	                                          function of its own, verified by itself), then 60 a list
 //
 // Named values keep all bits of their source: a source of 64 bits, such as a field u64
 // or an unsigned long, needs flags64 and a set of width 64. Types of the reference's

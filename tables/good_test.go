@@ -79,7 +79,7 @@ func dump(t *Table) string {
 		line("%s %s %d..%d filler=%t zero=%s %q", h.Kind, h, least, most, h.Filler, h.Zero, h.Doc)
 	}
 	for _, s := range t.Structs {
-		line("struct %s header=%q extensible=%q packed=%t size=%v align=%v", s.Name, s.Header, s.Extensible, s.Packed, s.Size, s.Align)
+		line("struct %s header=%q extensible=%q packed=%q size=%v align=%v", s.Name, s.Header, s.Extensible, s.Packed, s.Size, s.Align)
 		for _, f := range s.Fields {
 			line("  %s at %v: %s of %v signed=%t count=%d", f.Name, f.Offset, f.Type.Kind, f.Type.Size, f.Type.Signed, f.Type.Count)
 		}

@@ -152,7 +152,8 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 
 	src := source{l: l, ctx: ctx, subject: subject, names: m.text("names")}
 	if t := l.typ(p.Type); t != nil {
-		src.bytes = t.As == "bytes" || t.As == "text"
+		src.bytes = t.As == "bytes" || t.As == "text" || t.Name == "charbufarray"
+		src.list = t.Name == "numbers"
 	}
 	if n := m.scalar("from"); n != nil {
 		p.From = f.parse(n, subject, &l.errs)
@@ -240,6 +241,12 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 		return
 	}
 	for _, e := range w.fields {
+		if e.key.Value == "readable" {
+			if c, ok := l.readable(w, e, ctx); ok {
+				p.When = append(p.When, c)
+			}
+			continue
+		}
 		c := Cond{Var: e.key.Value, Op: "in"}
 		arg, _ := ctx.arg(c.Var)
 		if !(c.Var == "ret" && !ctx.enter) && arg == nil && ctx.group == "" {
@@ -282,4 +289,30 @@ func (l *loader) when(p *Param, m *mapping, ctx *context) {
 	if len(w.fields) == 0 {
 		w.errorf(n, "when is empty (when: {ret: 0} is an example)")
 	}
+}
+
+// readable reads `when: {readable: act}`: the struct or number that an argument points to
+// can be read, which tells a value of 0 from none.
+func (l *loader) readable(w *mapping, e field, ctx *context) (Cond, bool) {
+	n := w.asScalar(e.val, "readable")
+	if n == nil {
+		return Cond{}, false
+	}
+	arg, _ := ctx.arg(n.Value)
+	if arg == nil {
+		w.errorf(n, "readable names no argument %s", n.Value)
+		return Cond{}, false
+	}
+	d, ok := l.cdata(arg.Type)
+	if !ok || d.Kind != "pointer" || d.To == nil {
+		w.errorf(n, "%s does not point to a described type (%s; structs are in structs.yaml)", n.Value, arg.Type)
+		return Cond{}, false
+	}
+	at := &expr.Node{Kind: expr.Name, Pos: w.f.pos(n), Text: n.Value}
+	size := d.To.Size
+	if st := d.To.Struct; st != nil && st.Extensible != "" {
+		size = st.Fields[0].Type.Size // the rest may be missing
+	}
+	src := source{l: l, ctx: ctx, subject: w.subject}
+	return Cond{Var: n.Value, Op: "readable", In: []*expr.Node{callTo(at, "user_readable", at, size.in(&src, at))}}, true
 }

@@ -18,6 +18,7 @@ type source struct {
 	subject string
 	names   string // flag set of the param
 	bytes   bool   // the param sends what the source points to
+	list    bool   // the param is a list of numbers
 }
 
 func (s *source) errorf(n *expr.Node, format string, args ...any) {
@@ -186,8 +187,8 @@ func (l *loader) constant(n *expr.Node, subject string) bool {
 // shape checks that the source of a param fits its type.
 func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 	t := l.typ(p.Type)
-	if p.Len != nil && t.As != "bytes" {
-		m.errorf(m.byKey["len"], "len on type %s (bytebuf and sockaddr have one)", p.Type)
+	if p.Len != nil && t.As != "bytes" && p.Type != "charbufarray" {
+		m.errorf(m.byKey["len"], "len on type %s (bytebuf, charbufarray and sockaddr have one)", p.Type)
 	}
 	if p.Snaplen && p.Type != "bytebuf" {
 		m.errorf(m.byKey["snaplen"], "snaplen on type %s (only bytebuf is cut)", p.Type)
@@ -205,7 +206,7 @@ func (l *loader) shape(p *Param, m *mapping, ctx *context) {
 		if p.Names == "" && !m.has("names") {
 			m.errorf(m.node, "names is missing (type %s needs its flag set)", p.Type)
 		}
-	} else if p.Names != "" && !t.Number() {
+	} else if p.Names != "" && !t.Number() && p.Type != "numbers" {
 		m.errorf(m.byKey["names"], "names on type %s (only numbers have named values)", p.Type)
 	}
 	if p.Names != "" && p.From != nil && p.From.Kind == expr.Name {
@@ -289,6 +290,7 @@ func (l *loader) fits(p *Param, from *expr.Node, m *mapping) {
 	case sends && t.Number():
 		l.errs.Add(from.Pos, m.subject, "param helper %s for type %s (a number needs a value helper)", from.Text, p.Type)
 	case sends:
+	case p.Type == "charbufarray" && p.Len != nil:
 	case t.As == "bytes" && p.Len == nil && p.From == from:
 		l.errs.Add(from.Pos, m.subject, "len is missing (how many bytes of type %s are there)", p.Type)
 	case t.As == "other":

@@ -15,32 +15,36 @@ import (
 	"github.com/scaplab/scaplab/internal/hint"
 )
 
-// Struct is a struct of user memory, laid out as the kernel has it: for 64-bit
-// tasks (index 0) and for 32-bit ones on amd64 (index 1).
+// Layouts has a number for each layout of user memory: that of 64-bit tasks on amd64, of
+// 32-bit tasks there, and of 64-bit tasks elsewhere, which differs from the first only in
+// structs that are packed on x86 alone.
+type Layouts [3]int
+
+// Struct is a struct of user memory, laid out as the kernel has it.
 type Struct struct {
 	Pos        expr.Pos
 	Name       string
 	Header     string // the C header that has it
 	Fields     []StructField
-	Size       [2]int
-	Align      [2]int
+	Size       Layouts
+	Align      Layouts
 	Extensible string // the argument, or field, with the size of the struct in use; "" if the size is fixed
 	Smallest   int    // the size in use if that is given as 0; 0: none
-	Packed     bool
+	Packed     string // where it has no gaps: true (everywhere), x86, or ""
 }
 
 // StructField is one field.
 type StructField struct {
 	Name   string
 	Type   CData
-	Offset [2]int
+	Offset Layouts
 }
 
 // CData is data in memory: a number, a pointer, a struct or an array.
 type CData struct {
 	Kind   string  // number, rlim, pointer, struct
-	Size   [2]int  // of one element
-	Align  [2]int  // of one element
+	Size   Layouts // of one element
+	Align  Layouts // of one element
 	Signed bool    // number
 	To     *CData  // pointer: what it points to; nil if unknown
 	Struct *Struct // struct
@@ -75,7 +79,7 @@ func (l *loader) structEntry(f *file, n *yaml.Node) {
 	if name == nil {
 		return
 	}
-	s := &Struct{Pos: f.pos(n), Name: name.Value, Header: m.text("header"), Packed: m.bool("packed"), Align: [2]int{1, 1}}
+	s := &Struct{Pos: f.pos(n), Name: name.Value, Header: m.text("header"), Packed: m.oneOf("packed", []string{"true", "false", "x86"}), Align: Layouts{1, 1, 1}}
 	if !expr.IsIdent(s.Name) {
 		m.errorf(name, "bad name %s (a C identifier is expected)", s.Name)
 		return
@@ -126,7 +130,7 @@ func (s *Struct) add(name string, d CData) {
 	f := StructField{Name: name, Type: d}
 	for i := range s.Size {
 		align := d.Align[i]
-		if s.Packed {
+		if s.Packed == "true" || s.Packed == "x86" && i < 2 {
 			align = 1
 		}
 		f.Offset[i] = roundUp(s.Size[i], align)
@@ -150,7 +154,7 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	}
 	text = strings.TrimSpace(text)
 	if to, ok := strings.CutSuffix(text, "*"); ok {
-		d := &CData{Kind: "pointer", Size: [2]int{8, 4}, Align: [2]int{8, 4}, Count: count}
+		d := &CData{Kind: "pointer", Size: Layouts{8, 4, 8}, Align: Layouts{8, 4, 8}, Count: count}
 		d.To, _ = l.cdata(to)
 		return d, true
 	}
@@ -162,35 +166,104 @@ func (l *loader) cdata(text string) (*CData, bool) {
 	switch text {
 	case "rlim_t": // all ones mean no limit, in both layouts
 		d.Kind = "rlim"
-		d.Size = [2]int{8, 4}
+		d.Size = Layouts{8, 4, 8}
 	case "uid_t", "gid_t": // 16 bits in old calls of 32-bit tasks
 		d.Kind = "id"
-		d.Size = [2]int{4, 4}
+		d.Size = Layouts{4, 4, 4}
 	case "aligned_u64":
-		d.Size, d.Align = [2]int{8, 8}, [2]int{8, 8}
+		d.Size, d.Align = Layouts{8, 8, 8}, Layouts{8, 8, 8}
 		return d, true
 	default:
 		c, ok := cTypeOf(text)
 		if !ok {
 			return nil, false
 		}
-		d.Size, d.Signed = [2]int{c.bits / 8, c.bits / 8}, c.signed
+		d.Size, d.Signed = Layouts{c.bits / 8, c.bits / 8, c.bits / 8}, c.signed
 		if c.long {
 			d.Size[1] = 4
 		}
 	}
-	d.Align = [2]int{d.Size[0], min(d.Size[1], 4)} // ia32 aligns 64 bits to 4 bytes
+	d.Align = Layouts{d.Size[0], min(d.Size[1], 4), d.Size[2]} // ia32 aligns 64 bits to 4 bytes
 	return d, true
+}
+
+func (l Layouts) plus(m Layouts, times int) Layouts {
+	for i := range l {
+		l[i] += times * m[i]
+	}
+	return l
+}
+
+// in returns the number in the layout of the calling task.
+func (l Layouts) in(s *source, at *expr.Node) *expr.Node {
+	num := func(v int) *expr.Node { return numberAt(at, v) }
+	switch {
+	case l[0] == l[1] && l[0] == l[2]:
+		return num(l[0])
+	case l[0] == l[2]:
+		return callTo(at, "layout_off", num(l[0]), num(l[1]))
+	case l[0] == l[1]:
+		return callTo(at, "x86_off", num(l[0]), num(l[2]))
+	}
+	s.errorf(at, "%s is in a different place in each layout", at)
+	return num(0)
 }
 
 // location is what an expression refers to: data in user memory, or the value of a
 // pointer in a register.
 type location struct {
 	addr   *expr.Node // a pointer
-	offset [2]int     // of the data, when loaded is false
+	offset Layouts    // of the data, when loaded is false
 	data   *CData
 	loaded bool       // addr is itself the value: a pointer to data
 	size   *expr.Node // of an extensible struct at addr: its size in use
+	each   *each      // the place is in each element of an array
+}
+
+// each is an array whose elements a list param has a number of: each(fds, n).fd of an
+// array of structs, each(iocbpp, nr)->aio_fildes of an array of pointers.
+type each struct {
+	count  *expr.Node
+	stride Layouts // of structs; 0: pointers
+}
+
+// elements returns the call that sends a number of each element.
+func (s *source) elements(at *expr.Node, p *location) *expr.Node {
+	if d := p.data; d.Kind != "number" && d.Kind != "pointer" || d.Count > 0 {
+		s.errorf(at, "%s is not a number (name a field)", at)
+	}
+	off, size := p.offset.in(s, at), p.data.Size.in(s, at)
+	x := callTo(at, "user_array", p.addr, p.each.count, p.each.stride.in(s, at), off, size)
+	if p.each.stride[0] == 0 {
+		x = callTo(at, "user_pointed", p.addr, p.each.count, off, size)
+	}
+	if s.l.helpers["param"][x.Text] == nil {
+		s.errorf(at, "%s is sent with %s, which helpers.yaml does not declare", at, x.Text)
+		return &expr.Node{Kind: expr.Name, Pos: at.Pos, Text: "empty"}
+	}
+	return x
+}
+
+// eachPlace returns the place of each(array, n), with its access n.
+func (s *source) eachPlace(n *expr.Node, arrow bool) *location {
+	if len(n.Args) != 2 {
+		s.errorf(n, "each has %d arguments (an array and the number of its elements are expected)", len(n.Args))
+		return nil
+	}
+	p := s.place(n.Args[0])
+	if p == nil {
+		return nil
+	}
+	s.check(n.Args[1], false)
+	d := p.data
+	if !p.loaded || d.Kind == "pointer" != arrow || arrow && d.To == nil {
+		s.errorf(n, "wrong access to %s (. takes a field of each struct of an array, -> follows each pointer of one)", n)
+		return nil
+	}
+	if arrow {
+		return &location{addr: p.addr, data: d.To, each: &each{count: n.Args[1]}}
+	}
+	return &location{addr: p.addr, data: d, each: &each{count: n.Args[1], stride: d.Size}}
 }
 
 // member turns accesses through an argument into reads of user memory, with the layout
@@ -199,12 +272,21 @@ func (s *source) member(n *expr.Node) {
 	p := s.place(n)
 	if p == nil {
 		*n = expr.Node{Kind: expr.Int, Pos: n.Pos} // reported already
+		if s.list {
+			*n = expr.Node{Kind: expr.Name, Pos: n.Pos, Text: "empty"}
+		}
 		return
 	}
 	var x *expr.Node
-	if s.bytes && !p.loaded && p.data.isBytes() {
+	switch {
+	case p.each != nil && !s.list:
+		s.errorf(n, "%s has several values (type numbers has them)", n)
+		x = numberAt(n, 0)
+	case p.each != nil:
+		x = s.elements(n, p)
+	case s.bytes && !p.loaded && p.data.isBytes():
 		x = s.address(n, p)
-	} else {
+	default:
 		x = s.load(n, p)
 	}
 	x.Pos = n.Pos
@@ -237,8 +319,19 @@ func (s *source) place(n *expr.Node) *location {
 		d := &CData{Kind: "struct", Struct: st, Size: st.Size, Align: st.Align}
 		return &location{addr: n.Args[0], data: d, loaded: true, size: s.sizeOf(d, n.Args[0])}
 	case expr.Member:
+		if of := n.Args[0]; of.Kind == expr.Call && of.Text == "each" {
+			p := s.eachPlace(of, n.Num == 1)
+			if p == nil {
+				return nil
+			}
+			return s.field(n, p)
+		}
 		p := s.place(n.Args[0])
 		if p == nil {
+			return nil
+		}
+		if p.each != nil && n.Num == 1 {
+			s.errorf(n, "-> %s in each element of an array (only fields of the element itself have lists)", n.Text)
 			return nil
 		}
 		if p.loaded != (n.Num == 1) && !(n.Num == 1 && p.data.Kind == "pointer") {
@@ -252,16 +345,7 @@ func (s *source) place(n *expr.Node) *location {
 			}
 			p = &location{addr: s.load(n, p), data: p.data.To, loaded: true}
 		}
-		if p.data.Kind != "struct" || p.data.Count > 0 {
-			s.errorf(n, "%s of a value that is not a struct", n.Text)
-			return nil
-		}
-		f := p.data.Struct.Field(n.Text)
-		if f == nil {
-			s.errorf(n, "struct %s has no field %s%s", p.data.Struct.Name, n.Text, hint.DidYouMean(n.Text, p.data.Struct.names()))
-			return nil
-		}
-		return &location{addr: p.addr, offset: [2]int{p.offset[0] + f.Offset[0], p.offset[1] + f.Offset[1]}, data: &f.Type, size: p.size}
+		return s.field(n, p)
 	case expr.Elem:
 		p := s.place(n.Args[0])
 		if p == nil {
@@ -282,10 +366,24 @@ func (s *source) place(n *expr.Node) *location {
 		}
 		one := *p.data
 		one.Count = 0
-		return &location{addr: p.addr, offset: [2]int{p.offset[0] + int(i.Num)*one.Size[0], p.offset[1] + int(i.Num)*one.Size[1]}, data: &one, size: p.size}
+		return &location{addr: p.addr, offset: p.offset.plus(one.Size, int(i.Num)), data: &one, size: p.size}
 	}
 	s.errorf(n, "a %s cannot be followed (a pointer is expected)", n.Kind)
 	return nil
+}
+
+// field returns the place of a field of the struct at a place.
+func (s *source) field(n *expr.Node, p *location) *location {
+	if p.data.Kind != "struct" || p.data.Count > 0 {
+		s.errorf(n, "%s of a value that is not a struct", n.Text)
+		return nil
+	}
+	f := p.data.Struct.Field(n.Text)
+	if f == nil {
+		s.errorf(n, "struct %s has no field %s%s", p.data.Struct.Name, n.Text, hint.DidYouMean(n.Text, p.data.Struct.names()))
+		return nil
+	}
+	return &location{addr: p.addr, offset: p.offset.plus(f.Offset, 1), data: &f.Type, size: p.size, each: p.each}
 }
 
 // sizeOf returns the size in use of an extensible struct: an argument of that name,
@@ -322,11 +420,7 @@ func callTo(at *expr.Node, name string, args ...*expr.Node) *expr.Node {
 
 // address returns where an array of bytes is, for a param that sends them.
 func (s *source) address(at *expr.Node, p *location) *expr.Node {
-	off := numberAt(at, p.offset[0])
-	if p.offset[0] != p.offset[1] {
-		off = callTo(at, "layout_off", off, numberAt(at, p.offset[1]))
-	}
-	return &expr.Node{Kind: expr.Add, Pos: at.Pos, Args: []*expr.Node{p.addr, off}}
+	return &expr.Node{Kind: expr.Add, Pos: at.Pos, Args: []*expr.Node{p.addr, p.offset.in(s, at)}}
 }
 
 // isBytes reports whether data is an array of bytes, which a param of bytes or text may send.
@@ -351,14 +445,10 @@ func (s *source) load(at *expr.Node, p *location) *expr.Node {
 	switch same := d.Size[0] == d.Size[1]; {
 	case d.Kind == "id" && off[0] == off[1] && off[0]%4 == 0:
 		x = call("user_id", p.addr, num(off[0]/4))
-	case d.Size[0] == 8 && same && off[0] == off[1]:
-		x = call("user_u64", p.addr, num(off[0]))
-	case same && off[0] == off[1]:
-		x = call(fmt.Sprintf("user_%s%d", sign, 8*d.Size[0]), p.addr, num(off[0]))
 	case same && d.Size[0] == 8:
-		x = call("user_u64", p.addr, call("layout_off", num(off[0]), num(off[1])))
+		x = call("user_u64", p.addr, off.in(s, at))
 	case same:
-		x = call(fmt.Sprintf("user_%s%d", sign, 8*d.Size[0]), p.addr, call("layout_off", num(off[0]), num(off[1])))
+		x = call(fmt.Sprintf("user_%s%d", sign, 8*d.Size[0]), p.addr, off.in(s, at))
 	case d.Kind == "rlim" && off[0]%8 == 0 && off[0] == 2*off[1]:
 		x = call("user_rlim", p.addr, num(off[0]/8))
 	case d.Kind == "rlim":
@@ -373,10 +463,7 @@ func (s *source) load(at *expr.Node, p *location) *expr.Node {
 		s.errorf(at, "%s is read with %s, which helpers.yaml does not declare", at, x.Text)
 	}
 	if p.size != nil {
-		fits := call("fits", call("layout_off", num(off[0]+d.Size[0]), num(off[1]+d.Size[1])), p.size)
-		if off[0]+d.Size[0] == off[1]+d.Size[1] {
-			fits.Args[0] = num(off[0] + d.Size[0])
-		}
+		fits := call("fits", off.plus(d.Size, 1).in(s, at), p.size)
 		x = &expr.Node{Kind: expr.Mul, Pos: at.Pos, Args: []*expr.Node{x, fits}}
 	}
 	return x

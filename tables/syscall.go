@@ -13,8 +13,8 @@ import (
 
 var syscallKeys = []string{
 	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name",
-	"hot", "socketcall", "fires", "keeps", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "enter", "exit", "variants", "state", "filler", "fd",
-	"differs", "never_fails", "never_succeeds", "cases",
+	"hot", "socketcall", "fires", "keeps", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "secret", "enter", "exit", "variants", "state", "filler",
+	"fd", "differs", "never_fails", "never_succeeds", "cases",
 }
 
 func (l *loader) syscall(f *file, n *yaml.Node) {
@@ -122,6 +122,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		l.finish(s.Enter, m, "fd")
 		l.own(s.Enter, f.pos(m.byKey["event"]), s.Name)
 	}
+	l.secret(s, m)
 	l.state(s.Exit, m)
 	l.cases(s, m)
 }
@@ -170,4 +171,39 @@ func (l *loader) eventFlags(s *Syscall, m *mapping, ours bool) {
 		return
 	}
 	s.Exit.Flags = m.words("flags", "event flag", l.table.Types.EventFlags)
+}
+
+// secret reads `secret`: the arguments that point to what an event must not have. They are
+// told by their size, which is another argument or the result.
+func (l *loader) secret(s *Syscall, m *mapping) {
+	for _, n := range m.list("secret") {
+		n = m.asScalar(n, "secret")
+		if n == nil {
+			continue
+		}
+		if !slices.ContainsFunc(s.Params, func(a CParam) bool { return a.Name == n.Value && IsPointer(a.Type) }) {
+			m.errorf(n, "secret names no argument %s that is a pointer", n.Value)
+			continue
+		}
+		told := func(p *Param, x *expr.Node) {
+			if x == nil {
+				return
+			}
+			expr.Walk(x, func(y *expr.Node) bool {
+				if isName(y, n.Value) && (x != y || !l.typ(p.Type).Number()) { // a bare address is no secret
+					l.errs.Add(y.Pos, s.Name+": "+p.Name, "the contents of %s are secret (send its size)", n.Value)
+				}
+				return true
+			})
+		}
+		for _, p := range s.Exit.Params {
+			told(p, p.From)
+			told(p, p.Else)
+			if p.Switch != nil {
+				for _, a := range p.Switch.Arms {
+					told(p, a.From)
+				}
+			}
+		}
+	}
 }

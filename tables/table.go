@@ -158,7 +158,7 @@ type Param struct {
 // Op ("<", "<=", ">", ">=", "!=") against In[0].
 type Cond struct {
 	Var string
-	Op  string // "in" or a comparison
+	Op  string // "in", a comparison, or readable: In[0] is then the test
 	In  []*expr.Node
 }
 

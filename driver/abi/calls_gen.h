@@ -804,6 +804,9 @@ static __always_inline void ia32_arguments(u32 nr, const u32 reg[6], u64 arg[6])
 		arg[1] = pair(reg[1], reg[2]);
 		arg[2] = reg[3];
 		break;
+	case 248: /* io_submit */
+		arg[1] = (s32)reg[1];
+		break;
 	case 250: /* fadvise64 */
 		arg[1] = pair(reg[1], reg[2]);
 		arg[2] = reg[3];

@@ -41,6 +41,12 @@
 #define SUBPROGRAM_exe	  NOT_HERE
 #endif
 
+#if defined(OBJECT_IO_OTHER) || defined(OBJECT_IPC)
+#define SUBPROGRAM_array HERE
+#else
+#define SUBPROGRAM_array NOT_HERE
+#endif
+
 #if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE) || defined(OBJECT_IPC)
 #define SUBPROGRAM_iov HERE
 #else

@@ -32,6 +32,20 @@ static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u
 	f->off = write_argv(argv, first, room, f->off, f->ia32);
 }
 
+SUBPROGRAM(array) u32 write_array(u64 ptr, u64 n, u64 shape, u32 off, u32 ia32)
+{
+	struct filler f = {};
+
+	if (scratch_filler(&f, off, ia32))
+		gather_array(&f, ptr, n, shape);
+	return f.off;
+}
+
+static __always_inline void append_array(struct filler *f, u64 ptr, u64 n, u64 shape)
+{
+	f->off = write_array(ptr, n, shape, f->off, f->ia32);
+}
+
 SUBPROGRAM(iov) u32 write_iov(u64 iov, u64 cnt, u32 cap, u32 off, u32 ia32)
 {
 	struct filler f = {};

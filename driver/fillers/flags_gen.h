@@ -152,6 +152,11 @@ static __always_inline u32 access_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 aio_opcode(u64 v)
+{
+	return (u16)v;
+}
+
 static __always_inline u32 bpf_cmd(u64 v)
 {
 	return (u32)v;
@@ -160,6 +165,11 @@ static __always_inline u32 bpf_cmd(u64 v)
 static __always_inline u32 chmod_mode(u64 v)
 {
 	return v & 0xfff;
+}
+
+static __always_inline u32 clockid(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 clone_flags(u64 v)
@@ -207,6 +217,16 @@ static __always_inline u32 dup3_flags(u64 v)
 static __always_inline u32 epoll_create1_flags(u64 v)
 {
 	return (v & 0x80000) >> 19;
+}
+
+static __always_inline u32 epoll_ctl_op(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 epoll_events(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 execveat_flags(u64 v)
@@ -299,6 +319,11 @@ static __always_inline u32 fsconfig_cmd(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 getrandom_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 io_uring_enter_flags(u64 v)
 {
 	return (u32)v;
@@ -321,6 +346,11 @@ static __always_inline u32 io_uring_setup_flags(u64 v)
 }
 
 static __always_inline u32 keyctl_operation(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 keyring_id(u64 v)
 {
 	return (u32)v;
 }
@@ -747,6 +777,16 @@ static __always_inline u32 rlimit_resource(u64 v)
 		return v;
 	}
 	return 255;
+}
+
+static __always_inline u64 sa_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 sa_handler(u64 v)
+{
+	return v;
 }
 
 static __always_inline u64 sched_flags(u64 v)

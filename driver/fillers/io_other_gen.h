@@ -116,4 +116,17 @@ static __always_inline int fill_close_range_exit(struct filler *f)
 	return 0;
 }
 
+/* 33043 io_submit */
+static __always_inline int fill_io_submit_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_user_pointed(f, f->arg[2], f->arg[1], 16, 2);
+	push_user_pointed(f, f->arg[2], f->arg[1], 20, 4);
+	push_user_pointed(f, f->arg[2], f->arg[1], 32, 8);
+	push_user_pointed(f, f->arg[2], f->arg[1], 40, 8);
+	return 0;
+}
+
 #endif

@@ -130,4 +130,21 @@ static __always_inline int fill_msgrcv_exit(struct filler *f)
 	return 0;
 }
 
+/* 33041 futex_waitv */
+static __always_inline int fill_futex_waitv_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[1]);
+	push_user_array(f, f->arg[0], (u32)f->arg[1], 24, 8, 8);
+	push_user_array(f, f->arg[0], (u32)f->arg[1], 24, 0, 8);
+	push_user_array(f, f->arg[0], (u32)f->arg[1], 24, 16, 4);
+	push_u32(f, f->arg[2]);
+	if (user_readable(f->arg[3], 16))
+		push_u64(f, (user_u64(f->arg[3], 0) * 1000000000) + user_u64(f->arg[3], 8));
+	else
+		push_empty(f);
+	push_u32(f, clockid((s32)f->arg[4]));
+	return 0;
+}
+
 #endif

@@ -267,4 +267,24 @@ static __always_inline int fill_perf_event_open_exit(struct filler *f)
 	return 0;
 }
 
+/* 33045 add_key */
+static __always_inline int fill_add_key_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_u64(f, f->arg[3]);
+	push_u32(f, keyring_id((s32)f->arg[4]));
+	return 0;
+}
+
+/* 33047 getrandom */
+static __always_inline int fill_getrandom_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[1]);
+	push_u32(f, getrandom_flags((u32)f->arg[2]));
+	return 0;
+}
+
 #endif

@@ -51,4 +51,33 @@ static __always_inline int fill_signalfd4_exit(struct filler *f)
 	return 0;
 }
 
+/* 33039 rt_sigaction */
+static __always_inline int fill_rt_sigaction_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u8(f, f->arg[0]);
+	if (user_readable(f->arg[1], layout_off(f, 32, 20))) {
+		push_u64(f, sa_handler(user_long(f, f->arg[1], 0)));
+		push_u64(f, sa_flags(user_long(f, f->arg[1], 1)));
+		push_u32(f, user_u32(f->arg[1], layout_off(f, 24, 12)));
+		push_u32(f, user_u32(f->arg[1], layout_off(f, 28, 16)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	if (f->ret == 0 && user_readable(f->arg[2], layout_off(f, 32, 20))) {
+		push_u64(f, sa_handler(user_long(f, f->arg[2], 0)));
+		push_u64(f, sa_flags(user_long(f, f->arg[2], 1)));
+		push_u32(f, user_u32(f->arg[2], layout_off(f, 24, 12)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
 #endif

@@ -60,6 +60,23 @@ static __always_inline u64 layout_off(struct filler *f, u64 off, u64 off32)
 	return f->ia32 ? off32 : off;
 }
 
+static __always_inline u64 x86_off(u64 x86, u64 other)
+{
+#if defined(SCAP_ARCH_AMD64)
+	return x86;
+#else
+	return other;
+#endif
+}
+
+/* Reading the ends is enough: nothing that the table describes has more than two pages. */
+static __always_inline u64 user_readable(u64 ptr, u64 size)
+{
+	u8 byte;
+
+	return ptr && user_read(&byte, ptr, 1) && user_read(&byte, ptr + size - 1, 1);
+}
+
 static __always_inline u64 fits(u64 end, u64 size)
 {
 	return end <= size;
@@ -242,6 +259,70 @@ static __always_inline void push_fdlist(struct filler *f, u64 fds, u64 n)
 		append_u16(f, poll_events(p[i].revents));
 	}
 	end_param(f, start);
+}
+
+/* ---- arrays of numbers, of structs, of pointers to structs */
+
+#define ARRAY_GATHER 16 /* elements told */
+
+/* Reads an unsigned number of 1, 2, 4 or 8 bytes. */
+static __always_inline bool user_number(u64 *v, u64 ptr, u64 size)
+{
+	u8 v8;
+	u16 v16;
+	u32 v32;
+
+	switch (size) {
+	case 1:
+		if (!user_read(&v8, ptr, 1))
+			return false;
+		*v = v8;
+		return true;
+	case 2:
+		if (!user_read(&v16, ptr, 2))
+			return false;
+		*v = v16;
+		return true;
+	case 4:
+		if (!user_read(&v32, ptr, 4))
+			return false;
+		*v = v32;
+		return true;
+	}
+	return user_read(v, ptr, 8);
+}
+
+/* What to read of each element: size bytes at off. Stride 0: the elements are pointers. */
+#define ARRAY_SHAPE(stride, off, size) ((u64)(stride) << 32 | (u64)(off) << 16 | (u64)(size))
+
+static __always_inline void gather_array(struct filler *f, u64 ptr, u64 n, u64 shape)
+{
+	u64 stride = shape >> 32, off = shape >> 16 & 0xffff, size = shape & 0xffff, at, v;
+
+	for (u32 i = 0; i < ARRAY_GATHER; i++) {
+		if (i >= n)
+			break;
+		at = stride ? ptr + i * stride : user_long(f, ptr, i);
+		if (!user_number(&v, at + off, size))
+			break;
+		append_u64(f, v);
+	}
+}
+
+/* The driver defines this: it calls gather_array. */
+static __always_inline void append_array(struct filler *f, u64 ptr, u64 n, u64 shape);
+
+static __always_inline void push_user_array(struct filler *f, u64 ptr, u64 n, u64 stride, u64 off, u64 size)
+{
+	u32 start = f->off;
+
+	append_array(f, ptr, n, ARRAY_SHAPE(stride, off, size));
+	end_param(f, start);
+}
+
+static __always_inline void push_user_pointed(struct filler *f, u64 ptrs, u64 n, u64 off, u64 size)
+{
+	push_user_array(f, ptrs, n, 0, off, size);
 }
 
 /* ---- vectors of strings */

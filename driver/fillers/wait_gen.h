@@ -53,4 +53,37 @@ static __always_inline int fill_epoll_create1_exit(struct filler *f)
 	return 0;
 }
 
+/* 33037 epoll_ctl */
+static __always_inline int fill_epoll_ctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, epoll_ctl_op((s32)f->arg[1]));
+	push_s64(f, (s32)f->arg[2]);
+	if (user_readable(f->arg[3], x86_off(12, 16))) {
+		switch ((u32)epoll_ctl_op((s32)f->arg[1])) {
+		case 1: /* EPOLL_CTL_ADD */
+		case 3: /* EPOLL_CTL_MOD */
+			push_u32(f, epoll_events(user_u32(f->arg[3], 0)));
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+		switch ((u32)epoll_ctl_op((s32)f->arg[1])) {
+		case 1: /* EPOLL_CTL_ADD */
+		case 3: /* EPOLL_CTL_MOD */
+			push_u64(f, user_u64(f->arg[3], x86_off(4, 8)));
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -8,6 +8,11 @@ static __always_inline void append_argv(struct filler *f, u64 argv, u32 first, u
 	gather_argv(f, argv, first, room);
 }
 
+static __always_inline void append_array(struct filler *f, u64 ptr, u64 n, u64 shape)
+{
+	gather_array(f, ptr, n, shape);
+}
+
 static __always_inline void append_iov(struct filler *f, u64 iov, u64 cnt, u32 cap)
 {
 	gather_iov(f, iov, cnt, cap);

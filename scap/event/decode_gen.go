@@ -503,6 +503,12 @@ const (
 	TypeLandlockAddRuleExit        Type = 0x8107
 	TypePerfEventOpenExit          Type = 0x8109
 	TypeMsgrcvExit                 Type = 0x810b
+	TypeEpollCtlExit               Type = 0x810d
+	TypeRtSigactionExit            Type = 0x810f
+	TypeFutexWaitvExit             Type = 0x8111
+	TypeIOSubmitExit               Type = 0x8113
+	TypeAddKeyExit                 Type = 0x8115
+	TypeGetrandomExit              Type = 0x8117
 )
 
 // GenericExit is the exit event 1 of system calls without one of their own.
@@ -7056,6 +7062,207 @@ func (d *MsgrcvExit) Decode(ev *Event) error {
 	return nil
 }
 
+// EpollCtlExit is the exit event 33037 of epoll_ctl.
+type EpollCtlExit struct {
+	Res    int64  // errno
+	Epfd   FD     // fd
+	Op     uint32 // epoll_ctl_op
+	FD     FD     // fd
+	Events uint32 // epoll_events
+	Data   uint64 // uint64, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *EpollCtlExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeEpollCtlExit); err != nil {
+		*d = EpollCtlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Epfd = FD(r.int64())
+	d.Op = r.uint32()
+	d.FD = FD(r.int64())
+	d.Events = r.uint32()
+	d.Data = r.uint64()
+	if r.err != nil {
+		*d = EpollCtlExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigactionExit is the exit event 33039 of rt_sigaction.
+type RtSigactionExit struct {
+	Res        int64  // errno
+	Sig        uint8  // sigtype
+	Handler    uint64 // sa_handler
+	Flags      uint64 // sa_flags
+	Mask       uint32 // sigset
+	MaskRt     uint32 // uint32, hex
+	OldHandler uint64 // sa_handler
+	OldFlags   uint64 // sa_flags
+	OldMask    uint32 // sigset
+	Sigsetsize uint64 // uint64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigactionExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigactionExit); err != nil {
+		*d = RtSigactionExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Sig = r.uint8()
+	d.Handler = r.uint64()
+	d.Flags = r.uint64()
+	d.Mask = r.uint32()
+	d.MaskRt = r.uint32()
+	d.OldHandler = r.uint64()
+	d.OldFlags = r.uint64()
+	d.OldMask = r.uint32()
+	d.Sigsetsize = r.uint64()
+	if r.err != nil {
+		*d = RtSigactionExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FutexWaitvExit is the exit event 33041 of futex_waitv.
+// Uaddrs, Vals and WaiterFlags are views of the event.
+type FutexWaitvExit struct {
+	Res         int64   // errno
+	NrFutexes   uint32  // uint32
+	Uaddrs      Numbers // numbers, hex
+	Vals        Numbers // numbers
+	WaiterFlags Numbers // numbers, hex
+	Flags       uint32  // uint32, hex
+	Timeout     uint64  // uint64
+	ClockID     uint32  // clockid
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FutexWaitvExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFutexWaitvExit); err != nil {
+		*d = FutexWaitvExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.NrFutexes = r.uint32()
+	d.Uaddrs = Numbers(r.bytes())
+	d.Vals = Numbers(r.bytes())
+	d.WaiterFlags = Numbers(r.bytes())
+	d.Flags = r.uint32()
+	d.Timeout = r.uint64()
+	d.ClockID = r.uint32()
+	if r.err != nil {
+		*d = FutexWaitvExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IOSubmitExit is the exit event 33043 of io_submit.
+// Opcodes, FDs, Sizes and Offsets are views of the event.
+type IOSubmitExit struct {
+	Res     int64   // errno
+	CtxID   uint64  // uint64, hex
+	Nr      int64   // int64
+	Opcodes Numbers // aio_opcode
+	FDs     Numbers // numbers
+	Sizes   Numbers // numbers
+	Offsets Numbers // numbers
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IOSubmitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIOSubmitExit); err != nil {
+		*d = IOSubmitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CtxID = r.uint64()
+	d.Nr = r.int64()
+	d.Opcodes = Numbers(r.bytes())
+	d.FDs = Numbers(r.bytes())
+	d.Sizes = Numbers(r.bytes())
+	d.Offsets = Numbers(r.bytes())
+	if r.err != nil {
+		*d = IOSubmitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// AddKeyExit is the exit event 33045 of add_key.
+// Type and Description are views of the event.
+type AddKeyExit struct {
+	Res         int64  // errno
+	Type        []byte // charbuf
+	Description []byte // charbuf
+	Plen        uint64 // uint64
+	Keyring     uint32 // keyring_id
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *AddKeyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeAddKeyExit); err != nil {
+		*d = AddKeyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Type = r.str()
+	d.Description = r.str()
+	d.Plen = r.uint64()
+	d.Keyring = r.uint32()
+	if r.err != nil {
+		*d = AddKeyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetrandomExit is the exit event 33047 of getrandom.
+type GetrandomExit struct {
+	Res   int64  // errno
+	Len   uint64 // uint64
+	Flags uint32 // getrandom_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetrandomExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetrandomExit); err != nil {
+		*d = GetrandomExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Len = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = GetrandomExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
@@ -7497,6 +7704,18 @@ func newTyped(t Type) Typed {
 		return new(PerfEventOpenExit)
 	case TypeMsgrcvExit:
 		return new(MsgrcvExit)
+	case TypeEpollCtlExit:
+		return new(EpollCtlExit)
+	case TypeRtSigactionExit:
+		return new(RtSigactionExit)
+	case TypeFutexWaitvExit:
+		return new(FutexWaitvExit)
+	case TypeIOSubmitExit:
+		return new(IOSubmitExit)
+	case TypeAddKeyExit:
+		return new(AddKeyExit)
+	case TypeGetrandomExit:
+		return new(GetrandomExit)
 	}
 	return nil
 }

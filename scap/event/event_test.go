@@ -350,6 +350,8 @@ func sampleValue(p *ParamInfo, r *rand.Rand) []byte {
 	case ParamFDList:
 		n := r.IntN(4)
 		return append(u16(uint16(n)), random(10*n)...)
+	case ParamNumbers:
+		return random(8 * r.IntN(4))
 	case ParamDyn:
 		i := r.IntN(len(p.Dyn))
 		return append([]byte{byte(i)}, sampleValue(&ParamInfo{Type: p.Dyn[i].Type}, r)...)

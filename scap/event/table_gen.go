@@ -479,6 +479,32 @@ var namesEpollCreate1Flags = NameSet{"epoll_create1_flags", []NamedValue{
 	{"EPOLL_CLOEXEC", 1},
 }}
 
+var namesEpollCtlOp = NameSet{"epoll_ctl_op", []NamedValue{
+	{"EPOLL_CTL_ADD", 1},
+	{"EPOLL_CTL_DEL", 2},
+	{"EPOLL_CTL_MOD", 3},
+}}
+
+var namesEpollEvents = NameSet{"epoll_events", []NamedValue{
+	{"EPOLLIN", 1},
+	{"EPOLLPRI", 2},
+	{"EPOLLOUT", 4},
+	{"EPOLLERR", 8},
+	{"EPOLLHUP", 16},
+	{"EPOLLNVAL", 32},
+	{"EPOLLRDNORM", 64},
+	{"EPOLLRDBAND", 128},
+	{"EPOLLWRNORM", 256},
+	{"EPOLLWRBAND", 512},
+	{"EPOLLMSG", 1024},
+	{"EPOLLRDHUP", 8192},
+	{"EPOLL_URING_WAKE", 134217728},
+	{"EPOLLEXCLUSIVE", 268435456},
+	{"EPOLLWAKEUP", 536870912},
+	{"EPOLLONESHOT", 1073741824},
+	{"EPOLLET", 2147483648},
+}}
+
 var namesMemfdCreateFlags = NameSet{"memfd_create_flags", []NamedValue{
 	{"MFD_CLOEXEC", 1},
 	{"MFD_ALLOW_SEALING", 2},
@@ -751,6 +777,40 @@ var namesFutexOp = NameSet{"futex_op", []NamedValue{
 	{"FUTEX_FD", 2},
 	{"FUTEX_WAKE", 1},
 	{"FUTEX_WAIT", 0},
+}}
+
+var namesClockID = NameSet{"clockid", []NamedValue{
+	{"CLOCK_REALTIME", 0},
+	{"CLOCK_MONOTONIC", 1},
+	{"CLOCK_PROCESS_CPUTIME_ID", 2},
+	{"CLOCK_THREAD_CPUTIME_ID", 3},
+	{"CLOCK_MONOTONIC_RAW", 4},
+	{"CLOCK_REALTIME_COARSE", 5},
+	{"CLOCK_MONOTONIC_COARSE", 6},
+	{"CLOCK_BOOTTIME", 7},
+	{"CLOCK_REALTIME_ALARM", 8},
+	{"CLOCK_BOOTTIME_ALARM", 9},
+	{"CLOCK_SGI_CYCLE", 10},
+	{"CLOCK_TAI", 11},
+	{"CLOCK_AUX", 16},
+}}
+
+var namesSaFlags = NameSet{"sa_flags", []NamedValue{
+	{"SA_NOCLDSTOP", 1},
+	{"SA_NOCLDWAIT", 2},
+	{"SA_SIGINFO", 4},
+	{"SA_UNSUPPORTED", 1024},
+	{"SA_EXPOSE_TAGBITS", 2048},
+	{"SA_RESTORER", 67108864},
+	{"SA_ONSTACK", 134217728},
+	{"SA_RESTART", 268435456},
+	{"SA_NODEFER", 1073741824},
+	{"SA_RESETHAND", 2147483648},
+}}
+
+var namesSaHandler = NameSet{"sa_handler", []NamedValue{
+	{"SIG_DFL", 0},
+	{"SIG_IGN", 1},
 }}
 
 var namesCloneFlags = NameSet{"clone_flags", []NamedValue{
@@ -1209,6 +1269,34 @@ var namesLandlockAccessNet = NameSet{"landlock_access_net", []NamedValue{
 
 var namesLandlockAddRuleFlags = NameSet{"landlock_add_rule_flags", []NamedValue{
 	{"LANDLOCK_ADD_RULE_QUIET", 1},
+}}
+
+var namesAioOpcode = NameSet{"aio_opcode", []NamedValue{
+	{"IOCB_CMD_PREAD", 0},
+	{"IOCB_CMD_PWRITE", 1},
+	{"IOCB_CMD_FSYNC", 2},
+	{"IOCB_CMD_FDSYNC", 3},
+	{"IOCB_CMD_POLL", 5},
+	{"IOCB_CMD_NOOP", 6},
+	{"IOCB_CMD_PREADV", 7},
+	{"IOCB_CMD_PWRITEV", 8},
+}}
+
+var namesGetrandomFlags = NameSet{"getrandom_flags", []NamedValue{
+	{"GRND_NONBLOCK", 1},
+	{"GRND_RANDOM", 2},
+	{"GRND_INSECURE", 4},
+}}
+
+var namesKeyringID = NameSet{"keyring_id", []NamedValue{
+	{"KEY_SPEC_THREAD_KEYRING", 4294967295},
+	{"KEY_SPEC_PROCESS_KEYRING", 4294967294},
+	{"KEY_SPEC_SESSION_KEYRING", 4294967293},
+	{"KEY_SPEC_USER_KEYRING", 4294967292},
+	{"KEY_SPEC_USER_SESSION_KEYRING", 4294967291},
+	{"KEY_SPEC_GROUP_KEYRING", 4294967290},
+	{"KEY_SPEC_REQKEY_AUTH_KEY", 4294967289},
+	{"KEY_SPEC_REQUESTOR_KEYRING", 4294967288},
 }}
 
 var namesProtFlags = NameSet{"prot_flags", []NamedValue{
@@ -4348,5 +4436,56 @@ var infos = []Info{
 		{Name: "msgsz", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "msgtyp", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "msgflg", Type: ParamFlags32, Format: FormatHex, Names: &namesMsgrcvFlags, DirFD: -1},
+	}},
+	{Code: TypeEpollCtlExit, Name: "epoll_ctl", Symbol: "epoll_ctl_exit", Category: CategoryWait, Source: SourceSyscall, Flags: UsesFD, FDParam: 3, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "epfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "op", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesEpollCtlOp, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "events", Type: ParamFlags32, Format: FormatHex, Names: &namesEpollEvents, DirFD: -1},
+		{Name: "data", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRtSigactionExit, Name: "rt_sigaction", Symbol: "rt_sigaction_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "sig", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "handler", Type: ParamUint64, Format: FormatHex, Names: &namesSaHandler, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesSaFlags, DirFD: -1},
+		{Name: "mask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "mask_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "old_handler", Type: ParamUint64, Format: FormatHex, Names: &namesSaHandler, DirFD: -1},
+		{Name: "old_flags", Type: ParamFlags64, Format: FormatHex, Names: &namesSaFlags, DirFD: -1},
+		{Name: "old_mask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "sigsetsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeFutexWaitvExit, Name: "futex_waitv", Symbol: "futex_waitv_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "nr_futexes", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "uaddrs", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "vals", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "waiter_flags", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "timeout", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+	}},
+	{Code: TypeIOSubmitExit, Name: "io_submit", Symbol: "io_submit_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "opcodes", Type: ParamNumbers, Format: FormatDec, Names: &namesAioOpcode, DirFD: -1},
+		{Name: "fds", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "sizes", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "offsets", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeAddKeyExit, Name: "add_key", Symbol: "add_key_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "type", Type: ParamCharbuf, DirFD: -1},
+		{Name: "description", Type: ParamCharbuf, DirFD: -1},
+		{Name: "plen", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "keyring", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesKeyringID, DirFD: -1},
+	}},
+	{Code: TypeGetrandomExit, Name: "getrandom", Symbol: "getrandom_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesGetrandomFlags, DirFD: -1},
 	}},
 }

@@ -92,7 +92,7 @@ func (p *ParamInfo) AppendArg(dst, value []byte) []byte {
 func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 	if len(value) == 0 {
 		switch p.Type {
-		case ParamBytebuf, ParamSocktuple, ParamFDList, ParamDyn, ParamCharbufArray, ParamCharbufPairArray:
+		case ParamBytebuf, ParamSocktuple, ParamFDList, ParamNumbers, ParamDyn, ParamCharbufArray, ParamCharbufPairArray:
 			return append(dst, null...)
 		}
 		return append(dst, notAvailable...)
@@ -146,6 +146,8 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		return appendTuple(dst, value)
 	case ParamFDList:
 		return appendFDList(dst, value)
+	case ParamNumbers:
+		return p.appendNumbers(dst, value)
 	case ParamDyn:
 		if v, ok := p.variant(value); ok {
 			return v.AppendRaw(dst, value[1:])
@@ -402,6 +404,21 @@ func appendAddrPort(dst []byte, ap netip.AddrPort) []byte {
 	dst = ap.Addr().AppendTo(dst)
 	dst = append(dst, ':')
 	return strconv.AppendUint(dst, uint64(ap.Port()), 10)
+}
+
+// appendNumbers prints numbers separated by blanks, each with its name if it has one.
+func (p *ParamInfo) appendNumbers(dst, v []byte) []byte {
+	for i := range Numbers(v).Len() {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		n := Numbers(v).At(i)
+		dst = AppendNumber(dst, n, p.Format)
+		if name := p.Names.name(n); name != "" {
+			dst = append(append(append(dst, '('), name...), ')')
+		}
+	}
+	return dst
 }
 
 // appendFDList prints fd:flags for each entry, the flags in hex, separated by blanks.

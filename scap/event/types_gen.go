@@ -203,6 +203,7 @@ const (
 	ParamFD32             ParamType = 47 // int32
 	ParamPID32            ParamType = 48 // int32
 	ParamFlags64          ParamType = 49 // uint64
+	ParamNumbers          ParamType = 50 // 8 bytes each, see [Numbers]
 )
 
 // paramTypes has each type's size in bytes (-1 if it varies), whether it is signed, and its name.
@@ -257,6 +258,7 @@ var paramTypes = [...]paramTypeInfo{
 	{4, true, "fd32"},
 	{4, true, "pid32"},
 	{8, false, "flags64"},
+	{-1, false, "numbers"},
 }
 
 /*

@@ -167,6 +167,15 @@ func (l FDList) At(i int) (fd FD, flags uint16) {
 	return FD(binary.NativeEndian.Uint64(v)), binary.NativeEndian.Uint16(v[8:])
 }
 
+// Numbers is a ParamNumbers value: a number of each element of an array, at most 16.
+type Numbers []byte
+
+// Len returns how many there are.
+func (n Numbers) Len() int { return len(n) / 8 }
+
+// At returns the i-th number.
+func (n Numbers) At(i int) uint64 { return binary.NativeEndian.Uint64(n[8*i:]) }
+
 // Dyn is a ParamDyn value: an index into ParamInfo.Dyn, then a value of that type.
 type Dyn []byte
 

@@ -150,7 +150,7 @@ func TypeOf(t event.ParamType) Type {
 		return AbsTime
 	case event.ParamIPv4Addr, event.ParamIPv6Addr, event.ParamIPAddr:
 		return IP
-	case event.ParamSockaddr, event.ParamSocktuple, event.ParamFDList, event.ParamDyn,
+	case event.ParamSockaddr, event.ParamSocktuple, event.ParamFDList, event.ParamNumbers, event.ParamDyn,
 		event.ParamIPv4Net, event.ParamIPv6Net, event.ParamIPNet, event.ParamNone:
 		return Opaque
 	}

@@ -297,7 +297,7 @@ func (c *comparison) count(wants map[string]string) int {
 	n := 1
 	info := event.Lookup(event.Type(c.sc.Exit))
 	for name, w := range wants {
-		if info == nil || info.ParamIndex(name) < 0 || info.Params[info.ParamIndex(name)].Type == event.ParamFDList {
+		if info == nil || info.ParamIndex(name) < 0 || isList(info.Params[info.ParamIndex(name)].Type) {
 			continue
 		}
 		v, err := evalWant(w, &wantEnv{facts: c.res.Facts, set: info.Params[info.ParamIndex(name)].Names})
@@ -307,6 +307,10 @@ func (c *comparison) count(wants map[string]string) int {
 	}
 	return n
 }
+
+// isList reports whether a value of the type is a list, so that a wanted list is not one
+// value for each event.
+func isList(t event.ParamType) bool { return t == event.ParamFDList || t == event.ParamNumbers }
 
 // compareEvent checks the params of one event, the nth of its kind. All params of an exit event
 // must have a wanted value; those of an enter event are checked if they have one.
@@ -335,7 +339,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 			c.fault(ClassTable, "want %s: %v", p.Name, err)
 			continue
 		}
-		if list, ok := v.([]any); ok && p.Type != event.ParamFDList {
+		if list, ok := v.([]any); ok && !isList(p.Type) {
 			if nth >= len(list) {
 				c.fault(ClassTable, "want %s: %s has no element for event %d", p.Name, w, nth+1)
 				continue

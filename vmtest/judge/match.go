@@ -151,6 +151,8 @@ func encode(p *event.ParamInfo, v any, got []byte) ([]byte, error) {
 		return wireAddress(v)
 	case event.ParamFDList:
 		return encodeFDList(v)
+	case event.ParamNumbers:
+		return encodeNumbers(v)
 	case event.ParamDyn:
 		if len(got) == 0 || int(got[0]) >= len(p.Dyn) {
 			return nil, nil // equal to no value of an event
@@ -180,6 +182,23 @@ func wireAddress(v any) ([]byte, error) {
 		return a.Wire(), nil
 	}
 	return expr.ToBytes(v)
+}
+
+// encodeNumbers encodes [number, ...].
+func encodeNumbers(v any) ([]byte, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, errors.New("a list of numbers is wanted")
+	}
+	out := []byte{}
+	for _, e := range list {
+		n, err := expr.ToInt(e)
+		if err != nil {
+			return nil, err
+		}
+		out = appendInt(out, uint64(n), 8)
+	}
+	return out, nil
 }
 
 // encodeFDList encodes [[fd, events], ...].

@@ -66,7 +66,7 @@ func init() {
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
-		"messages": newMessages, "landlock": newLandlock,
+		"messages": newMessages, "landlock": newLandlock, "aio": newAIO,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,

@@ -57,3 +57,16 @@ func newLandlock(_ *Maker, args []any) (any, error) {
 	}
 	return number("landlock", int64(fd), nil), nil
 }
+
+// newAIO makes a context for asynchronous requests.
+func newAIO(_ *Maker, args []any) (any, error) {
+	n, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	var id uint64
+	if _, _, errno := unix.RawSyscall(unix.SYS_IO_SETUP, uintptr(n), uintptr(unsafe.Pointer(&id)), 0); errno != 0 {
+		return nil, fmt.Errorf("io_setup: %w", errno)
+	}
+	return int64(id), nil
+}

@@ -7,6 +7,7 @@ package object
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -90,6 +91,14 @@ func scalarSize(name string, stars int) int {
 		return 8
 	}
 	return cSizes[name]
+}
+
+// x86Or returns the first number on amd64, where some structs are packed, and the second elsewhere.
+func x86Or(x86, other int) int {
+	if runtime.GOARCH == "amd64" {
+		return x86
+	}
+	return other
 }
 
 // structLayout is the layout of a struct of structs.yaml.

@@ -30,9 +30,19 @@ var structs = map[string]structLayout{
 		{name: "actime", offset: 0, size: 8, signed: true},
 		{name: "modtime", offset: 8, size: 8, signed: true},
 	}},
+	"__kernel_timespec": {16, []structField{
+		{name: "tv_sec", offset: 0, size: 8, signed: true},
+		{name: "tv_nsec", offset: 8, size: 8, signed: true},
+	}},
 	"sigset_t": {8, []structField{
 		{name: "low", offset: 0, size: 4},
 		{name: "high", offset: 4, size: 4},
+	}},
+	"sigaction": {32, []structField{
+		{name: "sa_handler", offset: 0, size: 8},
+		{name: "sa_flags", offset: 8, size: 8},
+		{name: "sa_restorer", offset: 16, size: 8},
+		{name: "sa_mask", offset: 24, size: 8, of: "sigset_t"},
 	}},
 	"iovec": {16, []structField{
 		{name: "iov_base", offset: 0, size: 8},
@@ -55,6 +65,30 @@ var structs = map[string]structLayout{
 		{name: "fd", offset: 0, size: 4, signed: true},
 		{name: "events", offset: 4, size: 2, signed: true},
 		{name: "revents", offset: 6, size: 2, signed: true},
+	}},
+	"epoll_event": {x86Or(12, 16), []structField{
+		{name: "events", offset: 0, size: 4},
+		{name: "data", offset: x86Or(4, 8), size: 8},
+	}},
+	"iocb": {64, []structField{
+		{name: "aio_data", offset: 0, size: 8},
+		{name: "aio_key", offset: 8, size: 4},
+		{name: "aio_rw_flags", offset: 12, size: 4},
+		{name: "aio_lio_opcode", offset: 16, size: 2},
+		{name: "aio_reqprio", offset: 18, size: 2, signed: true},
+		{name: "aio_fildes", offset: 20, size: 4},
+		{name: "aio_buf", offset: 24, size: 8},
+		{name: "aio_nbytes", offset: 32, size: 8},
+		{name: "aio_offset", offset: 40, size: 8, signed: true},
+		{name: "aio_reserved2", offset: 48, size: 8},
+		{name: "aio_flags", offset: 56, size: 4},
+		{name: "aio_resfd", offset: 60, size: 4},
+	}},
+	"futex_waitv": {24, []structField{
+		{name: "val", offset: 0, size: 8},
+		{name: "uaddr", offset: 8, size: 8},
+		{name: "flags", offset: 16, size: 4},
+		{name: "__reserved", offset: 20, size: 4},
 	}},
 	"open_how": {24, []structField{
 		{name: "flags", offset: 0, size: 8},
