@@ -108,7 +108,7 @@ const pageTail = `
 | fd.num | of pipe the end that reads | the end that writes |
 | fd.directory, fd.filename | missing for a file that is not known | / |
 | fd.types | in the order of the descriptors | in no order |
-| fd.cip.name and others, in formats | the address | its name, if the host that reads the capture can find one |
+| fd.cip.name and others, in formats | missing: nobody is asked about the addresses of a capture | the name, if the host that reads the capture has found one |
 | fdlist.cports | ports of clients | of servers, too, for descriptors that have no client |
 | fs.path.* | all calls that take paths; paths below the descriptor of a directory are absolute | a fixed list of calls, opens also if they fail; such paths are joined with the working directory |
 | container.*, k8s.* | built in; from the container events of a capture | a plugin |

@@ -32,25 +32,59 @@ type Problem struct {
 //	filter:1:12: unknown field proc.nmae (did you mean proc.name?)
 //	    fd.num=1 and proc.nmae=cat
 //	                 ^
+//
+// Of a long line it has the part around the place. It ends after maxShown problems.
 func (e *Errors) Error() string {
 	var b strings.Builder
 	for i, p := range e.List {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
+		if i == maxShown {
+			fmt.Fprintf(&b, "%s: %d more", e.What, len(e.List)-i)
+			break
+		}
 		line, col, text := place(e.Text, p.Offset)
 		fmt.Fprintf(&b, "%s:%d:%d: %s", e.What, line, col, p.Msg)
-		if text != "" {
+		if text, col = around(text, col); text != "" {
 			fmt.Fprintf(&b, "\n    %s\n    %*s", text, col, "^")
 		}
 	}
 	return b.String()
 }
 
-// Problems returns the problems with their places.
+// Bounds on a message: each problem repeats its line.
+const (
+	maxShown = 50
+	maxLine  = 200 // characters
+	maxMsg   = 800 // bytes
+)
+
+// around cuts a line to maxLine characters around a column.
+func around(text string, col int) (part string, at int) {
+	if len(text) <= maxLine {
+		return text, col
+	}
+	const dots = "..."
+	runes := []rune(text)
+	begin, end := max(0, col-maxLine/2), min(len(runes), col+maxLine/2)
+	if begin >= end {
+		return "", 1
+	}
+	part, at = string(runes[begin:end]), col-begin
+	if begin > 0 {
+		part, at = dots+part, at+len(dots)
+	}
+	if end < len(runes) {
+		part += dots
+	}
+	return part, at
+}
+
+// Problems returns the problems with their places, at most maxShown.
 func (e *Errors) Problems() expr.ErrorList {
 	var list expr.ErrorList
-	for _, p := range e.List {
+	for _, p := range e.List[:min(len(e.List), maxShown)] {
 		line, col, _ := place(e.Text, p.Offset)
 		list.Add(expr.Pos{File: e.What, Line: line, Col: col}, "", "%s", p.Msg)
 	}
@@ -87,7 +121,11 @@ func place(text string, off int) (line, col int, src string) {
 type problems []Problem
 
 func (p *problems) add(off int, format string, args ...any) {
-	*p = append(*p, Problem{off, fmt.Sprintf(format, args...)})
+	msg := fmt.Sprintf(format, args...)
+	if len(msg) > maxMsg { // it quotes a long text; what would be right is at its end
+		msg = strings.ToValidUTF8(msg[:maxMsg/2]+"..."+msg[len(msg)-maxMsg/2:], "")
+	}
+	*p = append(*p, Problem{off, msg})
 }
 
 // err returns the problems as an error; nil if there are none.

@@ -290,6 +290,19 @@ func TestWarnings(t *testing.T) {
 	require.Nil(t, mustCompile(t, "proc.name = cat").Warnings())
 }
 
+func TestAMessageIsBounded(t *testing.T) {
+	for _, text := range []string{"proc.name=a" + strings.Repeat(")", 100_000), strings.Repeat("x.y ", 30_000), strings.Repeat("\xff", 100_000)} {
+		_, err := Compile(text)
+		require.Error(t, err)
+		require.Less(t, len(err.Error()), 50_000)
+	}
+	_, err := Compile(strings.Repeat(" ", 1000) + "proc.nmae = cat" + strings.Repeat(" ", 1000) + ")")
+	require.Error(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	require.Equal(t, "filter:1:1001: unknown field proc.nmae (did you mean proc.name?)", lines[0])
+	require.Equal(t, strings.Index(lines[1], "proc.nmae"), strings.Index(lines[2], "^"))
+}
+
 func FuzzCompile(f *testing.F) {
 	for _, name := range []string{"operators.txt", "errors.txt"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name))

@@ -230,8 +230,13 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 
 const missing = "<NA>"
 
-func (p *piece) get(ev *sinsp.Event) (*field.Value, bool) {
-	if p.field != nil {
+// get returns the value for ev; ok is false if it is missing. So is the name of a host:
+// nobody is asked about the addresses of a capture.
+func (p *piece) get(ev *sinsp.Event) (v *field.Value, ok bool) {
+	switch {
+	case p.typ == field.Host:
+		return &p.v, false
+	case p.field != nil:
 		return &p.v, p.field.Extract(ev, &p.field.Arg, &p.v)
 	}
 	return p.value.Get(ev)

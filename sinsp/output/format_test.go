@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -203,6 +204,38 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		f.Append(buf, ev)
 		j.AppendJSON(buf, ev)
 	}))
+}
+
+// Nobody is asked about the addresses of a capture.
+func TestHostsHaveNoNames(t *testing.T) {
+	ev := connection(t)
+	text := func(template string) string {
+		out, ok := mustCompile(t, template, Options{}).Append(nil, ev)
+		require.True(t, ok, template)
+		return string(out)
+	}
+	require.Equal(t, "10.0.0.7 <NA>", text("*%fd.sip %fd.sip.name"))
+	_, ok := mustCompile(t, "%fd.sip.name", Options{}).Append(nil, ev)
+	require.False(t, ok)
+	out, ok := mustCompile(t, "*%fd.sip.name", Options{}).AppendJSON(nil, ev)
+	require.True(t, ok)
+	require.Equal(t, `{"fd.sip.name":null}`, string(out))
+}
+
+// connection is an event about a connection to 10.0.0.7:443.
+func connection(tb testing.TB) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeCloseExit, 1_500_000_000_000_000_123, 43, 2)
+	b.AddInt64(0)
+	b.AddInt64(5)
+	raw, err := b.End()
+	require.NoError(tb, err)
+	fd := proc.FD{Num: 5, Type: proc.FDIPv4, Src: netip.MustParseAddrPort("10.0.0.1:999"), Dst: netip.MustParseAddrPort("10.0.0.7:443"), L4: proc.L4TCP}
+	state := &proc.State{Threads: []proc.Thread{{TID: 43, PID: 43, VTID: 43, VPID: 43, Comm: "curl", FDs: []proc.FD{fd}}}}
+	ev, err := sinsp.New(scaptest.New(bytes.Clone(raw)), sinsp.Options{State: state}).Next()
+	require.NoError(tb, err)
+	return ev
 }
 
 func FuzzCompile(f *testing.F) {

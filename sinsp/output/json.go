@@ -55,7 +55,7 @@ func (f *Format) AppendJSON(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 			sep = '{'
 		}
 		dst = append(append(dst, sep), p.name...)
-		v, ok := p.value.Get(ev)
+		v, ok := p.get(ev)
 		switch {
 		case !ok && f.lenient:
 			dst = append(dst, "null"...)

@@ -217,7 +217,7 @@ func (c *comparison) value(name string, ev *sinsp.Event, ours, theirs string) {
 		c.valued(classOf(name), agree)
 		return
 	}
-	if why, ok := meant(name, seen{ev, ours, theirs, c.before}); ok {
+	if why, ok := meant(name, seen{name, ev, ours, theirs, c.before}); ok {
 		c.valued(classOf(name), meantTo)
 		c.means(why, fmt.Sprintf("%s: event %d (%s) %s: %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Type(), name, ours, theirs))
 		if c.explained[name] == nil {

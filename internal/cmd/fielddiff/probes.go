@@ -15,9 +15,10 @@ import (
 )
 
 // excluded are fields that are not compared in filters: sysdig aborts, looks up names,
-// or applies the filter before the event changes the state, so that it sees the
-// values before.
-var excluded = regexp.MustCompile(`^evt\.buflen|^fd\.[cslr]ip\.name$|^evt\.buffer$|^evt\.hostname$|^(proc|thread)\.vm(size|rss|swap)|^thread\.pf`)
+// counts how often it was asked (util.cnt), compares with the event that passed before
+// (evt.deltatime), or applies the filter before the event changes the state, so that it
+// sees the values before.
+var excluded = regexp.MustCompile(`^util\.cnt$|^evt\.deltatime|^evt\.buflen|^fd\.[cslr]ip\.name$|^evt\.buffer$|^evt\.hostname$|^(proc|thread)\.vm(size|rss|swap)|^thread\.pf`)
 
 // plain matches constants that need no quotes.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:+-]{1,60}$`)
@@ -29,7 +30,7 @@ func (c *comparison) filterTexts() ([]string, error) {
 	var refs []*field.Ref
 	for _, name := range slices.Sorted(maps.Keys(field.All())) {
 		f := field.All()[name]
-		if !inReference(name) || excluded.MatchString(name) || len(f.Words) > 0 || isMeantInFilters(name) {
+		if !inReference(name) || excluded.MatchString(name) || len(f.Words) > 0 {
 			continue
 		}
 		names := []string{name}
@@ -112,16 +113,6 @@ func operators(ref *field.Ref, value string, all bool) (texts []string) {
 		add("<= %s", value)
 	}
 	return texts
-}
-
-// isMeantInFilters reports whether a field differs in filters as in formats.
-func isMeantInFilters(name string) bool {
-	for i := range differences {
-		if d := &differences[i]; d.only == nil && matches(d.fields, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // language are filters that try the grammar.

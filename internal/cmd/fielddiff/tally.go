@@ -108,6 +108,11 @@ func (t *tally) print() bool {
 	for _, why := range slices.Sorted(maps.Keys(t.why)) {
 		fmt.Printf("%6d as meant: %s\n           %s\n", t.why[why].n, why, t.why[why].example)
 	}
+	for _, why := range reasons() {
+		if t.why[why] == nil {
+			fmt.Printf("     0 as meant: %s\n", why)
+		}
+	}
 	printCounts("values of fields", t.values)
 	printCounts("filters", t.filters)
 	return len(t.byName) == 0
