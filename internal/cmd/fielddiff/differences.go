@@ -89,7 +89,7 @@ var differences = []difference{
 		return x.ours == "<NA>" && x.theirs == "0"
 	}},
 	{`evt\.res`, "sysdig prints the number of an error of clone", func(x seen) bool {
-		return x.ev.Info().Params[0].Type == event.ParamPID && strings.HasPrefix(x.theirs, "-")
+		return len(x.ev.Info().Params) > 0 && x.ev.Info().Params[0].Type == event.ParamPID && strings.HasPrefix(x.theirs, "-")
 	}},
 	{`evt\.type|syscall\.type|evt\.arg`, "sysdig takes the native number of a generic event for one of its own machine", func(x seen) bool {
 		return strings.HasPrefix(x.ours, "syscall(")
@@ -113,7 +113,7 @@ var differences = []difference{
 		return strings.HasPrefix(x.ev.Info().Name, "clone")
 	}},
 	{`fd\.is_server`, "sysdig takes a new IPv6 socket for a server", func(x seen) bool {
-		return x.ev.FD().Type == proc.FDIPv6 && x.ev.FD().Role == sinsp.RoleNone
+		return x.ev.FD() != nil && x.ev.FD().Type == proc.FDIPv6 && x.ev.FD().Role == sinsp.RoleNone
 	}},
 	{`fd\.(num|uid)`, "the descriptor of a pipe is the end that reads", func(x seen) bool {
 		return strings.HasPrefix(x.ev.Info().Name, "pipe")
@@ -127,13 +127,13 @@ var differences = []difference{
 		return x.theirs == "" && x.ours == "<NA>"
 	}},
 	{`proc\.aenv`, "sysdig prints the environment of the process for that of all ancestors", func(x seen) bool {
-		return x.theirs == strings.Join(slices.Collect(sinsp.Items(x.ev.Thread.Env)), " ") || x.ours == "<NA>" && x.theirs == ""
+		return x.ev.Thread != nil && x.theirs == strings.Join(slices.Collect(sinsp.Items(x.ev.Thread.Env)), " ") || x.ours == "<NA>" && x.theirs == ""
 	}},
 	{`proc\.cwd`, "this version of sysdig prints no working directory", func(x seen) bool { return x.theirs == "" }},
 	{`proc\.exe_ino\.ctime_duration_.*`, "sysdig computes with times that are not known", func(x seen) bool { return x.ours == "<NA>" }},
 	{`proc\.exeline`, "sysdig writes a blank after the last argument", func(x seen) bool { return x.theirs == x.ours+" " }},
 	{`proc\.(fdopencount|fdusage|is_.*_leader)`, "sysdig keeps no files and ids of a thread that only events told of", func(x seen) bool {
-		return x.ev.Thread.Placeholder || x.ev.Thread.VPID == -1
+		return x.ev.Thread != nil && (x.ev.Thread.Placeholder || x.ev.Thread.VPID == -1)
 	}},
 	{`proc\.ppid\.(duration|ts)`, "sysdig computes with times that are not known", func(x seen) bool { return x.ours == "<NA>" }},
 	{`(proc|thread|user|group)\..*|evt\.arg.*|evt\.info`, "a thread that only events told of is known after its clone", func(x seen) bool {
@@ -274,6 +274,7 @@ var arguments = map[string][]string{
 
 // reasons returns why differences are meant, each once.
 func reasons() (list []string) {
+	list = append(list, aborts)
 	for i := range differences {
 		list = append(list, differences[i].why)
 	}
