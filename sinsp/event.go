@@ -61,11 +61,11 @@ func (ev *Event) FD() *FD {
 
 func (ev *Event) look() {
 	ev.looked, ev.about, ev.num, ev.fd = true, false, -1, nil
-	info := ev.Info()
-	if info == nil || info.FDParam < 0 {
+	at := *fdParams.At(ev.Type())
+	if at < 0 {
 		return
 	}
-	switch v := ev.Param(int(info.FDParam)); len(v) {
+	switch v := ev.Param(int(at)); len(v) {
 	case 8:
 		ev.num = event.FD(binary.NativeEndian.Uint64(v))
 	case 4:
@@ -78,6 +78,15 @@ func (ev *Event) look() {
 		ev.fd, _ = ev.Thread.files.get(ev.num)
 	}
 }
+
+// fdParams is which param of an event has the descriptor that it is about; -1: none. Calls
+// such as epoll_create1 have it in their result, which is not typed as a descriptor.
+var fdParams = event.MakeByCode(-1, func(in *event.Info) int8 {
+	if in.FDParam < 0 && in.Flags&event.CreatesFD != 0 && !in.Enter && len(in.Params) > 0 && in.Params[0].Type == event.ParamErrno {
+		return 0
+	}
+	return in.FDParam
+})
 
 // Res returns the result of a call; ok is false for events without one.
 func (ev *Event) Res() (res int64, ok bool) {

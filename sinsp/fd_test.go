@@ -387,3 +387,12 @@ func TestAPathThatIsCleanStaysAsItIs(t *testing.T) {
 	}
 	require.Greater(t, clean, 10)
 }
+
+func TestACallThatMakesADescriptorIsAboutIt(t *testing.T) {
+	w := mustWorld(t, sinsp.Options{})
+	ev := w.send(event.TypeEpollCreate1Exit, 200, 30, 0)
+	num, ok := ev.FDNum()
+	require.True(t, ok)
+	require.Equal(t, event.FD(30), num)
+	require.Equal(t, proc.FDEventPoll, ev.FD().Type)
+}

@@ -115,6 +115,9 @@ var differences = []difference{
 	{`fd\.is_server`, "sysdig takes a new IPv6 socket for a server", func(x seen) bool {
 		return x.ev.FD() != nil && x.ev.FD().Type == proc.FDIPv6 && x.ev.FD().Role == sinsp.RoleNone
 	}},
+	{`fd\.(num|uid|name_changed)`, "sysdig takes the new descriptor of a dup that it could follow, and else the old one", func(x seen) bool {
+		return strings.HasPrefix(x.ev.Info().Name, "dup")
+	}},
 	{`fd\.(num|uid)`, "the descriptor of a pipe is the end that reads", func(x seen) bool {
 		return strings.HasPrefix(x.ev.Info().Name, "pipe")
 	}},
