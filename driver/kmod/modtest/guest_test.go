@@ -592,10 +592,24 @@ func TestGuestForeignCalls(t *testing.T) {
 	defer src.Close()
 	for _, c := range ia32.Cases(t) {
 		t.Run(c.Name, func(t *testing.T) {
-			drain(t, src, nil)
-			onThread(func() { c.Make(t) })
+			var tid event.PID
+			onThread(func() {
+				tid = event.PID(unix.Gettid())
+				c.Make(t)
+				badClose() // the last event of the thread that is looked at: reading makes events without end
+			})
 			var events []event.Event
-			drain(t, src, func(ev *event.Event) { events = append(events, ev.Clone()) })
+			for last := false; !last; {
+				ev, err := src.Next()
+				if errors.Is(err, scap.ErrTimeout) {
+					continue
+				}
+				require.NoError(t, err)
+				if ev.TID() == tid {
+					events = append(events, ev.Clone())
+					last = ev.Type() == event.TypeCloseExit && string(ev.AppendParam(nil, 1)) == "1073741824"
+				}
+			}
 			c.Check(t, events)
 		})
 	}
@@ -613,8 +627,8 @@ func TestGuestForeignCallsAreSelected(t *testing.T) {
 	}{
 		{"by name", "ipc", false, []uint16{276}},
 		{"another", "nice", false, []uint16{290}},
-		{"none of them", "getpid", false, nil},
-		{"by a client of the reference's interface", "getpid", true, []uint16{276, 290}},
+		{"none of them", "swapoff", false, nil},
+		{"by a client of the reference's interface", "swapoff", true, []uint16{276, 290}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			src := mustSource(t, scap.Selection{Syscalls: []string{c.selected}}, kmod.Options{Reference: c.reference})
