@@ -38,8 +38,6 @@ func (p *params) uint8(i int) uint8   { return uint8(p.number(i, 1)) }
 func (p *params) uint16(i int) uint16 { return uint16(p.number(i, 2)) }
 func (p *params) uint32(i int) uint32 { return uint32(p.number(i, 4)) }
 func (p *params) uint64(i int) uint64 { return p.number(i, 8) }
-func (p *params) int8(i int) int8     { return int8(p.uint8(i)) }
-func (p *params) int16(i int) int16   { return int16(p.uint16(i)) }
 func (p *params) int32(i int) int32   { return int32(p.uint32(i)) }
 func (p *params) int64(i int) int64   { return int64(p.uint64(i)) }
 

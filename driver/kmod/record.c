@@ -7,6 +7,7 @@
 #include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
 #include <asm/syscall.h>
 

@@ -9,6 +9,8 @@ import (
 )
 
 // childWrite is an address, and what the task that cloneCall starts writes there; 0: nothing.
+//
+//lint:ignore U1000 assembly reads it
 var childWrite [2]uintptr
 
 // cloneCall makes a system call that may return twice. The new task ends at
