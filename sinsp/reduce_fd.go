@@ -28,6 +28,17 @@ func (s *state) OpenFile(ev *event.Event, ret event.FD, name []byte, flags uint3
 	s.openPath(t, ret, dirfd, raw, flags, dev, ino)
 }
 
+func (s *state) OpenPath(ev *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD) {
+	if s.cur == nil {
+		return
+	}
+	open := openPathOnly
+	if uint64(flags)&cloexecFlags[ev.Type()] != 0 {
+		open |= openCloexec
+	}
+	s.openPath(s.cur, ret, dirfd, name, open, dev, ino)
+}
+
 // openPath adds a file with a path.
 func (s *state) openPath(t *Thread, num, dirfd event.FD, raw []byte, flags uint32, dev uint32, ino uint64) {
 	fd := s.newFD(t.files, num, flags&openCloexec != 0)
@@ -128,6 +139,10 @@ func (s *state) OpenAnon(ev *event.Event, ret event.FD, kind proc.FDType, flags 
 	// io_uring_setup has no flag for it and always sets it. The param of timerfd_create
 	// is too small for its flag, which most callers set.
 	cloexec := kind == proc.FDIOUring || kind == proc.FDTimer || flags&cloexecFlags[ev.Type()] != 0
+	switch ev.Type() {
+	case event.TypeMQOpenExit, event.TypeLandlockCreateRulesetExit: // nor have these, which set it as well
+		cloexec = true
+	}
 	s.newFD(s.cur.files, ret, cloexec).Type = kind
 }
 

@@ -13,6 +13,8 @@ import (
 type Reducers interface {
 	// OpenFile: ret is a file; a directory if flags or the name say so.
 	OpenFile(ev *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD)
+	// OpenPath: ret is a path, neither to be read nor written; flags are values of the event's own set.
+	OpenPath(ev *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD)
 	// Creat: ret is a file that creat made or truncated.
 	Creat(ev *event.Event, ret event.FD, name []byte, dev uint32, ino uint64, creatFlags uint32)
 	// Close: fd is closed if ret is 0 or -EINTR.
@@ -141,6 +143,7 @@ type Ignore struct{}
 var _ Reducers = Ignore{}
 
 func (Ignore) OpenFile(*event.Event, event.FD, []byte, uint32, uint32, uint64, event.FD)           {}
+func (Ignore) OpenPath(*event.Event, event.FD, []byte, uint32, uint32, uint64, event.FD)           {}
 func (Ignore) Creat(*event.Event, event.FD, []byte, uint32, uint64, uint32)                        {}
 func (Ignore) Close(*event.Event, int64, event.FD)                                                 {}
 func (Ignore) CloseRange(*event.Event, uint32, uint32, uint32)                                     {}
@@ -395,6 +398,26 @@ func reduce(r Reducers, ev *event.Event) error {
 		return reduceSetregidExit(r, ev)
 	case event.TypeCloseRangeExit:
 		return reduceCloseRangeExit(r, ev)
+	case event.TypeFanotifyInitExit:
+		return reduceFanotifyInitExit(r, ev)
+	case event.TypeMQOpenExit:
+		return reduceMQOpenExit(r, ev)
+	case event.TypeMemfdSecretExit:
+		return reduceMemfdSecretExit(r, ev)
+	case event.TypeMremapExit:
+		return reduceMremapExit(r, ev)
+	case event.TypeFsopenExit:
+		return reduceFsopenExit(r, ev)
+	case event.TypeFspickExit:
+		return reduceFspickExit(r, ev)
+	case event.TypeFsmountExit:
+		return reduceFsmountExit(r, ev)
+	case event.TypeOpenTreeExit:
+		return reduceOpenTreeExit(r, ev)
+	case event.TypeLandlockCreateRulesetExit:
+		return reduceLandlockCreateRulesetExit(r, ev)
+	case event.TypeOpenTreeAttrExit:
+		return reduceOpenTreeAttrExit(r, ev)
 	case event.TypePerfEventOpenExit:
 		return reducePerfEventOpenExit(r, ev)
 	}
@@ -500,6 +523,16 @@ func reduces(t event.Type) bool {
 		event.TypeSetreuidExit,
 		event.TypeSetregidExit,
 		event.TypeCloseRangeExit,
+		event.TypeFanotifyInitExit,
+		event.TypeMQOpenExit,
+		event.TypeMemfdSecretExit,
+		event.TypeMremapExit,
+		event.TypeFsopenExit,
+		event.TypeFspickExit,
+		event.TypeFsmountExit,
+		event.TypeOpenTreeExit,
+		event.TypeLandlockCreateRulesetExit,
+		event.TypeOpenTreeAttrExit,
 		event.TypePerfEventOpenExit:
 		return true
 	}
@@ -1903,6 +1936,159 @@ func reduceCloseRangeExit(r Reducers, ev *event.Event) error {
 		return event.ErrCorrupt
 	}
 	r.CloseRange(ev, first, last, flags)
+	return nil
+}
+
+func reduceFanotifyInitExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	flags := uint64(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), flags)
+	return nil
+}
+
+func reduceMQOpenExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), 0)
+	return nil
+}
+
+func reduceMemfdSecretExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	flags := uint64(p.uint32(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(20), flags)
+	return nil
+}
+
+func reduceMremapExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	vmSize := p.uint32(1)
+	vmRSS := p.uint32(2)
+	vmSwap := p.uint32(3)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.VM(ev, vmSize, vmRSS, vmSwap)
+	return nil
+}
+
+func reduceFsopenExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	flags := uint64(p.uint32(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), flags)
+	return nil
+}
+
+func reduceFspickExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	flags := uint64(p.uint32(3))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), flags)
+	return nil
+}
+
+func reduceFsmountExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	flags := uint64(p.uint32(2))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(2), flags)
+	return nil
+}
+
+func reduceOpenTreeExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	name := p.str(2)
+	flags := p.uint32(3)
+	dev := p.uint32(4)
+	ino := p.uint64(5)
+	dirfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenPath(ev, ret, name, flags, dev, ino, dirfd)
+	return nil
+}
+
+func reduceLandlockCreateRulesetExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenAnon(ev, ret, proc.FDType(10), 0)
+	return nil
+}
+
+func reduceOpenTreeAttrExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := event.FD(result)
+	name := p.str(2)
+	flags := p.uint32(3)
+	dev := p.uint32(9)
+	ino := p.uint64(10)
+	dirfd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.OpenPath(ev, ret, name, flags, dev, ino, dirfd)
 	return nil
 }
 

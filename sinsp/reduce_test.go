@@ -241,6 +241,9 @@ func (r *recorder) Fcntl(_ *event.Event, ret event.FD, fd event.FD, cmd uint32, 
 func (r *recorder) Pipe(_ *event.Event, fd1 event.FD, fd2 event.FD, ino uint64, flags uint32) {
 	r.add("Pipe", fd1, fd2, ino, flags)
 }
+func (r *recorder) OpenPath(_ *event.Event, ret event.FD, name []byte, flags uint32, dev uint32, ino uint64, dirfd event.FD) {
+	r.add("OpenPath", ret, name, flags, dev, ino, dirfd)
+}
 func (r *recorder) OpenAnon(_ *event.Event, ret event.FD, kind proc.FDType, flags uint64) {
 	r.add("OpenAnon", ret, kind, flags)
 }

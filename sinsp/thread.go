@@ -324,6 +324,7 @@ var (
 
 	openDirectory  = event.MustValue("open_flags", "O_DIRECTORY")
 	openCloexec    = event.MustValue("open_flags", "O_CLOEXEC")
+	openPathOnly   = event.MustValue("open_flags", "O_PATH")
 	openUpperLayer = event.MustValue("open_flags", "FD_UPPER_LAYER")
 	openLowerLayer = event.MustValue("open_flags", "FD_LOWER_LAYER")
 )

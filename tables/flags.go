@@ -169,13 +169,17 @@ func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 
 // checkHeaders compares native values with the kernel's headers, as x/sys/unix has them.
 func (l *loader) checkHeaders(s *FlagSet) {
+	significant := ^uint64(0) // of a number below 0 a conversion sees the low bits
+	if s.Width != 0 {
+		significant = 1<<s.Width - 1
+	}
 	for _, v := range s.Values {
 		c, ok := unixConsts()[v.Name]
 		if !ok || OnlyOf32Bit(v.Name) {
 			continue
 		}
 		for _, arch := range Arches {
-			if native, ok := v.NativeOn(arch); ok && native != c.on(arch) {
+			if native, ok := v.NativeOn(arch); ok && native != c.on(arch)&significant {
 				l.errs.Add(v.Pos, s.Name, "%s has the native value %#x on %s (%#x in the kernel's headers)", v.Name, native, arch, c.on(arch))
 				break
 			}

@@ -804,6 +804,10 @@ static __always_inline void ia32_arguments(u32 nr, const u32 reg[6], u64 arg[6])
 		arg[1] = pair(reg[1], reg[2]);
 		arg[2] = reg[3];
 		break;
+	case 247: /* io_getevents */
+		arg[1] = (s32)reg[1];
+		arg[2] = (s32)reg[2];
+		break;
 	case 248: /* io_submit */
 		arg[1] = (s32)reg[1];
 		break;
@@ -858,8 +862,16 @@ static __always_inline void ia32_arguments(u32 nr, const u32 reg[6], u64 arg[6])
 		arg[3] = pair(reg[3], reg[4]);
 		arg[4] = 0;
 		break;
+	case 385: /* io_pgetevents */
+		arg[1] = (s32)reg[1];
+		arg[2] = (s32)reg[2];
+		break;
 	case 401: /* msgrcv */
 		arg[3] = (s32)reg[3];
+		break;
+	case 416: /* io_pgetevents_time64 */
+		arg[1] = (s32)reg[1];
+		arg[2] = (s32)reg[2];
 		break;
 	default:
 		break;

@@ -846,6 +846,67 @@ static __always_inline int fill_cachestat_exit(struct filler *f)
 	return 0;
 }
 
+/* 32839 name_to_handle_at */
+static __always_inline int fill_name_to_handle_at_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[2], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, read0);
+	if (f->ret == 0) {
+		push_s32(f, user_s32(f->arg[2], 4));
+		push_user_data(f, f->arg[2] + 8, read0, -1);
+		push_u64(f, user_u32(f->arg[3], 0) | ((user_u32(f->arg[3], 4) * any_bit((s32)f->arg[4], N_AT_HANDLE_MNT_ID_UNIQUE)) << 32));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, name_to_handle_at_flags((s32)f->arg[4]));
+	return 0;
+}
+
+/* 32965 file_getattr */
+static __always_inline int fill_file_getattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	if (f->ret == 0) {
+		push_u64(f, file_attr_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])));
+		push_u32(f, user_u32(f->arg[2], 8) * fits(12, f->arg[3]));
+		push_u32(f, user_u32(f->arg[2], 12) * fits(16, f->arg[3]));
+		push_u32(f, user_u32(f->arg[2], 16) * fits(20, f->arg[3]));
+		push_u32(f, user_u32(f->arg[2], 20) * fits(24, f->arg[3]));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[3]);
+	push_u32(f, file_attr_at_flags((u32)f->arg[4]));
+	return 0;
+}
+
+/* 32967 file_setattr */
+static __always_inline int fill_file_setattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u64(f, file_attr_flags(user_u64(f->arg[2], 0) * fits(8, f->arg[3])));
+	push_u32(f, user_u32(f->arg[2], 8) * fits(12, f->arg[3]));
+	push_u32(f, user_u32(f->arg[2], 16) * fits(20, f->arg[3]));
+	push_u32(f, user_u32(f->arg[2], 20) * fits(24, f->arg[3]));
+	push_u64(f, f->arg[3]);
+	push_u32(f, file_attr_at_flags((u32)f->arg[4]));
+	return 0;
+}
+
 /* 33025 statx */
 static __always_inline int fill_statx_exit(struct filler *f)
 {

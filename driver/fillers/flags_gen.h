@@ -5,7 +5,10 @@
 #define SCAP_FLAGS_GEN_H
 
 /* Native values that conditions and sources name. */
+#define N_AT_HANDLE_MNT_ID_UNIQUE 1
 #define N_EINPROGRESS 115
+#define N_EINTR 4
+#define N_ERESTART_RESTARTBLOCK 516
 #define N_MOUNT_ATTR_IDMAP 0x100000
 #define N_O_CREAT 64
 #define N_SETVAL 16
@@ -157,14 +160,29 @@ static __always_inline u32 aio_opcode(u64 v)
 	return (u16)v;
 }
 
+static __always_inline u32 arch_prctl_option(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 bpf_cmd(u64 v)
 {
 	return (u32)v;
 }
 
+static __always_inline u64 capabilities(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 chmod_mode(u64 v)
 {
 	return v & 0xfff;
+}
+
+static __always_inline u32 clock_nanosleep_flags(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 clockid(u64 v)
@@ -251,6 +269,21 @@ static __always_inline u32 fallocate_mode(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 fanotify_init_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fanotify_mark_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 fanotify_mark_mask(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 fchmodat2_flags(u64 v)
 {
 	return (u32)v;
@@ -304,6 +337,16 @@ static __always_inline u32 fd_flags(u64 v)
 	       (v & 0x80000) >> 7;
 }
 
+static __always_inline u32 file_attr_at_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 file_attr_flags(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 finit_module_flags(u64 v)
 {
 	return (u32)v;
@@ -319,7 +362,42 @@ static __always_inline u32 fsconfig_cmd(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 fsmount_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fsopen_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 fspick_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 futex2_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 futex2_size(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 get_mempolicy_flags(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 getrandom_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 inotify_mask(u64 v)
 {
 	return (u32)v;
 }
@@ -343,6 +421,46 @@ static __always_inline u32 io_uring_setup_flags(u64 v)
 {
 	return (v & 0x3) |
 	       (v & 0x1ffffc) << 1;
+}
+
+static __always_inline u32 ioprio_class(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 ioprio_hint(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 ioprio_which(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 itimer_which(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 kcmp_type(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 kexec_arch(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 kexec_file_load_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u64 kexec_load_flags(u64 v)
+{
+	return v;
 }
 
 static __always_inline u32 keyctl_operation(u64 v)
@@ -370,12 +488,32 @@ static __always_inline u32 landlock_add_rule_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 landlock_create_ruleset_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 landlock_restrict_self_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 landlock_rule_type(u64 v)
 {
 	return (u32)v;
 }
 
+static __always_inline u64 landlock_scope(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 linkat_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 listmount_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -389,7 +527,47 @@ static __always_inline u32 lseek_whence(u64 v)
 	return 255;
 }
 
+static __always_inline u32 madvise_advice(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 map_shadow_stack_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 mbind_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 membarrier_cmd(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 membarrier_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 memfd_create_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 memfd_secret_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 mempolicy_mode(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 mempolicy_mode_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -449,6 +627,11 @@ static __always_inline u32 mmap_type(u64 v)
 	return 0;
 }
 
+static __always_inline u32 modify_ldt_func(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u64 mount_attr_flags(u64 v)
 {
 	return v;
@@ -464,7 +647,42 @@ static __always_inline u32 mount_setattr_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 move_mount_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 mremap_flags(u64 v)
+{
+	return v;
+}
+
+static __always_inline u32 msgctl_cmd(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 msgget_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 msgrcv_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 msgsnd_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 msync_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 name_to_handle_at_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -529,6 +747,11 @@ static __always_inline u32 open_bits(u64 v)
 		r |= 0x2000;
 	return r;
 #endif
+}
+
+static __always_inline u32 open_tree_flags(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 openat2_resolve(u64 v)
@@ -601,6 +824,11 @@ static __always_inline u32 poll_events(u64 v)
 }
 
 static __always_inline u32 prctl_option(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 priority_which(u64 v)
 {
 	return (u32)v;
 }
@@ -779,6 +1007,11 @@ static __always_inline u32 rlimit_resource(u64 v)
 	return 255;
 }
 
+static __always_inline u32 rusage_who(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u64 sa_flags(u64 v)
 {
 	return v;
@@ -857,6 +1090,11 @@ static __always_inline u32 shutdown_how(u64 v)
 		return v;
 	}
 	return 255;
+}
+
+static __always_inline u32 sigevent_notify(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 socket_family(u64 v)
@@ -996,6 +1234,21 @@ static __always_inline u32 timerfd_flags(u64 v)
 {
 	return (v & 0x800) >> 5 |
 	       (v & 0x80000) >> 12;
+}
+
+static __always_inline u32 timex_modes(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 timex_state(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 timex_status(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 umount_flags(u64 v)

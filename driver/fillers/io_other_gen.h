@@ -116,6 +116,61 @@ static __always_inline int fill_close_range_exit(struct filler *f)
 	return 0;
 }
 
+/* 32969 io_setup */
+static __always_inline int fill_io_setup_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	if (f->ret == 0)
+		push_u64(f, user_long(f, f->arg[1], 0));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 32971 io_destroy */
+static __always_inline int fill_io_destroy_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	return 0;
+}
+
+/* 32973 io_getevents */
+static __always_inline int fill_io_getevents_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_s64(f, f->arg[2]);
+	push_u64(f, f->arg[3]);
+	push_u64(f, user_timespec(f, f->arg[4]));
+	return 0;
+}
+
+/* 32975 io_pgetevents */
+static __always_inline int fill_io_pgetevents_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_s64(f, f->arg[1]);
+	push_s64(f, f->arg[2]);
+	push_u64(f, f->arg[3]);
+	push_u64(f, user_timespec(f, f->arg[4]));
+	push_u32(f, user_u32(user_long(f, f->arg[5], 0), 0));
+	return 0;
+}
+
+/* 32977 io_cancel */
+static __always_inline int fill_io_cancel_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
 /* 33043 io_submit */
 static __always_inline int fill_io_submit_exit(struct filler *f)
 {

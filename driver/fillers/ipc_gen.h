@@ -112,6 +112,282 @@ static __always_inline int fill_process_vm_writev_exit(struct filler *f)
 	return 0;
 }
 
+/* 32841 inotify_add_watch */
+static __always_inline int fill_inotify_add_watch_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_u32(f, inotify_mask((u32)f->arg[2]));
+	return 0;
+}
+
+/* 32843 inotify_rm_watch */
+static __always_inline int fill_inotify_rm_watch_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s32(f, f->arg[1]);
+	return 0;
+}
+
+/* 32845 fanotify_init */
+static __always_inline int fill_fanotify_init_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, fanotify_init_flags((u32)f->arg[0]));
+	push_u32(f, open_flags((u32)f->arg[1]));
+	return 0;
+}
+
+/* 32847 futex_wake */
+static __always_inline int fill_futex_wake_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_s32(f, f->arg[2]);
+	push_u32(f, futex2_size((u64)(u32)f->arg[3] - (high_bits((u32)f->arg[3], 2) << 2)));
+	push_u32(f, futex2_flags(high_bits((u32)f->arg[3], 2) << 2));
+	return 0;
+}
+
+/* 32849 futex_wait */
+static __always_inline int fill_futex_wait_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u32(f, futex2_size((u64)(u32)f->arg[3] - (high_bits((u32)f->arg[3], 2) << 2)));
+	push_u32(f, futex2_flags(high_bits((u32)f->arg[3], 2) << 2));
+	push_u64(f, (user_u64(f->arg[4], 0) * 1000000000) + user_u64(f->arg[4], 8));
+	push_u32(f, clockid((s32)f->arg[5]));
+	return 0;
+}
+
+/* 32851 futex_requeue */
+static __always_inline int fill_futex_requeue_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 16);
+
+	push_s64(f, f->ret);
+	push_u64(f, user_u64(f->arg[0], 8));
+	push_u64(f, user_u64(f->arg[0], 0));
+	push_u32(f, futex2_size(read0 - (high_bits(read0, 2) << 2)));
+	push_u64(f, user_u64(f->arg[0], 32));
+	push_u32(f, f->arg[1]);
+	push_s32(f, f->arg[2]);
+	push_s32(f, f->arg[3]);
+	return 0;
+}
+
+/* 32853 mq_open */
+static __always_inline int fill_mq_open_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, open_flags((s32)f->arg[1]));
+	push_u32(f, open_mode((s32)f->arg[1], (u16)f->arg[2]));
+	push_s64(f, user_slong(f, f->arg[3], 8, 4));
+	push_s64(f, user_slong(f, f->arg[3], 16, 8));
+	return 0;
+}
+
+/* 32855 mq_unlink */
+static __always_inline int fill_mq_unlink_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 32857 mq_timedsend */
+static __always_inline int fill_mq_timedsend_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], f->arg[2], (s32)f->arg[0]);
+	push_u64(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
+	push_u64(f, user_timespec(f, f->arg[4]));
+	return 0;
+}
+
+/* 32859 mq_timedreceive */
+static __always_inline int fill_mq_timedreceive_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret >= 0)
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	if (f->ret >= 0)
+		push_u32(f, user_u32(f->arg[3], 0));
+	else
+		push_empty(f);
+	push_u64(f, user_timespec(f, f->arg[4]));
+	return 0;
+}
+
+/* 32861 mq_notify */
+static __always_inline int fill_mq_notify_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, sigevent_notify(user_s32(f->arg[1], layout_off(f, 12, 8))));
+	push_u8(f, user_s32(f->arg[1], layout_off(f, 8, 4)));
+	return 0;
+}
+
+/* 32863 mq_getsetattr */
+static __always_inline int fill_mq_getsetattr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, fd_flags(user_slong(f, f->arg[1], 0, 0)));
+	if (f->ret == 0) {
+		push_u32(f, fd_flags(user_slong(f, f->arg[2], 0, 0)));
+		push_s64(f, user_slong(f, f->arg[2], 8, 4));
+		push_s64(f, user_slong(f, f->arg[2], 16, 8));
+		push_s64(f, user_slong(f, f->arg[2], 24, 12));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32865 msgget */
+static __always_inline int fill_msgget_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u32(f, msgget_flags((s32)f->arg[1]));
+	return 0;
+}
+
+/* 32867 msgsnd */
+static __always_inline int fill_msgsnd_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_s64(f, user_slong(f, f->arg[1], 0, 0));
+	push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->arg[2], -1);
+	push_u64(f, f->arg[2]);
+	push_u32(f, msgsnd_flags((s32)f->arg[3]));
+	return 0;
+}
+
+/* 32869 msgctl */
+static __always_inline int fill_msgctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u32(f, msgctl_cmd(ipc_cmd(f, (s32)f->arg[1])));
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 4));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 8));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 20));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u64(f, user_ulong(f, f->arg[2], 88, 68));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u64(f, user_ulong(f, f->arg[2], 80, 64));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_u64(f, user_ulong(f, f->arg[2], 72, 60));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 96, 72)));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)msgctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 11: /* MSG_STAT */
+	case 13: /* MSG_STAT_ANY */
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 100, 76)));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	return 0;
+}
+
+/* 32979 fanotify_mark */
+static __always_inline int fill_fanotify_mark_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, fanotify_mark_flags((u32)f->arg[1]));
+	push_u64(f, fanotify_mark_mask(f->arg[2]));
+	push_s64(f, at_fdcwd((s32)f->arg[3]));
+	push_user_str(f, f->arg[4]);
+	return 0;
+}
+
 /* 33035 msgrcv */
 static __always_inline int fill_msgrcv_exit(struct filler *f)
 {

@@ -104,4 +104,149 @@ static __always_inline int fill_memfd_create_exit(struct filler *f)
 	return 0;
 }
 
+/* 32871 memfd_secret */
+static __always_inline int fill_memfd_secret_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, memfd_secret_flags((u32)f->arg[0]));
+	return 0;
+}
+
+/* 32873 mremap */
+static __always_inline int fill_mremap_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, task_vm_size(f));
+	push_u32(f, task_vm_rss(f));
+	push_u32(f, task_vm_swap(f));
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u64(f, mremap_flags(f->arg[3]));
+	push_u64(f, f->arg[4]);
+	return 0;
+}
+
+/* 32875 madvise */
+static __always_inline int fill_madvise_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, madvise_advice((s32)f->arg[2]));
+	return 0;
+}
+
+/* 32877 mincore */
+static __always_inline int fill_mincore_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32879 msync */
+static __always_inline int fill_msync_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, msync_flags((s32)f->arg[2]));
+	return 0;
+}
+
+/* 32881 mseal */
+static __always_inline int fill_mseal_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32883 map_shadow_stack */
+static __always_inline int fill_map_shadow_stack_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, map_shadow_stack_flags((u32)f->arg[2]));
+	return 0;
+}
+
+/* 32885 membarrier */
+static __always_inline int fill_membarrier_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, membarrier_cmd((s32)f->arg[0]));
+	push_u32(f, membarrier_flags((u32)f->arg[1]));
+	push_s32(f, f->arg[2]);
+	return 0;
+}
+
+/* 32887 mbind */
+static __always_inline int fill_mbind_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, mempolicy_mode((u64)(s32)f->arg[2] - (high_bits((s32)f->arg[2], 13) << 13)));
+	push_u32(f, mempolicy_mode_flags(high_bits((s32)f->arg[2], 13) << 13));
+	push_u64(f, user_long(f, f->arg[3], 0));
+	push_u64(f, f->arg[4]);
+	push_u32(f, mbind_flags((u32)f->arg[5]));
+	return 0;
+}
+
+/* 32889 get_mempolicy */
+static __always_inline int fill_get_mempolicy_exit(struct filler *f)
+{
+	s64 read0 = user_s32(f->arg[0], 0);
+
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_u32(f, mempolicy_mode(read0 - (high_bits(read0, 13) << 13)));
+		push_u32(f, mempolicy_mode_flags(high_bits(read0, 13) << 13));
+		push_u64(f, user_long(f, f->arg[1], 0));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[2]);
+	push_u64(f, f->arg[3]);
+	push_u64(f, get_mempolicy_flags(f->arg[4]));
+	return 0;
+}
+
+/* 32891 migrate_pages */
+static __always_inline int fill_migrate_pages_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, user_long(f, f->arg[2], 0));
+	push_u64(f, user_long(f, f->arg[3], 0));
+	return 0;
+}
+
+/* 32893 move_pages */
+static __always_inline int fill_move_pages_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, user_long(f, f->arg[2], 0));
+	push_s32(f, user_s32(f->arg[3], 0));
+	if (f->ret >= 0)
+		push_s32(f, user_s32(f->arg[4], 0));
+	else
+		push_empty(f);
+	push_u32(f, mbind_flags((s32)f->arg[5]));
+	return 0;
+}
+
 #endif

@@ -199,6 +199,138 @@ static __always_inline int fill_keyctl_exit(struct filler *f)
 	return 0;
 }
 
+/* 32895 kexec_load */
+static __always_inline int fill_kexec_load_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u64(f, kexec_load_flags((high_bits(f->arg[3], 32) << 32) | (f->arg[3] - (high_bits(f->arg[3], 16) << 16))));
+	push_u32(f, kexec_arch(high_bits(f->arg[3], 16) << 16));
+	return 0;
+}
+
+/* 32897 kexec_file_load */
+static __always_inline int fill_kexec_file_load_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_user_str(f, f->arg[3]);
+	push_u64(f, kexec_file_load_flags(f->arg[4]));
+	return 0;
+}
+
+/* 32899 iopl */
+static __always_inline int fill_iopl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	return 0;
+}
+
+/* 32901 ioperm */
+static __always_inline int fill_ioperm_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_s32(f, f->arg[2]);
+	return 0;
+}
+
+/* 32903 modify_ldt */
+static __always_inline int fill_modify_ldt_exit(struct filler *f)
+{
+	push_s32(f, f->ret);
+	push_u32(f, modify_ldt_func((s32)f->arg[0]));
+	push_u64(f, f->arg[2]);
+	switch ((u32)modify_ldt_func((s32)f->arg[0])) {
+	case 17: /* WRITE */
+	case 1: /* WRITE_OLD */
+		push_u32(f, user_u32(f->arg[1], 0));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)modify_ldt_func((s32)f->arg[0])) {
+	case 17: /* WRITE */
+	case 1: /* WRITE_OLD */
+		push_u32(f, user_u32(f->arg[1], 4));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)modify_ldt_func((s32)f->arg[0])) {
+	case 17: /* WRITE */
+	case 1: /* WRITE_OLD */
+		push_u32(f, user_u32(f->arg[1], 8));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	return 0;
+}
+
+/* 32905 acct */
+static __always_inline int fill_acct_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 32907 lookup_dcookie */
+static __always_inline int fill_lookup_dcookie_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	if (f->ret >= 0)
+		push_user_str(f, f->arg[1]);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 32909 landlock_restrict_self */
+static __always_inline int fill_landlock_restrict_self_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, landlock_restrict_self_flags((u32)f->arg[1]));
+	return 0;
+}
+
+/* 32981 landlock_create_ruleset */
+static __always_inline int fill_landlock_create_ruleset_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	switch ((u32)landlock_create_ruleset_flags((u32)f->arg[2])) {
+	case 1: /* LANDLOCK_CREATE_RULESET_VERSION */
+	case 2: /* LANDLOCK_CREATE_RULESET_ERRATA */
+		push_s64(f, -1);
+		break;
+	default:
+		push_s64(f, f->ret);
+		break;
+	}
+	push_u64(f, landlock_access_fs(user_u64(f->arg[0], 0) * fits(8, f->arg[1])));
+	push_u64(f, landlock_access_net(user_u64(f->arg[0], 8) * fits(16, f->arg[1])));
+	push_u64(f, landlock_scope(user_u64(f->arg[0], 16) * fits(24, f->arg[1])));
+	push_u64(f, landlock_access_fs(user_u64(f->arg[0], 24) * fits(32, f->arg[1])));
+	push_u64(f, landlock_access_net(user_u64(f->arg[0], 32) * fits(40, f->arg[1])));
+	push_u64(f, landlock_scope(user_u64(f->arg[0], 40) * fits(48, f->arg[1])));
+	push_u64(f, f->arg[1]);
+	push_u32(f, landlock_create_ruleset_flags((u32)f->arg[2]));
+	return 0;
+}
+
 /* 33031 landlock_add_rule */
 static __always_inline int fill_landlock_add_rule_exit(struct filler *f)
 {

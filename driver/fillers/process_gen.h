@@ -431,6 +431,187 @@ static __always_inline int fill_sched_yield_exit(struct filler *f)
 	return 0;
 }
 
+/* 32911 getpgid */
+static __always_inline int fill_getpgid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 32913 getpgrp */
+static __always_inline int fill_getpgrp_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 32915 getsid */
+static __always_inline int fill_getsid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	return 0;
+}
+
+/* 32917 getcpu */
+static __always_inline int fill_getcpu_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_u32(f, user_u32(f->arg[0], 0));
+		push_u32(f, user_u32(f->arg[1], 0));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32919 getpriority */
+static __always_inline int fill_getpriority_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, priority_which((s32)f->arg[0]));
+	push_s32(f, f->arg[1]);
+	return 0;
+}
+
+/* 32921 ioprio_get */
+static __always_inline int fill_ioprio_get_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, ioprio_which((s32)f->arg[0]));
+	push_s32(f, f->arg[1]);
+	if (f->ret >= 0) {
+		push_u32(f, ioprio_class(high_bits(f->ret, 13)));
+		push_u32(f, ioprio_hint(high_bits(f->ret, 3) - (high_bits(f->ret, 13) << 10)));
+		push_u32(f, f->ret - (high_bits(f->ret, 3) << 3));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32923 ioprio_set */
+static __always_inline int fill_ioprio_set_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, ioprio_which((s32)f->arg[0]));
+	push_s32(f, f->arg[1]);
+	push_u32(f, f->arg[2]);
+	push_u32(f, ioprio_class(high_bits((s32)f->arg[2], 13)));
+	push_u32(f, ioprio_hint(high_bits((s32)f->arg[2], 3) - (high_bits((s32)f->arg[2], 13) << 10)));
+	push_u32(f, (u64)(s32)f->arg[2] - (high_bits((s32)f->arg[2], 3) << 3));
+	return 0;
+}
+
+/* 32925 get_robust_list */
+static __always_inline int fill_get_robust_list_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0) {
+		push_u64(f, user_long(f, f->arg[1], 0));
+		push_u64(f, user_long(f, f->arg[2], 0));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32927 getrusage */
+static __always_inline int fill_getrusage_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, rusage_who((s32)f->arg[0]));
+	if (f->ret == 0) {
+		push_u64(f, (user_slong(f, f->arg[1], 0, 0) * 1000000000) + (user_slong(f, f->arg[1], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[1], 16, 8) * 1000000000) + (user_slong(f, f->arg[1], 24, 12) * 1000));
+		push_s64(f, user_slong(f, f->arg[1], 32, 16));
+		push_s64(f, user_slong(f, f->arg[1], 64, 32));
+		push_s64(f, user_slong(f, f->arg[1], 72, 36));
+		push_s64(f, user_slong(f, f->arg[1], 88, 44));
+		push_s64(f, user_slong(f, f->arg[1], 96, 48));
+		push_s64(f, user_slong(f, f->arg[1], 128, 64));
+		push_s64(f, user_slong(f, f->arg[1], 136, 68));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32929 arch_prctl */
+static __always_inline int fill_arch_prctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, arch_prctl_option((s32)f->arg[0]));
+	push_u64(f, f->arg[1]);
+	if (f->ret == 0) {
+		switch ((u32)arch_prctl_option((s32)f->arg[0])) {
+		case 4099: /* ARCH_GET_FS */
+		case 4100: /* ARCH_GET_GS */
+		case 4129: /* ARCH_GET_XCOMP_SUPP */
+		case 4130: /* ARCH_GET_XCOMP_PERM */
+		case 4132: /* ARCH_GET_XCOMP_GUEST_PERM */
+		case 20485: /* ARCH_SHSTK_STATUS */
+		case 16385: /* ARCH_GET_UNTAG_MASK */
+		case 16387: /* ARCH_GET_MAX_TAG_BITS */
+			push_u64(f, user_u64(f->arg[1], 0));
+			break;
+		default:
+			push_u64(f, 0);
+			break;
+		}
+	} else {
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32931 kcmp */
+static __always_inline int fill_kcmp_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
+	push_u32(f, kcmp_type((s32)f->arg[2]));
+	push_u64(f, f->arg[3]);
+	push_u64(f, f->arg[4]);
+	return 0;
+}
+
+/* 32983 capget */
+static __always_inline int fill_capget_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 0);
+
+	push_s64(f, f->ret);
+	push_u32(f, read0);
+	push_s64(f, user_s32(f->arg[0], 4));
+	if (f->ret == 0) {
+		push_u64(f, capabilities(user_u32(f->arg[1], 0) | ((user_u32(f->arg[1], 12) * any_bit(read0, 0x20000000)) << 32)));
+		push_u64(f, capabilities(user_u32(f->arg[1], 4) | ((user_u32(f->arg[1], 16) * any_bit(read0, 0x20000000)) << 32)));
+		push_u64(f, capabilities(user_u32(f->arg[1], 8) | ((user_u32(f->arg[1], 20) * any_bit(read0, 0x20000000)) << 32)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 /* 33029 sched_setattr */
 static __always_inline int fill_sched_setattr_exit(struct filler *f)
 {

@@ -37,4 +37,94 @@ static __always_inline int fill_fsconfig_exit(struct filler *f)
 	return 0;
 }
 
+/* 32933 fsopen */
+static __always_inline int fill_fsopen_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, fsopen_flags((u32)f->arg[1]));
+	return 0;
+}
+
+/* 32935 fspick */
+static __always_inline int fill_fspick_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, fspick_flags((u32)f->arg[2]));
+	return 0;
+}
+
+/* 32937 fsmount */
+static __always_inline int fill_fsmount_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, fsmount_flags((u32)f->arg[1]));
+	push_u64(f, mount_attr_flags((u32)f->arg[2]));
+	return 0;
+}
+
+/* 32939 move_mount */
+static __always_inline int fill_move_mount_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_s64(f, at_fdcwd((s32)f->arg[2]));
+	push_user_str(f, f->arg[3]);
+	push_u32(f, move_mount_flags((u32)f->arg[4]));
+	return 0;
+}
+
+/* 32941 open_tree */
+static __always_inline int fill_open_tree_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, open_tree_flags((u32)f->arg[2]));
+	push_u32(f, file_dev(f, f->ret));
+	push_u64(f, file_ino(f, f->ret));
+	return 0;
+}
+
+/* 32985 open_tree_attr */
+static __always_inline int fill_open_tree_attr_exit(struct filler *f)
+{
+	u64 read0 = user_u64(f->arg[3], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	push_u32(f, open_tree_flags((u32)f->arg[2]));
+	push_u64(f, mount_attr_flags(read0 * fits(8, f->arg[4])));
+	push_u64(f, mount_attr_flags(user_u64(f->arg[3], 8) * fits(16, f->arg[4])));
+	push_u64(f, mount_propagation(user_u64(f->arg[3], 16) * fits(24, f->arg[4])));
+	push_s64(f, (((user_u64(f->arg[3], 24) * fits(32, f->arg[4])) + 1) * any_bit(read0 * fits(8, f->arg[4]), N_MOUNT_ATTR_IDMAP)) - 1);
+	push_u64(f, f->arg[4]);
+	push_u32(f, file_dev(f, f->ret));
+	push_u64(f, file_ino(f, f->ret));
+	return 0;
+}
+
+/* 32987 listmount */
+static __always_inline int fill_listmount_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 0);
+
+	push_s64(f, f->ret);
+	push_u64(f, user_u64(f->arg[0], 8) * fits(16, read0));
+	push_u64(f, user_u64(f->arg[0], 16) * fits(24, read0));
+	push_u64(f, user_u64(f->arg[0], 24) * fits(32, read0));
+	if (f->ret > 0)
+		push_u64(f, user_u64(f->arg[1], 0));
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	push_u32(f, listmount_flags((u32)f->arg[3]));
+	return 0;
+}
+
 #endif

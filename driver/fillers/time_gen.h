@@ -12,4 +12,133 @@ static __always_inline int fill_timerfd_create_exit(struct filler *f)
 	return 0;
 }
 
+/* 32943 adjtimex */
+static __always_inline int fill_adjtimex_exit(struct filler *f)
+{
+	s64 read0 = user_slong(f, f->arg[0], 80, 40);
+
+	push_s64(f, f->ret);
+	if (f->ret >= 0)
+		push_u32(f, timex_state(f->ret));
+	else
+		push_empty(f);
+	push_u32(f, timex_modes(user_u32(f->arg[0], 0)));
+	push_s64(f, user_slong(f, f->arg[0], 8, 4));
+	push_s64(f, user_slong(f, f->arg[0], 16, 8));
+	push_u32(f, timex_status(user_s32(f->arg[0], layout_off(f, 40, 20))));
+	push_s64(f, user_slong(f, f->arg[0], 48, 24));
+	push_s64(f, user_slong(f, f->arg[0], 88, 44));
+	push_s32(f, user_s32(f->arg[0], layout_off(f, 160, 80)));
+	push_u64(f, ((user_slong(f, f->arg[0], 72, 36) * 1000000000) + (read0 * 1000)) - ((read0 * 999) * any_bit(user_s32(f->arg[0], layout_off(f, 40, 20)), 0x2000)));
+	return 0;
+}
+
+/* 32945 clock_adjtime */
+static __always_inline int fill_clock_adjtime_exit(struct filler *f)
+{
+	s64 read0 = user_slong(f, f->arg[1], 80, 40);
+
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	if (f->ret >= 0)
+		push_u32(f, timex_state(f->ret));
+	else
+		push_empty(f);
+	push_u32(f, timex_modes(user_u32(f->arg[1], 0)));
+	push_s64(f, user_slong(f, f->arg[1], 8, 4));
+	push_s64(f, user_slong(f, f->arg[1], 16, 8));
+	push_u32(f, timex_status(user_s32(f->arg[1], layout_off(f, 40, 20))));
+	push_s64(f, user_slong(f, f->arg[1], 48, 24));
+	push_s64(f, user_slong(f, f->arg[1], 88, 44));
+	push_s32(f, user_s32(f->arg[1], layout_off(f, 160, 80)));
+	push_u64(f, ((user_slong(f, f->arg[1], 72, 36) * 1000000000) + (read0 * 1000)) - ((read0 * 999) * any_bit(user_s32(f->arg[1], layout_off(f, 40, 20)), 0x2000)));
+	return 0;
+}
+
+/* 32947 alarm */
+static __always_inline int fill_alarm_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	return 0;
+}
+
+/* 32949 clock_getres */
+static __always_inline int fill_clock_getres_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	if (f->ret == 0)
+		push_u64(f, user_timespec(f, f->arg[1]));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 32951 clock_gettime */
+static __always_inline int fill_clock_gettime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	if (f->ret == 0)
+		push_u64(f, user_timespec(f, f->arg[1]));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 32953 clock_settime */
+static __always_inline int fill_clock_settime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	push_u64(f, user_timespec(f, f->arg[1]));
+	return 0;
+}
+
+/* 32955 clock_nanosleep */
+static __always_inline int fill_clock_nanosleep_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	push_u32(f, clock_nanosleep_flags((s32)f->arg[1]));
+	push_u64(f, user_timespec(f, f->arg[2]));
+	if (f->ret == -N_EINTR || f->ret == -N_ERESTART_RESTARTBLOCK)
+		push_u64(f, user_timespec(f, f->arg[3]));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 32957 getitimer */
+static __always_inline int fill_getitimer_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, itimer_which((s32)f->arg[0]));
+	if (f->ret == 0) {
+		push_u64(f, (user_slong(f, f->arg[1], 0, 0) * 1000000000) + (user_slong(f, f->arg[1], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[1], 16, 8) * 1000000000) + (user_slong(f, f->arg[1], 24, 12) * 1000));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 32959 gettimeofday */
+static __always_inline int fill_gettimeofday_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_u64(f, (user_slong(f, f->arg[0], 0, 0) * 1000000000) + (user_slong(f, f->arg[0], 8, 4) * 1000));
+		push_s32(f, user_s32(f->arg[1], 0));
+		push_s32(f, user_s32(f->arg[1], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -53,6 +53,28 @@ static __always_inline int fill_epoll_create1_exit(struct filler *f)
 	return 0;
 }
 
+/* 32961 epoll_pwait */
+static __always_inline int fill_epoll_pwait_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s32(f, f->arg[2]);
+	push_s32(f, f->arg[3]);
+	push_u32(f, user_u32(f->arg[4], 0));
+	return 0;
+}
+
+/* 32963 epoll_pwait2 */
+static __always_inline int fill_epoll_pwait2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s32(f, f->arg[2]);
+	push_u64(f, (user_u64(f->arg[3], 0) * 1000000000) + user_u64(f->arg[3], 8));
+	push_u32(f, user_u32(f->arg[4], 0));
+	return 0;
+}
+
 /* 33037 epoll_ctl */
 static __always_inline int fill_epoll_ctl_exit(struct filler *f)
 {

@@ -497,6 +497,81 @@ const (
 	TypeReadaheadExit              Type = 0x8041
 	TypeFadvise64Exit              Type = 0x8043
 	TypeCachestatExit              Type = 0x8045
+	TypeNameToHandleAtExit         Type = 0x8047
+	TypeInotifyAddWatchExit        Type = 0x8049
+	TypeInotifyRmWatchExit         Type = 0x804b
+	TypeFanotifyInitExit           Type = 0x804d
+	TypeFutexWakeExit              Type = 0x804f
+	TypeFutexWaitExit              Type = 0x8051
+	TypeFutexRequeueExit           Type = 0x8053
+	TypeMQOpenExit                 Type = 0x8055
+	TypeMQUnlinkExit               Type = 0x8057
+	TypeMQTimedsendExit            Type = 0x8059
+	TypeMQTimedreceiveExit         Type = 0x805b
+	TypeMQNotifyExit               Type = 0x805d
+	TypeMQGetsetattrExit           Type = 0x805f
+	TypeMsggetExit                 Type = 0x8061
+	TypeMsgsndExit                 Type = 0x8063
+	TypeMsgctlExit                 Type = 0x8065
+	TypeMemfdSecretExit            Type = 0x8067
+	TypeMremapExit                 Type = 0x8069
+	TypeMadviseExit                Type = 0x806b
+	TypeMincoreExit                Type = 0x806d
+	TypeMsyncExit                  Type = 0x806f
+	TypeMsealExit                  Type = 0x8071
+	TypeMapShadowStackExit         Type = 0x8073
+	TypeMembarrierExit             Type = 0x8075
+	TypeMbindExit                  Type = 0x8077
+	TypeGetMempolicyExit           Type = 0x8079
+	TypeMigratePagesExit           Type = 0x807b
+	TypeMovePagesExit              Type = 0x807d
+	TypeKexecLoadExit              Type = 0x807f
+	TypeKexecFileLoadExit          Type = 0x8081
+	TypeIoplExit                   Type = 0x8083
+	TypeIopermExit                 Type = 0x8085
+	TypeModifyLdtExit              Type = 0x8087
+	TypeAcctExit                   Type = 0x8089
+	TypeLookupDcookieExit          Type = 0x808b
+	TypeLandlockRestrictSelfExit   Type = 0x808d
+	TypeGetpgidExit                Type = 0x808f
+	TypeGetpgrpExit                Type = 0x8091
+	TypeGetsidExit                 Type = 0x8093
+	TypeGetcpuExit                 Type = 0x8095
+	TypeGetpriorityExit            Type = 0x8097
+	TypeIoprioGetExit              Type = 0x8099
+	TypeIoprioSetExit              Type = 0x809b
+	TypeGetRobustListExit          Type = 0x809d
+	TypeGetrusageExit              Type = 0x809f
+	TypeArchPrctlExit              Type = 0x80a1
+	TypeKcmpExit                   Type = 0x80a3
+	TypeFsopenExit                 Type = 0x80a5
+	TypeFspickExit                 Type = 0x80a7
+	TypeFsmountExit                Type = 0x80a9
+	TypeMoveMountExit              Type = 0x80ab
+	TypeOpenTreeExit               Type = 0x80ad
+	TypeAdjtimexExit               Type = 0x80af
+	TypeClockAdjtimeExit           Type = 0x80b1
+	TypeAlarmExit                  Type = 0x80b3
+	TypeClockGetresExit            Type = 0x80b5
+	TypeClockGettimeExit           Type = 0x80b7
+	TypeClockSettimeExit           Type = 0x80b9
+	TypeClockNanosleepExit         Type = 0x80bb
+	TypeGetitimerExit              Type = 0x80bd
+	TypeGettimeofdayExit           Type = 0x80bf
+	TypeEpollPwaitExit             Type = 0x80c1
+	TypeEpollPwait2Exit            Type = 0x80c3
+	TypeFileGetattrExit            Type = 0x80c5
+	TypeFileSetattrExit            Type = 0x80c7
+	TypeIOSetupExit                Type = 0x80c9
+	TypeIODestroyExit              Type = 0x80cb
+	TypeIOGeteventsExit            Type = 0x80cd
+	TypeIOPgeteventsExit           Type = 0x80cf
+	TypeIOCancelExit               Type = 0x80d1
+	TypeFanotifyMarkExit           Type = 0x80d3
+	TypeLandlockCreateRulesetExit  Type = 0x80d5
+	TypeCapgetExit                 Type = 0x80d7
+	TypeOpenTreeAttrExit           Type = 0x80d9
+	TypeListmountExit              Type = 0x80db
 	TypeStatxExit                  Type = 0x8101
 	TypeMountSetattrExit           Type = 0x8103
 	TypeSchedSetattrExit           Type = 0x8105
@@ -6801,6 +6876,2312 @@ func (d *CachestatExit) Decode(ev *Event) error {
 	return nil
 }
 
+// NameToHandleAtExit is the exit event 32839 of name_to_handle_at.
+// Pathname and FHandle are views of the event.
+type NameToHandleAtExit struct {
+	Res         int64  // errno
+	DirFD       FD     // fd
+	Pathname    []byte // fsrelpath, below dirfd
+	HandleBytes uint32 // uint32
+	HandleType  int32  // int32
+	FHandle     []byte // bytebuf
+	MountID     uint64 // uint64
+	Flags       uint32 // name_to_handle_at_flags
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *NameToHandleAtExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeNameToHandleAtExit); err != nil {
+		*d = NameToHandleAtExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.HandleBytes = r.uint32()
+	d.HandleType = r.int32()
+	d.FHandle = r.bytes()
+	d.MountID = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = NameToHandleAtExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// InotifyAddWatchExit is the exit event 32841 of inotify_add_watch.
+// Pathname is a view of the event.
+type InotifyAddWatchExit struct {
+	Res      int64  // errno
+	FD       FD     // fd
+	Pathname []byte // fspath
+	Mask     uint32 // inotify_mask
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *InotifyAddWatchExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeInotifyAddWatchExit); err != nil {
+		*d = InotifyAddWatchExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Pathname = r.str()
+	d.Mask = r.uint32()
+	if r.err != nil {
+		*d = InotifyAddWatchExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// InotifyRmWatchExit is the exit event 32843 of inotify_rm_watch.
+type InotifyRmWatchExit struct {
+	Res int64 // errno
+	FD  FD    // fd
+	Wd  int32 // int32
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *InotifyRmWatchExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeInotifyRmWatchExit); err != nil {
+		*d = InotifyRmWatchExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Wd = r.int32()
+	if r.err != nil {
+		*d = InotifyRmWatchExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FanotifyInitExit is the exit event 32845 of fanotify_init.
+type FanotifyInitExit struct {
+	FD          FD     // fd
+	Flags       uint32 // fanotify_init_flags
+	EventFFlags uint32 // open_flags
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FanotifyInitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFanotifyInitExit); err != nil {
+		*d = FanotifyInitExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.Flags = r.uint32()
+	d.EventFFlags = r.uint32()
+	if r.err != nil {
+		*d = FanotifyInitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FutexWakeExit is the exit event 32847 of futex_wake.
+type FutexWakeExit struct {
+	Res   int64  // errno
+	Uaddr uint64 // uint64, hex
+	Mask  uint64 // uint64, hex
+	Nr    int32  // int32
+	Size  uint32 // futex2_size
+	Flags uint32 // futex2_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FutexWakeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFutexWakeExit); err != nil {
+		*d = FutexWakeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Uaddr = r.uint64()
+	d.Mask = r.uint64()
+	d.Nr = r.int32()
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FutexWakeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FutexWaitExit is the exit event 32849 of futex_wait.
+type FutexWaitExit struct {
+	Res     int64  // errno
+	Uaddr   uint64 // uint64, hex
+	Val     uint64 // uint64
+	Mask    uint64 // uint64, hex
+	Size    uint32 // futex2_size
+	Flags   uint32 // futex2_flags
+	Timeout uint64 // abstime
+	ClockID uint32 // clockid
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FutexWaitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFutexWaitExit); err != nil {
+		*d = FutexWaitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Uaddr = r.uint64()
+	d.Val = r.uint64()
+	d.Mask = r.uint64()
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	d.Timeout = r.uint64()
+	d.ClockID = r.uint32()
+	if r.err != nil {
+		*d = FutexWaitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FutexRequeueExit is the exit event 32851 of futex_requeue.
+type FutexRequeueExit struct {
+	Res       int64  // errno
+	Uaddr     uint64 // uint64, hex
+	Val       uint64 // uint64
+	Size      uint32 // futex2_size
+	Uaddr2    uint64 // uint64, hex
+	Flags     uint32 // uint32, hex
+	NrWake    int32  // int32
+	NrRequeue int32  // int32
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FutexRequeueExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFutexRequeueExit); err != nil {
+		*d = FutexRequeueExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Uaddr = r.uint64()
+	d.Val = r.uint64()
+	d.Size = r.uint32()
+	d.Uaddr2 = r.uint64()
+	d.Flags = r.uint32()
+	d.NrWake = r.int32()
+	d.NrRequeue = r.int32()
+	if r.err != nil {
+		*d = FutexRequeueExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQOpenExit is the exit event 32853 of mq_open.
+// Name is a view of the event.
+type MQOpenExit struct {
+	FD      FD     // fd
+	Name    []byte // charbuf
+	Oflag   uint32 // open_flags
+	Mode    uint32 // uint32, oct
+	Maxmsg  int64  // int64
+	Msgsize int64  // int64
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQOpenExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQOpenExit); err != nil {
+		*d = MQOpenExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.Name = r.str()
+	d.Oflag = r.uint32()
+	d.Mode = r.uint32()
+	d.Maxmsg = r.int64()
+	d.Msgsize = r.int64()
+	if r.err != nil {
+		*d = MQOpenExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQUnlinkExit is the exit event 32855 of mq_unlink.
+// Name is a view of the event.
+type MQUnlinkExit struct {
+	Res  int64  // errno
+	Name []byte // charbuf
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQUnlinkExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQUnlinkExit); err != nil {
+		*d = MQUnlinkExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Name = r.str()
+	if r.err != nil {
+		*d = MQUnlinkExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQTimedsendExit is the exit event 32857 of mq_timedsend.
+// Msg is a view of the event.
+type MQTimedsendExit struct {
+	Res        int64  // errno
+	Mqdes      FD     // fd
+	Msg        []byte // bytebuf
+	MsgLen     uint64 // uint64
+	MsgPrio    uint32 // uint32
+	AbsTimeout uint64 // abstime
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQTimedsendExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQTimedsendExit); err != nil {
+		*d = MQTimedsendExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mqdes = FD(r.int64())
+	d.Msg = r.bytes()
+	d.MsgLen = r.uint64()
+	d.MsgPrio = r.uint32()
+	d.AbsTimeout = r.uint64()
+	if r.err != nil {
+		*d = MQTimedsendExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQTimedreceiveExit is the exit event 32859 of mq_timedreceive.
+// Msg is a view of the event.
+type MQTimedreceiveExit struct {
+	Res        int64  // errno
+	Mqdes      FD     // fd
+	Msg        []byte // bytebuf
+	MsgLen     uint64 // uint64
+	MsgPrio    uint32 // uint32
+	AbsTimeout uint64 // abstime
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQTimedreceiveExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQTimedreceiveExit); err != nil {
+		*d = MQTimedreceiveExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mqdes = FD(r.int64())
+	d.Msg = r.bytes()
+	d.MsgLen = r.uint64()
+	d.MsgPrio = r.uint32()
+	d.AbsTimeout = r.uint64()
+	if r.err != nil {
+		*d = MQTimedreceiveExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQNotifyExit is the exit event 32861 of mq_notify.
+type MQNotifyExit struct {
+	Res         int64  // errno
+	Mqdes       FD     // fd
+	SigevNotify uint32 // sigevent_notify
+	SigevSigno  uint8  // sigtype
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQNotifyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQNotifyExit); err != nil {
+		*d = MQNotifyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mqdes = FD(r.int64())
+	d.SigevNotify = r.uint32()
+	d.SigevSigno = r.uint8()
+	if r.err != nil {
+		*d = MQNotifyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MQGetsetattrExit is the exit event 32863 of mq_getsetattr.
+type MQGetsetattrExit struct {
+	Res        int64  // errno
+	Mqdes      FD     // fd
+	NewFlags   uint32 // open_flags
+	OldFlags   uint32 // open_flags
+	OldMaxmsg  int64  // int64
+	OldMsgsize int64  // int64
+	OldCurmsgs int64  // int64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MQGetsetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMQGetsetattrExit); err != nil {
+		*d = MQGetsetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mqdes = FD(r.int64())
+	d.NewFlags = r.uint32()
+	d.OldFlags = r.uint32()
+	d.OldMaxmsg = r.int64()
+	d.OldMsgsize = r.int64()
+	d.OldCurmsgs = r.int64()
+	if r.err != nil {
+		*d = MQGetsetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsggetExit is the exit event 32865 of msgget.
+type MsggetExit struct {
+	Res    int64  // errno
+	Key    int32  // int32, hex
+	Msgflg uint32 // msgget_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsggetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsggetExit); err != nil {
+		*d = MsggetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Key = r.int32()
+	d.Msgflg = r.uint32()
+	if r.err != nil {
+		*d = MsggetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsgsndExit is the exit event 32867 of msgsnd.
+// Mtext is a view of the event.
+type MsgsndExit struct {
+	Res    int64  // errno
+	Msqid  int32  // int32
+	Mtype  int64  // int64
+	Mtext  []byte // bytebuf
+	Msgsz  uint64 // uint64
+	Msgflg uint32 // msgsnd_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsgsndExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsgsndExit); err != nil {
+		*d = MsgsndExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Msqid = r.int32()
+	d.Mtype = r.int64()
+	d.Mtext = r.bytes()
+	d.Msgsz = r.uint64()
+	d.Msgflg = r.uint32()
+	if r.err != nil {
+		*d = MsgsndExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsgctlExit is the exit event 32869 of msgctl.
+type MsgctlExit struct {
+	Res    int64  // errno
+	Msqid  int32  // int32
+	Cmd    uint32 // msgctl_cmd
+	UID    UID    // uid
+	GID    GID    // gid
+	Mode   uint32 // uint32, oct
+	Qbytes uint64 // uint64
+	Qnum   uint64 // uint64
+	Cbytes uint64 // uint64
+	Lspid  PID    // pid
+	Lrpid  PID    // pid
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsgctlExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsgctlExit); err != nil {
+		*d = MsgctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Msqid = r.int32()
+	d.Cmd = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.Mode = r.uint32()
+	d.Qbytes = r.uint64()
+	d.Qnum = r.uint64()
+	d.Cbytes = r.uint64()
+	d.Lspid = PID(r.int64())
+	d.Lrpid = PID(r.int64())
+	if r.err != nil {
+		*d = MsgctlExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MemfdSecretExit is the exit event 32871 of memfd_secret.
+type MemfdSecretExit struct {
+	FD    FD     // fd
+	Flags uint32 // memfd_secret_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MemfdSecretExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMemfdSecretExit); err != nil {
+		*d = MemfdSecretExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MemfdSecretExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MremapExit is the exit event 32873 of mremap.
+type MremapExit struct {
+	Res        int64  // errno, hex
+	VMSize     uint32 // uint32
+	VMRSS      uint32 // uint32
+	VMSwap     uint32 // uint32
+	OldAddress uint64 // uint64, hex
+	OldSize    uint64 // uint64
+	NewSize    uint64 // uint64
+	Flags      uint64 // mremap_flags
+	NewAddress uint64 // uint64, hex
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MremapExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMremapExit); err != nil {
+		*d = MremapExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.VMSize = r.uint32()
+	d.VMRSS = r.uint32()
+	d.VMSwap = r.uint32()
+	d.OldAddress = r.uint64()
+	d.OldSize = r.uint64()
+	d.NewSize = r.uint64()
+	d.Flags = r.uint64()
+	d.NewAddress = r.uint64()
+	if r.err != nil {
+		*d = MremapExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MadviseExit is the exit event 32875 of madvise.
+type MadviseExit struct {
+	Res    int64  // errno
+	Addr   uint64 // uint64, hex
+	Length uint64 // uint64
+	Advice uint32 // madvise_advice
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MadviseExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMadviseExit); err != nil {
+		*d = MadviseExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Length = r.uint64()
+	d.Advice = r.uint32()
+	if r.err != nil {
+		*d = MadviseExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MincoreExit is the exit event 32877 of mincore.
+type MincoreExit struct {
+	Res    int64  // errno
+	Addr   uint64 // uint64, hex
+	Length uint64 // uint64
+	Vec    uint64 // uint64, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MincoreExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMincoreExit); err != nil {
+		*d = MincoreExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Length = r.uint64()
+	d.Vec = r.uint64()
+	if r.err != nil {
+		*d = MincoreExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsyncExit is the exit event 32879 of msync.
+type MsyncExit struct {
+	Res    int64  // errno
+	Addr   uint64 // uint64, hex
+	Length uint64 // uint64
+	Flags  uint32 // msync_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsyncExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsyncExit); err != nil {
+		*d = MsyncExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Length = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MsyncExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MsealExit is the exit event 32881 of mseal.
+type MsealExit struct {
+	Res    int64  // errno
+	Addr   uint64 // uint64, hex
+	Length uint64 // uint64
+	Flags  uint64 // uint64, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MsealExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMsealExit); err != nil {
+		*d = MsealExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Length = r.uint64()
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = MsealExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MapShadowStackExit is the exit event 32883 of map_shadow_stack.
+type MapShadowStackExit struct {
+	Res   int64  // errno, hex
+	Addr  uint64 // uint64, hex
+	Size  uint64 // uint64
+	Flags uint32 // map_shadow_stack_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MapShadowStackExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMapShadowStackExit); err != nil {
+		*d = MapShadowStackExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MapShadowStackExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MembarrierExit is the exit event 32885 of membarrier.
+type MembarrierExit struct {
+	Res   int64  // errno
+	Cmd   uint32 // membarrier_cmd
+	Flags uint32 // membarrier_flags
+	CPUID int32  // int32
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MembarrierExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMembarrierExit); err != nil {
+		*d = MembarrierExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Cmd = r.uint32()
+	d.Flags = r.uint32()
+	d.CPUID = r.int32()
+	if r.err != nil {
+		*d = MembarrierExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MbindExit is the exit event 32887 of mbind.
+type MbindExit struct {
+	Res       int64  // errno
+	Addr      uint64 // uint64, hex
+	Len       uint64 // uint64
+	Mode      uint32 // mempolicy_mode
+	ModeFlags uint32 // mempolicy_mode_flags
+	Nodemask  uint64 // uint64, hex
+	Maxnode   uint64 // uint64
+	Flags     uint32 // mbind_flags
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MbindExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMbindExit); err != nil {
+		*d = MbindExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Addr = r.uint64()
+	d.Len = r.uint64()
+	d.Mode = r.uint32()
+	d.ModeFlags = r.uint32()
+	d.Nodemask = r.uint64()
+	d.Maxnode = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MbindExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetMempolicyExit is the exit event 32889 of get_mempolicy.
+type GetMempolicyExit struct {
+	Res       int64  // errno
+	Mode      uint32 // mempolicy_mode
+	ModeFlags uint32 // mempolicy_mode_flags
+	Nodemask  uint64 // uint64, hex
+	Maxnode   uint64 // uint64
+	Addr      uint64 // uint64, hex
+	Flags     uint64 // get_mempolicy_flags
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetMempolicyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetMempolicyExit); err != nil {
+		*d = GetMempolicyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mode = r.uint32()
+	d.ModeFlags = r.uint32()
+	d.Nodemask = r.uint64()
+	d.Maxnode = r.uint64()
+	d.Addr = r.uint64()
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = GetMempolicyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MigratePagesExit is the exit event 32891 of migrate_pages.
+type MigratePagesExit struct {
+	Res      int64  // errno
+	PID      PID    // pid
+	Maxnode  uint64 // uint64
+	OldNodes uint64 // uint64, hex
+	NewNodes uint64 // uint64, hex
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MigratePagesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMigratePagesExit); err != nil {
+		*d = MigratePagesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Maxnode = r.uint64()
+	d.OldNodes = r.uint64()
+	d.NewNodes = r.uint64()
+	if r.err != nil {
+		*d = MigratePagesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MovePagesExit is the exit event 32893 of move_pages.
+type MovePagesExit struct {
+	Res    int64  // errno
+	PID    PID    // pid
+	Count  uint64 // uint64
+	Page   uint64 // uint64, hex
+	Node   int32  // int32
+	Status int32  // int32
+	Flags  uint32 // mbind_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MovePagesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMovePagesExit); err != nil {
+		*d = MovePagesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Count = r.uint64()
+	d.Page = r.uint64()
+	d.Node = r.int32()
+	d.Status = r.int32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MovePagesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// KexecLoadExit is the exit event 32895 of kexec_load.
+type KexecLoadExit struct {
+	Res        int64  // errno
+	Entry      uint64 // uint64, hex
+	NrSegments uint64 // uint64
+	Segments   uint64 // uint64, hex
+	Flags      uint64 // kexec_load_flags
+	Arch       uint32 // kexec_arch
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *KexecLoadExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeKexecLoadExit); err != nil {
+		*d = KexecLoadExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Entry = r.uint64()
+	d.NrSegments = r.uint64()
+	d.Segments = r.uint64()
+	d.Flags = r.uint64()
+	d.Arch = r.uint32()
+	if r.err != nil {
+		*d = KexecLoadExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// KexecFileLoadExit is the exit event 32897 of kexec_file_load.
+// Cmdline is a view of the event.
+type KexecFileLoadExit struct {
+	Res        int64  // errno
+	KernelFD   FD     // fd
+	InitrdFD   FD     // fd
+	CmdlineLen uint64 // uint64
+	Cmdline    []byte // charbuf
+	Flags      uint64 // kexec_file_load_flags
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *KexecFileLoadExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeKexecFileLoadExit); err != nil {
+		*d = KexecFileLoadExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.KernelFD = FD(r.int64())
+	d.InitrdFD = FD(r.int64())
+	d.CmdlineLen = r.uint64()
+	d.Cmdline = r.str()
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = KexecFileLoadExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoplExit is the exit event 32899 of iopl.
+type IoplExit struct {
+	Res   int64  // errno
+	Level uint32 // uint32
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IoplExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIoplExit); err != nil {
+		*d = IoplExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Level = r.uint32()
+	if r.err != nil {
+		*d = IoplExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IopermExit is the exit event 32901 of ioperm.
+type IopermExit struct {
+	Res    int64  // errno
+	From   uint64 // uint64
+	Num    uint64 // uint64
+	TurnOn int32  // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IopermExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIopermExit); err != nil {
+		*d = IopermExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.From = r.uint64()
+	d.Num = r.uint64()
+	d.TurnOn = r.int32()
+	if r.err != nil {
+		*d = IopermExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ModifyLdtExit is the exit event 32903 of modify_ldt.
+type ModifyLdtExit struct {
+	Res         int32  // int32
+	Func        uint32 // modify_ldt_func
+	Bytecount   uint64 // uint64
+	EntryNumber uint32 // uint32
+	BaseAddr    uint32 // uint32, hex
+	Limit       uint32 // uint32, hex
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ModifyLdtExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeModifyLdtExit); err != nil {
+		*d = ModifyLdtExit{}
+		return err
+	}
+	d.Res = r.int32()
+	d.Func = r.uint32()
+	d.Bytecount = r.uint64()
+	d.EntryNumber = r.uint32()
+	d.BaseAddr = r.uint32()
+	d.Limit = r.uint32()
+	if r.err != nil {
+		*d = ModifyLdtExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// AcctExit is the exit event 32905 of acct.
+// Filename is a view of the event.
+type AcctExit struct {
+	Res      int64  // errno
+	Filename []byte // fspath
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *AcctExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeAcctExit); err != nil {
+		*d = AcctExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Filename = r.str()
+	if r.err != nil {
+		*d = AcctExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LookupDcookieExit is the exit event 32907 of lookup_dcookie.
+// Buffer is a view of the event.
+type LookupDcookieExit struct {
+	Res    int64  // errno
+	Cookie uint64 // uint64, hex
+	Buffer []byte // fspath
+	Len    uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LookupDcookieExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLookupDcookieExit); err != nil {
+		*d = LookupDcookieExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Cookie = r.uint64()
+	d.Buffer = r.str()
+	d.Len = r.uint64()
+	if r.err != nil {
+		*d = LookupDcookieExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LandlockRestrictSelfExit is the exit event 32909 of landlock_restrict_self.
+type LandlockRestrictSelfExit struct {
+	Res       int64  // errno
+	RulesetFD FD     // fd
+	Flags     uint32 // landlock_restrict_self_flags
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LandlockRestrictSelfExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLandlockRestrictSelfExit); err != nil {
+		*d = LandlockRestrictSelfExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.RulesetFD = FD(r.int64())
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LandlockRestrictSelfExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetpgidExit is the exit event 32911 of getpgid.
+type GetpgidExit struct {
+	Res PID // pid
+	PID PID // pid
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetpgidExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetpgidExit); err != nil {
+		*d = GetpgidExit{}
+		return err
+	}
+	d.Res = PID(r.int64())
+	d.PID = PID(r.int64())
+	if r.err != nil {
+		*d = GetpgidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetpgrpExit is the exit event 32913 of getpgrp.
+type GetpgrpExit struct {
+	PID PID // pid
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetpgrpExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetpgrpExit); err != nil {
+		*d = GetpgrpExit{}
+		return err
+	}
+	d.PID = PID(r.int64())
+	if r.err != nil {
+		*d = GetpgrpExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetsidExit is the exit event 32915 of getsid.
+type GetsidExit struct {
+	Res PID // pid
+	PID PID // pid
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetsidExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetsidExit); err != nil {
+		*d = GetsidExit{}
+		return err
+	}
+	d.Res = PID(r.int64())
+	d.PID = PID(r.int64())
+	if r.err != nil {
+		*d = GetsidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetcpuExit is the exit event 32917 of getcpu.
+type GetcpuExit struct {
+	Res  int64  // errno
+	CPU  uint32 // uint32
+	Node uint32 // uint32
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetcpuExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetcpuExit); err != nil {
+		*d = GetcpuExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CPU = r.uint32()
+	d.Node = r.uint32()
+	if r.err != nil {
+		*d = GetcpuExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetpriorityExit is the exit event 32919 of getpriority.
+type GetpriorityExit struct {
+	Res   int64  // errno
+	Which uint32 // priority_which
+	Who   int32  // int32
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetpriorityExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetpriorityExit); err != nil {
+		*d = GetpriorityExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Who = r.int32()
+	if r.err != nil {
+		*d = GetpriorityExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoprioGetExit is the exit event 32921 of ioprio_get.
+type IoprioGetExit struct {
+	Res       int64  // errno
+	Which     uint32 // ioprio_which
+	Who       int32  // int32
+	PrioClass uint32 // ioprio_class
+	PrioHint  uint32 // ioprio_hint
+	PrioLevel uint32 // uint32
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IoprioGetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIoprioGetExit); err != nil {
+		*d = IoprioGetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Who = r.int32()
+	d.PrioClass = r.uint32()
+	d.PrioHint = r.uint32()
+	d.PrioLevel = r.uint32()
+	if r.err != nil {
+		*d = IoprioGetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IoprioSetExit is the exit event 32923 of ioprio_set.
+type IoprioSetExit struct {
+	Res       int64  // errno
+	Which     uint32 // ioprio_which
+	Who       int32  // int32
+	Ioprio    uint32 // uint32, hex
+	PrioClass uint32 // ioprio_class
+	PrioHint  uint32 // ioprio_hint
+	PrioLevel uint32 // uint32
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IoprioSetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIoprioSetExit); err != nil {
+		*d = IoprioSetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Who = r.int32()
+	d.Ioprio = r.uint32()
+	d.PrioClass = r.uint32()
+	d.PrioHint = r.uint32()
+	d.PrioLevel = r.uint32()
+	if r.err != nil {
+		*d = IoprioSetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetRobustListExit is the exit event 32925 of get_robust_list.
+type GetRobustListExit struct {
+	Res  int64  // errno
+	PID  PID    // pid
+	Head uint64 // uint64, hex
+	Len  uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetRobustListExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetRobustListExit); err != nil {
+		*d = GetRobustListExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Head = r.uint64()
+	d.Len = r.uint64()
+	if r.err != nil {
+		*d = GetRobustListExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetrusageExit is the exit event 32927 of getrusage.
+type GetrusageExit struct {
+	Res     int64  // errno
+	Who     uint32 // rusage_who
+	Utime   uint64 // reltime
+	Stime   uint64 // reltime
+	Maxrss  int64  // int64
+	Minflt  int64  // int64
+	Majflt  int64  // int64
+	Inblock int64  // int64
+	Oublock int64  // int64
+	Nvcsw   int64  // int64
+	Nivcsw  int64  // int64
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetrusageExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetrusageExit); err != nil {
+		*d = GetrusageExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Who = r.uint32()
+	d.Utime = r.uint64()
+	d.Stime = r.uint64()
+	d.Maxrss = r.int64()
+	d.Minflt = r.int64()
+	d.Majflt = r.int64()
+	d.Inblock = r.int64()
+	d.Oublock = r.int64()
+	d.Nvcsw = r.int64()
+	d.Nivcsw = r.int64()
+	if r.err != nil {
+		*d = GetrusageExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ArchPrctlExit is the exit event 32929 of arch_prctl.
+type ArchPrctlExit struct {
+	Res   int64  // errno
+	Code  uint32 // arch_prctl_option
+	Addr  uint64 // uint64, hex
+	Value uint64 // uint64, hex
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ArchPrctlExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeArchPrctlExit); err != nil {
+		*d = ArchPrctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Code = r.uint32()
+	d.Addr = r.uint64()
+	d.Value = r.uint64()
+	if r.err != nil {
+		*d = ArchPrctlExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// KcmpExit is the exit event 32931 of kcmp.
+type KcmpExit struct {
+	Res  int64  // errno
+	PID1 PID    // pid
+	PID2 PID    // pid
+	Type uint32 // kcmp_type
+	Idx1 uint64 // uint64
+	Idx2 uint64 // uint64
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *KcmpExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeKcmpExit); err != nil {
+		*d = KcmpExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID1 = PID(r.int64())
+	d.PID2 = PID(r.int64())
+	d.Type = r.uint32()
+	d.Idx1 = r.uint64()
+	d.Idx2 = r.uint64()
+	if r.err != nil {
+		*d = KcmpExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FsopenExit is the exit event 32933 of fsopen.
+// Fsname is a view of the event.
+type FsopenExit struct {
+	FD     FD     // fd
+	Fsname []byte // charbuf
+	Flags  uint32 // fsopen_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FsopenExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFsopenExit); err != nil {
+		*d = FsopenExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.Fsname = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FsopenExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FspickExit is the exit event 32935 of fspick.
+// Path is a view of the event.
+type FspickExit struct {
+	FD    FD     // fd
+	DirFD FD     // fd
+	Path  []byte // fsrelpath, below dirfd
+	Flags uint32 // fspick_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FspickExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFspickExit); err != nil {
+		*d = FspickExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FspickExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FsmountExit is the exit event 32937 of fsmount.
+type FsmountExit struct {
+	FD        FD     // fd
+	FsFD      FD     // fd
+	Flags     uint32 // fsmount_flags
+	AttrFlags uint64 // mount_attr_flags
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FsmountExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFsmountExit); err != nil {
+		*d = FsmountExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.FsFD = FD(r.int64())
+	d.Flags = r.uint32()
+	d.AttrFlags = r.uint64()
+	if r.err != nil {
+		*d = FsmountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// MoveMountExit is the exit event 32939 of move_mount.
+// FromPathname and ToPathname are views of the event.
+type MoveMountExit struct {
+	Res          int64  // errno
+	FromDirFD    FD     // fd
+	FromPathname []byte // fsrelpath, below from_dirfd
+	ToDirFD      FD     // fd
+	ToPathname   []byte // fsrelpath, below to_dirfd
+	Flags        uint32 // move_mount_flags
+	Set          ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *MoveMountExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeMoveMountExit); err != nil {
+		*d = MoveMountExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FromDirFD = FD(r.int64())
+	d.FromPathname = r.str()
+	d.ToDirFD = FD(r.int64())
+	d.ToPathname = r.str()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = MoveMountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// OpenTreeExit is the exit event 32941 of open_tree.
+// Path is a view of the event.
+type OpenTreeExit struct {
+	FD    FD     // fd
+	DirFD FD     // fd
+	Path  []byte // fsrelpath, below dirfd
+	Flags uint32 // open_tree_flags
+	Dev   uint32 // uint32, hex
+	Ino   uint64 // uint64
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *OpenTreeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeOpenTreeExit); err != nil {
+		*d = OpenTreeExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	d.Dev = r.uint32()
+	d.Ino = r.uint64()
+	if r.err != nil {
+		*d = OpenTreeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// AdjtimexExit is the exit event 32943 of adjtimex.
+type AdjtimexExit struct {
+	Res      int64  // errno
+	State    uint32 // timex_state
+	Modes    uint32 // timex_modes
+	Offset   int64  // int64
+	Freq     int64  // int64
+	Status   uint32 // timex_status
+	Constant int64  // int64
+	Tick     int64  // int64
+	Tai      int32  // int32
+	Time     uint64 // abstime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *AdjtimexExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeAdjtimexExit); err != nil {
+		*d = AdjtimexExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.State = r.uint32()
+	d.Modes = r.uint32()
+	d.Offset = r.int64()
+	d.Freq = r.int64()
+	d.Status = r.uint32()
+	d.Constant = r.int64()
+	d.Tick = r.int64()
+	d.Tai = r.int32()
+	d.Time = r.uint64()
+	if r.err != nil {
+		*d = AdjtimexExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ClockAdjtimeExit is the exit event 32945 of clock_adjtime.
+type ClockAdjtimeExit struct {
+	Res      int64  // errno
+	ClockID  uint32 // clockid
+	State    uint32 // timex_state
+	Modes    uint32 // timex_modes
+	Offset   int64  // int64
+	Freq     int64  // int64
+	Status   uint32 // timex_status
+	Constant int64  // int64
+	Tick     int64  // int64
+	Tai      int32  // int32
+	Time     uint64 // abstime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ClockAdjtimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeClockAdjtimeExit); err != nil {
+		*d = ClockAdjtimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.State = r.uint32()
+	d.Modes = r.uint32()
+	d.Offset = r.int64()
+	d.Freq = r.int64()
+	d.Status = r.uint32()
+	d.Constant = r.int64()
+	d.Tick = r.int64()
+	d.Tai = r.int32()
+	d.Time = r.uint64()
+	if r.err != nil {
+		*d = ClockAdjtimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// AlarmExit is the exit event 32947 of alarm.
+type AlarmExit struct {
+	Res     int64  // errno
+	Seconds uint32 // uint32
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *AlarmExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeAlarmExit); err != nil {
+		*d = AlarmExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Seconds = r.uint32()
+	if r.err != nil {
+		*d = AlarmExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ClockGetresExit is the exit event 32949 of clock_getres.
+type ClockGetresExit struct {
+	Res     int64  // errno
+	ClockID uint32 // clockid
+	Tp      uint64 // reltime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ClockGetresExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeClockGetresExit); err != nil {
+		*d = ClockGetresExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.Tp = r.uint64()
+	if r.err != nil {
+		*d = ClockGetresExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ClockGettimeExit is the exit event 32951 of clock_gettime.
+type ClockGettimeExit struct {
+	Res     int64  // errno
+	ClockID uint32 // clockid
+	Tp      uint64 // reltime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ClockGettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeClockGettimeExit); err != nil {
+		*d = ClockGettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.Tp = r.uint64()
+	if r.err != nil {
+		*d = ClockGettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ClockSettimeExit is the exit event 32953 of clock_settime.
+type ClockSettimeExit struct {
+	Res     int64  // errno
+	ClockID uint32 // clockid
+	Tp      uint64 // abstime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ClockSettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeClockSettimeExit); err != nil {
+		*d = ClockSettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.Tp = r.uint64()
+	if r.err != nil {
+		*d = ClockSettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ClockNanosleepExit is the exit event 32955 of clock_nanosleep.
+type ClockNanosleepExit struct {
+	Res     int64  // errno
+	ClockID uint32 // clockid
+	Flags   uint32 // clock_nanosleep_flags
+	Request uint64 // reltime
+	Remain  uint64 // reltime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ClockNanosleepExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeClockNanosleepExit); err != nil {
+		*d = ClockNanosleepExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.Flags = r.uint32()
+	d.Request = r.uint64()
+	d.Remain = r.uint64()
+	if r.err != nil {
+		*d = ClockNanosleepExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetitimerExit is the exit event 32957 of getitimer.
+type GetitimerExit struct {
+	Res      int64  // errno
+	Which    uint32 // itimer_which
+	Interval uint64 // reltime
+	Value    uint64 // reltime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetitimerExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetitimerExit); err != nil {
+		*d = GetitimerExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	if r.err != nil {
+		*d = GetitimerExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GettimeofdayExit is the exit event 32959 of gettimeofday.
+type GettimeofdayExit struct {
+	Res           int64  // errno
+	Tv            uint64 // abstime
+	TzMinuteswest int32  // int32
+	TzDsttime     int32  // int32
+	Set           ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GettimeofdayExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGettimeofdayExit); err != nil {
+		*d = GettimeofdayExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Tv = r.uint64()
+	d.TzMinuteswest = r.int32()
+	d.TzDsttime = r.int32()
+	if r.err != nil {
+		*d = GettimeofdayExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// EpollPwaitExit is the exit event 32961 of epoll_pwait.
+type EpollPwaitExit struct {
+	Res       int64  // errno
+	Epfd      FD     // fd
+	Maxevents int32  // int32
+	Timeout   int32  // int32
+	Sigmask   uint32 // sigset
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *EpollPwaitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeEpollPwaitExit); err != nil {
+		*d = EpollPwaitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Epfd = FD(r.int64())
+	d.Maxevents = r.int32()
+	d.Timeout = r.int32()
+	d.Sigmask = r.uint32()
+	if r.err != nil {
+		*d = EpollPwaitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// EpollPwait2Exit is the exit event 32963 of epoll_pwait2.
+type EpollPwait2Exit struct {
+	Res       int64  // errno
+	Epfd      FD     // fd
+	Maxevents int32  // int32
+	Timeout   uint64 // reltime
+	Sigmask   uint32 // sigset
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *EpollPwait2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeEpollPwait2Exit); err != nil {
+		*d = EpollPwait2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Epfd = FD(r.int64())
+	d.Maxevents = r.int32()
+	d.Timeout = r.uint64()
+	d.Sigmask = r.uint32()
+	if r.err != nil {
+		*d = EpollPwait2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FileGetattrExit is the exit event 32965 of file_getattr.
+// Pathname is a view of the event.
+type FileGetattrExit struct {
+	Res          int64  // errno
+	DirFD        FD     // fd
+	Pathname     []byte // fsrelpath, below dirfd
+	FaXflags     uint64 // file_attr_flags
+	FaExtsize    uint32 // uint32
+	FaNextents   uint32 // uint32
+	FaProjid     uint32 // uint32
+	FaCowextsize uint32 // uint32
+	Usize        uint64 // uint64
+	AtFlags      uint32 // file_attr_at_flags
+	Set          ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FileGetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFileGetattrExit); err != nil {
+		*d = FileGetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.FaXflags = r.uint64()
+	d.FaExtsize = r.uint32()
+	d.FaNextents = r.uint32()
+	d.FaProjid = r.uint32()
+	d.FaCowextsize = r.uint32()
+	d.Usize = r.uint64()
+	d.AtFlags = r.uint32()
+	if r.err != nil {
+		*d = FileGetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FileSetattrExit is the exit event 32967 of file_setattr.
+// Pathname is a view of the event.
+type FileSetattrExit struct {
+	Res          int64  // errno
+	DirFD        FD     // fd
+	Pathname     []byte // fsrelpath, below dirfd
+	FaXflags     uint64 // file_attr_flags
+	FaExtsize    uint32 // uint32
+	FaProjid     uint32 // uint32
+	FaCowextsize uint32 // uint32
+	Usize        uint64 // uint64
+	AtFlags      uint32 // file_attr_at_flags
+	Set          ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FileSetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFileSetattrExit); err != nil {
+		*d = FileSetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.FaXflags = r.uint64()
+	d.FaExtsize = r.uint32()
+	d.FaProjid = r.uint32()
+	d.FaCowextsize = r.uint32()
+	d.Usize = r.uint64()
+	d.AtFlags = r.uint32()
+	if r.err != nil {
+		*d = FileSetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IOSetupExit is the exit event 32969 of io_setup.
+type IOSetupExit struct {
+	Res      int64  // errno
+	NrEvents uint32 // uint32
+	CtxID    uint64 // uint64, hex
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IOSetupExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIOSetupExit); err != nil {
+		*d = IOSetupExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.NrEvents = r.uint32()
+	d.CtxID = r.uint64()
+	if r.err != nil {
+		*d = IOSetupExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IODestroyExit is the exit event 32971 of io_destroy.
+type IODestroyExit struct {
+	Res   int64  // errno
+	CtxID uint64 // uint64, hex
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IODestroyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIODestroyExit); err != nil {
+		*d = IODestroyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CtxID = r.uint64()
+	if r.err != nil {
+		*d = IODestroyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IOGeteventsExit is the exit event 32973 of io_getevents.
+type IOGeteventsExit struct {
+	Res     int64  // errno
+	CtxID   uint64 // uint64, hex
+	MinNr   int64  // int64
+	Nr      int64  // int64
+	Events  uint64 // uint64, hex
+	Timeout uint64 // reltime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IOGeteventsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIOGeteventsExit); err != nil {
+		*d = IOGeteventsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CtxID = r.uint64()
+	d.MinNr = r.int64()
+	d.Nr = r.int64()
+	d.Events = r.uint64()
+	d.Timeout = r.uint64()
+	if r.err != nil {
+		*d = IOGeteventsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IOPgeteventsExit is the exit event 32975 of io_pgetevents.
+type IOPgeteventsExit struct {
+	Res     int64  // errno
+	CtxID   uint64 // uint64, hex
+	MinNr   int64  // int64
+	Nr      int64  // int64
+	Events  uint64 // uint64, hex
+	Timeout uint64 // reltime
+	Sigmask uint32 // sigset
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IOPgeteventsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIOPgeteventsExit); err != nil {
+		*d = IOPgeteventsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CtxID = r.uint64()
+	d.MinNr = r.int64()
+	d.Nr = r.int64()
+	d.Events = r.uint64()
+	d.Timeout = r.uint64()
+	d.Sigmask = r.uint32()
+	if r.err != nil {
+		*d = IOPgeteventsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// IOCancelExit is the exit event 32977 of io_cancel.
+type IOCancelExit struct {
+	Res    int64  // errno
+	CtxID  uint64 // uint64, hex
+	Iocb   uint64 // uint64, hex
+	Result uint64 // uint64, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *IOCancelExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeIOCancelExit); err != nil {
+		*d = IOCancelExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.CtxID = r.uint64()
+	d.Iocb = r.uint64()
+	d.Result = r.uint64()
+	if r.err != nil {
+		*d = IOCancelExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FanotifyMarkExit is the exit event 32979 of fanotify_mark.
+// Pathname is a view of the event.
+type FanotifyMarkExit struct {
+	Res        int64  // errno
+	FanotifyFD FD     // fd
+	Flags      uint32 // fanotify_mark_flags
+	Mask       uint64 // fanotify_mark_mask
+	DirFD      FD     // fd
+	Pathname   []byte // fsrelpath, below dirfd
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FanotifyMarkExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFanotifyMarkExit); err != nil {
+		*d = FanotifyMarkExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FanotifyFD = FD(r.int64())
+	d.Flags = r.uint32()
+	d.Mask = r.uint64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	if r.err != nil {
+		*d = FanotifyMarkExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LandlockCreateRulesetExit is the exit event 32981 of landlock_create_ruleset.
+type LandlockCreateRulesetExit struct {
+	Res              int64  // errno
+	FD               FD     // fd
+	HandledAccessFs  uint64 // landlock_access_fs
+	HandledAccessNet uint64 // landlock_access_net
+	Scoped           uint64 // landlock_scope
+	QuietAccessFs    uint64 // landlock_access_fs
+	QuietAccessNet   uint64 // landlock_access_net
+	QuietScoped      uint64 // landlock_scope
+	Size             uint64 // uint64
+	Flags            uint32 // landlock_create_ruleset_flags
+	Set              ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LandlockCreateRulesetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLandlockCreateRulesetExit); err != nil {
+		*d = LandlockCreateRulesetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.HandledAccessFs = r.uint64()
+	d.HandledAccessNet = r.uint64()
+	d.Scoped = r.uint64()
+	d.QuietAccessFs = r.uint64()
+	d.QuietAccessNet = r.uint64()
+	d.QuietScoped = r.uint64()
+	d.Size = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LandlockCreateRulesetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// CapgetExit is the exit event 32983 of capget.
+type CapgetExit struct {
+	Res            int64  // errno
+	Version        uint32 // uint32, hex
+	PID            PID    // pid
+	CapEffective   uint64 // capabilities
+	CapPermitted   uint64 // capabilities
+	CapInheritable uint64 // capabilities
+	Set            ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *CapgetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeCapgetExit); err != nil {
+		*d = CapgetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Version = r.uint32()
+	d.PID = PID(r.int64())
+	d.CapEffective = r.uint64()
+	d.CapPermitted = r.uint64()
+	d.CapInheritable = r.uint64()
+	if r.err != nil {
+		*d = CapgetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// OpenTreeAttrExit is the exit event 32985 of open_tree_attr.
+// Path is a view of the event.
+type OpenTreeAttrExit struct {
+	FD          FD     // fd
+	DirFD       FD     // fd
+	Path        []byte // fsrelpath, below dirfd
+	Flags       uint32 // open_tree_flags
+	AttrSet     uint64 // mount_attr_flags
+	AttrClr     uint64 // mount_attr_flags
+	Propagation uint64 // mount_propagation
+	UsernsFD    FD     // fd
+	Usize       uint64 // uint64
+	Dev         uint32 // uint32, hex
+	Ino         uint64 // uint64
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *OpenTreeAttrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeOpenTreeAttrExit); err != nil {
+		*d = OpenTreeAttrExit{}
+		return err
+	}
+	d.FD = FD(r.int64())
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	d.AttrSet = r.uint64()
+	d.AttrClr = r.uint64()
+	d.Propagation = r.uint64()
+	d.UsernsFD = FD(r.int64())
+	d.Usize = r.uint64()
+	d.Dev = r.uint32()
+	d.Ino = r.uint64()
+	if r.err != nil {
+		*d = OpenTreeAttrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ListmountExit is the exit event 32987 of listmount.
+type ListmountExit struct {
+	Res      int64  // errno
+	MntID    uint64 // uint64, hex
+	LastID   uint64 // uint64, hex
+	MntNsID  uint64 // uint64
+	FirstID  uint64 // uint64, hex
+	NrMntIds uint64 // uint64
+	Flags    uint32 // listmount_flags
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ListmountExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeListmountExit); err != nil {
+		*d = ListmountExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.MntID = r.uint64()
+	d.LastID = r.uint64()
+	d.MntNsID = r.uint64()
+	d.FirstID = r.uint64()
+	d.NrMntIds = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = ListmountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // StatxExit is the exit event 33025 of statx.
 // Path is a view of the event.
 type StatxExit struct {
@@ -7692,6 +10073,156 @@ func newTyped(t Type) Typed {
 		return new(Fadvise64Exit)
 	case TypeCachestatExit:
 		return new(CachestatExit)
+	case TypeNameToHandleAtExit:
+		return new(NameToHandleAtExit)
+	case TypeInotifyAddWatchExit:
+		return new(InotifyAddWatchExit)
+	case TypeInotifyRmWatchExit:
+		return new(InotifyRmWatchExit)
+	case TypeFanotifyInitExit:
+		return new(FanotifyInitExit)
+	case TypeFutexWakeExit:
+		return new(FutexWakeExit)
+	case TypeFutexWaitExit:
+		return new(FutexWaitExit)
+	case TypeFutexRequeueExit:
+		return new(FutexRequeueExit)
+	case TypeMQOpenExit:
+		return new(MQOpenExit)
+	case TypeMQUnlinkExit:
+		return new(MQUnlinkExit)
+	case TypeMQTimedsendExit:
+		return new(MQTimedsendExit)
+	case TypeMQTimedreceiveExit:
+		return new(MQTimedreceiveExit)
+	case TypeMQNotifyExit:
+		return new(MQNotifyExit)
+	case TypeMQGetsetattrExit:
+		return new(MQGetsetattrExit)
+	case TypeMsggetExit:
+		return new(MsggetExit)
+	case TypeMsgsndExit:
+		return new(MsgsndExit)
+	case TypeMsgctlExit:
+		return new(MsgctlExit)
+	case TypeMemfdSecretExit:
+		return new(MemfdSecretExit)
+	case TypeMremapExit:
+		return new(MremapExit)
+	case TypeMadviseExit:
+		return new(MadviseExit)
+	case TypeMincoreExit:
+		return new(MincoreExit)
+	case TypeMsyncExit:
+		return new(MsyncExit)
+	case TypeMsealExit:
+		return new(MsealExit)
+	case TypeMapShadowStackExit:
+		return new(MapShadowStackExit)
+	case TypeMembarrierExit:
+		return new(MembarrierExit)
+	case TypeMbindExit:
+		return new(MbindExit)
+	case TypeGetMempolicyExit:
+		return new(GetMempolicyExit)
+	case TypeMigratePagesExit:
+		return new(MigratePagesExit)
+	case TypeMovePagesExit:
+		return new(MovePagesExit)
+	case TypeKexecLoadExit:
+		return new(KexecLoadExit)
+	case TypeKexecFileLoadExit:
+		return new(KexecFileLoadExit)
+	case TypeIoplExit:
+		return new(IoplExit)
+	case TypeIopermExit:
+		return new(IopermExit)
+	case TypeModifyLdtExit:
+		return new(ModifyLdtExit)
+	case TypeAcctExit:
+		return new(AcctExit)
+	case TypeLookupDcookieExit:
+		return new(LookupDcookieExit)
+	case TypeLandlockRestrictSelfExit:
+		return new(LandlockRestrictSelfExit)
+	case TypeGetpgidExit:
+		return new(GetpgidExit)
+	case TypeGetpgrpExit:
+		return new(GetpgrpExit)
+	case TypeGetsidExit:
+		return new(GetsidExit)
+	case TypeGetcpuExit:
+		return new(GetcpuExit)
+	case TypeGetpriorityExit:
+		return new(GetpriorityExit)
+	case TypeIoprioGetExit:
+		return new(IoprioGetExit)
+	case TypeIoprioSetExit:
+		return new(IoprioSetExit)
+	case TypeGetRobustListExit:
+		return new(GetRobustListExit)
+	case TypeGetrusageExit:
+		return new(GetrusageExit)
+	case TypeArchPrctlExit:
+		return new(ArchPrctlExit)
+	case TypeKcmpExit:
+		return new(KcmpExit)
+	case TypeFsopenExit:
+		return new(FsopenExit)
+	case TypeFspickExit:
+		return new(FspickExit)
+	case TypeFsmountExit:
+		return new(FsmountExit)
+	case TypeMoveMountExit:
+		return new(MoveMountExit)
+	case TypeOpenTreeExit:
+		return new(OpenTreeExit)
+	case TypeAdjtimexExit:
+		return new(AdjtimexExit)
+	case TypeClockAdjtimeExit:
+		return new(ClockAdjtimeExit)
+	case TypeAlarmExit:
+		return new(AlarmExit)
+	case TypeClockGetresExit:
+		return new(ClockGetresExit)
+	case TypeClockGettimeExit:
+		return new(ClockGettimeExit)
+	case TypeClockSettimeExit:
+		return new(ClockSettimeExit)
+	case TypeClockNanosleepExit:
+		return new(ClockNanosleepExit)
+	case TypeGetitimerExit:
+		return new(GetitimerExit)
+	case TypeGettimeofdayExit:
+		return new(GettimeofdayExit)
+	case TypeEpollPwaitExit:
+		return new(EpollPwaitExit)
+	case TypeEpollPwait2Exit:
+		return new(EpollPwait2Exit)
+	case TypeFileGetattrExit:
+		return new(FileGetattrExit)
+	case TypeFileSetattrExit:
+		return new(FileSetattrExit)
+	case TypeIOSetupExit:
+		return new(IOSetupExit)
+	case TypeIODestroyExit:
+		return new(IODestroyExit)
+	case TypeIOGeteventsExit:
+		return new(IOGeteventsExit)
+	case TypeIOPgeteventsExit:
+		return new(IOPgeteventsExit)
+	case TypeIOCancelExit:
+		return new(IOCancelExit)
+	case TypeFanotifyMarkExit:
+		return new(FanotifyMarkExit)
+	case TypeLandlockCreateRulesetExit:
+		return new(LandlockCreateRulesetExit)
+	case TypeCapgetExit:
+		return new(CapgetExit)
+	case TypeOpenTreeAttrExit:
+		return new(OpenTreeAttrExit)
+	case TypeListmountExit:
+		return new(ListmountExit)
 	case TypeStatxExit:
 		return new(StatxExit)
 	case TypeMountSetattrExit:

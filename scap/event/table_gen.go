@@ -433,6 +433,170 @@ var namesStatfsType = NameSet{"statfs_type", []NamedValue{
 	{"FAIL_FS_MAGIC", 1178683724},
 }}
 
+var namesFsopenFlags = NameSet{"fsopen_flags", []NamedValue{
+	{"FSOPEN_CLOEXEC", 1},
+}}
+
+var namesFspickFlags = NameSet{"fspick_flags", []NamedValue{
+	{"FSPICK_CLOEXEC", 1},
+	{"FSPICK_SYMLINK_NOFOLLOW", 2},
+	{"FSPICK_NO_AUTOMOUNT", 4},
+	{"FSPICK_EMPTY_PATH", 8},
+}}
+
+var namesFsmountFlags = NameSet{"fsmount_flags", []NamedValue{
+	{"FSMOUNT_CLOEXEC", 1},
+	{"FSMOUNT_NAMESPACE", 2},
+}}
+
+var namesMoveMountFlags = NameSet{"move_mount_flags", []NamedValue{
+	{"MOVE_MOUNT_F_SYMLINKS", 1},
+	{"MOVE_MOUNT_F_AUTOMOUNTS", 2},
+	{"MOVE_MOUNT_F_EMPTY_PATH", 4},
+	{"MOVE_MOUNT_T_SYMLINKS", 16},
+	{"MOVE_MOUNT_T_AUTOMOUNTS", 32},
+	{"MOVE_MOUNT_T_EMPTY_PATH", 64},
+	{"MOVE_MOUNT_SET_GROUP", 256},
+	{"MOVE_MOUNT_BENEATH", 512},
+}}
+
+var namesOpenTreeFlags = NameSet{"open_tree_flags", []NamedValue{
+	{"OPEN_TREE_CLONE", 1},
+	{"OPEN_TREE_NAMESPACE", 2},
+	{"OPEN_TREE_CLOEXEC", 524288},
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_NO_AUTOMOUNT", 2048},
+	{"AT_EMPTY_PATH", 4096},
+	{"AT_RECURSIVE", 32768},
+}}
+
+var namesFanotifyInitFlags = NameSet{"fanotify_init_flags", []NamedValue{
+	{"FAN_CLOEXEC", 1},
+	{"FAN_NONBLOCK", 2},
+	{"FAN_CLASS_NOTIF", 0},
+	{"FAN_CLASS_CONTENT", 4},
+	{"FAN_CLASS_PRE_CONTENT", 8},
+	{"FAN_UNLIMITED_QUEUE", 16},
+	{"FAN_UNLIMITED_MARKS", 32},
+	{"FAN_ENABLE_AUDIT", 64},
+	{"FAN_REPORT_PIDFD", 128},
+	{"FAN_REPORT_TID", 256},
+	{"FAN_REPORT_FID", 512},
+	{"FAN_REPORT_DIR_FID", 1024},
+	{"FAN_REPORT_NAME", 2048},
+	{"FAN_REPORT_TARGET_FID", 4096},
+	{"FAN_REPORT_FD_ERROR", 8192},
+	{"FAN_REPORT_MNT", 16384},
+}}
+
+var namesInotifyMask = NameSet{"inotify_mask", []NamedValue{
+	{"IN_ACCESS", 1},
+	{"IN_MODIFY", 2},
+	{"IN_ATTRIB", 4},
+	{"IN_CLOSE_WRITE", 8},
+	{"IN_CLOSE_NOWRITE", 16},
+	{"IN_OPEN", 32},
+	{"IN_MOVED_FROM", 64},
+	{"IN_MOVED_TO", 128},
+	{"IN_CREATE", 256},
+	{"IN_DELETE", 512},
+	{"IN_DELETE_SELF", 1024},
+	{"IN_MOVE_SELF", 2048},
+	{"IN_UNMOUNT", 8192},
+	{"IN_Q_OVERFLOW", 16384},
+	{"IN_IGNORED", 32768},
+	{"IN_ONLYDIR", 16777216},
+	{"IN_DONT_FOLLOW", 33554432},
+	{"IN_EXCL_UNLINK", 67108864},
+	{"IN_MASK_CREATE", 268435456},
+	{"IN_MASK_ADD", 536870912},
+	{"IN_ISDIR", 1073741824},
+	{"IN_ONESHOT", 2147483648},
+}}
+
+var namesNameToHandleAtFlags = NameSet{"name_to_handle_at_flags", []NamedValue{
+	{"AT_SYMLINK_FOLLOW", 1024},
+	{"AT_EMPTY_PATH", 4096},
+	{"AT_HANDLE_FID", 512},
+	{"AT_HANDLE_MNT_ID_UNIQUE", 1},
+	{"AT_HANDLE_CONNECTABLE", 2},
+}}
+
+var namesFanotifyMarkFlags = NameSet{"fanotify_mark_flags", []NamedValue{
+	{"FAN_MARK_ADD", 1},
+	{"FAN_MARK_REMOVE", 2},
+	{"FAN_MARK_DONT_FOLLOW", 4},
+	{"FAN_MARK_ONLYDIR", 8},
+	{"FAN_MARK_IGNORED_MASK", 32},
+	{"FAN_MARK_IGNORED_SURV_MODIFY", 64},
+	{"FAN_MARK_FLUSH", 128},
+	{"FAN_MARK_EVICTABLE", 512},
+	{"FAN_MARK_IGNORE", 1024},
+	{"FAN_MARK_INODE", 0},
+	{"FAN_MARK_MOUNT", 16},
+	{"FAN_MARK_FILESYSTEM", 256},
+	{"FAN_MARK_MNTNS", 272},
+}}
+
+var namesFanotifyMarkMask = NameSet{"fanotify_mark_mask", []NamedValue{
+	{"FAN_ACCESS", 1},
+	{"FAN_MODIFY", 2},
+	{"FAN_ATTRIB", 4},
+	{"FAN_CLOSE_WRITE", 8},
+	{"FAN_CLOSE_NOWRITE", 16},
+	{"FAN_OPEN", 32},
+	{"FAN_MOVED_FROM", 64},
+	{"FAN_MOVED_TO", 128},
+	{"FAN_CREATE", 256},
+	{"FAN_DELETE", 512},
+	{"FAN_DELETE_SELF", 1024},
+	{"FAN_MOVE_SELF", 2048},
+	{"FAN_OPEN_EXEC", 4096},
+	{"FAN_Q_OVERFLOW", 16384},
+	{"FAN_FS_ERROR", 32768},
+	{"FAN_OPEN_PERM", 65536},
+	{"FAN_ACCESS_PERM", 131072},
+	{"FAN_OPEN_EXEC_PERM", 262144},
+	{"FAN_PRE_ACCESS", 1048576},
+	{"FAN_MNT_ATTACH", 16777216},
+	{"FAN_MNT_DETACH", 33554432},
+	{"FAN_EVENT_ON_CHILD", 134217728},
+	{"FAN_RENAME", 268435456},
+	{"FAN_ONDIR", 1073741824},
+}}
+
+var namesFileAttrFlags = NameSet{"file_attr_flags", []NamedValue{
+	{"FS_XFLAG_REALTIME", 1},
+	{"FS_XFLAG_PREALLOC", 2},
+	{"FS_XFLAG_IMMUTABLE", 8},
+	{"FS_XFLAG_APPEND", 16},
+	{"FS_XFLAG_SYNC", 32},
+	{"FS_XFLAG_NOATIME", 64},
+	{"FS_XFLAG_NODUMP", 128},
+	{"FS_XFLAG_RTINHERIT", 256},
+	{"FS_XFLAG_PROJINHERIT", 512},
+	{"FS_XFLAG_NOSYMLINKS", 1024},
+	{"FS_XFLAG_EXTSIZE", 2048},
+	{"FS_XFLAG_EXTSZINHERIT", 4096},
+	{"FS_XFLAG_NODEFRAG", 8192},
+	{"FS_XFLAG_FILESTREAM", 16384},
+	{"FS_XFLAG_DAX", 32768},
+	{"FS_XFLAG_COWEXTSIZE", 65536},
+	{"FS_XFLAG_VERITY", 131072},
+	{"FS_XFLAG_CASEFOLD", 262144},
+	{"FS_XFLAG_CASENONPRESERVING", 524288},
+	{"FS_XFLAG_HASATTR", 2147483648},
+}}
+
+var namesFileAttrAtFlags = NameSet{"file_attr_at_flags", []NamedValue{
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_EMPTY_PATH", 4096},
+}}
+
+var namesListmountFlags = NameSet{"listmount_flags", []NamedValue{
+	{"LISTMOUNT_REVERSE", 1},
+}}
+
 var namesFcntlCmd = NameSet{"fcntl_cmd", []NamedValue{
 	{"F_GETPIPE_SZ", 29},
 	{"F_SETPIPE_SZ", 28},
@@ -993,6 +1157,182 @@ var namesPtraceRequest = NameSet{"ptrace_request", []NamedValue{
 	{"PTRACE_SET_SYSCALL_INFO", 45},
 }}
 
+var namesPriorityWhich = NameSet{"priority_which", []NamedValue{
+	{"PRIO_PROCESS", 0},
+	{"PRIO_PGRP", 1},
+	{"PRIO_USER", 2},
+}}
+
+var namesRusageWho = NameSet{"rusage_who", []NamedValue{
+	{"RUSAGE_SELF", 0},
+	{"RUSAGE_CHILDREN", 4294967295},
+	{"RUSAGE_BOTH", 4294967294},
+	{"RUSAGE_THREAD", 1},
+}}
+
+var namesArchPrctlOption = NameSet{"arch_prctl_option", []NamedValue{
+	{"ARCH_SET_GS", 4097},
+	{"ARCH_SET_FS", 4098},
+	{"ARCH_GET_FS", 4099},
+	{"ARCH_GET_GS", 4100},
+	{"ARCH_GET_CPUID", 4113},
+	{"ARCH_SET_CPUID", 4114},
+	{"ARCH_GET_XCOMP_SUPP", 4129},
+	{"ARCH_GET_XCOMP_PERM", 4130},
+	{"ARCH_REQ_XCOMP_PERM", 4131},
+	{"ARCH_GET_XCOMP_GUEST_PERM", 4132},
+	{"ARCH_REQ_XCOMP_GUEST_PERM", 4133},
+	{"ARCH_XCOMP_TILECFG", 17},
+	{"ARCH_XCOMP_TILEDATA", 18},
+	{"ARCH_MAP_VDSO_X32", 8193},
+	{"ARCH_MAP_VDSO_32", 8194},
+	{"ARCH_MAP_VDSO_64", 8195},
+	{"ARCH_GET_UNTAG_MASK", 16385},
+	{"ARCH_ENABLE_TAGGED_ADDR", 16386},
+	{"ARCH_GET_MAX_TAG_BITS", 16387},
+	{"ARCH_FORCE_TAGGED_SVA", 16388},
+	{"ARCH_SHSTK_ENABLE", 20481},
+	{"ARCH_SHSTK_DISABLE", 20482},
+	{"ARCH_SHSTK_LOCK", 20483},
+	{"ARCH_SHSTK_UNLOCK", 20484},
+	{"ARCH_SHSTK_STATUS", 20485},
+}}
+
+var namesKcmpType = NameSet{"kcmp_type", []NamedValue{
+	{"KCMP_FILE", 0},
+	{"KCMP_VM", 1},
+	{"KCMP_FILES", 2},
+	{"KCMP_FS", 3},
+	{"KCMP_SIGHAND", 4},
+	{"KCMP_IO", 5},
+	{"KCMP_SYSVSEM", 6},
+	{"KCMP_EPOLL_TFD", 7},
+}}
+
+var namesIoprioWhich = NameSet{"ioprio_which", []NamedValue{
+	{"IOPRIO_WHO_PROCESS", 1},
+	{"IOPRIO_WHO_PGRP", 2},
+	{"IOPRIO_WHO_USER", 3},
+}}
+
+var namesIoprioClass = NameSet{"ioprio_class", []NamedValue{
+	{"IOPRIO_CLASS_NONE", 0},
+	{"IOPRIO_CLASS_RT", 1},
+	{"IOPRIO_CLASS_BE", 2},
+	{"IOPRIO_CLASS_IDLE", 3},
+	{"IOPRIO_CLASS_INVALID", 7},
+}}
+
+var namesIoprioHint = NameSet{"ioprio_hint", []NamedValue{
+	{"IOPRIO_HINT_NR_BITS", 10},
+	{"IOPRIO_HINT_NONE", 0},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_1", 1},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_2", 2},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_3", 3},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_4", 4},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_5", 5},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_6", 6},
+	{"IOPRIO_HINT_DEV_DURATION_LIMIT_7", 7},
+}}
+
+var namesClockNanosleepFlags = NameSet{"clock_nanosleep_flags", []NamedValue{
+	{"TIMER_ABSTIME", 1},
+}}
+
+var namesItimerWhich = NameSet{"itimer_which", []NamedValue{
+	{"ITIMER_REAL", 0},
+	{"ITIMER_VIRTUAL", 1},
+	{"ITIMER_PROF", 2},
+}}
+
+var namesTimexModes = NameSet{"timex_modes", []NamedValue{
+	{"ADJ_OFFSET", 1},
+	{"ADJ_FREQUENCY", 2},
+	{"ADJ_MAXERROR", 4},
+	{"ADJ_ESTERROR", 8},
+	{"ADJ_STATUS", 16},
+	{"ADJ_TIMECONST", 32},
+	{"ADJ_TAI", 128},
+	{"ADJ_SETOFFSET", 256},
+	{"ADJ_MICRO", 4096},
+	{"ADJ_NANO", 8192},
+	{"ADJ_TICK", 16384},
+	{"ADJ_OFFSET_SINGLESHOT", 32769},
+	{"ADJ_OFFSET_SS_READ", 40961},
+}}
+
+var namesTimexStatus = NameSet{"timex_status", []NamedValue{
+	{"STA_PLL", 1},
+	{"STA_PPSFREQ", 2},
+	{"STA_PPSTIME", 4},
+	{"STA_FLL", 8},
+	{"STA_INS", 16},
+	{"STA_DEL", 32},
+	{"STA_UNSYNC", 64},
+	{"STA_FREQHOLD", 128},
+	{"STA_PPSSIGNAL", 256},
+	{"STA_PPSJITTER", 512},
+	{"STA_PPSWANDER", 1024},
+	{"STA_PPSERROR", 2048},
+	{"STA_CLOCKERR", 4096},
+	{"STA_NANO", 8192},
+	{"STA_MODE", 16384},
+	{"STA_CLK", 32768},
+}}
+
+var namesTimexState = NameSet{"timex_state", []NamedValue{
+	{"TIME_OK", 0},
+	{"TIME_INS", 1},
+	{"TIME_DEL", 2},
+	{"TIME_OOP", 3},
+	{"TIME_WAIT", 4},
+	{"TIME_ERROR", 5},
+}}
+
+var namesCapabilities = NameSet{"capabilities", []NamedValue{
+	{"CAP_CHOWN", 1},
+	{"CAP_DAC_OVERRIDE", 2},
+	{"CAP_DAC_READ_SEARCH", 4},
+	{"CAP_FOWNER", 8},
+	{"CAP_FSETID", 16},
+	{"CAP_KILL", 32},
+	{"CAP_SETGID", 64},
+	{"CAP_SETUID", 128},
+	{"CAP_SETPCAP", 256},
+	{"CAP_LINUX_IMMUTABLE", 512},
+	{"CAP_NET_BIND_SERVICE", 1024},
+	{"CAP_NET_BROADCAST", 2048},
+	{"CAP_NET_ADMIN", 4096},
+	{"CAP_NET_RAW", 8192},
+	{"CAP_IPC_LOCK", 16384},
+	{"CAP_IPC_OWNER", 32768},
+	{"CAP_SYS_MODULE", 65536},
+	{"CAP_SYS_RAWIO", 131072},
+	{"CAP_SYS_CHROOT", 262144},
+	{"CAP_SYS_PTRACE", 524288},
+	{"CAP_SYS_PACCT", 1048576},
+	{"CAP_SYS_ADMIN", 2097152},
+	{"CAP_SYS_BOOT", 4194304},
+	{"CAP_SYS_NICE", 8388608},
+	{"CAP_SYS_RESOURCE", 16777216},
+	{"CAP_SYS_TIME", 33554432},
+	{"CAP_SYS_TTY_CONFIG", 67108864},
+	{"CAP_MKNOD", 134217728},
+	{"CAP_LEASE", 268435456},
+	{"CAP_AUDIT_WRITE", 536870912},
+	{"CAP_AUDIT_CONTROL", 1073741824},
+	{"CAP_SETFCAP", 2147483648},
+	{"CAP_MAC_OVERRIDE", 4294967296},
+	{"CAP_MAC_ADMIN", 8589934592},
+	{"CAP_SYSLOG", 17179869184},
+	{"CAP_WAKE_ALARM", 34359738368},
+	{"CAP_BLOCK_SUSPEND", 68719476736},
+	{"CAP_AUDIT_READ", 137438953472},
+	{"CAP_PERFMON", 274877906944},
+	{"CAP_BPF", 549755813888},
+	{"CAP_CHECKPOINT_RESTORE", 1099511627776},
+}}
+
 var namesRlimitResource = NameSet{"rlimit_resource", []NamedValue{
 	{"RLIMIT_UNKNOWN", 255},
 	{"RLIMIT_RTTIME", 15},
@@ -1336,6 +1676,104 @@ var namesMmapFlags = NameSet{"mmap_flags", []NamedValue{
 	{"MAP_UNINITIALIZED", 0x400000},
 }}
 
+var namesMadviseAdvice = NameSet{"madvise_advice", []NamedValue{
+	{"MADV_NORMAL", 0},
+	{"MADV_RANDOM", 1},
+	{"MADV_SEQUENTIAL", 2},
+	{"MADV_WILLNEED", 3},
+	{"MADV_DONTNEED", 4},
+	{"MADV_FREE", 8},
+	{"MADV_REMOVE", 9},
+	{"MADV_DONTFORK", 10},
+	{"MADV_DOFORK", 11},
+	{"MADV_HWPOISON", 100},
+	{"MADV_SOFT_OFFLINE", 101},
+	{"MADV_MERGEABLE", 12},
+	{"MADV_UNMERGEABLE", 13},
+	{"MADV_HUGEPAGE", 14},
+	{"MADV_NOHUGEPAGE", 15},
+	{"MADV_DONTDUMP", 16},
+	{"MADV_DODUMP", 17},
+	{"MADV_WIPEONFORK", 18},
+	{"MADV_KEEPONFORK", 19},
+	{"MADV_COLD", 20},
+	{"MADV_PAGEOUT", 21},
+	{"MADV_POPULATE_READ", 22},
+	{"MADV_POPULATE_WRITE", 23},
+	{"MADV_DONTNEED_LOCKED", 24},
+	{"MADV_COLLAPSE", 25},
+	{"MADV_GUARD_INSTALL", 102},
+	{"MADV_GUARD_REMOVE", 103},
+}}
+
+var namesMsyncFlags = NameSet{"msync_flags", []NamedValue{
+	{"MS_ASYNC", 1},
+	{"MS_INVALIDATE", 2},
+	{"MS_SYNC", 4},
+}}
+
+var namesMremapFlags = NameSet{"mremap_flags", []NamedValue{
+	{"MREMAP_MAYMOVE", 1},
+	{"MREMAP_FIXED", 2},
+	{"MREMAP_DONTUNMAP", 4},
+}}
+
+var namesMempolicyMode = NameSet{"mempolicy_mode", []NamedValue{
+	{"MPOL_DEFAULT", 0},
+	{"MPOL_PREFERRED", 1},
+	{"MPOL_BIND", 2},
+	{"MPOL_INTERLEAVE", 3},
+	{"MPOL_LOCAL", 4},
+	{"MPOL_PREFERRED_MANY", 5},
+	{"MPOL_WEIGHTED_INTERLEAVE", 6},
+}}
+
+var namesMempolicyModeFlags = NameSet{"mempolicy_mode_flags", []NamedValue{
+	{"MPOL_F_STATIC_NODES", 32768},
+	{"MPOL_F_RELATIVE_NODES", 16384},
+	{"MPOL_F_NUMA_BALANCING", 8192},
+}}
+
+var namesGetMempolicyFlags = NameSet{"get_mempolicy_flags", []NamedValue{
+	{"MPOL_F_NODE", 1},
+	{"MPOL_F_ADDR", 2},
+	{"MPOL_F_MEMS_ALLOWED", 4},
+}}
+
+var namesMbindFlags = NameSet{"mbind_flags", []NamedValue{
+	{"MPOL_MF_STRICT", 1},
+	{"MPOL_MF_MOVE", 2},
+	{"MPOL_MF_MOVE_ALL", 4},
+	{"MPOL_MF_LAZY", 8},
+}}
+
+var namesMembarrierCmd = NameSet{"membarrier_cmd", []NamedValue{
+	{"MEMBARRIER_CMD_QUERY", 0},
+	{"MEMBARRIER_CMD_GLOBAL", 1},
+	{"MEMBARRIER_CMD_GLOBAL_EXPEDITED", 2},
+	{"MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED", 4},
+	{"MEMBARRIER_CMD_PRIVATE_EXPEDITED", 8},
+	{"MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED", 16},
+	{"MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE", 32},
+	{"MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE", 64},
+	{"MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ", 128},
+	{"MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ", 256},
+	{"MEMBARRIER_CMD_GET_REGISTRATIONS", 512},
+}}
+
+var namesMembarrierFlags = NameSet{"membarrier_flags", []NamedValue{
+	{"MEMBARRIER_CMD_FLAG_CPU", 1},
+}}
+
+var namesMemfdSecretFlags = NameSet{"memfd_secret_flags", []NamedValue{
+	{"O_CLOEXEC", 524288},
+}}
+
+var namesMapShadowStackFlags = NameSet{"map_shadow_stack_flags", []NamedValue{
+	{"SHADOW_STACK_SET_TOKEN", 1},
+	{"SHADOW_STACK_SET_MARKER", 2},
+}}
+
 var namesMlock2Flags = NameSet{"mlock2_flags", []NamedValue{
 	{"MLOCK_ONFAULT", 1},
 }}
@@ -1398,6 +1836,118 @@ var namesSemctlCmd = NameSet{"semctl_cmd", []NamedValue{
 	{"SETALL", 2048},
 	{"SETVAL", 4096},
 	{"SEM_STAT_ANY", 8192},
+}}
+
+var namesMsggetFlags = NameSet{"msgget_flags", []NamedValue{
+	{"IPC_CREAT", 512},
+	{"IPC_EXCL", 1024},
+	{"S_IXOTH", 1},
+	{"S_IWOTH", 2},
+	{"S_IROTH", 4},
+	{"S_IXGRP", 8},
+	{"S_IWGRP", 16},
+	{"S_IRGRP", 32},
+	{"S_IXUSR", 64},
+	{"S_IWUSR", 128},
+	{"S_IRUSR", 256},
+}}
+
+var namesMsgsndFlags = NameSet{"msgsnd_flags", []NamedValue{
+	{"MSG_NOERROR", 4096},
+	{"MSG_EXCEPT", 8192},
+	{"MSG_COPY", 16384},
+	{"IPC_NOWAIT", 2048},
+}}
+
+var namesMsgctlCmd = NameSet{"msgctl_cmd", []NamedValue{
+	{"MSG_STAT", 11},
+	{"MSG_INFO", 12},
+	{"MSG_STAT_ANY", 13},
+	{"IPC_RMID", 0},
+	{"IPC_SET", 1},
+	{"IPC_STAT", 2},
+	{"IPC_INFO", 3},
+}}
+
+var namesSigeventNotify = NameSet{"sigevent_notify", []NamedValue{
+	{"SIGEV_SIGNAL", 0},
+	{"SIGEV_NONE", 1},
+	{"SIGEV_THREAD", 2},
+	{"SIGEV_THREAD_ID", 4},
+	{"SIGEV_MAX_SIZE", 64},
+}}
+
+var namesFutex2Flags = NameSet{"futex2_flags", []NamedValue{
+	{"FUTEX2_NUMA", 4},
+	{"FUTEX2_MPOL", 8},
+	{"FUTEX2_PRIVATE", 128},
+}}
+
+var namesFutex2Size = NameSet{"futex2_size", []NamedValue{
+	{"FUTEX2_SIZE_U8", 0},
+	{"FUTEX2_SIZE_U16", 1},
+	{"FUTEX2_SIZE_U32", 2},
+	{"FUTEX2_SIZE_U64", 3},
+}}
+
+var namesKexecLoadFlags = NameSet{"kexec_load_flags", []NamedValue{
+	{"KEXEC_ON_CRASH", 1},
+	{"KEXEC_PRESERVE_CONTEXT", 2},
+	{"KEXEC_UPDATE_ELFCOREHDR", 4},
+	{"KEXEC_CRASH_HOTPLUG_SUPPORT", 8},
+}}
+
+var namesKexecArch = NameSet{"kexec_arch", []NamedValue{
+	{"KEXEC_ARCH_DEFAULT", 0},
+	{"KEXEC_ARCH_386", 196608},
+	{"KEXEC_ARCH_68K", 262144},
+	{"KEXEC_ARCH_PARISC", 983040},
+	{"KEXEC_ARCH_X86_64", 4063232},
+	{"KEXEC_ARCH_PPC", 1310720},
+	{"KEXEC_ARCH_PPC64", 1376256},
+	{"KEXEC_ARCH_IA_64", 3276800},
+	{"KEXEC_ARCH_ARM", 2621440},
+	{"KEXEC_ARCH_S390", 1441792},
+	{"KEXEC_ARCH_SH", 2752512},
+	{"KEXEC_ARCH_MIPS_LE", 655360},
+	{"KEXEC_ARCH_MIPS", 524288},
+	{"KEXEC_ARCH_AARCH64", 11993088},
+	{"KEXEC_ARCH_RISCV", 15925248},
+	{"KEXEC_ARCH_LOONGARCH", 16908288},
+}}
+
+var namesKexecFileLoadFlags = NameSet{"kexec_file_load_flags", []NamedValue{
+	{"KEXEC_FILE_UNLOAD", 1},
+	{"KEXEC_FILE_ON_CRASH", 2},
+	{"KEXEC_FILE_NO_INITRAMFS", 4},
+	{"KEXEC_FILE_DEBUG", 8},
+	{"KEXEC_FILE_NO_CMA", 16},
+	{"KEXEC_FILE_FORCE_DTB", 32},
+}}
+
+var namesModifyLdtFunc = NameSet{"modify_ldt_func", []NamedValue{
+	{"READ", 0},
+	{"WRITE_OLD", 1},
+	{"READ_DEFAULT", 2},
+	{"WRITE", 17},
+}}
+
+var namesLandlockCreateRulesetFlags = NameSet{"landlock_create_ruleset_flags", []NamedValue{
+	{"LANDLOCK_CREATE_RULESET_VERSION", 1},
+	{"LANDLOCK_CREATE_RULESET_ERRATA", 2},
+}}
+
+var namesLandlockScope = NameSet{"landlock_scope", []NamedValue{
+	{"LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET", 1},
+	{"LANDLOCK_SCOPE_SIGNAL", 2},
+}}
+
+var namesLandlockRestrictSelfFlags = NameSet{"landlock_restrict_self_flags", []NamedValue{
+	{"LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF", 1},
+	{"LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON", 2},
+	{"LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF", 4},
+	{"LANDLOCK_RESTRICT_SELF_TSYNC", 8},
+	{"LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS", 16},
 }}
 
 var namesFinitModuleFlags = NameSet{"finit_module_flags", []NamedValue{
@@ -4355,6 +4905,550 @@ var infos = []Info{
 		{Name: "nr_evicted", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "nr_recently_evicted", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeNameToHandleAtExit, Name: "name_to_handle_at", Symbol: "name_to_handle_at_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "handle_bytes", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "handle_type", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "f_handle", Type: ParamBytebuf, DirFD: -1},
+		{Name: "mount_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesNameToHandleAtFlags, DirFD: -1},
+	}},
+	{Code: TypeInotifyAddWatchExit, Name: "inotify_add_watch", Symbol: "inotify_add_watch_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSPath, DirFD: -1},
+		{Name: "mask", Type: ParamFlags32, Format: FormatHex, Names: &namesInotifyMask, DirFD: -1},
+	}},
+	{Code: TypeInotifyRmWatchExit, Name: "inotify_rm_watch", Symbol: "inotify_rm_watch_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "wd", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeFanotifyInitExit, Name: "fanotify_init", Symbol: "fanotify_init_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFanotifyInitFlags, DirFD: -1},
+		{Name: "event_f_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
+	}},
+	{Code: TypeFutexWakeExit, Name: "futex_wake", Symbol: "futex_wake_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "uaddr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "mask", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "nr", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesFutex2Size, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFutex2Flags, DirFD: -1},
+	}},
+	{Code: TypeFutexWaitExit, Name: "futex_wait", Symbol: "futex_wait_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "uaddr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "val", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "mask", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "size", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesFutex2Size, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFutex2Flags, DirFD: -1},
+		{Name: "timeout", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+	}},
+	{Code: TypeFutexRequeueExit, Name: "futex_requeue", Symbol: "futex_requeue_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "uaddr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "val", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesFutex2Size, DirFD: -1},
+		{Name: "uaddr2", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "nr_wake", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "nr_requeue", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMQOpenExit, Name: "mq_open", Symbol: "mq_open_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "name", Type: ParamCharbuf, DirFD: -1},
+		{Name: "oflag", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
+		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
+		{Name: "maxmsg", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "msgsize", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMQUnlinkExit, Name: "mq_unlink", Symbol: "mq_unlink_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "name", Type: ParamCharbuf, DirFD: -1},
+	}},
+	{Code: TypeMQTimedsendExit, Name: "mq_timedsend", Symbol: "mq_timedsend_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mqdes", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "msg", Type: ParamBytebuf, DirFD: -1},
+		{Name: "msg_len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "msg_prio", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "abs_timeout", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMQTimedreceiveExit, Name: "mq_timedreceive", Symbol: "mq_timedreceive_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mqdes", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "msg", Type: ParamBytebuf, DirFD: -1},
+		{Name: "msg_len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "msg_prio", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "abs_timeout", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMQNotifyExit, Name: "mq_notify", Symbol: "mq_notify_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mqdes", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "sigev_notify", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSigeventNotify, DirFD: -1},
+		{Name: "sigev_signo", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMQGetsetattrExit, Name: "mq_getsetattr", Symbol: "mq_getsetattr_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mqdes", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "new_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
+		{Name: "old_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenFlags, DirFD: -1},
+		{Name: "old_maxmsg", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "old_msgsize", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "old_curmsgs", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMsggetExit, Name: "msgget", Symbol: "msgget_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "key", Type: ParamInt32, Format: FormatHex, DirFD: -1},
+		{Name: "msgflg", Type: ParamFlags32, Format: FormatHex, Names: &namesMsggetFlags, DirFD: -1},
+	}},
+	{Code: TypeMsgsndExit, Name: "msgsnd", Symbol: "msgsnd_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "msqid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "mtype", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "mtext", Type: ParamBytebuf, DirFD: -1},
+		{Name: "msgsz", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "msgflg", Type: ParamFlags32, Format: FormatHex, Names: &namesMsgsndFlags, DirFD: -1},
+	}},
+	{Code: TypeMsgctlExit, Name: "msgctl", Symbol: "msgctl_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "msqid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMsgctlCmd, DirFD: -1},
+		{Name: "uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "gid", Type: ParamGID, Format: FormatDec, DirFD: -1},
+		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
+		{Name: "qbytes", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "qnum", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "cbytes", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "lspid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "lrpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMemfdSecretExit, Name: "memfd_secret", Symbol: "memfd_secret_exit", Category: CategoryMemory, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMemfdSecretFlags, DirFD: -1},
+	}},
+	{Code: TypeMremapExit, Name: "mremap", Symbol: "mremap_exit", Category: CategoryMemory, Source: SourceSyscall, Flags: ModifiesState, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatHex, DirFD: -1},
+		{Name: "vm_size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "vm_rss", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "vm_swap", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "old_address", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "old_size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "new_size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesMremapFlags, DirFD: -1},
+		{Name: "new_address", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeMadviseExit, Name: "madvise", Symbol: "madvise_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "advice", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMadviseAdvice, DirFD: -1},
+	}},
+	{Code: TypeMincoreExit, Name: "mincore", Symbol: "mincore_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "vec", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeMsyncExit, Name: "msync", Symbol: "msync_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMsyncFlags, DirFD: -1},
+	}},
+	{Code: TypeMsealExit, Name: "mseal", Symbol: "mseal_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "length", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeMapShadowStackExit, Name: "map_shadow_stack", Symbol: "map_shadow_stack_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatHex, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMapShadowStackFlags, DirFD: -1},
+	}},
+	{Code: TypeMembarrierExit, Name: "membarrier", Symbol: "membarrier_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMembarrierCmd, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMembarrierFlags, DirFD: -1},
+		{Name: "cpu_id", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeMbindExit, Name: "mbind", Symbol: "mbind_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "mode", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMempolicyMode, DirFD: -1},
+		{Name: "mode_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMempolicyModeFlags, DirFD: -1},
+		{Name: "nodemask", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "maxnode", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMbindFlags, DirFD: -1},
+	}},
+	{Code: TypeGetMempolicyExit, Name: "get_mempolicy", Symbol: "get_mempolicy_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mode", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMempolicyMode, DirFD: -1},
+		{Name: "mode_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMempolicyModeFlags, DirFD: -1},
+		{Name: "nodemask", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "maxnode", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesGetMempolicyFlags, DirFD: -1},
+	}},
+	{Code: TypeMigratePagesExit, Name: "migrate_pages", Symbol: "migrate_pages_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "maxnode", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "old_nodes", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "new_nodes", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeMovePagesExit, Name: "move_pages", Symbol: "move_pages_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "count", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "page", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "node", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMbindFlags, DirFD: -1},
+	}},
+	{Code: TypeKexecLoadExit, Name: "kexec_load", Symbol: "kexec_load_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "entry", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "nr_segments", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "segments", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesKexecLoadFlags, DirFD: -1},
+		{Name: "arch", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesKexecArch, DirFD: -1},
+	}},
+	{Code: TypeKexecFileLoadExit, Name: "kexec_file_load", Symbol: "kexec_file_load_exit", Category: CategoryOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "kernel_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "initrd_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "cmdline_len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "cmdline", Type: ParamCharbuf, DirFD: -1},
+		{Name: "flags", Type: ParamFlags64, Format: FormatHex, Names: &namesKexecFileLoadFlags, DirFD: -1},
+	}},
+	{Code: TypeIoplExit, Name: "iopl", Symbol: "iopl_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "level", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeIopermExit, Name: "ioperm", Symbol: "ioperm_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "from", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "num", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "turn_on", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeModifyLdtExit, Name: "modify_ldt", Symbol: "modify_ldt_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "func", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesModifyLdtFunc, DirFD: -1},
+		{Name: "bytecount", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "entry_number", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "base_addr", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "limit", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeAcctExit, Name: "acct", Symbol: "acct_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "filename", Type: ParamFSPath, DirFD: -1},
+	}},
+	{Code: TypeLookupDcookieExit, Name: "lookup_dcookie", Symbol: "lookup_dcookie_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "cookie", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "buffer", Type: ParamFSPath, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeLandlockRestrictSelfExit, Name: "landlock_restrict_self", Symbol: "landlock_restrict_self_exit", Category: CategoryOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ruleset_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesLandlockRestrictSelfFlags, DirFD: -1},
+	}},
+	{Code: TypeGetpgidExit, Name: "getpgid", Symbol: "getpgid_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetpgrpExit, Name: "getpgrp", Symbol: "getpgrp_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetsidExit, Name: "getsid", Symbol: "getsid_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetcpuExit, Name: "getcpu", Symbol: "getcpu_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "cpu", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "node", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetpriorityExit, Name: "getpriority", Symbol: "getpriority_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPriorityWhich, DirFD: -1},
+		{Name: "who", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeIoprioGetExit, Name: "ioprio_get", Symbol: "ioprio_get_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioWhich, DirFD: -1},
+		{Name: "who", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "prio_class", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioClass, DirFD: -1},
+		{Name: "prio_hint", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioHint, DirFD: -1},
+		{Name: "prio_level", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeIoprioSetExit, Name: "ioprio_set", Symbol: "ioprio_set_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioWhich, DirFD: -1},
+		{Name: "who", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "ioprio", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "prio_class", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioClass, DirFD: -1},
+		{Name: "prio_hint", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesIoprioHint, DirFD: -1},
+		{Name: "prio_level", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetRobustListExit, Name: "get_robust_list", Symbol: "get_robust_list_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "head", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetrusageExit, Name: "getrusage", Symbol: "getrusage_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "who", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesRusageWho, DirFD: -1},
+		{Name: "utime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "stime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "maxrss", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "minflt", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "majflt", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "inblock", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "oublock", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "nvcsw", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "nivcsw", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeArchPrctlExit, Name: "arch_prctl", Symbol: "arch_prctl_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "code", Type: ParamEnumFlags32, Format: FormatHex, Names: &namesArchPrctlOption, DirFD: -1},
+		{Name: "addr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeKcmpExit, Name: "kcmp", Symbol: "kcmp_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid1", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "pid2", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesKcmpType, DirFD: -1},
+		{Name: "idx1", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "idx2", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeFsopenExit, Name: "fsopen", Symbol: "fsopen_exit", Category: CategorySystem, Source: SourceSyscall, Flags: CreatesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "fsname", Type: ParamCharbuf, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFsopenFlags, DirFD: -1},
+	}},
+	{Code: TypeFspickExit, Name: "fspick", Symbol: "fspick_exit", Category: CategorySystem, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFspickFlags, DirFD: -1},
+	}},
+	{Code: TypeFsmountExit, Name: "fsmount", Symbol: "fsmount_exit", Category: CategorySystem, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "fs_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFsmountFlags, DirFD: -1},
+		{Name: "attr_flags", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+	}},
+	{Code: TypeMoveMountExit, Name: "move_mount", Symbol: "move_mount_exit", Category: CategorySystem, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "from_dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "from_pathname", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "to_dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "to_pathname", Type: ParamFSRelPath, DirFD: 3},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMoveMountFlags, DirFD: -1},
+	}},
+	{Code: TypeOpenTreeExit, Name: "open_tree", Symbol: "open_tree_exit", Category: CategorySystem, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenTreeFlags, DirFD: -1},
+		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeAdjtimexExit, Name: "adjtimex", Symbol: "adjtimex_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "state", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesTimexState, DirFD: -1},
+		{Name: "modes", Type: ParamFlags32, Format: FormatHex, Names: &namesTimexModes, DirFD: -1},
+		{Name: "offset", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "freq", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamFlags32, Format: FormatHex, Names: &namesTimexStatus, DirFD: -1},
+		{Name: "constant", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "tick", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "tai", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "time", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeClockAdjtimeExit, Name: "clock_adjtime", Symbol: "clock_adjtime_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "state", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesTimexState, DirFD: -1},
+		{Name: "modes", Type: ParamFlags32, Format: FormatHex, Names: &namesTimexModes, DirFD: -1},
+		{Name: "offset", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "freq", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamFlags32, Format: FormatHex, Names: &namesTimexStatus, DirFD: -1},
+		{Name: "constant", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "tick", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "tai", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "time", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeAlarmExit, Name: "alarm", Symbol: "alarm_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "seconds", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeClockGetresExit, Name: "clock_getres", Symbol: "clock_getres_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "tp", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeClockGettimeExit, Name: "clock_gettime", Symbol: "clock_gettime_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "tp", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeClockSettimeExit, Name: "clock_settime", Symbol: "clock_settime_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "tp", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeClockNanosleepExit, Name: "clock_nanosleep", Symbol: "clock_nanosleep_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesClockNanosleepFlags, DirFD: -1},
+		{Name: "request", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "remain", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetitimerExit, Name: "getitimer", Symbol: "getitimer_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesItimerWhich, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGettimeofdayExit, Name: "gettimeofday", Symbol: "gettimeofday_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "tv", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "tz_minuteswest", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "tz_dsttime", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeEpollPwaitExit, Name: "epoll_pwait", Symbol: "epoll_pwait_exit", Category: CategoryWait, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "epfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "maxevents", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "timeout", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeEpollPwait2Exit, Name: "epoll_pwait2", Symbol: "epoll_pwait2_exit", Category: CategoryWait, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "epfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "maxevents", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeFileGetattrExit, Name: "file_getattr", Symbol: "file_getattr_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "fa_xflags", Type: ParamFlags64, Format: FormatHex, Names: &namesFileAttrFlags, DirFD: -1},
+		{Name: "fa_extsize", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "fa_nextents", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "fa_projid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "fa_cowextsize", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "usize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "at_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFileAttrAtFlags, DirFD: -1},
+	}},
+	{Code: TypeFileSetattrExit, Name: "file_setattr", Symbol: "file_setattr_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "fa_xflags", Type: ParamFlags64, Format: FormatHex, Names: &namesFileAttrFlags, DirFD: -1},
+		{Name: "fa_extsize", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "fa_projid", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "fa_cowextsize", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "usize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "at_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFileAttrAtFlags, DirFD: -1},
+	}},
+	{Code: TypeIOSetupExit, Name: "io_setup", Symbol: "io_setup_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "nr_events", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeIODestroyExit, Name: "io_destroy", Symbol: "io_destroy_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeIOGeteventsExit, Name: "io_getevents", Symbol: "io_getevents_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "min_nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "events", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeIOPgeteventsExit, Name: "io_pgetevents", Symbol: "io_pgetevents_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "min_nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "events", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeIOCancelExit, Name: "io_cancel", Symbol: "io_cancel_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ctx_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "iocb", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "result", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeFanotifyMarkExit, Name: "fanotify_mark", Symbol: "fanotify_mark_exit", Category: CategoryIPC, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fanotify_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesFanotifyMarkFlags, DirFD: -1},
+		{Name: "mask", Type: ParamFlags64, Format: FormatHex, Names: &namesFanotifyMarkMask, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSRelPath, DirFD: 4},
+	}},
+	{Code: TypeLandlockCreateRulesetExit, Name: "landlock_create_ruleset", Symbol: "landlock_create_ruleset_exit", Category: CategoryOther, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "handled_access_fs", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessFs, DirFD: -1},
+		{Name: "handled_access_net", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessNet, DirFD: -1},
+		{Name: "scoped", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockScope, DirFD: -1},
+		{Name: "quiet_access_fs", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessFs, DirFD: -1},
+		{Name: "quiet_access_net", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockAccessNet, DirFD: -1},
+		{Name: "quiet_scoped", Type: ParamFlags64, Format: FormatHex, Names: &namesLandlockScope, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesLandlockCreateRulesetFlags, DirFD: -1},
+	}},
+	{Code: TypeCapgetExit, Name: "capget", Symbol: "capget_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "version", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "cap_effective", Type: ParamFlags64, Format: FormatHex, Names: &namesCapabilities, DirFD: -1},
+		{Name: "cap_permitted", Type: ParamFlags64, Format: FormatHex, Names: &namesCapabilities, DirFD: -1},
+		{Name: "cap_inheritable", Type: ParamFlags64, Format: FormatHex, Names: &namesCapabilities, DirFD: -1},
+	}},
+	{Code: TypeOpenTreeAttrExit, Name: "open_tree_attr", Symbol: "open_tree_attr_exit", Category: CategorySystem, Source: SourceSyscall, Flags: CreatesFD | UsesFD | ModifiesState, FDParam: 0, Params: []ParamInfo{
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesOpenTreeFlags, DirFD: -1},
+		{Name: "attr_set", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+		{Name: "attr_clr", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+		{Name: "propagation", Type: ParamFlags64, Format: FormatHex, Names: &namesMountPropagation, DirFD: -1},
+		{Name: "userns_fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "usize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "ino", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeListmountExit, Name: "listmount", Symbol: "listmount_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mnt_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "last_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "mnt_ns_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "first_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "nr_mnt_ids", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesListmountFlags, DirFD: -1},
 	}},
 	{Code: TypeStatxExit, Name: "statx", Symbol: "statx_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},

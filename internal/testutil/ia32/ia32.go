@@ -197,7 +197,7 @@ func Cases(tb testing.TB) []Case {
 		{Name: "recvmmsg_time64", NR: 417, Args: []uint32{none, at(2048), 1, 0, spec64}, Want: event.TypeRecvmmsgExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "0", "NULL", "NULL", "NULL"}},
 		{Name: "futex_time64", NR: 422, Args: []uint32{0, 1, 1, spec64}, Want: event.TypeFutexExit, Text: []string{"-14(EFAULT)", "0", "FUTEX_WAKE", "1"}},
 		{Name: "pselect6_time64", NR: 413, Args: []uint32{0, 0, 0, 0, spec64, 0}, Want: generic, Text: []string{"209", "270"}},
-		{Name: "clock_nanosleep_time64", NR: 407, Args: []uint32{1, 0, spec64, 0}, Want: generic, Text: []string{"178", "230"}},
+		{Name: "clock_nanosleep_time64", NR: 407, Args: []uint32{1, 0, at(3072, 0, 0, 777, 0), 0}, Want: event.TypeClockNanosleepExit, Text: []string{"0", "CLOCK_MONOTONIC", "0", "777", "<NA>"}},
 		{Name: "waitpid", NR: 7, Args: []uint32{none, 0, 1}, Want: generic, Text: []string{"69", "61"}},
 		{Name: "ipc", NR: 117, Args: []uint32{999}, Want: generic, Text: []string{"276", "117"}},
 		{Name: "socketcall, of a number that is none", NR: 102, Args: []uint32{77, ids}, Want: generic, Text: []string{"277", "102"}},

@@ -172,6 +172,47 @@ func fsOpen(_ *Maker, args []any) (any, error) {
 	return int64(fd), nil
 }
 
+// fsCreate makes the file system of a context.
+func fsCreate(_ *Maker, args []any) (any, error) {
+	fd, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	return fd, unix.FsconfigCreate(int(fd))
+}
+
+func fsMount(_ *Maker, args []any) (any, error) {
+	fd, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	m, err := unix.Fsmount(int(fd), unix.FSMOUNT_CLOEXEC, 0)
+	return int64(m), err
+}
+
+// newInotify makes a queue that watches for new files at these paths.
+func newInotify(_ *Maker, args []any) (any, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	for i := range args {
+		path, err := argText(args, i)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := unix.InotifyAddWatch(fd, path, unix.IN_CREATE); err != nil {
+			return nil, fmt.Errorf("watch %s: %w", path, err)
+		}
+	}
+	return int64(fd), nil
+}
+
+func newFanotify(_ *Maker, _ []any) (any, error) {
+	fd, err := unix.FanotifyInit(unix.FAN_CLOEXEC, unix.O_RDONLY)
+	return int64(fd), err
+}
+
 func mount(_ *Maker, args []any) (any, error) {
 	typ, err := argText(args, 0)
 	if err != nil {

@@ -64,9 +64,9 @@ var functions map[string]func(c *Maker, args []any) (any, error)
 func init() {
 	functions = map[string]func(c *Maker, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
-		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "mount": mount, "pipe": newPipe,
+		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "fscreate": fsCreate, "fsmount": fsMount, "inotify": newInotify, "fanotify": newFanotify, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
-		"messages": newMessages, "landlock": newLandlock, "aio": newAIO,
+		"messages": newMessages, "landlock": newLandlock, "aio": newAIO, "mqueue": newMQueue, "mq_send": mqSend, "msgqueue": newMsgQueue,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
@@ -74,13 +74,13 @@ func init() {
 		"sockaddr": sockaddrMemory,
 
 		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
-		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"),
+		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"), "clock": clockNow, "itimer": startTimer,
 		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "thread": sleepingThread, "traced": tracedChild,
-		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "pidfd": pidFD,
+		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 

@@ -65,6 +65,22 @@ func ownGroup(_ *Maker, args []any) (any, error) {
 	return int64(pgid), err
 }
 
+func ioPriority(_ *Maker, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	priority, err := argInt(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	const process = 1 // IOPRIO_WHO_PROCESS
+	if _, _, errno := unix.RawSyscall(unix.SYS_IOPRIO_SET, process, uintptr(pid), uintptr(priority)); errno != 0 {
+		return nil, errno
+	}
+	return priority, nil
+}
+
 func pidFD(_ *Maker, args []any) (any, error) {
 	pid, err := argInt(args, 0)
 	if err != nil {
