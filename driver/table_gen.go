@@ -297,4 +297,5 @@ var events = [...]Event{
 	{Code: 0x8113, Symbol: "io_submit_exit", Program: "x_io_submit_exit", Object: "io_other", From: "sys_exit", Params: 7, Drop: DropAlways, Calls: []Call{{Name: "io_submit", NR: NR{209, 2, 2, 2, 246, 230, 248}}}},
 	{Code: 0x8115, Symbol: "add_key_exit", Program: "x_add_key_exit", Object: "other", From: "sys_exit", Params: 5, Drop: DropAlways, Calls: []Call{{Name: "add_key", NR: NR{248, 217, 217, 217, 278, 269, 286}}}},
 	{Code: 0x8117, Symbol: "getrandom_exit", Program: "x_getrandom_exit", Object: "other", From: "sys_exit", Params: 3, Fixed: 20, Drop: DropAlways, Calls: []Call{{Name: "getrandom", NR: NR{318, 278, 278, 278, 349, 359, 355}}}},
+	{Code: 0x81f1, Symbol: "fchroot_exit", Program: "x_fchroot_exit", Object: "process", From: "sys_exit", Params: 3, Fixed: 20, Drop: DropNever, Calls: []Call{{Name: "fchroot", NR: NR{472, 472, 472, 472, 472, 472, -1}}}},
 }

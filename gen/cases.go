@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -95,6 +96,9 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	}
 	t.optional("since", byArchText(s.Since, func(v string) string { return v }))
 	t.optional("until", s.Until)
+	for _, version := range slices.Sorted(maps.Keys(s.Grown)) {
+		t.line("grown", version, strconv.Itoa(s.Grown[version]))
+	}
 	t.optional("never_fails", s.NeverFails)
 	t.optional("never_succeeds", s.NeverSucceeds)
 	for _, c := range s.Cases {

@@ -120,6 +120,7 @@ func (m *model) driverIDs(files map[string][]byte) error {
 				g.Lit(id.Name)
 				g.Id(drops[id.Drop])
 				g.Id("NR").Op("{" + numbers(id.NR) + "}")
+				g.Lit(id.Symbol)
 			})
 		}
 		g.Line()

@@ -300,6 +300,12 @@ func TestDirectories(t *testing.T) {
 	require.Equal(t, "/told/jail", w.thread(100).Root())
 	w.send(event.TypeChrootExit, 100, 0, "/inner")
 	require.Equal(t, "/told/jail/inner", w.thread(100).Root())
+
+	w = mustWorld(t, sinsp.Options{})
+	w.send(event.TypeFchrootExit, 100, 0, 3, 0)
+	require.Equal(t, "/home/user", w.thread(100).Root())
+	w.send(event.TypeFchrootExit, 100, 0, 77, 0)
+	require.Equal(t, "/home/user", w.thread(100).Root(), "what 77 is, is not known")
 }
 
 func TestLimitsMemoryAndNames(t *testing.T) {

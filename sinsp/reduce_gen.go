@@ -69,6 +69,8 @@ type Reducers interface {
 	Fchdir(ev *event.Event, fd event.FD)
 	// Chroot: root directory of the process.
 	Chroot(ev *event.Event, path []byte)
+	// Fchroot: root directory becomes that of fd.
+	Fchroot(ev *event.Event, fd event.FD)
 	// Setuid: user id of the process.
 	Setuid(ev *event.Event, uid event.UID)
 	// Setgid: group id of the process.
@@ -171,6 +173,7 @@ func (Ignore) Getsockopt(*event.Event, event.FD, uint32, uint32, event.Dyn)     
 func (Ignore) Chdir(*event.Event, []byte)                                                          {}
 func (Ignore) Fchdir(*event.Event, event.FD)                                                       {}
 func (Ignore) Chroot(*event.Event, []byte)                                                         {}
+func (Ignore) Fchroot(*event.Event, event.FD)                                                      {}
 func (Ignore) Setuid(*event.Event, event.UID)                                                      {}
 func (Ignore) Setgid(*event.Event, event.GID)                                                      {}
 func (Ignore) Setreuid(*event.Event, event.UID, event.UID)                                         {}
@@ -420,6 +423,8 @@ func reduce(r Reducers, ev *event.Event) error {
 		return reduceOpenTreeAttrExit(r, ev)
 	case event.TypePerfEventOpenExit:
 		return reducePerfEventOpenExit(r, ev)
+	case event.TypeFchrootExit:
+		return reduceFchrootExit(r, ev)
 	}
 	return nil
 }
@@ -533,7 +538,8 @@ func reduces(t event.Type) bool {
 		event.TypeOpenTreeExit,
 		event.TypeLandlockCreateRulesetExit,
 		event.TypeOpenTreeAttrExit,
-		event.TypePerfEventOpenExit:
+		event.TypePerfEventOpenExit,
+		event.TypeFchrootExit:
 		return true
 	}
 	return false
@@ -2104,5 +2110,19 @@ func reducePerfEventOpenExit(r Reducers, ev *event.Event) error {
 		return event.ErrCorrupt
 	}
 	r.OpenAnon(ev, ret, proc.FDType(10), flags)
+	return nil
+}
+
+func reduceFchrootExit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	fd := event.FD(p.int64(1))
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Fchroot(ev, fd)
 	return nil
 }

@@ -483,10 +483,20 @@ func (s *state) setCWD(t *Thread, path []byte) {
 }
 
 func (s *state) Chroot(_ *event.Event, path []byte) {
-	t := s.cur
-	if t == nil {
-		return
+	if t := s.cur; t != nil {
+		s.setRoot(t, path)
 	}
+}
+
+func (s *state) Fchroot(_ *event.Event, fd event.FD) {
+	if t := s.cur; t != nil && s.uses(t, fd) {
+		s.path = append(s.path[:0], t.path(fd)...)
+		s.setRoot(t, s.path)
+	}
+}
+
+// setRoot makes path, from the working directory on, the root directory.
+func (s *state) setRoot(t *Thread, path []byte) {
 	if t.fs == nil {
 		t.fs = s.newFS("", "/")
 	}

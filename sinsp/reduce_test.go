@@ -293,6 +293,7 @@ func (r *recorder) Getsockopt(_ *event.Event, fd event.FD, level uint32, optname
 func (r *recorder) Chdir(_ *event.Event, path []byte)    { r.add("Chdir", path) }
 func (r *recorder) Fchdir(_ *event.Event, fd event.FD)   { r.add("Fchdir", fd) }
 func (r *recorder) Chroot(_ *event.Event, path []byte)   { r.add("Chroot", path) }
+func (r *recorder) Fchroot(_ *event.Event, fd event.FD)  { r.add("Fchroot", fd) }
 func (r *recorder) Setuid(_ *event.Event, uid event.UID) { r.add("Setuid", uid) }
 func (r *recorder) Setgid(_ *event.Event, gid event.GID) { r.add("Setgid", gid) }
 func (r *recorder) Setreuid(_ *event.Event, ruid event.UID, euid event.UID) {

@@ -36,6 +36,27 @@ func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
 	return ""
 }
 
+// grown reads the numbers of arguments of later kernels.
+func (l *loader) grown(s *Syscall, m *mapping) map[string]int {
+	n := m.byKey["grown"]
+	if n == nil {
+		return nil
+	}
+	out := map[string]int{}
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		version := l.versionOf(m, n.Content[i], "grown")
+		args, ok := m.uint(n.Content[i+1], "grown", 6)
+		if ok && int(args) <= len(s.Params) {
+			m.errorf(n.Content[i+1], "grown to %d arguments, while the signature has %d (it has those of all kernels)", args, len(s.Params))
+		}
+		out[version] = int(args)
+	}
+	if len(out) == 0 {
+		m.errorf(n, `grown is not a mapping of kernels to numbers (grown: {"7.2": 5} is an example)`)
+	}
+	return out
+}
+
 // compareVersions orders kernel versions that version accepted.
 func compareVersions(a, b string) int { return kver.MustParse(a).Compare(kver.MustParse(b)) }
 

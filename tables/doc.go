@@ -62,6 +62,7 @@
 //	             tracepoint, sched_process_exec or sched_process_fork, makes the event of the named entry. on: architectures, left out: all
 //	keeps        task_newtask: a tracepoint inside the call tells what the kernel acts on, where user memory may be changed
 //	             before the call returns. The drivers keep it for the filler, as keep_<tracepoint>
+//	grown        {"7.2": 5}: the number of arguments from that kernel on; the signature has those of all kernels
 //	drop_failed  true: dropping mode drops its failures, whatever drop says
 //	drop_unless  {cmd: [F_DUPFD, F_SETFD]}: dropping mode drops it unless the argument has one of the values
 //	lost         the module counts its lost events separately: clone_fork, execve, connect, open, dir_file, other_interest, close,
@@ -304,8 +305,9 @@
 // drop says whether dropping mode drops its events: never, always, sampled. nr is a
 // number for all architectures, or by amd64, arm64, riscv64, loong64, s390x, ppc64le,
 // generic (the three of asm-generic) and 386 (32-bit tasks on amd64); an architecture
-// that is not named does not have the call. A call without an entry may have hot and probe
-// here; they move to its entry once it has one.
+// that is not named does not have the call. symbol is the kernel's name of the call's
+// function, if it is another: the running kernel lists its calls by it. A call without an
+// entry may have hot and probe here; they move to its entry once it has one.
 //
 //   - {syscall: truncate64, nr: 193, as: "truncate(bx, pair(cx, dx))"}
 //   - {syscall: ppoll_time64, nr: 414, as: ppoll, layout: time64}

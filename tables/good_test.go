@@ -121,7 +121,7 @@ func dump(t *Table) string {
 		}
 	}
 	for _, id := range t.IDs {
-		line("id %d %s drop=%s nr=%s hot=%v probe=%+v", id.Code, id.Name, id.Drop, byArch(id.NR), id.Hot, id.Probe)
+		line("id %d %s drop=%s nr=%s symbol=%q hot=%v probe=%+v", id.Code, id.Name, id.Drop, byArch(id.NR), id.Symbol, id.Hot, id.Probe)
 	}
 	for _, c := range t.IA32 {
 		line("ia32 %d %s as=%s args=%v layout=%s", c.NR, c.Name, c.As, c.Args, c.Layout)

@@ -9,11 +9,11 @@ import (
 )
 
 func (l *loader) id(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "hot", "probe"}, &l.errs)
+	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "symbol", "hot", "probe"}, &l.errs)
 	if m == nil || !m.required("id", "id: 3 is the syscall code") || !m.required("syscall", "syscall: read is its name") {
 		return
 	}
-	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses)}
+	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses), Symbol: m.text("symbol")}
 	m.subject = id.Name
 	m.required("drop", "drop: sampled is an example")
 	code, ok := m.uint(m.byKey["id"], "id", 1<<16-1)

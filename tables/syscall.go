@@ -14,7 +14,7 @@ import (
 var syscallKeys = []string{
 	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name",
 	"hot", "socketcall", "fires", "keeps", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "secret", "enter", "exit", "variants", "state", "filler",
-	"fd", "differs", "never_fails", "never_succeeds", "cases",
+	"fd", "differs", "grown", "never_fails", "never_succeeds", "cases",
 }
 
 func (l *loader) syscall(f *file, n *yaml.Node) {
@@ -52,6 +52,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	}
 	s.Differs = m.text("differs")
 	s.NeverFails, s.NeverSucceeds = m.text("never_fails"), m.text("never_succeeds")
+	s.Grown = l.grown(s, m)
 	l.identity(s, m)
 	l.availability(s, m)
 	l.facts(s, m)

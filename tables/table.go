@@ -51,13 +51,14 @@ func (t *Table) NextCode() uint16 {
 // ID is a syscall code: a generic event carries it instead of a name.
 // Codes are append-only and part of the file format.
 type ID struct {
-	Pos   expr.Pos
-	Code  uint16
-	Name  string
-	Drop  string         // never, always or sampled
-	NR    map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
-	Hot   []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
-	Probe Probe
+	Pos    expr.Pos
+	Code   uint16
+	Name   string
+	Drop   string         // never, always or sampled
+	NR     map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
+	Hot    []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
+	Probe  Probe
+	Symbol string // the kernel's name of the call's function and tracepoint, if it is another: newstat
 }
 
 // Syscall is one entry of syscalls/CLASS.yaml.
@@ -85,8 +86,9 @@ type Syscall struct {
 	Lost       string   // counter of the module for its lost events, besides the common one
 	Probe      Probe
 
-	NeverFails    string // why none of its cases fails; "" if one does
-	NeverSucceeds string // why none of its cases succeeds
+	NeverFails    string         // why none of its cases fails; "" if one does
+	Grown         map[string]int // number of arguments by the first kernel that has more than the signature
+	NeverSucceeds string         // why none of its cases succeeds
 
 	broken []string // params with errors: their wanted values are not checked
 	like   string   // the entry whose cases it inherits

@@ -135,6 +135,7 @@ func (r *Report) welcome(k Kernel, drivers guest.Drivers, h *guest.Hello, how st
 		return
 	}
 	r.guests[key] = h.Release + ", " + how
+	r.compareCalls(k, drivers, h)
 	for _, w := range h.Warnings {
 		r.notes = append(r.notes, fmt.Sprintf("%s: guest: %s", k.Name, w))
 	}
@@ -157,6 +158,11 @@ func (r *Report) note(k Kernel, drivers guest.Drivers, text string) {
 func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.addResult(k, drivers, id, raw, v)
+}
+
+// addResult is add for callers that hold the lock.
+func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
 		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
@@ -164,10 +170,13 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 		res.Params = []judge.Param{}
 	}
 	sc, cs := judge.FindCase(id)
-	if sc != nil {
-		res.Place = sc.Place(cs)
-	}
 	res.Repro = cmp.Or(r.opts.Command, "scaplab") + " repro " + shell.Word(res.Cell())
+	switch {
+	case sc != nil:
+		res.Place = sc.Place(cs)
+	case c == kernelList: // every run on the kernel compares it
+		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --kernel " + shell.Word(k.Name) + " --driver " + drivers.String() + " --syscall getppid"
+	}
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}

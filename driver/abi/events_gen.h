@@ -1173,6 +1173,10 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define GETRANDOM_EXIT_NPARAMS 3
 #define GETRANDOM_EXIT_FIXED_SIZE 20
 
+#define EVT_FCHROOT_EXIT 33265
+#define FCHROOT_EXIT_NPARAMS 3
+#define FCHROOT_EXIT_FIXED_SIZE 20
+
 /* The first byte of a DYN param: which type of its table the value has. */
 enum sockopt_dyn { SOCKOPT_DYN_BYTEBUF, SOCKOPT_DYN_ERRNO, SOCKOPT_DYN_UINT32, SOCKOPT_DYN_UINT64, SOCKOPT_DYN_RELTIME };
 enum ptrace_dyn { PTRACE_DYN_UINT64, PTRACE_DYN_SIGTYPE };

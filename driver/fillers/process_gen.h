@@ -633,4 +633,13 @@ static __always_inline int fill_sched_setattr_exit(struct filler *f)
 	return 0;
 }
 
+/* 33265 fchroot */
+static __always_inline int fill_fchroot_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[1]);
+	return 0;
+}
+
 #endif

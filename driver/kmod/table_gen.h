@@ -2344,6 +2344,14 @@ static const struct kmod_event ev_getrandom_exit __maybe_unused = {
 	.fill = fill_getrandom_exit,
 };
 
+static const struct kmod_event ev_fchroot_exit __maybe_unused = {
+	.code = EVT_FCHROOT_EXIT,
+	.nparams = FCHROOT_EXIT_NPARAMS,
+	.drop = DROP_NEVER,
+	.category = DROPS_NONE,
+	.fill = fill_fchroot_exit,
+};
+
 #if defined(SCAP_ARCH_AMD64)
 
 static const struct kmod_event *const exit_events[CALLS] = {
@@ -2623,6 +2631,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 	[906] = &ev_recv_exit,
 	[907] = &ev_send_exit,
 };
@@ -3264,6 +3273,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 };
 
 static const struct kmod_event *const enter_events[CALLS] = {
@@ -3848,6 +3858,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 };
 
 static const struct kmod_event *const enter_events[CALLS] = {
@@ -4434,6 +4445,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 };
 
 static const struct kmod_event *const enter_events[CALLS] = {
@@ -5046,6 +5058,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 };
 
 static const struct kmod_event *const enter_events[CALLS] = {
@@ -5726,6 +5739,7 @@ static const struct kmod_event *const exit_events[CALLS] = {
 	[467] = &ev_open_tree_attr_exit,
 	[468] = &ev_file_getattr_exit,
 	[469] = &ev_file_setattr_exit,
+	[472] = &ev_fchroot_exit,
 };
 
 static const struct kmod_event *const enter_events[CALLS] = {

@@ -584,6 +584,7 @@ const (
 	TypeIOSubmitExit               Type = 0x8113
 	TypeAddKeyExit                 Type = 0x8115
 	TypeGetrandomExit              Type = 0x8117
+	TypeFchrootExit                Type = 0x81f1
 )
 
 // GenericExit is the exit event 1 of system calls without one of their own.
@@ -9644,6 +9645,32 @@ func (d *GetrandomExit) Decode(ev *Event) error {
 	return nil
 }
 
+// FchrootExit is the exit event 33265 of fchroot.
+type FchrootExit struct {
+	Res   int64  // errno
+	FD    FD     // fd
+	Flags uint32 // uint32, hex
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FchrootExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFchrootExit); err != nil {
+		*d = FchrootExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = FchrootExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
@@ -10247,6 +10274,8 @@ func newTyped(t Type) Typed {
 		return new(AddKeyExit)
 	case TypeGetrandomExit:
 		return new(GetrandomExit)
+	case TypeFchrootExit:
+		return new(FchrootExit)
 	}
 	return nil
 }

@@ -5582,4 +5582,9 @@ var infos = []Info{
 		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesGetrandomFlags, DirFD: -1},
 	}},
+	{Code: TypeFchrootExit, Name: "fchroot", Symbol: "fchroot_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/scaplab/scaplab/internal/kver"
 )
 
 // Syscall is an entry of the table, as far as the guest and the host need it to
@@ -33,10 +35,23 @@ type Syscall struct {
 	Since map[string]string // by GOARCH: first kernel that has the call; "" if all have it
 	Until string            // first kernel that does not have it any more
 
+	Grown map[string]int // number of arguments by the first kernel that has more than Params
+
 	NeverFails    string // why no case can fail or succeed
 	NeverSucceeds string
 
 	Cases []Case
+}
+
+// Args returns the number of the call's arguments on a kernel.
+func (s *Syscall) Args(kernel kver.Version) int {
+	n := len(s.Params)
+	for version, grown := range s.Grown {
+		if !kernel.Less(kver.MustParse(version)) {
+			n = max(n, grown)
+		}
+	}
+	return n
 }
 
 // ChildCode returns the code of the child's own event on an architecture. It is the event of the

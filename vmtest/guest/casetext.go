@@ -123,6 +123,11 @@ func (s *Syscall) parse(line string) error {
 		}
 	case "until":
 		s.Until = value
+	case "grown":
+		version, text, _ := strings.Cut(value, " ")
+		n, e := strconv.Atoi(text)
+		set(&s.Grown, version, n)
+		err = e
 	case "never_fails":
 		s.NeverFails = value
 	case "never_succeeds":

@@ -98,6 +98,14 @@ func init() {
 	}
 }
 
+func TestArgumentsOfAKernelsCallAreCounted(t *testing.T) {
+	const head = "name: sys_enter_x\nID: 1\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n" +
+		"\tfield:int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;\n"
+	require.Equal(t, 0, countArgs(head+"\nprint fmt: \"\"\n"))
+	require.Equal(t, 2, countArgs(head+"\tfield:unsigned int fd;\toffset:16;\tsize:8;\tsigned:0;\n\tfield:const char * buf;\toffset:24;\tsize:8;\tsigned:0;\n"+
+		"\tfield:__data_loc u8[] __buf_val;\toffset:32;\tsize:4;\tsigned:0;\n\nprint fmt: \"fd: 0x%08lx\"\n"))
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(envMode) == modeFork {
 		os.Exit(forkMain(testChild))

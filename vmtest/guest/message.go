@@ -55,11 +55,16 @@ type Hello struct {
 	Init     bool              `json:"init"`    // the guest is pid 1: unsafe cases may run
 	CPUs     int               `json:"cpus"`
 	BTF      bool              `json:"btf"`
-	Present  []string          `json:"present,omitempty"` // syscalls that the kernel has, by kernel symbol; nil if not known
-	From     string            `json:"from,omitempty"`    // source of Present: btf or tracefs
-	Lacks    map[string]string `json:"lacks,omitempty"`   // word of `needs` -> why this machine does not meet it
+	Calls    []KernelCall      `json:"calls,omitempty"` // syscalls that the kernel has, as it lists them; nil if not known
+	Lacks    map[string]string `json:"lacks,omitempty"` // word of `needs` -> why this machine does not meet it
 	Drivers  []DriverState     `json:"drivers"`
 	Warnings []string          `json:"warnings,omitempty"` // mounts and other steps of init that failed
+}
+
+// KernelCall is a syscall in the kernel's own list, the events of tracefs.
+type KernelCall struct {
+	Symbol string `json:"symbol"` // of the function, without sys_
+	Args   int    `json:"args"`   // number of arguments
 }
 
 // DriverState says whether a driver works here, and what of it does not.

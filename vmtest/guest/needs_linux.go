@@ -5,7 +5,6 @@
 package guest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -131,7 +130,7 @@ func (r *runner) hello() Hello {
 		h.Release, h.Version = unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Version[:])
 	}
 	h.BTF = needFile(btfPath) == nil
-	h.Present, h.From = presentSyscalls()
+	h.Calls = kernelCalls()
 	for _, name := range slices.Sorted(engineNames()) {
 		state := DriverState{Name: name}
 		if err := r.attach(Drivers{A: name}); err != nil {
@@ -146,38 +145,34 @@ func (r *runner) hello() Hello {
 
 const btfPath = "/sys/kernel/btf/vmlinux"
 
-// presentSyscalls returns the system calls of this kernel, by the names of their
-// tracepoints. Without tracefs it uses BTF, which also has calls that only
-// return ENOSYS.
-func presentSyscalls() (names []string, from string) {
+// kernelCalls returns the syscalls of this kernel; nil without tracefs or CONFIG_FTRACE_SYSCALLS. BTF would also have those
+// that only return ENOSYS.
+func kernelCalls() (calls []KernelCall) {
 	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		found, _ := filepath.Glob(dir + "/events/syscalls/sys_exit_*")
-		for _, f := range found {
-			names = append(names, strings.TrimPrefix(filepath.Base(f), "sys_exit_"))
+		found, _ := filepath.Glob(dir + "/events/syscalls/sys_enter_*/format") // sorted; the pattern is right
+		for _, path := range found {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			symbol := strings.TrimPrefix(filepath.Base(filepath.Dir(path)), "sys_enter_")
+			calls = append(calls, KernelCall{Symbol: symbol, Args: countArgs(string(text))})
 		}
-		if len(names) > 0 {
-			slices.Sort(names)
-			return names, "tracefs"
-		}
-	}
-	b, err := os.ReadFile(btfPath)
-	if err != nil {
-		return nil, ""
-	}
-	prefix := map[string]string{"amd64": "\x00__x64_sys_", "arm64": "\x00__arm64_sys_"}[runtime.GOARCH]
-	for rest := b; prefix != ""; {
-		i := bytes.Index(rest, []byte(prefix))
-		if i < 0 {
+		if calls != nil {
 			break
 		}
-		rest = rest[i+len(prefix):]
-		end := bytes.IndexByte(rest, 0)
-		if end < 0 {
-			break
-		}
-		names = append(names, string(rest[:end]))
-		rest = rest[end:]
 	}
-	slices.Sort(names)
-	return slices.Compact(names), "btf"
+	return calls
+}
+
+// countArgs counts the arguments in the format of an event: the fields after that of the number, but not the texts that
+// kernels from 6.19 on add to some events.
+func countArgs(format string) (n int) {
+	_, fields, _ := strings.Cut(format, "__syscall_nr;")
+	for line := range strings.Lines(fields) {
+		if strings.HasPrefix(line, "\tfield:") && !strings.HasPrefix(line, "\tfield:__data_loc") {
+			n++
+		}
+	}
+	return n
 }

@@ -22,7 +22,7 @@ func FuzzGuestMessages(f *testing.F) {
 		f.Add(hello, result)
 	}
 	hello := guest.Hello{
-		Release: "6.12.0-1-amd64", Arch: "amd64", Init: true, CPUs: 2, BTF: true, Present: []string{"__x64_sys_openat"}, Lacks: map[string]string{"ipv6": "none"},
+		Release: "6.12.0-1-amd64", Arch: "amd64", Init: true, CPUs: 2, BTF: true, Calls: []guest.KernelCall{{Symbol: "openat", Args: 4}}, Lacks: map[string]string{"ipv6": "none"},
 		Drivers: []guest.DriverState{{Name: guest.EBPF, Refused: []guest.Refusal{{Program: "x_openat_exit", Reason: "too large"}}}, {Name: guest.Kmod}},
 	}
 	good := goodOpen
