@@ -54,7 +54,7 @@ func (m *model) typed() []*event {
 }
 
 // reducers makes sinsp/reduce_gen.go: the interface with a method for each reducer,
-// and the dispatch from an event's type to a method call with its values.
+// and for each type of event the function that calls a method with its values.
 func (m *model) reducers(files map[string][]byte) error {
 	var manual, stateful []*event
 	for _, e := range m.typed() {
@@ -94,28 +94,13 @@ func (m *model) reducers(files map[string][]byte) error {
 		f.Func().Params(jen.Id("Ignore")).Id(goName(e.Name)).Add(manualParams(e, false)).Block()
 	}
 	f.Line()
-	f.Comment("reduce calls the method for ev. It returns the error of the event's decoder.")
-	f.Func().Id("reduce").Params(jen.Id("r").Id("Reducers"), jen.Id("ev").Op("*").Qual(eventPath, "Event")).Error().Block(
-		jen.Switch(jen.Id("ev").Dot("Type").Call()).BlockFunc(func(g *jen.Group) {
-			for _, e := range stateful {
-				name := goName(e.Symbol)
-				g.Case(jen.Qual(eventPath, "Type"+name)).Block(jen.Return(jen.Id("reduce"+name).Call(jen.Id("r"), jen.Id("ev"))))
-			}
-		}),
-		jen.Return(jen.Nil()),
-	)
-	f.Line()
-	f.Comment("reduces reports whether reduce has a method for events of type t.")
-	f.Func().Id("reduces").Params(jen.Id("t").Qual(eventPath, "Type")).Bool().Block(
-		jen.Switch(jen.Id("t")).Block(
-			jen.Case(jen.ListFunc(func(g *jen.Group) {
-				for _, e := range stateful {
-					g.Line().Qual(eventPath, "Type"+goName(e.Symbol))
-				}
-			})).Block(jen.Return(jen.True())),
-		),
-		jen.Return(jen.False()),
-	)
+	f.Comment("reductions has how the events of each type change the state.")
+	f.Var().Id("reductions").Op("=").Map(jen.Qual(eventPath, "Type")).Id("reduction").Values(jen.DictFunc(func(d jen.Dict) {
+		for _, e := range stateful {
+			name := goName(e.Symbol)
+			d[jen.Qual(eventPath, "Type"+name)] = jen.Values(jen.Id("reduce"+name), jen.Lit(methodOf(e)), argParams(e))
+		}
+	}))
 	for _, e := range stateful {
 		f.Line()
 		f.Add(m.reduceFunc(e))
@@ -123,6 +108,27 @@ func (m *model) reducers(files map[string][]byte) error {
 	var err error
 	files["sinsp/reduce_gen.go"], err = render(f)
 	return err
+}
+
+// methodOf returns the name of the method that an event is passed to.
+func methodOf(e *event) string {
+	if e.State.Manual {
+		return goName(e.Name)
+	}
+	return goName(e.State.Reducer.Name)
+}
+
+// argParams returns which params of an event are the arguments of its method, -1 for
+// constants; nil for a method that gets the whole event.
+func argParams(e *event) jen.Code {
+	if e.State.Manual {
+		return jen.Nil()
+	}
+	return jen.Index().Int8().ValuesFunc(func(g *jen.Group) {
+		for _, a := range e.State.Args {
+			g.Lit(max(a.Param, -1))
+		}
+	})
 }
 
 // reducerParams returns the parameters of a reducer's method.

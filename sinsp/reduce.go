@@ -9,7 +9,30 @@ import "github.com/scaplab/scaplab/scap/event"
 // for reducers that also handle failures. The values are valid as long as the event's
 // bytes. Reduce does not allocate. An error wraps [event.ErrCorrupt]: a
 // param that the method needs contradicts its type, and no method was called.
-func Reduce(r Reducers, ev *event.Event) error { return reduce(r, ev) }
+func Reduce(r Reducers, ev *event.Event) error {
+	if call := kinds.At(ev.Type()).reduce; call != nil {
+		return call(r, ev)
+	}
+	return nil
+}
+
+// reduction is how events of a type change the state.
+type reduction struct {
+	reduce func(r Reducers, ev *event.Event) error
+	method string // of Reducers, which reduce calls
+	params []int8 // of the event, that are its arguments; -1: a constant. nil: the method gets the event
+}
+
+// transfers returns the param with the descriptor of events that only say that data went
+// through it; -1: they say more.
+func (r *reduction) transfers() int8 {
+	const fd = 1 // argument of both methods, after the result
+	switch r.method {
+	case "Read", "Write":
+		return r.params[fd]
+	}
+	return -1
+}
 
 // params reads those params of an event that a reducer needs: most events have more. A
 // param without a value is 0, or nil.

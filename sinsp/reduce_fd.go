@@ -213,16 +213,35 @@ func (s *state) PidfdGetfd(_ *event.Event, ret event.FD, pidFD event.FD, targetF
 	s.newFD(t.files, ret, true) // of a type that is not known
 }
 
-func (s *state) Read(_ *event.Event, ret int64, fd event.FD, data []byte) { s.transfer(fd) }
+func (s *state) Read(_ *event.Event, ret int64, fd event.FD, data []byte) {
+	if s.cur != nil {
+		s.transfer(s.cur, fd)
+	}
+}
 
-func (s *state) Write(_ *event.Event, ret int64, fd event.FD, data []byte) { s.transfer(fd) }
+func (s *state) Write(_ *event.Event, ret int64, fd event.FD, data []byte) {
+	if s.cur != nil {
+		s.transfer(s.cur, fd)
+	}
+}
+
+// transferred does what Read and Write do for most events, in less time: those that
+// succeeded. fd is the param with the descriptor; -1: the event is none of these.
+func (s *state) transferred(t *Thread, ev *event.Event, fd int8) bool {
+	if fd < 0 || t == nil {
+		return false
+	}
+	ret, ok1 := ev.Int64(0)
+	num, ok2 := ev.Int64(int(fd))
+	if !ok1 || !ok2 || ret < 0 {
+		return false
+	}
+	s.transfer(t, event.FD(num))
+	return true
+}
 
 // transfer notes that data went through fd.
-func (s *state) transfer(num event.FD) {
-	t := s.cur
-	if t == nil {
-		return
-	}
+func (s *state) transfer(t *Thread, num event.FD) {
 	sl := t.files.slot(num)
 	if sl == nil {
 		s.stats.UnknownFDs++

@@ -208,341 +208,115 @@ func (Ignore) Execve(*event.Event, event.ExecveExit)                            
 func (Ignore) Execveat(*event.Event, event.ExecveatExit)                                           {}
 func (Ignore) Clone3(*event.Event, event.Clone3Exit)                                               {}
 
-// reduce calls the method for ev. It returns the error of the event's decoder.
-func reduce(r Reducers, ev *event.Event) error {
-	switch ev.Type() {
-	case event.TypeOpenExit:
-		return reduceOpenExit(r, ev)
-	case event.TypeCloseExit:
-		return reduceCloseExit(r, ev)
-	case event.TypeReadExit:
-		return reduceReadExit(r, ev)
-	case event.TypeWriteExit:
-		return reduceWriteExit(r, ev)
-	case event.TypeSocketExit:
-		return reduceSocketExit(r, ev)
-	case event.TypeBindExit:
-		return reduceBindExit(r, ev)
-	case event.TypeConnectExit:
-		return reduceConnectExit(r, ev)
-	case event.TypeListenExit:
-		return reduceListenExit(r, ev)
-	case event.TypeSendExit:
-		return reduceSendExit(r, ev)
-	case event.TypeSendtoExit:
-		return reduceSendtoExit(r, ev)
-	case event.TypeRecvExit:
-		return reduceRecvExit(r, ev)
-	case event.TypeRecvfromExit:
-		return reduceRecvfromExit(r, ev)
-	case event.TypeShutdownExit:
-		return reduceShutdownExit(r, ev)
-	case event.TypeSocketpairExit:
-		return reduceSocketpairExit(r, ev)
-	case event.TypeGetsockoptExit:
-		return reduceGetsockoptExit(r, ev)
-	case event.TypeSendmsgExit:
-		return reduceSendmsgExit(r, ev)
-	case event.TypeSendmmsgExit:
-		return reduceSendmmsgExit(r, ev)
-	case event.TypeRecvmsgExit:
-		return reduceRecvmsgExit(r, ev)
-	case event.TypeRecvmmsgExit:
-		return reduceRecvmmsgExit(r, ev)
-	case event.TypeCreatExit:
-		return reduceCreatExit(r, ev)
-	case event.TypePipeExit:
-		return reducePipeExit(r, ev)
-	case event.TypeEventfdExit:
-		return reduceEventfdExit(r, ev)
-	case event.TypeGetcwdExit:
-		return reduceGetcwdExit(r, ev)
-	case event.TypeChdirExit:
-		return reduceChdirExit(r, ev)
-	case event.TypeFchdirExit:
-		return reduceFchdirExit(r, ev)
-	case event.TypePreadExit:
-		return reducePreadExit(r, ev)
-	case event.TypePwriteExit:
-		return reducePwriteExit(r, ev)
-	case event.TypeReadvExit:
-		return reduceReadvExit(r, ev)
-	case event.TypeWritevExit:
-		return reduceWritevExit(r, ev)
-	case event.TypePreadvExit:
-		return reducePreadvExit(r, ev)
-	case event.TypePwritevExit:
-		return reducePwritevExit(r, ev)
-	case event.TypeSignalfdExit:
-		return reduceSignalfdExit(r, ev)
-	case event.TypeTimerfdCreateExit:
-		return reduceTimerfdCreateExit(r, ev)
-	case event.TypeInotifyInitExit:
-		return reduceInotifyInitExit(r, ev)
-	case event.TypeGetrlimitExit:
-		return reduceGetrlimitExit(r, ev)
-	case event.TypeSetrlimitExit:
-		return reduceSetrlimitExit(r, ev)
-	case event.TypePrlimitExit:
-		return reducePrlimitExit(r, ev)
-	case event.TypeFcntlExit:
-		return reduceFcntlExit(r, ev)
-	case event.TypeSwitchEnter:
-		return reduceSwitchEnter(r, ev)
-	case event.TypeBrkExit:
-		return reduceBrkExit(r, ev)
-	case event.TypeMmapExit:
-		return reduceMmapExit(r, ev)
-	case event.TypeMmap2Exit:
-		return reduceMmap2Exit(r, ev)
-	case event.TypeMunmapExit:
-		return reduceMunmapExit(r, ev)
-	case event.TypeProcexitEnter:
-		return reduceProcexitEnter(r, ev)
-	case event.TypeSetresuidExit:
-		return reduceSetresuidExit(r, ev)
-	case event.TypeSetresgidExit:
-		return reduceSetresgidExit(r, ev)
-	case event.TypeSetuidExit:
-		return reduceSetuidExit(r, ev)
-	case event.TypeSetgidExit:
-		return reduceSetgidExit(r, ev)
-	case event.TypeCloneExit:
-		return reduceCloneExit(r, ev)
-	case event.TypeForkExit:
-		return reduceForkExit(r, ev)
-	case event.TypeVforkExit:
-		return reduceVforkExit(r, ev)
-	case event.TypeProcinfoEnter:
-		return reduceProcinfoEnter(r, ev)
-	case event.TypeSetnsExit:
-		return reduceSetnsExit(r, ev)
-	case event.TypeCPUHotplugEnter:
-		return reduceCPUHotplugEnter(r, ev)
-	case event.TypeAcceptExit:
-		return reduceAcceptExit(r, ev)
-	case event.TypeMountExit:
-		return reduceMountExit(r, ev)
-	case event.TypeChrootExit:
-		return reduceChrootExit(r, ev)
-	case event.TypeSetsidExit:
-		return reduceSetsidExit(r, ev)
-	case event.TypeUnshareExit:
-		return reduceUnshareExit(r, ev)
-	case event.TypeExecveExit:
-		return reduceExecveExit(r, ev)
-	case event.TypeSetpgidExit:
-		return reduceSetpgidExit(r, ev)
-	case event.TypeOpenatExit:
-		return reduceOpenatExit(r, ev)
-	case event.TypeUserfaultfdExit:
-		return reduceUserfaultfdExit(r, ev)
-	case event.TypeContainerJSONEnter:
-		return reduceContainerJSONEnter(r, ev)
-	case event.TypeOpenat2Exit:
-		return reduceOpenat2Exit(r, ev)
-	case event.TypeExecveatExit:
-		return reduceExecveatExit(r, ev)
-	case event.TypeClone3Exit:
-		return reduceClone3Exit(r, ev)
-	case event.TypeOpenByHandleAtExit:
-		return reduceOpenByHandleAtExit(r, ev)
-	case event.TypeIOUringSetupExit:
-		return reduceIOUringSetupExit(r, ev)
-	case event.TypeCapsetExit:
-		return reduceCapsetExit(r, ev)
-	case event.TypeUseraddedEnter:
-		return reduceUseraddedEnter(r, ev)
-	case event.TypeUserdeletedEnter:
-		return reduceUserdeletedEnter(r, ev)
-	case event.TypeGroupaddedEnter:
-		return reduceGroupaddedEnter(r, ev)
-	case event.TypeGroupdeletedEnter:
-		return reduceGroupdeletedEnter(r, ev)
-	case event.TypeDup2Exit:
-		return reduceDup2Exit(r, ev)
-	case event.TypeDup3Exit:
-		return reduceDup3Exit(r, ev)
-	case event.TypeDupExit:
-		return reduceDupExit(r, ev)
-	case event.TypeBPFExit:
-		return reduceBPFExit(r, ev)
-	case event.TypeEpollCreateExit:
-		return reduceEpollCreateExit(r, ev)
-	case event.TypeEpollCreate1Exit:
-		return reduceEpollCreate1Exit(r, ev)
-	case event.TypeUmountExit:
-		return reduceUmountExit(r, ev)
-	case event.TypeAccept4Exit:
-		return reduceAccept4Exit(r, ev)
-	case event.TypeUmount2Exit:
-		return reduceUmount2Exit(r, ev)
-	case event.TypePipe2Exit:
-		return reducePipe2Exit(r, ev)
-	case event.TypeInotifyInit1Exit:
-		return reduceInotifyInit1Exit(r, ev)
-	case event.TypeEventfd2Exit:
-		return reduceEventfd2Exit(r, ev)
-	case event.TypeSignalfd4Exit:
-		return reduceSignalfd4Exit(r, ev)
-	case event.TypePrctlExit:
-		return reducePrctlExit(r, ev)
-	case event.TypeAsynceventEnter:
-		return reduceAsynceventEnter(r, ev)
-	case event.TypeMemfdCreateExit:
-		return reduceMemfdCreateExit(r, ev)
-	case event.TypePidfdGetfdExit:
-		return reducePidfdGetfdExit(r, ev)
-	case event.TypePidfdOpenExit:
-		return reducePidfdOpenExit(r, ev)
-	case event.TypeSetreuidExit:
-		return reduceSetreuidExit(r, ev)
-	case event.TypeSetregidExit:
-		return reduceSetregidExit(r, ev)
-	case event.TypeCloseRangeExit:
-		return reduceCloseRangeExit(r, ev)
-	case event.TypeFanotifyInitExit:
-		return reduceFanotifyInitExit(r, ev)
-	case event.TypeMQOpenExit:
-		return reduceMQOpenExit(r, ev)
-	case event.TypeMemfdSecretExit:
-		return reduceMemfdSecretExit(r, ev)
-	case event.TypeMremapExit:
-		return reduceMremapExit(r, ev)
-	case event.TypeFsopenExit:
-		return reduceFsopenExit(r, ev)
-	case event.TypeFspickExit:
-		return reduceFspickExit(r, ev)
-	case event.TypeFsmountExit:
-		return reduceFsmountExit(r, ev)
-	case event.TypeOpenTreeExit:
-		return reduceOpenTreeExit(r, ev)
-	case event.TypeLandlockCreateRulesetExit:
-		return reduceLandlockCreateRulesetExit(r, ev)
-	case event.TypeOpenTreeAttrExit:
-		return reduceOpenTreeAttrExit(r, ev)
-	case event.TypePerfEventOpenExit:
-		return reducePerfEventOpenExit(r, ev)
-	case event.TypeFchrootExit:
-		return reduceFchrootExit(r, ev)
-	}
-	return nil
-}
-
-// reduces reports whether reduce has a method for events of type t.
-func reduces(t event.Type) bool {
-	switch t {
-	case
-		event.TypeOpenExit,
-		event.TypeCloseExit,
-		event.TypeReadExit,
-		event.TypeWriteExit,
-		event.TypeSocketExit,
-		event.TypeBindExit,
-		event.TypeConnectExit,
-		event.TypeListenExit,
-		event.TypeSendExit,
-		event.TypeSendtoExit,
-		event.TypeRecvExit,
-		event.TypeRecvfromExit,
-		event.TypeShutdownExit,
-		event.TypeSocketpairExit,
-		event.TypeGetsockoptExit,
-		event.TypeSendmsgExit,
-		event.TypeSendmmsgExit,
-		event.TypeRecvmsgExit,
-		event.TypeRecvmmsgExit,
-		event.TypeCreatExit,
-		event.TypePipeExit,
-		event.TypeEventfdExit,
-		event.TypeGetcwdExit,
-		event.TypeChdirExit,
-		event.TypeFchdirExit,
-		event.TypePreadExit,
-		event.TypePwriteExit,
-		event.TypeReadvExit,
-		event.TypeWritevExit,
-		event.TypePreadvExit,
-		event.TypePwritevExit,
-		event.TypeSignalfdExit,
-		event.TypeTimerfdCreateExit,
-		event.TypeInotifyInitExit,
-		event.TypeGetrlimitExit,
-		event.TypeSetrlimitExit,
-		event.TypePrlimitExit,
-		event.TypeFcntlExit,
-		event.TypeSwitchEnter,
-		event.TypeBrkExit,
-		event.TypeMmapExit,
-		event.TypeMmap2Exit,
-		event.TypeMunmapExit,
-		event.TypeProcexitEnter,
-		event.TypeSetresuidExit,
-		event.TypeSetresgidExit,
-		event.TypeSetuidExit,
-		event.TypeSetgidExit,
-		event.TypeCloneExit,
-		event.TypeForkExit,
-		event.TypeVforkExit,
-		event.TypeProcinfoEnter,
-		event.TypeSetnsExit,
-		event.TypeCPUHotplugEnter,
-		event.TypeAcceptExit,
-		event.TypeMountExit,
-		event.TypeChrootExit,
-		event.TypeSetsidExit,
-		event.TypeUnshareExit,
-		event.TypeExecveExit,
-		event.TypeSetpgidExit,
-		event.TypeOpenatExit,
-		event.TypeUserfaultfdExit,
-		event.TypeContainerJSONEnter,
-		event.TypeOpenat2Exit,
-		event.TypeExecveatExit,
-		event.TypeClone3Exit,
-		event.TypeOpenByHandleAtExit,
-		event.TypeIOUringSetupExit,
-		event.TypeCapsetExit,
-		event.TypeUseraddedEnter,
-		event.TypeUserdeletedEnter,
-		event.TypeGroupaddedEnter,
-		event.TypeGroupdeletedEnter,
-		event.TypeDup2Exit,
-		event.TypeDup3Exit,
-		event.TypeDupExit,
-		event.TypeBPFExit,
-		event.TypeEpollCreateExit,
-		event.TypeEpollCreate1Exit,
-		event.TypeUmountExit,
-		event.TypeAccept4Exit,
-		event.TypeUmount2Exit,
-		event.TypePipe2Exit,
-		event.TypeInotifyInit1Exit,
-		event.TypeEventfd2Exit,
-		event.TypeSignalfd4Exit,
-		event.TypePrctlExit,
-		event.TypeAsynceventEnter,
-		event.TypeMemfdCreateExit,
-		event.TypePidfdGetfdExit,
-		event.TypePidfdOpenExit,
-		event.TypeSetreuidExit,
-		event.TypeSetregidExit,
-		event.TypeCloseRangeExit,
-		event.TypeFanotifyInitExit,
-		event.TypeMQOpenExit,
-		event.TypeMemfdSecretExit,
-		event.TypeMremapExit,
-		event.TypeFsopenExit,
-		event.TypeFspickExit,
-		event.TypeFsmountExit,
-		event.TypeOpenTreeExit,
-		event.TypeLandlockCreateRulesetExit,
-		event.TypeOpenTreeAttrExit,
-		event.TypePerfEventOpenExit,
-		event.TypeFchrootExit:
-		return true
-	}
-	return false
+// reductions has how the events of each type change the state.
+var reductions = map[event.Type]reduction{
+	event.TypeAccept4Exit:               {reduceAccept4Exit, "Accept", []int8{0, 1, 5}},
+	event.TypeAcceptExit:                {reduceAcceptExit, "Accept", []int8{0, 1, -1}},
+	event.TypeAsynceventEnter:           {reduceAsynceventEnter, "Async", []int8{1, 2}},
+	event.TypeBPFExit:                   {reduceBPFExit, "BPF", []int8{0, 1}},
+	event.TypeBindExit:                  {reduceBindExit, "Bind", []int8{2, 1}},
+	event.TypeBrkExit:                   {reduceBrkExit, "VM", []int8{1, 2, 3}},
+	event.TypeCPUHotplugEnter:           {reduceCPUHotplugEnter, "CPUHotplug", []int8{0, 1}},
+	event.TypeCapsetExit:                {reduceCapsetExit, "Capset", []int8{1, 2, 3}},
+	event.TypeChdirExit:                 {reduceChdirExit, "Chdir", []int8{1}},
+	event.TypeChrootExit:                {reduceChrootExit, "Chroot", []int8{1}},
+	event.TypeClone3Exit:                {reduceClone3Exit, "Clone3", nil},
+	event.TypeCloneExit:                 {reduceCloneExit, "Clone", nil},
+	event.TypeCloseExit:                 {reduceCloseExit, "Close", []int8{0, 1}},
+	event.TypeCloseRangeExit:            {reduceCloseRangeExit, "CloseRange", []int8{1, 2, 3}},
+	event.TypeConnectExit:               {reduceConnectExit, "Connect", []int8{0, 2, 1, 3}},
+	event.TypeContainerJSONEnter:        {reduceContainerJSONEnter, "Container", []int8{0}},
+	event.TypeCreatExit:                 {reduceCreatExit, "Creat", []int8{0, 1, 3, 4, 5}},
+	event.TypeDup2Exit:                  {reduceDup2Exit, "Dup", []int8{0, 1, -1}},
+	event.TypeDup3Exit:                  {reduceDup3Exit, "Dup", []int8{0, 1, 3}},
+	event.TypeDupExit:                   {reduceDupExit, "Dup", []int8{0, 1, -1}},
+	event.TypeEpollCreate1Exit:          {reduceEpollCreate1Exit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeEpollCreateExit:           {reduceEpollCreateExit, "OpenAnon", []int8{0, -1, -1}},
+	event.TypeEventfd2Exit:              {reduceEventfd2Exit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeEventfdExit:               {reduceEventfdExit, "OpenAnon", []int8{0, -1, -1}},
+	event.TypeExecveExit:                {reduceExecveExit, "Execve", nil},
+	event.TypeExecveatExit:              {reduceExecveatExit, "Execveat", nil},
+	event.TypeFanotifyInitExit:          {reduceFanotifyInitExit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeFchdirExit:                {reduceFchdirExit, "Fchdir", []int8{1}},
+	event.TypeFchrootExit:               {reduceFchrootExit, "Fchroot", []int8{1}},
+	event.TypeFcntlExit:                 {reduceFcntlExit, "Fcntl", []int8{0, 1, 2, 3}},
+	event.TypeForkExit:                  {reduceForkExit, "Fork", nil},
+	event.TypeFsmountExit:               {reduceFsmountExit, "OpenAnon", []int8{0, -1, 2}},
+	event.TypeFsopenExit:                {reduceFsopenExit, "OpenAnon", []int8{0, -1, 2}},
+	event.TypeFspickExit:                {reduceFspickExit, "OpenAnon", []int8{0, -1, 3}},
+	event.TypeGetcwdExit:                {reduceGetcwdExit, "Chdir", []int8{1}},
+	event.TypeGetrlimitExit:             {reduceGetrlimitExit, "Rlimit", []int8{1, 2, 3}},
+	event.TypeGetsockoptExit:            {reduceGetsockoptExit, "Getsockopt", []int8{1, 2, 3, 4}},
+	event.TypeGroupaddedEnter:           {reduceGroupaddedEnter, "GroupAdded", []int8{0, 1, 2}},
+	event.TypeGroupdeletedEnter:         {reduceGroupdeletedEnter, "GroupDeleted", []int8{0, 2}},
+	event.TypeIOUringSetupExit:          {reduceIOUringSetupExit, "OpenAnon", []int8{0, -1, -1}},
+	event.TypeInotifyInit1Exit:          {reduceInotifyInit1Exit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeInotifyInitExit:           {reduceInotifyInitExit, "OpenAnon", []int8{0, -1, -1}},
+	event.TypeLandlockCreateRulesetExit: {reduceLandlockCreateRulesetExit, "OpenAnon", []int8{1, -1, -1}},
+	event.TypeListenExit:                {reduceListenExit, "Listen", []int8{1}},
+	event.TypeMQOpenExit:                {reduceMQOpenExit, "OpenAnon", []int8{0, -1, -1}},
+	event.TypeMemfdCreateExit:           {reduceMemfdCreateExit, "MemfdCreate", []int8{0, 1, 2}},
+	event.TypeMemfdSecretExit:           {reduceMemfdSecretExit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeMmap2Exit:                 {reduceMmap2Exit, "VM", []int8{1, 2, 3}},
+	event.TypeMmapExit:                  {reduceMmapExit, "VM", []int8{1, 2, 3}},
+	event.TypeMountExit:                 {reduceMountExit, "Mount", []int8{1, 2, 3}},
+	event.TypeMremapExit:                {reduceMremapExit, "VM", []int8{1, 2, 3}},
+	event.TypeMunmapExit:                {reduceMunmapExit, "VM", []int8{1, 2, 3}},
+	event.TypeOpenByHandleAtExit:        {reduceOpenByHandleAtExit, "OpenFile", []int8{0, 3, 2, 4, 5, -1}},
+	event.TypeOpenExit:                  {reduceOpenExit, "OpenFile", []int8{0, 1, 2, 4, 5, -1}},
+	event.TypeOpenTreeAttrExit:          {reduceOpenTreeAttrExit, "OpenPath", []int8{0, 2, 3, 9, 10, 1}},
+	event.TypeOpenTreeExit:              {reduceOpenTreeExit, "OpenPath", []int8{0, 2, 3, 4, 5, 1}},
+	event.TypeOpenat2Exit:               {reduceOpenat2Exit, "OpenFile", []int8{0, 2, 3, 6, 7, 1}},
+	event.TypeOpenatExit:                {reduceOpenatExit, "OpenFile", []int8{0, 2, 3, 5, 6, 1}},
+	event.TypePerfEventOpenExit:         {reducePerfEventOpenExit, "OpenAnon", []int8{0, -1, 15}},
+	event.TypePidfdGetfdExit:            {reducePidfdGetfdExit, "PidfdGetfd", []int8{0, 1, 2}},
+	event.TypePidfdOpenExit:             {reducePidfdOpenExit, "PidfdOpen", []int8{0, 1, 2}},
+	event.TypePipe2Exit:                 {reducePipe2Exit, "Pipe", []int8{1, 2, 3, 4}},
+	event.TypePipeExit:                  {reducePipeExit, "Pipe", []int8{1, 2, 3, -1}},
+	event.TypePrctlExit:                 {reducePrctlExit, "Prctl", []int8{1, 2, 3}},
+	event.TypePreadExit:                 {reducePreadExit, "Read", []int8{0, 2, 1}},
+	event.TypePreadvExit:                {reducePreadvExit, "Read", []int8{0, 3, 2}},
+	event.TypePrlimitExit:               {reducePrlimitExit, "Prlimit", []int8{1, 2, 3, 4, 5, 6}},
+	event.TypeProcexitEnter:             {reduceProcexitEnter, "Procexit", []int8{0, 4}},
+	event.TypeProcinfoEnter:             {reduceProcinfoEnter, "Procinfo", []int8{0, 1}},
+	event.TypePwriteExit:                {reducePwriteExit, "Write", []int8{0, 2, 1}},
+	event.TypePwritevExit:               {reducePwritevExit, "Write", []int8{0, 2, 1}},
+	event.TypeReadExit:                  {reduceReadExit, "Read", []int8{0, 2, 1}},
+	event.TypeReadvExit:                 {reduceReadvExit, "Read", []int8{0, 3, 2}},
+	event.TypeRecvExit:                  {reduceRecvExit, "Recv", []int8{0, 2, 4, 1, -1}},
+	event.TypeRecvfromExit:              {reduceRecvfromExit, "Recv", []int8{0, 3, 2, 1, -1}},
+	event.TypeRecvmmsgExit:              {reduceRecvmmsgExit, "Recv", []int8{0, 1, 4, 3, 5}},
+	event.TypeRecvmsgExit:               {reduceRecvmsgExit, "Recv", []int8{0, 5, 3, 2, 4}},
+	event.TypeSendExit:                  {reduceSendExit, "Send", []int8{0, 2, 4, 1}},
+	event.TypeSendmmsgExit:              {reduceSendmmsgExit, "Send", []int8{0, 1, 4, 3}},
+	event.TypeSendmsgExit:               {reduceSendmsgExit, "Send", []int8{0, 2, 4, 1}},
+	event.TypeSendtoExit:                {reduceSendtoExit, "Send", []int8{0, 2, 4, 1}},
+	event.TypeSetgidExit:                {reduceSetgidExit, "Setgid", []int8{1}},
+	event.TypeSetnsExit:                 {reduceSetnsExit, "Setns", []int8{1, 2}},
+	event.TypeSetpgidExit:               {reduceSetpgidExit, "Setpgid", []int8{1, 2}},
+	event.TypeSetregidExit:              {reduceSetregidExit, "Setregid", []int8{1, 2}},
+	event.TypeSetresgidExit:             {reduceSetresgidExit, "Setresgid", []int8{1, 2, 3}},
+	event.TypeSetresuidExit:             {reduceSetresuidExit, "Setresuid", []int8{1, 2, 3}},
+	event.TypeSetreuidExit:              {reduceSetreuidExit, "Setreuid", []int8{1, 2}},
+	event.TypeSetrlimitExit:             {reduceSetrlimitExit, "Rlimit", []int8{1, 2, 3}},
+	event.TypeSetsidExit:                {reduceSetsidExit, "Setsid", []int8{0}},
+	event.TypeSetuidExit:                {reduceSetuidExit, "Setuid", []int8{1}},
+	event.TypeShutdownExit:              {reduceShutdownExit, "Shutdown", []int8{1, 2}},
+	event.TypeSignalfd4Exit:             {reduceSignalfd4Exit, "Signalfd", []int8{0, 2, 1}},
+	event.TypeSignalfdExit:              {reduceSignalfdExit, "Signalfd", []int8{0, 1, 3}},
+	event.TypeSocketExit:                {reduceSocketExit, "Socket", []int8{0, 1, 2, 3, 4}},
+	event.TypeSocketpairExit:            {reduceSocketpairExit, "Socketpair", []int8{1, 2, 3, 4, 5, 6, 7}},
+	event.TypeSwitchEnter:               {reduceSwitchEnter, "Switch", []int8{1, 2, 3, 4, 5}},
+	event.TypeTimerfdCreateExit:         {reduceTimerfdCreateExit, "OpenAnon", []int8{0, -1, 2}},
+	event.TypeUmount2Exit:               {reduceUmount2Exit, "Umount", []int8{1}},
+	event.TypeUmountExit:                {reduceUmountExit, "Umount", []int8{1}},
+	event.TypeUnshareExit:               {reduceUnshareExit, "Unshare", []int8{1}},
+	event.TypeUseraddedEnter:            {reduceUseraddedEnter, "UserAdded", []int8{0, 1, 2, 3, 4, 5}},
+	event.TypeUserdeletedEnter:          {reduceUserdeletedEnter, "UserDeleted", []int8{0, 5}},
+	event.TypeUserfaultfdExit:           {reduceUserfaultfdExit, "OpenAnon", []int8{0, -1, 1}},
+	event.TypeVforkExit:                 {reduceVforkExit, "Vfork", nil},
+	event.TypeWriteExit:                 {reduceWriteExit, "Write", []int8{0, 2, 1}},
+	event.TypeWritevExit:                {reduceWritevExit, "Write", []int8{0, 2, 1}},
 }
 
 func reduceOpenExit(r Reducers, ev *event.Event) error {

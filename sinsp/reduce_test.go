@@ -17,6 +17,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
+	"github.com/scaplab/scaplab/scap/scaptest"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/tables"
 )
@@ -365,3 +366,45 @@ func (r *recorder) Vfork(ev *event.Event, d event.VforkExit)       { r.whole(ev,
 func (r *recorder) Execve(ev *event.Event, d event.ExecveExit)     { r.whole(ev, d) }
 func (r *recorder) Execveat(ev *event.Event, d event.ExecveatExit) { r.whole(ev, d) }
 func (r *recorder) Clone3(ev *event.Event, d event.Clone3Exit)     { r.whole(ev, d) }
+
+// Read and Write have a shorter way than others, for events of every code that they handle.
+func TestDataThatPassesThroughASocketConnectsIt(t *testing.T) {
+	codes := 0
+	for code, e := range states(t) {
+		if r := e.State.Reducer; r == nil || r.Name != "read" && r.Name != "write" {
+			continue
+		}
+		codes++
+		for res, want := range map[int64]sinsp.SocketState{7: sinsp.Connected, 0: sinsp.Connected, -7: sinsp.Unconnected} {
+			var b event.Builder
+			b.Begin(code, 2, 1000, len(e.Params))
+			for i := range e.Params {
+				size, fixed := event.Lookup(code).Params[i].Type.Size()
+				switch {
+				case i == 0:
+					b.AddInt64(res)
+				case i == e.State.Args[1].Param:
+					b.AddInt64(9)
+				case fixed:
+					b.Add(make([]byte, size))
+				default:
+					b.Add([]byte("text\x00"))
+				}
+			}
+			raw, err := b.End()
+			require.NoError(t, err, e.Symbol)
+			src := &loop{Source: scaptest.New(), events: make([]event.Event, 2)}
+			require.NoError(t, src.events[0].Reset(build(t, event.TypeSocketExit, 1, 1000, 9, 2, 1, 0, 0), 0))
+			require.NoError(t, src.events[1].Reset(raw, 0), e.Symbol)
+			in := sinsp.New(src, sinsp.Options{State: many(1)})
+			for range src.events {
+				_, err := in.Next()
+				require.NoError(t, err)
+			}
+			require.Equal(t, want, in.Thread(1000).FD(9).State, "%s returns %d", e.Symbol, res)
+			require.Zero(t, in.Stats().Corrupt, e.Symbol)
+			require.Zero(t, in.Stats().UnknownFDs, e.Symbol)
+		}
+	}
+	require.GreaterOrEqual(t, codes, 8)
+}

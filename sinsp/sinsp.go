@@ -159,7 +159,8 @@ func (in *Inspector) read() error {
 func (in *Inspector) apply(raw *event.Event) {
 	s, ev := &in.st, &in.ev
 	ts, typ := raw.Timestamp(), raw.Type()
-	k := *kinds.At(typ)
+	kind := kinds.At(typ)
+	k := kind.flags
 	s.stats.Events++
 	ev.Event, ev.Num, ev.Prev = raw, s.stats.Events, in.last
 	if ev.Start == 0 && k&metaevent == 0 {
@@ -185,9 +186,9 @@ func (in *Inspector) apply(raw *event.Event) {
 			ev.Latency = ts - t.Last
 		}
 	}
-	if k&changes != 0 {
+	if kind.reduce != nil && !s.transferred(t, raw, kind.transfers) {
 		s.ev = ev
-		if err := reduce(s, raw); err != nil {
+		if err := kind.reduce(s, raw); err != nil {
 			s.stats.Corrupt++
 		}
 	}
@@ -205,36 +206,40 @@ func (in *Inspector) apply(raw *event.Event) {
 }
 
 // kind is what an Inspector does with the events of a code.
-type kind uint8
+type kind struct {
+	flags     kindFlags
+	transfers int8                                    // see reduction.transfers
+	reduce    func(r Reducers, ev *event.Event) error // nil: they change nothing
+}
+
+type kindFlags uint8
 
 const (
-	metaevent kind = 1 << iota
+	metaevent kindFlags = 1 << iota
 	ofNoThread
 	knowsThread // tells of a new or an ending thread, and adds none
 	switches    // the CPU switches to another thread
 	enters      // one of enterEvents
-	changes     // a reducer handles it
 )
 
-var kinds = event.MakeByCode(0, func(in *event.Info) (k kind) {
+var kinds = event.MakeByCode(kind{transfers: -1}, func(in *event.Info) (k kind) {
 	if in.Source == event.SourceMetaevent {
-		k |= metaevent
+		k.flags |= metaevent
 	}
-	if (k&metaevent != 0 || in.Flags&event.SkipParseReset != 0) && in.Code != event.TypeProcinfoEnter {
-		k |= ofNoThread
+	if (k.flags&metaevent != 0 || in.Flags&event.SkipParseReset != 0) && in.Code != event.TypeProcinfoEnter {
+		k.flags |= ofNoThread
 	}
 	switch in.Code {
 	case event.TypeSwitchEnter:
-		k |= knowsThread | switches
+		k.flags |= knowsThread | switches
 	case event.TypeCloneExit, event.TypeForkExit, event.TypeVforkExit, event.TypeClone3Exit, event.TypeProcexitEnter:
-		k |= knowsThread
+		k.flags |= knowsThread
 	}
 	if _, ok := enterEvents[in.Code]; ok {
-		k |= enters
+		k.flags |= enters
 	}
-	if reduces(in.Code) {
-		k |= changes
-	}
+	r := reductions[in.Code]
+	k.reduce, k.transfers = r.reduce, r.transfers()
 	return k
 })
 
@@ -268,7 +273,7 @@ func (in *Inspector) purge(ts uint64) {
 
 // thread returns the thread of an event; nil: no thread made it. Events that tell of a
 // new or an ending thread do not add one.
-func (s *state) thread(ev *event.Event, k kind) *Thread {
+func (s *state) thread(ev *event.Event, k kindFlags) *Thread {
 	tid := ev.TID()
 	if tid < 0 || k&ofNoThread != 0 {
 		return nil

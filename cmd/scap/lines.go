@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -149,21 +148,15 @@ type lines struct {
 // shown reports whether ev is more than an update of the state.
 func (l *lines) shown(ev *sinsp.Event) bool { return l.all || isShown(ev) }
 
-func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && !quietTypes()[ev.Type()] }
+func isShown(ev *sinsp.Event) bool { return !ev.Hidden() && !quietTypes.Has(ev.Type()) }
 
-// quietTypes returns the events that sysdig does not print, either: those that only bring
-// the state of the machine, such as containers and users, and the enter event of execve,
-// which files of sysdig have for every process.
-var quietTypes = sync.OnceValue(func() map[event.Type]bool {
-	types := map[event.Type]bool{event.TypeExecveEnter: true}
-	for info := range event.All() {
-		internal := info.Category == event.CategoryInternal && info.Name != "drop"
-		state := info.Flags&event.ModifiesState != 0 && info.Code != event.TypeCPUHotplugEnter
-		if info.Source == event.SourceMetaevent && (internal || state) {
-			types[info.Code] = true
-		}
-	}
-	return types
+// quietTypes are the events that sysdig does not print, either: those that only bring the
+// state of the machine, such as containers and users, and the enter event of execve, which
+// files of sysdig have for every process.
+var quietTypes = event.SetOf(func(info *event.Info) bool {
+	internal := info.Category == event.CategoryInternal && info.Name != "drop"
+	state := info.Flags&event.ModifiesState != 0 && info.Code != event.TypeCPUHotplugEnter
+	return info.Code == event.TypeExecveEnter || info.Source == event.SourceMetaevent && (internal || state)
 })
 
 // print appends the line of ev. It reports whether there is one: a format may ask for

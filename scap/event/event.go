@@ -213,6 +213,22 @@ func (e *Event) Number(i, size int) (n uint64, ok bool) {
 	return unsigned(v), true
 }
 
+// Int64 returns the i-th param as a signed number; ok is false if it is not one of 8 bytes.
+func (e *Event) Int64(i int) (n int64, ok bool) {
+	if e.wide || uint(i) >= uint(e.n) {
+		return 0, false
+	}
+	off := HeaderSize + 2*int(e.n)
+	lens := e.buf[HeaderSize:off]
+	for j := range i {
+		off += int(binary.NativeEndian.Uint16(lens[2*j:]))
+	}
+	if binary.NativeEndian.Uint16(lens[2*i:]) != 8 {
+		return 0, false
+	}
+	return int64(binary.NativeEndian.Uint64(e.buf[off:])), true
+}
+
 // Hidden reports whether the event only updates the state and is not to be shown:
 // captures can mark events so.
 func (e *Event) Hidden() bool { return e.hidden }

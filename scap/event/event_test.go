@@ -392,6 +392,13 @@ func TestNumberReadsOneParam(t *testing.T) {
 		require.Equal(t, test.want, n, "param %d of %d bytes", test.param, test.size)
 		require.Equal(t, test.ok, ok, "param %d of %d bytes", test.param, test.size)
 	}
+	for i := -1; i < 6; i++ {
+		n, ok := ev.Int64(i)
+		require.Equal(t, i == 0, ok, "param %d", i)
+		if ok {
+			require.EqualValues(t, -5, n)
+		}
+	}
 }
 
 func TestByCodeHasEveryCode(t *testing.T) {
