@@ -41,7 +41,7 @@
 #define SUBPROGRAM_exe	  NOT_HERE
 #endif
 
-#if defined(OBJECT_IO_OTHER) || defined(OBJECT_IPC)
+#if defined(OBJECT_IO_OTHER) || defined(OBJECT_IPC) || defined(OBJECT_USER)
 #define SUBPROGRAM_array HERE
 #else
 #define SUBPROGRAM_array NOT_HERE

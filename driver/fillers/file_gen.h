@@ -960,4 +960,13 @@ static __always_inline int fill_mount_setattr_exit(struct filler *f)
 	return 0;
 }
 
+/* 33193 truncate */
+static __always_inline int fill_truncate_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_s64(f, f->arg[1]);
+	return 0;
+}
+
 #endif

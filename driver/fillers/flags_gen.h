@@ -1083,6 +1083,21 @@ static __always_inline u32 setxattr_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 shmat_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 shmctl_cmd(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 shmget_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 shutdown_how(u64 v)
 {
 	switch ((u32)v) {

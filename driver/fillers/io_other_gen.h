@@ -184,4 +184,22 @@ static __always_inline int fill_io_submit_exit(struct filler *f)
 	return 0;
 }
 
+/* 33195 tee */
+static __always_inline int fill_tee_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u32(f, splice_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 33197 sync */
+static __always_inline int fill_sync_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
 #endif

@@ -423,4 +423,114 @@ static __always_inline int fill_futex_waitv_exit(struct filler *f)
 	return 0;
 }
 
+/* 33199 shmget */
+static __always_inline int fill_shmget_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, shmget_flags((s32)f->arg[2]));
+	return 0;
+}
+
+/* 33201 shmat */
+static __always_inline int fill_shmat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, shmat_flags((s32)f->arg[2]));
+	return 0;
+}
+
+/* 33203 shmdt */
+static __always_inline int fill_shmdt_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	return 0;
+}
+
+/* 33205 shmctl */
+static __always_inline int fill_shmctl_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u32(f, shmctl_cmd(ipc_cmd(f, (s32)f->arg[1])));
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 4));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 8));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 1: /* IPC_SET */
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_u32(f, user_u32(f->arg[2], 20));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_u64(f, user_ulong(f, f->arg[2], 48, 36));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_u64(f, user_ulong(f, f->arg[2], 88, 72));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 80, 64)));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)shmctl_cmd(ipc_cmd(f, (s32)f->arg[1]))) {
+	case 2: /* IPC_STAT */
+	case 13: /* SHM_STAT */
+	case 15: /* SHM_STAT_ANY */
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 84, 68)));
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	return 0;
+}
+
 #endif

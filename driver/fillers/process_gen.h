@@ -633,6 +633,36 @@ static __always_inline int fill_sched_setattr_exit(struct filler *f)
 	return 0;
 }
 
+/* 33177 set_robust_list */
+static __always_inline int fill_set_robust_list_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, user_long(f, f->arg[0], 0));
+	push_s64(f, user_slong(f, f->arg[0], 8, 4));
+	push_u64(f, user_long(f, f->arg[0], 2));
+	return 0;
+}
+
+/* 33179 set_tid_address */
+static __always_inline int fill_set_tid_address_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	return 0;
+}
+
+/* 33181 setpriority */
+static __always_inline int fill_setpriority_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, priority_which((s32)f->arg[0]));
+	push_s32(f, f->arg[1]);
+	push_s32(f, f->arg[2]);
+	return 0;
+}
+
 /* 33265 fchroot */
 static __always_inline int fill_fchroot_exit(struct filler *f)
 {

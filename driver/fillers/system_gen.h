@@ -127,4 +127,22 @@ static __always_inline int fill_listmount_exit(struct filler *f)
 	return 0;
 }
 
+/* 33189 sethostname */
+static __always_inline int fill_sethostname_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_s32(f, f->arg[1]);
+	return 0;
+}
+
+/* 33191 setdomainname */
+static __always_inline int fill_setdomainname_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_s32(f, f->arg[1]);
+	return 0;
+}
+
 #endif

@@ -141,4 +141,69 @@ static __always_inline int fill_gettimeofday_exit(struct filler *f)
 	return 0;
 }
 
+/* 33169 setitimer */
+static __always_inline int fill_setitimer_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, itimer_which((s32)f->arg[0]));
+	push_u64(f, (user_slong(f, f->arg[1], 0, 0) * 1000000000) + (user_slong(f, f->arg[1], 8, 4) * 1000));
+	push_u64(f, (user_slong(f, f->arg[1], 16, 8) * 1000000000) + (user_slong(f, f->arg[1], 24, 12) * 1000));
+	if (f->ret == 0) {
+		push_u64(f, (user_slong(f, f->arg[2], 0, 0) * 1000000000) + (user_slong(f, f->arg[2], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[2], 16, 8) * 1000000000) + (user_slong(f, f->arg[2], 24, 12) * 1000));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33171 settimeofday */
+static __always_inline int fill_settimeofday_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (user_readable(f->arg[0], layout_off(f, 16, 8)))
+		push_u64(f, (user_slong(f, f->arg[0], 0, 0) * 1000000000) + (user_slong(f, f->arg[0], 8, 4) * 1000));
+	else
+		push_empty(f);
+	if (user_readable(f->arg[1], 8)) {
+		push_s32(f, user_s32(f->arg[1], 0));
+		push_s32(f, user_s32(f->arg[1], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33173 time */
+static __always_inline int fill_time_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret >= 0)
+		push_u64(f, f->ret * 1000000000);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[0]);
+	return 0;
+}
+
+/* 33175 times */
+static __always_inline int fill_times_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret >= 0) {
+		push_s64(f, user_slong(f, f->arg[0], 0, 0));
+		push_s64(f, user_slong(f, f->arg[0], 8, 4));
+		push_s64(f, user_slong(f, f->arg[0], 16, 8));
+		push_s64(f, user_slong(f, f->arg[0], 24, 12));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -320,6 +320,13 @@ static __always_inline void push_user_array(struct filler *f, u64 ptr, u64 n, u6
 	end_param(f, start);
 }
 
+static __always_inline void push_user_ids(struct filler *f, u64 ptr, u64 n)
+{
+	u64 size = f->ia32 & LAYOUT_IDS16 ? sizeof(u16) : sizeof(u32);
+
+	push_user_array(f, ptr, n, size, 0, size);
+}
+
 static __always_inline void push_user_pointed(struct filler *f, u64 ptrs, u64 n, u64 off, u64 size)
 {
 	push_user_array(f, ptrs, n, 0, off, size);

@@ -245,4 +245,29 @@ static __always_inline int fill_setregid_exit(struct filler *f)
 	return 0;
 }
 
+/* 33183 setfsuid */
+static __always_inline int fill_setfsuid_exit(struct filler *f)
+{
+	push_u32(f, f->ret);
+	push_u32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33185 setfsgid */
+static __always_inline int fill_setfsgid_exit(struct filler *f)
+{
+	push_u32(f, f->ret);
+	push_u32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33187 setgroups */
+static __always_inline int fill_setgroups_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_user_ids(f, f->arg[1], (s32)f->arg[0]);
+	return 0;
+}
+
 #endif

@@ -584,6 +584,25 @@ const (
 	TypeIOSubmitExit               Type = 0x8113
 	TypeAddKeyExit                 Type = 0x8115
 	TypeGetrandomExit              Type = 0x8117
+	TypeSetitimerExit              Type = 0x8191
+	TypeSettimeofdayExit           Type = 0x8193
+	TypeTimeExit                   Type = 0x8195
+	TypeTimesExit                  Type = 0x8197
+	TypeSetRobustListExit          Type = 0x8199
+	TypeSetTIDAddressExit          Type = 0x819b
+	TypeSetpriorityExit            Type = 0x819d
+	TypeSetfsuidExit               Type = 0x819f
+	TypeSetfsgidExit               Type = 0x81a1
+	TypeSetgroupsExit              Type = 0x81a3
+	TypeSethostnameExit            Type = 0x81a5
+	TypeSetdomainnameExit          Type = 0x81a7
+	TypeTruncateExit               Type = 0x81a9
+	TypeTeeExit                    Type = 0x81ab
+	TypeSyncExit                   Type = 0x81ad
+	TypeShmgetExit                 Type = 0x81af
+	TypeShmatExit                  Type = 0x81b1
+	TypeShmdtExit                  Type = 0x81b3
+	TypeShmctlExit                 Type = 0x81b5
 	TypeFchrootExit                Type = 0x81f1
 )
 
@@ -9645,6 +9664,534 @@ func (d *GetrandomExit) Decode(ev *Event) error {
 	return nil
 }
 
+// SetitimerExit is the exit event 33169 of setitimer.
+type SetitimerExit struct {
+	Res         int64  // errno
+	Which       uint32 // itimer_which
+	Interval    uint64 // reltime
+	Value       uint64 // reltime
+	OldInterval uint64 // reltime
+	OldValue    uint64 // reltime
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetitimerExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetitimerExit); err != nil {
+		*d = SetitimerExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	d.OldInterval = r.uint64()
+	d.OldValue = r.uint64()
+	if r.err != nil {
+		*d = SetitimerExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SettimeofdayExit is the exit event 33171 of settimeofday.
+type SettimeofdayExit struct {
+	Res           int64  // errno
+	Tv            uint64 // abstime
+	TzMinuteswest int32  // int32
+	TzDsttime     int32  // int32
+	Set           ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SettimeofdayExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSettimeofdayExit); err != nil {
+		*d = SettimeofdayExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Tv = r.uint64()
+	d.TzMinuteswest = r.int32()
+	d.TzDsttime = r.int32()
+	if r.err != nil {
+		*d = SettimeofdayExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimeExit is the exit event 33173 of time.
+type TimeExit struct {
+	Res  int64  // errno
+	T    uint64 // abstime
+	Tloc uint64 // uint64, hex
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimeExit); err != nil {
+		*d = TimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.T = r.uint64()
+	d.Tloc = r.uint64()
+	if r.err != nil {
+		*d = TimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimesExit is the exit event 33175 of times.
+type TimesExit struct {
+	Res    int64 // errno
+	Utime  int64 // int64
+	Stime  int64 // int64
+	Cutime int64 // int64
+	Cstime int64 // int64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimesExit); err != nil {
+		*d = TimesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Utime = r.int64()
+	d.Stime = r.int64()
+	d.Cutime = r.int64()
+	d.Cstime = r.int64()
+	if r.err != nil {
+		*d = TimesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetRobustListExit is the exit event 33177 of set_robust_list.
+type SetRobustListExit struct {
+	Res         int64  // errno
+	Head        uint64 // uint64, hex
+	Len         uint64 // uint64
+	First       uint64 // uint64, hex
+	FutexOffset int64  // int64
+	Pending     uint64 // uint64, hex
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetRobustListExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetRobustListExit); err != nil {
+		*d = SetRobustListExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Head = r.uint64()
+	d.Len = r.uint64()
+	d.First = r.uint64()
+	d.FutexOffset = r.int64()
+	d.Pending = r.uint64()
+	if r.err != nil {
+		*d = SetRobustListExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetTIDAddressExit is the exit event 33179 of set_tid_address.
+type SetTIDAddressExit struct {
+	PID    PID    // pid
+	Tidptr uint64 // uint64, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetTIDAddressExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetTIDAddressExit); err != nil {
+		*d = SetTIDAddressExit{}
+		return err
+	}
+	d.PID = PID(r.int64())
+	d.Tidptr = r.uint64()
+	if r.err != nil {
+		*d = SetTIDAddressExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetpriorityExit is the exit event 33181 of setpriority.
+type SetpriorityExit struct {
+	Res     int64  // errno
+	Which   uint32 // priority_which
+	Who     int32  // int32
+	Niceval int32  // int32
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetpriorityExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetpriorityExit); err != nil {
+		*d = SetpriorityExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Who = r.int32()
+	d.Niceval = r.int32()
+	if r.err != nil {
+		*d = SetpriorityExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetfsuidExit is the exit event 33183 of setfsuid.
+type SetfsuidExit struct {
+	Res UID // uid
+	UID UID // uid
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetfsuidExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetfsuidExit); err != nil {
+		*d = SetfsuidExit{}
+		return err
+	}
+	d.Res = UID(r.uint32())
+	d.UID = UID(r.uint32())
+	if r.err != nil {
+		*d = SetfsuidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetfsgidExit is the exit event 33185 of setfsgid.
+type SetfsgidExit struct {
+	Res GID // gid
+	GID GID // gid
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetfsgidExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetfsgidExit); err != nil {
+		*d = SetfsgidExit{}
+		return err
+	}
+	d.Res = GID(r.uint32())
+	d.GID = GID(r.uint32())
+	if r.err != nil {
+		*d = SetfsgidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetgroupsExit is the exit event 33187 of setgroups.
+// Groups is a view of the event.
+type SetgroupsExit struct {
+	Res        int64   // errno
+	Gidsetsize int32   // int32
+	Groups     Numbers // numbers
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetgroupsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetgroupsExit); err != nil {
+		*d = SetgroupsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Gidsetsize = r.int32()
+	d.Groups = Numbers(r.bytes())
+	if r.err != nil {
+		*d = SetgroupsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SethostnameExit is the exit event 33189 of sethostname.
+// Name is a view of the event.
+type SethostnameExit struct {
+	Res  int64  // errno
+	Name []byte // bytebuf
+	Len  int32  // int32
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SethostnameExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSethostnameExit); err != nil {
+		*d = SethostnameExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Name = r.bytes()
+	d.Len = r.int32()
+	if r.err != nil {
+		*d = SethostnameExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetdomainnameExit is the exit event 33191 of setdomainname.
+// Name is a view of the event.
+type SetdomainnameExit struct {
+	Res  int64  // errno
+	Name []byte // bytebuf
+	Len  int32  // int32
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetdomainnameExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetdomainnameExit); err != nil {
+		*d = SetdomainnameExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Name = r.bytes()
+	d.Len = r.int32()
+	if r.err != nil {
+		*d = SetdomainnameExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TruncateExit is the exit event 33193 of truncate.
+// Path is a view of the event.
+type TruncateExit struct {
+	Res    int64  // errno
+	Path   []byte // fspath
+	Length int64  // int64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TruncateExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTruncateExit); err != nil {
+		*d = TruncateExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.Length = r.int64()
+	if r.err != nil {
+		*d = TruncateExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TeeExit is the exit event 33195 of tee.
+type TeeExit struct {
+	Res   int64  // errno
+	FDIn  FD     // fd
+	FDOut FD     // fd
+	Len   uint64 // uint64
+	Flags uint32 // splice_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TeeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTeeExit); err != nil {
+		*d = TeeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FDIn = FD(r.int64())
+	d.FDOut = FD(r.int64())
+	d.Len = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = TeeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SyncExit is the exit event 33197 of sync.
+type SyncExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SyncExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSyncExit); err != nil {
+		*d = SyncExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = SyncExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ShmgetExit is the exit event 33199 of shmget.
+type ShmgetExit struct {
+	Res    int64  // errno
+	Key    int32  // int32, hex
+	Size   uint64 // uint64
+	Shmflg uint32 // shmget_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ShmgetExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeShmgetExit); err != nil {
+		*d = ShmgetExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Key = r.int32()
+	d.Size = r.uint64()
+	d.Shmflg = r.uint32()
+	if r.err != nil {
+		*d = ShmgetExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ShmatExit is the exit event 33201 of shmat.
+type ShmatExit struct {
+	Res     int64  // errno, hex
+	Shmid   int32  // int32
+	Shmaddr uint64 // uint64, hex
+	Shmflg  uint32 // shmat_flags
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ShmatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeShmatExit); err != nil {
+		*d = ShmatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Shmid = r.int32()
+	d.Shmaddr = r.uint64()
+	d.Shmflg = r.uint32()
+	if r.err != nil {
+		*d = ShmatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ShmdtExit is the exit event 33203 of shmdt.
+type ShmdtExit struct {
+	Res     int64  // errno
+	Shmaddr uint64 // uint64, hex
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ShmdtExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeShmdtExit); err != nil {
+		*d = ShmdtExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Shmaddr = r.uint64()
+	if r.err != nil {
+		*d = ShmdtExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ShmctlExit is the exit event 33205 of shmctl.
+type ShmctlExit struct {
+	Res    int64  // errno
+	Shmid  int32  // int32
+	Cmd    uint32 // shmctl_cmd
+	UID    UID    // uid
+	GID    GID    // gid
+	Mode   uint32 // uint32, oct
+	Segsz  uint64 // uint64
+	Nattch uint64 // uint64
+	Cpid   PID    // pid
+	Lpid   PID    // pid
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ShmctlExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeShmctlExit); err != nil {
+		*d = ShmctlExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Shmid = r.int32()
+	d.Cmd = r.uint32()
+	d.UID = UID(r.uint32())
+	d.GID = GID(r.uint32())
+	d.Mode = r.uint32()
+	d.Segsz = r.uint64()
+	d.Nattch = r.uint64()
+	d.Cpid = PID(r.int64())
+	d.Lpid = PID(r.int64())
+	if r.err != nil {
+		*d = ShmctlExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // FchrootExit is the exit event 33265 of fchroot.
 type FchrootExit struct {
 	Res   int64  // errno
@@ -10274,6 +10821,44 @@ func newTyped(t Type) Typed {
 		return new(AddKeyExit)
 	case TypeGetrandomExit:
 		return new(GetrandomExit)
+	case TypeSetitimerExit:
+		return new(SetitimerExit)
+	case TypeSettimeofdayExit:
+		return new(SettimeofdayExit)
+	case TypeTimeExit:
+		return new(TimeExit)
+	case TypeTimesExit:
+		return new(TimesExit)
+	case TypeSetRobustListExit:
+		return new(SetRobustListExit)
+	case TypeSetTIDAddressExit:
+		return new(SetTIDAddressExit)
+	case TypeSetpriorityExit:
+		return new(SetpriorityExit)
+	case TypeSetfsuidExit:
+		return new(SetfsuidExit)
+	case TypeSetfsgidExit:
+		return new(SetfsgidExit)
+	case TypeSetgroupsExit:
+		return new(SetgroupsExit)
+	case TypeSethostnameExit:
+		return new(SethostnameExit)
+	case TypeSetdomainnameExit:
+		return new(SetdomainnameExit)
+	case TypeTruncateExit:
+		return new(TruncateExit)
+	case TypeTeeExit:
+		return new(TeeExit)
+	case TypeSyncExit:
+		return new(SyncExit)
+	case TypeShmgetExit:
+		return new(ShmgetExit)
+	case TypeShmatExit:
+		return new(ShmatExit)
+	case TypeShmdtExit:
+		return new(ShmdtExit)
+	case TypeShmctlExit:
+		return new(ShmctlExit)
 	case TypeFchrootExit:
 		return new(FchrootExit)
 	}

@@ -1869,6 +1869,41 @@ var namesMsgctlCmd = NameSet{"msgctl_cmd", []NamedValue{
 	{"IPC_INFO", 3},
 }}
 
+var namesShmgetFlags = NameSet{"shmget_flags", []NamedValue{
+	{"IPC_CREAT", 512},
+	{"IPC_EXCL", 1024},
+	{"SHM_HUGETLB", 2048},
+	{"SHM_NORESERVE", 4096},
+	{"S_IXOTH", 1},
+	{"S_IWOTH", 2},
+	{"S_IROTH", 4},
+	{"S_IXGRP", 8},
+	{"S_IWGRP", 16},
+	{"S_IRGRP", 32},
+	{"S_IXUSR", 64},
+	{"S_IWUSR", 128},
+	{"S_IRUSR", 256},
+}}
+
+var namesShmatFlags = NameSet{"shmat_flags", []NamedValue{
+	{"SHM_RDONLY", 4096},
+	{"SHM_RND", 8192},
+	{"SHM_REMAP", 16384},
+	{"SHM_EXEC", 32768},
+}}
+
+var namesShmctlCmd = NameSet{"shmctl_cmd", []NamedValue{
+	{"IPC_RMID", 0},
+	{"IPC_SET", 1},
+	{"IPC_STAT", 2},
+	{"IPC_INFO", 3},
+	{"SHM_LOCK", 11},
+	{"SHM_UNLOCK", 12},
+	{"SHM_STAT", 13},
+	{"SHM_INFO", 14},
+	{"SHM_STAT_ANY", 15},
+}}
+
 var namesSigeventNotify = NameSet{"sigevent_notify", []NamedValue{
 	{"SIGEV_SIGNAL", 0},
 	{"SIGEV_NONE", 1},
@@ -5581,6 +5616,116 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesGetrandomFlags, DirFD: -1},
+	}},
+	{Code: TypeSetitimerExit, Name: "setitimer", Symbol: "setitimer_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesItimerWhich, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSettimeofdayExit, Name: "settimeofday", Symbol: "settimeofday_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "tv", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "tz_minuteswest", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "tz_dsttime", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimeExit, Name: "time", Symbol: "time_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "t", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "tloc", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeTimesExit, Name: "times", Symbol: "times_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "utime", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "stime", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "cutime", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "cstime", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetRobustListExit, Name: "set_robust_list", Symbol: "set_robust_list_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "head", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "first", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "futex_offset", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "pending", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeSetTIDAddressExit, Name: "set_tid_address", Symbol: "set_tid_address_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "tidptr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeSetpriorityExit, Name: "setpriority", Symbol: "setpriority_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPriorityWhich, DirFD: -1},
+		{Name: "who", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "niceval", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetfsuidExit, Name: "setfsuid", Symbol: "setfsuid_exit", Category: CategoryUser, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetfsgidExit, Name: "setfsgid", Symbol: "setfsgid_exit", Category: CategoryUser, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamGID, Format: FormatDec, DirFD: -1},
+		{Name: "gid", Type: ParamGID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetgroupsExit, Name: "setgroups", Symbol: "setgroups_exit", Category: CategoryUser, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "gidsetsize", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "groups", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSethostnameExit, Name: "sethostname", Symbol: "sethostname_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "name", Type: ParamBytebuf, DirFD: -1},
+		{Name: "len", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetdomainnameExit, Name: "setdomainname", Symbol: "setdomainname_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "name", Type: ParamBytebuf, DirFD: -1},
+		{Name: "len", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTruncateExit, Name: "truncate", Symbol: "truncate_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSPath, DirFD: -1},
+		{Name: "length", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTeeExit, Name: "tee", Symbol: "tee_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fdin", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "fdout", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSpliceFlags, DirFD: -1},
+	}},
+	{Code: TypeSyncExit, Name: "sync", Symbol: "sync_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeShmgetExit, Name: "shmget", Symbol: "shmget_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "key", Type: ParamInt32, Format: FormatHex, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "shmflg", Type: ParamFlags32, Format: FormatHex, Names: &namesShmgetFlags, DirFD: -1},
+	}},
+	{Code: TypeShmatExit, Name: "shmat", Symbol: "shmat_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatHex, DirFD: -1},
+		{Name: "shmid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "shmaddr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "shmflg", Type: ParamFlags32, Format: FormatHex, Names: &namesShmatFlags, DirFD: -1},
+	}},
+	{Code: TypeShmdtExit, Name: "shmdt", Symbol: "shmdt_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "shmaddr", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeShmctlExit, Name: "shmctl", Symbol: "shmctl_exit", Category: CategoryIPC, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "shmid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesShmctlCmd, DirFD: -1},
+		{Name: "uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "gid", Type: ParamGID, Format: FormatDec, DirFD: -1},
+		{Name: "mode", Type: ParamUint32, Format: FormatOct, DirFD: -1},
+		{Name: "segsz", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "nattch", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "cpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "lpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeFchrootExit, Name: "fchroot", Symbol: "fchroot_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},

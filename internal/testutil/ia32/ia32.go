@@ -144,6 +144,7 @@ func Cases(tb testing.TB) []Case {
 	spec := at(512, 0, 777)
 	spec64 := at(528, 0, 0, 777, 0)
 	ids := at(560, 0x10007, 0x2ffff)
+	groups := at(3200, 0x10007, 0x2ffff)
 	const none = ^uint32(0)
 	generic := event.TypeGenericExit
 	return []Case{
@@ -161,17 +162,19 @@ func Cases(tb testing.TB) []Case {
 		{Name: "setregid, with ids of 16 bits", NR: 71, Args: []uint32{0xffff, 0xffff}, Want: event.TypeSetregidExit, Text: []string{"0", "-1", "-1"}},
 		{Name: "setresuid, with ids of 16 bits", NR: 164, Args: []uint32{0xffff, 0xffff, 0xffff}, Want: event.TypeSetresuidExit, Text: []string{"0", "-1", "-1", "-1"}},
 		{Name: "getresuid, with ids of 16 bits", NR: 165, Args: []uint32{0, ids, ids + 4}, Want: event.TypeGetresuidExit, Text: []string{"-14(EFAULT)", "0", "7", "-1"}},
-		{Name: "setfsuid, with ids of 16 bits", NR: 138, Args: []uint32{0xffff}, Want: generic, Text: []string{"135", "122"}},
+		{Name: "setfsuid, with ids of 16 bits", NR: 138, Args: []uint32{0xffff}, Want: event.TypeSetfsuidExit, Text: []string{"0", "-1"}},
 		{Name: "chown32", NR: 212, Args: []uint32{path, none, 7}, Want: event.TypeChownExit, Text: []string{"-2(ENOENT)", "/no/such", "4294967295", "7"}},
 		{Name: "lchown32", NR: 198, Args: []uint32{path, 0xffff, none}, Want: event.TypeLchownExit, Text: []string{"-2(ENOENT)", "/no/such", "65535", "4294967295"}},
 		{Name: "fchown32", NR: 207, Args: []uint32{none, 70000, 7}, Want: event.TypeFchownExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "70000", "7"}},
 		{Name: "setreuid32", NR: 203, Args: []uint32{none, none}, Want: event.TypeSetreuidExit, Text: []string{"0", "-1", "-1"}},
 		{Name: "setregid32", NR: 204, Args: []uint32{none, none}, Want: event.TypeSetregidExit, Text: []string{"0", "-1", "-1"}},
-		{Name: "setgroups32", NR: 206, Args: []uint32{none, 0}, Want: generic, Text: []string{"126", "116"}},
-		{Name: "setfsuid32", NR: 215, Args: []uint32{none}, Want: generic, Text: []string{"135", "122"}},
-		{Name: "setfsgid32", NR: 216, Args: []uint32{none}, Want: generic, Text: []string{"136", "123"}},
+		{Name: "setgroups, with ids of 16 bits", NR: 81, Args: []uint32{70000, groups}, Want: event.TypeSetgroupsExit, Text: []string{"-22(EINVAL)", "70000", "7 1 65535 2 0 0 0 0 0 0 0 0 0 0 0 0"}},
+		{Name: "setgroups32", NR: 206, Args: []uint32{70000, groups}, Want: event.TypeSetgroupsExit, Text: []string{"-22(EINVAL)", "70000", "65543 196607 0 0 0 0 0 0 0 0 0 0 0 0 0 0"}},
+		{Name: "setfsuid32", NR: 215, Args: []uint32{none}, Want: event.TypeSetfsuidExit, Text: []string{"0", "-1"}},
+		{Name: "setfsgid32", NR: 216, Args: []uint32{none}, Want: event.TypeSetfsgidExit, Text: []string{"0", "-1"}},
 
-		{Name: "truncate64", NR: 193, Args: []uint32{path, 1, 1}, Want: generic, Text: []string{"57", "76"}},
+		{Name: "truncate, to a negative length", NR: 92, Args: []uint32{path, 0xfffffffb}, Want: event.TypeTruncateExit, Text: []string{"-22(EINVAL)", "/no/such", "-5"}},
+		{Name: "truncate64", NR: 193, Args: []uint32{path, 3, 2}, Want: event.TypeTruncateExit, Text: []string{"-2(ENOENT)", "/no/such", "8589934595"}},
 		{Name: "ftruncate, of a negative length", NR: 93, Args: []uint32{none, 0xfffffffb}, Want: event.TypeFtruncateExit, Text: []string{"-22(EINVAL)", "-1(EPERM)", "-5"}},
 		{Name: "ftruncate64", NR: 194, Args: []uint32{none, 3, 2}, Want: event.TypeFtruncateExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "8589934595"}},
 		{Name: "pread64", NR: 180, Args: []uint32{none, data(0x110, "abc"), 3, 5, 7}, Want: event.TypePreadExit, Text: []string{"-9(EBADF)", "NULL", "-1(EPERM)", "3", "30064771077"}},
@@ -188,6 +191,15 @@ func Cases(tb testing.TB) []Case {
 		{Name: "sendfile64", NR: 239, Args: []uint32{none, none, at(600, 5, 6), 1}, Want: event.TypeSendfileExit, Text: []string{"-9(EBADF)", "25769803781", "-1(EPERM)", "-1(EPERM)", "1"}},
 		{Name: "mmap, with arguments in memory", NR: 90, Args: []uint32{at(640, 0, 4096, 1, 2, none, 4096)}, Want: event.TypeMmapExit, Text: []string{"-9(EBADF)", "*", "*", "*", "*", "4096", "PROT_READ", "MAP_PRIVATE", "-1(EPERM)", "4096"}},
 		{Name: "mmap2, with an offset in pages", NR: 192, Args: []uint32{0, 4096, 1, 2, none, 0x100001}, Want: event.TypeMmapExit, Text: []string{"-9(EBADF)", "*", "*", "*", "*", "4096", "PROT_READ", "MAP_PRIVATE", "-1(EPERM)", "4294971392"}},
+
+		{Name: "setitimer, with timevals of 8 bytes", NR: 104, Args: []uint32{99, at(3300, 1, 2, 3, 4), 0}, Want: event.TypeSetitimerExit, Text: []string{"-22(EINVAL)", "99", "1000002000", "3000004000", "<NA>", "<NA>"}},
+		{Name: "settimeofday, with a timeval of 8 bytes", NR: 79, Args: []uint32{at(3320, 3, 1000000), at(3340, 4, 5)}, Want: event.TypeSettimeofdayExit, Text: []string{"-22(EINVAL)", "1970-01-01 00:00:04.000000000", "4", "5"}},
+		{Name: "set_robust_list, with a head of 12 bytes", NR: 311, Args: []uint32{at(3360, 5, 0xfffffff8, 7), 13}, Want: event.TypeSetRobustListExit, Text: []string{"-22(EINVAL)", "*", "13", "5", "-8", "7"}},
+		{Name: "shmctl, with a struct of 84 bytes", NR: 396, Args: []uint32{none, 0x101, at(3400, 1, 2, 3, 4, 5, 0640)}, Want: event.TypeShmctlExit, Text: []string{"-22(EINVAL)", "-1", "IPC_SET", "2", "3", "0640", "<NA>", "<NA>", "<NA>", "<NA>"}},
+		{Name: "shmget", NR: 395, Args: []uint32{5, 0, 0400}, Want: event.TypeShmgetExit, Text: []string{"-2(ENOENT)", "5", "0", "S_IRUSR"}},
+		{Name: "times, in memory that is not there", NR: 43, Args: []uint32{16}, Want: event.TypeTimesExit, Text: []string{"-14(EFAULT)", "<NA>", "<NA>", "<NA>", "<NA>"}},
+		{Name: "time, in memory that is not there", NR: 13, Args: []uint32{16}, Want: event.TypeTimeExit, Text: []string{"-14(EFAULT)", "<NA>", "10"}},
+		{Name: "tee", NR: 315, Args: []uint32{none, none, 5, 2}, Want: event.TypeTeeExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "-1(EPERM)", "5", "SPLICE_F_NONBLOCK"}},
 
 		{Name: "fstatat64", NR: 300, Args: []uint32{none, path, 0, 0}, Want: event.TypeNewfstatatExit, Text: []string{"-2(ENOENT)", "-1(EPERM)", "/no/such", "0"}},
 		{Name: "umount", NR: 22, Args: []uint32{path, 2}, Want: event.TypeUmount2Exit, Text: []string{"-2(ENOENT)", "/no/such", "0"}},

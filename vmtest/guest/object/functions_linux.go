@@ -65,7 +65,7 @@ func init() {
 	functions = map[string]func(c *Maker, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "fscreate": fsCreate, "fsmount": fsMount, "inotify": newInotify, "fanotify": newFanotify, "mount": mount, "pipe": newPipe,
-		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores,
+		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores, "shm": newShm, "shm_attach": attachShm,
 		"messages": newMessages, "landlock": newLandlock, "aio": newAIO, "mqueue": newMQueue, "mq_send": mqSend, "msgqueue": newMsgQueue,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,

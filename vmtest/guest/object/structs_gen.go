@@ -53,6 +53,12 @@ var structs = map[string]structLayout{
 		{name: "actime", offset: 0, size: 8, signed: true},
 		{name: "modtime", offset: 8, size: 8, signed: true},
 	}},
+	"tms": {32, []structField{
+		{name: "tms_utime", offset: 0, size: 8, signed: true},
+		{name: "tms_stime", offset: 8, size: 8, signed: true},
+		{name: "tms_cutime", offset: 16, size: 8, signed: true},
+		{name: "tms_cstime", offset: 24, size: 8, signed: true},
+	}},
 	"__kernel_timespec": {16, []structField{
 		{name: "tv_sec", offset: 0, size: 8, signed: true},
 		{name: "tv_nsec", offset: 8, size: 8, signed: true},
@@ -182,6 +188,11 @@ var structs = map[string]structLayout{
 		{name: "dqi_flags", offset: 16, size: 4},
 		{name: "dqi_valid", offset: 20, size: 4},
 	}},
+	"robust_list_head": {24, []structField{
+		{name: "list", offset: 0, size: 8},
+		{name: "futex_offset", offset: 8, size: 8, signed: true},
+		{name: "list_op_pending", offset: 16, size: 8},
+	}},
 	"statx_timestamp": {16, []structField{
 		{name: "tv_sec", offset: 0, size: 8, signed: true},
 		{name: "tv_nsec", offset: 8, size: 4},
@@ -307,6 +318,17 @@ var structs = map[string]structLayout{
 		{name: "sigev_signo", offset: 8, size: 4, signed: true},
 		{name: "sigev_notify", offset: 12, size: 4, signed: true},
 		{name: "_rest", offset: 16, size: 4, signed: true, count: 12},
+	}},
+	"shmid64_ds": {112, []structField{
+		{name: "shm_perm", offset: 0, size: 48, of: "ipc64_perm"},
+		{name: "shm_segsz", offset: 48, size: 8},
+		{name: "shm_atime", offset: 56, size: 8, signed: true},
+		{name: "shm_dtime", offset: 64, size: 8, signed: true},
+		{name: "shm_ctime", offset: 72, size: 8, signed: true},
+		{name: "shm_cpid", offset: 80, size: 4, signed: true},
+		{name: "shm_lpid", offset: 84, size: 4, signed: true},
+		{name: "shm_nattch", offset: 88, size: 8},
+		{name: "_unused", offset: 96, size: 8, count: 2},
 	}},
 	"rlimit": {16, []structField{
 		{name: "rlim_cur", offset: 0, size: 8},
