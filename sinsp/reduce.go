@@ -60,9 +60,14 @@ func (p *params) number(i, size int) uint64 {
 func (p *params) uint8(i int) uint8   { return uint8(p.number(i, 1)) }
 func (p *params) uint16(i int) uint16 { return uint16(p.number(i, 2)) }
 func (p *params) uint32(i int) uint32 { return uint32(p.number(i, 4)) }
-func (p *params) uint64(i int) uint64 { return p.number(i, 8) }
-func (p *params) int32(i int) int32   { return int32(p.uint32(i)) }
-func (p *params) int64(i int) int64   { return int64(p.uint64(i)) }
+func (p *params) uint64(i int) uint64 {
+	if n, ok := p.ev.Int64(i); ok {
+		return uint64(n)
+	}
+	return p.number(i, 8)
+}
+func (p *params) int32(i int) int32 { return int32(p.uint32(i)) }
+func (p *params) int64(i int) int64 { return int64(p.uint64(i)) }
 
 // bytes returns a view of the value; nil if there is none.
 func (p *params) bytes(i int) []byte {

@@ -52,11 +52,39 @@ func AppendText(dst, s []byte) []byte {
 	return dst
 }
 
+// Plain reports whether s has only printable ASCII characters: AppendText changes nothing.
+func Plain(s []byte) bool { return plain(s) == len(s) }
+
+// AppendDots appends s with a dot for each byte that is not printable ASCII.
+func AppendDots(dst, s []byte) []byte {
+	n := len(dst)
+	dst = append(dst, s...)
+	b := dst[n:]
+	for ; len(b) >= 8; b = b[8:] {
+		// As in plain; bad gets the upper bit of each byte that is not printable, and
+		// no byte carries or borrows, since its own upper bit was cleared or set before.
+		w := binary.LittleEndian.Uint64(b)
+		bits := w &^ high
+		bad := (w | (bits + low) | ^((bits | high) - ' '*low)) & high
+		if bad != 0 {
+			mask := bad >> 7 * 0xff
+			binary.LittleEndian.PutUint64(b, w&^mask|'.'*low&mask)
+		}
+	}
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '.'
+		}
+	}
+	return dst
+}
+
+const low, high = 0x0101010101010101, 0x8080808080808080
+
 // plain returns how many bytes at the start of s are printable ASCII.
 func plain(s []byte) (n int) {
 	// Eight at a time: the upper bit of a byte of the sum or of the difference tells of
 	// one that is not. Those of printable bytes neither carry nor borrow.
-	const low, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s)-n >= 8; n += 8 {
 		w := binary.LittleEndian.Uint64(s[n:])
 		if (w|(w+low)|(w-' '*low))&high != 0 {

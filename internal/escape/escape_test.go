@@ -111,3 +111,23 @@ func FuzzEscape(f *testing.F) {
 		}
 	})
 }
+
+func TestDotsStandForEveryByteThatIsNotPrintableASCII(t *testing.T) {
+	for n := range 20 {
+		for c := range 256 {
+			for _, filler := range []string{"~", " ", "\xff", "\x00"} {
+				s := []byte(strings.Repeat(filler, 20))
+				s[n] = byte(c)
+				want := []byte("kept:")
+				for _, b := range s {
+					if b < ' ' || b > '~' {
+						b = '.'
+					}
+					want = append(want, b)
+				}
+				require.Equal(t, string(want), string(AppendDots([]byte("kept:"), s)))
+				require.Equal(t, bytes.Equal(want[len("kept:"):], s), Plain(s))
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/scaplab/scaplab/internal/abi"
 )
@@ -118,12 +119,20 @@ func checkLengths(buf []byte, size, n uint32, wide bool) error {
 		return ErrTruncated
 	}
 	sum := head
-	for lens := buf[HeaderSize:head]; len(lens) > 0; lens = lens[width:] {
-		if wide {
+	lens := buf[HeaderSize:head]
+	if wide {
+		for ; len(lens) > 0; lens = lens[4:] {
 			sum += uint64(binary.NativeEndian.Uint32(lens))
-		} else {
-			sum += uint64(binary.NativeEndian.Uint16(lens))
 		}
+	}
+	for ; len(lens) >= 8; lens = lens[8:] { // four lengths at a time
+		const odd = 0x0000ffff0000ffff
+		four := binary.NativeEndian.Uint64(lens)
+		four = four&odd + four>>16&odd
+		sum += four&math.MaxUint32 + four>>32
+	}
+	for ; len(lens) > 0; lens = lens[2:] {
+		sum += uint64(binary.NativeEndian.Uint16(lens))
 	}
 	if sum > uint64(size) {
 		return ErrCorrupt

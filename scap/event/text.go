@@ -35,7 +35,7 @@ func (e *Event) AppendParam(dst []byte, i int) []byte {
 	if info := e.Info(); info != nil && i < len(info.Params) {
 		return info.Params[i].AppendText(dst, v)
 	}
-	return appendBuffer(dst, v)
+	return escape.AppendDots(dst, v)
 }
 
 // AppendArgs appends all params that the table knows as name=value, separated by
@@ -98,7 +98,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		return append(dst, notAvailable...)
 	}
 	if size, ok := p.Type.Size(); ok && size != len(value) {
-		return appendBuffer(dst, value)
+		return escape.AppendDots(dst, value)
 	}
 	switch p.Type {
 	case ParamInt8, ParamInt16, ParamInt32, ParamInt64:
@@ -163,7 +163,7 @@ func (p *ParamInfo) AppendRaw(dst, value []byte) []byte {
 		}
 		return dst
 	}
-	return appendBuffer(dst, value)
+	return escape.AppendDots(dst, value)
 }
 
 // AppendResolved appends what the value means: the names of flags, of an error, of a
@@ -340,18 +340,6 @@ func appendSignals(dst []byte, set uint32) []byte {
 	return dst
 }
 
-// appendBuffer prints a dot for each byte that is not printable ASCII.
-func appendBuffer(dst, v []byte) []byte {
-	n := len(dst)
-	dst = append(dst, v...)
-	for i, c := range dst[n:] {
-		if c < ' ' || c > '~' {
-			dst[n+i] = '.'
-		}
-	}
-	return dst
-}
-
 func appendSockAddr(dst, v []byte) []byte {
 	a := SockAddr(v)
 	if ap, ok := a.AddrPort(); ok {
@@ -360,7 +348,7 @@ func appendSockAddr(dst, v []byte) []byte {
 	if a.Family() == FamilyUnix {
 		return escape.AppendText(dst, a.Path())
 	}
-	return appendBuffer(dst, v)
+	return escape.AppendDots(dst, v)
 }
 
 func appendTuple(dst, v []byte) []byte {
@@ -378,7 +366,7 @@ func appendTuple(dst, v []byte) []byte {
 	src, ok1 := t.Source()
 	dest, ok2 := t.Dest()
 	if !ok1 || !ok2 {
-		return appendBuffer(dst, v)
+		return escape.AppendDots(dst, v)
 	}
 	if mapped(src.Addr()) && mapped(dest.Addr()) {
 		src, dest = unmap(src), unmap(dest)

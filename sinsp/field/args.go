@@ -79,9 +79,12 @@ func argFormOf(p *event.ParamInfo) argForm {
 	return argAny
 }
 
-// extractArgs builds name=value or name=value(meaning) for all params.
 func extractArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
-	b := v.Scratch()
+	return v.SetScratch(appendArgs(v.Scratch(), ev, arg))
+}
+
+// appendArgs appends name=value or name=value(meaning) for all params.
+func appendArgs(dst []byte, ev *sinsp.Event, arg *Arg) []byte {
 	args := *argsOf.At(ev.Type())
 	limit := maxBuffer
 	if arg.Text == Full {
@@ -91,10 +94,10 @@ func extractArgs(ev *sinsp.Event, arg *Arg, v *Value) bool {
 		if i == len(args) {
 			break
 		}
-		b = append(b, args[i].name...)
-		b = args[i].append(b, ev, value, limit)
+		dst = append(dst, args[i].name...)
+		dst = args[i].append(dst, ev, value, limit)
 	}
-	return v.SetScratch(b)
+	return dst
 }
 
 // append appends the value, and in parentheses what it means.

@@ -127,7 +127,7 @@ var evtClass = &Class{
 		// Params and result.
 		{Name: "evt.args", Type: String,
 			Desc:    "all params as name=value, with what numbers refer to in parentheses",
-			Extract: extractArgs},
+			Extract: extractArgs, Append: appendArgs},
 		{Name: "evt.arg", Type: String, Arg: ArgIndex | ArgParam,
 			Desc:    "a param as text: what it refers to (the name of a file, an error, flags), else the value",
 			Extract: extractArg, Codes: withParam},
@@ -136,7 +136,7 @@ var evtClass = &Class{
 			Extract: extractRawArg, Codes: withParam},
 		{Name: "evt.info", Type: String,
 			Desc:    "the same as evt.args",
-			Extract: extractArgs},
+			Extract: extractArgs, Append: appendArgs},
 		{Name: "evt.buffer", Type: Bytes,
 			Desc:    "bytes that the call read or wrote",
 			Extract: extractBuffer, Codes: codes(func(r *roles) bool { return r.data >= 0 })},

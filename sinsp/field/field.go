@@ -28,6 +28,9 @@ type Field struct {
 	// Extract sets v to the field's value for ev, or returns false: the value is
 	// missing. It does not allocate, except to grow v.
 	Extract func(ev *sinsp.Event, arg *Arg, v *Value) bool
+	// Append appends the text that Extract sets, for a String that is never missing:
+	// it saves formats a copy. nil: they use Extract.
+	Append func(dst []byte, ev *sinsp.Event, arg *Arg) []byte
 
 	// Codes returns the codes of the events that can have a value; nil: all can.
 	// Filters pass over other events without looking at them.

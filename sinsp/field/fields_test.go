@@ -668,3 +668,21 @@ func TestExtractionDoesNotAllocate(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAFieldAppendsIsWhatItExtracts(t *testing.T) {
+	appends := 0
+	newWorld(t).each(t, machine(), func(label string, ev *sinsp.Event) {
+		for name, f := range All() {
+			if f.Append == nil {
+				continue
+			}
+			for _, text := range []string{"", Full} {
+				arg, v := Arg{Text: text}, Value{}
+				require.True(t, f.Extract(ev, &arg, &v), "%s: %s is never missing", label, name)
+				require.Equal(t, "kept:"+string(v.Str), string(f.Append([]byte("kept:"), ev, &arg)), "%s: %s", label, name)
+				appends++
+			}
+		}
+	})
+	require.NotZero(t, appends)
+}

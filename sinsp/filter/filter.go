@@ -20,6 +20,8 @@ type Filter struct {
 	refs []*field.Ref
 	warn problems
 	gen  uint64
+
+	byCode *event.ByCode[program]
 }
 
 // Compile compiles a filter. The error is an [*Errors] with all that is wrong.
@@ -35,14 +37,23 @@ func Compile(text string) (*Filter, error) {
 		return nil, err
 	}
 	f.refs, f.warn = c.refs, c.warn
+	f.byCode = event.MakeByCode(program{root: &f.root}, func(*event.Info) program { return program{} })
 	return f, nil
 }
 
 // Match reports whether the filter holds for ev. It does not allocate, except for
 // values that are longer than all before.
 func (f *Filter) Match(ev *sinsp.Event) bool {
+	t := ev.Type()
+	p := f.byCode.At(t)
+	if !p.decided && p.root == nil {
+		*p = f.root.program(t)
+	}
+	if p.decided {
+		return p.result
+	}
 	f.gen++
-	return f.root.eval(f.gen, ev, ev.Type())
+	return p.root.eval(f.gen, ev, t)
 }
 
 // Codes returns the codes of the events for which the filter may hold. It never holds
@@ -70,6 +81,41 @@ func (f *Filter) Warnings() *Errors {
 
 // String returns the filter as it was written.
 func (f *Filter) String() string { return f.text }
+
+// program is what is left of a filter for the events of one code.
+type program struct {
+	decided bool // the code decides
+	result  bool // if it does
+	root    *node
+}
+
+// program returns what is left of n for events of code t. It evaluates no fields.
+func (n *node) program(t event.Type) program {
+	switch {
+	case !n.can.Has(t):
+		return program{decided: true}
+	case n.must.Has(t):
+		return program{decided: true, result: true}
+	case n.kind == kindCheck:
+		return program{root: &node{kind: kindCheck, leaf: n.leaf}}
+	}
+	left := &node{kind: n.kind}
+	for i := range n.kids {
+		p := n.kids[i].program(t)
+		switch {
+		case !p.decided:
+			left.kids = append(left.kids, *p.root)
+		case n.kind == kindNot:
+			return program{decided: true, result: !p.result}
+		case p.result == (n.kind == kindOr): // one true kid of an or, one false kid of an and
+			return p
+		}
+	}
+	if len(left.kids) == 1 && n.kind != kindNot {
+		return program{root: &left.kids[0]}
+	}
+	return program{root: left}
+}
 
 // node is a compiled part of a filter.
 type node struct {

@@ -367,3 +367,47 @@ func TestMayCall(t *testing.T) {
 		require.Equal(t, want, mustCompile(t, text).MayCall(generic(code)), text)
 	}
 }
+
+// What is left of a filter for the events of one code decides as the whole filter does.
+func TestEveryCodeGetsWhatIsLeftOfAFilter(t *testing.T) {
+	terms := []string{"evt.type = openat", "evt.type in (write, close)", "evt.dir = >", "proc.name = cat", "fd.name startswith /etc", "evt.res = SUCCESS"}
+	var texts []string
+	for i, a := range terms {
+		for j, b := range terms {
+			c, d := terms[(i+j)%len(terms)], terms[(i+2*j+1)%len(terms)]
+			texts = append(texts,
+				a+" and "+b, a+" or "+b, "not "+a, "not ("+a+" or not "+b+")", "("+a+" and "+b+") or ("+c+" and not "+d+")",
+				"("+a+" or "+b+") and not ("+c+" or "+d+") or "+a, "not (("+a+" and not "+b+") or "+c+") and "+d)
+		}
+	}
+	decided, evaluated := 0, 0
+	for _, text := range texts {
+		f := mustCompile(t, text)
+		for _, ev := range []*sinsp.Event{openat(t), write(t), received(t, 5)} {
+			f.gen++
+			want := f.root.eval(f.gen, ev, ev.Type())
+			require.Equal(t, want, f.Match(ev), "%s: %s", ev.Type(), text)
+			require.Equal(t, want, f.Match(ev), "%s: %s, again", ev.Type(), text)
+			if p := f.root.program(ev.Type()); p.decided {
+				decided++
+			} else {
+				evaluated++
+			}
+		}
+		var raw event.Event
+		var b event.Builder
+		for in := range event.All() {
+			b.Begin(in.Code, 1, 43, 0)
+			bytes, err := b.End()
+			require.NoError(t, err)
+			require.NoError(t, raw.Reset(bytes, 0))
+			ev := &sinsp.Event{Event: &raw}
+			if p := f.root.program(in.Code); p.decided {
+				require.Equal(t, p.result, f.Match(ev), "%s: %s", in.Symbol, text)
+				require.Equal(t, p.result, f.root.eval(1<<40, ev, in.Code), "%s: %s", in.Symbol, text)
+			}
+		}
+	}
+	require.Greater(t, decided, len(texts))
+	require.Greater(t, evaluated, len(texts)/2)
+}

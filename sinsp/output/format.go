@@ -14,10 +14,12 @@ package output
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/scaplab/scaplab/internal/escape"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/filter"
@@ -79,10 +81,47 @@ type piece struct {
 	one   bool // not several values
 	typ   field.Type
 	field *field.Ref // value is no more than a field
+	plain plainForm
 	v     field.Value
 	width int // 0: as long as it is
 	json  jsonForm
 	name  []byte // key of the JSON object, quoted, with its colon
+}
+
+// plainForm is a way to append a value that takes less time than others: most values of a
+// line have one.
+type plainForm uint8
+
+const (
+	notPlain     plainForm = iota
+	plainText              // a text that is escaped
+	plainSigned            // a decimal number
+	plainNumber            // one without a sign
+	plainAppends           // the field appends a text, which is then escaped
+)
+
+// plainFormOf returns the form of a value.
+func (f *Format) plainFormOf(p *piece) plainForm {
+	if p.field == nil || !p.one || p.width > 0 {
+		return notPlain
+	}
+	decimal := false
+	switch p.field.Format {
+	case event.FormatNA, event.FormatDec, event.FormatID:
+		decimal = p.field.Field.Type != field.Dynamic // whose values have their own format
+	}
+	switch {
+	case p.typ == field.String && f.opts.Raw:
+	case p.typ == field.String && p.field.Append != nil:
+		return plainAppends
+	case p.typ == field.String:
+		return plainText
+	case p.typ == field.Int && decimal:
+		return plainSigned
+	case p.typ == field.Uint && decimal:
+		return plainNumber
+	}
+	return notPlain
 }
 
 // Compile compiles a template. The error is a [*filter.Errors] with all that is wrong.
@@ -160,6 +199,7 @@ func (f *Format) compileValue(s string, off int, errs *filter.Errors) string {
 	}
 	p.value, p.field = v, v.Field()
 	p.typ, p.one = v.Type(), v.Many() == field.One
+	p.plain = f.plainFormOf(&p)
 	f.configure(v)
 	f.pieces = append(f.pieces, p)
 	return s[n:]
@@ -209,23 +249,40 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 			dst = append(dst, p.text...)
 			continue
 		}
+		if p.plain == plainAppends {
+			dst = f.escaped(p.field.Append(dst, ev, &p.field.Arg), len(dst))
+			continue
+		}
 		v, ok := p.get(ev)
 		start := len(dst)
 		switch {
-		case ok && p.one && p.typ == field.String && !f.opts.Raw:
-			dst = escape.AppendText(dst, v.Str)
-		case ok:
-			dst = f.appendValue(dst, p.value, v)
-		case f.lenient:
+		case !ok && f.lenient:
 			dst = append(dst, missing...)
-		default:
+		case !ok:
 			return dst[:begin], false
+		case p.plain == plainText:
+			dst = escape.AppendText(dst, v.Str)
+		case p.plain == plainNumber:
+			dst = strconv.AppendUint(dst, v.Num, 10)
+		case p.plain == plainSigned:
+			dst = strconv.AppendInt(dst, v.Signed(), 10)
+		default:
+			dst = f.appendValue(dst, p.value, v)
 		}
 		if p.width > 0 {
 			dst = fit(dst, start, p.width)
 		}
 	}
 	return dst, true
+}
+
+// escaped escapes the text that begins at start.
+func (f *Format) escaped(dst []byte, start int) []byte {
+	if escape.Plain(dst[start:]) {
+		return dst
+	}
+	f.scratch = append(f.scratch[:0], dst[start:]...)
+	return escape.AppendText(dst[:start], f.scratch)
 }
 
 const missing = "<NA>"

@@ -65,12 +65,7 @@ func appendBuffer(dst, b []byte, form Buffers) []byte {
 	case Base64:
 		dst = base64.StdEncoding.AppendEncode(dst, b)
 	default:
-		for _, c := range b {
-			if c < ' ' || c > '~' {
-				c = '.'
-			}
-			dst = append(dst, c)
-		}
+		dst = escape.AppendDots(dst, b)
 	}
 	return dst
 }
