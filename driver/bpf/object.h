@@ -53,12 +53,16 @@
 #define SUBPROGRAM_iov NOT_HERE
 #endif
 
-#if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE)
+#if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE) || defined(OBJECT_IO_OTHER)
 #define SUBPROGRAM_iov_size HERE
-#define SUBPROGRAM_message  HERE
 #else
 #define SUBPROGRAM_iov_size NOT_HERE
-#define SUBPROGRAM_message  NOT_HERE
+#endif
+
+#if defined(OBJECT_IO_READ) || defined(OBJECT_IO_WRITE)
+#define SUBPROGRAM_message HERE
+#else
+#define SUBPROGRAM_message NOT_HERE
 #endif
 
 #include "flavors.h"

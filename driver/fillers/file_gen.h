@@ -969,4 +969,70 @@ static __always_inline int fill_truncate_exit(struct filler *f)
 	return 0;
 }
 
+/* 33231 utimensat */
+static __always_inline int fill_utimensat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	if (user_readable(f->arg[2], layout_off(f, 16, 8))) {
+		push_u64(f, user_timespecs(f, f->arg[2], 0));
+		push_u32(f, utime_special(user_nsec(f, f->arg[2], 0)));
+		push_u64(f, user_timespecs(f, f->arg[2], 1));
+		push_u32(f, utime_special(user_nsec(f, f->arg[2], 1)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, utimensat_flags((s32)f->arg[3]));
+	return 0;
+}
+
+/* 33233 utimes */
+static __always_inline int fill_utimes_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (user_readable(f->arg[1], layout_off(f, 16, 8))) {
+		push_u64(f, (user_slong(f, f->arg[1], 0, 0) * 1000000000) + (user_slong(f, f->arg[1], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[1], 16, 8) * 1000000000) + (user_slong(f, f->arg[1], 24, 12) * 1000));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33235 utime */
+static __always_inline int fill_utime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (user_readable(f->arg[1], layout_off(f, 16, 8))) {
+		push_u64(f, user_slong(f, f->arg[1], 0, 0) * 1000000000);
+		push_u64(f, user_slong(f, f->arg[1], 8, 4) * 1000000000);
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33237 ustat */
+static __always_inline int fill_ustat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, new_encode_dev((u32)f->arg[0]));
+	if (f->ret == 0) {
+		push_s32(f, user_s32(f->arg[1], 0));
+		push_u64(f, user_long(f, f->arg[1], 1));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -1107,6 +1107,11 @@ static __always_inline u32 shutdown_how(u64 v)
 	return 255;
 }
 
+static __always_inline u32 sigchld_code(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 sigevent_notify(u64 v)
 {
 	return (u32)v;
@@ -1210,6 +1215,11 @@ static __always_inline u32 splice_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 ss_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 stat_mode(u64 v)
 {
 	return (u16)v;
@@ -1223,6 +1233,16 @@ static __always_inline u32 statfs_flags(u64 v)
 static __always_inline u32 statfs_type(u64 v)
 {
 	return (u32)v;
+}
+
+static __always_inline u32 statmount_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 statmount_mask(u64 v)
+{
+	return v;
 }
 
 static __always_inline u64 statx_attributes(u64 v)
@@ -1240,7 +1260,22 @@ static __always_inline u32 statx_mask(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 swap_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 sync_file_range_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 syslog_action(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 timer_settime_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -1249,6 +1284,11 @@ static __always_inline u32 timerfd_flags(u64 v)
 {
 	return (v & 0x800) >> 5 |
 	       (v & 0x80000) >> 12;
+}
+
+static __always_inline u32 timerfd_settime_flags(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 timex_modes(u64 v)
@@ -1281,6 +1321,32 @@ static __always_inline u32 userfaultfd_flags(u64 v)
 	return (v & 0x800) >> 5 |
 	       (v & 0x80000) >> 7 |
 	       (v & 0x1) << 23;
+}
+
+static __always_inline u32 utime_special(u64 v)
+{
+	switch ((u32)v) {
+	case 0x3ffffffe: /* UTIME_OMIT */
+		return 2;
+	case 0x3fffffff: /* UTIME_NOW */
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline u32 utimensat_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 wait_options(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 waitid_which(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 xattrat_flags(u64 v)

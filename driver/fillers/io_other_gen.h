@@ -202,4 +202,15 @@ static __always_inline int fill_sync_exit(struct filler *f)
 	return 0;
 }
 
+/* 33239 vmsplice */
+static __always_inline int fill_vmsplice_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, iov_size(f, f->arg[1], f->arg[2]));
+	push_u64(f, f->arg[2]);
+	push_u32(f, splice_flags((u32)f->arg[3]));
+	return 0;
+}
+
 #endif

@@ -663,6 +663,81 @@ static __always_inline int fill_setpriority_exit(struct filler *f)
 	return 0;
 }
 
+/* 33241 wait4 */
+static __always_inline int fill_wait4_exit(struct filler *f)
+{
+	s64 read0 = user_s32(f->arg[1], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret > 0 && user_readable(f->arg[1], 4)) {
+		push_u32(f, read0);
+		push_u8(f, high_bits(read0, 8));
+		push_u8(f, read0 - (high_bits(read0, 7) << 7));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, wait_options((s32)f->arg[2]));
+	if (f->ret > 0 && user_readable(f->arg[3], layout_off(f, 144, 72))) {
+		push_u64(f, (user_slong(f, f->arg[3], 0, 0) * 1000000000) + (user_slong(f, f->arg[3], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[3], 16, 8) * 1000000000) + (user_slong(f, f->arg[3], 24, 12) * 1000));
+		push_s64(f, user_slong(f, f->arg[3], 32, 16));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33243 waitid */
+static __always_inline int fill_waitid_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, waitid_which((s32)f->arg[0]));
+	switch ((u32)waitid_which((s32)f->arg[0])) {
+	case 1: /* P_PID */
+	case 2: /* P_PGID */
+		push_s64(f, (s32)f->arg[1]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)waitid_which((s32)f->arg[0])) {
+	case 3: /* P_PIDFD */
+		push_s64(f, (s32)f->arg[1]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	push_u32(f, wait_options((s32)f->arg[3]));
+	if (f->ret == 0 && user_readable(f->arg[2], layout_off(f, 48, 32))) {
+		push_u32(f, sigchld_code(user_s32(f->arg[2], 8)));
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 16, 12)));
+		push_u32(f, user_u32(f->arg[2], layout_off(f, 20, 16)));
+		push_s32(f, user_s32(f->arg[2], layout_off(f, 24, 20)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	if (f->ret == 0 && user_readable(f->arg[4], layout_off(f, 144, 72))) {
+		push_u64(f, (user_slong(f, f->arg[4], 0, 0) * 1000000000) + (user_slong(f, f->arg[4], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[4], 16, 8) * 1000000000) + (user_slong(f, f->arg[4], 24, 12) * 1000));
+		push_s64(f, user_slong(f, f->arg[4], 32, 16));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 /* 33265 fchroot */
 static __always_inline int fill_fchroot_exit(struct filler *f)
 {

@@ -80,4 +80,29 @@ static __always_inline int fill_rt_sigaction_exit(struct filler *f)
 	return 0;
 }
 
+/* 33207 sigaltstack */
+static __always_inline int fill_sigaltstack_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (user_readable(f->arg[0], layout_off(f, 24, 12))) {
+		push_u64(f, user_long(f, f->arg[0], 0));
+		push_u32(f, ss_flags(user_s32(f->arg[0], layout_off(f, 8, 4))));
+		push_u64(f, user_long(f, f->arg[0], 2));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	if (f->ret == 0 && user_readable(f->arg[1], layout_off(f, 24, 12))) {
+		push_u64(f, user_long(f, f->arg[1], 0));
+		push_u32(f, ss_flags(user_s32(f->arg[1], layout_off(f, 8, 4))));
+		push_u64(f, user_long(f, f->arg[1], 2));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -145,4 +145,130 @@ static __always_inline int fill_setdomainname_exit(struct filler *f)
 	return 0;
 }
 
+/* 33209 uname */
+static __always_inline int fill_uname_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_user_str(f, f->arg[0] + 0);
+		push_user_str(f, f->arg[0] + 65);
+		push_user_str(f, f->arg[0] + 130);
+		push_user_str(f, f->arg[0] + 195);
+		push_user_str(f, f->arg[0] + 260);
+		push_user_str(f, f->arg[0] + 325);
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33211 sysinfo */
+static __always_inline int fill_sysinfo_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_s64(f, user_slong(f, f->arg[0], 0, 0));
+		push_u64(f, user_long(f, f->arg[0], 1));
+		push_u64(f, user_long(f, f->arg[0], 2));
+		push_u64(f, user_long(f, f->arg[0], 3));
+		push_u64(f, user_long(f, f->arg[0], 4));
+		push_u64(f, user_long(f, f->arg[0], 5));
+		push_u64(f, user_long(f, f->arg[0], 6));
+		push_u64(f, user_long(f, f->arg[0], 7));
+		push_u64(f, user_long(f, f->arg[0], 8));
+		push_u64(f, user_long(f, f->arg[0], 9));
+		push_u16(f, user_u16(f->arg[0], layout_off(f, 80, 40)));
+		push_u32(f, user_u32(f->arg[0], layout_off(f, 104, 52)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33213 syslog */
+static __always_inline int fill_syslog_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, syslog_action((s32)f->arg[0]));
+	push_s32(f, f->arg[2]);
+	return 0;
+}
+
+/* 33215 sysfs */
+static __always_inline int fill_sysfs_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	switch ((s32)f->arg[0]) {
+	case 1:
+		push_user_str(f, f->arg[1]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((s32)f->arg[0]) {
+	case 2:
+		push_u32(f, f->arg[1]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	if (f->ret == 0) {
+		switch ((s32)f->arg[0]) {
+		case 2:
+			push_user_str(f, f->arg[2]);
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+	} else {
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33245 swapon */
+static __always_inline int fill_swapon_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_u32(f, swap_flags(high_bits((s32)f->arg[1], 15) << 15));
+	push_u32(f, (u64)(s32)f->arg[1] - (high_bits((s32)f->arg[1], 15) << 15));
+	return 0;
+}
+
+/* 33247 swapoff */
+static __always_inline int fill_swapoff_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	return 0;
+}
+
+/* 33249 vhangup */
+static __always_inline int fill_vhangup_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
 #endif

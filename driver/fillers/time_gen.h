@@ -206,4 +206,107 @@ static __always_inline int fill_times_exit(struct filler *f)
 	return 0;
 }
 
+/* 33217 timer_create */
+static __always_inline int fill_timer_create_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, clockid((s32)f->arg[0]));
+	if (user_readable(f->arg[1], layout_off(f, 64, 60))) {
+		push_u32(f, sigevent_notify(user_s32(f->arg[1], layout_off(f, 12, 8))));
+		push_u8(f, user_s32(f->arg[1], layout_off(f, 8, 4)));
+		push_u64(f, user_long(f, f->arg[1], 0));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	if (f->ret == 0)
+		push_s32(f, user_s32(f->arg[2], 0));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33219 timer_settime */
+static __always_inline int fill_timer_settime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_u32(f, timer_settime_flags((s32)f->arg[1]));
+	push_u64(f, user_timespecs(f, f->arg[2], 0));
+	push_u64(f, user_timespecs(f, f->arg[2], 1));
+	if (f->ret == 0) {
+		push_u64(f, user_timespecs(f, f->arg[3], 0));
+		push_u64(f, user_timespecs(f, f->arg[3], 1));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33221 timer_gettime */
+static __always_inline int fill_timer_gettime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	if (f->ret == 0) {
+		push_u64(f, user_timespecs(f, f->arg[1], 0));
+		push_u64(f, user_timespecs(f, f->arg[1], 1));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33223 timer_getoverrun */
+static __always_inline int fill_timer_getoverrun_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33225 timer_delete */
+static __always_inline int fill_timer_delete_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33227 timerfd_settime */
+static __always_inline int fill_timerfd_settime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, timerfd_settime_flags((s32)f->arg[1]));
+	push_u64(f, user_timespecs(f, f->arg[2], 0));
+	push_u64(f, user_timespecs(f, f->arg[2], 1));
+	if (f->ret == 0) {
+		push_u64(f, user_timespecs(f, f->arg[3], 0));
+		push_u64(f, user_timespecs(f, f->arg[3], 1));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33229 timerfd_gettime */
+static __always_inline int fill_timerfd_gettime_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0) {
+		push_u64(f, user_timespecs(f, f->arg[1], 0));
+		push_u64(f, user_timespecs(f, f->arg[1], 1));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

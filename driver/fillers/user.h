@@ -122,6 +122,24 @@ static __always_inline u64 user_timespec(struct filler *f, u64 ptr)
 	return t.sec * 1000000000LL + t.frac;
 }
 
+/* Where number n of the structs timespec at ptr is. */
+static __always_inline u64 nth_times(struct filler *f, u64 ptr, u64 n)
+{
+	bool small = f->ia32 && !(f->ia32 & LAYOUT_TIME64);
+
+	return ptr + n * (small ? sizeof(struct user_times32) : sizeof(struct user_times));
+}
+
+static __always_inline u64 user_timespecs(struct filler *f, u64 ptr, u64 n)
+{
+	return user_timespec(f, nth_times(f, ptr, n));
+}
+
+static __always_inline u64 user_nsec(struct filler *f, u64 ptr, u64 n)
+{
+	return user_times(f, nth_times(f, ptr, n)).frac;
+}
+
 static __always_inline u64 user_timeval(struct filler *f, u64 ptr)
 {
 	struct user_times t = user_times(f, ptr);

@@ -603,6 +603,28 @@ const (
 	TypeShmatExit                  Type = 0x81b1
 	TypeShmdtExit                  Type = 0x81b3
 	TypeShmctlExit                 Type = 0x81b5
+	TypeSigaltstackExit            Type = 0x81b7
+	TypeUnameExit                  Type = 0x81b9
+	TypeSysinfoExit                Type = 0x81bb
+	TypeSyslogExit                 Type = 0x81bd
+	TypeSysfsExit                  Type = 0x81bf
+	TypeTimerCreateExit            Type = 0x81c1
+	TypeTimerSettimeExit           Type = 0x81c3
+	TypeTimerGettimeExit           Type = 0x81c5
+	TypeTimerGetoverrunExit        Type = 0x81c7
+	TypeTimerDeleteExit            Type = 0x81c9
+	TypeTimerfdSettimeExit         Type = 0x81cb
+	TypeTimerfdGettimeExit         Type = 0x81cd
+	TypeUtimensatExit              Type = 0x81cf
+	TypeUtimesExit                 Type = 0x81d1
+	TypeUtimeExit                  Type = 0x81d3
+	TypeUstatExit                  Type = 0x81d5
+	TypeVmspliceExit               Type = 0x81d7
+	TypeWait4Exit                  Type = 0x81d9
+	TypeWaitidExit                 Type = 0x81db
+	TypeSwaponExit                 Type = 0x81dd
+	TypeSwapoffExit                Type = 0x81df
+	TypeVhangupExit                Type = 0x81e1
 	TypeFchrootExit                Type = 0x81f1
 )
 
@@ -10192,6 +10214,693 @@ func (d *ShmctlExit) Decode(ev *Event) error {
 	return nil
 }
 
+// SigaltstackExit is the exit event 33207 of sigaltstack.
+type SigaltstackExit struct {
+	Res      int64  // errno
+	Sp       uint64 // uint64, hex
+	Flags    uint32 // ss_flags
+	Size     uint64 // uint64
+	OldSp    uint64 // uint64, hex
+	OldFlags uint32 // ss_flags
+	OldSize  uint64 // uint64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SigaltstackExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSigaltstackExit); err != nil {
+		*d = SigaltstackExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Sp = r.uint64()
+	d.Flags = r.uint32()
+	d.Size = r.uint64()
+	d.OldSp = r.uint64()
+	d.OldFlags = r.uint32()
+	d.OldSize = r.uint64()
+	if r.err != nil {
+		*d = SigaltstackExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UnameExit is the exit event 33209 of uname.
+// Sysname, Nodename, Release, Version, Machine and Domainname are views of the event.
+type UnameExit struct {
+	Res        int64  // errno
+	Sysname    []byte // charbuf
+	Nodename   []byte // charbuf
+	Release    []byte // charbuf
+	Version    []byte // charbuf
+	Machine    []byte // charbuf
+	Domainname []byte // charbuf
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UnameExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUnameExit); err != nil {
+		*d = UnameExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Sysname = r.str()
+	d.Nodename = r.str()
+	d.Release = r.str()
+	d.Version = r.str()
+	d.Machine = r.str()
+	d.Domainname = r.str()
+	if r.err != nil {
+		*d = UnameExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SysinfoExit is the exit event 33211 of sysinfo.
+type SysinfoExit struct {
+	Res       int64  // errno
+	Uptime    int64  // int64
+	Load1     uint64 // uint64
+	Load5     uint64 // uint64
+	Load15    uint64 // uint64
+	Totalram  uint64 // uint64
+	Freeram   uint64 // uint64
+	Sharedram uint64 // uint64
+	Bufferram uint64 // uint64
+	Totalswap uint64 // uint64
+	Freeswap  uint64 // uint64
+	Procs     uint16 // uint16
+	MemUnit   uint32 // uint32
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SysinfoExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSysinfoExit); err != nil {
+		*d = SysinfoExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Uptime = r.int64()
+	d.Load1 = r.uint64()
+	d.Load5 = r.uint64()
+	d.Load15 = r.uint64()
+	d.Totalram = r.uint64()
+	d.Freeram = r.uint64()
+	d.Sharedram = r.uint64()
+	d.Bufferram = r.uint64()
+	d.Totalswap = r.uint64()
+	d.Freeswap = r.uint64()
+	d.Procs = r.uint16()
+	d.MemUnit = r.uint32()
+	if r.err != nil {
+		*d = SysinfoExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SyslogExit is the exit event 33213 of syslog.
+type SyslogExit struct {
+	Res  int64  // errno
+	Type uint32 // syslog_action
+	Len  int32  // int32
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SyslogExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSyslogExit); err != nil {
+		*d = SyslogExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Type = r.uint32()
+	d.Len = r.int32()
+	if r.err != nil {
+		*d = SyslogExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SysfsExit is the exit event 33215 of sysfs.
+// Fsname and Name are views of the event.
+type SysfsExit struct {
+	Res    int64  // errno
+	Option int32  // int32
+	Fsname []byte // charbuf
+	Index  uint32 // uint32
+	Name   []byte // charbuf
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SysfsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSysfsExit); err != nil {
+		*d = SysfsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Option = r.int32()
+	d.Fsname = r.str()
+	d.Index = r.uint32()
+	d.Name = r.str()
+	if r.err != nil {
+		*d = SysfsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerCreateExit is the exit event 33217 of timer_create.
+type TimerCreateExit struct {
+	Res         int64  // errno
+	ClockID     uint32 // clockid
+	SigevNotify uint32 // sigevent_notify
+	SigevSigno  uint8  // sigtype
+	SigevValue  uint64 // uint64, hex
+	Timerid     int32  // int32
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerCreateExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerCreateExit); err != nil {
+		*d = TimerCreateExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.ClockID = r.uint32()
+	d.SigevNotify = r.uint32()
+	d.SigevSigno = r.uint8()
+	d.SigevValue = r.uint64()
+	d.Timerid = r.int32()
+	if r.err != nil {
+		*d = TimerCreateExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerSettimeExit is the exit event 33219 of timer_settime.
+type TimerSettimeExit struct {
+	Res         int64  // errno
+	Timerid     int32  // int32
+	Flags       uint32 // timer_settime_flags
+	Interval    uint64 // reltime
+	Value       uint64 // reltime
+	OldInterval uint64 // reltime
+	OldValue    uint64 // reltime
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerSettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerSettimeExit); err != nil {
+		*d = TimerSettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Timerid = r.int32()
+	d.Flags = r.uint32()
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	d.OldInterval = r.uint64()
+	d.OldValue = r.uint64()
+	if r.err != nil {
+		*d = TimerSettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerGettimeExit is the exit event 33221 of timer_gettime.
+type TimerGettimeExit struct {
+	Res      int64  // errno
+	Timerid  int32  // int32
+	Interval uint64 // reltime
+	Value    uint64 // reltime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerGettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerGettimeExit); err != nil {
+		*d = TimerGettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Timerid = r.int32()
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	if r.err != nil {
+		*d = TimerGettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerGetoverrunExit is the exit event 33223 of timer_getoverrun.
+type TimerGetoverrunExit struct {
+	Res     int64 // errno
+	Timerid int32 // int32
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerGetoverrunExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerGetoverrunExit); err != nil {
+		*d = TimerGetoverrunExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Timerid = r.int32()
+	if r.err != nil {
+		*d = TimerGetoverrunExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerDeleteExit is the exit event 33225 of timer_delete.
+type TimerDeleteExit struct {
+	Res     int64 // errno
+	Timerid int32 // int32
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerDeleteExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerDeleteExit); err != nil {
+		*d = TimerDeleteExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Timerid = r.int32()
+	if r.err != nil {
+		*d = TimerDeleteExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerfdSettimeExit is the exit event 33227 of timerfd_settime.
+type TimerfdSettimeExit struct {
+	Res         int64  // errno
+	FD          FD     // fd
+	Flags       uint32 // timerfd_settime_flags
+	Interval    uint64 // reltime
+	Value       uint64 // reltime
+	OldInterval uint64 // reltime
+	OldValue    uint64 // reltime
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerfdSettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerfdSettimeExit); err != nil {
+		*d = TimerfdSettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Flags = r.uint32()
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	d.OldInterval = r.uint64()
+	d.OldValue = r.uint64()
+	if r.err != nil {
+		*d = TimerfdSettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// TimerfdGettimeExit is the exit event 33229 of timerfd_gettime.
+type TimerfdGettimeExit struct {
+	Res      int64  // errno
+	FD       FD     // fd
+	Interval uint64 // reltime
+	Value    uint64 // reltime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *TimerfdGettimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeTimerfdGettimeExit); err != nil {
+		*d = TimerfdGettimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Interval = r.uint64()
+	d.Value = r.uint64()
+	if r.err != nil {
+		*d = TimerfdGettimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UtimensatExit is the exit event 33231 of utimensat.
+// Pathname is a view of the event.
+type UtimensatExit struct {
+	Res          int64  // errno
+	DirFD        FD     // fd
+	Pathname     []byte // fsrelpath, below dirfd
+	Atime        uint64 // abstime
+	AtimeSpecial uint32 // utime_special
+	Mtime        uint64 // abstime
+	MtimeSpecial uint32 // utime_special
+	Flags        uint32 // utimensat_flags
+	Set          ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UtimensatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUtimensatExit); err != nil {
+		*d = UtimensatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Pathname = r.str()
+	d.Atime = r.uint64()
+	d.AtimeSpecial = r.uint32()
+	d.Mtime = r.uint64()
+	d.MtimeSpecial = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = UtimensatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UtimesExit is the exit event 33233 of utimes.
+// Filename is a view of the event.
+type UtimesExit struct {
+	Res      int64  // errno
+	Filename []byte // fspath
+	Atime    uint64 // abstime
+	Mtime    uint64 // abstime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UtimesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUtimesExit); err != nil {
+		*d = UtimesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Filename = r.str()
+	d.Atime = r.uint64()
+	d.Mtime = r.uint64()
+	if r.err != nil {
+		*d = UtimesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UtimeExit is the exit event 33235 of utime.
+// Filename is a view of the event.
+type UtimeExit struct {
+	Res      int64  // errno
+	Filename []byte // fspath
+	Atime    uint64 // abstime
+	Mtime    uint64 // abstime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UtimeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUtimeExit); err != nil {
+		*d = UtimeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Filename = r.str()
+	d.Atime = r.uint64()
+	d.Mtime = r.uint64()
+	if r.err != nil {
+		*d = UtimeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UstatExit is the exit event 33237 of ustat.
+type UstatExit struct {
+	Res    int64  // errno
+	Dev    uint32 // uint32, hex
+	Tfree  int32  // int32
+	Tinode uint64 // uint64
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UstatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUstatExit); err != nil {
+		*d = UstatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Dev = r.uint32()
+	d.Tfree = r.int32()
+	d.Tinode = r.uint64()
+	if r.err != nil {
+		*d = UstatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// VmspliceExit is the exit event 33239 of vmsplice.
+type VmspliceExit struct {
+	Res    int64  // errno
+	FD     FD     // fd
+	Size   uint32 // uint32
+	NrSegs uint64 // uint64
+	Flags  uint32 // splice_flags
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *VmspliceExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeVmspliceExit); err != nil {
+		*d = VmspliceExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.Size = r.uint32()
+	d.NrSegs = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = VmspliceExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Wait4Exit is the exit event 33241 of wait4.
+type Wait4Exit struct {
+	Res        PID    // pid
+	Upid       PID    // pid
+	Status     uint32 // uint32, hex
+	ExitCode   uint8  // uint8
+	TermSignal uint8  // sigtype
+	Options    uint32 // wait_options
+	Utime      uint64 // reltime
+	Stime      uint64 // reltime
+	Maxrss     int64  // int64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Wait4Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeWait4Exit); err != nil {
+		*d = Wait4Exit{}
+		return err
+	}
+	d.Res = PID(r.int64())
+	d.Upid = PID(r.int64())
+	d.Status = r.uint32()
+	d.ExitCode = r.uint8()
+	d.TermSignal = r.uint8()
+	d.Options = r.uint32()
+	d.Utime = r.uint64()
+	d.Stime = r.uint64()
+	d.Maxrss = r.int64()
+	if r.err != nil {
+		*d = Wait4Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// WaitidExit is the exit event 33243 of waitid.
+type WaitidExit struct {
+	Res      int64  // errno
+	Which    uint32 // waitid_which
+	Upid     PID    // pid
+	Pidfd    FD     // fd
+	Options  uint32 // wait_options
+	SiCode   uint32 // sigchld_code
+	SiPID    PID    // pid
+	SiUID    UID    // uid
+	SiStatus int32  // int32
+	Utime    uint64 // reltime
+	Stime    uint64 // reltime
+	Maxrss   int64  // int64
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *WaitidExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeWaitidExit); err != nil {
+		*d = WaitidExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Which = r.uint32()
+	d.Upid = PID(r.int64())
+	d.Pidfd = FD(r.int64())
+	d.Options = r.uint32()
+	d.SiCode = r.uint32()
+	d.SiPID = PID(r.int64())
+	d.SiUID = UID(r.uint32())
+	d.SiStatus = r.int32()
+	d.Utime = r.uint64()
+	d.Stime = r.uint64()
+	d.Maxrss = r.int64()
+	if r.err != nil {
+		*d = WaitidExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SwaponExit is the exit event 33245 of swapon.
+// Path is a view of the event.
+type SwaponExit struct {
+	Res   int64  // errno
+	Path  []byte // fspath
+	Flags uint32 // swap_flags
+	Prio  uint32 // uint32
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SwaponExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSwaponExit); err != nil {
+		*d = SwaponExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.Flags = r.uint32()
+	d.Prio = r.uint32()
+	if r.err != nil {
+		*d = SwaponExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SwapoffExit is the exit event 33247 of swapoff.
+// Path is a view of the event.
+type SwapoffExit struct {
+	Res  int64  // errno
+	Path []byte // fspath
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SwapoffExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSwapoffExit); err != nil {
+		*d = SwapoffExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	if r.err != nil {
+		*d = SwapoffExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// VhangupExit is the exit event 33249 of vhangup.
+type VhangupExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *VhangupExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeVhangupExit); err != nil {
+		*d = VhangupExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = VhangupExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // FchrootExit is the exit event 33265 of fchroot.
 type FchrootExit struct {
 	Res   int64  // errno
@@ -10859,6 +11568,50 @@ func newTyped(t Type) Typed {
 		return new(ShmdtExit)
 	case TypeShmctlExit:
 		return new(ShmctlExit)
+	case TypeSigaltstackExit:
+		return new(SigaltstackExit)
+	case TypeUnameExit:
+		return new(UnameExit)
+	case TypeSysinfoExit:
+		return new(SysinfoExit)
+	case TypeSyslogExit:
+		return new(SyslogExit)
+	case TypeSysfsExit:
+		return new(SysfsExit)
+	case TypeTimerCreateExit:
+		return new(TimerCreateExit)
+	case TypeTimerSettimeExit:
+		return new(TimerSettimeExit)
+	case TypeTimerGettimeExit:
+		return new(TimerGettimeExit)
+	case TypeTimerGetoverrunExit:
+		return new(TimerGetoverrunExit)
+	case TypeTimerDeleteExit:
+		return new(TimerDeleteExit)
+	case TypeTimerfdSettimeExit:
+		return new(TimerfdSettimeExit)
+	case TypeTimerfdGettimeExit:
+		return new(TimerfdGettimeExit)
+	case TypeUtimensatExit:
+		return new(UtimensatExit)
+	case TypeUtimesExit:
+		return new(UtimesExit)
+	case TypeUtimeExit:
+		return new(UtimeExit)
+	case TypeUstatExit:
+		return new(UstatExit)
+	case TypeVmspliceExit:
+		return new(VmspliceExit)
+	case TypeWait4Exit:
+		return new(Wait4Exit)
+	case TypeWaitidExit:
+		return new(WaitidExit)
+	case TypeSwaponExit:
+		return new(SwaponExit)
+	case TypeSwapoffExit:
+		return new(SwapoffExit)
+	case TypeVhangupExit:
+		return new(VhangupExit)
 	case TypeFchrootExit:
 		return new(FchrootExit)
 	}

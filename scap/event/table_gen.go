@@ -433,6 +433,27 @@ var namesStatfsType = NameSet{"statfs_type", []NamedValue{
 	{"FAIL_FS_MAGIC", 1178683724},
 }}
 
+var namesSyslogAction = NameSet{"syslog_action", []NamedValue{
+	{"SYSLOG_ACTION_CLOSE", 0},
+	{"SYSLOG_ACTION_OPEN", 1},
+	{"SYSLOG_ACTION_READ", 2},
+	{"SYSLOG_ACTION_READ_ALL", 3},
+	{"SYSLOG_ACTION_READ_CLEAR", 4},
+	{"SYSLOG_ACTION_CLEAR", 5},
+	{"SYSLOG_ACTION_CONSOLE_OFF", 6},
+	{"SYSLOG_ACTION_CONSOLE_ON", 7},
+	{"SYSLOG_ACTION_CONSOLE_LEVEL", 8},
+	{"SYSLOG_ACTION_SIZE_UNREAD", 9},
+	{"SYSLOG_ACTION_SIZE_BUFFER", 10},
+}}
+
+var namesSwapFlags = NameSet{"swap_flags", []NamedValue{
+	{"SWAP_FLAG_PREFER", 32768},
+	{"SWAP_FLAG_DISCARD", 65536},
+	{"SWAP_FLAG_DISCARD_ONCE", 131072},
+	{"SWAP_FLAG_DISCARD_PAGES", 262144},
+}}
+
 var namesFsopenFlags = NameSet{"fsopen_flags", []NamedValue{
 	{"FSOPEN_CLOEXEC", 1},
 }}
@@ -972,6 +993,12 @@ var namesSaFlags = NameSet{"sa_flags", []NamedValue{
 	{"SA_RESETHAND", 2147483648},
 }}
 
+var namesSsFlags = NameSet{"ss_flags", []NamedValue{
+	{"SS_ONSTACK", 1},
+	{"SS_DISABLE", 2},
+	{"SS_AUTODISARM", 2147483648},
+}}
+
 var namesSaHandler = NameSet{"sa_handler", []NamedValue{
 	{"SIG_DFL", 0},
 	{"SIG_IGN", 1},
@@ -1170,6 +1197,33 @@ var namesRusageWho = NameSet{"rusage_who", []NamedValue{
 	{"RUSAGE_THREAD", 1},
 }}
 
+var namesWaitOptions = NameSet{"wait_options", []NamedValue{
+	{"WNOHANG", 1},
+	{"WSTOPPED", 2},
+	{"WEXITED", 4},
+	{"WCONTINUED", 8},
+	{"WNOWAIT", 16777216},
+	{"__WNOTHREAD", 536870912},
+	{"__WALL", 1073741824},
+	{"__WCLONE", 2147483648},
+}}
+
+var namesWaitidWhich = NameSet{"waitid_which", []NamedValue{
+	{"P_ALL", 0},
+	{"P_PID", 1},
+	{"P_PGID", 2},
+	{"P_PIDFD", 3},
+}}
+
+var namesSigchldCode = NameSet{"sigchld_code", []NamedValue{
+	{"CLD_EXITED", 1},
+	{"CLD_KILLED", 2},
+	{"CLD_DUMPED", 3},
+	{"CLD_TRAPPED", 4},
+	{"CLD_STOPPED", 5},
+	{"CLD_CONTINUED", 6},
+}}
+
 var namesArchPrctlOption = NameSet{"arch_prctl_option", []NamedValue{
 	{"ARCH_SET_GS", 4097},
 	{"ARCH_SET_FS", 4098},
@@ -1237,6 +1291,20 @@ var namesIoprioHint = NameSet{"ioprio_hint", []NamedValue{
 
 var namesClockNanosleepFlags = NameSet{"clock_nanosleep_flags", []NamedValue{
 	{"TIMER_ABSTIME", 1},
+}}
+
+var namesTimerSettimeFlags = NameSet{"timer_settime_flags", []NamedValue{
+	{"TIMER_ABSTIME", 1},
+}}
+
+var namesTimerfdSettimeFlags = NameSet{"timerfd_settime_flags", []NamedValue{
+	{"TFD_TIMER_ABSTIME", 1},
+	{"TFD_TIMER_CANCEL_ON_SET", 2},
+}}
+
+var namesUtimeSpecial = NameSet{"utime_special", []NamedValue{
+	{"UTIME_NOW", 1},
+	{"UTIME_OMIT", 2},
 }}
 
 var namesItimerWhich = NameSet{"itimer_which", []NamedValue{
@@ -1902,6 +1970,11 @@ var namesShmctlCmd = NameSet{"shmctl_cmd", []NamedValue{
 	{"SHM_STAT", 13},
 	{"SHM_INFO", 14},
 	{"SHM_STAT_ANY", 15},
+}}
+
+var namesUtimensatFlags = NameSet{"utimensat_flags", []NamedValue{
+	{"AT_SYMLINK_NOFOLLOW", 256},
+	{"AT_EMPTY_PATH", 4096},
 }}
 
 var namesSigeventNotify = NameSet{"sigevent_notify", []NamedValue{
@@ -5726,6 +5799,170 @@ var infos = []Info{
 		{Name: "nattch", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "cpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
 		{Name: "lpid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSigaltstackExit, Name: "sigaltstack", Symbol: "sigaltstack_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "sp", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSsFlags, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "old_sp", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "old_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSsFlags, DirFD: -1},
+		{Name: "old_size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeUnameExit, Name: "uname", Symbol: "uname_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "sysname", Type: ParamCharbuf, DirFD: -1},
+		{Name: "nodename", Type: ParamCharbuf, DirFD: -1},
+		{Name: "release", Type: ParamCharbuf, DirFD: -1},
+		{Name: "version", Type: ParamCharbuf, DirFD: -1},
+		{Name: "machine", Type: ParamCharbuf, DirFD: -1},
+		{Name: "domainname", Type: ParamCharbuf, DirFD: -1},
+	}},
+	{Code: TypeSysinfoExit, Name: "sysinfo", Symbol: "sysinfo_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "uptime", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "load1", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "load5", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "load15", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "totalram", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "freeram", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "sharedram", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "bufferram", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "totalswap", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "freeswap", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "procs", Type: ParamUint16, Format: FormatDec, DirFD: -1},
+		{Name: "mem_unit", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSyslogExit, Name: "syslog", Symbol: "syslog_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSyslogAction, DirFD: -1},
+		{Name: "len", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSysfsExit, Name: "sysfs", Symbol: "sysfs_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "option", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "fsname", Type: ParamCharbuf, DirFD: -1},
+		{Name: "index", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "name", Type: ParamCharbuf, DirFD: -1},
+	}},
+	{Code: TypeTimerCreateExit, Name: "timer_create", Symbol: "timer_create_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "clockid", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesClockID, DirFD: -1},
+		{Name: "sigev_notify", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSigeventNotify, DirFD: -1},
+		{Name: "sigev_signo", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "sigev_value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "timerid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerSettimeExit, Name: "timer_settime", Symbol: "timer_settime_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "timerid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesTimerSettimeFlags, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerGettimeExit, Name: "timer_gettime", Symbol: "timer_gettime_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "timerid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerGetoverrunExit, Name: "timer_getoverrun", Symbol: "timer_getoverrun_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "timerid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerDeleteExit, Name: "timer_delete", Symbol: "timer_delete_exit", Category: CategoryTime, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "timerid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerfdSettimeExit, Name: "timerfd_settime", Symbol: "timerfd_settime_exit", Category: CategoryTime, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesTimerfdSettimeFlags, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "old_value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeTimerfdGettimeExit, Name: "timerfd_gettime", Symbol: "timerfd_gettime_exit", Category: CategoryTime, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "value", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeUtimensatExit, Name: "utimensat", Symbol: "utimensat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pathname", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "atime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "atime_special", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesUtimeSpecial, DirFD: -1},
+		{Name: "mtime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "mtime_special", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesUtimeSpecial, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesUtimensatFlags, DirFD: -1},
+	}},
+	{Code: TypeUtimesExit, Name: "utimes", Symbol: "utimes_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "filename", Type: ParamFSPath, DirFD: -1},
+		{Name: "atime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "mtime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeUtimeExit, Name: "utime", Symbol: "utime_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "filename", Type: ParamFSPath, DirFD: -1},
+		{Name: "atime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "mtime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeUstatExit, Name: "ustat", Symbol: "ustat_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "tfree", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "tinode", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeVmspliceExit, Name: "vmsplice", Symbol: "vmsplice_exit", Category: CategoryIOOther, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "nr_segs", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSpliceFlags, DirFD: -1},
+	}},
+	{Code: TypeWait4Exit, Name: "wait4", Symbol: "wait4_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "upid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "exit_code", Type: ParamUint8, Format: FormatDec, DirFD: -1},
+		{Name: "term_signal", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "options", Type: ParamFlags32, Format: FormatHex, Names: &namesWaitOptions, DirFD: -1},
+		{Name: "utime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "stime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "maxrss", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeWaitidExit, Name: "waitid", Symbol: "waitid_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD, FDParam: 3, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "which", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesWaitidWhich, DirFD: -1},
+		{Name: "upid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "pidfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "options", Type: ParamFlags32, Format: FormatHex, Names: &namesWaitOptions, DirFD: -1},
+		{Name: "si_code", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSigchldCode, DirFD: -1},
+		{Name: "si_pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "si_uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "si_status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "utime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "stime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "maxrss", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSwaponExit, Name: "swapon", Symbol: "swapon_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSPath, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesSwapFlags, DirFD: -1},
+		{Name: "prio", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSwapoffExit, Name: "swapoff", Symbol: "swapoff_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSPath, DirFD: -1},
+	}},
+	{Code: TypeVhangupExit, Name: "vhangup", Symbol: "vhangup_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeFchrootExit, Name: "fchroot", Symbol: "fchroot_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},

@@ -75,17 +75,18 @@ func init() {
 
 		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"), "clock": clockNow, "itimer": startTimer,
+		"timer": newTimer, "timerfd": newTimerFD, "arm": armTimer,
 		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,
 		"cap_header": capHeader, "cap_data": capData, "argv": argVector,
 		"pointers": pointers,
 
-		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "thread": sleepingThread, "traced": tracedChild,
+		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "ended": endedChild, "killed": killedChild, "thread": sleepingThread, "traced": tracedChild,
 		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 
 		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
-		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt,
+		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "string": stringAt,
 	}
 }
 

@@ -459,6 +459,24 @@ func memAt(c *Maker, args []any) (any, error) {
 	return lookAt(c, args[:1], n)
 }
 
+// stringAt returns the text up to a NUL.
+func stringAt(c *Maker, args []any) (any, error) {
+	off, err := argIntOr(args, 1, 0)
+	if err != nil {
+		return nil, err
+	}
+	for text := []byte{}; ; off++ {
+		b, err := lookAt(c, []any{args[0], off}, 1)
+		if err != nil {
+			return nil, err
+		}
+		if b[0] == 0 {
+			return string(text), nil
+		}
+		text = append(text, b[0])
+	}
+}
+
 func u64At(c *Maker, args []any) (any, error) {
 	b, err := lookAt(c, args, 8)
 	if err != nil {

@@ -144,6 +144,45 @@ func sleepingChild(_ *Maker, _ []any) (any, error) {
 	return number("child", int64(pid), map[string]any{"pid": int64(pid)}), nil
 }
 
+// endedChild starts a child that ends at once.
+func endedChild(_ *Maker, args []any) (any, error) {
+	code, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := startProgram(program(op{nr: unix.SYS_EXIT_GROUP, arg: [6]uintptr{uintptr(code)}}), 0)
+	if err != nil {
+		return nil, err
+	}
+	return int64(pid), untilEnded(pid)
+}
+
+// killedChild starts a child and ends it with a signal.
+func killedChild(_ *Maker, args []any) (any, error) {
+	sig, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := startProgram(program(opPause, op{nr: opJump}), 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Kill(pid, unix.Signal(sig)); err != nil {
+		return nil, err
+	}
+	return int64(pid), untilEnded(pid)
+}
+
+// untilEnded waits for the end of a child and leaves it to be waited for once more.
+func untilEnded(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // threadProgram stays where it is while a thread runs it, as package variables do.
 var threadProgram = program(opPause, op{nr: opJump})
 
