@@ -260,6 +260,14 @@ func TestSockets(t *testing.T) {
 	sendto := func(tup []byte) step {
 		return func(w *world) *sinsp.Event { return w.send(event.TypeSendtoExit, 100, 5, []byte("data"), 9, 5, tup) }
 	}
+	sendmsg := func(tup []byte) step {
+		return func(w *world) *sinsp.Event { return w.send(event.TypeSendmsgExit, 100, 5, []byte("data"), 9, 5, tup) }
+	}
+	recvmsg := func(tup []byte) step {
+		return func(w *world) *sinsp.Event {
+			return w.send(event.TypeRecvmsgExit, 100, 5, 5, []byte("data"), tup, nil, 9)
+		}
+	}
 	recvfrom := func(tup []byte) step {
 		return func(w *world) *sinsp.Event { return w.send(event.TypeRecvfromExit, 100, 5, []byte("data"), tup, 9, 5) }
 	}
@@ -271,27 +279,33 @@ func TestSockets(t *testing.T) {
 		state sinsp.SocketState
 		want  string
 	}{
-		"a new TCP socket":        {[]step{socket(2, tcp, 0)}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"a new UDP socket, IPv6":  {[]step{socket(10, udp|sockCloexec, 0)}, proc.FDIPv6, proc.L4UDP, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"a new ICMP socket":       {[]step{socket(2, udp, 1)}, proc.FDIPv4, proc.L4ICMP, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"a new raw socket":        {[]step{socket(2, 3, 0)}, proc.FDIPv4, proc.L4Raw, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"a unix socket":           {[]step{socket(1, tcp, 0)}, proc.FDUnix, 0, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"a netlink socket":        {[]step{socket(16, 3, 0)}, proc.FDNetlink, 0, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"bound":                   {[]step{socket(2, tcp, 0), bind("0.0.0.0:80")}, proc.FDIPv4Server, proc.L4TCP, sinsp.RoleServer, sinsp.Unconnected, "0.0.0.0:80"},
-		"bound, IPv6":             {[]step{socket(10, tcp, 0), bind("[::]:80")}, proc.FDIPv6Server, proc.L4TCP, sinsp.RoleServer, sinsp.Unconnected, ":::80"},
-		"bound to any port":       {[]step{socket(2, tcp, 0), bind("127.0.0.1:0")}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, "127.0.0.1:0"},
-		"connected":               {[]step{socket(2, tcp, 0), connect(0, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
-		"connected, IPv6":         {[]step{socket(10, tcp, 0), connect(0, tuple("[::1]:9999", "[::1]:443"))}, proc.FDIPv6, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "::1:9999->::1:443"},
-		"IPv4 in IPv6":            {[]step{socket(10, tcp, 0), connect(0, tuple("[::ffff:10.0.0.1]:9999", "[::ffff:10.0.0.7]:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
-		"connecting":              {[]step{socket(2, tcp, 0), connect(-115, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Pending, "10.0.0.1:9999->10.0.0.7:443"},
-		"refused":                 {[]step{socket(2, tcp, 0), connect(-111, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, ""},
-		"from the same network":   {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "10.0.0.7:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:53"},
-		"to the machine itself":   {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "127.0.0.1:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "127.0.0.1:9999->127.0.0.1:53"},
-		"to the world":            {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "8.8.8.8:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->8.8.8.8:53"},
-		"a datagram sent":         {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.7:53"},
-		"a datagram received":     {[]step{socket(2, udp, 0), recvfrom(tuple("10.0.0.7:53", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.7:53"},
-		"a datagram on a server":  {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), recvfrom(tuple("10.0.0.7:777", "10.0.0.1:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
-		"an answer of a server":   {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), sendto(tuple("10.0.0.1:53", "10.0.0.7:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
+		"a new TCP socket":       {[]step{socket(2, tcp, 0)}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"a new UDP socket, IPv6": {[]step{socket(10, udp|sockCloexec, 0)}, proc.FDIPv6, proc.L4UDP, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"a new ICMP socket":      {[]step{socket(2, udp, 1)}, proc.FDIPv4, proc.L4ICMP, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"a new raw socket":       {[]step{socket(2, 3, 0)}, proc.FDIPv4, proc.L4Raw, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"a unix socket":          {[]step{socket(1, tcp, 0)}, proc.FDUnix, 0, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"a netlink socket":       {[]step{socket(16, 3, 0)}, proc.FDNetlink, 0, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"bound":                  {[]step{socket(2, tcp, 0), bind("0.0.0.0:80")}, proc.FDIPv4Server, proc.L4TCP, sinsp.RoleServer, sinsp.Unconnected, "0.0.0.0:80"},
+		"bound, IPv6":            {[]step{socket(10, tcp, 0), bind("[::]:80")}, proc.FDIPv6Server, proc.L4TCP, sinsp.RoleServer, sinsp.Unconnected, ":::80"},
+		"bound to any port":      {[]step{socket(2, tcp, 0), bind("127.0.0.1:0")}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, "127.0.0.1:0"},
+		"connected":              {[]step{socket(2, tcp, 0), connect(0, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
+		"connected, IPv6":        {[]step{socket(10, tcp, 0), connect(0, tuple("[::1]:9999", "[::1]:443"))}, proc.FDIPv6, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "::1:9999->::1:443"},
+		"IPv4 in IPv6":           {[]step{socket(10, tcp, 0), connect(0, tuple("[::ffff:10.0.0.1]:9999", "[::ffff:10.0.0.7]:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
+		"connecting":             {[]step{socket(2, tcp, 0), connect(-115, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Pending, "10.0.0.1:9999->10.0.0.7:443"},
+		"refused":                {[]step{socket(2, tcp, 0), connect(-111, tuple("10.0.0.1:9999", "10.0.0.7:443"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleNone, sinsp.Unconnected, ""},
+		"from the same network":  {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "10.0.0.7:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:53"},
+		"to the machine itself":  {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "127.0.0.1:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "127.0.0.1:9999->127.0.0.1:53"},
+		"to the world":           {[]step{socket(2, udp, 0), connect(0, tuple("0.0.0.0:9999", "8.8.8.8:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->8.8.8.8:53"},
+		"a datagram sent":        {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.7:53"},
+		"a datagram received":    {[]step{socket(2, udp, 0), recvfrom(tuple("10.0.0.7:53", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.7:53"},
+		"a datagram on a server": {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), recvfrom(tuple("10.0.0.7:777", "10.0.0.1:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
+		"an answer of a server":  {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), sendto(tuple("10.0.0.1:53", "10.0.0.7:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
+		"datagrams to two hosts": {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53")), sendto(tuple("10.0.0.1:777", "10.0.0.8:54"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"messages to two hosts":  {[]step{socket(2, udp, 0), sendmsg(tuple("10.0.0.1:777", "10.0.0.7:53")), sendmsg(tuple("10.0.0.1:777", "10.0.0.8:54"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"messages of two hosts":  {[]step{socket(2, udp, 0), recvmsg(tuple("10.0.0.7:53", "10.0.0.1:777")), recvmsg(tuple("10.0.0.8:54", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"an answer of the other": {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53")), recvfrom(tuple("10.0.0.8:54", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"a server with two clients": {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), recvfrom(tuple("10.0.0.7:777", "10.0.0.1:53")), recvfrom(tuple("10.0.0.8:888", "10.0.0.1:53")),
+			sendto(tuple("10.0.0.1:53", "10.0.0.7:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
 		"sent on an unknown one":  {[]step{sendto(tuple("10.0.0.1:777", "10.0.0.7:53"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.7:53"},
 		"TCP keeps its addresses": {[]step{socket(2, tcp, 0), connect(0, tuple("10.0.0.1:9999", "10.0.0.7:443")), sendto(tuple("1.1.1.1:1", "2.2.2.2:2"))}, proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
 		"a unix connection":       {[]step{socket(1, tcp, 0), connect(0, unixTuple(0xabc, 0xdef, "/run/s"))}, proc.FDUnix, 0, sinsp.RoleClient, sinsp.Connected, "abc->def /run/s"},

@@ -130,7 +130,7 @@ func (s *state) Connect(ev *event.Event, ret int64, num event.FD, tuple event.So
 	fd := t.FD(num)
 	switch {
 	case len(tuple) > 0:
-		s.setTuple(fd, tuple, true)
+		s.setTuple(fd, tuple)
 		if enter == nil {
 			break
 		}
@@ -208,7 +208,7 @@ func (s *state) Accept(_ *event.Event, ret event.FD, tuple event.SockTuple, flag
 	}
 	fd := s.newFD(s.cur.files, ret, flags&openCloexec != 0)
 	fd.Role, fd.State, fd.form = RoleServer, Connected, formEnds
-	s.setTuple(fd, tuple, true)
+	s.setTuple(fd, tuple)
 	if fd.IP() {
 		fd.L4 = proc.L4TCP
 	}
@@ -242,7 +242,7 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 	}
 	fd := t.FD(num)
 	named, old := fd.Path != "" || fd.form != formPath, *fd
-	if len(tuple) > 0 && (!named || fd.L4 != proc.L4TCP) && s.setTuple(fd, tuple, false) {
+	if len(tuple) > 0 && (!named || fd.L4 != proc.L4TCP) && s.setTuple(fd, tuple) {
 		if fd.IP() {
 			if fd.L4 == proc.L4Unknown {
 				fd.L4 = proc.L4UDP

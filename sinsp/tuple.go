@@ -39,10 +39,10 @@ func unmapped(a netip.AddrPort) (netip.AddrPort, bool) {
 	return a, a.Addr().Is4()
 }
 
-// setTuple takes over the ends of a connection. It leaves a known destination alone
-// unless all is true. It reports whether something changed: not if the tuple is the one
-// that fd has, in either direction.
-func (s *state) setTuple(fd *FD, tuple event.SockTuple, all bool) bool {
+// setTuple takes over the ends of a connection, or of a datagram: those of an unconnected
+// socket may differ each time. It reports whether something changed: not if the tuple is
+// the one that fd has, in either direction.
+func (s *state) setTuple(fd *FD, tuple event.SockTuple) bool {
 	if tuple.Family() == event.FamilyUnix {
 		src, dst, ok := tuple.Pointers()
 		if !ok {
@@ -66,10 +66,7 @@ func (s *state) setTuple(fd *FD, tuple event.SockTuple, all bool) bool {
 	if fd.Type == next.Type && (fd.Src == next.Src && fd.Dst == next.Dst || fd.Src == next.Dst && fd.Dst == next.Src) {
 		return false
 	}
-	fd.Type, fd.Src = next.Type, next.Src
-	if all || !fd.Dst.IsValid() || fd.Dst.Port() == 0 && fd.Dst.Addr().IsUnspecified() || fd.Dst.Addr().Is4() != next.Dst.Addr().Is4() {
-		fd.Dst = next.Dst
-	}
+	fd.Type, fd.Src, fd.Dst = next.Type, next.Src, next.Dst
 	return true
 }
 
