@@ -97,12 +97,12 @@ func (m *model) syscallsPage() []byte {
 	b.WriteString(mdHeader)
 	b.WriteString("# System calls\n\n" +
 		"*Typed* calls have events with their arguments, and cases that prove each param. The others are generic events, which\n" +
-		"carry the call's code. [events.md](events.md) says where the value of each param comes from, and\n" +
+		"carry the call's code. Some more have a number, but are on no kernel from 5.10 to 7.3. [events.md](events.md) says where the value of each param comes from, and\n" +
 		"[differences.md](differences.md) what differs from the reference.\n\n" +
-		"| architecture | calls | typed | generic |\n|---|---|---|---|\n")
+		"| architecture | calls | typed | generic | no kernel has |\n|---|---|---|---|---|\n")
 	for _, arch := range tables.Arches {
 		c := m.table.Coverage(arch)
-		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic))
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic), len(c.Absent))
 	}
 	fmt.Fprintf(&b, "\n## Typed\n\n%d calls. Kernels: all supported ones unless the column says otherwise.\n\n"+
 		"| call | event | params | kernels | cases |\n|---|---|---|---|---|\n", len(m.table.Syscalls))
@@ -119,7 +119,8 @@ func (m *model) syscallsPage() []byte {
 	}
 	b.WriteString("\n## Generic\n\n")
 	for _, arch := range []string{"amd64", "arm64"} {
-		fmt.Fprintf(&b, "On %s: %s.\n\n", arch, strings.Join(m.table.Coverage(arch).Generic, ", "))
+		c := m.table.Coverage(arch)
+		fmt.Fprintf(&b, "On %s: %s. No kernel has: %s.\n\n", arch, strings.Join(c.Generic, ", "), strings.Join(c.Absent, ", "))
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }

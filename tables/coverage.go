@@ -14,11 +14,12 @@ type Coverage struct {
 	Arch    string
 	Typed   []string // calls with an entry, sorted: their events have their arguments, and cases prove them
 	Generic []string // the others, sorted: generic events carry their code
+	Absent  []string // calls without an entry that have a number but are on no kernel, sorted
 }
 
 // Coverage returns which syscalls of an architecture have entries.
 func (t *Table) Coverage(arch string) Coverage {
-	typed, generic := map[string]bool{}, map[string]bool{}
+	typed, generic, absent := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range t.Syscalls {
 		if _, ok := s.NR[arch]; ok {
 			typed[s.Name] = true
@@ -26,10 +27,14 @@ func (t *Table) Coverage(arch string) Coverage {
 	}
 	for _, id := range t.IDs {
 		if _, ok := id.NR[arch]; ok && !typed[id.Name] {
-			generic[id.Name] = true
+			if slices.Contains(id.Absent, arch) {
+				absent[id.Name] = true
+			} else {
+				generic[id.Name] = true
+			}
 		}
 	}
-	return Coverage{arch, slices.Sorted(maps.Keys(typed)), slices.Sorted(maps.Keys(generic))}
+	return Coverage{arch, slices.Sorted(maps.Keys(typed)), slices.Sorted(maps.Keys(generic)), slices.Sorted(maps.Keys(absent))}
 }
 
 // Unasserted returns the params of the exit events of syscalls, and those of them, as

@@ -305,7 +305,8 @@
 // drop says whether dropping mode drops its events: never, always, sampled. nr is a
 // number for all architectures, or by amd64, arm64, riscv64, loong64, s390x, ppc64le,
 // generic (the three of asm-generic) and 386 (32-bit tasks on amd64); an architecture
-// that is not named does not have the call. symbol is the kernel's name of the call's
+// that is not named does not have the call. absent lists those that have a number but, on kernels
+// 5.10 to 7.3, not the call: it returns ENOSYS. symbol is the kernel's name of the call's
 // function, if it is another: the running kernel lists its calls by it. A call without an
 // entry may have hot and probe here; they move to its entry once it has one.
 //

@@ -9,7 +9,7 @@ import (
 )
 
 func (l *loader) id(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "symbol", "hot", "probe"}, &l.errs)
+	m := f.mapping(n, peek(n, "syscall"), "entry", []string{"id", "syscall", "drop", "nr", "absent", "symbol", "hot", "probe"}, &l.errs)
 	if m == nil || !m.required("id", "id: 3 is the syscall code") || !m.required("syscall", "syscall: read is its name") {
 		return
 	}
@@ -27,8 +27,31 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	if m.has("nr") {
 		id.NR = l.numbers(m)
 	}
+	id.Absent = absent(m, id.NR)
 	id.Hot, id.Probe = l.hot(m, id.NR), l.probe(m, nil)
 	l.table.IDs = append(l.table.IDs, id)
+}
+
+// absent reads the architectures that have a number for a call, but no kernel with the call.
+func absent(m *mapping, nr map[string]int) (out []string) {
+	n := m.byKey["absent"]
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		m.errorf(n, "absent is not a list of architectures (absent: [amd64] is an example)")
+		return nil
+	}
+	for _, e := range n.Content {
+		for _, arch := range expandArch(e.Value) {
+			if _, ok := nr[arch]; !ok {
+				m.errorf(e, "absent on %s, which has no number", arch)
+				continue
+			}
+			out = append(out, arch)
+		}
+	}
+	return out
 }
 
 // checkIDs checks all syscall codes.

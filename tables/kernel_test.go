@@ -29,11 +29,18 @@ func TestTheTableHasTheCallsOfAllKernels(t *testing.T) {
 				Args [][]any `json:"args"`
 			} `json:"sigs"`
 		} `json:"syscalls"`
+		Absent map[string]int `json:"reserved_but_not_implemented"`
 	}
 	require.NoError(t, json.Unmarshal(b, &kernel))
 	require.NotEmpty(t, kernel.Syscalls)
 	table := mustLoad(t, ".")
 	var wrong []string
+	for _, id := range table.IDs {
+		_, absent := kernel.Absent[id.Name]
+		if absent != slices.Contains(id.Absent, "amd64") {
+			wrong = append(wrong, fmt.Sprintf("%s: that no kernel has it is %v", id.Name, absent))
+		}
+	}
 	for name, f := range kernel.Syscalls {
 		i := slices.IndexFunc(table.Syscalls, func(s *Syscall) bool { return s.Name == name })
 		j := slices.IndexFunc(table.IDs, func(id *ID) bool { return id.Name == name })

@@ -56,6 +56,7 @@ type ID struct {
 	Name   string
 	Drop   string         // never, always or sampled
 	NR     map[string]int // as Syscall.NR, and "386": the number of 32-bit tasks on amd64
+	Absent []string       // architectures that have a number, but on kernels 5.10 to 7.3 not the call: ENOSYS
 	Hot    []string       // as Syscall.Hot and Syscall.Probe, of a call without entry
 	Probe  Probe
 	Symbol string // the kernel's name of the call's function and tracepoint, if it is another: newstat

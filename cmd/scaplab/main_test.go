@@ -113,7 +113,7 @@ func TestCoverage(t *testing.T) {
 	t.Chdir(project(t))
 	stdout, stderr, code := scaplab(t, "table", "coverage", "amd64")
 	require.Equal(t, cli.ExitFine, code, stderr)
-	require.Contains(t, stdout, "amd64: 4 calls, 4 typed, 0 generic\n")
+	require.Contains(t, stdout, "amd64: 4 calls, 4 typed, 0 generic; 0 that no kernel has\n")
 	require.NotContains(t, stdout, "arm64")
 	require.Regexp(t, `\n\d+ of \d+ params have a value in some case \(\d+\.\d %\)\n`, stdout)
 	_, stderr, code = scaplab(t, "table", "coverage", "amd46")

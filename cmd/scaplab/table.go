@@ -135,9 +135,12 @@ func newTableCoverageCmd() *cobra.Command {
 					return cli.Usage(fmt.Errorf("unknown architecture %q%s", arch, hint.DidYouMean(arch, tables.Arches)))
 				}
 				c := t.Coverage(arch)
-				fmt.Fprintf(out, "%s: %d calls, %d typed, %d generic\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic))
+				fmt.Fprintf(out, "%s: %d calls, %d typed, %d generic; %d that no kernel has\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic), len(c.Absent))
 				if len(c.Generic) > 0 {
 					fmt.Fprintf(out, "  generic: %s\n", strings.Join(c.Generic, " "))
+				}
+				if len(c.Absent) > 0 {
+					fmt.Fprintf(out, "  no kernel has: %s\n", strings.Join(c.Absent, " "))
 				}
 			}
 			all, without := t.Unasserted()
