@@ -12,8 +12,17 @@ import (
 
 const sudo = "run it with sudo"
 
-// MayLoadPrograms reports what this process lacks to load eBPF programs that trace: capabilities(7).
+// lockdown is where securityfs tells the kernel's lockdown: kernel_lockdown(7).
+const lockdown = "/sys/kernel/security/lockdown"
+
+// MayLoadPrograms reports what this process lacks to load eBPF programs that trace: capabilities(7), and a kernel that
+// lets them read its memory. A lockdown is not seen where securityfs is not mounted.
 func MayLoadPrograms() error {
+	// Loading would fail program by program without this reason: the helpers that read memory are not there.
+	if modes, err := os.ReadFile(lockdown); err == nil && strings.Contains(string(modes), "[confidentiality]") {
+		return Lacks("the kernel is locked down (confidentiality), so eBPF programs may not read its memory",
+			"boot with lockdown=integrity or without lockdown")
+	}
 	// Capabilities of a user namespace are not those that the kernel asks for.
 	if ids, err := os.ReadFile("/proc/self/uid_map"); err == nil && strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295" {
 		return Lacks("this process is in a user namespace, where no one may load eBPF programs", "run it on the machine itself")

@@ -5,6 +5,7 @@ package env
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -14,16 +15,51 @@ import (
 	"github.com/scaplab/scaplab/internal/testutil"
 )
 
-const worker = "ENV_TEST_RIGHTS"
+// The worker is this program again, as another process; it sees the lockdown that the second variable tells.
+const (
+	worker   = "ENV_TEST_RIGHTS"
+	lockedAs = "ENV_TEST_LOCKDOWN"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(worker) != "" {
+		if modes := os.Getenv(lockedAs); modes != "" {
+			if err := showLockdown(modes); err != nil {
+				os.Stderr.WriteString(err.Error())
+				os.Exit(1)
+			}
+		}
 		if err := MayLoadPrograms(); err != nil {
 			os.Stdout.WriteString(err.Error())
 		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// showLockdown mounts a securityfs of our own, which tells these modes, in this process's mount namespace.
+func showLockdown(modes string) error {
+	if err := unix.Mount("tmpfs", filepath.Dir(lockdown), "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	return os.WriteFile(lockdown, []byte(modes), 0o644)
+}
+
+func TestALockdownThatHidesKernelMemoryIsNamed(t *testing.T) {
+	testutil.SkipUnlessRoot(t)
+	for modes, want := range map[string]string{
+		"[none] integrity confidentiality\n": "",
+		"none [integrity] confidentiality\n": "",
+		"none integrity [confidentiality]\n": "the kernel is locked down (confidentiality), so eBPF programs may not read its memory " +
+			"(boot with lockdown=integrity or without lockdown)",
+	} {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), worker+"=1", lockedAs+"="+modes)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Equal(t, want, string(out), modes)
+	}
 }
 
 func TestWhatAProcessLacksToLoadProgramsIsNamed(t *testing.T) {
