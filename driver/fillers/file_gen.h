@@ -1035,4 +1035,31 @@ static __always_inline int fill_ustat_exit(struct filler *f)
 	return 0;
 }
 
+/* 33297 readlink */
+static __always_inline int fill_readlink_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	if (f->ret > 0)
+		push_user_buf(f, f->arg[1], f->ret);
+	else
+		push_empty(f);
+	push_s32(f, f->arg[2]);
+	return 0;
+}
+
+/* 33299 readlinkat */
+static __always_inline int fill_readlinkat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	if (f->ret > 0)
+		push_user_buf(f, f->arg[2], f->ret);
+	else
+		push_empty(f);
+	push_s32(f, f->arg[3]);
+	return 0;
+}
+
 #endif

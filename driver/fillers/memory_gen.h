@@ -249,4 +249,15 @@ static __always_inline int fill_move_pages_exit(struct filler *f)
 	return 0;
 }
 
+/* 33295 pkey_mprotect */
+static __always_inline int fill_pkey_mprotect_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, prot_flags(f->arg[2]));
+	push_s32(f, f->arg[3]);
+	return 0;
+}
+
 #endif

@@ -747,4 +747,85 @@ static __always_inline int fill_fchroot_exit(struct filler *f)
 	return 0;
 }
 
+/* 33281 sched_get_priority_max */
+static __always_inline int fill_sched_get_priority_max_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, sched_policy((s32)f->arg[0]));
+	return 0;
+}
+
+/* 33283 sched_get_priority_min */
+static __always_inline int fill_sched_get_priority_min_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, sched_policy((s32)f->arg[0]));
+	return 0;
+}
+
+/* 33285 sched_getscheduler */
+static __always_inline int fill_sched_getscheduler_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret >= 0) {
+		push_u32(f, sched_policy(f->ret - (any_bit(f->ret, 0x40000000) * 0x40000000)));
+		push_u32(f, any_bit(f->ret, 0x40000000));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33287 sched_setscheduler */
+static __always_inline int fill_sched_setscheduler_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, sched_policy((u64)(s32)f->arg[1] - (any_bit((s32)f->arg[1], 0x40000000) * 0x40000000)));
+	push_u32(f, any_bit((s32)f->arg[1], 0x40000000));
+	if (user_readable(f->arg[2], 4))
+		push_s32(f, user_s32(f->arg[2], 0));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33289 sched_getparam */
+static __always_inline int fill_sched_getparam_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0)
+		push_s32(f, user_s32(f->arg[1], 0));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33291 sched_setparam */
+static __always_inline int fill_sched_setparam_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (user_readable(f->arg[1], 4))
+		push_s32(f, user_s32(f->arg[1], 0));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33293 sched_rr_get_interval */
+static __always_inline int fill_sched_rr_get_interval_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0)
+		push_u64(f, user_timespec(f, f->arg[1]));
+	else
+		push_empty(f);
+	return 0;
+}
+
 #endif

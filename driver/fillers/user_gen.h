@@ -270,4 +270,16 @@ static __always_inline int fill_setgroups_exit(struct filler *f)
 	return 0;
 }
 
+/* 33301 getgroups */
+static __always_inline int fill_getgroups_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	if (f->ret > 0)
+		push_user_ids(f, f->arg[1], f->ret * any_bit((s32)f->arg[0], -1));
+	else
+		push_empty(f);
+	return 0;
+}
+
 #endif

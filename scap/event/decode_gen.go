@@ -626,6 +626,17 @@ const (
 	TypeSwapoffExit                Type = 0x81df
 	TypeVhangupExit                Type = 0x81e1
 	TypeFchrootExit                Type = 0x81f1
+	TypeSchedGetPriorityMaxExit    Type = 0x8201
+	TypeSchedGetPriorityMinExit    Type = 0x8203
+	TypeSchedGetschedulerExit      Type = 0x8205
+	TypeSchedSetschedulerExit      Type = 0x8207
+	TypeSchedGetparamExit          Type = 0x8209
+	TypeSchedSetparamExit          Type = 0x820b
+	TypeSchedRrGetIntervalExit     Type = 0x820d
+	TypePkeyMprotectExit           Type = 0x820f
+	TypeReadlinkExit               Type = 0x8211
+	TypeReadlinkatExit             Type = 0x8213
+	TypeGetgroupsExit              Type = 0x8215
 )
 
 // GenericExit is the exit event 1 of system calls without one of their own.
@@ -10927,6 +10938,307 @@ func (d *FchrootExit) Decode(ev *Event) error {
 	return nil
 }
 
+// SchedGetPriorityMaxExit is the exit event 33281 of sched_get_priority_max.
+type SchedGetPriorityMaxExit struct {
+	Res    int64  // errno
+	Policy uint32 // sched_policy
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetPriorityMaxExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetPriorityMaxExit); err != nil {
+		*d = SchedGetPriorityMaxExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Policy = r.uint32()
+	if r.err != nil {
+		*d = SchedGetPriorityMaxExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedGetPriorityMinExit is the exit event 33283 of sched_get_priority_min.
+type SchedGetPriorityMinExit struct {
+	Res    int64  // errno
+	Policy uint32 // sched_policy
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetPriorityMinExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetPriorityMinExit); err != nil {
+		*d = SchedGetPriorityMinExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Policy = r.uint32()
+	if r.err != nil {
+		*d = SchedGetPriorityMinExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedGetschedulerExit is the exit event 33285 of sched_getscheduler.
+type SchedGetschedulerExit struct {
+	Res         int64  // errno
+	PID         PID    // pid
+	Policy      uint32 // sched_policy
+	ResetOnFork uint32 // bool
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetschedulerExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetschedulerExit); err != nil {
+		*d = SchedGetschedulerExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Policy = r.uint32()
+	d.ResetOnFork = r.uint32()
+	if r.err != nil {
+		*d = SchedGetschedulerExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedSetschedulerExit is the exit event 33287 of sched_setscheduler.
+type SchedSetschedulerExit struct {
+	Res         int64  // errno
+	PID         PID    // pid
+	Policy      uint32 // sched_policy
+	ResetOnFork uint32 // bool
+	Priority    int32  // int32
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedSetschedulerExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedSetschedulerExit); err != nil {
+		*d = SchedSetschedulerExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Policy = r.uint32()
+	d.ResetOnFork = r.uint32()
+	d.Priority = r.int32()
+	if r.err != nil {
+		*d = SchedSetschedulerExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedGetparamExit is the exit event 33289 of sched_getparam.
+type SchedGetparamExit struct {
+	Res      int64 // errno
+	PID      PID   // pid
+	Priority int32 // int32
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetparamExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetparamExit); err != nil {
+		*d = SchedGetparamExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Priority = r.int32()
+	if r.err != nil {
+		*d = SchedGetparamExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedSetparamExit is the exit event 33291 of sched_setparam.
+type SchedSetparamExit struct {
+	Res      int64 // errno
+	PID      PID   // pid
+	Priority int32 // int32
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedSetparamExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedSetparamExit); err != nil {
+		*d = SchedSetparamExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Priority = r.int32()
+	if r.err != nil {
+		*d = SchedSetparamExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedRrGetIntervalExit is the exit event 33293 of sched_rr_get_interval.
+type SchedRrGetIntervalExit struct {
+	Res      int64  // errno
+	PID      PID    // pid
+	Interval uint64 // reltime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedRrGetIntervalExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedRrGetIntervalExit); err != nil {
+		*d = SchedRrGetIntervalExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Interval = r.uint64()
+	if r.err != nil {
+		*d = SchedRrGetIntervalExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PkeyMprotectExit is the exit event 33295 of pkey_mprotect.
+type PkeyMprotectExit struct {
+	Res   int64  // errno
+	Start uint64 // uint64, hex
+	Len   uint64 // uint64
+	Prot  uint32 // prot_flags
+	Pkey  int32  // int32
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PkeyMprotectExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePkeyMprotectExit); err != nil {
+		*d = PkeyMprotectExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Start = r.uint64()
+	d.Len = r.uint64()
+	d.Prot = r.uint32()
+	d.Pkey = r.int32()
+	if r.err != nil {
+		*d = PkeyMprotectExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ReadlinkExit is the exit event 33297 of readlink.
+// Path and Target are views of the event.
+type ReadlinkExit struct {
+	Res    int64  // errno
+	Path   []byte // fspath
+	Target []byte // bytebuf
+	Bufsiz int32  // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ReadlinkExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeReadlinkExit); err != nil {
+		*d = ReadlinkExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Path = r.str()
+	d.Target = r.bytes()
+	d.Bufsiz = r.int32()
+	if r.err != nil {
+		*d = ReadlinkExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ReadlinkatExit is the exit event 33299 of readlinkat.
+// Path and Target are views of the event.
+type ReadlinkatExit struct {
+	Res    int64  // errno
+	DirFD  FD     // fd
+	Path   []byte // fsrelpath, below dirfd
+	Target []byte // bytebuf
+	Bufsiz int32  // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ReadlinkatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeReadlinkatExit); err != nil {
+		*d = ReadlinkatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Path = r.str()
+	d.Target = r.bytes()
+	d.Bufsiz = r.int32()
+	if r.err != nil {
+		*d = ReadlinkatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// GetgroupsExit is the exit event 33301 of getgroups.
+// Groups is a view of the event.
+type GetgroupsExit struct {
+	Res        int64   // errno
+	Gidsetsize int32   // int32
+	Groups     Numbers // numbers
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *GetgroupsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeGetgroupsExit); err != nil {
+		*d = GetgroupsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Gidsetsize = r.int32()
+	d.Groups = Numbers(r.bytes())
+	if r.err != nil {
+		*d = GetgroupsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
@@ -11614,6 +11926,28 @@ func newTyped(t Type) Typed {
 		return new(VhangupExit)
 	case TypeFchrootExit:
 		return new(FchrootExit)
+	case TypeSchedGetPriorityMaxExit:
+		return new(SchedGetPriorityMaxExit)
+	case TypeSchedGetPriorityMinExit:
+		return new(SchedGetPriorityMinExit)
+	case TypeSchedGetschedulerExit:
+		return new(SchedGetschedulerExit)
+	case TypeSchedSetschedulerExit:
+		return new(SchedSetschedulerExit)
+	case TypeSchedGetparamExit:
+		return new(SchedGetparamExit)
+	case TypeSchedSetparamExit:
+		return new(SchedSetparamExit)
+	case TypeSchedRrGetIntervalExit:
+		return new(SchedRrGetIntervalExit)
+	case TypePkeyMprotectExit:
+		return new(PkeyMprotectExit)
+	case TypeReadlinkExit:
+		return new(ReadlinkExit)
+	case TypeReadlinkatExit:
+		return new(ReadlinkatExit)
+	case TypeGetgroupsExit:
+		return new(GetgroupsExit)
 	}
 	return nil
 }

@@ -5969,4 +5969,65 @@ var infos = []Info{
 		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
 	}},
+	{Code: TypeSchedGetPriorityMaxExit, Name: "sched_get_priority_max", Symbol: "sched_get_priority_max_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+	}},
+	{Code: TypeSchedGetPriorityMinExit, Name: "sched_get_priority_min", Symbol: "sched_get_priority_min_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+	}},
+	{Code: TypeSchedGetschedulerExit, Name: "sched_getscheduler", Symbol: "sched_getscheduler_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+		{Name: "reset_on_fork", Type: ParamBool, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedSetschedulerExit, Name: "sched_setscheduler", Symbol: "sched_setscheduler_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+		{Name: "reset_on_fork", Type: ParamBool, Format: FormatDec, DirFD: -1},
+		{Name: "priority", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedGetparamExit, Name: "sched_getparam", Symbol: "sched_getparam_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "priority", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedSetparamExit, Name: "sched_setparam", Symbol: "sched_setparam_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "priority", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedRrGetIntervalExit, Name: "sched_rr_get_interval", Symbol: "sched_rr_get_interval_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "interval", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypePkeyMprotectExit, Name: "pkey_mprotect", Symbol: "pkey_mprotect_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "start", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "pkey", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeReadlinkExit, Name: "readlink", Symbol: "readlink_exit", Category: CategoryFile, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSPath, DirFD: -1},
+		{Name: "target", Type: ParamBytebuf, DirFD: -1},
+		{Name: "bufsiz", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeReadlinkatExit, Name: "readlinkat", Symbol: "readlinkat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "path", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "target", Type: ParamBytebuf, DirFD: -1},
+		{Name: "bufsiz", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeGetgroupsExit, Name: "getgroups", Symbol: "getgroups_exit", Category: CategoryUser, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "gidsetsize", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "groups", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+	}},
 }

@@ -365,6 +365,7 @@ var Consts = map[string]uint64{
 	"SA_SIGINFO":                                0x4,
 	"SCHED_BATCH":                               constOf(unix.SCHED_BATCH),
 	"SCHED_DEADLINE":                            constOf(unix.SCHED_DEADLINE),
+	"SCHED_FIFO":                                constOf(unix.SCHED_FIFO),
 	"SCHED_FLAG_DL_OVERRUN":                     constOf(unix.SCHED_FLAG_DL_OVERRUN),
 	"SCHED_FLAG_RECLAIM":                        constOf(unix.SCHED_FLAG_RECLAIM),
 	"SCHED_FLAG_RESET_ON_FORK":                  constOf(unix.SCHED_FLAG_RESET_ON_FORK),

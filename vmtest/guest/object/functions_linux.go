@@ -81,7 +81,7 @@ func init() {
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "ended": endedChild, "killed": killedChild, "thread": sleepingThread, "traced": tracedChild,
-		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "pidfd": pidFD,
+		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "scheduler": scheduler, "groups": setGroups, "pidfd": pidFD,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 

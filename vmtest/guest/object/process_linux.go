@@ -81,6 +81,41 @@ func ioPriority(_ *Maker, args []any) (any, error) {
 	return priority, nil
 }
 
+// scheduler sets policy and priority of a process, and returns the policy.
+func scheduler(_ *Maker, args []any) (any, error) {
+	var n [3]int64
+	for i := range n {
+		v, err := argInt(args, i)
+		if err != nil {
+			return nil, err
+		}
+		n[i] = v
+	}
+	param := int32(n[2]) // struct sched_param
+	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(n[0]), uintptr(n[1]), uintptr(unsafe.Pointer(&param)))
+	if errno != 0 {
+		return nil, errno
+	}
+	return n[1], nil
+}
+
+// setGroups sets the supplementary groups of the calling thread, and returns their number.
+func setGroups(_ *Maker, args []any) (any, error) {
+	groups := make([]uint32, len(args))
+	for i := range args {
+		id, err := argInt(args, i)
+		if err != nil {
+			return nil, err
+		}
+		groups[i] = uint32(id)
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0)
+	if errno != 0 {
+		return nil, errno
+	}
+	return int64(len(groups)), nil
+}
+
 func pidFD(_ *Maker, args []any) (any, error) {
 	pid, err := argInt(args, 0)
 	if err != nil {
