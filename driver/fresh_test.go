@@ -53,8 +53,8 @@ func TestObjectsAreFresh(t *testing.T) {
 	}
 }
 
-// parts returns an object's sections, and its types in an order of their own: clang orders the forward
-// declarations by their addresses in its memory, which differ with the length of the directory's name.
+// parts returns an object's sections, and instead of .BTF its types, with the forward declarations in an order of
+// their own: clang orders those by their addresses in its memory, which differ with the length of the directory's name.
 func parts(t *testing.T, object []byte) map[string][]string {
 	file, err := elf.NewFile(bytes.NewReader(object))
 	require.NoError(t, err)
@@ -72,15 +72,20 @@ func parts(t *testing.T, object []byte) map[string][]string {
 	}
 	spec, err := btf.LoadSpecFromReader(bytes.NewReader(object))
 	require.NoError(t, err)
-	var types []string
+	var types, forward []string
 	address := regexp.MustCompile(`:[0-9a-f]{8,}`) // package btf prints where a type is in memory
 	for typ, err := range spec.All() {
 		require.NoError(t, err)
-		types = append(types, address.ReplaceAllString(fmt.Sprintf("%+v", typ), ""))
+		text := address.ReplaceAllString(fmt.Sprintf("%+v", typ), "")
+		if _, ok := typ.(*btf.Fwd); ok {
+			forward = append(forward, text)
+		} else {
+			types = append(types, text)
+		}
 	}
-	slices.Sort(types)
 	require.NotEmpty(t, types)
-	all[".BTF"] = types
+	slices.Sort(forward)
+	all[".BTF"] = append(types, forward...)
 	return all
 }
 
