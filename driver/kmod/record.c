@@ -327,7 +327,7 @@ static void record(struct hit *h)
 	}
 }
 
-/* Field by field: to clear the whole of it takes a tenth of the time of a short event. */
+/* Field by field: clearing the whole of it takes longer, and ring_write() sets the rest. */
 static void hit_init(struct hit *h, enum scap_tp tp, const struct kmod_event *ev)
 {
 	struct filler *f = &h->f;
