@@ -67,6 +67,37 @@ func received(tb testing.TB, fd int64) *sinsp.Event {
 	return made(tb, &b)
 }
 
+// connect is an event of the same process that connects to 10.0.0.3:80.
+func connect(tb testing.TB) *sinsp.Event {
+	tb.Helper()
+	addr := []byte{event.FamilyIPv4, 10, 0, 0, 3, 80, 0}
+	var b event.Builder
+	b.Begin(event.TypeConnectExit, 1_500_000_000_000_000_123, 43, 4)
+	b.AddInt64(0)
+	b.Add(append([]byte{event.FamilyIPv4, 10, 0, 0, 1, 1, 0}, addr[1:]...))
+	b.AddInt64(4)
+	b.Add(addr)
+	return made(tb, &b)
+}
+
+// getppid is an event of another process.
+func getppid(tb testing.TB, tid event.PID) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeGetppidExit, 1_500_000_000_000_000_123, tid, 1)
+	b.AddInt64(1)
+	return made(tb, &b)
+}
+
+// drop is an event of no process.
+func drop(tb testing.TB) *sinsp.Event {
+	tb.Helper()
+	var b event.Builder
+	b.Begin(event.TypeDropEnter, 1_500_000_000_000_000_123, -1, 1)
+	b.AddUint32(4)
+	return made(tb, &b)
+}
+
 // made returns an event as number 42 of a machine.
 func made(tb testing.TB, b *event.Builder) *sinsp.Event {
 	tb.Helper()
@@ -75,16 +106,17 @@ func made(tb testing.TB, b *event.Builder) *sinsp.Event {
 	tcp := func(num event.FD, typ proc.FDType, src, dst string) proc.FD {
 		return proc.FD{Num: num, Type: typ, L4: proc.L4TCP, Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}
 	}
+	const began = 1_499_999_990_000_000_123
 	state := &proc.State{Threads: []proc.Thread{
 		{TID: 1, PID: 1, VTID: 1, VPID: 1, Comm: "init"},
 		{TID: 7, PID: 7, VTID: 7, VPID: 7, PTID: 1, Comm: "bash"},
 		{TID: 42, PID: 42, VTID: 42, VPID: 42, PTID: 7, Comm: "main", Exe: "/bin/cat", ExePath: "/usr/bin/cat", Args: "-n\x00/etc/ssl/Cert.pem\x00",
-			Env: "HOME=/root\x00", CWD: "/srv", VMSize: 1 << 20, FDs: []proc.FD{
+			Env: "HOME=/root\x00", CWD: "/srv", VMSize: 1 << 20, FDLimit: 64, CloneTime: began, FDs: []proc.FD{
 				{Num: 1, Type: proc.FDPipe, Name: "pipe"},
 				tcp(4, proc.FDIPv4, "10.0.0.1:4000", "10.0.0.2:443"),
 				tcp(6, proc.FDIPv6, "[fe80::1]:4000", "[2001:db8::2]:80"),
 			}},
-		{TID: 43, PID: 42, VTID: 43, VPID: 42, PTID: 7, Comm: "cat"},
+		{TID: 43, PID: 42, VTID: 43, VPID: 42, PTID: 7, Comm: "cat", CloneTime: began},
 	}}
 	ev, err := sinsp.New(scaptest.New(bytes.Clone(raw)), sinsp.Options{State: state}).Next()
 	require.NoError(tb, err)
@@ -92,8 +124,26 @@ func made(tb testing.TB, b *event.Builder) *sinsp.Event {
 	return ev
 }
 
-func TestEveryOperator(t *testing.T) {
-	events := map[string]*sinsp.Event{"openat": openat(t), "write": write(t), "ipv4": received(t, 4), "ipv6": received(t, 6)}
+// operatorRow is a line of testdata/operators.txt.
+type operatorRow struct {
+	ev   *sinsp.Event
+	want bool
+	text string // of the filter
+}
+
+func operatorRows(t *testing.T) (rows []operatorRow) {
+	t.Helper()
+	before := resolve
+	t.Cleanup(func() { resolve = before })
+	resolve = func(name string) ([]netip.Addr, error) {
+		server, client := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1")
+		addrs := map[string][]netip.Addr{"server": {server}, "client": {client}, "dual": {client, server}}[name]
+		require.NotEmpty(t, addrs, name)
+		return addrs, nil
+	}
+	events := map[string]*sinsp.Event{
+		"openat": openat(t), "write": write(t), "ipv4": received(t, 4), "ipv6": received(t, 6), "connect": connect(t), "shell": getppid(t, 7), "drop": drop(t),
+	}
 	for line := range strings.Lines(read(t, "operators.txt")) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -101,10 +151,16 @@ func TestEveryOperator(t *testing.T) {
 		}
 		name, rest, _ := strings.Cut(line, " ")
 		want, text, ok := strings.Cut(strings.TrimSpace(rest), " ")
-		require.True(t, ok, line)
-		f := mustCompile(t, text)
+		require.True(t, ok && (want == "yes" || want == "no"), line)
 		require.Contains(t, events, name, line)
-		require.Equal(t, want, map[bool]string{true: "yes", false: "no"}[f.Match(events[name])], line)
+		rows = append(rows, operatorRow{events[name], want == "yes", strings.TrimSpace(text)})
+	}
+	return rows
+}
+
+func TestOperators(t *testing.T) {
+	for _, row := range operatorRows(t) {
+		require.Equal(t, row.want, mustCompile(t, row.text).Match(row.ev), "%s: %s", row.ev.Type(), row.text)
 	}
 }
 
@@ -249,23 +305,17 @@ func TestCodes(t *testing.T) {
 }
 
 func TestEvaluationDoesNotAllocate(t *testing.T) {
-	events := []*sinsp.Event{openat(t), write(t), received(t, 4), received(t, 6)}
-	for line := range strings.Lines(read(t, "operators.txt")) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		_, rest, _ := strings.Cut(line, " ")
-		_, text, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		if testutil.Race && strings.Contains(text, " regex ") {
+	events := []*sinsp.Event{openat(t), write(t), received(t, 4), received(t, 6), connect(t), drop(t)}
+	for _, row := range operatorRows(t) {
+		if testutil.Race && strings.Contains(row.text, " regex ") {
 			continue // package regexp keeps its state in a sync.Pool
 		}
-		f := mustCompile(t, text)
+		f := mustCompile(t, row.text)
 		require.Zero(t, testing.AllocsPerRun(100, func() {
 			for _, ev := range events {
 				f.Match(ev)
 			}
-		}), text)
+		}), row.text)
 	}
 }
 
