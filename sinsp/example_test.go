@@ -6,18 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/sinsp"
 )
 
-// Prints which programs a capture saw run, and by whom.
+// Prints between which addresses the sockets of a capture are, when that changes.
 func Example() {
-	src, err := savefile.Open("trace.scap", savefile.Options{})
+	src, err := savefile.Open("../scap/savefile/testdata/corpus/6.12-ebpf.scap", savefile.Options{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer src.Close()
 	in := sinsp.New(src, sinsp.Options{})
@@ -27,15 +27,21 @@ func Example() {
 			return
 		}
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
-		if ev.Type() != event.TypeExecveExit || ev.Thread == nil {
+		fd := ev.FD()
+		if fd == nil || !ev.NameChanged && ev.Type() != event.TypeAccept4Exit {
 			continue
 		}
-		by := "?"
-		if parent := ev.Thread.Parent(); parent != nil {
-			by = parent.Comm
+		if client, ok := fd.Client(); ok {
+			server, _ := fd.Server()
+			fmt.Printf("%s in thread %d: %s to %s\n", ev.Type(), ev.Thread.TID, client, server)
 		}
-		fmt.Printf("%s runs %s in %s\n", by, ev.Thread.ExePath, ev.Thread.CWD())
 	}
+	// Output:
+	// accept4 in thread 927: 127.0.0.1:42214 to 127.0.0.1:34167
+	// sendto in thread 963: 127.0.0.1:54720 to 127.0.0.1:45101
+	// sendto in thread 967: [::1]:39025 to [::1]:51697
+	// sendto in thread 975: 127.0.0.1:33906 to 127.0.0.1:51773
 }

@@ -268,6 +268,23 @@ func TestSockets(t *testing.T) {
 			return w.send(event.TypeRecvmsgExit, 100, 5, 5, []byte("data"), tup, nil, 9)
 		}
 	}
+	// sendmmsg and recvmmsg make an event of each datagram.
+	sendmmsg := func(tuples ...[]byte) step {
+		return func(w *world) (ev *sinsp.Event) {
+			for _, tup := range tuples {
+				ev = w.send(event.TypeSendmmsgExit, 100, 5, 9, 5, []byte("data"), tup)
+			}
+			return ev
+		}
+	}
+	recvmmsg := func(tuples ...[]byte) step {
+		return func(w *world) (ev *sinsp.Event) {
+			for _, tup := range tuples {
+				ev = w.send(event.TypeRecvmmsgExit, 100, 5, 9, 5, []byte("data"), tup, nil)
+			}
+			return ev
+		}
+	}
 	recvfrom := func(tup []byte) step {
 		return func(w *world) *sinsp.Event { return w.send(event.TypeRecvfromExit, 100, 5, []byte("data"), tup, 9, 5) }
 	}
@@ -303,6 +320,16 @@ func TestSockets(t *testing.T) {
 		"datagrams to two hosts": {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53")), sendto(tuple("10.0.0.1:777", "10.0.0.8:54"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
 		"messages to two hosts":  {[]step{socket(2, udp, 0), sendmsg(tuple("10.0.0.1:777", "10.0.0.7:53")), sendmsg(tuple("10.0.0.1:777", "10.0.0.8:54"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
 		"messages of two hosts":  {[]step{socket(2, udp, 0), recvmsg(tuple("10.0.0.7:53", "10.0.0.1:777")), recvmsg(tuple("10.0.0.8:54", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"many sent at once": {[]step{socket(2, udp, 0), sendmmsg(tuple("10.0.0.1:777", "10.0.0.7:53"), tuple("10.0.0.1:777", "10.0.0.8:54"))},
+			proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
+		"many received at once": {[]step{socket(10, udp, 0), recvmmsg(tuple("[2001:db8::7]:53", "[2001:db8::1]:777"), tuple("[2001:db8::8]:54", "[2001:db8::1]:777"))},
+			proc.FDIPv6, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "2001:db8::1:777->2001:db8::8:54"},
+		"a server that receives many, and answers": {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), recvmmsg(tuple("10.0.0.7:777", "10.0.0.1:53"), tuple("10.0.0.8:888", "10.0.0.1:53")),
+			sendmmsg(tuple("10.0.0.1:53", "10.0.0.8:888"), tuple("10.0.0.1:53", "10.0.0.7:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
+		"many sent along a connection": {[]step{socket(2, tcp, 0), connect(0, tuple("10.0.0.1:9999", "10.0.0.7:443")), sendmmsg(nil, nil)},
+			proc.FDIPv4, proc.L4TCP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:9999->10.0.0.7:443"},
+		"many sent on an unknown one": {[]step{sendmmsg(tuple("10.0.0.1:777", "10.0.0.7:53"), tuple("10.0.0.1:777", "10.0.0.8:54"))},
+			proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
 		"an answer of the other": {[]step{socket(2, udp, 0), sendto(tuple("10.0.0.1:777", "10.0.0.7:53")), recvfrom(tuple("10.0.0.8:54", "10.0.0.1:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleClient, sinsp.Connected, "10.0.0.1:777->10.0.0.8:54"},
 		"a server with two clients": {[]step{socket(2, udp, 0), bind("10.0.0.1:53"), recvfrom(tuple("10.0.0.7:777", "10.0.0.1:53")), recvfrom(tuple("10.0.0.8:888", "10.0.0.1:53")),
 			sendto(tuple("10.0.0.1:53", "10.0.0.7:777"))}, proc.FDIPv4, proc.L4UDP, sinsp.RoleServer, sinsp.Connected, "10.0.0.7:777->10.0.0.1:53"},
