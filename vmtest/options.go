@@ -54,9 +54,9 @@ type Options struct {
 
 	NoSnapshots bool
 	Cache       string        // "" means env.CacheDir()
-	CaseLimit   time.Duration // of one case; 0 means the guest's default
+	CaseLimit   time.Duration // of one case; 0 means guest.CaseLimit
 	BootLimit   time.Duration // until a guest is ready; 0 means 5 minutes, more than ten times what it takes
-	Silence     time.Duration // time without a message from the guest; 0 means 3 minutes
+	Silence     time.Duration // time without a message from the guest; 0 means twice the limit of a case
 
 	Costs    bool   // also measure what drivers add to calls
 	Captures string // directory for the events that each driver delivered on each kernel; "" means none
@@ -72,14 +72,14 @@ const (
 	mostJobs         = 8 // there is not more work than that, and each takes memory
 	defaultMemoryMB  = 768
 	defaultBootLimit = 5 * time.Minute
-	defaultSilence   = 3 * time.Minute
 )
 
 func (o *Options) setDefaults() error {
 	o.Jobs = cmp.Or(o.Jobs, min(runtime.GOMAXPROCS(0), mostJobs)) // each uses one processor
 	o.MemoryMB = cmp.Or(o.MemoryMB, defaultMemoryMB)
 	o.BootLimit = cmp.Or(o.BootLimit, defaultBootLimit)
-	o.Silence = cmp.Or(o.Silence, max(defaultSilence, 2*o.CaseLimit)) // a guest sends nothing while a case runs
+	o.CaseLimit = cmp.Or(o.CaseLimit, guest.CaseLimit)
+	o.Silence = cmp.Or(o.Silence, 2*max(o.CaseLimit, guest.CaseLimit)) // a guest sends nothing while a case runs, nor while it waits for its events
 	if o.Shard.Count == 0 {
 		o.Shard = shard.Shard{Index: 1, Count: 1}
 	}

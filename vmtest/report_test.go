@@ -4,6 +4,7 @@ package vmtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -224,9 +225,12 @@ func TestReportAsText(t *testing.T) {
 }
 
 func TestALongCaseIsNoHang(t *testing.T) {
-	o := Options{CaseLimit: defaultSilence, Cache: t.TempDir()}
-	require.NoError(t, o.setDefaults())
-	require.Greater(t, o.Silence, o.CaseLimit)
+	for _, limit := range []time.Duration{0, time.Second, 3 * guest.CaseLimit} {
+		o := Options{CaseLimit: limit, Cache: t.TempDir()}
+		require.NoError(t, o.setDefaults())
+		require.Equal(t, cmp.Or(limit, guest.CaseLimit), o.CaseLimit)
+		require.Greater(t, o.Silence, o.CaseLimit+time.Minute, "and the events of a case may come late")
+	}
 }
 
 func TestThereIsAMachineForEachProcessor(t *testing.T) {

@@ -105,7 +105,7 @@ func (f *runFlags) modulesFlag(cmd *cobra.Command) {
 
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
-	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", 0, "time a single case may take; 0 leaves it to the guest (30s)")
+	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", guest.CaseLimit, "time a single case may take")
 }
 
 func (f *runFlags) selectFlags(cmd *cobra.Command) {

@@ -29,20 +29,19 @@ import (
 // a case's time under emulation, so a fork server is started once: this program again, which
 // forks a child for each request and does nothing else.
 //
-// The Go runtime of a forked child has lost all of its threads but one. It works nevertheless
-// because of four conditions, which depend on each other:
+// The Go runtime of a forked child has lost all of its threads but one. A lock that another
+// thread held is never released: the monitor thread of the runtime takes the scheduler's lock
+// every 10 ms or more often (retake). So the program that was executed forks only once, the
+// server, which has no other thread and says so after it has taken that lock: what it forks in
+// turn finds all locks free. A server that says nothing is replaced.
 //
-//   - GOMAXPROCS is 1, and the thread that forks has the scheduler's only processor: it waits
-//     for requests in a raw system call, which keeps the processor. So no other thread runs Go
-//     code during a fork, or holds a lock that only Go code takes. The monitor thread, which
-//     runs without a processor, takes the scheduler's lock only while the processor is idle,
-//     and once a second to follow the number of CPUs, also where GOMAXPROCS is set
-//     (updatemaxprocs=0 ends that). A child forked with that lock taken would wait for ever.
-//   - The thread is not locked to its goroutine. The scheduler of the child finds no idle
-//     processor, so it never wakes another thread: goroutines, timers and channels work on
-//     this one. While it blocks in a system call, no other goroutine runs.
-//   - There is no garbage collection (GOGC), which gives work to other threads, and no signal
-//     for preemption (asyncpreemptoff), which is sent to the thread's former number.
+// Three more conditions make the runtime work without its other threads:
+//
+//   - GOMAXPROCS is 1, and the thread that forks has the scheduler's only processor. It is not
+//     locked to its goroutine. The scheduler of the child finds no idle processor, so it never
+//     wakes another thread: goroutines, timers and channels work on this one. While it blocks in
+//     a system call, no other goroutine runs.
+//   - There is no garbage collection (GOGC), which gives work to other threads.
 //   - The runtime waits for files with an epoll queue, which a child would share with the server
 //     and its other children: each child gets its own queue instead.
 //
@@ -57,7 +56,10 @@ const (
 	controlFD        = 1001
 
 	requestLimit = 4096 // bytes
-	startLimit   = 5 * time.Minute
+	answerLimit  = 5 * time.Minute
+	// A server that says nothing has found a lock taken, or the machine is slow.
+	startLimit = time.Minute
+	startTries = 5
 )
 
 // order tells a child what to do.
@@ -89,14 +91,23 @@ func parseOrder(text string) (o order, err error) {
 // forkServer is a running fork server, as seen by the guest.
 type forkServer struct {
 	process *os.Process
-	control *os.File // a packet is an order; the answer is the child's process id
+	control *os.File // a packet is an order; the answer is the child's process id; the first answer is its own
 	thread  int      // of the guest, the parent of the children
 	reports *os.File // the children's reports
 	stderr  *os.File // their standard error
 	release chan struct{}
 }
 
-func startForkServer() (_ *forkServer, err error) {
+func startForkServer() (s *forkServer, err error) {
+	for range startTries {
+		if s, err = tryForkServer(); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+func tryForkServer() (_ *forkServer, err error) {
 	// Its first argument is the path of the program, as it is in the events of its children.
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -126,13 +137,9 @@ func startForkServer() (_ *forkServer, err error) {
 	}
 	s.control = os.NewFile(uintptr(ends[0]), "control")
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe",
-		Args: []string{exe},
-		// There must be no signal and no collection during a call: a blocking call would end with EINTR.
-		Env: []string{
-			envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single",
-			"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,updatemaxprocs=0",
-		},
+		Path:       "/proc/self/exe",
+		Args:       []string{exe},
+		Env:        []string{envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single", "GOMAXPROCS=1", "GOGC=off"},
 		Stderr:     s.stderr,
 		ExtraFiles: []*os.File{inheritedReport - 3: s.reports, inheritedControl - 3: theirs},
 	}
@@ -149,7 +156,30 @@ func startForkServer() (_ *forkServer, err error) {
 			<-s.release
 		}
 	}()
-	return s, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	pid, err := s.answer(startLimit)
+	if err != nil {
+		return nil, err
+	}
+	s.process, err = os.FindProcess(pid)
+	return s, err
+}
+
+// answer returns the process id that is the server's next answer.
+func (s *forkServer) answer(limit time.Duration) (pid int, err error) {
+	if err := s.control.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return 0, err
+	}
+	var answer [8]byte
+	if n, err := s.control.Read(answer[:]); err != nil || n != len(answer) {
+		return 0, fmt.Errorf("answer of %d bytes: %w", n, errors.Join(err, errors.New(tail(s.stderr))))
+	}
+	if pid = int(int64(binary.NativeEndian.Uint64(answer[:]))); pid < 0 {
+		return 0, fmt.Errorf("fork: %w", unix.Errno(-pid))
+	}
+	return pid, nil
 }
 
 func memoryFile(name string) (*os.File, error) {
@@ -187,25 +217,22 @@ func (s *forkServer) fork(o order) (*os.Process, error) {
 	if len(text) > requestLimit {
 		return nil, fmt.Errorf("order of %d bytes (at most %d)", len(text), requestLimit)
 	}
-	if err := s.control.SetDeadline(time.Now().Add(startLimit)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(answerLimit)); err != nil {
 		return nil, err
 	}
 	if _, err := io.WriteString(s.control, text); err != nil {
 		return nil, err
 	}
-	var answer [8]byte
-	if n, err := s.control.Read(answer[:]); err != nil || n != len(answer) {
-		return nil, fmt.Errorf("answer of %d bytes: %w", n, errors.Join(err, errors.New(tail(s.stderr))))
-	}
-	pid := int(int64(binary.NativeEndian.Uint64(answer[:])))
-	if pid < 0 {
-		return nil, fmt.Errorf("fork: %w", unix.Errno(-pid))
+	pid, err := s.answer(answerLimit)
+	if err != nil {
+		return nil, err
 	}
 	return os.FindProcess(pid)
 }
 
-// forkMain is the fork server. It returns the exit status when the guest has closed the
-// socket, and in each child after run has executed its order.
+// forkMain makes the fork server. It returns the exit status of three kinds of processes: at once in the
+// one that was executed, when the guest has closed the socket in the server, and in each child after run has
+// executed its order.
 func forkMain(run func(order string) int) int {
 	for _, f := range [][2]int{{inheritedReport, reportFD}, {inheritedControl, controlFD}} {
 		if err := unix.Dup3(f[0], f[1], unix.O_CLOEXEC); err != nil {
@@ -223,6 +250,14 @@ func forkMain(run func(order string) int) int {
 		fmt.Fprintf(os.Stderr, "guest: %v\n", err)
 		return 3
 	}
+	if pid := fork(); pid != 0 {
+		if pid < 0 {
+			answer(pid)
+		}
+		return 0
+	}
+	runtime.Gosched() // takes the scheduler's lock
+	answer(os.Getpid())
 	text, child := serveForks()
 	if !child {
 		return 0
@@ -289,16 +324,27 @@ func serveForks() (text string, child bool) {
 		if errno != 0 || n == 0 {
 			return "", false
 		}
-		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-		if errno == 0 && pid == 0 {
+		pid := fork()
+		if pid == 0 {
 			return string(buf[:n]), true
 		}
-		answer := int64(pid)
-		if errno != 0 {
-			answer = -int64(errno)
-		}
-		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, controlFD, uintptr(unsafe.Pointer(&answer)), unsafe.Sizeof(answer))
+		answer(pid)
 	}
+}
+
+// fork returns the child's process id, 0 in the child, or -errno.
+func fork() int {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return -int(errno)
+	}
+	return int(pid)
+}
+
+// answer tells the guest a process id, or -errno.
+func answer(pid int) {
+	packet := int64(pid)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, controlFD, uintptr(unsafe.Pointer(&packet)), unsafe.Sizeof(packet))
 }
 
 // isolate gives this process its own namespaces: mounts, names and System V objects of a

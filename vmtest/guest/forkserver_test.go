@@ -112,11 +112,21 @@ func tryRuntime(server string) error {
 func TestAForkedChildHasAWorkingRuntime(t *testing.T) {
 	r := newTestRunner(t)
 	for range 20 {
-		end := r.runChild(order{id: runtimeOrder, dir: strconv.Itoa(r.forks.process.Pid)}, caseLimit, func() {})
+		end := r.runChild(order{id: runtimeOrder, dir: strconv.Itoa(r.forks.process.Pid)}, CaseLimit, func() {})
 		require.NoError(t, end.err)
 		require.False(t, end.timedOut)
 		require.Zero(t, end.exit, end.stderr)
 	}
+}
+
+// Another thread could hold a lock of the runtime while the server forks. The child would wait for it for ever.
+func TestTheForkServerHasOneThread(t *testing.T) {
+	r := newTestRunner(t)
+	server := r.forks.process.Pid
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", server))
+	require.NoError(t, err)
+	require.Len(t, threads, 1)
+	require.Contains(t, r.children(), server, "the guest is its parent")
 }
 
 func TestACaseThatEndsTheForkServerCostsNothing(t *testing.T) {
@@ -128,7 +138,7 @@ func TestACaseThatEndsTheForkServerCostsNothing(t *testing.T) {
 	require.True(t, end.timedOut)
 	require.Len(t, end.reports, 1, "it was at its call")
 	for range 2 {
-		res := r.runCase("t_getpid/works", &RunRequest{Timeout: caseLimit})
+		res := r.runCase("t_getpid/works", &RunRequest{Timeout: CaseLimit})
 		require.Equal(t, Ran, res.Outcome, res.Reason)
 	}
 	require.NotEqual(t, first, r.forks.process.Pid)
@@ -136,15 +146,15 @@ func TestACaseThatEndsTheForkServerCostsNothing(t *testing.T) {
 
 func TestNothingOfACaseIsInTheNext(t *testing.T) {
 	r := newTestRunner(t)
-	failing := r.runCase("t_getpid/unknown-function", &RunRequest{Timeout: caseLimit})
+	failing := r.runCase("t_getpid/unknown-function", &RunRequest{Timeout: CaseLimit})
 	require.Equal(t, Failed, failing.Outcome)
-	require.Equal(t, Crashed, r.runCase("t_kill/itself", &RunRequest{Timeout: caseLimit}).Outcome)
-	res := r.runCase("t_setuid/as-nobody", &RunRequest{Timeout: caseLimit})
+	require.Equal(t, Crashed, r.runCase("t_kill/itself", &RunRequest{Timeout: CaseLimit}).Outcome)
+	res := r.runCase("t_setuid/as-nobody", &RunRequest{Timeout: CaseLimit})
 	if os.Getuid() == 0 {
 		require.Equal(t, Ran, res.Outcome, res.Reason)
 		require.EqualValues(t, 65534, res.Facts["self.euid"].Int)
 	}
-	res = r.runCase("t_getpid/works", &RunRequest{Timeout: caseLimit})
+	res = r.runCase("t_getpid/works", &RunRequest{Timeout: CaseLimit})
 	require.Equal(t, Ran, res.Outcome, res.Reason)
 	require.EqualValues(t, os.Getuid(), res.Facts["uid"].Int)
 	require.Empty(t, res.Stderr)

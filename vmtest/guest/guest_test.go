@@ -114,9 +114,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// caseLimit ends a case that hangs. It is long enough for a loaded machine.
-const caseLimit = 5 * time.Minute
-
 func newTestRunner(t *testing.T) *runner {
 	t.Helper()
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
@@ -134,7 +131,7 @@ func runTest(t *testing.T, id string) CaseResult {
 	for k, v := range lacks {
 		r.lacks[k] = v
 	}
-	res := r.runCase(id, &RunRequest{Timeout: caseLimit})
+	res := r.runCase(id, &RunRequest{Timeout: CaseLimit})
 	if res.Outcome == Skipped && !strings.Contains(id, "unmet") && !strings.Contains(id, "unsafe") {
 		t.Skip(res.Reason)
 	}

@@ -82,12 +82,15 @@ type Refusal struct {
 	Reason  string `json:"reason"`
 }
 
+// CaseLimit is the time that a case may take. The slowest take a few seconds on a loaded machine without KVM.
+const CaseLimit = 5 * time.Minute
+
 // RunRequest requests cases, which run one after the other.
 type RunRequest struct {
 	Cases   []string      `json:"cases"`             // IDs
 	Drivers Drivers       `json:"drivers"`           // none: facts only
 	Snaplen int           `json:"snaplen,omitempty"` // for cases that do not set it
-	Timeout time.Duration `json:"timeout,omitempty"` // of one case; 0 means 30 s
+	Timeout time.Duration `json:"timeout,omitempty"` // of one case; 0 means CaseLimit
 	Unsafe  bool          `json:"unsafe,omitempty"`  // also run cases that change the machine
 	// Absent lists syscalls that this kernel should not have: the call is made
 	// with zero arguments, its cases do not run.

@@ -6,6 +6,7 @@ package guest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,9 @@ import (
 )
 
 const (
-	defaultTimeout = 30 * time.Second
 	defaultSnaplen = abi.SnaplenDefault
 	// endLimit is the time in which the event that ends a case must arrive.
-	endLimit = 20 * time.Second
+	endLimit = time.Minute
 )
 
 // runner serves one connection.
@@ -112,10 +112,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 			c.drain()
 		}
 	}
-	timeout := req.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
+	timeout := cmp.Or(req.Timeout, CaseLimit)
 	// The loss counters are read before the case: it may lose events itself.
 	before := make([]uint64, len(r.inUse))
 	for i, e := range r.inUse {

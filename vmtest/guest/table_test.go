@@ -36,7 +36,7 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 			if cs.Unsafe || cs.Generated { // generated cases have no objects
 				continue
 			}
-			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: caseLimit})
+			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: CaseLimit})
 			switch res.Outcome {
 			case Ran, Skipped:
 			case Crashed:
