@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap/event"
 )
@@ -39,8 +40,8 @@ func TestCallsOf32BitTasks(t *testing.T) {
 	binary.LittleEndian.PutUint32(m[1100:], 1000) // struct rlimit
 	binary.LittleEndian.PutUint32(m[1104:], ^uint32(0))
 
-	if !ia32.Works(t) {
-		t.Skip("this kernel has no 32-bit calls")
+	if err := env.HasIA32(); err != nil {
+		t.Skip(err)
 	}
 	d := mustLoad(t, Options{Select: Selection{All: true}})
 	for _, c := range ia32.Cases(t) {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
@@ -37,7 +38,7 @@ var needs = map[string]func() error{
 	"audit":        func() error { return needFile("/proc/self/loginuid") },
 	"landlock":     func() error { return needCall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1) },
 	"io_uring":     needIOURing,
-	"ia32":         func() error { return needFile("/proc/sys/abi/vsyscall32") },
+	"ia32":         env.HasIA32,
 	"memfd_secret": func() error { return needCall(unix.SYS_MEMFD_SECRET, ^uintptr(0)) },
 	"userfault":    needUserfault,
 	"overlayfs":    func() error { return needFilesystem("overlay") },

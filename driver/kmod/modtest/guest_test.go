@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
@@ -585,8 +586,8 @@ func TestGuestHalfAnAddress(t *testing.T) {
 // Calls of 32-bit and x32 tasks make the events that the eBPF driver makes of them.
 func TestGuestForeignCalls(t *testing.T) {
 	mustLoad(t, "")
-	if !ia32.Works(t) {
-		t.Skip("this kernel has no 32-bit calls")
+	if err := env.HasIA32(); err != nil {
+		t.Skip(err)
 	}
 	src := mustSource(t, scap.Selection{All: true}, kmod.Options{})
 	defer src.Close()

@@ -34,7 +34,7 @@ func Address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(&b[0]))) }
 // Call makes a 32-bit system call from this 64-bit program: the kernel treats it
 // like a call of a 32-bit program. It blocks signals meanwhile: the runtime preempts
 // goroutines with SIGURG, which ends a sleeping call with ERESTART_RESTARTBLOCK and
-// makes the kernel restart it as another call.
+// makes the kernel restart it as another call. Where [env.HasIA32] has an error it ends the program.
 func Call(tb testing.TB, nr uint32, args ...uint32) int32 {
 	tb.Helper()
 	runtime.LockOSThread()
@@ -65,11 +65,6 @@ func Call(tb testing.TB, nr uint32, args ...uint32) int32 {
 	fn := &entry
 	(*(*func())(unsafe.Pointer(&fn)))()
 	return result
-}
-
-// Works reports whether the kernel has 32-bit calls; Call ends the program where it does not.
-func Works(tb testing.TB) bool {
-	return Call(tb, 20) == int32(unix.Getpid())
 }
 
 const x32Bit = 0x40000000
