@@ -38,7 +38,9 @@ func (m *model) eventsPage() []byte {
 		"thread, or a child that shares the memory, can change it meanwhile, and then the event tells what is there, not what\n"+
 		"the kernel acted on. What nobody can change comes from registers and from what the kernel keeps: numbers, the device\n"+
 		"and inode of a file, the ends of connected sockets, the path of a successful exec and its executable, the flags of a\n"+
-		"clone3 that made a task. For calls that may block for long the enter event is the better witness of a path or address.\n",
+		"clone3 that made a task. For calls that may block for long the enter event is the better witness of a path or address.\n\n"+
+		"Calls that do not return where they were made (exit, exit_group, rt_sigreturn, uprobe, uretprobe) have an enter event,\n"+
+		"which drivers make for those who ask for enter events, and an exit event only if they were refused, as by seccomp.\n",
 		len(driven), abi.FirstOwn)
 	var classes []string
 	byClass := make(map[string][]*event)

@@ -155,6 +155,7 @@ var (
 	headerDefine  = regexp.MustCompile(`^\s*#\s*define\s+([A-Z_]\w*)\s+(.+?)\s*$`)
 	headerEnum    = regexp.MustCompile(`(?s)enum(?:\s+\w+)?\s*\{(.*?)\}`)
 	numberSuffix  = regexp.MustCompile(`\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b`)
+	forceCast     = regexp.MustCompile(`\(__force \w+\)`)
 	headerWord    = regexp.MustCompile(`\b[A-Za-z_]\w*\b`)
 )
 
@@ -189,7 +190,7 @@ func definitions(src string) (out []definition) {
 func evaluate(name string, defs map[string]string) (uint64, bool) {
 	text := name
 	for range 50 {
-		text = strings.ReplaceAll(text, "(__force __poll_t)", "")
+		text = forceCast.ReplaceAllString(text, "")
 		text = strings.ReplaceAll(text, "XQM_CMD", "('X'<<8)+")
 		text = numberSuffix.ReplaceAllString(text, "$1")
 		before := text

@@ -275,11 +275,13 @@ var reductions = map[event.Type]reduction{
 	event.TypePipeExit:                  {reducePipeExit, "Pipe", []int8{1, 2, 3, -1}},
 	event.TypePrctlExit:                 {reducePrctlExit, "Prctl", []int8{1, 2, 3}},
 	event.TypePreadExit:                 {reducePreadExit, "Read", []int8{0, 2, 1}},
+	event.TypePreadv2Exit:               {reducePreadv2Exit, "Read", []int8{0, 3, 2}},
 	event.TypePreadvExit:                {reducePreadvExit, "Read", []int8{0, 3, 2}},
 	event.TypePrlimitExit:               {reducePrlimitExit, "Prlimit", []int8{1, 2, 3, 4, 5, 6}},
 	event.TypeProcexitEnter:             {reduceProcexitEnter, "Procexit", []int8{0, 4}},
 	event.TypeProcinfoEnter:             {reduceProcinfoEnter, "Procinfo", []int8{0, 1}},
 	event.TypePwriteExit:                {reducePwriteExit, "Write", []int8{0, 2, 1}},
+	event.TypePwritev2Exit:              {reducePwritev2Exit, "Write", []int8{0, 2, 1}},
 	event.TypePwritevExit:               {reducePwritevExit, "Write", []int8{0, 2, 1}},
 	event.TypeReadExit:                  {reduceReadExit, "Read", []int8{0, 2, 1}},
 	event.TypeReadvExit:                 {reduceReadvExit, "Read", []int8{0, 3, 2}},
@@ -1898,5 +1900,37 @@ func reduceFchrootExit(r Reducers, ev *event.Event) error {
 		return event.ErrCorrupt
 	}
 	r.Fchroot(ev, fd)
+	return nil
+}
+
+func reducePreadv2Exit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := result
+	fd := event.FD(p.int64(3))
+	data := p.bytes(2)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Read(ev, ret, fd, data)
+	return nil
+}
+
+func reducePwritev2Exit(r Reducers, ev *event.Event) error {
+	p := params{ev: ev}
+	result := p.int64(0)
+	if result < 0 || p.bad {
+		return p.err()
+	}
+	ret := result
+	fd := event.FD(p.int64(2))
+	data := p.bytes(1)
+	if p.bad {
+		return event.ErrCorrupt
+	}
+	r.Write(ev, ret, fd, data)
 	return nil
 }

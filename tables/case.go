@@ -13,7 +13,7 @@ import (
 )
 
 var caseKeys = []string{
-	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event",
+	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event", "no_enter",
 }
 
 func (l *loader) cases(s *Syscall, m *mapping) {
@@ -99,7 +99,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	if m == nil {
 		return nil, ""
 	}
-	c := &Case{Pos: f.pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event")}
+	c := &Case{Pos: f.pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event"), NoEnter: m.text("no_enter")}
 	if c.Name == "" {
 		if !only {
 			m.errorf(n, "case has no name (only an entry's single case may leave it out)")
@@ -144,12 +144,18 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	v.want = true
 	c.Want = l.want(s, c, m, v, "want")
 	c.Child = l.want(s, c, m, v, "child")
+	if c.NoEnter != "" && s.Enter == nil {
+		m.errorf(m.byKey["no_enter"], "no_enter in an entry without an enter event")
+	}
 	outcome := "worked"
-	if c.NoEvent == "" {
+	switch {
+	case c.NoEvent == "":
 		if m.required("want", "want: {res: 0} says what the event has") {
 			outcome = l.covered(s, c, m)
 		}
-	} else if m.has("want") {
+	case s.Enter != nil:
+		l.enterCovered(s, c, m)
+	case m.has("want"):
 		m.errorf(m.byKey["want"], "want beside no_event")
 	}
 	return c, outcome
@@ -182,6 +188,18 @@ func (l *loader) covered(s *Syscall, c *Case, m *mapping) string {
 		m.errorf(wm, "want does not name %s, whose value does not follow from the call (every exit param is wanted; any accepts every value)", strings.Join(missing, ", "))
 	}
 	return l.outcomeOf(s, c)
+}
+
+// enterCovered leaves the wanted values of the enter event's params, in a case without an exit event.
+func (l *loader) enterCovered(s *Syscall, c *Case, m *mapping) {
+	enters := func(name string) bool {
+		return slices.ContainsFunc(s.Enter.Params, func(p *Param) bool { return p.Name == name })
+	}
+	missing := slices.DeleteFunc(l.asPassed(s, c), func(name string) bool { return !enters(name) || slices.Contains(c.broken, name) })
+	if len(missing) > 0 {
+		m.errorf(m.byKey["no_event"], "want does not name %s of the enter event, whose value does not follow from the call", strings.Join(missing, ", "))
+	}
+	c.Want = slices.DeleteFunc(c.Want, func(b Binding) bool { return !enters(b.Name) })
 }
 
 // outcomeOf returns how a case ends, from the wanted value of the first param; "" if

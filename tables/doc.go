@@ -45,7 +45,8 @@
 //	exit      params of the exit event. Left out: inferred, see below
 //	variants  the sources of params by the value of another param, see below
 //	secret    [payload]: arguments that point to what an event must not have; params tell its size
-//	enter     params of the TOCTOU enter event. Left out: there is none
+//	enter     params of the enter event: those that another thread may change before the call returns (TOCTOU), or all
+//	          of a call that does not return. Left out: there is none; drivers make it for consumers that ask for it
 //	filler    manual: the exit body is hand-written C, fill_<name>_exit; params then need no from
 //	state     how the event changes the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag is about descriptors
@@ -134,18 +135,18 @@
 // msgp->mtext, is the place of its bytes as the source of a bytebuf or of text.
 //
 // each(waiters, n).val is val of each of n structs at waiters, and each(iocbpp, n)->aio_fildes
-// that of what each of n pointers points to; both of the first 16 elements, up to one that
-// is unreadable. They are sources of numbers.
+// that of what each of n pointers points to; each(ids, n) is each of n numbers, or pointers,
+// at ids. All are of the first 16 elements, up to one that is unreadable: sources of numbers.
 //
 // What each form costs in the driver, in instructions that the verifier of kernel 6.18
-// went through for the whole program (getppid, with one param, has 129):
+// went through for the whole program (getppid, with one param, has 145):
 //
 //	a param that is an argument               some 10
 //	a field of a struct                       some 40: one helper call
 //	a field of an extensible struct           some 100: the sum of a value and of none
 //	readable                                  two helper calls of one byte
 //	text                                      some 190: the length is unknown from there on
-//	numbers                                   13,000 once in a program, however many lists there are (a
+//	numbers                                   19,000 once in a program, however many lists there are (a
 //	                                          function of its own, verified by itself), then 60 a list
 //
 // Named values keep all bits of their source: a source of 64 bits, such as a field u64
@@ -170,7 +171,8 @@
 //	want      {param: value} for each exit param except those whose value follows from the call; use: NAME (or a list)
 //	          inserts the values of that group, which values written beside it override
 //	child     as want, for some params of the event of the process that the call made
-//	no_event  why there is no exit event (exit does not return); there is no want then
+//	no_event  why there is no exit event (exit does not return); want then has the params of the enter event, if there is one
+//	no_enter  why there is no enter event, in an entry that has one
 //
 // Values are expressions of package internal/expr: numbers, constants, strings
 // "in $quotes", /paths, $variables with .field [index] [from:to], calls, [lists]

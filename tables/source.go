@@ -48,7 +48,11 @@ func (s *source) check(n *expr.Node, whole bool) {
 			s.check(a, false)
 		}
 	case expr.Call:
-		s.call(n, whole)
+		if n.Text == "each" && s.ctx.group == "" {
+			s.member(n)
+		} else {
+			s.call(n, whole)
+		}
 	case expr.Member, expr.Elem:
 		if s.ctx.group == "" { // in a group the arguments are not known yet
 			s.member(n)

@@ -233,6 +233,9 @@ func (s *source) elements(at *expr.Node, p *location) *expr.Node {
 		s.errorf(at, "%s is not a number (name a field)", at)
 	}
 	off, size := p.offset.in(s, at), p.data.Size.in(s, at)
+	if d := p.data; d.Signed && d.Size[0] == d.Size[1] && (d.Size[0] == 2 || d.Size[0] == 4) {
+		size = numberAt(at, d.Size[0]+16*(64-8*d.Size[0]))
+	}
 	x := callTo(at, "user_array", p.addr, p.each.count, p.each.stride.in(s, at), off, size)
 	if p.each.stride[0] == 0 {
 		x = callTo(at, "user_pointed", p.addr, p.each.count, off, size)
@@ -244,8 +247,17 @@ func (s *source) elements(at *expr.Node, p *location) *expr.Node {
 	return x
 }
 
-// eachPlace returns the place of each(array, n), with its access n.
-func (s *source) eachPlace(n *expr.Node, arrow bool) *location {
+// plainEach returns the place of each(array, n) without an access: of the elements themselves.
+func (s *source) plainEach(n *expr.Node) *location {
+	p := s.eachArray(n)
+	if p == nil {
+		return nil
+	}
+	return &location{addr: p.addr, data: p.data, each: &each{count: n.Args[1], stride: p.data.Size}}
+}
+
+// eachArray returns the array of each(array, n).
+func (s *source) eachArray(n *expr.Node) *location {
 	if len(n.Args) != 2 {
 		s.errorf(n, "each has %d arguments (an array and the number of its elements are expected)", len(n.Args))
 		return nil
@@ -255,6 +267,15 @@ func (s *source) eachPlace(n *expr.Node, arrow bool) *location {
 		return nil
 	}
 	s.check(n.Args[1], false)
+	return p
+}
+
+// eachPlace returns the place of each(array, n), with its access n.
+func (s *source) eachPlace(n *expr.Node, arrow bool) *location {
+	p := s.eachArray(n)
+	if p == nil {
+		return nil
+	}
 	d := p.data
 	if !p.loaded || d.Kind == "pointer" != arrow || arrow && d.To == nil {
 		s.errorf(n, "wrong access to %s (. takes a field of each struct of an array, -> follows each pointer of one)", n)
@@ -309,6 +330,9 @@ func (s *source) place(n *expr.Node) *location {
 		}
 		return &location{addr: n, data: d.To, loaded: true, size: s.sizeOf(d.To, n)}
 	case expr.Call: // a cast: if_dqblk(addr)
+		if n.Text == "each" {
+			return s.plainEach(n)
+		}
 		st := s.l.structs[n.Text]
 		if st == nil || len(n.Args) != 1 {
 			s.errorf(n, "%s cannot be followed (a struct of structs.yaml, with the pointer in brackets, is expected)%s", n.Text,

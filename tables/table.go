@@ -245,6 +245,7 @@ type Case struct {
 	After        []Binding
 	Want         []Binding // every exit param, in wire order
 	Child        []Binding // clone family: params of the child's own event
+	NoEnter      string    // why there is no enter event
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
 
 	broken []string // params whose wanted values have errors

@@ -122,6 +122,11 @@ static __always_inline u64 regs_ip_of(const struct pt_regs *regs)
 #endif
 }
 
+static __always_inline u64 regs_sp_of(const struct pt_regs *regs)
+{
+	return READ((struct pt_regs *)regs, sp);
+}
+
 static __always_inline u64 caps_of(kernel_cap_t caps)
 {
 	return caps.val;

@@ -41,7 +41,8 @@
 #define SUBPROGRAM_exe	  NOT_HERE
 #endif
 
-#if defined(OBJECT_IO_OTHER) || defined(OBJECT_IPC) || defined(OBJECT_USER)
+#if defined(OBJECT_IO_OTHER) || defined(OBJECT_IPC) || defined(OBJECT_MEMORY) || defined(OBJECT_OTHER) || \
+	defined(OBJECT_PROCESS) || defined(OBJECT_SYSTEM) || defined(OBJECT_USER) || defined(OBJECT_WAIT)
 #define SUBPROGRAM_array HERE
 #else
 #define SUBPROGRAM_array NOT_HERE

@@ -1062,4 +1062,20 @@ static __always_inline int fill_readlinkat_exit(struct filler *f)
 	return 0;
 }
 
+/* 33343 futimesat */
+static __always_inline int fill_futimesat_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, at_fdcwd((s32)f->arg[0]));
+	push_user_str(f, f->arg[1]);
+	if (user_readable(f->arg[2], layout_off(f, 16, 8))) {
+		push_u64(f, (user_slong(f, f->arg[2], 0, 0) * 1000000000) + (user_slong(f, f->arg[2], 8, 4) * 1000));
+		push_u64(f, (user_slong(f, f->arg[2], 16, 8) * 1000000000) + (user_slong(f, f->arg[2], 24, 12) * 1000));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
 #endif

@@ -13,6 +13,9 @@
 #define N_O_CREAT 64
 #define N_SETVAL 16
 #define N_SOL_SOCKET 1
+#define N_STATMOUNT_FS_TYPE 32
+#define N_STATMOUNT_MNT_POINT 16
+#define N_STATMOUNT_MNT_ROOT 8
 
 
 /* Event values of futex_op, for its hand-written conversion. */
@@ -527,6 +530,21 @@ static __always_inline u32 lseek_whence(u64 v)
 	return 255;
 }
 
+static __always_inline u32 lsm_attr(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 lsm_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u64 lsm_id(u64 v)
+{
+	return v;
+}
+
 static __always_inline u32 madvise_advice(u64 v)
 {
 	return (u32)v;
@@ -692,6 +710,11 @@ static __always_inline u32 newfstatat_flags(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 ns_type(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 open_bits(u64 v)
 {
 #if defined(SCAP_ARCH_ARM64)
@@ -792,10 +815,25 @@ static __always_inline u32 perf_type(u64 v)
 	return (u32)v;
 }
 
+static __always_inline u32 personality_flags(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 personality_type(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 pidfd_open_flags(u64 v)
 {
 	return (v & 0x80) >> 6 |
 	       (v & 0x800) >> 11;
+}
+
+static __always_inline u32 pidfd_signal_flags(u64 v)
+{
+	return (u32)v;
 }
 
 static __always_inline u32 pipe2_flags(u64 v)
@@ -814,6 +852,11 @@ static __always_inline u32 pipe2_flags(u64 v)
 	       (v & 0x4800) >> 5 |
 	       (v & 0x80000) >> 7;
 #endif
+}
+
+static __always_inline u64 pkey_access(u64 v)
+{
+	return v;
 }
 
 static __always_inline u32 poll_events(u64 v)
@@ -993,6 +1036,11 @@ static __always_inline u32 quotactl_type(u64 v)
 	return 0;
 }
 
+static __always_inline u32 reboot_cmd(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 renameat2_flags(u64 v)
 {
 	return (u32)v;
@@ -1007,7 +1055,17 @@ static __always_inline u32 rlimit_resource(u64 v)
 	return 255;
 }
 
+static __always_inline u32 rseq_flags(u64 v)
+{
+	return (u32)v;
+}
+
 static __always_inline u32 rusage_who(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 rwf_flags(u64 v)
 {
 	return (u32)v;
 }
@@ -1113,6 +1171,16 @@ static __always_inline u32 sigchld_code(u64 v)
 }
 
 static __always_inline u32 sigevent_notify(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 siginfo_code(u64 v)
+{
+	return (u32)v;
+}
+
+static __always_inline u32 sigprocmask_how(u64 v)
 {
 	return (u32)v;
 }

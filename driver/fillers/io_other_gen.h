@@ -145,6 +145,13 @@ static __always_inline int fill_io_getevents_exit(struct filler *f)
 	push_s64(f, f->arg[2]);
 	push_u64(f, f->arg[3]);
 	push_u64(f, user_timespec(f, f->arg[4]));
+	if (f->ret >= 0) {
+		push_user_array(f, f->arg[3], f->ret, 32, 0, 8);
+		push_user_array(f, f->arg[3], f->ret, 32, 16, 8);
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
 	return 0;
 }
 
@@ -158,6 +165,13 @@ static __always_inline int fill_io_pgetevents_exit(struct filler *f)
 	push_u64(f, f->arg[3]);
 	push_u64(f, user_timespec(f, f->arg[4]));
 	push_u32(f, user_u32(user_long(f, f->arg[5], 0), 0));
+	if (f->ret >= 0) {
+		push_user_array(f, f->arg[3], f->ret, 32, 0, 8);
+		push_user_array(f, f->arg[3], f->ret, 32, 16, 8);
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
 	return 0;
 }
 

@@ -111,4 +111,19 @@ static __always_inline int fill_preadv_exit(struct filler *f)
 	return 0;
 }
 
+/* 33345 preadv2 */
+static __always_inline int fill_preadv2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, io_done(f->ret));
+	if (f->ret > 0)
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0]);
+	else
+		push_empty(f);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, f->arg[3]);
+	push_u32(f, rwf_flags((s32)f->arg[5]));
+	return 0;
+}
+
 #endif

@@ -98,4 +98,16 @@ static __always_inline int fill_sendfile_exit(struct filler *f)
 	return 0;
 }
 
+/* 33347 pwritev2 */
+static __always_inline int fill_pwritev2_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0]);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, iov_size(f, f->arg[1], f->arg[2]));
+	push_s64(f, f->arg[3]);
+	push_u32(f, rwf_flags((s32)f->arg[5]));
+	return 0;
+}
+
 #endif

@@ -246,6 +246,12 @@ static __always_inline int fill_move_pages_exit(struct filler *f)
 	else
 		push_empty(f);
 	push_u32(f, mbind_flags((s32)f->arg[5]));
+	push_user_array(f, f->arg[2], f->arg[1], layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	push_user_array(f, f->arg[3], f->arg[1], 4, 0, 516);
+	if (f->ret >= 0)
+		push_user_array(f, f->arg[4], f->arg[1], 4, 0, 516);
+	else
+		push_empty(f);
 	return 0;
 }
 
@@ -257,6 +263,70 @@ static __always_inline int fill_pkey_mprotect_exit(struct filler *f)
 	push_u64(f, f->arg[1]);
 	push_u32(f, prot_flags(f->arg[2]));
 	push_s32(f, f->arg[3]);
+	return 0;
+}
+
+/* 33331 pkey_alloc */
+static __always_inline int fill_pkey_alloc_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, pkey_access(f->arg[1]));
+	return 0;
+}
+
+/* 33333 pkey_free */
+static __always_inline int fill_pkey_free_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33335 process_madvise */
+static __always_inline int fill_process_madvise_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_user_array(f, f->arg[1], f->arg[2], layout_off(f, 16, 8), 0, layout_off(f, 8, 4));
+	push_user_array(f, f->arg[1], f->arg[2], layout_off(f, 16, 8), layout_off(f, 8, 4), layout_off(f, 8, 4));
+	push_u64(f, f->arg[2]);
+	push_u32(f, madvise_advice((s32)f->arg[3]));
+	push_u32(f, f->arg[4]);
+	return 0;
+}
+
+/* 33337 remap_file_pages */
+static __always_inline int fill_remap_file_pages_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u32(f, prot_flags(f->arg[2]));
+	push_u64(f, f->arg[3]);
+	push_u32(f, mmap_flags(f->arg[4]));
+	return 0;
+}
+
+/* 33339 set_mempolicy */
+static __always_inline int fill_set_mempolicy_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, mempolicy_mode((u64)(s32)f->arg[0] - (high_bits((s32)f->arg[0], 13) << 13)));
+	push_u32(f, mempolicy_mode_flags(high_bits((s32)f->arg[0], 13) << 13));
+	push_u64(f, user_long(f, f->arg[1], 0));
+	push_u64(f, f->arg[2]);
+	return 0;
+}
+
+/* 33341 set_mempolicy_home_node */
+static __always_inline int fill_set_mempolicy_home_node_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u64(f, f->arg[1]);
+	push_u64(f, f->arg[2]);
+	push_u64(f, f->arg[3]);
 	return 0;
 }
 

@@ -419,4 +419,63 @@ static __always_inline int fill_getrandom_exit(struct filler *f)
 	return 0;
 }
 
+/* 33357 request_key */
+static __always_inline int fill_request_key_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	push_user_str(f, f->arg[2]);
+	push_u32(f, keyring_id((s32)f->arg[3]));
+	return 0;
+}
+
+/* 33365 lsm_list_modules */
+static __always_inline int fill_lsm_list_modules_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret > 0)
+		push_user_array(f, f->arg[0], f->ret, 8, 0, 8);
+	else
+		push_empty(f);
+	push_u32(f, user_u32(f->arg[1], 0));
+	push_u32(f, f->arg[2]);
+	return 0;
+}
+
+/* 33367 lsm_get_self_attr */
+static __always_inline int fill_lsm_get_self_attr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, lsm_attr((u32)f->arg[0]));
+	if (user_readable(f->arg[1], layout_off(f, 40, 36)))
+		push_u64(f, lsm_id(user_u64(f->arg[1], 0)));
+	else
+		push_empty(f);
+	if (f->ret > 0)
+		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1);
+	else
+		push_empty(f);
+	push_u32(f, user_u32(f->arg[2], 0));
+	push_u32(f, lsm_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 33369 lsm_set_self_attr */
+static __always_inline int fill_lsm_set_self_attr_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, lsm_attr((u32)f->arg[0]));
+	if (user_readable(f->arg[1], layout_off(f, 40, 36))) {
+		push_u64(f, lsm_id(user_u64(f->arg[1], 0)));
+		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1);
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
+	return 0;
+}
+
 #endif

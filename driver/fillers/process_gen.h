@@ -828,4 +828,181 @@ static __always_inline int fill_sched_rr_get_interval_exit(struct filler *f)
 	return 0;
 }
 
+/* 33321 sched_setaffinity */
+static __always_inline int fill_sched_setaffinity_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_user_array(f, f->arg[2], high_bits((u32)f->arg[1], layout_off(f, 3, 2)), layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	return 0;
+}
+
+/* 33323 sched_getaffinity */
+static __always_inline int fill_sched_getaffinity_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[1]);
+	if (f->ret > 0)
+		push_user_array(f, f->arg[2], high_bits(f->ret, layout_off(f, 3, 2)), layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33325 sched_getattr */
+static __always_inline int fill_sched_getattr_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[1], 0);
+
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	if (f->ret == 0) {
+		push_u32(f, read0 * fits(4, or_if_zero(read0, 48)));
+		push_u32(f, sched_policy(user_u32(f->arg[1], 4) * fits(8, or_if_zero(read0, 48))));
+		push_u64(f, sched_flags(user_u64(f->arg[1], 8) * fits(16, or_if_zero(read0, 48))));
+		push_s32(f, user_s32(f->arg[1], 16) * fits(20, or_if_zero(read0, 48)));
+		push_u32(f, user_u32(f->arg[1], 20) * fits(24, or_if_zero(read0, 48)));
+		push_u64(f, user_u64(f->arg[1], 24) * fits(32, or_if_zero(read0, 48)));
+		push_u64(f, user_u64(f->arg[1], 32) * fits(40, or_if_zero(read0, 48)));
+		push_u64(f, user_u64(f->arg[1], 40) * fits(48, or_if_zero(read0, 48)));
+		push_u32(f, user_u32(f->arg[1], 48) * fits(52, or_if_zero(read0, 48)));
+		push_u32(f, user_u32(f->arg[1], 52) * fits(56, or_if_zero(read0, 48)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
+	return 0;
+}
+
+/* 33327 personality */
+static __always_inline int fill_personality_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	switch ((u32)f->arg[0]) {
+	case 4294967295:
+		push_empty(f);
+		break;
+	default:
+		push_u32(f, personality_type((u64)(u32)f->arg[0] - (high_bits((u32)f->arg[0], 8) << 8)));
+		break;
+	}
+	switch ((u32)f->arg[0]) {
+	case 4294967295:
+		push_empty(f);
+		break;
+	default:
+		push_u32(f, personality_flags(high_bits((u32)f->arg[0], 8) << 8));
+		break;
+	}
+	if (f->ret >= 0) {
+		push_u32(f, personality_type(f->ret - (high_bits(f->ret, 8) << 8)));
+		push_u32(f, personality_flags(high_bits(f->ret, 8) << 8));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33329 process_mrelease */
+static __always_inline int fill_process_mrelease_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u32(f, f->arg[1]);
+	return 0;
+}
+
+/* 33351 semtimedop */
+static __always_inline int fill_semtimedop_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[2]);
+	if ((u32)f->arg[2] >= 1) {
+		push_u16(f, user_u16(f->arg[1], 0));
+		push_s16(f, user_s16(f->arg[1], 2));
+		push_u16(f, semop_flags(user_s16(f->arg[1], 4)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	if ((u32)f->arg[2] >= 2) {
+		push_u16(f, user_u16(f->arg[1], 6));
+		push_s16(f, user_s16(f->arg[1], 8));
+		push_u16(f, semop_flags(user_s16(f->arg[1], 10)));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_s32(f, f->arg[0]);
+	if (user_readable(f->arg[3], layout_off(f, 16, 8)))
+		push_u64(f, user_timespec(f, f->arg[3]));
+	else
+		push_empty(f);
+	return 0;
+}
+
+/* 33371 rseq */
+static __always_inline int fill_rseq_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u64(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, rseq_flags((s32)f->arg[2]));
+	push_u32(f, f->arg[3]);
+	return 0;
+}
+
+/* 33373 rseq_slice_yield */
+static __always_inline int fill_rseq_slice_yield_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 33374 exit */
+static __always_inline int fill_exit_enter(struct filler *f)
+{
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33375 exit */
+static __always_inline int fill_exit_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33376 exit_group */
+static __always_inline int fill_exit_group_enter(struct filler *f)
+{
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
+/* 33377 exit_group */
+static __always_inline int fill_exit_group_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	return 0;
+}
+
 #endif

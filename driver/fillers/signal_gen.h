@@ -105,4 +105,243 @@ static __always_inline int fill_sigaltstack_exit(struct filler *f)
 	return 0;
 }
 
+/* 33303 rt_sigprocmask */
+static __always_inline int fill_rt_sigprocmask_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, sigprocmask_how((s32)f->arg[0]));
+	if (user_readable(f->arg[1], 8)) {
+		push_u32(f, user_u32(f->arg[1], 0));
+		push_u32(f, user_u32(f->arg[1], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	if (f->ret == 0 && user_readable(f->arg[2], 8)) {
+		push_u32(f, user_u32(f->arg[2], 0));
+		push_u32(f, user_u32(f->arg[2], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
+/* 33305 rt_sigpending */
+static __always_inline int fill_rt_sigpending_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret == 0) {
+		push_u32(f, user_u32(f->arg[0], 0));
+		push_u32(f, user_u32(f->arg[0], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[1]);
+	return 0;
+}
+
+/* 33307 rt_sigsuspend */
+static __always_inline int fill_rt_sigsuspend_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (user_readable(f->arg[0], 8)) {
+		push_u32(f, user_u32(f->arg[0], 0));
+		push_u32(f, user_u32(f->arg[0], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[1]);
+	return 0;
+}
+
+/* 33309 rt_sigtimedwait */
+static __always_inline int fill_rt_sigtimedwait_exit(struct filler *f)
+{
+	s64 read0 = user_s32(f->arg[1], 8);
+
+	push_s64(f, f->ret);
+	if (user_readable(f->arg[0], 8)) {
+		push_u32(f, user_u32(f->arg[0], 0));
+		push_u32(f, user_u32(f->arg[0], 4));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	if (user_readable(f->arg[2], layout_off(f, 16, 8)))
+		push_u64(f, user_timespec(f, f->arg[2]));
+	else
+		push_empty(f);
+	if (f->ret > 0 && user_readable(f->arg[1], layout_off(f, 128, 120))) {
+		push_u32(f, siginfo_code(read0));
+		switch ((u32)siginfo_code(read0)) {
+		case 0: /* SI_USER */
+		case 4294967290: /* SI_TKILL */
+		case 4294967295: /* SI_QUEUE */
+		case 4294967293: /* SI_MESGQ */
+			push_s64(f, user_s32(f->arg[1], layout_off(f, 16, 12)));
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+		switch ((u32)siginfo_code(read0)) {
+		case 0: /* SI_USER */
+		case 4294967290: /* SI_TKILL */
+		case 4294967295: /* SI_QUEUE */
+		case 4294967293: /* SI_MESGQ */
+			push_u32(f, user_u32(f->arg[1], layout_off(f, 20, 16)));
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+		switch ((u32)siginfo_code(read0)) {
+		case 4294967295: /* SI_QUEUE */
+		case 4294967293: /* SI_MESGQ */
+		case 4294967294: /* SI_TIMER */
+		case 4294967292: /* SI_ASYNCIO */
+			push_u64(f, user_ulong(f, f->arg[1], 24, 20));
+			break;
+		default:
+			push_empty(f);
+			break;
+		}
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[3]);
+	return 0;
+}
+
+/* 33311 rt_sigqueueinfo */
+static __always_inline int fill_rt_sigqueueinfo_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u8(f, f->arg[1]);
+	if (user_readable(f->arg[2], layout_off(f, 128, 120))) {
+		push_u32(f, siginfo_code(user_s32(f->arg[2], 8)));
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 16, 12)));
+		push_u32(f, user_u32(f->arg[2], layout_off(f, 20, 16)));
+		push_u64(f, user_ulong(f, f->arg[2], 24, 20));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33313 rt_tgsigqueueinfo */
+static __always_inline int fill_rt_tgsigqueueinfo_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_s64(f, (s32)f->arg[1]);
+	push_u8(f, f->arg[2]);
+	if (user_readable(f->arg[3], layout_off(f, 128, 120))) {
+		push_u32(f, siginfo_code(user_s32(f->arg[3], 8)));
+		push_s64(f, user_s32(f->arg[3], layout_off(f, 16, 12)));
+		push_u32(f, user_u32(f->arg[3], layout_off(f, 20, 16)));
+		push_u64(f, user_ulong(f, f->arg[3], 24, 20));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33315 pidfd_send_signal */
+static __always_inline int fill_pidfd_send_signal_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	push_u8(f, f->arg[1]);
+	if (user_readable(f->arg[2], layout_off(f, 128, 120))) {
+		push_u32(f, siginfo_code(user_s32(f->arg[2], 8)));
+		push_s64(f, user_s32(f->arg[2], layout_off(f, 16, 12)));
+		push_u32(f, user_u32(f->arg[2], layout_off(f, 20, 16)));
+		push_u64(f, user_ulong(f, f->arg[2], 24, 20));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u32(f, pidfd_signal_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 33317 pause */
+static __always_inline int fill_pause_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 33319 restart_syscall */
+static __always_inline int fill_restart_syscall_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 33378 rt_sigreturn */
+static __always_inline int fill_rt_sigreturn_enter(struct filler *f)
+{
+	push_u64(f, sigframe_ip(f));
+	push_u64(f, sigframe_sp(f));
+	return 0;
+}
+
+/* 33379 rt_sigreturn */
+static __always_inline int fill_rt_sigreturn_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	if (f->ret >= 0) {
+		push_u64(f, sigframe_ip(f));
+		push_u64(f, sigframe_sp(f));
+	} else {
+		push_empty(f);
+		push_empty(f);
+	}
+	return 0;
+}
+
+/* 33380 uretprobe */
+static __always_inline int fill_uretprobe_enter(struct filler *f)
+{
+	return 0;
+}
+
+/* 33381 uretprobe */
+static __always_inline int fill_uretprobe_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 33382 uprobe */
+static __always_inline int fill_uprobe_enter(struct filler *f)
+{
+	return 0;
+}
+
+/* 33383 uprobe */
+static __always_inline int fill_uprobe_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	return 0;
+}
+
 #endif

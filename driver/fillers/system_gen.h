@@ -124,6 +124,10 @@ static __always_inline int fill_listmount_exit(struct filler *f)
 		push_empty(f);
 	push_u64(f, f->arg[2]);
 	push_u32(f, listmount_flags((u32)f->arg[3]));
+	if (f->ret > 0)
+		push_user_array(f, f->arg[1], f->ret, 8, 0, 8);
+	else
+		push_empty(f);
 	return 0;
 }
 
@@ -268,6 +272,95 @@ static __always_inline int fill_swapoff_exit(struct filler *f)
 static __always_inline int fill_vhangup_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
+	return 0;
+}
+
+/* 33355 pivot_root */
+static __always_inline int fill_pivot_root_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_user_str(f, f->arg[0]);
+	push_user_str(f, f->arg[1]);
+	return 0;
+}
+
+/* 33359 reboot */
+static __always_inline int fill_reboot_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_u32(f, f->arg[0]);
+	push_u32(f, f->arg[1]);
+	push_u32(f, reboot_cmd((u32)f->arg[2]));
+	switch ((u32)reboot_cmd((u32)f->arg[2])) {
+	case 2712847316: /* LINUX_REBOOT_CMD_RESTART2 */
+		push_user_str(f, f->arg[3]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	return 0;
+}
+
+/* 33361 statmount */
+static __always_inline int fill_statmount_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 0);
+	u64 read1 = user_u64(f->arg[1], 8);
+
+	push_s64(f, f->ret);
+	push_u64(f, user_u64(f->arg[0], 8) * fits(16, read0));
+	push_u64(f, statmount_mask(user_u64(f->arg[0], 16) * fits(24, read0)));
+	push_u64(f, user_u64(f->arg[0], 24) * fits(32, read0));
+	switch ((u32)statmount_flags((u32)f->arg[3])) {
+	case 1: /* STATMOUNT_BY_FD */
+		push_s64(f, user_u32(f->arg[0], 4) * fits(8, read0));
+		break;
+	default:
+		push_s64(f, -1);
+		break;
+	}
+	if (f->ret == 0) {
+		push_u64(f, statmount_mask(read1));
+		push_u32(f, make_dev(user_u32(f->arg[1], 16), user_u32(f->arg[1], 20)));
+		push_u64(f, user_u64(f->arg[1], 40));
+		push_u64(f, user_u64(f->arg[1], 48));
+		push_u64(f, mount_attr_flags(user_u64(f->arg[1], 64)));
+		push_u64(f, mount_propagation(user_u64(f->arg[1], 72)));
+		push_user_str(f, ((f->arg[1] + 512) + user_u32(f->arg[1], 36)) * any_bit(read1, N_STATMOUNT_FS_TYPE));
+		push_user_str(f, ((f->arg[1] + 512) + user_u32(f->arg[1], 104)) * any_bit(read1, N_STATMOUNT_MNT_ROOT));
+		push_user_str(f, ((f->arg[1] + 512) + user_u32(f->arg[1], 108)) * any_bit(read1, N_STATMOUNT_MNT_POINT));
+	} else {
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+		push_empty(f);
+	}
+	push_u64(f, f->arg[2]);
+	push_u32(f, statmount_flags((u32)f->arg[3]));
+	return 0;
+}
+
+/* 33363 listns */
+static __always_inline int fill_listns_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[0], 0);
+
+	push_s64(f, f->ret);
+	push_u64(f, user_u64(f->arg[0], 8) * fits(16, read0));
+	push_u32(f, ns_type(user_u32(f->arg[0], 16) * fits(20, read0)));
+	push_u64(f, user_u64(f->arg[0], 24) * fits(32, read0));
+	if (f->ret > 0)
+		push_user_array(f, f->arg[1], f->ret, 8, 0, 8);
+	else
+		push_empty(f);
+	push_u64(f, f->arg[2]);
+	push_u32(f, f->arg[3]);
 	return 0;
 }
 

@@ -69,6 +69,25 @@ static __always_inline u64 x86_off(u64 x86, u64 other)
 #endif
 }
 
+/* Where the frame of a signal has registers, from the stack pointer on: in the mcontext of its ucontext. */
+#if defined(SCAP_ARCH_AMD64)
+#define FRAME_SP 160
+#define FRAME_IP 168
+#else /* arm64, where a siginfo comes first */
+#define FRAME_SP 560
+#define FRAME_IP 568
+#endif
+
+static __always_inline u64 sigframe_ip(struct filler *f)
+{
+	return f->ia32 ? 0 : user_u64(regs_sp_of(f->regs), FRAME_IP);
+}
+
+static __always_inline u64 sigframe_sp(struct filler *f)
+{
+	return f->ia32 ? 0 : user_u64(regs_sp_of(f->regs), FRAME_SP);
+}
+
 /* Reading the ends is enough: nothing that the table describes has more than two pages. */
 static __always_inline u64 user_readable(u64 ptr, u64 size)
 {
@@ -310,12 +329,15 @@ static __always_inline bool user_number(u64 *v, u64 ptr, u64 size)
 	return user_read(v, ptr, 8);
 }
 
-/* What to read of each element: size bytes at off. Stride 0: the elements are pointers. */
+/*
+ * What to read of each element: size bytes at off. Stride 0: the elements are pointers. A signed number has 16 times
+ * the bits that it lacks of 64 in its size: shifted up and down by so many, it keeps its sign without a branch.
+ */
 #define ARRAY_SHAPE(stride, off, size) ((u64)(stride) << 32 | (u64)(off) << 16 | (u64)(size))
 
 static __always_inline void gather_array(struct filler *f, u64 ptr, u64 n, u64 shape)
 {
-	u64 stride = shape >> 32, off = shape >> 16 & 0xffff, size = shape & 0xffff, at, v;
+	u64 stride = shape >> 32, off = shape >> 16 & 0xffff, size = shape & 0xf, lacks = shape >> 4 & 0x3f, at, v;
 
 	for (u32 i = 0; i < ARRAY_GATHER; i++) {
 		if (i >= n)
@@ -323,7 +345,7 @@ static __always_inline void gather_array(struct filler *f, u64 ptr, u64 n, u64 s
 		at = stride ? ptr + i * stride : user_long(f, ptr, i);
 		if (!user_number(&v, at + off, size))
 			break;
-		append_u64(f, v);
+		append_u64(f, (s64)(v << lacks) >> lacks);
 	}
 }
 

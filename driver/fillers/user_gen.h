@@ -282,4 +282,144 @@ static __always_inline int fill_getgroups_exit(struct filler *f)
 	return 0;
 }
 
+/* 33353 quotactl_fd */
+static __always_inline int fill_quotactl_fd_exit(struct filler *f)
+{
+	u64 read0 = user_u32(f->arg[3], 64);
+	u64 read1 = user_u64(f->arg[3], 0);
+	u64 read2 = user_u64(f->arg[3], 8);
+	u64 read3 = user_u32(f->arg[3], 20);
+
+	push_s64(f, f->ret);
+	push_s64(f, (s32)f->arg[0]);
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 1: /* Q_QUOTAON */
+		push_user_str(f, f->arg[3]);
+		break;
+	default:
+		push_empty(f);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, read1 * any_bit(read0, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, read2 * any_bit(read0, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 16) * any_bit(read0, 2));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 24) * any_bit(read0, 4));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 32) * any_bit(read0, 4));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 48) * any_bit(read0, 16));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+		push_u64(f, user_u64(f->arg[3], 56) * any_bit(read0, 32));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u64(f, read1 * any_bit(read3, 1));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u64(f, read2 * any_bit(read3, 2));
+		break;
+	default:
+		push_u64(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 8: /* Q_GETINFO */
+	case 16: /* Q_SETINFO */
+		push_u8(f, user_u32(f->arg[3], 16) * any_bit(read3, 4));
+		break;
+	default:
+		push_u8(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 4: /* Q_GETFMT */
+		push_u8(f, quotactl_fmt(user_u32(f->arg[3], 0)));
+		break;
+	default:
+		push_u8(f, 1);
+		break;
+	}
+	push_u32(f, quotactl_cmd(high_bits((u32)f->arg[1], 8)));
+	push_u8(f, quotactl_type((u32)f->arg[1]));
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 32: /* Q_GETQUOTA */
+	case 64: /* Q_SETQUOTA */
+	case 1024: /* Q_XGETQUOTA */
+	case 2048: /* Q_XSETQLIM */
+		push_u32(f, f->arg[2]);
+		break;
+	default:
+		push_u32(f, 0);
+		break;
+	}
+	switch ((u32)quotactl_cmd(high_bits((u32)f->arg[1], 8))) {
+	case 1: /* Q_QUOTAON */
+		push_u8(f, quotactl_fmt((u32)f->arg[2]));
+		break;
+	default:
+		push_u8(f, 1);
+		break;
+	}
+	return 0;
+}
+
 #endif

@@ -108,4 +108,20 @@ static __always_inline int fill_epoll_ctl_exit(struct filler *f)
 	return 0;
 }
 
+/* 33349 pselect6 */
+static __always_inline int fill_pselect6_exit(struct filler *f)
+{
+	push_s64(f, f->ret);
+	push_s32(f, f->arg[0]);
+	push_user_array(f, f->arg[1], high_bits((u64)(s32)f->arg[0] + layout_off(f, 63, 31), layout_off(f, 6, 5)), layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	push_user_array(f, f->arg[2], high_bits((u64)(s32)f->arg[0] + layout_off(f, 63, 31), layout_off(f, 6, 5)), layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	push_user_array(f, f->arg[3], high_bits((u64)(s32)f->arg[0] + layout_off(f, 63, 31), layout_off(f, 6, 5)), layout_off(f, 8, 4), 0, layout_off(f, 8, 4));
+	if (user_readable(f->arg[4], layout_off(f, 16, 8)))
+		push_u64(f, user_timespec(f, f->arg[4]));
+	else
+		push_empty(f);
+	push_u32(f, user_u32(user_long(f, f->arg[5], 0), 0));
+	return 0;
+}
+
 #endif

@@ -180,6 +180,11 @@ static inline u64 regs_ip_of(const struct pt_regs *regs)
 	return instruction_pointer((struct pt_regs *)regs);
 }
 
+static inline u64 regs_sp_of(const struct pt_regs *regs)
+{
+	return user_stack_pointer((struct pt_regs *)regs);
+}
+
 /* The address of a controller's css, 0 if the kernel does not have the controller. */
 #define CSS_OF(id)                                                               \
 	static inline u64 css_##id(struct task_struct *t)                        \

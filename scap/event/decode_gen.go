@@ -637,6 +637,52 @@ const (
 	TypeReadlinkExit               Type = 0x8211
 	TypeReadlinkatExit             Type = 0x8213
 	TypeGetgroupsExit              Type = 0x8215
+	TypeRtSigprocmaskExit          Type = 0x8217
+	TypeRtSigpendingExit           Type = 0x8219
+	TypeRtSigsuspendExit           Type = 0x821b
+	TypeRtSigtimedwaitExit         Type = 0x821d
+	TypeRtSigqueueinfoExit         Type = 0x821f
+	TypeRtTgsigqueueinfoExit       Type = 0x8221
+	TypePidfdSendSignalExit        Type = 0x8223
+	TypePauseExit                  Type = 0x8225
+	TypeRestartSyscallExit         Type = 0x8227
+	TypeSchedSetaffinityExit       Type = 0x8229
+	TypeSchedGetaffinityExit       Type = 0x822b
+	TypeSchedGetattrExit           Type = 0x822d
+	TypePersonalityExit            Type = 0x822f
+	TypeProcessMreleaseExit        Type = 0x8231
+	TypePkeyAllocExit              Type = 0x8233
+	TypePkeyFreeExit               Type = 0x8235
+	TypeProcessMadviseExit         Type = 0x8237
+	TypeRemapFilePagesExit         Type = 0x8239
+	TypeSetMempolicyExit           Type = 0x823b
+	TypeSetMempolicyHomeNodeExit   Type = 0x823d
+	TypeFutimesatExit              Type = 0x823f
+	TypePreadv2Exit                Type = 0x8241
+	TypePwritev2Exit               Type = 0x8243
+	TypePselect6Exit               Type = 0x8245
+	TypeSemtimedopExit             Type = 0x8247
+	TypeQuotactlFDExit             Type = 0x8249
+	TypePivotRootExit              Type = 0x824b
+	TypeRequestKeyExit             Type = 0x824d
+	TypeRebootExit                 Type = 0x824f
+	TypeStatmountExit              Type = 0x8251
+	TypeListnsExit                 Type = 0x8253
+	TypeLsmListModulesExit         Type = 0x8255
+	TypeLsmGetSelfAttrExit         Type = 0x8257
+	TypeLsmSetSelfAttrExit         Type = 0x8259
+	TypeRseqExit                   Type = 0x825b
+	TypeRseqSliceYieldExit         Type = 0x825d
+	TypeExitEnter                  Type = 0x825e
+	TypeExitExit                   Type = 0x825f
+	TypeExitGroupEnter             Type = 0x8260
+	TypeExitGroupExit              Type = 0x8261
+	TypeRtSigreturnEnter           Type = 0x8262
+	TypeRtSigreturnExit            Type = 0x8263
+	TypeUretprobeEnter             Type = 0x8264
+	TypeUretprobeExit              Type = 0x8265
+	TypeUprobeEnter                Type = 0x8266
+	TypeUprobeExit                 Type = 0x8267
 )
 
 // GenericExit is the exit event 1 of system calls without one of their own.
@@ -7769,15 +7815,19 @@ func (d *MigratePagesExit) Decode(ev *Event) error {
 }
 
 // MovePagesExit is the exit event 32893 of move_pages.
+// Pages, Nodes and Statuses are views of the event.
 type MovePagesExit struct {
-	Res    int64  // errno
-	PID    PID    // pid
-	Count  uint64 // uint64
-	Page   uint64 // uint64, hex
-	Node   int32  // int32
-	Status int32  // int32
-	Flags  uint32 // mbind_flags
-	Set    ParamSet
+	Res      int64   // errno
+	PID      PID     // pid
+	Count    uint64  // uint64
+	Page     uint64  // uint64, hex
+	Node     int32   // int32
+	Status   int32   // int32
+	Flags    uint32  // mbind_flags
+	Pages    Numbers // numbers, hex
+	Nodes    Numbers // numbers
+	Statuses Numbers // numbers
+	Set      ParamSet
 }
 
 // Decode reads ev, as [Typed] says.
@@ -7794,6 +7844,9 @@ func (d *MovePagesExit) Decode(ev *Event) error {
 	d.Node = r.int32()
 	d.Status = r.int32()
 	d.Flags = r.uint32()
+	d.Pages = Numbers(r.bytes())
+	d.Nodes = Numbers(r.bytes())
+	d.Statuses = Numbers(r.bytes())
 	if r.err != nil {
 		*d = MovePagesExit{}
 		return r.err
@@ -8960,13 +9013,16 @@ func (d *IODestroyExit) Decode(ev *Event) error {
 }
 
 // IOGeteventsExit is the exit event 32973 of io_getevents.
+// Data and Results are views of the event.
 type IOGeteventsExit struct {
-	Res     int64  // errno
-	CtxID   uint64 // uint64, hex
-	MinNr   int64  // int64
-	Nr      int64  // int64
-	Events  uint64 // uint64, hex
-	Timeout uint64 // reltime
+	Res     int64   // errno
+	CtxID   uint64  // uint64, hex
+	MinNr   int64   // int64
+	Nr      int64   // int64
+	Events  uint64  // uint64, hex
+	Timeout uint64  // reltime
+	Data    Numbers // numbers, hex
+	Results Numbers // numbers
 	Set     ParamSet
 }
 
@@ -8983,6 +9039,8 @@ func (d *IOGeteventsExit) Decode(ev *Event) error {
 	d.Nr = r.int64()
 	d.Events = r.uint64()
 	d.Timeout = r.uint64()
+	d.Data = Numbers(r.bytes())
+	d.Results = Numbers(r.bytes())
 	if r.err != nil {
 		*d = IOGeteventsExit{}
 		return r.err
@@ -8992,14 +9050,17 @@ func (d *IOGeteventsExit) Decode(ev *Event) error {
 }
 
 // IOPgeteventsExit is the exit event 32975 of io_pgetevents.
+// Data and Results are views of the event.
 type IOPgeteventsExit struct {
-	Res     int64  // errno
-	CtxID   uint64 // uint64, hex
-	MinNr   int64  // int64
-	Nr      int64  // int64
-	Events  uint64 // uint64, hex
-	Timeout uint64 // reltime
-	Sigmask uint32 // sigset
+	Res     int64   // errno
+	CtxID   uint64  // uint64, hex
+	MinNr   int64   // int64
+	Nr      int64   // int64
+	Events  uint64  // uint64, hex
+	Timeout uint64  // reltime
+	Sigmask uint32  // sigset
+	Data    Numbers // numbers, hex
+	Results Numbers // numbers
 	Set     ParamSet
 }
 
@@ -9017,6 +9078,8 @@ func (d *IOPgeteventsExit) Decode(ev *Event) error {
 	d.Events = r.uint64()
 	d.Timeout = r.uint64()
 	d.Sigmask = r.uint32()
+	d.Data = Numbers(r.bytes())
+	d.Results = Numbers(r.bytes())
 	if r.err != nil {
 		*d = IOPgeteventsExit{}
 		return r.err
@@ -9202,14 +9265,16 @@ func (d *OpenTreeAttrExit) Decode(ev *Event) error {
 }
 
 // ListmountExit is the exit event 32987 of listmount.
+// MntIds is a view of the event.
 type ListmountExit struct {
-	Res      int64  // errno
-	MntID    uint64 // uint64, hex
-	LastID   uint64 // uint64, hex
-	MntNsID  uint64 // uint64
-	FirstID  uint64 // uint64, hex
-	NrMntIds uint64 // uint64
-	Flags    uint32 // listmount_flags
+	Res      int64   // errno
+	MntID    uint64  // uint64, hex
+	LastID   uint64  // uint64, hex
+	MntNsID  uint64  // uint64
+	FirstID  uint64  // uint64, hex
+	NrMntIds uint64  // uint64
+	Flags    uint32  // listmount_flags
+	MntIds   Numbers // numbers, hex
 	Set      ParamSet
 }
 
@@ -9227,6 +9292,7 @@ func (d *ListmountExit) Decode(ev *Event) error {
 	d.FirstID = r.uint64()
 	d.NrMntIds = r.uint64()
 	d.Flags = r.uint32()
+	d.MntIds = Numbers(r.bytes())
 	if r.err != nil {
 		*d = ListmountExit{}
 		return r.err
@@ -11239,6 +11305,1396 @@ func (d *GetgroupsExit) Decode(ev *Event) error {
 	return nil
 }
 
+// RtSigprocmaskExit is the exit event 33303 of rt_sigprocmask.
+type RtSigprocmaskExit struct {
+	Res        int64  // errno
+	How        uint32 // sigprocmask_how
+	SetParam   uint32 // sigset
+	SetRt      uint32 // uint32, hex
+	Old        uint32 // sigset
+	OldRt      uint32 // uint32, hex
+	Sigsetsize uint64 // uint64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigprocmaskExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigprocmaskExit); err != nil {
+		*d = RtSigprocmaskExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.How = r.uint32()
+	d.SetParam = r.uint32()
+	d.SetRt = r.uint32()
+	d.Old = r.uint32()
+	d.OldRt = r.uint32()
+	d.Sigsetsize = r.uint64()
+	if r.err != nil {
+		*d = RtSigprocmaskExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigpendingExit is the exit event 33305 of rt_sigpending.
+type RtSigpendingExit struct {
+	Res        int64  // errno
+	SetParam   uint32 // sigset
+	SetRt      uint32 // uint32, hex
+	Sigsetsize uint64 // uint64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigpendingExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigpendingExit); err != nil {
+		*d = RtSigpendingExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.SetParam = r.uint32()
+	d.SetRt = r.uint32()
+	d.Sigsetsize = r.uint64()
+	if r.err != nil {
+		*d = RtSigpendingExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigsuspendExit is the exit event 33307 of rt_sigsuspend.
+type RtSigsuspendExit struct {
+	Res        int64  // errno
+	Mask       uint32 // sigset
+	MaskRt     uint32 // uint32, hex
+	Sigsetsize uint64 // uint64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigsuspendExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigsuspendExit); err != nil {
+		*d = RtSigsuspendExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mask = r.uint32()
+	d.MaskRt = r.uint32()
+	d.Sigsetsize = r.uint64()
+	if r.err != nil {
+		*d = RtSigsuspendExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigtimedwaitExit is the exit event 33309 of rt_sigtimedwait.
+type RtSigtimedwaitExit struct {
+	Res        int64  // errno
+	These      uint32 // sigset
+	TheseRt    uint32 // uint32, hex
+	Timeout    uint64 // reltime
+	SiCode     uint32 // siginfo_code
+	SiPID      PID    // pid
+	SiUID      UID    // uid
+	SiValue    uint64 // uint64, hex
+	Sigsetsize uint64 // uint64
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigtimedwaitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigtimedwaitExit); err != nil {
+		*d = RtSigtimedwaitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.These = r.uint32()
+	d.TheseRt = r.uint32()
+	d.Timeout = r.uint64()
+	d.SiCode = r.uint32()
+	d.SiPID = PID(r.int64())
+	d.SiUID = UID(r.uint32())
+	d.SiValue = r.uint64()
+	d.Sigsetsize = r.uint64()
+	if r.err != nil {
+		*d = RtSigtimedwaitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigqueueinfoExit is the exit event 33311 of rt_sigqueueinfo.
+type RtSigqueueinfoExit struct {
+	Res     int64  // errno
+	PID     PID    // pid
+	Sig     uint8  // sigtype
+	SiCode  uint32 // siginfo_code
+	SiPID   PID    // pid
+	SiUID   UID    // uid
+	SiValue uint64 // uint64, hex
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigqueueinfoExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigqueueinfoExit); err != nil {
+		*d = RtSigqueueinfoExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Sig = r.uint8()
+	d.SiCode = r.uint32()
+	d.SiPID = PID(r.int64())
+	d.SiUID = UID(r.uint32())
+	d.SiValue = r.uint64()
+	if r.err != nil {
+		*d = RtSigqueueinfoExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtTgsigqueueinfoExit is the exit event 33313 of rt_tgsigqueueinfo.
+type RtTgsigqueueinfoExit struct {
+	Res     int64  // errno
+	PID     PID    // pid
+	TID     PID    // pid
+	Sig     uint8  // sigtype
+	SiCode  uint32 // siginfo_code
+	SiPID   PID    // pid
+	SiUID   UID    // uid
+	SiValue uint64 // uint64, hex
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtTgsigqueueinfoExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtTgsigqueueinfoExit); err != nil {
+		*d = RtTgsigqueueinfoExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.TID = PID(r.int64())
+	d.Sig = r.uint8()
+	d.SiCode = r.uint32()
+	d.SiPID = PID(r.int64())
+	d.SiUID = UID(r.uint32())
+	d.SiValue = r.uint64()
+	if r.err != nil {
+		*d = RtTgsigqueueinfoExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PidfdSendSignalExit is the exit event 33315 of pidfd_send_signal.
+type PidfdSendSignalExit struct {
+	Res     int64  // errno
+	Pidfd   FD     // fd
+	Sig     uint8  // sigtype
+	SiCode  uint32 // siginfo_code
+	SiPID   PID    // pid
+	SiUID   UID    // uid
+	SiValue uint64 // uint64, hex
+	Flags   uint32 // pidfd_signal_flags
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PidfdSendSignalExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePidfdSendSignalExit); err != nil {
+		*d = PidfdSendSignalExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pidfd = FD(r.int64())
+	d.Sig = r.uint8()
+	d.SiCode = r.uint32()
+	d.SiPID = PID(r.int64())
+	d.SiUID = UID(r.uint32())
+	d.SiValue = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = PidfdSendSignalExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PauseExit is the exit event 33317 of pause.
+type PauseExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PauseExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePauseExit); err != nil {
+		*d = PauseExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = PauseExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RestartSyscallExit is the exit event 33319 of restart_syscall.
+type RestartSyscallExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RestartSyscallExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRestartSyscallExit); err != nil {
+		*d = RestartSyscallExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = RestartSyscallExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedSetaffinityExit is the exit event 33321 of sched_setaffinity.
+// Mask is a view of the event.
+type SchedSetaffinityExit struct {
+	Res  int64   // errno
+	PID  PID     // pid
+	Len  uint32  // uint32
+	Mask Numbers // numbers, hex
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedSetaffinityExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedSetaffinityExit); err != nil {
+		*d = SchedSetaffinityExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Len = r.uint32()
+	d.Mask = Numbers(r.bytes())
+	if r.err != nil {
+		*d = SchedSetaffinityExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedGetaffinityExit is the exit event 33323 of sched_getaffinity.
+// Mask is a view of the event.
+type SchedGetaffinityExit struct {
+	Res  int64   // errno
+	PID  PID     // pid
+	Len  uint32  // uint32
+	Mask Numbers // numbers, hex
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetaffinityExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetaffinityExit); err != nil {
+		*d = SchedGetaffinityExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Len = r.uint32()
+	d.Mask = Numbers(r.bytes())
+	if r.err != nil {
+		*d = SchedGetaffinityExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SchedGetattrExit is the exit event 33325 of sched_getattr.
+type SchedGetattrExit struct {
+	Res        int64  // errno
+	PID        PID    // pid
+	Size       uint32 // uint32
+	Policy     uint32 // sched_policy
+	SchedFlags uint64 // sched_flags
+	Nice       int32  // int32
+	Priority   uint32 // uint32
+	Runtime    uint64 // reltime
+	Deadline   uint64 // reltime
+	Period     uint64 // reltime
+	UtilMin    uint32 // uint32
+	UtilMax    uint32 // uint32
+	Usize      uint32 // uint32
+	Flags      uint32 // uint32, hex
+	Set        ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SchedGetattrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSchedGetattrExit); err != nil {
+		*d = SchedGetattrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.PID = PID(r.int64())
+	d.Size = r.uint32()
+	d.Policy = r.uint32()
+	d.SchedFlags = r.uint64()
+	d.Nice = r.int32()
+	d.Priority = r.uint32()
+	d.Runtime = r.uint64()
+	d.Deadline = r.uint64()
+	d.Period = r.uint64()
+	d.UtilMin = r.uint32()
+	d.UtilMax = r.uint32()
+	d.Usize = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = SchedGetattrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PersonalityExit is the exit event 33327 of personality.
+type PersonalityExit struct {
+	Res         int64  // errno, hex
+	Personality uint32 // uint32, hex
+	Type        uint32 // personality_type
+	Flags       uint32 // personality_flags
+	OldType     uint32 // personality_type
+	OldFlags    uint32 // personality_flags
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PersonalityExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePersonalityExit); err != nil {
+		*d = PersonalityExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Personality = r.uint32()
+	d.Type = r.uint32()
+	d.Flags = r.uint32()
+	d.OldType = r.uint32()
+	d.OldFlags = r.uint32()
+	if r.err != nil {
+		*d = PersonalityExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ProcessMreleaseExit is the exit event 33329 of process_mrelease.
+type ProcessMreleaseExit struct {
+	Res   int64  // errno
+	Pidfd FD     // fd
+	Flags uint32 // uint32, hex
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ProcessMreleaseExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeProcessMreleaseExit); err != nil {
+		*d = ProcessMreleaseExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pidfd = FD(r.int64())
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = ProcessMreleaseExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PkeyAllocExit is the exit event 33331 of pkey_alloc.
+type PkeyAllocExit struct {
+	Res     int64  // errno
+	Flags   uint64 // uint64, hex
+	InitVal uint64 // pkey_access
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PkeyAllocExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePkeyAllocExit); err != nil {
+		*d = PkeyAllocExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Flags = r.uint64()
+	d.InitVal = r.uint64()
+	if r.err != nil {
+		*d = PkeyAllocExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PkeyFreeExit is the exit event 33333 of pkey_free.
+type PkeyFreeExit struct {
+	Res  int64 // errno
+	Pkey int32 // int32
+	Set  ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PkeyFreeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePkeyFreeExit); err != nil {
+		*d = PkeyFreeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pkey = r.int32()
+	if r.err != nil {
+		*d = PkeyFreeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ProcessMadviseExit is the exit event 33335 of process_madvise.
+// Addrs and Lens are views of the event.
+type ProcessMadviseExit struct {
+	Res    int64   // errno
+	Pidfd  FD      // fd
+	Addrs  Numbers // numbers, hex
+	Lens   Numbers // numbers
+	Vlen   uint64  // uint64
+	Advice uint32  // madvise_advice
+	Flags  uint32  // uint32, hex
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ProcessMadviseExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeProcessMadviseExit); err != nil {
+		*d = ProcessMadviseExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Pidfd = FD(r.int64())
+	d.Addrs = Numbers(r.bytes())
+	d.Lens = Numbers(r.bytes())
+	d.Vlen = r.uint64()
+	d.Advice = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = ProcessMadviseExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RemapFilePagesExit is the exit event 33337 of remap_file_pages.
+type RemapFilePagesExit struct {
+	Res   int64  // errno
+	Start uint64 // uint64, hex
+	Size  uint64 // uint64
+	Prot  uint32 // prot_flags
+	Pgoff uint64 // uint64
+	Flags uint32 // mmap_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RemapFilePagesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRemapFilePagesExit); err != nil {
+		*d = RemapFilePagesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Start = r.uint64()
+	d.Size = r.uint64()
+	d.Prot = r.uint32()
+	d.Pgoff = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = RemapFilePagesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetMempolicyExit is the exit event 33339 of set_mempolicy.
+type SetMempolicyExit struct {
+	Res       int64  // errno
+	Mode      uint32 // mempolicy_mode
+	ModeFlags uint32 // mempolicy_mode_flags
+	Nodemask  uint64 // uint64, hex
+	Maxnode   uint64 // uint64
+	Set       ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetMempolicyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetMempolicyExit); err != nil {
+		*d = SetMempolicyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Mode = r.uint32()
+	d.ModeFlags = r.uint32()
+	d.Nodemask = r.uint64()
+	d.Maxnode = r.uint64()
+	if r.err != nil {
+		*d = SetMempolicyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SetMempolicyHomeNodeExit is the exit event 33341 of set_mempolicy_home_node.
+type SetMempolicyHomeNodeExit struct {
+	Res      int64  // errno
+	Start    uint64 // uint64, hex
+	Len      uint64 // uint64
+	HomeNode uint64 // uint64
+	Flags    uint64 // uint64, hex
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SetMempolicyHomeNodeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSetMempolicyHomeNodeExit); err != nil {
+		*d = SetMempolicyHomeNodeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Start = r.uint64()
+	d.Len = r.uint64()
+	d.HomeNode = r.uint64()
+	d.Flags = r.uint64()
+	if r.err != nil {
+		*d = SetMempolicyHomeNodeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// FutimesatExit is the exit event 33343 of futimesat.
+// Filename is a view of the event.
+type FutimesatExit struct {
+	Res      int64  // errno
+	DirFD    FD     // fd
+	Filename []byte // fsrelpath, below dirfd
+	Atime    uint64 // abstime
+	Mtime    uint64 // abstime
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *FutimesatExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeFutimesatExit); err != nil {
+		*d = FutimesatExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.DirFD = FD(r.int64())
+	d.Filename = r.str()
+	d.Atime = r.uint64()
+	d.Mtime = r.uint64()
+	if r.err != nil {
+		*d = FutimesatExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Preadv2Exit is the exit event 33345 of preadv2.
+// Data is a view of the event.
+type Preadv2Exit struct {
+	Res   int64  // errno
+	Size  uint32 // uint32
+	Data  []byte // bytebuf
+	FD    FD     // fd
+	Pos   int64  // int64
+	Flags uint32 // rwf_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Preadv2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePreadv2Exit); err != nil {
+		*d = Preadv2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Size = r.uint32()
+	d.Data = r.bytes()
+	d.FD = FD(r.int64())
+	d.Pos = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = Preadv2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Pwritev2Exit is the exit event 33347 of pwritev2.
+// Data is a view of the event.
+type Pwritev2Exit struct {
+	Res   int64  // errno
+	Data  []byte // bytebuf
+	FD    FD     // fd
+	Size  uint32 // uint32
+	Pos   int64  // int64
+	Flags uint32 // rwf_flags
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Pwritev2Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePwritev2Exit); err != nil {
+		*d = Pwritev2Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Data = r.bytes()
+	d.FD = FD(r.int64())
+	d.Size = r.uint32()
+	d.Pos = r.int64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = Pwritev2Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// Pselect6Exit is the exit event 33349 of pselect6.
+// In, Out and Ex are views of the event.
+type Pselect6Exit struct {
+	Res     int64   // errno
+	N       int32   // int32
+	In      Numbers // numbers, hex
+	Out     Numbers // numbers, hex
+	Ex      Numbers // numbers, hex
+	Timeout uint64  // reltime
+	Sigmask uint32  // sigset
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *Pselect6Exit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePselect6Exit); err != nil {
+		*d = Pselect6Exit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.N = r.int32()
+	d.In = Numbers(r.bytes())
+	d.Out = Numbers(r.bytes())
+	d.Ex = Numbers(r.bytes())
+	d.Timeout = r.uint64()
+	d.Sigmask = r.uint32()
+	if r.err != nil {
+		*d = Pselect6Exit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// SemtimedopExit is the exit event 33351 of semtimedop.
+type SemtimedopExit struct {
+	Res     int64  // errno
+	Nsops   uint32 // uint32
+	SemNum0 uint16 // uint16
+	SemOp0  int16  // int16
+	SemFlg0 uint16 // semop_flags
+	SemNum1 uint16 // uint16
+	SemOp1  int16  // int16
+	SemFlg1 uint16 // semop_flags
+	SemID   int32  // int32
+	Timeout uint64 // reltime
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *SemtimedopExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeSemtimedopExit); err != nil {
+		*d = SemtimedopExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Nsops = r.uint32()
+	d.SemNum0 = r.uint16()
+	d.SemOp0 = r.int16()
+	d.SemFlg0 = r.uint16()
+	d.SemNum1 = r.uint16()
+	d.SemOp1 = r.int16()
+	d.SemFlg1 = r.uint16()
+	d.SemID = r.int32()
+	d.Timeout = r.uint64()
+	if r.err != nil {
+		*d = SemtimedopExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// QuotactlFDExit is the exit event 33353 of quotactl_fd.
+// QuotaFilePath is a view of the event.
+type QuotactlFDExit struct {
+	Res           int64  // errno
+	FD            FD     // fd
+	QuotaFilePath []byte // charbuf
+	DqbBhardlimit uint64 // uint64
+	DqbBsoftlimit uint64 // uint64
+	DqbCurspace   uint64 // uint64
+	DqbIhardlimit uint64 // uint64
+	DqbIsoftlimit uint64 // uint64
+	DqbBtime      uint64 // reltime
+	DqbItime      uint64 // reltime
+	DqiBgrace     uint64 // reltime
+	DqiIgrace     uint64 // reltime
+	DqiFlags      uint8  // quotactl_dqi_flags
+	QuotaFmtOut   uint8  // quotactl_fmt
+	Cmd           uint32 // quotactl_cmd
+	Type          uint8  // quotactl_type
+	ID            uint32 // uint32
+	QuotaFmt      uint8  // quotactl_fmt
+	Set           ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *QuotactlFDExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeQuotactlFDExit); err != nil {
+		*d = QuotactlFDExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.FD = FD(r.int64())
+	d.QuotaFilePath = r.str()
+	d.DqbBhardlimit = r.uint64()
+	d.DqbBsoftlimit = r.uint64()
+	d.DqbCurspace = r.uint64()
+	d.DqbIhardlimit = r.uint64()
+	d.DqbIsoftlimit = r.uint64()
+	d.DqbBtime = r.uint64()
+	d.DqbItime = r.uint64()
+	d.DqiBgrace = r.uint64()
+	d.DqiIgrace = r.uint64()
+	d.DqiFlags = r.uint8()
+	d.QuotaFmtOut = r.uint8()
+	d.Cmd = r.uint32()
+	d.Type = r.uint8()
+	d.ID = r.uint32()
+	d.QuotaFmt = r.uint8()
+	if r.err != nil {
+		*d = QuotactlFDExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// PivotRootExit is the exit event 33355 of pivot_root.
+// NewRoot and PutOld are views of the event.
+type PivotRootExit struct {
+	Res     int64  // errno
+	NewRoot []byte // fspath
+	PutOld  []byte // fspath
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *PivotRootExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypePivotRootExit); err != nil {
+		*d = PivotRootExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.NewRoot = r.str()
+	d.PutOld = r.str()
+	if r.err != nil {
+		*d = PivotRootExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RequestKeyExit is the exit event 33357 of request_key.
+// Type, Description and CalloutInfo are views of the event.
+type RequestKeyExit struct {
+	Res         int64  // errno
+	Type        []byte // charbuf
+	Description []byte // charbuf
+	CalloutInfo []byte // charbuf
+	DestKeyring uint32 // keyring_id
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RequestKeyExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRequestKeyExit); err != nil {
+		*d = RequestKeyExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Type = r.str()
+	d.Description = r.str()
+	d.CalloutInfo = r.str()
+	d.DestKeyring = r.uint32()
+	if r.err != nil {
+		*d = RequestKeyExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RebootExit is the exit event 33359 of reboot.
+// Arg is a view of the event.
+type RebootExit struct {
+	Res    int64  // errno
+	Magic1 uint32 // uint32, hex
+	Magic2 uint32 // uint32, hex
+	Cmd    uint32 // reboot_cmd
+	Arg    []byte // charbuf
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RebootExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRebootExit); err != nil {
+		*d = RebootExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Magic1 = r.uint32()
+	d.Magic2 = r.uint32()
+	d.Cmd = r.uint32()
+	d.Arg = r.str()
+	if r.err != nil {
+		*d = RebootExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// StatmountExit is the exit event 33361 of statmount.
+// FsType, MntRoot and MntPoint are views of the event.
+type StatmountExit struct {
+	Res         int64  // errno
+	MntID       uint64 // uint64, hex
+	Mask        uint64 // statmount_mask
+	MntNsID     uint64 // uint64
+	FD          FD     // fd
+	Got         uint64 // statmount_mask
+	Dev         uint32 // uint32, hex
+	ID          uint64 // uint64, hex
+	ParentID    uint64 // uint64, hex
+	Attr        uint64 // mount_attr_flags
+	Propagation uint64 // mount_propagation
+	FsType      []byte // charbuf
+	MntRoot     []byte // charbuf
+	MntPoint    []byte // charbuf
+	Bufsize     uint64 // uint64
+	Flags       uint32 // statmount_flags
+	Set         ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *StatmountExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeStatmountExit); err != nil {
+		*d = StatmountExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.MntID = r.uint64()
+	d.Mask = r.uint64()
+	d.MntNsID = r.uint64()
+	d.FD = FD(r.int64())
+	d.Got = r.uint64()
+	d.Dev = r.uint32()
+	d.ID = r.uint64()
+	d.ParentID = r.uint64()
+	d.Attr = r.uint64()
+	d.Propagation = r.uint64()
+	d.FsType = r.str()
+	d.MntRoot = r.str()
+	d.MntPoint = r.str()
+	d.Bufsize = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = StatmountExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ListnsExit is the exit event 33363 of listns.
+// NsIds is a view of the event.
+type ListnsExit struct {
+	Res      int64   // errno
+	LastID   uint64  // uint64
+	NsType   uint32  // ns_type
+	UserNsID uint64  // uint64
+	NsIds    Numbers // numbers
+	NrNsIds  uint64  // uint64
+	Flags    uint32  // uint32, hex
+	Set      ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ListnsExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeListnsExit); err != nil {
+		*d = ListnsExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.LastID = r.uint64()
+	d.NsType = r.uint32()
+	d.UserNsID = r.uint64()
+	d.NsIds = Numbers(r.bytes())
+	d.NrNsIds = r.uint64()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = ListnsExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LsmListModulesExit is the exit event 33365 of lsm_list_modules.
+// Ids is a view of the event.
+type LsmListModulesExit struct {
+	Res   int64   // errno
+	Ids   Numbers // lsm_id
+	Size  uint32  // uint32
+	Flags uint32  // uint32, hex
+	Set   ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LsmListModulesExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLsmListModulesExit); err != nil {
+		*d = LsmListModulesExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Ids = Numbers(r.bytes())
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LsmListModulesExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LsmGetSelfAttrExit is the exit event 33367 of lsm_get_self_attr.
+// Context is a view of the event.
+type LsmGetSelfAttrExit struct {
+	Res     int64  // errno
+	Attr    uint32 // lsm_attr
+	ID      uint64 // lsm_id
+	Context []byte // bytebuf
+	Size    uint32 // uint32
+	Flags   uint32 // lsm_flags
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LsmGetSelfAttrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLsmGetSelfAttrExit); err != nil {
+		*d = LsmGetSelfAttrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Attr = r.uint32()
+	d.ID = r.uint64()
+	d.Context = r.bytes()
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LsmGetSelfAttrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// LsmSetSelfAttrExit is the exit event 33369 of lsm_set_self_attr.
+// Context is a view of the event.
+type LsmSetSelfAttrExit struct {
+	Res     int64  // errno
+	Attr    uint32 // lsm_attr
+	ID      uint64 // lsm_id
+	Context []byte // bytebuf
+	Size    uint32 // uint32
+	Flags   uint32 // uint32, hex
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *LsmSetSelfAttrExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeLsmSetSelfAttrExit); err != nil {
+		*d = LsmSetSelfAttrExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Attr = r.uint32()
+	d.ID = r.uint64()
+	d.Context = r.bytes()
+	d.Size = r.uint32()
+	d.Flags = r.uint32()
+	if r.err != nil {
+		*d = LsmSetSelfAttrExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RseqExit is the exit event 33371 of rseq.
+type RseqExit struct {
+	Res     int64  // errno
+	Rseq    uint64 // uint64, hex
+	RseqLen uint32 // uint32
+	Flags   uint32 // rseq_flags
+	Sig     uint32 // uint32, hex
+	Set     ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RseqExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRseqExit); err != nil {
+		*d = RseqExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Rseq = r.uint64()
+	d.RseqLen = r.uint32()
+	d.Flags = r.uint32()
+	d.Sig = r.uint32()
+	if r.err != nil {
+		*d = RseqExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RseqSliceYieldExit is the exit event 33373 of rseq_slice_yield.
+type RseqSliceYieldExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RseqSliceYieldExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRseqSliceYieldExit); err != nil {
+		*d = RseqSliceYieldExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = RseqSliceYieldExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ExitEnter is the enter event 33374 of exit.
+type ExitEnter struct {
+	Status int32 // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ExitEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeExitEnter); err != nil {
+		*d = ExitEnter{}
+		return err
+	}
+	d.Status = r.int32()
+	if r.err != nil {
+		*d = ExitEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ExitExit is the exit event 33375 of exit.
+type ExitExit struct {
+	Res    int64 // errno
+	Status int32 // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ExitExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeExitExit); err != nil {
+		*d = ExitExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Status = r.int32()
+	if r.err != nil {
+		*d = ExitExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ExitGroupEnter is the enter event 33376 of exit_group.
+type ExitGroupEnter struct {
+	Status int32 // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ExitGroupEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeExitGroupEnter); err != nil {
+		*d = ExitGroupEnter{}
+		return err
+	}
+	d.Status = r.int32()
+	if r.err != nil {
+		*d = ExitGroupEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// ExitGroupExit is the exit event 33377 of exit_group.
+type ExitGroupExit struct {
+	Res    int64 // errno
+	Status int32 // int32
+	Set    ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *ExitGroupExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeExitGroupExit); err != nil {
+		*d = ExitGroupExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.Status = r.int32()
+	if r.err != nil {
+		*d = ExitGroupExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigreturnEnter is the enter event 33378 of rt_sigreturn.
+type RtSigreturnEnter struct {
+	IP  uint64 // uint64, hex
+	Sp  uint64 // uint64, hex
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigreturnEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigreturnEnter); err != nil {
+		*d = RtSigreturnEnter{}
+		return err
+	}
+	d.IP = r.uint64()
+	d.Sp = r.uint64()
+	if r.err != nil {
+		*d = RtSigreturnEnter{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// RtSigreturnExit is the exit event 33379 of rt_sigreturn.
+type RtSigreturnExit struct {
+	Res int64  // errno
+	IP  uint64 // uint64, hex
+	Sp  uint64 // uint64, hex
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *RtSigreturnExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeRtSigreturnExit); err != nil {
+		*d = RtSigreturnExit{}
+		return err
+	}
+	d.Res = r.int64()
+	d.IP = r.uint64()
+	d.Sp = r.uint64()
+	if r.err != nil {
+		*d = RtSigreturnExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UretprobeEnter is the enter event 33380 of uretprobe.
+type UretprobeEnter struct {
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UretprobeEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUretprobeEnter); err != nil {
+		*d = UretprobeEnter{}
+		return err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UretprobeExit is the exit event 33381 of uretprobe.
+type UretprobeExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UretprobeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUretprobeExit); err != nil {
+		*d = UretprobeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = UretprobeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UprobeEnter is the enter event 33382 of uprobe.
+type UprobeEnter struct {
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UprobeEnter) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUprobeEnter); err != nil {
+		*d = UprobeEnter{}
+		return err
+	}
+	d.Set = r.set
+	return nil
+}
+
+// UprobeExit is the exit event 33383 of uprobe.
+type UprobeExit struct {
+	Res int64 // errno
+	Set ParamSet
+}
+
+// Decode reads ev, as [Typed] says.
+func (d *UprobeExit) Decode(ev *Event) error {
+	var r decoder
+	if err := r.begin(ev, TypeUprobeExit); err != nil {
+		*d = UprobeExit{}
+		return err
+	}
+	d.Res = r.int64()
+	if r.err != nil {
+		*d = UprobeExit{}
+		return r.err
+	}
+	d.Set = r.set
+	return nil
+}
+
 // newTyped returns a new struct of a type; nil if the type has none.
 func newTyped(t Type) Typed {
 	switch t {
@@ -11948,6 +13404,98 @@ func newTyped(t Type) Typed {
 		return new(ReadlinkatExit)
 	case TypeGetgroupsExit:
 		return new(GetgroupsExit)
+	case TypeRtSigprocmaskExit:
+		return new(RtSigprocmaskExit)
+	case TypeRtSigpendingExit:
+		return new(RtSigpendingExit)
+	case TypeRtSigsuspendExit:
+		return new(RtSigsuspendExit)
+	case TypeRtSigtimedwaitExit:
+		return new(RtSigtimedwaitExit)
+	case TypeRtSigqueueinfoExit:
+		return new(RtSigqueueinfoExit)
+	case TypeRtTgsigqueueinfoExit:
+		return new(RtTgsigqueueinfoExit)
+	case TypePidfdSendSignalExit:
+		return new(PidfdSendSignalExit)
+	case TypePauseExit:
+		return new(PauseExit)
+	case TypeRestartSyscallExit:
+		return new(RestartSyscallExit)
+	case TypeSchedSetaffinityExit:
+		return new(SchedSetaffinityExit)
+	case TypeSchedGetaffinityExit:
+		return new(SchedGetaffinityExit)
+	case TypeSchedGetattrExit:
+		return new(SchedGetattrExit)
+	case TypePersonalityExit:
+		return new(PersonalityExit)
+	case TypeProcessMreleaseExit:
+		return new(ProcessMreleaseExit)
+	case TypePkeyAllocExit:
+		return new(PkeyAllocExit)
+	case TypePkeyFreeExit:
+		return new(PkeyFreeExit)
+	case TypeProcessMadviseExit:
+		return new(ProcessMadviseExit)
+	case TypeRemapFilePagesExit:
+		return new(RemapFilePagesExit)
+	case TypeSetMempolicyExit:
+		return new(SetMempolicyExit)
+	case TypeSetMempolicyHomeNodeExit:
+		return new(SetMempolicyHomeNodeExit)
+	case TypeFutimesatExit:
+		return new(FutimesatExit)
+	case TypePreadv2Exit:
+		return new(Preadv2Exit)
+	case TypePwritev2Exit:
+		return new(Pwritev2Exit)
+	case TypePselect6Exit:
+		return new(Pselect6Exit)
+	case TypeSemtimedopExit:
+		return new(SemtimedopExit)
+	case TypeQuotactlFDExit:
+		return new(QuotactlFDExit)
+	case TypePivotRootExit:
+		return new(PivotRootExit)
+	case TypeRequestKeyExit:
+		return new(RequestKeyExit)
+	case TypeRebootExit:
+		return new(RebootExit)
+	case TypeStatmountExit:
+		return new(StatmountExit)
+	case TypeListnsExit:
+		return new(ListnsExit)
+	case TypeLsmListModulesExit:
+		return new(LsmListModulesExit)
+	case TypeLsmGetSelfAttrExit:
+		return new(LsmGetSelfAttrExit)
+	case TypeLsmSetSelfAttrExit:
+		return new(LsmSetSelfAttrExit)
+	case TypeRseqExit:
+		return new(RseqExit)
+	case TypeRseqSliceYieldExit:
+		return new(RseqSliceYieldExit)
+	case TypeExitEnter:
+		return new(ExitEnter)
+	case TypeExitExit:
+		return new(ExitExit)
+	case TypeExitGroupEnter:
+		return new(ExitGroupEnter)
+	case TypeExitGroupExit:
+		return new(ExitGroupExit)
+	case TypeRtSigreturnEnter:
+		return new(RtSigreturnEnter)
+	case TypeRtSigreturnExit:
+		return new(RtSigreturnExit)
+	case TypeUretprobeEnter:
+		return new(UretprobeEnter)
+	case TypeUretprobeExit:
+		return new(UretprobeExit)
+	case TypeUprobeEnter:
+		return new(UprobeEnter)
+	case TypeUprobeExit:
+		return new(UprobeExit)
 	}
 	return nil
 }

@@ -275,6 +275,18 @@ var namesUmountFlags = NameSet{"umount_flags", []NamedValue{
 	{"NOFOLLOW", 8},
 }}
 
+var namesRwfFlags = NameSet{"rwf_flags", []NamedValue{
+	{"RWF_HIPRI", 1},
+	{"RWF_DSYNC", 2},
+	{"RWF_SYNC", 4},
+	{"RWF_NOWAIT", 8},
+	{"RWF_APPEND", 16},
+	{"RWF_NOAPPEND", 32},
+	{"RWF_ATOMIC", 64},
+	{"RWF_DONTCACHE", 128},
+	{"RWF_NOSIGNAL", 256},
+}}
+
 var namesSpliceFlags = NameSet{"splice_flags", []NamedValue{
 	{"SPLICE_F_MOVE", 1},
 	{"SPLICE_F_NONBLOCK", 2},
@@ -454,6 +466,28 @@ var namesSwapFlags = NameSet{"swap_flags", []NamedValue{
 	{"SWAP_FLAG_DISCARD_PAGES", 262144},
 }}
 
+var namesStatmountMask = NameSet{"statmount_mask", []NamedValue{
+	{"STATMOUNT_SB_BASIC", 1},
+	{"STATMOUNT_MNT_BASIC", 2},
+	{"STATMOUNT_PROPAGATE_FROM", 4},
+	{"STATMOUNT_MNT_ROOT", 8},
+	{"STATMOUNT_MNT_POINT", 16},
+	{"STATMOUNT_FS_TYPE", 32},
+	{"STATMOUNT_MNT_NS_ID", 64},
+	{"STATMOUNT_MNT_OPTS", 128},
+	{"STATMOUNT_FS_SUBTYPE", 256},
+	{"STATMOUNT_SB_SOURCE", 512},
+	{"STATMOUNT_OPT_ARRAY", 1024},
+	{"STATMOUNT_OPT_SEC_ARRAY", 2048},
+	{"STATMOUNT_SUPPORTED_MASK", 4096},
+	{"STATMOUNT_MNT_UIDMAP", 8192},
+	{"STATMOUNT_MNT_GIDMAP", 16384},
+}}
+
+var namesStatmountFlags = NameSet{"statmount_flags", []NamedValue{
+	{"STATMOUNT_BY_FD", 1},
+}}
+
 var namesFsopenFlags = NameSet{"fsopen_flags", []NamedValue{
 	{"FSOPEN_CLOEXEC", 1},
 }}
@@ -612,6 +646,65 @@ var namesFileAttrFlags = NameSet{"file_attr_flags", []NamedValue{
 var namesFileAttrAtFlags = NameSet{"file_attr_at_flags", []NamedValue{
 	{"AT_SYMLINK_NOFOLLOW", 256},
 	{"AT_EMPTY_PATH", 4096},
+}}
+
+var namesNsType = NameSet{"ns_type", []NamedValue{
+	{"CLONE_NEWTIME", 128},
+	{"CLONE_NEWNS", 131072},
+	{"CLONE_NEWCGROUP", 33554432},
+	{"CLONE_NEWUTS", 67108864},
+	{"CLONE_NEWIPC", 134217728},
+	{"CLONE_NEWUSER", 268435456},
+	{"CLONE_NEWPID", 536870912},
+	{"CLONE_NEWNET", 1073741824},
+}}
+
+var namesRebootCmd = NameSet{"reboot_cmd", []NamedValue{
+	{"LINUX_REBOOT_CMD_CAD_OFF", 0},
+	{"LINUX_REBOOT_CMD_RESTART", 19088743},
+	{"LINUX_REBOOT_CMD_POWER_OFF", 1126301404},
+	{"LINUX_REBOOT_CMD_KEXEC", 1163412803},
+	{"LINUX_REBOOT_CMD_CAD_ON", 2309737967},
+	{"LINUX_REBOOT_CMD_RESTART2", 2712847316},
+	{"LINUX_REBOOT_CMD_HALT", 3454992675},
+	{"LINUX_REBOOT_CMD_SW_SUSPEND", 3489725666},
+}}
+
+var namesLsmID = NameSet{"lsm_id", []NamedValue{
+	{"LSM_ID_UNDEF", 0},
+	{"LSM_ID_CAPABILITY", 100},
+	{"LSM_ID_SELINUX", 101},
+	{"LSM_ID_SMACK", 102},
+	{"LSM_ID_TOMOYO", 103},
+	{"LSM_ID_APPARMOR", 104},
+	{"LSM_ID_YAMA", 105},
+	{"LSM_ID_LOADPIN", 106},
+	{"LSM_ID_SAFESETID", 107},
+	{"LSM_ID_LOCKDOWN", 108},
+	{"LSM_ID_BPF", 109},
+	{"LSM_ID_LANDLOCK", 110},
+	{"LSM_ID_IMA", 111},
+	{"LSM_ID_EVM", 112},
+	{"LSM_ID_IPE", 113},
+}}
+
+var namesLsmAttr = NameSet{"lsm_attr", []NamedValue{
+	{"LSM_ATTR_UNDEF", 0},
+	{"LSM_ATTR_CURRENT", 100},
+	{"LSM_ATTR_EXEC", 101},
+	{"LSM_ATTR_FSCREATE", 102},
+	{"LSM_ATTR_KEYCREATE", 103},
+	{"LSM_ATTR_PREV", 104},
+	{"LSM_ATTR_SOCKCREATE", 105},
+}}
+
+var namesLsmFlags = NameSet{"lsm_flags", []NamedValue{
+	{"LSM_FLAG_SINGLE", 1},
+}}
+
+var namesRseqFlags = NameSet{"rseq_flags", []NamedValue{
+	{"RSEQ_FLAG_UNREGISTER", 1},
+	{"RSEQ_FLAG_SLICE_EXT_DEFAULT_ON", 2},
 }}
 
 var namesListmountFlags = NameSet{"listmount_flags", []NamedValue{
@@ -997,6 +1090,31 @@ var namesSsFlags = NameSet{"ss_flags", []NamedValue{
 	{"SS_ONSTACK", 1},
 	{"SS_DISABLE", 2},
 	{"SS_AUTODISARM", 2147483648},
+}}
+
+var namesSigprocmaskHow = NameSet{"sigprocmask_how", []NamedValue{
+	{"SIG_BLOCK", 0},
+	{"SIG_UNBLOCK", 1},
+	{"SIG_SETMASK", 2},
+}}
+
+var namesSiginfoCode = NameSet{"siginfo_code", []NamedValue{
+	{"SI_USER", 0},
+	{"SI_KERNEL", 128},
+	{"SI_QUEUE", 4294967295},
+	{"SI_TIMER", 4294967294},
+	{"SI_MESGQ", 4294967293},
+	{"SI_ASYNCIO", 4294967292},
+	{"SI_SIGIO", 4294967291},
+	{"SI_TKILL", 4294967290},
+	{"SI_DETHREAD", 4294967289},
+	{"SI_ASYNCNL", 4294967236},
+}}
+
+var namesPidfdSignalFlags = NameSet{"pidfd_signal_flags", []NamedValue{
+	{"PIDFD_SIGNAL_THREAD", 1},
+	{"PIDFD_SIGNAL_THREAD_GROUP", 2},
+	{"PIDFD_SIGNAL_PROCESS_GROUP", 4},
 }}
 
 var namesSaHandler = NameSet{"sa_handler", []NamedValue{
@@ -1441,6 +1559,40 @@ var namesSchedFlags = NameSet{"sched_flags", []NamedValue{
 	{"SCHED_FLAG_UTIL_CLAMP_MAX", 64},
 }}
 
+var namesPersonalityType = NameSet{"personality_type", []NamedValue{
+	{"PER_LINUX", 0},
+	{"PER_SVR4", 1},
+	{"PER_SVR3", 2},
+	{"PER_SCOSVR3", 3},
+	{"PER_WYSEV386", 4},
+	{"PER_ISCR4", 5},
+	{"PER_BSD", 6},
+	{"PER_XENIX", 7},
+	{"PER_LINUX32", 8},
+	{"PER_IRIX32", 9},
+	{"PER_IRIXN32", 10},
+	{"PER_IRIX64", 11},
+	{"PER_RISCOS", 12},
+	{"PER_SOLARIS", 13},
+	{"PER_UW7", 14},
+	{"PER_OSF4", 15},
+	{"PER_HPUX", 16},
+}}
+
+var namesPersonalityFlags = NameSet{"personality_flags", []NamedValue{
+	{"UNAME26", 131072},
+	{"ADDR_NO_RANDOMIZE", 262144},
+	{"FDPIC_FUNCPTRS", 524288},
+	{"MMAP_PAGE_ZERO", 1048576},
+	{"ADDR_COMPAT_LAYOUT", 2097152},
+	{"READ_IMPLIES_EXEC", 4194304},
+	{"ADDR_LIMIT_32BIT", 8388608},
+	{"SHORT_INODE", 16777216},
+	{"WHOLE_SECONDS", 33554432},
+	{"STICKY_TIMEOUTS", 67108864},
+	{"ADDR_LIMIT_3GB", 134217728},
+}}
+
 var namesPidfdOpenFlags = NameSet{"pidfd_open_flags", []NamedValue{
 	{"PIDFD_NONBLOCK", 1},
 	{"PIDFD_THREAD", 2},
@@ -1716,6 +1868,11 @@ var namesProtFlags = NameSet{"prot_flags", []NamedValue{
 	{"PROT_GROWSUP", 0x20},
 	{"PROT_SAO", 0x40},
 	{"PROT_NONE", 0},
+}}
+
+var namesPkeyAccess = NameSet{"pkey_access", []NamedValue{
+	{"PKEY_DISABLE_ACCESS", 1},
+	{"PKEY_DISABLE_WRITE", 2},
 }}
 
 var namesMmapFlags = NameSet{"mmap_flags", []NamedValue{
@@ -5222,6 +5379,9 @@ var infos = []Info{
 		{Name: "node", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMbindFlags, DirFD: -1},
+		{Name: "pages", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "nodes", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "statuses", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeKexecLoadExit, Name: "kexec_load", Symbol: "kexec_load_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -5492,6 +5652,8 @@ var infos = []Info{
 		{Name: "nr", Type: ParamInt64, Format: FormatDec, DirFD: -1},
 		{Name: "events", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "data", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "results", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeIOPgeteventsExit, Name: "io_pgetevents", Symbol: "io_pgetevents_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -5501,6 +5663,8 @@ var infos = []Info{
 		{Name: "events", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
 		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "data", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "results", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
 	}},
 	{Code: TypeIOCancelExit, Name: "io_cancel", Symbol: "io_cancel_exit", Category: CategoryIOOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -5557,6 +5721,7 @@ var infos = []Info{
 		{Name: "first_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
 		{Name: "nr_mnt_ids", Type: ParamUint64, Format: FormatDec, DirFD: -1},
 		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesListmountFlags, DirFD: -1},
+		{Name: "mnt_ids", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
 	}},
 	{Code: TypeStatxExit, Name: "statx", Symbol: "statx_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
@@ -6029,5 +6194,326 @@ var infos = []Info{
 		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 		{Name: "gidsetsize", Type: ParamInt32, Format: FormatDec, DirFD: -1},
 		{Name: "groups", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigprocmaskExit, Name: "rt_sigprocmask", Symbol: "rt_sigprocmask_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "how", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSigprocmaskHow, DirFD: -1},
+		{Name: "set", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "set_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "old", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "old_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "sigsetsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigpendingExit, Name: "rt_sigpending", Symbol: "rt_sigpending_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "set", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "set_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "sigsetsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigsuspendExit, Name: "rt_sigsuspend", Symbol: "rt_sigsuspend_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "mask_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "sigsetsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigtimedwaitExit, Name: "rt_sigtimedwait", Symbol: "rt_sigtimedwait_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "these", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+		{Name: "these_rt", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "si_code", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSiginfoCode, DirFD: -1},
+		{Name: "si_pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "si_uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "si_value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "sigsetsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigqueueinfoExit, Name: "rt_sigqueueinfo", Symbol: "rt_sigqueueinfo_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "sig", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "si_code", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSiginfoCode, DirFD: -1},
+		{Name: "si_pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "si_uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "si_value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRtTgsigqueueinfoExit, Name: "rt_tgsigqueueinfo", Symbol: "rt_tgsigqueueinfo_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "tid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "sig", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "si_code", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSiginfoCode, DirFD: -1},
+		{Name: "si_pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "si_uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "si_value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypePidfdSendSignalExit, Name: "pidfd_send_signal", Symbol: "pidfd_send_signal_exit", Category: CategorySignal, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pidfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "sig", Type: ParamSigtype, Format: FormatDec, DirFD: -1},
+		{Name: "si_code", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSiginfoCode, DirFD: -1},
+		{Name: "si_pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "si_uid", Type: ParamUID, Format: FormatDec, DirFD: -1},
+		{Name: "si_value", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesPidfdSignalFlags, DirFD: -1},
+	}},
+	{Code: TypePauseExit, Name: "pause", Symbol: "pause_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRestartSyscallExit, Name: "restart_syscall", Symbol: "restart_syscall_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSchedSetaffinityExit, Name: "sched_setaffinity", Symbol: "sched_setaffinity_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "len", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "mask", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeSchedGetaffinityExit, Name: "sched_getaffinity", Symbol: "sched_getaffinity_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "len", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "mask", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeSchedGetattrExit, Name: "sched_getattr", Symbol: "sched_getattr_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pid", Type: ParamPID, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "policy", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesSchedPolicy, DirFD: -1},
+		{Name: "sched_flags", Type: ParamFlags64, Format: FormatHex, Names: &namesSchedFlags, DirFD: -1},
+		{Name: "nice", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "priority", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "runtime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "deadline", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "period", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "util_min", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "util_max", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "usize", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypePersonalityExit, Name: "personality", Symbol: "personality_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatHex, DirFD: -1},
+		{Name: "personality", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPersonalityType, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesPersonalityFlags, DirFD: -1},
+		{Name: "old_type", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesPersonalityType, DirFD: -1},
+		{Name: "old_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesPersonalityFlags, DirFD: -1},
+	}},
+	{Code: TypeProcessMreleaseExit, Name: "process_mrelease", Symbol: "process_mrelease_exit", Category: CategoryProcess, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pidfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypePkeyAllocExit, Name: "pkey_alloc", Symbol: "pkey_alloc_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "init_val", Type: ParamFlags64, Format: FormatHex, Names: &namesPkeyAccess, DirFD: -1},
+	}},
+	{Code: TypePkeyFreeExit, Name: "pkey_free", Symbol: "pkey_free_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pkey", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeProcessMadviseExit, Name: "process_madvise", Symbol: "process_madvise_exit", Category: CategoryMemory, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "pidfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "addrs", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "lens", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "vlen", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "advice", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMadviseAdvice, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRemapFilePagesExit, Name: "remap_file_pages", Symbol: "remap_file_pages_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "start", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "size", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "prot", Type: ParamFlags32, Format: FormatHex, Names: &namesProtFlags, DirFD: -1},
+		{Name: "pgoff", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMmapFlags, DirFD: -1},
+	}},
+	{Code: TypeSetMempolicyExit, Name: "set_mempolicy", Symbol: "set_mempolicy_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mode", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesMempolicyMode, DirFD: -1},
+		{Name: "mode_flags", Type: ParamFlags32, Format: FormatHex, Names: &namesMempolicyModeFlags, DirFD: -1},
+		{Name: "nodemask", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "maxnode", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSetMempolicyHomeNodeExit, Name: "set_mempolicy_home_node", Symbol: "set_mempolicy_home_node_exit", Category: CategoryMemory, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "start", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "len", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "home_node", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeFutimesatExit, Name: "futimesat", Symbol: "futimesat_exit", Category: CategoryFile, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "dirfd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "filename", Type: ParamFSRelPath, DirFD: 1},
+		{Name: "atime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+		{Name: "mtime", Type: ParamAbstime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypePreadv2Exit, Name: "preadv2", Symbol: "preadv2_exit", Category: CategoryIORead, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 3, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "data", Type: ParamBytebuf, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "pos", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesRwfFlags, DirFD: -1},
+	}},
+	{Code: TypePwritev2Exit, Name: "pwritev2", Symbol: "pwritev2_exit", Category: CategoryIOWrite, Source: SourceSyscall, Flags: UsesFD | ModifiesState, FDParam: 2, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "data", Type: ParamBytebuf, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "pos", Type: ParamInt64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesRwfFlags, DirFD: -1},
+	}},
+	{Code: TypePselect6Exit, Name: "pselect6", Symbol: "pselect6_exit", Category: CategoryWait, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "n", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "in", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "out", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "ex", Type: ParamNumbers, Format: FormatHex, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "sigmask", Type: ParamSigset, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeSemtimedopExit, Name: "semtimedop", Symbol: "semtimedop_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "nsops", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "sem_num_0", Type: ParamUint16, Format: FormatDec, DirFD: -1},
+		{Name: "sem_op_0", Type: ParamInt16, Format: FormatDec, DirFD: -1},
+		{Name: "sem_flg_0", Type: ParamFlags16, Format: FormatHex, Names: &namesSemopFlags, DirFD: -1},
+		{Name: "sem_num_1", Type: ParamUint16, Format: FormatDec, DirFD: -1},
+		{Name: "sem_op_1", Type: ParamInt16, Format: FormatDec, DirFD: -1},
+		{Name: "sem_flg_1", Type: ParamFlags16, Format: FormatHex, Names: &namesSemopFlags, DirFD: -1},
+		{Name: "semid", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+		{Name: "timeout", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeQuotactlFDExit, Name: "quotactl_fd", Symbol: "quotactl_fd_exit", Category: CategoryUser, Source: SourceSyscall, Flags: UsesFD, FDParam: 1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "quotafilepath", Type: ParamCharbuf, DirFD: -1},
+		{Name: "dqb_bhardlimit", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_bsoftlimit", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_curspace", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_ihardlimit", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_isoftlimit", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_btime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "dqb_itime", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "dqi_bgrace", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "dqi_igrace", Type: ParamReltime, Format: FormatDec, DirFD: -1},
+		{Name: "dqi_flags", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlDqiFlags, DirFD: -1},
+		{Name: "quota_fmt_out", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlFmt, DirFD: -1},
+		{Name: "cmd", Type: ParamFlags32, Format: FormatDec, Names: &namesQuotactlCmd, DirFD: -1},
+		{Name: "type", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlType, DirFD: -1},
+		{Name: "id", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "quota_fmt", Type: ParamFlags8, Format: FormatDec, Names: &namesQuotactlFmt, DirFD: -1},
+	}},
+	{Code: TypePivotRootExit, Name: "pivot_root", Symbol: "pivot_root_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "new_root", Type: ParamFSPath, DirFD: -1},
+		{Name: "put_old", Type: ParamFSPath, DirFD: -1},
+	}},
+	{Code: TypeRequestKeyExit, Name: "request_key", Symbol: "request_key_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "type", Type: ParamCharbuf, DirFD: -1},
+		{Name: "description", Type: ParamCharbuf, DirFD: -1},
+		{Name: "callout_info", Type: ParamCharbuf, DirFD: -1},
+		{Name: "dest_keyring", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesKeyringID, DirFD: -1},
+	}},
+	{Code: TypeRebootExit, Name: "reboot", Symbol: "reboot_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "magic1", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "magic2", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "cmd", Type: ParamEnumFlags32, Format: FormatHex, Names: &namesRebootCmd, DirFD: -1},
+		{Name: "arg", Type: ParamCharbuf, DirFD: -1},
+	}},
+	{Code: TypeStatmountExit, Name: "statmount", Symbol: "statmount_exit", Category: CategorySystem, Source: SourceSyscall, Flags: UsesFD, FDParam: 4, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "mnt_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "mask", Type: ParamFlags64, Format: FormatHex, Names: &namesStatmountMask, DirFD: -1},
+		{Name: "mnt_ns_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "fd", Type: ParamFD, Format: FormatDec, DirFD: -1},
+		{Name: "got", Type: ParamFlags64, Format: FormatHex, Names: &namesStatmountMask, DirFD: -1},
+		{Name: "dev", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+		{Name: "id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "parent_id", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "attr", Type: ParamFlags64, Format: FormatHex, Names: &namesMountAttrFlags, DirFD: -1},
+		{Name: "propagation", Type: ParamFlags64, Format: FormatHex, Names: &namesMountPropagation, DirFD: -1},
+		{Name: "fs_type", Type: ParamCharbuf, DirFD: -1},
+		{Name: "mnt_root", Type: ParamCharbuf, DirFD: -1},
+		{Name: "mnt_point", Type: ParamCharbuf, DirFD: -1},
+		{Name: "bufsize", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesStatmountFlags, DirFD: -1},
+	}},
+	{Code: TypeListnsExit, Name: "listns", Symbol: "listns_exit", Category: CategorySystem, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "last_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "ns_type", Type: ParamFlags32, Format: FormatHex, Names: &namesNsType, DirFD: -1},
+		{Name: "user_ns_id", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "ns_ids", Type: ParamNumbers, Format: FormatDec, DirFD: -1},
+		{Name: "nr_ns_ids", Type: ParamUint64, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeLsmListModulesExit, Name: "lsm_list_modules", Symbol: "lsm_list_modules_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ids", Type: ParamNumbers, Format: FormatDec, Names: &namesLsmID, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeLsmGetSelfAttrExit, Name: "lsm_get_self_attr", Symbol: "lsm_get_self_attr_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "attr", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesLsmAttr, DirFD: -1},
+		{Name: "id", Type: ParamUint64, Format: FormatDec, Names: &namesLsmID, DirFD: -1},
+		{Name: "context", Type: ParamBytebuf, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesLsmFlags, DirFD: -1},
+	}},
+	{Code: TypeLsmSetSelfAttrExit, Name: "lsm_set_self_attr", Symbol: "lsm_set_self_attr_exit", Category: CategoryOther, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "attr", Type: ParamEnumFlags32, Format: FormatDec, Names: &namesLsmAttr, DirFD: -1},
+		{Name: "id", Type: ParamUint64, Format: FormatDec, Names: &namesLsmID, DirFD: -1},
+		{Name: "context", Type: ParamBytebuf, DirFD: -1},
+		{Name: "size", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRseqExit, Name: "rseq", Symbol: "rseq_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "rseq", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "rseq_len", Type: ParamUint32, Format: FormatDec, DirFD: -1},
+		{Name: "flags", Type: ParamFlags32, Format: FormatHex, Names: &namesRseqFlags, DirFD: -1},
+		{Name: "sig", Type: ParamUint32, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRseqSliceYieldExit, Name: "rseq_slice_yield", Symbol: "rseq_slice_yield_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeExitEnter, Name: "exit", Symbol: "exit_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeExitExit, Name: "exit", Symbol: "exit_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeExitGroupEnter, Name: "exit_group", Symbol: "exit_group_enter", Enter: true, Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeExitGroupExit, Name: "exit_group", Symbol: "exit_group_exit", Category: CategoryProcess, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "status", Type: ParamInt32, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeRtSigreturnEnter, Name: "rt_sigreturn", Symbol: "rt_sigreturn_enter", Enter: true, Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "ip", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "sp", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeRtSigreturnExit, Name: "rt_sigreturn", Symbol: "rt_sigreturn_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+		{Name: "ip", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+		{Name: "sp", Type: ParamUint64, Format: FormatHex, DirFD: -1},
+	}},
+	{Code: TypeUretprobeEnter, Name: "uretprobe", Symbol: "uretprobe_enter", Enter: true, Category: CategorySignal, Source: SourceSyscall, FDParam: -1},
+	{Code: TypeUretprobeExit, Name: "uretprobe", Symbol: "uretprobe_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
+	}},
+	{Code: TypeUprobeEnter, Name: "uprobe", Symbol: "uprobe_enter", Enter: true, Category: CategorySignal, Source: SourceSyscall, FDParam: -1},
+	{Code: TypeUprobeExit, Name: "uprobe", Symbol: "uprobe_exit", Category: CategorySignal, Source: SourceSyscall, FDParam: -1, Params: []ParamInfo{
+		{Name: "res", Type: ParamErrno, Format: FormatDec, DirFD: -1},
 	}},
 }

@@ -13,6 +13,9 @@ import (
 //lint:ignore U1000 assembly reads it
 var childWrite [2]uintptr
 
+// caught is a signal that has a handler, whose end makes the rt_sigreturn of the case; 0: the case makes it.
+var caught uintptr
+
 // cloneCall makes a system call that may return twice. The new task ends at
 // once with status 0, by exit rather than exit_group: it may be a thread.
 //
@@ -27,6 +30,10 @@ func rawCall(nr uintptr, args *[6]uintptr) int64 {
 	switch {
 	case mayFork(nr):
 		return int64(cloneCall(nr, args))
+	case nr == unix.SYS_RT_SIGRETURN && caught != 0:
+		tid, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
+		_, _, errno := unix.RawSyscall(unix.SYS_TKILL, tid, caught, 0)
+		return -int64(errno)
 	case nr >= socketcallBase:
 		return socketcall(nr-socketcallBase, args)
 	}

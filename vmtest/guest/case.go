@@ -84,7 +84,8 @@ type Case struct {
 	After        []Binding
 	Want         []Binding // every exit param, by name
 	Child        []Binding // params of the child's own event
-	NoEvent      string    // why there is no exit event
+	NoEvent      string    // why there is no exit event; Want has the params of the enter event then
+	NoEnter      string    // why there is no enter event
 	Generated    bool      // generated from the signature
 }
 

@@ -169,6 +169,8 @@ func (c *Case) parse(line string) error {
 		c.Child = append(c.Child, Binding{name, text})
 	case "no_event":
 		c.NoEvent = value
+	case "no_enter":
+		c.NoEnter = value
 	default:
 		return errUnknownKey
 	}

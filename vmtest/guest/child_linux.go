@@ -103,6 +103,7 @@ func (c *child) run(text string) error {
 			return err
 		}
 	}
+	c.Number, c.First = c.nr, c.args[0]
 	pre := report{Step: stepReady, Facts: c.facts()}
 	for _, a := range c.args {
 		pre.Args = append(pre.Args, uint64(a))
@@ -111,7 +112,7 @@ func (c *child) run(text string) error {
 	for _, f := range c.Before {
 		f()
 	}
-	childWrite = c.ChildWrite
+	childWrite, caught = c.ChildWrite, c.Caught
 	c.call(o.marker)
 	for _, f := range c.Behind {
 		f()

@@ -70,7 +70,7 @@ var testCases = []Syscall{
 		{Name: "itself", Call: "t_kill($pid, 9)"}}},
 	{Name: "t_exit_group", NR: numbers(unix.SYS_EXIT_GROUP), Params: []Param{{"int", "code"}}, Cases: []Case{
 		{Name: "works", Call: "t_exit_group(7)"}}},
-	{Name: "exit", NR: numbers(unix.SYS_EXIT), Params: []Param{{"int", "code"}}, Cases: []Case{{Name: "test", Call: "exit(0)"}}},
+	{Name: "t_exit", NR: numbers(unix.SYS_EXIT), Params: []Param{{"int", "code"}}, Cases: []Case{{Name: "works", Call: "t_exit(0)"}}},
 	{Name: "t_clone", NR: numbers(unix.SYS_CLONE), Params: []Param{{"unsigned long", "flags"}, {"unsigned long", "stack"}}, Cases: []Case{
 		{Name: "process", Call: "t_clone(17, 0)"},
 		{Name: "vfork", Call: "t_clone(0x4111, 0)"},
@@ -284,7 +284,7 @@ func TestOutcomesAreTold(t *testing.T) {
 		{"t_getpid/unsafe", Skipped, "unsafe: ", false},
 		{"t_kill/itself", Crashed, "killed by SIGKILL", false},
 		{"t_exit_group/works", Ran, "", false},
-		{"exit/test", Ran, "", false},
+		{"t_exit/works", Ran, "", false},
 		{"t_exec/program", Ran, "", false},
 		{"t_exec/none", Ran, "", true},
 		{"t_timer/a-struct", Ran, "", true},

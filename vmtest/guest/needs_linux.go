@@ -41,6 +41,9 @@ var needs = map[string]func() error{
 	"ia32":         env.HasIA32,
 	"memfd_secret": func() error { return needCall(unix.SYS_MEMFD_SECRET, ^uintptr(0)) },
 	"userfault":    needUserfault,
+	"pkeys":        needPkeys,
+	"lsm":          func() error { return needCall(sysLSMListModules) },
+	"rseq":         func() error { return needCall(unix.SYS_RSEQ) },
 	"overlayfs":    func() error { return needFilesystem("overlay") },
 	"ext4":         func() error { return needFilesystem("ext4") },
 	"numa":         func() error { return needCall(unix.SYS_GET_MEMPOLICY, 0, 0, 0, 0, 0) },
@@ -54,6 +57,8 @@ var needs = map[string]func() error{
 		return nil
 	},
 }
+
+const sysLSMListModules = 461 // on all architectures
 
 // probeNeeds calls each probe once.
 func probeNeeds() map[string]string {
@@ -121,6 +126,18 @@ func needUserfault() error {
 		return unix.Errno(-fd)
 	}
 	return unix.Close(int(fd))
+}
+
+// needPkeys allocates a key and frees it.
+func needPkeys() error {
+	key, _, errno := unix.RawSyscall(unix.SYS_PKEY_ALLOC, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_PKEY_FREE, key, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // hello describes this machine.

@@ -226,7 +226,7 @@ func (c *comparison) compare() {
 		return nil
 	}
 	wants := bindings(c.cs.Want)
-	if c.sc.Enter != 0 {
+	if c.sc.Enter != 0 && c.cs.NoEnter == "" {
 		if ev := take(c.res.TID, c.sc.Enter); ev != nil {
 			c.compareEvent(ev, wants, 0, true)
 		} else {

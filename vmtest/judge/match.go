@@ -184,11 +184,16 @@ func wireAddress(v any) ([]byte, error) {
 	return expr.ToBytes(v)
 }
 
-// encodeNumbers encodes [number, ...].
+// encodeNumbers encodes [number, ...], or memory that has numbers of 64 bits.
 func encodeNumbers(v any) ([]byte, error) {
+	if f, ok := v.(factValue); ok {
+		if b, ok := f.Plain().([]byte); ok && len(b)%8 == 0 {
+			return b, nil
+		}
+	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, errors.New("a list of numbers is wanted")
+		return nil, errors.New("a list of numbers, or memory of numbers of 64 bits, is wanted")
 	}
 	out := []byte{}
 	for _, e := range list {

@@ -228,6 +228,35 @@ func mount(_ *Maker, args []any) (any, error) {
 	return path, unix.Mount(typ, path, typ, 0, "")
 }
 
+// changeRoot gives the process of the case another root directory.
+func changeRoot(_ *Maker, args []any) (any, error) {
+	path, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Chroot(path); err != nil {
+		return nil, err
+	}
+	return path, unix.Chdir("/")
+}
+
+// mountID returns the id of a mount that no other mount has, on kernels that have such ids.
+func mountID(_ *Maker, args []any) (any, error) {
+	path, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	const unique = 0x4000 // STATX_MNT_ID_UNIQUE
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unique, &st); err != nil {
+		return nil, err
+	}
+	if st.Mask&unique == 0 {
+		return nil, errors.New("the kernel has no such ids")
+	}
+	return int64(st.Mnt_id), nil
+}
+
 func newPipe(_ *Maker, _ []any) (any, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {

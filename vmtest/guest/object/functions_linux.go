@@ -24,6 +24,10 @@ type Maker struct {
 	Mentions func(name string) bool
 	Before   []func() // called right before the call
 	Behind   []func() // called right after the call
+	// Number is the number of the case's call, and First its first argument, once all arguments are known.
+	Number, First uintptr
+	// Caught is the signal of catches(), 0 without one.
+	Caught uintptr
 	// ChildWrite is an address and what the task that the call starts writes there; 0: nothing.
 	ChildWrite [2]uintptr
 
@@ -66,14 +70,14 @@ func init() {
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "fscreate": fsCreate, "fsmount": fsMount, "inotify": newInotify, "fanotify": newFanotify, "mount": mount, "pipe": newPipe,
 		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores, "shm": newShm, "shm_attach": attachShm,
-		"messages": newMessages, "landlock": newLandlock, "aio": newAIO, "mqueue": newMQueue, "mq_send": mqSend, "msgqueue": newMsgQueue,
+		"messages": newMessages, "landlock": newLandlock, "aio": newAIO, "submit": submitAIO, "mqueue": newMQueue, "mq_send": mqSend, "msgqueue": newMsgQueue,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
 		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo,
 		"sockaddr": sockaddrMemory,
 
-		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped,
+		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped, "bound": bindMemory, "pkey": newPkey,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"), "clock": clockNow, "itimer": startTimer,
 		"timer": newTimer, "timerfd": newTimerFD, "arm": armTimer,
 		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,
@@ -81,7 +85,8 @@ func init() {
 		"pointers": pointers,
 
 		"become": become, "umask": setUmask, "no_fds": noFDs, "no_tasks": noTasks, "child_writes": childWrites, "child": sleepingChild, "ended": endedChild, "killed": killedChild, "thread": sleepingThread, "traced": tracedChild,
-		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "scheduler": scheduler, "groups": setGroups, "pidfd": pidFD,
+		"uids": setIDs(unix.SYS_SETRESUID), "gids": setIDs(unix.SYS_SETRESGID), "group": ownGroup, "ioprio": ioPriority, "scheduler": scheduler, "groups": setGroups, "pidfd": pidFD, "schedule": schedule, "personality": setPersonality, "dying": dyingChild,
+		"blocked": blockSignals, "catches": catchSignal, "kill": sendSignal, "sigqueue": sendValue, "refused": refuseCall, "chroot": changeRoot, "mount_id": mountID,
 
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 

@@ -70,3 +70,24 @@ func newAIO(_ *Maker, args []any) (any, error) {
 	}
 	return int64(id), nil
 }
+
+// submitAIO submits requests. Those of files in memory are done when it returns.
+func submitAIO(_ *Maker, args []any) (any, error) {
+	id, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	requests := make([]uint64, len(args)-1)
+	for i := range requests {
+		o, err := argObject(args, i+1)
+		if err != nil {
+			return nil, err
+		}
+		requests[i] = o.addr
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, uintptr(id), uintptr(len(requests)), uintptr(unsafe.Pointer(unsafe.SliceData(requests))))
+	if errno != 0 {
+		return nil, fmt.Errorf("io_submit: %w", errno)
+	}
+	return int64(n), nil
+}

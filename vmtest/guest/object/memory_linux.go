@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -483,4 +484,31 @@ func u64At(c *Maker, args []any) (any, error) {
 		return nil, err
 	}
 	return int64(binary.NativeEndian.Uint64(b)), nil
+}
+
+// bindMemory binds pages to the first node.
+func bindMemory(_ *Maker, args []any) (any, error) {
+	addr, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	n, err := argInt(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	const bind = 2 // MPOL_BIND
+	nodes := uint64(1)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_MBIND, uintptr(addr), uintptr(n), bind, uintptr(unsafe.Pointer(&nodes)), 64, 0); errno != 0 {
+		return nil, errno
+	}
+	return addr, nil
+}
+
+// newPkey allocates a protection key.
+func newPkey(_ *Maker, _ []any) (any, error) {
+	key, _, errno := unix.RawSyscall(unix.SYS_PKEY_ALLOC, 0, 0, 0)
+	if errno != 0 {
+		return nil, errno
+	}
+	return int64(key), nil
 }

@@ -99,6 +99,37 @@ func scheduler(_ *Maker, args []any) (any, error) {
 	return n[1], nil
 }
 
+// schedule makes sched_setattr with a struct that the case made, and returns the pid.
+func schedule(_ *Maker, args []any) (any, error) {
+	pid, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	attr, err := argObject(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	if attr.what != "sched_attr" {
+		return nil, fmt.Errorf("argument 2 is a %s (want a sched_attr)", attr.what)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETATTR, uintptr(pid), uintptr(attr.addr), 0); errno != 0 {
+		return nil, errno
+	}
+	return pid, nil
+}
+
+// setPersonality sets the personality of the calling thread.
+func setPersonality(_ *Maker, args []any) (any, error) {
+	persona, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_PERSONALITY, uintptr(persona), 0, 0); errno != 0 {
+		return nil, errno
+	}
+	return persona, nil
+}
+
 // setGroups sets the supplementary groups of the calling thread, and returns their number.
 func setGroups(_ *Maker, args []any) (any, error) {
 	groups := make([]uint32, len(args))
@@ -259,12 +290,45 @@ func tracedChild(_ *Maker, _ []any) (any, error) {
 	if err := unix.PtraceAttach(pid); err != nil {
 		return nil, fmt.Errorf("attach: %w", err)
 	}
-	if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != nil {
-		return nil, fmt.Errorf("wait for it to stop: %w", err)
+	if err := untilStopped(pid); err != nil {
+		return nil, err
 	}
 	return number("traced child", int64(pid), map[string]any{
 		"pid": int64(pid), "addr": int64(r.Addr()), "word": int64(TracedWord),
 	}), nil
+}
+
+// dyingChild starts a child and ends it, up to where it tells its tracer: it still has its memory then.
+func dyingChild(_ *Maker, _ []any) (any, error) {
+	pid, err := startProgram(program(opPause, op{nr: opJump}), 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.PtraceAttach(pid); err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	if err := untilStopped(pid); err != nil {
+		return nil, err
+	}
+	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_TRACEEXIT); err != nil {
+		return nil, fmt.Errorf("options: %w", err)
+	}
+	if err := unix.PtraceCont(pid, int(unix.SIGTERM)); err != nil {
+		return nil, fmt.Errorf("end it: %w", err)
+	}
+	return int64(pid), untilStopped(pid)
+}
+
+// untilStopped waits until a traced child stops.
+func untilStopped(pid int) error {
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil {
+		return fmt.Errorf("wait for it to stop: %w", err)
+	}
+	if !status.Stopped() {
+		return fmt.Errorf("the child did not stop (status %#x)", uint32(status))
+	}
+	return nil
 }
 
 // Isolation is the set of namespaces of a case's child.

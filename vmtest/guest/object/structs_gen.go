@@ -91,6 +91,18 @@ var structs = map[string]structLayout{
 		{name: "si_code", offset: 8, size: 4, signed: true},
 		{name: "_sigchld", offset: 16, size: 32, of: "sigchld"},
 	}},
+	"sigrt": {16, []structField{
+		{name: "si_pid", offset: 0, size: 4, signed: true},
+		{name: "si_uid", offset: 4, size: 4},
+		{name: "si_value", offset: 8, size: 8},
+	}},
+	"siginfo_rt": {128, []structField{
+		{name: "si_signo", offset: 0, size: 4, signed: true},
+		{name: "si_errno", offset: 4, size: 4, signed: true},
+		{name: "si_code", offset: 8, size: 4, signed: true},
+		{name: "_rt", offset: 16, size: 16, of: "sigrt"},
+		{name: "_rest", offset: 32, size: 4, signed: true, count: 24},
+	}},
 	"iovec": {16, []structField{
 		{name: "iov_base", offset: 0, size: 8},
 		{name: "iov_len", offset: 8, size: 8},
@@ -130,6 +142,12 @@ var structs = map[string]structLayout{
 		{name: "aio_reserved2", offset: 48, size: 8},
 		{name: "aio_flags", offset: 56, size: 4},
 		{name: "aio_resfd", offset: 60, size: 4},
+	}},
+	"io_event": {32, []structField{
+		{name: "data", offset: 0, size: 8},
+		{name: "obj", offset: 8, size: 8},
+		{name: "res", offset: 16, size: 8, signed: true},
+		{name: "res2", offset: 24, size: 8, signed: true},
 	}},
 	"futex_waitv": {24, []structField{
 		{name: "val", offset: 0, size: 8},
@@ -278,6 +296,21 @@ var structs = map[string]structLayout{
 		{name: "mnt_id", offset: 8, size: 8},
 		{name: "param", offset: 16, size: 8},
 		{name: "mnt_ns_id", offset: 24, size: 8},
+	}},
+	"ns_id_req": {32, []structField{
+		{name: "size", offset: 0, size: 4},
+		{name: "spare", offset: 4, size: 4},
+		{name: "ns_id", offset: 8, size: 8},
+		{name: "ns_type", offset: 16, size: 4},
+		{name: "spare2", offset: 20, size: 4},
+		{name: "user_ns_id", offset: 24, size: 8},
+	}},
+	"lsm_ctx": {40, []structField{
+		{name: "id", offset: 0, size: 8},
+		{name: "flags", offset: 8, size: 8},
+		{name: "len", offset: 16, size: 8},
+		{name: "ctx_len", offset: 24, size: 8},
+		{name: "ctx", offset: 32, size: 1, signed: true, count: 1},
 	}},
 	"aio_sigset": {16, []structField{
 		{name: "sigmask", offset: 0, size: 8},
