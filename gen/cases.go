@@ -140,6 +140,7 @@ func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
 	t.bindings("child", c.Child)
 	t.optional("no_event", c.NoEvent)
 	t.optional("no_enter", c.NoEnter)
+	t.optional("lacking", c.Lacking)
 }
 
 // byArchText returns the non-empty values of a map by architecture, as amd64=1 arm64=2.

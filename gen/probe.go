@@ -3,11 +3,14 @@
 package gen
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/scaplab/scaplab/internal/expr"
+	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -17,8 +20,9 @@ import (
 
 // probe is a list of arguments and what is known about each.
 type probe struct {
-	name string
-	args []probeArg
+	name    string
+	args    []probeArg
+	lacking string // why it does not run on kernels that have the call
 }
 
 type probeArg struct {
@@ -45,11 +49,9 @@ func (a probeArg) on(arch string) int64 {
 	return a.num
 }
 
-// probes returns the lists of arguments for a signature.
+// probes returns the lists of arguments for a signature. A call that some kernels lack has at least
+// one, which proves that it is missing there.
 func (m *model) probes(s *tables.Syscall) []probe {
-	if s.Probe.Skip != "" {
-		return nil
-	}
 	var fds, ptrs, ints []int
 	for i, p := range s.Params {
 		bits, _ := tables.RegisterBits(p.Type)
@@ -77,22 +79,28 @@ func (m *model) probes(s *tables.Syscall) []probe {
 		return args
 	}
 	var out []probe
-	add := func(name string, args []probeArg) { out = append(out, probe{name, args}) }
+	add := func(name string, args []probeArg) { out = append(out, probe{name: name, args: args}) }
 	guarded := len(fds) > 0 || len(ptrs) > 0 // something makes the call fail early
-	if len(s.Params) == 0 {
-		return nil // there is only one way to call it, and the table has a case for it
+	least := "zeros"
+	switch {
+	case len(s.Params) == 0:
+		least = "without arguments"
+	case len(fds) > 0 && len(ptrs) > 0:
+		least = "no descriptor and NULL"
+	case len(fds) > 0:
+		least = "no descriptor"
+	case len(ptrs) > 0:
+		least = "NULL"
 	}
-	if s.Probe.NoZeros == "" {
-		switch {
-		case len(fds) > 0 && len(ptrs) > 0:
-			add("no descriptor and NULL", floor(nullArg))
-		case len(fds) > 0:
-			add("no descriptor", floor(nullArg))
-		case len(ptrs) > 0:
-			add("NULL", floor(nullArg))
-		default:
-			add("zeros", floor(nullArg))
+	alone := probe{least, floor(nullArg), cmp.Or(s.Probe.Skip, s.Probe.NoZeros)}
+	switch {
+	case s.Probe.Skip != "" || len(ptrs) == 0 && alone.lacking != "" || len(s.Params) == 0:
+		if missing(s) {
+			return []probe{alone}
 		}
+		return nil // if it has no arguments, the table has a case for the only way to call it
+	case alone.lacking == "":
+		add(least, alone.args)
 	}
 	if len(ptrs) > 0 {
 		add("unmapped memory", floor(badAddr))
@@ -111,6 +119,16 @@ func (m *model) probes(s *tables.Syscall) []probe {
 		}
 	}
 	return out
+}
+
+// oldest is the first kernel on which a driver can be proven.
+var oldest = kver.MustParse("5.8")
+
+// missing reports whether a kernel lacks the call.
+func missing(s *tables.Syscall) bool {
+	return s.Until != "" || slices.ContainsFunc(slices.Collect(maps.Values(s.Since)), func(v string) bool {
+		return v != "" && oldest.Less(kver.MustParse(v))
+	})
 }
 
 type namedArg struct {
@@ -176,7 +194,7 @@ func (m *model) probeCases(s *tables.Syscall) []*tables.Case {
 		if err != nil {
 			continue // never: the text is generated here
 		}
-		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: s.Probe.Unsafe}
+		c := &tables.Case{Pos: s.Pos, Syscall: s.Name, Name: "probe " + p.name, Call: call, Unsafe: s.Probe.Unsafe, Lacking: p.lacking}
 		k := knower{m: m, s: s, probe: p}
 		for _, param := range s.Exit.Params {
 			c.Want = append(c.Want, tables.Binding{Pos: param.Pos, Name: param.Name, Expr: mustExpr(k.want(param))})

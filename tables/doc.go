@@ -35,7 +35,8 @@
 //	          hot and socketcall; inherited cases make this entry's call
 //	class     file, net, ipc, memory, process, sleep, system, signal, user, time, io_read, io_write, io_other, wait, other
 //	nr, drop  as in ids.yaml, only for a call that ids.yaml does not have
-//	since     "5.6", or by architecture (all, generic, ...): first kernel that has it
+//	since     "5.6", or by architecture (all, generic, ...): first kernel that has it; on others the
+//	          generated cases must answer ENOSYS
 //	until     first kernel that no longer has it
 //	event     code of the exit event, odd; the enter event's is one less. Codes to 453 are the reference's, ours start at 0x8000
 //	name      of the event, if it differs from the syscall's

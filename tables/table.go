@@ -246,6 +246,7 @@ type Case struct {
 	Want         []Binding // every exit param, in wire order
 	Child        []Binding // clone family: params of the child's own event
 	NoEnter      string    // why there is no enter event
+	Lacking      string    // of a generated case: why it runs only on kernels that lack the call
 	NoEvent      string    // why no exit event is expected (exit_group, a successful exec's ...)
 
 	broken []string // params whose wanted values have errors

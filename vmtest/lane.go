@@ -61,9 +61,8 @@ type lane struct {
 	unsafe    bool
 
 	pending []string
-	absent  []string
 	hello   *guest.Hello
-	last    *settled         // absent calls whose verdicts are still to be emitted
+	last    *settled         // the case whose verdicts are still to be emitted
 	guest   *session.Session // the guest that runs now
 }
 
@@ -82,7 +81,7 @@ func (l *lane) fail(class, reason string) []judge.Verdict {
 // run runs the cases with these ids. It emits each of them exactly once, unless ctx ends.
 func (l *lane) run(ctx context.Context, ids []string) error {
 	l.pending = ids
-	for stuck, blamed := 0, 0; len(l.pending)+len(l.absent) > 0 || l.hello == nil; {
+	for stuck, blamed := 0, 0; len(l.pending) > 0 || l.hello == nil; {
 		l.out.doing(starting)
 		s, err := l.launcher.Launch(ctx)
 		if err := ctx.Err(); err != nil {
@@ -107,10 +106,10 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 			l.failAll(judge.ClassBoot, "guest did not become ready: "+err.Error())
 			return nil
 		}
-		before := len(l.pending) + len(l.absent)
+		before := len(l.pending)
 		if l.hello == nil {
 			l.welcome(s)
-			if len(l.pending)+len(l.absent) == 0 {
+			if len(l.pending) == 0 {
 				_ = s.Send(guest.KindQuit, struct{}{})
 				s.Finish()
 				return nil
@@ -120,15 +119,15 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if len(l.pending)+len(l.absent) == 0 {
+		if len(l.pending) == 0 {
 			return nil
 		}
-		if len(l.pending)+len(l.absent) < before {
+		if len(l.pending) < before {
 			stuck, blamed = 0, 0
 			continue
 		}
 		if end.killed != "" && stuck+1 >= session.BootTries {
-			at := l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...))
+			at := l.pending[0]
 			return env.Lacks(fmt.Sprintf("QEMU was killed from outside, twice at %s: %s", at, end.killed), killedFix)
 		}
 		if stuck++; stuck >= session.BootTries {
@@ -137,7 +136,7 @@ func (l *lane) run(ctx context.Context, ids []string) error {
 				l.failAll(end.class, end.reason)
 				return nil
 			}
-			l.settle(l.nextOf(append(slices.Clone(l.pending), absentIDs(l.absent)...)), nil, l.fail(end.class, end.reason))
+			l.settle(l.pending[0], nil, l.fail(end.class, end.reason))
 			continue
 		}
 		l.out.log("%s; starting it again", firstLine(end.reason))
@@ -160,7 +159,7 @@ func (l *lane) welcome(s *session.Session) {
 			l.out.emit(id, nil, slices.Repeat([]judge.Verdict{{Status: judge.Skip, Reason: reason}}, l.wanted))
 		}
 	}
-	l.pending, l.absent = plan.Run, plan.Absent
+	l.pending = plan.Run
 	// If one driver does not work, the other one is tested alone.
 	var works, broken []guest.DriverState
 	for _, d := range l.hello.Drivers {
@@ -182,31 +181,21 @@ func (l *lane) welcome(s *session.Session) {
 }
 
 func (l *lane) failAll(class, reason string) {
-	for _, id := range slices.Concat(l.pending, absentIDs(l.absent)) {
+	for _, id := range l.pending {
 		l.out.emit(id, nil, l.fail(class, reason))
 	}
-	l.pending, l.absent = nil, nil
-}
-
-func absentIDs(syscalls []string) []string {
-	var ids []string
-	for _, s := range syscalls {
-		ids = append(ids, guest.AbsentID(s))
-	}
-	return ids
+	l.pending = nil
 }
 
 // settle removes a case from the list and emits its verdicts. It ignores a case that is
 // not on the list.
 func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) {
-	if i := slices.Index(l.pending, id); i >= 0 {
-		l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
-	} else if i := slices.Index(absentIDs(l.absent), id); i >= 0 {
-		l.absent = slices.Delete(slices.Clone(l.absent), i, i+1)
-	} else {
+	i := slices.Index(l.pending, id)
+	if i < 0 {
 		l.out.log("the guest reported %s, which was not asked for", id)
 		return
 	}
+	l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
 	l.release()
 	l.last = &settled{id, r, verdicts}
 }
@@ -268,11 +257,8 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 		l.release()
 		l.guest = nil
 	}()
-	for len(l.pending)+len(l.absent) > 0 {
+	for len(l.pending) > 0 {
 		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Drivers: l.capture, Timeout: l.caseLimit, Unsafe: l.unsafe}
-		if len(req.Cases) == len(l.pending) {
-			req.Absent = l.absent[:min(batchSize, len(l.absent))]
-		}
 		end, ok := l.batch(ctx, s, req)
 		if !ok {
 			return end
@@ -287,8 +273,6 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunRequest) (end ending, ok bool) {
 	sent := make(chan error, 1)
 	go func() { sent <- s.Send(guest.KindRun, req) }() // blocks while the guest does not read
-	asked := append(slices.Clone(req.Cases), absentIDs(req.Absent)...)
-
 	var (
 		inFlight string   // the case that the guest runs
 		damage   []string // damaged messages since it began
@@ -303,7 +287,7 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 		if culprit == "" && began {
 			// Cases run in the requested order, and the last messages of a dying kernel are
 			// lost: it was running the next case, or was between the two.
-			if culprit = l.nextOf(asked); culprit != "" {
+			if culprit = l.nextOf(req.Cases); culprit != "" {
 				reason = "before it began, or as it did: " + reason
 			}
 		}
@@ -383,7 +367,7 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 				if err := m.Decode(&d); err != nil {
 					damage = append(damage, err.Error())
 				}
-				l.leftOut(asked, inFlight, d, damage)
+				l.leftOut(req.Cases, inFlight, d, damage)
 				return ending{}, true
 			}
 		}
@@ -392,9 +376,8 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 
 // nextOf returns the first of ids that has no verdict yet.
 func (l *lane) nextOf(ids []string) string {
-	absent := absentIDs(l.absent)
 	for _, id := range ids {
-		if slices.Contains(l.pending, id) || slices.Contains(absent, id) {
+		if slices.Contains(l.pending, id) {
 			return id
 		}
 	}
@@ -404,7 +387,7 @@ func (l *lane) nextOf(ids []string) string {
 // leftOut gives a verdict to cases that a finished request did not report.
 func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []string) {
 	for _, id := range asked {
-		if !slices.Contains(l.pending, id) && !slices.Contains(absentIDs(l.absent), id) {
+		if !slices.Contains(l.pending, id) {
 			continue
 		}
 		class, reason := judge.ClassHarness, "the guest finished without reporting it"

@@ -67,7 +67,7 @@ func (c *fakeConn) done() { _ = c.Send(guest.KindDone, guest.Done{}) }
 func obedient(extra map[string]func(c *fakeConn, console io.Writer) (ends bool)) fakeGuest {
 	return func(c *fakeConn, console io.Writer) {
 		for c.nextRun() {
-			for _, id := range append(c.req.Cases, absentIDs(c.req.Absent)...) {
+			for _, id := range c.req.Cases {
 				fmt.Fprintf(console, "[    1.0] %s%s\n", wire.CaseLine, id)
 				c.start(id)
 				if f := extra[id]; f != nil && f(c, console) {
@@ -490,11 +490,11 @@ func TestAStallIsOnlyNoted(t *testing.T) {
 	require.Equal(t, []string{"the kernel noticed a stall: watchdog: BUG: soft lockup - CPU#0 stuck for 23s!"}, out.notes)
 }
 
-func TestSkipsAndAbsentCallsAreEmitted(t *testing.T) {
+func TestSkipsAreEmitted(t *testing.T) {
 	got := runLane(t, &fakeLauncher{guests: []fakeGuest{obedient(nil)}}, []string{"a/x", "b/x"}, func(l *lane) {
-		l.referee = fakeReferee{planned: &judge.Plan{Run: []string{"a/x"}, Skip: map[string]string{"b/x": "b since 6.1"}, Absent: []string{"b"}}}
+		l.referee = fakeReferee{planned: &judge.Plan{Run: []string{"a/x"}, Skip: map[string]string{"b/x": "b since 6.1"}}}
 	})
-	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"skip", "b since 6.1"}, "b/absent": {"pass"}}, got)
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"skip", "b since 6.1"}}, got)
 }
 
 func TestManyCasesAreAskedForInBatches(t *testing.T) {

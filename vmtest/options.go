@@ -42,6 +42,7 @@ type Options struct {
 	AllCases int         // number of cases of all shards, if there are others
 
 	Warnings []Warning // for the report
+	Begun    time.Time // when the work for the run began, with kernels to fetch and modules to build; zero means now
 
 	Tool       string   // version of this program, for the report
 	Command    string   // command that runs this program, quoted for a shell; "" means scaplab

@@ -60,7 +60,7 @@ func (r *Report) progress() {
 		return
 	}
 	p := Progress{Done: len(r.Results), Total: r.total, Failed: r.failed}
-	p.Left = estimate(time.Since(r.begun), len(r.Results)-r.given, r.total-r.given)
+	p.Left = estimate(time.Since(r.planned), len(r.Results)-r.given, r.total-r.given)
 	for _, a := range r.active {
 		p.Machines = append(p.Machines, a.Activity)
 	}

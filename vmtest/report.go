@@ -77,6 +77,7 @@ type Report struct {
 	opts     Options
 	id       string // of the run
 	begun    time.Time
+	planned  time.Time          // when the first machine could be started
 	ended    time.Time          // zero while it runs
 	starts   map[string][]Start // of guests, by the kernel's name
 	coverage judge.Coverage
@@ -90,7 +91,10 @@ type Report struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, Warnings: o.Warnings, opts: o, id: newRunID(), begun: time.Now(), starts: map[string][]Start{}, guests: map[judge.Column]string{}}
+	r := &Report{captures: newCaptures(o.Captures), Drivers: o.Drivers, Warnings: o.Warnings, opts: o, id: newRunID(), begun: o.Begun, planned: time.Now(), starts: map[string][]Start{}, guests: map[judge.Column]string{}}
+	if r.begun.IsZero() {
+		r.begun = r.planned
+	}
 	for _, k := range o.Kernels {
 		r.Kernels = append(r.Kernels, k.Name)
 	}
@@ -169,7 +173,7 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
-	sc, cs := judge.FindCase(id)
+	sc, cs := guest.Find(id)
 	res.Repro = cmp.Or(r.opts.Command, "scaplab") + " repro " + shell.Word(res.Cell())
 	switch {
 	case sc != nil:
@@ -205,7 +209,7 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 		r.captures.add(k, drivers.A, raw)
 	}
 	if r.total < len(r.Results) {
-		r.total = len(r.Results) // calls that must be absent are additional
+		r.total = len(r.Results) // failures of the comparison with the kernel's list are additional
 	}
 }
 
@@ -241,7 +245,7 @@ func (r *Report) finish() {
 	}
 	place := func(x *Result) [3]int {
 		c, ok := cases[x.Syscall+"/"+x.Case]
-		if !ok { // an absent call: before the syscall's cases
+		if !ok { // a call as the kernel lists it: before the syscall's cases
 			c = cases[x.Syscall]
 		}
 		return [3]int{slices.Index(r.Kernels, x.Kernel), slices.Index(r.Drivers, x.Drivers), c}

@@ -211,6 +211,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if !slices.Contains(machine.Arches(), f.arch) {
 		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
 	}
+	o.Begun = time.Now()
 	// A report of an earlier run is not to be taken for that of one that broke off.
 	o.Tool = cli.Version()
 	if err := f.save(vmtest.NotBegun(o)); err != nil {

@@ -39,8 +39,8 @@ func newReproCmd() *cobra.Command {
 				return err
 			}
 			defer done()
-			if id, err = caseToRun(id); err != nil {
-				return cli.Usage(err)
+			if sc, _ := guest.Find(id); sc == nil {
+				return cli.Usage(fmt.Errorf("unknown case %q%s", id, casesOf(id)))
 			}
 			o.Cases = []string{id}
 			out := cmd.OutOrStdout()
@@ -83,19 +83,6 @@ func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (
 		return nil, err
 	}
 	return vmtest.Run(cmd.Context(), o)
-}
-
-// caseToRun is the case that brings about what a cell names: a call that must
-// be absent is tried when any case of it is asked for.
-func caseToRun(id string) (string, error) {
-	name, rest, _ := strings.Cut(id, "/")
-	if sc := guest.FindSyscall(name); sc != nil && rest == "absent" && len(sc.Cases) > 0 {
-		return sc.ID(&sc.Cases[0]), nil
-	}
-	if sc, _ := guest.Find(id); sc == nil {
-		return "", fmt.Errorf("unknown case %q%s", id, casesOf(id))
-	}
-	return id, nil
 }
 
 func printCase(w io.Writer, id string) {

@@ -87,6 +87,7 @@ type Case struct {
 	NoEvent      string    // why there is no exit event; Want has the params of the enter event then
 	NoEnter      string    // why there is no enter event
 	Generated    bool      // generated from the signature
+	Lacking      string    // why it does not run on kernels that have the call; "" if it does
 }
 
 // Binding names an expression.
@@ -133,12 +134,6 @@ func (s *Syscall) Place(c *Case) string {
 	}
 	return fmt.Sprintf("%s:%d", s.File, line)
 }
-
-// absentSuffix is the name of the pseudo case of a call that this kernel should not have.
-const absentSuffix = "/absent"
-
-// AbsentID returns the ID of the pseudo case of a call in RunRequest.Absent.
-func AbsentID(syscall string) string { return syscall + absentSuffix }
 
 // socketcallBase is added to the number of a sub-call of socketcall.
 const socketcallBase = 1 << 16

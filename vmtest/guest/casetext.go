@@ -167,6 +167,8 @@ func (c *Case) parse(line string) error {
 		c.Want = append(c.Want, Binding{name, text})
 	case "child":
 		c.Child = append(c.Child, Binding{name, text})
+	case "lacking":
+		c.Lacking = value
 	case "no_event":
 		c.NoEvent = value
 	case "no_enter":

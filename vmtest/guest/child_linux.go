@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,15 +64,8 @@ func (c *child) run(text string) error {
 	if err := os.Chdir(o.dir); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
-	id := o.id
-	absent, isAbsent := strings.CutSuffix(id, absentSuffix)
-	if isAbsent {
-		c.sc, c.cs = FindSyscall(absent), new(Case)
-	} else {
-		c.sc, c.cs = Find(id)
-	}
-	if c.sc == nil {
-		return fmt.Errorf("unknown case %q", id)
+	if c.sc, c.cs = Find(o.id); c.sc == nil {
+		return fmt.Errorf("unknown case %q", o.id)
 	}
 	nr, ok := c.sc.Number(runtime.GOARCH)
 	if !ok {
@@ -98,10 +90,8 @@ func (c *child) run(text string) error {
 		}
 		c.bind(g.Name, v)
 	}
-	if !isAbsent {
-		if err := c.prepareCall(); err != nil {
-			return err
-		}
+	if err := c.prepareCall(); err != nil {
+		return err
 	}
 	c.Number, c.First = c.nr, c.args[0]
 	pre := report{Step: stepReady, Facts: c.facts()}

@@ -87,7 +87,7 @@ var testCases = []Syscall{
 			Want: []Binding{{"all", "[$self.euid, $self.gid, $self.cap_effective, $self.umask]"}}}}},
 	{Name: "t_timer", NR: numbers(unix.SYS_NANOSLEEP), Params: []Param{{"struct timespec *", "req"}, {"void *", "rem"}}, Cases: []Case{
 		{Name: "a struct", Call: "t_timer({tv_nsec: 1000}, NULL)"}, {Name: "a bad field", Call: "t_timer({nsec: 1000}, NULL)"}}},
-	{Name: "t_absent", NR: numbers(4000)},
+	{Name: "t_absent", NR: numbers(4000), Cases: []Case{{Name: "probe", Call: "t_absent()"}}},
 }
 
 func numbers(nr int) map[string]int { return map[string]int{"amd64": nr, "arm64": nr} }
@@ -331,9 +331,8 @@ func TestACallThatMakesATaskReturnsOnceHere(t *testing.T) {
 }
 
 func TestAnAbsentCallAnswersENOSYS(t *testing.T) {
-	res := runTest(t, AbsentID("t_absent"))
+	res := runTest(t, "t_absent/probe")
 	require.Equal(t, Ran, res.Outcome, res.Reason)
-	require.True(t, res.Absent)
 	require.EqualValues(t, -int64(unix.ENOSYS), res.Ret)
 }
 
@@ -401,7 +400,7 @@ func TestAGuestProcessServesRequests(t *testing.T) {
 	receive(KindPong, &p)
 	require.EqualValues(t, uint64(1<<64-1), p.N)
 
-	require.NoError(t, conn.Send(KindRun, RunRequest{Cases: []string{"t_getpid/works"}, Absent: []string{"t_absent"}}))
+	require.NoError(t, conn.Send(KindRun, RunRequest{Cases: []string{"t_getpid/works", "t_absent/probe"}}))
 	var s Started
 	var res CaseResult
 	receive(KindStarted, &s)
@@ -410,7 +409,7 @@ func TestAGuestProcessServesRequests(t *testing.T) {
 	require.Equal(t, Ran, res.Outcome, res.Reason)
 	receive(KindStarted, &s)
 	receive(KindResult, &res)
-	require.True(t, res.Absent)
+	require.Equal(t, "t_absent/probe", res.Case)
 	var done Done
 	receive(KindDone, &done)
 	require.Equal(t, 2, done.Cases)

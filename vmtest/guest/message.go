@@ -92,9 +92,6 @@ type RunRequest struct {
 	Snaplen int           `json:"snaplen,omitempty"` // for cases that do not set it
 	Timeout time.Duration `json:"timeout,omitempty"` // of one case; 0 means CaseLimit
 	Unsafe  bool          `json:"unsafe,omitempty"`  // also run cases that change the machine
-	// Absent lists syscalls that this kernel should not have: the call is made
-	// with zero arguments, its cases do not run.
-	Absent []string `json:"absent,omitempty"`
 }
 
 // State is the content of the guest's /proc.
@@ -147,9 +144,6 @@ type CaseResult struct {
 	Second  *Capture `json:"second,omitempty"` // of a pair's second one
 
 	Took time.Duration `json:"took"`
-
-	// Absent reports whether the call was only made to find out if the kernel has it.
-	Absent bool `json:"absent,omitempty"`
 }
 
 // By returns the result with the capture of one driver, or nil if that did not capture.

@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/abi"
@@ -61,11 +60,10 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		return res
 	}
 
-	sc, cs := r.find(id)
+	sc, cs := Find(id)
 	if sc == nil {
 		return fail(Failed, "unknown case (the guest has another table)")
 	}
-	res.Absent = strings.HasSuffix(id, absentSuffix)
 	nr, ok := sc.Number(runtime.GOARCH)
 	if !ok {
 		return fail(Skipped, "%s is not a system call of %s", sc.Name, runtime.GOARCH)
@@ -147,13 +145,6 @@ func (r *runner) capture(what selection) error {
 	}
 	r.selected = what
 	return nil
-}
-
-func (r *runner) find(id string) (*Syscall, *Case) {
-	if name, ok := strings.CutSuffix(id, absentSuffix); ok {
-		return FindSyscall(name), new(Case)
-	}
-	return Find(id)
 }
 
 // judge returns the outcome, from the child's end and from the steps that it reported.
@@ -321,11 +312,7 @@ func (r *runner) run(req *RunRequest) error {
 		done.Error = err.Error()
 		return r.conn.Send(KindDone, done)
 	}
-	ids := req.Cases
-	for _, name := range req.Absent {
-		ids = append(ids[:len(ids):len(ids)], AbsentID(name))
-	}
-	for _, id := range ids {
+	for _, id := range req.Cases {
 		if r.init { // without it, only the case that the kernel complained about is not known
 			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+wire.CaseLine+id+"\n"), 0)
 		}

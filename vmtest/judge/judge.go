@@ -54,10 +54,22 @@ func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
 	return true, ""
 }
 
+// lacks reports whether the kernel should answer ENOSYS. Generated cases are proven there, too: what
+// they want of the event follows from the arguments, whatever the call returns.
+func (m *Machine) lacks(sc *guest.Syscall) bool {
+	ok, _ := m.Available(sc)
+	_, onArch := sc.Number(m.Arch)
+	return !ok && onArch
+}
+
 // skipReason returns why a case proves nothing on this machine, or "".
 func (m *Machine) skipReason(sc *guest.Syscall, cs *guest.Case) string {
-	if ok, why := m.Available(sc); !ok {
+	ok, why := m.Available(sc)
+	switch {
+	case !ok && !(cs.Generated && m.lacks(sc)):
 		return sc.Name + " " + why
+	case ok && cs.Lacking != "":
+		return "only where the call is missing: " + cs.Lacking
 	}
 	if cs.Since != "" && m.before(cs.Since) {
 		return "since " + cs.Since
@@ -75,18 +87,6 @@ func (m *Machine) before(version string) bool {
 
 var enosys = -event.Errno("ENOSYS")
 
-// compareAbsent judges a call that this kernel should not have.
-func compareAbsent(sc *guest.Syscall, res *guest.CaseResult, m *Machine) Verdict {
-	if v, done := judgeOutcome(new(guest.Case), res); done {
-		return v
-	}
-	if res.Ret == enosys {
-		return Verdict{Status: Pass}
-	}
-	_, why := m.Available(sc)
-	return Failf(ClassENOSYS, "%s returned %s on %v (want ENOSYS: %s)", sc.Name, errnoText(res.Ret), m.Release, why)
-}
-
 // Compare judges a case by the guest's report. Verdict.Params has the params that
 // were compared; it omits those whose wanted value is `any`.
 func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machine) Verdict {
@@ -97,7 +97,7 @@ func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machin
 		return v
 	}
 	c := comparison{sc: sc, cs: cs, res: res, m: m}
-	c.excuse()
+	c.result()
 	c.compare()
 	return c.verdict()
 }
@@ -191,14 +191,17 @@ func (c *comparison) verdict() Verdict {
 	return v
 }
 
-// excuse checks never_fails and never_succeeds, which excuse the entry from having
-// a kind of case: no call may end that way.
-func (c *comparison) excuse() {
-	if !c.res.Return {
-		return
-	}
+// result checks the value that the call returned: ENOSYS on a kernel that lacks it. Elsewhere never_fails
+// and never_succeeds, which excuse the entry from having a kind of case, must be true.
+func (c *comparison) result() {
 	failed := c.res.Ret < 0 && c.res.Ret > -4096
 	switch {
+	case c.m.lacks(c.sc):
+		if !c.res.Return || c.res.Ret != enosys {
+			_, why := c.m.Available(c.sc)
+			c.fault(ClassENOSYS, "%s on %v (want ENOSYS: %s)", c.outcome(), c.m.Release, why)
+		}
+	case !c.res.Return:
 	case failed && c.sc.NeverFails != "":
 		c.fault(ClassTable, "never_fails (%s), but the call returned %s", c.sc.NeverFails, errnoText(c.res.Ret))
 	case !failed && c.sc.NeverSucceeds != "":
@@ -275,11 +278,15 @@ func (c *comparison) missing(code uint16) {
 		c.fault(ClassRefused, "%s: the kernel refused its program: %s", symbol, why)
 		return
 	}
-	outcome := "the call did not return"
+	c.fault(ClassMissing, "no %s event (%s%s)", symbol, c.outcome(), lostText(&c.res.Capture))
+}
+
+// outcome says how the call ended.
+func (c *comparison) outcome() string {
 	if c.res.Return {
-		outcome = "the call returned " + errnoText(c.res.Ret)
+		return "the call returned " + errnoText(c.res.Ret)
 	}
-	c.fault(ClassMissing, "no %s event (%s%s)", symbol, outcome, lostText(&c.res.Capture))
+	return "the call did not return"
 }
 
 // bindings are wanted values by the name of the param.
@@ -368,7 +375,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 			continue
 		}
 		class := ClassParam
-		if c.res.Return && c.res.Ret == enosys && !strings.Contains(w, "ENOSYS") && i == 0 {
+		if c.res.Return && c.res.Ret == enosys && !c.m.lacks(c.sc) && !strings.Contains(w, "ENOSYS") && i == 0 {
 			class = ClassENOSYS
 		}
 		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, out.Want, out.Got)

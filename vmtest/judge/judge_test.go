@@ -237,18 +237,52 @@ func TestACallThatEndsItsCaller(t *testing.T) {
 	require.Equal(t, ClassExtra, compare(sc, cs, res, testMachine("6.1")).Class)
 }
 
-func TestAvailabilityIsProven(t *testing.T) {
+// A kernel that lacks a call answers ENOSYS, and the driver makes the call's event of it.
+func TestACallIsProvenToBeMissing(t *testing.T) {
 	sc := openSyscall(t)
+	sc.NeverFails = "where it exists"
+	probe := openCase
+	probe.Generated = true
 	m := testMachine("5.10")
-	res := &guest.CaseResult{Outcome: guest.Ran, Return: true, Ret: -38, Absent: true}
-	require.Equal(t, Pass, compareAbsent(sc, res, m).Status)
-	res.Ret = -22
-	v := compareAbsent(sc, res, m)
-	require.Equal(t, ClassENOSYS, v.Class)
-	require.Contains(t, v.Reason, "EINVAL")
-	require.Contains(t, v.Reason, "since 5.11")
-	res.Outcome = guest.Timeout
-	require.Equal(t, ClassTimeout, compareAbsent(sc, res, m).Class)
+	missing := goodOpen
+	missing.fd = enosys
+	answer := func(ret int64, exit openParams) *guest.CaseResult {
+		res := openResult(openEnter(t, openFlags), openExit(t, exit))
+		res.Ret, res.Facts["ret"] = ret, object.IntFact(ret)
+		return res
+	}
+	require.Equal(t, "", m.skipReason(sc, &probe))
+	require.Equal(t, Verdict{Status: Pass}, withoutParams(compare(sc, &probe, answer(enosys, missing), m)))
+	require.Equal(t, "openat since 5.11", m.skipReason(sc, &openCase), "other cases want what the call does")
+	arm := testMachine("5.10")
+	arm.Arch = "arm64"
+	require.Equal(t, "openat not on arm64", arm.skipReason(sc, &probe), "its number is another call's there, or none's")
+
+	there := missing
+	there.fd = -22
+	v := compare(sc, &probe, answer(-22, there), m)
+	require.Equal(t, []string{ClassENOSYS, "the call returned EINVAL on 5.10 (want ENOSYS: since 5.11)"}, []string{v.Class, v.Reason})
+	dead := answer(enosys, missing)
+	dead.Return = false
+	require.Equal(t, ClassENOSYS, compare(sc, &probe, dead, m).Class)
+	v = compare(sc, &probe, answer(enosys, goodOpen), m)
+	require.Equal(t, []string{ClassParam, "openat_exit: fd: want -38(ENOSYS), got 5"}, []string{v.Class, v.Reason}, "the event")
+	silent := answer(enosys, missing)
+	silent.Events = silent.Events[:1]
+	require.Equal(t, ClassMissing, compare(sc, &probe, silent, m).Class)
+
+	sc.Until, sc.Since = "6.7", nil
+	require.Equal(t, "openat until 6.7", testMachine("6.7").skipReason(sc, &openCase))
+	require.Equal(t, Pass, compare(sc, &probe, answer(enosys, missing), testMachine("6.7")).Status)
+
+	probe.Lacking = "it would end the machine"
+	require.Equal(t, "only where the call is missing: it would end the machine", m.skipReason(sc, &probe))
+	require.Equal(t, "", testMachine("6.7").skipReason(sc, &probe))
+}
+
+func withoutParams(v Verdict) Verdict {
+	v.Params = nil
+	return v
 }
 
 func TestValuesAreComparedByTheirKind(t *testing.T) {
