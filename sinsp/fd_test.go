@@ -393,6 +393,50 @@ func TestAPendingConnectionIsDone(t *testing.T) {
 	}
 }
 
+// The close of a file and the socket after it were lost: what was known of the
+// descriptor, and of those that refer to the same file, is so no more.
+func TestDataConnectsASocketThatWasAFile(t *testing.T) {
+	open := func(w *world) { w.send(event.TypeOpenatExit, 100, 9, int(event.AtFDCWD), "/etc/passwd", 1, 0, 5, 6) }
+	read := func(w *world, tid event.PID, num int) { w.send(event.TypeReadExit, tid, 1, []byte("x"), num, 1) }
+	for name, becomes := range map[string]func(w *world){
+		"a connection": func(w *world) {
+			w.send(event.TypeConnectExit, 100, -115, tuple("10.0.0.1:9999", "10.0.0.7:443"), 9, nil)
+		},
+		"by its address": func(w *world) { w.send(event.TypeConnectExit, 100, -115, nil, 9, address("10.0.0.7:443")) },
+		"received": func(w *world) {
+			w.send(event.TypeRecvfromExit, 100, 5, []byte("data"), tuple("10.0.0.7:53", "10.0.0.1:777"), 9, 5)
+			w.fd(100, 9).State = sinsp.Pending
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := mustWorld(t, sinsp.Options{})
+			open(w)
+			w.send(event.TypeDupExit, 100, 10, 9)
+			w.fork(100, 500)
+			for _, tid := range []event.PID{100, 500} {
+				read(w, tid, 9)
+				read(w, tid, 10)
+			}
+			require.Equal(t, sinsp.Unconnected, w.fd(500, 10).State)
+			becomes(w)
+			require.NotEqual(t, sinsp.Connected, w.fd(500, 10).State)
+			read(w, 500, 10)
+			require.Equal(t, sinsp.Connected, w.fd(100, 9).State)
+		})
+	}
+	// A number that another file takes over.
+	w := mustWorld(t, sinsp.Options{})
+	open(w)
+	read(w, 100, 9)
+	w.send(event.TypeSocketExit, 100, 9, 2, 1, 0, 0)
+	read(w, 100, 9)
+	require.Equal(t, sinsp.Connected, w.fd(100, 9).State)
+	w.send(event.TypeCloseExit, 100, 0, 9)
+	before := w.in.Stats().UnknownFDs
+	read(w, 100, 9)
+	require.Equal(t, before+1, w.in.Stats().UnknownFDs)
+}
+
 func TestRolesOfAScan(t *testing.T) {
 	w := mustWorld(t, sinsp.Options{})
 	require.Equal(t, "0.0.0.0:80", w.name(200, 5))

@@ -16,6 +16,11 @@ type fdTable struct {
 	high map[event.FD]*slot // numbers that would make low sparse
 	n    int
 	refs int
+
+	// noIP tells of the first descriptors that they are known, and no IP sockets: most
+	// events ask no more. It is right as long as epoch is that of files.
+	noIP  uint64
+	epoch uint64
 }
 
 // slot is a descriptor. Descriptors, also of several processes, may refer to the same
@@ -31,7 +36,28 @@ type files struct {
 	freeTables []*fdTable
 	freeFS     []*fsInfo
 	spare      FD // that no descriptor refers to
+
+	epoch uint64 // how often a file became an IP socket that was none before
 }
+
+// becameIP notes that a file, which descriptors refer to, became an IP socket.
+func (f *files) becameIP() { f.epoch++ }
+
+// noteNoIP notes that num is a descriptor of the table, and no IP socket.
+func (f *files) noteNoIP(t *fdTable, num event.FD) {
+	if t.epoch != f.epoch {
+		t.noIP, t.epoch = 0, f.epoch
+	}
+	t.noIP |= 1 << uint64(num) // nothing from 64 on
+}
+
+// isNoIP reports whether noteNoIP was called for num and is still right.
+func (f *files) isNoIP(t *fdTable, num event.FD) bool {
+	return uint64(num) < 64 && t.noIP>>uint64(num)&1 != 0 && t.epoch == f.epoch
+}
+
+// changed forgets what is known of the file that num refers to.
+func (t *fdTable) changed(num event.FD) { t.noIP &^= 1 << uint64(num) }
 
 // maxFree bounds how many objects of a kind are kept for reuse.
 const maxFree = 1 << 12
@@ -122,6 +148,7 @@ func (t *fdTable) all() iter.Seq2[event.FD, *FD] {
 // set makes num refer to fd, and takes a reference.
 func (s *state) setFD(t *fdTable, num event.FD, fd *FD, cloexec bool) bool {
 	fd.refs++
+	t.changed(num)
 	if sl := t.slot(num); sl != nil {
 		old := sl.fd
 		sl.fd, sl.cloexec = fd, cloexec
@@ -177,6 +204,7 @@ func (s *state) removeFD(t *fdTable, num event.FD) {
 	if sl == nil {
 		return
 	}
+	t.changed(num)
 	s.releaseFD(sl.fd)
 	sl.fd = nil
 	if t.high != nil && t.high[num] == sl {

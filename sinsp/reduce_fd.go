@@ -242,13 +242,17 @@ func (s *state) transferred(t *Thread, ev *event.Event, fd int8) bool {
 
 // transfer notes that data went through fd.
 func (s *state) transfer(t *Thread, num event.FD) {
-	sl := t.files.slot(num)
-	if sl == nil {
-		s.stats.UnknownFDs++
+	if s.files.isNoIP(t.files, num) {
 		return
 	}
-	if fd := sl.fd; fd.IP() && !fd.Listening() {
-		fd.State = Connected
+	sl := t.files.slot(num)
+	switch {
+	case sl == nil:
+		s.stats.UnknownFDs++
+	case !sl.fd.IP():
+		s.files.noteNoIP(t.files, num)
+	case !sl.fd.Listening():
+		sl.fd.State = Connected
 	}
 }
 

@@ -106,6 +106,9 @@ func (s *state) Bind(_ *event.Event, num event.FD, addr event.SockAddr) {
 	if !ok {
 		return
 	}
+	if !fd.IP() {
+		s.files.becameIP()
+	}
 	if src.Port() != 0 {
 		fd.Role = RoleServer
 		fd.Type = proc.FDIPv6Server
@@ -128,6 +131,9 @@ func (s *state) Connect(ev *event.Event, ret int64, num event.FD, tuple event.So
 		return
 	}
 	fd := t.FD(num)
+	if !fd.IP() {
+		s.files.becameIP()
+	}
 	switch {
 	case len(tuple) > 0:
 		s.setTuple(fd, tuple)
@@ -243,6 +249,9 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 	fd := t.FD(num)
 	named, old := fd.Path != "" || fd.form != formPath, *fd
 	if len(tuple) > 0 && (!named || fd.L4 != proc.L4TCP) && s.setTuple(fd, tuple) {
+		if fd.IP() && !old.IP() {
+			s.files.becameIP()
+		}
 		if fd.IP() {
 			if fd.L4 == proc.L4Unknown {
 				fd.L4 = proc.L4UDP

@@ -122,7 +122,9 @@ func New(src scap.Source, opts Options) *Inspector {
 //
 // In a file with several captures, each begins with its own state, and the numbers go on.
 func (in *Inspector) Next() (*Event, error) {
-	in.st.before()
+	if in.st.closing != nil || in.st.leaving != nil {
+		in.st.before()
+	}
 	if in.at == in.n {
 		if err := in.read(); err != nil {
 			return nil, err

@@ -5,8 +5,8 @@ package field
 import (
 	"encoding/binary"
 	"math"
-	"strconv"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 )
@@ -105,12 +105,12 @@ func (a *argOf) append(b []byte, ev *sinsp.Event, value []byte, limit int) []byt
 	if len(value) != 0 && len(value) == a.size {
 		switch a.form {
 		case argInt:
-			return strconv.AppendInt(b, int64(a.info.Type.Number(value)), 10)
+			return decimal.AppendInt(b, int64(a.info.Type.Number(value)))
 		case argUint:
-			return strconv.AppendUint(b, a.info.Type.Number(value), 10)
+			return decimal.AppendUint(b, a.info.Type.Number(value))
 		case argErrno, argFD:
 			n := int64(binary.NativeEndian.Uint64(value))
-			if b = strconv.AppendInt(b, n, 10); n >= 0 && a.form == argErrno {
+			if b = decimal.AppendInt(b, n); n >= 0 && a.form == argErrno {
 				return b
 			}
 			begin := len(b)

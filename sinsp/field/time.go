@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 )
@@ -26,11 +27,7 @@ func clock(layout string, zone *time.Location) extract {
 			return true
 		}
 		if digits > 0 {
-			ns := ts % second
-			for i := digits + len(fractionOf) - 2; i >= digits; i-- {
-				v.scratch[i] = byte('0' + ns%10)
-				ns /= 10
-			}
+			decimal.Put(v.scratch[digits:digits+len(fractionOf)-1], ts%second)
 		}
 		return v.SetScratch(v.scratch)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"unsafe"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/scap/event"
 )
 
@@ -174,7 +175,7 @@ func (v *Value) AppendText(dst []byte, t Type, f event.Format) []byte {
 		return append(dst, v.Str...)
 	case Int:
 		if f == event.FormatDec || f == event.FormatNA || f == event.FormatID {
-			return strconv.AppendInt(dst, v.Signed(), 10)
+			return decimal.AppendInt(dst, v.Signed())
 		}
 		return event.AppendNumber(dst, v.Num, f)
 	case Bool:

@@ -27,12 +27,16 @@ type leaf struct {
 	negate  bool // compare must not hold
 
 	uses   int
+	direct bool   // test, of the value of a field that nothing else of the filter needs
 	gen    uint64 // number of the evaluation that result is of
 	result bool
 }
 
 // eval returns the result of evaluation gen, which is of ev.
 func (l *leaf) eval(gen uint64, ev *sinsp.Event) bool {
+	if l.direct {
+		return l.holdsDirectly(ev)
+	}
 	if l.uses == 1 {
 		return l.holds(gen, ev)
 	}
@@ -40,6 +44,12 @@ func (l *leaf) eval(gen uint64, ev *sinsp.Event) bool {
 		l.gen, l.result = gen, l.holds(gen, ev)
 	}
 	return l.result
+}
+
+// holdsDirectly does what holds does, for a direct leaf.
+func (l *leaf) holdsDirectly(ev *sinsp.Event) bool {
+	v := &l.left.v
+	return l.left.ref.Extract(ev, &l.left.ref.Arg, v) && l.test.match(v)
 }
 
 func (l *leaf) holds(gen uint64, ev *sinsp.Event) bool {

@@ -36,6 +36,9 @@ func Compile(text string) (*Filter, error) {
 	if err := c.errs.err(text); err != nil {
 		return nil, err
 	}
+	for _, l := range c.leaves {
+		l.direct = l.uses == 1 && l.left.uses == 1 && l.left.ref != nil && l.left.many == field.One && l.test != nil
+	}
 	f.refs, f.warn = c.refs, c.warn
 	f.byCode = event.MakeByCode(program{root: &f.root}, func(*event.Info) program { return program{} })
 	return f, nil
@@ -51,6 +54,9 @@ func (f *Filter) Match(ev *sinsp.Event) bool {
 	}
 	if p.decided {
 		return p.result
+	}
+	if l := p.root.leaf; l != nil && l.direct {
+		return l.holdsDirectly(ev)
 	}
 	f.gen++
 	return p.root.eval(f.gen, ev, t)

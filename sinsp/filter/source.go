@@ -27,6 +27,8 @@ type source struct {
 	argv     []*field.Value // their values
 	selector string
 
+	uses int // by leaves, and by sources as an argument
+
 	v   field.Value
 	ok  bool
 	gen uint64 // number of the evaluation that v is of
@@ -152,8 +154,10 @@ func newCompiler() *compiler {
 // shared returns the source with the key of s, which is s if there was none.
 func (c *compiler) shared(s *source) *source {
 	if old := c.sources[s.key]; old != nil {
+		old.uses++
 		return old
 	}
+	s.uses = 1
 	s.argv = make([]*field.Value, len(s.args))
 	c.sources[s.key] = s
 	if s.ref != nil {

@@ -14,10 +14,10 @@ package output
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/internal/escape"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
@@ -263,9 +263,9 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 		case p.plain == plainText:
 			dst = escape.AppendText(dst, v.Str)
 		case p.plain == plainNumber:
-			dst = strconv.AppendUint(dst, v.Num, 10)
+			dst = decimal.AppendUint(dst, v.Num)
 		case p.plain == plainSigned:
-			dst = strconv.AppendInt(dst, v.Signed(), 10)
+			dst = decimal.AppendInt(dst, v.Signed())
 		default:
 			dst = f.appendValue(dst, p.value, v)
 		}
