@@ -652,6 +652,31 @@ func TestRecorderWritesWhatTheFilterKeeps(t *testing.T) {
 	}
 }
 
+// The path at the exit may be another one than the kernel acted on.
+func TestRecordShowsTheEnterEventsThatItCaptures(t *testing.T) {
+	src := scaptest.New()
+	args := func(b *event.Builder, path string) {
+		b.AddInt64(int64(event.AtFDCWD))
+		b.Add([]byte(path + "\x00"))
+		b.AddUint32(1)
+		b.AddUint32(0)
+	}
+	src.Add(mustEvent(t, event.TypeOpenatEnter, start, 10, func(b *event.Builder) { args(b, "/true") }, 4).Bytes(), 0)
+	src.Add(mustEvent(t, event.TypeOpenatExit, start+1, 10, func(b *event.Builder) {
+		b.AddInt64(3)
+		args(b, "/forged")
+		b.AddUint32(0)
+		b.AddUint64(0)
+	}, 7).Bytes(), 0)
+	var out bytes.Buffer
+	rec := &recorder{text: mustLines(t, &out), err: io.Discard, start: time.Now()}
+	require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
+	require.NoError(t, rec.close())
+	require.Contains(t, out.String(), "> openat ")
+	require.Contains(t, out.String(), "/true")
+	require.Contains(t, out.String(), "/forged")
+}
+
 func TestRecorderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

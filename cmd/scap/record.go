@@ -258,11 +258,12 @@ func (r *recorder) next(in *sinsp.Inspector) error {
 	case r.self != 0 && (ev.TID() == r.self || ev.Thread != nil && ev.Thread.PID == r.self):
 		// Our own events: writing one would make the next.
 	case r.f == nil || r.f.Match(ev):
+		// Whoever asks for enter events wants to see where they differ: user memory may change before the exit.
+		ev.SetHidden(false)
 		if r.file == nil {
 			return r.print(ev)
 		}
 		r.events++
-		ev.SetHidden(false) // a file has enter events as the driver made them
 		if err := r.write(ev); err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two: the memory that each CPU takes; 0: 4 MiB, with --driver kmod what the module has (8 MiB)")
 	f.IntVar(&s.perRing, "cpus-per-ring", 0, "with --driver ebpf: so many CPUs share a ring, -1: all do; 0: each has its own, if the kernel can and --ring-size is at least 4 MiB")
 	f.BoolVar(&s.dropFailed, "drop-failed", false, "leave out system calls that fail")
-	f.BoolVar(&s.enter, "enter", false, "also capture the enter events that some system calls have")
+	f.BoolVar(&s.enter, "enter", false, "also capture, and show, the enter events that some system calls have: with the path or address before another thread could change it")
 	_ = cmd.RegisterFlagCompletionFunc("driver", cobra.FixedCompletions(drivers, cobra.ShellCompDirectiveNoFileComp))
 }
 
