@@ -473,6 +473,21 @@ func TestAPathThatIsCleanStaysAsItIs(t *testing.T) {
 	require.Greater(t, clean, 10)
 }
 
+func TestPathsThatLeadUpward(t *testing.T) {
+	const nowhere = 77 // a descriptor that is not known
+	w := mustWorld(t, sinsp.Options{})
+	ev := w.send(event.TypeGetppidExit, 100, 1)
+	for path, want := range map[string]string{
+		"..": "<UNKNOWN>..", "../x": "<UNKNOWN>../x", "../../x": "<UNKNOWN>../../x", "a/../x": "<UNKNOWN>x", "a/b/../../../x": "<UNKNOWN>../x",
+		"a../../x": "<UNKNOWN>x", "./x": "<UNKNOWN>x", "../a/../../x/": "<UNKNOWN>../../x", "/../x": "/x", "/a/../../x": "/x",
+	} {
+		require.Equal(t, want, string(ev.AppendPath(nil, nowhere, []byte(path))), path)
+	}
+	for path, want := range map[string]string{"x": "./x", "../x": "x", "../../x": "x", "../../../..": "", "/..": "/", "a/../..": ""} {
+		require.Equal(t, want, string(sinsp.Clean([]byte(path))), "%s below a working directory that is not known", path)
+	}
+}
+
 func TestACallThatMakesADescriptorIsAboutIt(t *testing.T) {
 	w := mustWorld(t, sinsp.Options{})
 	ev := w.send(event.TypeEpollCreate1Exit, 200, 30, 0)

@@ -75,6 +75,10 @@ func clean(dst []byte, begin int, path []byte) []byte {
 	if len(path) > 0 && path[0] == '/' {
 		dst = append(dst[:begin], '/')
 	}
+	floor := begin
+	if bytes.HasPrefix(dst[begin:], []byte(unknownPath)) {
+		floor += len(unknownPath)
+	}
 	for len(path) > 0 {
 		name := path
 		if i := bytes.IndexByte(path, '/'); i >= 0 {
@@ -85,12 +89,16 @@ func clean(dst []byte, begin int, path []byte) []byte {
 		switch string(name) {
 		case "", ".":
 		case "..":
-			parent := bytes.TrimSuffix(dst[begin:], slash)
-			parent = parent[:bytes.LastIndexByte(parent, '/')+1]
-			if len(parent) == 0 && dst[begin] == '/' {
+			last := bytes.TrimSuffix(dst[floor:], slash)
+			parent := last[:bytes.LastIndexByte(last, '/')+1]
+			if floor > begin && (len(last) == 0 || string(last[len(parent):]) == "..") {
+				dst = append(dst, "../"...) // above a directory that is not known
+				break
+			}
+			if len(parent) == 0 && bytes.HasPrefix(dst[floor:], slash) {
 				parent = slash // of the root
 			}
-			dst = dst[:begin+len(parent)]
+			dst = dst[:floor+len(parent)]
 		default:
 			dst = append(append(dst, name...), '/')
 		}
