@@ -353,6 +353,7 @@ var values = [][3]string{
 	{"openat", "fd.typechar", "f"},
 	{"connect", "fd.typechar", "4"},
 	{"openat failed", "fd.typechar", "f"},
+	{"pipe failed", "fd.typechar", "p"},
 	{"openat", "fd.name", "/home/alice/doc/a.txt"},
 	{"openat failed", "fd.name", "/srv/no/file"},
 	{"socket", "fd.name", ""},

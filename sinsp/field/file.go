@@ -85,6 +85,8 @@ func extractFDTypeChar(ev *sinsp.Event, _ *Arg, v *Value) bool {
 		return v.SetString("f")
 	case in.Category == event.CategoryNet && in.Flags&event.CreatesFD != 0:
 		return v.SetString("4")
+	case strings.HasPrefix(in.Name, "pipe"):
+		return v.SetString("p")
 	}
 	return v.SetString("o")
 }
