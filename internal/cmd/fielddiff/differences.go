@@ -32,9 +32,21 @@ type seen struct {
 	ev           *sinsp.Event
 	ours, theirs string
 	before       uint64 // timestamp of the event that was shown before; 0: none
+	news         bool   // the thread of the event is not in the state that the capture begins with
+	faults       [2]string
 }
 
 var differences = []difference{
+	{`evt\.reltime.*`, "sysdig wraps around below 0 for an event that is older than the first", func(x seen) bool {
+		ns := x.ev.Timestamp() - x.ev.Start
+		switch x.name {
+		case "evt.reltime.s":
+			return int64(ns) < 0 && x.theirs == fmt.Sprint(ns/1e9)
+		case "evt.reltime.ns":
+			return int64(ns) < 0 && x.theirs == fmt.Sprintf("%09d", ns%1e9)
+		}
+		return int64(ns) < 0 && x.theirs == fmt.Sprint(ns)
+	}},
 	{`evt\.latency.*|evt\.wait_latency`, "sysdig has 0", func(x seen) bool {
 		return x.theirs == "0" || x.theirs == "0ns" || x.theirs == "000000000"
 	}},
@@ -63,14 +75,20 @@ var differences = []difference{
 	{`evt\.abspath.*`, "a directory that is not known is written one way only", func(x seen) bool {
 		return strings.Replace(x.theirs, "<UNKNOWN>/", "<UNKNOWN>", 1) == x.ours
 	}},
+	{`evt\.abspath.*`, "sysdig resolves a path below a directory that is not known to the path itself", func(x seen) bool {
+		path, ok := strings.CutPrefix(x.ours, "<UNKNOWN>")
+		return ok && upward.ReplaceAllString(path, "") == x.theirs
+	}},
 	{`evt\.arg.*|evt\.info`, "sysdig resolves a path below a directory that is not known to the path itself", func(x seen) bool {
-		return againstUnknown.ReplaceAllString(x.theirs, "$1") == x.ours || strings.HasSuffix(x.ours, "/"+x.theirs)
+		return againstUnknown.ReplaceAllString(x.theirs, "$1") == x.ours || x.theirs != x.ours && upward.ReplaceAllString(x.ours, "") == x.theirs
 	}},
 	{`evt\.arg.*|evt\.info`, "sysdig writes a blank after the ends of a unix socket without a path", func(x seen) bool {
 		return strings.ReplaceAll(x.theirs+" ", "  ", " ") == x.ours+" "
 	}},
 	{`evt\.args|evt\.info`, "this version of sysdig does not have the last params", func(x seen) bool {
-		return strings.HasPrefix(x.ours, x.theirs+" ")
+		in := x.ev.Info()
+		old := int(in.OldParams)
+		return old > 0 && strings.HasPrefix(x.ours, x.theirs+" "+in.Params[old].Name+"=")
 	}},
 	{`evt\.arg.*|evt\.info`, "this version of sysdig takes the family of a socket for flags", func(x seen) bool {
 		return strings.HasPrefix(x.ours+" ", strings.Replace(x.theirs, "AF_LOCAL|AF_UNIX", "AF_LOCAL", 1)+" ")
@@ -79,7 +97,7 @@ var differences = []difference{
 		return large.ReplaceAllStringFunc(x.ours, asSigned) == x.theirs
 	}},
 	{`evt\.abspath.*`, "sysdig has an empty path for a param without a value", func(x seen) bool { return x.ours == "<NA>" && x.theirs == "" }},
-	{`fd\.filename`, "sysdig takes / for the name of a file without a directory", func(x seen) bool { return x.theirs == "/" }},
+	{`fd\.filename`, "sysdig takes / for the name of a file without a directory", func(x seen) bool { return x.theirs == "/" && !strings.Contains(x.ours, "/") }},
 	{`fd\.(directory|containerdirectory)`, "a directory that is not known ends no path", func(x seen) bool { return strings.Contains(x.theirs, "<UNKNOWN>") }},
 	{`thread\.cgroups`, "io is the name of the subsystem that sysdig calls blkio", func(x seen) bool {
 		return strings.ReplaceAll(x.theirs, "blkio=", "io=") == x.ours
@@ -89,20 +107,21 @@ var differences = []difference{
 		return x.ours == "<NA>" && x.theirs == "0"
 	}},
 	{`evt\.res`, "sysdig prints the number of an error of clone", func(x seen) bool {
-		return len(x.ev.Info().Params) > 0 && x.ev.Info().Params[0].Type == event.ParamPID && strings.HasPrefix(x.theirs, "-")
+		res, ok := x.ev.Res()
+		return ok && res < 0 && x.ev.Info().Params[0].Type == event.ParamPID && x.theirs == fmt.Sprint(res)
 	}},
 	{`evt\.type|syscall\.type|evt\.arg`, "sysdig takes the native number of a generic event for one of its own machine", func(x seen) bool {
 		return strings.HasPrefix(x.ours, "syscall(")
 	}},
 	{`fd\.connected`, "a connection that is not yet made is none", func(x seen) bool {
-		return x.ev.FD() != nil && x.ev.FD().State == sinsp.Pending
+		return x.ev.FD() != nil && x.ev.FD().State == sinsp.Pending && x.theirs == "true"
 	}},
 	{`fd\.(containerdirectory|directory|filename)`, "sysdig has a directory of files that it does not know", func(x seen) bool {
 		return x.ours == "<NA>" && (x.theirs == "/" || x.theirs == ":/") || x.ours == "<NA>" && x.theirs == ""
 	}},
 	{`fd\.(name|nameraw|containername|filename|typechar)`, "of a call that failed sysdig tells less, or NULL", func(x seen) bool {
 		res, ok := x.ev.Res()
-		return x.ev.FD() == nil && ok && res < 0
+		return x.ev.FD() == nil && ok && res < 0 && slices.Contains([]string{"", ":", "<NA>", "NULL", ":NULL"}, x.theirs)
 	}},
 	{`fd\.(directory|containerdirectory)`, "sysdig has a directory of the ends of a unix socket", func(x seen) bool { return x.ours == "<NA>" && strings.Contains(x.theirs, "->") }},
 	{`fd\.nameraw`, "the addresses of a socket are no path that a call got", func(x seen) bool { return x.ours == "" && strings.Contains(x.theirs, "->") }},
@@ -110,20 +129,23 @@ var differences = []difference{
 		return x.ev.FD() == nil && (x.theirs == "" || x.theirs == ":") && strings.Contains(x.ours, "->")
 	}},
 	{`(proc|thread)\.(vm|pf).*`, "sysdig keeps what the parent's event says of a new thread, not what its own says", func(x seen) bool {
-		return strings.HasPrefix(x.ev.Info().Name, "clone")
+		res, ok := x.ev.Res()
+		return strings.HasPrefix(x.ev.Info().Name, "clone") && (x.theirs == "0" || ok && res == 0 && x.theirs == ofParent(x))
 	}},
 	{`fd\.is_server`, "sysdig takes a new IPv6 socket for a server", func(x seen) bool {
-		return x.ev.FD() != nil && x.ev.FD().Type == proc.FDIPv6 && x.ev.FD().Role == sinsp.RoleNone
+		return x.ev.FD() != nil && x.ev.FD().Type == proc.FDIPv6 && x.ev.FD().Role == sinsp.RoleNone && x.theirs == "true"
 	}},
 	{`fd\.(num|uid|name_changed)`, "sysdig takes the new descriptor of a dup that it could follow, and else the old one", func(x seen) bool {
-		return strings.HasPrefix(x.ev.Info().Name, "dup")
+		return strings.HasPrefix(x.ev.Info().Name, "dup") && (x.name == "fd.name_changed" || ofDescriptor(x))
 	}},
 	{`fd\.(num|uid)`, "the descriptor of a pipe is the end that reads", func(x seen) bool {
-		return strings.HasPrefix(x.ev.Info().Name, "pipe")
+		return strings.HasPrefix(x.ev.Info().Name, "pipe") && ofDescriptor(x)
 	}},
 	{`fd\.types`, "sysdig has them in no order", func(x seen) bool { return sorted(x.ours) == sorted(x.theirs) }},
 	{`fs\.path\..*`, "sysdig has some calls only, and failed opens", func(x seen) bool {
-		return x.theirs == "<NA>" || x.ours == "<NA>" && x.ev.FD() == nil
+		res, ok := x.ev.Res()
+		failedOpen := ok && res < 0 && strings.HasPrefix(x.ev.Info().Name, "open")
+		return x.theirs == "<NA>" && !slices.Contains(pathCalls, x.ev.Info().Name) || x.ours == "<NA>" && failedOpen
 	}},
 	{`proc\.a[a-z]+`, "sysdig prints no ancestors without a number", func(x seen) bool { return x.theirs == "<NA>" && !strings.Contains(x.name, "[") }},
 	{`proc\.aenv.*`, "sysdig prints an empty text for an ancestor that is not known", func(x seen) bool {
@@ -132,19 +154,78 @@ var differences = []difference{
 	{`proc\.aenv`, "sysdig prints the environment of the process for that of all ancestors", func(x seen) bool {
 		return x.ev.Thread != nil && x.theirs == strings.Join(slices.Collect(sinsp.Items(x.ev.Thread.Env)), " ") || x.ours == "<NA>" && x.theirs == ""
 	}},
-	{`proc\.cwd`, "this version of sysdig prints no working directory", func(x seen) bool { return x.theirs == "" }},
-	{`proc\.exe_ino\.ctime_duration_.*`, "sysdig computes with times that are not known", func(x seen) bool { return x.ours == "<NA>" }},
+	{`proc\.cwd`, "sysdig forgets the working directory when execve does not tell it", func(x seen) bool {
+		return x.theirs == "" && x.ev.Thread != nil && x.ev.Thread.ExecTime != 0
+	}},
+	{`proc\.exe_ino\.ctime_duration_.*`, "sysdig computes with times that are not known", func(x seen) bool {
+		t := x.ev.Thread
+		return x.ours == "<NA>" && t != nil && (t.ExeCtime == 0 || t.CloneTime < t.ExeCtime || t.PidnsStart == 0 || t.ExeCtime < t.PidnsStart)
+	}},
 	{`proc\.exeline`, "sysdig writes a blank after the last argument", func(x seen) bool { return x.theirs == x.ours+" " }},
 	{`proc\.(fdopencount|fdusage|is_.*_leader)`, "sysdig keeps no files and ids of a thread that only events told of", func(x seen) bool {
-		return x.ev.Thread != nil && (x.ev.Thread.Placeholder || x.ev.Thread.VPID == -1)
+		unknown := map[string]string{"proc.fdopencount": "0", "proc.fdusage": "0.0"}[x.name]
+		return x.ev.Thread != nil && (x.ev.Thread.Placeholder || x.ev.Thread.VPID == -1) && (x.theirs == unknown || unknown == "" && x.theirs == "true")
 	}},
-	{`proc\.ppid\.(duration|ts)`, "sysdig computes with times that are not known", func(x seen) bool { return x.ours == "<NA>" }},
+	{`proc\.ppid\.(duration|ts)`, "sysdig computes with times that are not known", func(x seen) bool {
+		return x.ours == "<NA>" && (x.ev.Thread == nil || x.ev.Thread.Parent() == nil || x.ev.Thread.Parent().CloneTime == 0)
+	}},
 	{`(proc|thread|user|group)\..*|evt\.arg.*|evt\.info`, "a thread that only events told of is known after its clone", func(x seen) bool {
-		return strings.Contains(x.theirs, "(<NA>)") || x.theirs == "<NA>" || strings.HasPrefix(x.ev.Info().Name, "clone") && (unknown[x.theirs] || strings.HasPrefix(x.theirs, "<NA>"))
+		return x.news && (x.theirs == "<NA>" || fillsIn(x.ours, x.theirs) ||
+			strings.HasPrefix(x.ev.Info().Name, "clone") && (unknown[x.theirs] || strings.HasPrefix(x.theirs, "<NA>")))
 	}},
 }
 
+// pathCalls are those whose path sysdig has in fs.path.
+var pathCalls = []string{"open", "openat", "openat2", "creat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2",
+	"link", "linkat", "symlink", "symlinkat", "chmod", "fchmodat", "chown", "lchown", "fchownat", "mount", "umount", "umount2", "quotactl"}
+
+// ofDescriptor reports whether sysdig's value is that of a descriptor among the params.
+func ofDescriptor(x seen) bool {
+	for i := range x.ev.Info().Params {
+		n, ok := x.ev.Int64(i)
+		if ok && (x.theirs == fmt.Sprint(n) || x.theirs == fmt.Sprint(x.ev.TID(), n) || x.theirs == fmt.Sprintf("%d%d", x.ev.TID(), n)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofParent returns the value of the parent of the event's thread, for the fields of memory.
+func ofParent(x seen) string {
+	if x.ev.Thread == nil || x.ev.Thread.Parent() == nil {
+		return ""
+	}
+	p := x.ev.Thread.Parent()
+	class, name, _ := strings.Cut(x.name, ".")
+	name, inBytes := strings.CutSuffix(name, ".b")
+	switch x.name {
+	case "thread.pfmajor":
+		return x.faults[0]
+	case "thread.pfminor":
+		return x.faults[1]
+	}
+	n, ok := map[string]uint64{"vmsize": uint64(p.VMSize), "vmrss": uint64(p.VMRSS), "vmswap": uint64(p.VMSwap)}[name]
+	if !ok || class != "proc" && class != "thread" {
+		return ""
+	}
+	if inBytes {
+		n *= 1024
+	}
+	return fmt.Sprint(n)
+}
+
+// fillsIn reports whether ours is theirs with something in place of each (<NA>).
+func fillsIn(ours, theirs string) bool {
+	const gap = "(<NA>)"
+	if !strings.Contains(theirs, gap) {
+		return false
+	}
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(theirs), regexp.QuoteMeta(gap), `(?:\([^()]*\))?`)
+	return regexp.MustCompile("^" + pattern + "$").MatchString(ours)
+}
+
 var (
+	upward        = regexp.MustCompile(`^(?:\.\.?/)+`)
 	newMountFlags = regexp.MustCompile(`\|(NOSYMFOLLOW|SUBMOUNT|NOREMOTELOCK)`)
 	large         = regexp.MustCompile(`=\d{10,20}\b`)
 )

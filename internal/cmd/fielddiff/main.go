@@ -5,7 +5,11 @@
 // same of each event.
 //
 //	internal/cmd/filediff/prepare /var/tmp/sid
-//	go run ./internal/cmd/fielddiff /var/tmp/sid CAPTURE...
+//	go run ./internal/cmd/fielddiff [--values] /var/tmp/sid CAPTURE...
+//
+// The values of all fields are compared for each capture. Of filters, for each of which
+// sysdig starts, each operator of each field is tried with the first capture where the
+// field has a value, so that the most interesting captures come first.
 //
 // It prints how many values and filters agree, and for each field that does not the
 // first event where. What is meant to differ is in differences.go, with its reason. The
@@ -15,6 +19,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -37,11 +42,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: fielddiff TREE CAPTURE...")
+	values := flag.Bool("values", false, "compare the values of fields only, no filters, which takes a tenth of the time")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: fielddiff [--values] TREE CAPTURE...")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() < 2 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	ok, err := compare(os.Args[1], os.Args[2:])
+	ok, err := compare(flag.Arg(0), flag.Args()[1:], *values)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fielddiff:", err)
 		os.Exit(3)
@@ -51,10 +62,10 @@ func main() {
 	}
 }
 
-func compare(tree string, captures []string) (ok bool, err error) {
+func compare(tree string, captures []string, values bool) (ok bool, err error) {
 	t := newTally()
 	for _, path := range captures {
-		c := &comparison{tree: tree, path: path, tally: t}
+		c := &comparison{tree: tree, path: path, values: values, tally: t}
 		if err := c.run(); err != nil {
 			return false, fmt.Errorf("%s: %w", path, err)
 		}
@@ -66,6 +77,7 @@ func compare(tree string, captures []string) (ok bool, err error) {
 type comparison struct {
 	*tally
 	tree, path string
+	values     bool   // no filters
 	copy       string // what both read
 	inTree     string // its path in the tree
 
@@ -73,13 +85,15 @@ type comparison struct {
 	// differ there, too.
 	explained map[string]map[uint64]bool
 	before    uint64 // timestamp of the event that was shown before; 0: none
+	known     map[event.PID]bool
+	faults    map[event.PID][2]string // of threads: the page faults that their parents' events tell
 }
 
 func (c *comparison) run() error {
-	const inTree = "/tmp/fielddiff.scap"
-	c.inTree, c.copy = inTree, filepath.Join(c.tree, inTree)
+	c.inTree = fmt.Sprintf("/tmp/fielddiff-%d.scap", os.Getpid())
+	c.copy = filepath.Join(c.tree, c.inTree)
 	defer os.Remove(c.copy)
-	c.explained = map[string]map[uint64]bool{}
+	c.explained, c.faults = map[string]map[uint64]bool{}, map[event.PID][2]string{}
 	text, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
@@ -93,7 +107,7 @@ func (c *comparison) run() error {
 			return err
 		}
 	}
-	if err := c.formats(); err != nil {
+	if err := c.formats(); err != nil || c.values {
 		return err
 	}
 	return c.filters()
@@ -149,6 +163,12 @@ func (c *comparison) each(see func(ev *sinsp.Event)) error {
 		return err
 	}
 	defer r.Close()
+	if c.known == nil {
+		c.known = map[event.PID]bool{}
+		for i := range r.State().Threads {
+			c.known[r.State().Threads[i].TID] = true
+		}
+	}
 	in := sinsp.New(r, sinsp.Options{})
 	for {
 		ev, err := in.Next()
@@ -170,12 +190,29 @@ const separator = "@~@"
 
 // formats compares the values of all fields in formats.
 func (c *comparison) formats() error {
-	for fields := range slices.Chunk(fieldTexts(), 12) {
-		err := c.format(fields)
-		if aborted(err) {
-			err = c.oneByOne(fields)
+	const together = 24
+	chunks := slices.Collect(slices.Chunk(fieldTexts(), together))
+	outputs, errs := make([][]byte, len(chunks)), make([]error, len(chunks))
+	var group errgroup.Group
+	group.SetLimit(2 * runtime.NumCPU()) // sysdig mostly waits for its start
+	for i := range chunks {
+		group.Go(func() error {
+			outputs[i], errs[i] = c.sysdig("-p", templateOf(chunks[i]))
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has the errors
+	for i, fields := range chunks {
+		if aborted(errs[i]) {
+			if err := c.oneByOne(fields); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		if err := c.format(fields, outputs[i]); err != nil {
 			return err
 		}
 	}
@@ -185,11 +222,17 @@ func (c *comparison) formats() error {
 // oneByOne compares fields with one of which sysdig ended.
 func (c *comparison) oneByOne(fields []string) error {
 	for _, f := range fields {
-		err := c.format([]string{f})
-		if aborted(err) {
+		one := []string{f}
+		want, err := c.sysdig("-p", templateOf(one))
+		switch {
+		case aborted(err):
 			c.valued(classOf(f), meantTo)
 			c.means(aborts, fmt.Sprintf("%s: %s", filepath.Base(c.path), err))
-		} else if err != nil {
+			continue
+		case err == nil:
+			err = c.format(one, want)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -202,18 +245,18 @@ const aborts = "sysdig ends at an event with a param whose type it cannot print"
 // aborted reports whether sysdig ended for that reason.
 func aborted(err error) bool { return err != nil && strings.Contains(err.Error(), "wrong param type") }
 
-// format compares the values of fields, with one run of sysdig.
-func (c *comparison) format(fields []string) error {
+// templateOf returns the format that prints the number of an event and fields.
+func templateOf(fields []string) string {
 	template := "*%evt.num"
 	for _, f := range fields {
 		template += separator + "%" + f
 	}
-	template += separator
-	want, err := c.sysdig("-p", template)
-	if err != nil {
-		return err
-	}
-	format, err := output.Compile(template, output.Options{Raw: true})
+	return template + separator
+}
+
+// format compares the values of fields with what sysdig printed.
+func (c *comparison) format(fields []string, want []byte) error {
+	format, err := output.Compile(templateOf(fields), output.Options{Raw: true})
 	if err != nil {
 		return err
 	}
@@ -222,6 +265,9 @@ func (c *comparison) format(fields []string) error {
 	c.before = 0
 	err = c.each(func(ev *sinsp.Event) {
 		defer func() { c.before = ev.Timestamp() }()
+		if child, ok := ev.Res(); ok && child > 0 && strings.HasPrefix(ev.Info().Name, "clone") {
+			c.faults[event.PID(child)] = [2]string{number(ev, "pgft_maj"), number(ev, "pgft_min")}
+		}
 		buf, _ = format.Append(buf[:0], ev)
 		ours := strings.Split(string(buf), separator)
 		line, ok := theirs[ours[0]]
@@ -243,13 +289,19 @@ func (c *comparison) format(fields []string) error {
 	return nil
 }
 
+// number returns a param as a number.
+func number(ev *sinsp.Event, param string) string {
+	n, _ := ev.Number(ev.Info().ParamIndex(param), 8)
+	return strconv.FormatUint(n, 10)
+}
+
 // value compares the value of a field.
 func (c *comparison) value(name string, ev *sinsp.Event, ours, theirs string) {
 	if ours == theirs {
 		c.valued(classOf(name), agree)
 		return
 	}
-	if why, ok := meant(name, seen{name, ev, ours, theirs, c.before}); ok {
+	if why, ok := meant(name, seen{name, ev, ours, theirs, c.before, !c.known[ev.TID()], c.faults[ev.TID()]}); ok {
 		c.valued(classOf(name), meantTo)
 		c.means(why, fmt.Sprintf("%s: event %d (%s) %s: %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Type(), name, ours, theirs))
 		if c.explained[name] == nil {

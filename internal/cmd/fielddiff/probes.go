@@ -23,10 +23,16 @@ var excluded = regexp.MustCompile(`^util\.cnt$|^evt\.deltatime|^evt\.buflen|^fd\
 // plain matches constants that need no quotes.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:+-]{1,60}$`)
 
-// probes returns filters: each operator on each field, with values that the capture has,
-// and the language.
+// filterTexts returns filters that were not tried with captures before: each operator on
+// each field, with values that the capture has, and the language.
 func (c *comparison) filterTexts() ([]string, error) {
-	texts := slices.Clone(language)
+	const tries = 3 // captures with which the language is tried
+	var texts []string
+	for _, text := range language {
+		if c.first(text, tries) {
+			texts = append(texts, text)
+		}
+	}
 	var refs []*field.Ref
 	for _, name := range slices.Sorted(maps.Keys(field.All())) {
 		f := field.All()[name]
@@ -65,7 +71,12 @@ func (c *comparison) filterTexts() ([]string, error) {
 	})
 	for i, ref := range refs {
 		if ref.Many != field.Ends { // of which sysdig says that they exist for every descriptor
-			texts = append(texts, ref.Text+" exists")
+			if exists := ref.Text + " exists"; c.first(exists, 1) {
+				texts = append(texts, exists)
+			}
+		}
+		if len(values[i]) == 0 || !c.first(ref.Text, 1) {
+			continue
 		}
 		for j, value := range values[i] {
 			texts = append(texts, operators(ref, value, j == 0)...)

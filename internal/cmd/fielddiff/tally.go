@@ -27,6 +27,13 @@ type tally struct {
 	why     map[string]*meaning
 	values  map[string]*[outcomes]int // by class of fields
 	filters map[string]*[outcomes]int
+	tried   map[string]int // how often first was called with a subject
+}
+
+// first reports whether this is one of the first n times that a subject is tried.
+func (t *tally) first(subject string, n int) bool {
+	t.tried[subject]++
+	return t.tried[subject] <= n
 }
 
 // meaning is a difference that is meant.
@@ -36,7 +43,8 @@ type meaning struct {
 }
 
 func newTally() *tally {
-	return &tally{byName: map[string]*count{}, why: map[string]*meaning{}, values: map[string]*[outcomes]int{}, filters: map[string]*[outcomes]int{}}
+	return &tally{byName: map[string]*count{}, why: map[string]*meaning{}, values: map[string]*[outcomes]int{}, filters: map[string]*[outcomes]int{},
+		tried: map[string]int{}}
 }
 
 // maxShown is how many differences of a field are shown, one of each kind.
