@@ -129,3 +129,6 @@ func IsClean(path []byte) bool { return isClean(path) }
 
 // Clean returns the absolute path that a call means by path.
 func Clean(path []byte) []byte { return appendPath(nil, nil, event.AtFDCWD, path) }
+
+// CleanBelow returns the path that a call means by path and a descriptor that is not known.
+func CleanBelow(path []byte) []byte { return appendPath(nil, nil, 77, path) }

@@ -252,3 +252,21 @@ func (l *lossy) ReadBatch(evs []event.Event) (int, error) {
 		}
 	}
 }
+
+// Every path has a meaning, whatever is known of the directory that it is below.
+func FuzzPath(f *testing.F) {
+	for _, path := range []string{"", "x", "../../x", "/../x", "a/../..", "./.././../", "//a/./b//..", "<UNKNOWN>/..", strings.Repeat("../", 400), strings.Repeat("/long", 300)} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		got, below := string(sinsp.Clean([]byte(path))), string(sinsp.CleanBelow([]byte(path)))
+		require.LessOrEqual(t, len(got), len(path)+len("./")+1)
+		if strings.HasPrefix(path, "/") {
+			require.Equal(t, got, below)
+			require.True(t, strings.HasPrefix(got, "/"))
+			require.Equal(t, got, string(sinsp.Clean([]byte(got))), "it has no dots and doubled slashes left")
+			return
+		}
+		require.True(t, strings.HasPrefix(below, "<UNKNOWN>") || len(path) > 900, below)
+	})
+}
