@@ -20,12 +20,16 @@ var fdlistClass = &Class{
 				return strconv.AppendInt(dst, int64(num), 10), true
 			}), Codes: pollCodes},
 		{Name: "fdlist.names", Type: String,
-			Desc: "fd.name of the descriptors, <NA> for those that are not known",
+			Desc: "fd.name of the descriptors, <NA> for those that are not known or have none",
 			Extract: polled(func(dst []byte, _ event.FD, fd *sinsp.FD) ([]byte, bool) {
-				if fd == nil {
-					return append(dst, unavailable...), true
+				n := len(dst)
+				if fd != nil {
+					dst = fd.AppendName(dst)
 				}
-				return fd.AppendName(dst), true
+				if len(dst) == n {
+					dst = append(dst, unavailable...)
+				}
+				return dst, true
 			}), Codes: pollCodes},
 		{Name: "fdlist.cips", Type: String,
 			Desc:    "addresses of the clients of IP sockets",

@@ -265,6 +265,8 @@ func newWorld(t *testing.T) *world {
 	w.add(t, "unknown thread", event.TypeReadExit, 7777, with{"res": 4, "data": "x", "fd": 3, "size": 4096})
 	w.add(t, "close", event.TypeCloseExit, 200, with{"res": 0, "fd": 3})
 	w.add(t, "pipe failed", event.TypePipe2Exit, 200, with{"res": -24, "fd1": 0, "fd2": 0, "ino": 0, "flags": 0})
+	w.add(t, "", event.TypeSocketExit, 200, with{"fd": 20, "domain": 1, "type": 1, "proto": 0, "flags": 0})
+	w.add(t, "poll without names", event.TypePollExit, 200, with{"res": 1, "fds": fdList(20, 1, 99), "timeout": 5})
 	w.add(t, "new syscall", event.TypeGenericExit, 200, with{"ID": 0, "nativeID": 470})
 	return w
 }
