@@ -7,6 +7,7 @@ package driver
 import (
 	"bytes"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -118,16 +119,19 @@ func TestEventsInPlaceAreWhole(t *testing.T) {
 		require.NoError(t, err)
 		data := make([]byte, SnaplenMax)
 		var want [][2]int // length, byte
+		lost := 0         // when other programs fill the ring
 		check := func(e *event.Event) {
 			fd := e.Param(e.Info().ParamIndex("fd"))
 			if e.TID() != tid || e.Type() != event.TypeWriteExit || int(*(*int32)(unsafe.Pointer(&bytes.Clone(fd)[0]))) != null {
 				return
 			}
-			require.NotEmpty(t, want)
 			payload := e.Param(e.Info().ParamIndex("data"))
-			require.Len(t, payload, want[0][0])
-			require.Equal(t, bytes.Repeat([]byte{byte(want[0][1])}, want[0][0]), payload)
-			want = want[1:]
+			n := slices.IndexFunc(want, func(w [2]int) bool {
+				return len(payload) == w[0] && bytes.Equal(payload, bytes.Repeat([]byte{byte(w[1])}, w[0]))
+			})
+			require.GreaterOrEqual(t, n, 0, "no write of these %d bytes", len(payload))
+			lost += n
+			want = want[n+1:]
 		}
 		for i := range 1500 {
 			n := (i * 7919) % SnaplenMax
@@ -143,9 +147,10 @@ func TestEventsInPlaceAreWhole(t *testing.T) {
 		}
 		d.drain(check)
 		runtime.UnlockOSThread()
-		require.Empty(t, want, "%d segments", segments)
+		lost += len(want)
 		c := d.balance()
-		require.Zero(t, c.Dropped())
+		require.Less(t, lost, 1500, "all of them")
+		require.LessOrEqual(t, uint64(lost), c.Dropped(), "%d segments", segments)
 		require.NoError(t, unix.Close(null))
 	}
 }
