@@ -495,7 +495,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 }
 
 func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
-	all := selection(nil, true)
+	all := selection(nil, true, true)
 	require.True(t, all.All)
 	require.True(t, all.Enter)
 	require.Empty(t, all.Syscalls)
@@ -504,7 +504,7 @@ func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
 
 	f, err := compileFilter([]string{"pread"})
 	require.NoError(t, err)
-	some := selection(f, false)
+	some := selection(f, false, true)
 	require.False(t, some.All)
 	require.Contains(t, some.Syscalls, "pread64", "the call behind the event")
 	require.Subset(t, some.Syscalls, []string{"clone", "clone3", "execve", "openat", "close", "dup2"})
@@ -513,7 +513,7 @@ func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
 
 	f, err = compileFilter([]string{"switch,page_fault"})
 	require.NoError(t, err)
-	traced := selection(f, false).Tracepoints
+	traced := selection(f, false, true).Tracepoints
 	require.Contains(t, traced, "sched_switch")
 	if runtime.GOARCH == "amd64" {
 		require.Subset(t, traced, []string{"page_fault_user", "page_fault_kernel"})
@@ -521,7 +521,29 @@ func TestSelectionIsTheFilterAndWhatChangesTheState(t *testing.T) {
 
 	f, err = compileFilter([]string{"syscall"})
 	require.NoError(t, err)
-	require.True(t, selection(f, false).All, "generic events are of any call")
+	require.True(t, selection(f, false, true).All, "generic events are of any call")
+}
+
+func TestTextCapturesNoDescriptorsThatItDoesNotNeed(t *testing.T) {
+	for _, test := range []struct {
+		args []string // of record
+		need bool
+	}{
+		{[]string{"accept"}, false},
+		{[]string{"-p", "%evt.num %fd.name %proc.name", "accept,socket"}, false},
+		{[]string{"-p", "%evt.num %proc.fdopencount", "accept"}, true},
+		{[]string{"-w", filepath.Join(t.TempDir(), "file"), "accept"}, true}, // has the whole state
+		{[]string{"--all", "accept"}, true},
+		{[]string{"read"}, true},
+		{[]string{"mkdir"}, true}, // relative to a directory that fchdir chose
+		{nil, true},
+	} {
+		out := mustRun(t, append([]string{"record", "--explain"}, test.args...)...)
+		for _, call := range []string{"dup2", "openat", "close", "fcntl"} {
+			require.Equal(t, test.need, strings.Contains(out, " "+call+" ") || strings.Contains(out, " all "), "%v: %s", test.args, call)
+		}
+		require.True(t, strings.Contains(out, " execve ") || strings.Contains(out, " all "), "names of processes: %v", test.args)
+	}
 }
 
 func TestRecordWithoutTheKernelModuleSaysSo(t *testing.T) {

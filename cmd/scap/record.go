@@ -59,7 +59,11 @@ not pass the filter but change the state, marked as such: scap read shows them w
 				return err
 			}
 			if o.explain {
-				return explain(cmd.OutOrStdout(), f, o.source.enter)
+				text, err := o.presenter(cmd)
+				if err != nil {
+					return err
+				}
+				return explain(cmd.OutOrStdout(), f, o.source.enter, o.needsFDs(f, text))
 			}
 			if err := cmp.Or(o.source.check(), o.write.check(cmd, o.path)); err != nil {
 				return err
@@ -80,17 +84,30 @@ not pass the filter but change the state, marked as such: scap read shows them w
 	return cmd
 }
 
+// presenter returns what makes text of events; nil: a file gets them.
+func (o *recordOptions) presenter(cmd *cobra.Command) (presenter, error) {
+	if o.path != "" {
+		return nil, nil
+	}
+	return o.text.presenter(cmd.OutOrStdout())
+}
+
+// needsFDs reports whether events are captured only to know what descriptors are: a file has
+// the whole state, text what its fields ask for.
+func (o *recordOptions) needsFDs(f *filter.Filter, text presenter) bool {
+	l, ok := text.(*lines)
+	return !ok || l.all || needsFDs(f, l.format.Fields())
+}
+
 func (o *recordOptions) run(cmd *cobra.Command, f *filter.Filter) (err error) {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	var text presenter
-	if o.path == "" {
-		if text, err = o.text.presenter(cmd.OutOrStdout()); err != nil {
-			return err
-		}
+	text, err := o.presenter(cmd)
+	if err != nil {
+		return err
 	}
 	warn(cmd.ErrOrStderr(), f)
-	live, err := o.source.open(selection(f, o.source.enter), cmd.ErrOrStderr())
+	live, err := o.source.open(selection(f, o.source.enter, o.needsFDs(f, text)), cmd.ErrOrStderr())
 	if err != nil {
 		return cli.Lacking(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
+	"github.com/scaplab/scaplab/sinsp/field"
 	"github.com/scaplab/scaplab/sinsp/filter"
 )
 
@@ -94,8 +95,9 @@ func (s *sourceFlags) open(sel scap.Selection, talk io.Writer) (scap.Live, error
 }
 
 // selection returns what the driver captures: events that may pass f, and those that
-// change the state, without which names would soon be wrong. f may be nil.
-func selection(f *filter.Filter, enter bool) scap.Selection {
+// change the state, without which names would soon be wrong. f may be nil. Without fds,
+// events that change nothing but what descriptors are do not count as such.
+func selection(f *filter.Filter, enter, fds bool) scap.Selection {
 	sel := scap.Selection{Enter: enter, All: f == nil || wantsGeneric(f)}
 	if sel.All {
 		for _, tp := range driver.Tracepoints() {
@@ -106,7 +108,7 @@ func selection(f *filter.Filter, enter bool) scap.Selection {
 		}
 	}
 	for _, e := range driver.Events() {
-		if wanted(f, event.Type(e.Code)) == "" {
+		if wanted(f, event.Type(e.Code), fds) == "" {
 			continue
 		}
 		for _, call := range e.Calls {
@@ -131,16 +133,47 @@ const (
 )
 
 // wanted returns why events of type t are captured; "": they are not.
-func wanted(f *filter.Filter, t event.Type) string {
+func wanted(f *filter.Filter, t event.Type, fds bool) string {
 	if f != nil {
 		if codes := f.Codes(); codes.Has(t) {
 			return forFilter
 		}
 	}
-	if info := event.Lookup(t); info != nil && info.Flags&event.ModifiesState != 0 {
-		return forState
+	info := event.Lookup(t)
+	if info == nil || info.Flags&event.ModifiesState == 0 || !fds && info.Flags&aboutFDs != 0 {
+		return ""
 	}
-	return ""
+	return forState
+}
+
+const aboutFDs = event.CreatesFD | event.DestroysFD | event.UsesFD
+
+// needsFDs reports whether text of the events that may pass f needs to know what descriptors
+// are: those that the events use, that fields look up in a table, and the directories that
+// paths are relative to. What an event makes itself, such as accept, it tells itself.
+func needsFDs(f *filter.Filter, fields []*field.Ref) bool {
+	if f == nil {
+		return true
+	}
+	for _, ref := range slices.Concat(f.Fields(), fields) {
+		class, _, _ := strings.Cut(ref.Name, ".")
+		ofTable := class == "proc" && (strings.HasPrefix(ref.Name, "proc.fd") || strings.HasPrefix(ref.Name, "proc.std"))
+		if ofTable || !slices.Contains([]string{"evt", "fd", "proc", "thread", "user", "group"}, class) {
+			return true
+		}
+	}
+	codes := f.Codes()
+	for _, e := range driver.Events() {
+		info := event.Lookup(event.Type(e.Code))
+		if info == nil || !codes.Has(event.Type(e.Code)) {
+			continue
+		}
+		path := func(p event.ParamInfo) bool { return p.Type == event.ParamFSPath || p.Type == event.ParamFSRelPath }
+		if info.Flags&event.UsesFD != 0 || slices.ContainsFunc(info.Params, path) {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsGeneric reports whether f may hold for a call without an event of its own.
@@ -172,11 +205,11 @@ func wantsGeneric(f *filter.Filter) bool {
 }
 
 // explain prints what the driver captures for f, and why.
-func explain(w io.Writer, f *filter.Filter, enter bool) error {
-	sel := selection(f, enter)
+func explain(w io.Writer, f *filter.Filter, enter, fds bool) error {
+	sel := selection(f, enter, fds)
 	because := map[string]string{}
 	for _, e := range driver.Events() {
-		why := wanted(f, event.Type(e.Code))
+		why := wanted(f, event.Type(e.Code), fds)
 		for _, call := range e.Calls {
 			because[call.Name] = cmp.Or(because[call.Name], why)
 		}
