@@ -254,6 +254,11 @@ func code(n *expr.Node) string {
 	return "`" + n.String() + "`"
 }
 
+// driverLimits says what values of both drivers may not tell.
+//
+//go:embed drivers.md
+var driverLimits string
+
 // toolDifferences says where the command scap differs from sysdig.
 //
 //go:embed tools.md
@@ -293,6 +298,7 @@ func (m *model) differencesPage() []byte {
 			}
 		}
 	}
+	b.WriteString(driverLimits)
 	b.WriteString(toolDifferences)
 	return []byte(b.String())
 }
