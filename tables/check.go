@@ -55,6 +55,7 @@ var Needs = map[string]string{
 	"quota":        "disk quotas",
 	"root":         "user id 0",
 	"rseq":         "restartable sequences",
+	"rseq_slice":   "more time for restartable sequences",
 	"smp":          "two processors",
 	"swap":         "swap space",
 	"sysvipc":      "System V IPC",

@@ -43,6 +43,7 @@ var needs = map[string]func() error{
 	"userfault":    needUserfault,
 	"pkeys":        needPkeys,
 	"lsm":          func() error { return needCall(sysLSMListModules) },
+	"rseq_slice":   func() error { return needCall(sysRseqSliceYield) },
 	"rseq":         func() error { return needCall(unix.SYS_RSEQ) },
 	"overlayfs":    func() error { return needFilesystem("overlay") },
 	"ext4":         func() error { return needFilesystem("ext4") },
@@ -58,7 +59,11 @@ var needs = map[string]func() error{
 	},
 }
 
-const sysLSMListModules = 461 // on all architectures
+// Numbers on all architectures.
+const (
+	sysLSMListModules = 461
+	sysRseqSliceYield = 471
+)
 
 // probeNeeds calls each probe once.
 func probeNeeds() map[string]string {
