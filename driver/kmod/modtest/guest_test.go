@@ -27,6 +27,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -583,7 +584,7 @@ func TestGuestHalfAnAddress(t *testing.T) {
 	require.Equal(t, 1, binds)
 }
 
-// Calls of 32-bit and x32 tasks make the events that the eBPF driver makes of them.
+// Calls of 32-bit and x32 tasks make the same events on both drivers.
 func TestGuestForeignCalls(t *testing.T) {
 	mustLoad(t, "")
 	if err := env.HasIA32(); err != nil {
@@ -591,6 +592,14 @@ func TestGuestForeignCalls(t *testing.T) {
 	}
 	src := mustSource(t, scap.Selection{All: true}, kmod.Options{})
 	defer src.Close()
+	t.Run("kmod", func(t *testing.T) { foreignCalls(t, src) })
+	bpf, err := ebpf.Open(scap.Selection{All: true}, ebpf.Options{Settings: scap.Settings{Timeout: 20 * time.Millisecond}})
+	require.NoError(t, err)
+	defer bpf.Close()
+	t.Run("ebpf", func(t *testing.T) { foreignCalls(t, bpf) })
+}
+
+func foreignCalls(t *testing.T, src scap.Source) {
 	for _, c := range ia32.Cases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			var tid event.PID

@@ -8,6 +8,7 @@ package ia32
 
 import (
 	"encoding/binary"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -118,6 +119,15 @@ func Params(e *event.Event) (out []string) {
 	return out
 }
 
+// statfs returns the params of a statfs that succeeds.
+func statfs(path string) []string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return []string{err.Error()} // no event has it
+	}
+	return []string{"0", path, "*", fmt.Sprint(st.Bsize), fmt.Sprint(st.Blocks), "*", "*", fmt.Sprint(st.Files), "*", "*"}
+}
+
 // Cases returns calls that fail, or do nothing, with memory from Low.
 func Cases(tb testing.TB) []Case {
 	m := Low(tb, 8192)
@@ -220,6 +230,22 @@ func Cases(tb testing.TB) []Case {
 		{Name: "timer_create, with a sigevent of 32-bit tasks", NR: 259, Args: []uint32{99, at(3580, 5, 10, 1), 0}, Want: event.TypeTimerCreateExit, Text: []string{"-22(EINVAL)", "99", "SIGEV_NONE", "10(SIGUSR1)", "5", "<NA>"}},
 		{Name: "sigaltstack, with a stack of 12 bytes", NR: 186, Args: []uint32{at(3620, 0x1000, 0x40, 5), 0}, Want: event.TypeSigaltstackExit, Text: []string{"-22(EINVAL)", "1000", "64", "5", "<NA>", "<NA>", "<NA>"}},
 		{Name: "vmsplice, with iovecs of 8 bytes", NR: 316, Args: []uint32{none, vectors, 2, 8}, Want: event.TypeVmspliceExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "5", "2", "SPLICE_F_GIFT"}},
+		{Name: "readv, with iovecs of 8 bytes", NR: 145, Args: []uint32{none, vectors, 2}, Want: event.TypeReadvExit, Text: []string{"-9(EBADF)", "0", "NULL", "-1(EPERM)"}},
+		{Name: "process_vm_readv, with iovecs of 8 bytes", NR: 347, Args: []uint32{0x7fffffff, vectors, 1, vectors, 1, 0}, Want: event.TypeProcessVMReadvExit, Text: []string{"-3", "2147483647", "NULL"}},
+		{Name: "rt_sigaction, with a struct of 20 bytes", NR: 174, Args: []uint32{65, at(3680, 0x1000, 0x10000004, 0x2000, 0x201, 6), 0, 8}, Want: event.TypeRtSigactionExit, Text: []string{"-22(EINVAL)", "65", "1000", "SA_SIGINFO|SA_RESTART", "SIGHUP SIGUSR1", "6", "<NA>", "<NA>", "<NA>", "8"}},
+		{Name: "mq_getsetattr, with attributes of 32 bytes", NR: 282, Args: []uint32{none, at(3720, unix.O_NONBLOCK, 1, 2, 3), 0}, Want: event.TypeMQGetsetattrExit, Text: []string{"-9(EBADF)", "-1(EPERM)", "O_NONBLOCK", "<NA>", "<NA>", "<NA>", "<NA>"}},
+		{Name: "msgctl, with a struct of 88 bytes", NR: 402, Args: []uint32{none, 0x101, at(3760, 1, 2, 3, 4, 5, 0640)}, Want: event.TypeMsgctlExit, Text: []string{"-22(EINVAL)", "-1", "IPC_SET", "2", "3", "0640", "0", "<NA>", "<NA>", "<NA>", "<NA>"}},
+		{Name: "io_submit, with pointers of 4 bytes", NR: 248, Args: []uint32{77, 1, at(3860, at(3868, 0, 0, 0, 0, 5, 9, 0, 0, 11, 0, 13, 1))}, Want: event.TypeIOSubmitExit, Text: []string{"-22(EINVAL)", "4D", "1", "5(IOCB_CMD_POLL)", "9", "11", "4294967309"}},
+		{Name: "adjtimex, with a struct of 128 bytes", NR: 124, Args: []uint32{at(3940, 0x8002, 1, 2, 3, 4, 0x40)}, Want: event.TypeAdjtimexExit, Text: []string{"-22(EINVAL)", "<NA>", "ADJ_FREQUENCY", "1", "2", "STA_UNSYNC", "0", "0", "0", "1970-01-01 00:00:00.000000000"}},
+		{Name: "waitid", NR: 284, Args: []uint32{99, 5, 0, 4, 0}, Want: event.TypeWaitidExit, Text: []string{"-22(EINVAL)", "99", "<NA>", "<NA>", "WEXITED", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>"}},
+		{Name: "io_getevents, with a timespec of 8 bytes", NR: 247, Args: []uint32{77, 1, 2, 0, spec}, Want: event.TypeIOGeteventsExit, Text: []string{"-22(EINVAL)", "4D", "1", "2", "0", "777"}},
+		{Name: "statfs64", NR: 268, Args: []uint32{data(0x140, "/proc\x00"), 84, at(4096)}, Want: event.TypeStatfsExit, Text: []string{"0", "/proc", "PROC_SUPER_MAGIC", "4096", "0", "0", "0", "0", "0", "*"}},
+		{Name: "statfs, with a struct of 64 bytes", NR: 99, Args: []uint32{data(0x150, "/dev\x00"), at(4200)}, Want: event.TypeStatfsExit, Text: statfs("/dev")},
+		{Name: "mkdir", NR: 39, Args: []uint32{data(0x160, "/no/such/dir\x00"), 0750}, Want: event.TypeMkdirExit, Text: []string{"-2(ENOENT)", "/no/such/dir", "1E8"}},
+		{Name: "unlink", NR: 10, Args: []uint32{path}, Want: event.TypeUnlinkExit, Text: []string{"-2(ENOENT)", "/no/such"}},
+		{Name: "rename", NR: 38, Args: []uint32{path, data(0x160, "/no/such/dir\x00")}, Want: event.TypeRenameExit, Text: []string{"-2(ENOENT)", "/no/such", "/no/such/dir"}},
+		{Name: "kill", NR: 37, Args: []uint32{0x7fffffff, 10}, Want: event.TypeKillExit, Text: []string{"-3(ESRCH)", "2147483647", "10(SIGUSR1)"}},
+		{Name: "dup", NR: 41, Args: []uint32{none}, Want: event.TypeDupExit, Text: []string{"-9(EBADF)", "-1(EPERM)"}},
 		{Name: "ipc", NR: 117, Args: []uint32{999}, Want: generic, Text: []string{"276", "117"}},
 		{Name: "socketcall, of a number that is none", NR: 102, Args: []uint32{77, ids}, Want: generic, Text: []string{"277", "102"}},
 		{Name: "socketcall, of number 0", NR: 102, Args: []uint32{0, ids}, Want: generic, Text: []string{"277", "102"}},
