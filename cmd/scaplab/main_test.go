@@ -36,11 +36,25 @@ func TestWrongUseExits2(t *testing.T) {
 
 func TestOutsideTheProjectExits3(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, args := range [][]string{{"gen"}, {"gen", "--check"}, {"table", "lint"}, {"table", "show", "openat"}} {
+	for _, args := range [][]string{{"gen"}, {"gen", "--check"}, {"table", "lint"}, {"table", "fmt"}} {
 		_, stderr, code := scaplab(t, args...)
 		require.Equal(t, cli.ExitEnvironment, code, args)
 		require.Contains(t, stderr, "tables/syscalls.yaml")
 	}
+}
+
+func TestTheTableIsShownFromAnywhere(t *testing.T) {
+	read := func(args ...string) string {
+		stdout, stderr, code := scaplab(t, args...)
+		require.Equal(t, cli.ExitFine, code, stderr)
+		return stdout
+	}
+	show, coverage := []string{"table", "show", "openat", "--json"}, []string{"table", "coverage", "arm64"}
+	wantShow, wantCoverage := read(show...), read(coverage...)
+	require.Contains(t, wantShow, `"openat(int dirfd, `)
+	t.Chdir(t.TempDir())
+	require.Equal(t, wantCoverage, read(coverage...))
+	require.Equal(t, strings.ReplaceAll(wantShow, "../../tables/", "tables/"), read(show...))
 }
 
 func TestHelpEndsWithAnExample(t *testing.T) {

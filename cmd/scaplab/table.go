@@ -122,7 +122,7 @@ func newTableCoverageCmd() *cobra.Command {
 		Example:   "  scaplab table coverage\n  scaplab table coverage riscv64",
 		ValidArgs: tables.Arches,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := loadTable("")
+			t, err := shownTable()
 			if err != nil {
 				return err
 			}
@@ -171,6 +171,14 @@ func lintedTable(cmd *cobra.Command, args []string) (*tables.Table, error) {
 		return nil, cli.Found(nil)
 	}
 	return t, nil
+}
+
+// shownTable reads the project's own tables, or elsewhere those that this program was built with.
+func shownTable() (*tables.Table, error) {
+	if _, err := projectRoot(); err != nil {
+		return tables.BuiltIn()
+	}
+	return loadTable("")
 }
 
 // loadTable reads the tables of dir, or the project's own.
@@ -223,11 +231,12 @@ func newTableShowCmd() *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show a syscall or event: numbers, params, generated C, cases",
 		Long: "Show prints what the table knows of a syscall or an event. NAME is the name of\n" +
-			"either, an event's symbol (openat_exit) or its code.",
+			"either, an event's symbol (openat_exit) or its code. Outside the project it shows\n" +
+			"what this program was built with.",
 		Example: "  scaplab table show openat\n  scaplab table show 307 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := loadTable("")
+			t, err := shownTable()
 			if err != nil {
 				return err
 			}
