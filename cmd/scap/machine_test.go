@@ -5,12 +5,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +24,7 @@ import (
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/scap/kmod"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine/machinetest"
@@ -83,6 +88,45 @@ func TestMachineRecord(t *testing.T) {
 		require.Equal(t, 20, strings.Count(closes, "\n"))
 		require.Equal(t, 20, strings.Count(closes, " < close "))
 		require.Contains(t, mustRun(t, "read", "-r", path, "--all"), " name=/tmp/marker")
+	}
+}
+
+// TestMachineNoCallIsSkipped makes more threads want the CPUs than there are: a thread that loses its CPU within a call
+// must not hide the calls of the others. What the reader is too slow for is lost, but seen.
+func TestMachineNoCallIsSkipped(t *testing.T) {
+	const threads, calls = 8, 30_000
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * threads))
+	loadModule(t)
+	for _, driver := range drivers {
+		flags := sourceFlags{driver: driver, module: kmod.DefaultName}
+		src, err := flags.open(scap.Selection{Syscalls: []string{"getppid"}}, os.Stderr)
+		require.NoError(t, err)
+		var loops, reader sync.WaitGroup
+		var over atomic.Bool
+		for range threads {
+			loops.Go(func() {
+				runtime.LockOSThread()
+				for range calls {
+					_, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+				}
+			})
+		}
+		reader.Go(func() {
+			for batch := make([]event.Event, 1024); !over.Load(); {
+				if _, err := src.ReadBatch(batch); err != nil && !errors.Is(err, scap.ErrTimeout) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		loops.Wait()
+		over.Store(true)
+		reader.Wait()
+		stats, err := src.Stats()
+		require.NoError(t, err)
+		require.NoError(t, src.Close())
+		require.Equal(t, uint64(threads*calls), stats.Seen, "%s: %+v", driver, stats)
+		require.Zero(t, stats.Drops.Other, "%s: %+v", driver, stats)
 	}
 }
 
