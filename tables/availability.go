@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/scaplab/scaplab/internal/kver"
+	"github.com/scaplab/scaplab/internal/yamltext"
 )
 
 var versionRE = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?$`)
@@ -28,7 +29,7 @@ func (l *loader) versionOf(m *mapping, n *yaml.Node, what string) string {
 	switch {
 	case err != nil || !versionRE.MatchString(n.Value): // kver accepts more forms, but not too many digits
 		m.errorf(n, `bad %s %s (a kernel version such as "5.10" is expected)`, what, n.Value)
-	case n.Style&quotedStyle == 0:
+	case n.Style&yamltext.Quoted == 0:
 		m.errorf(n, `%s %s without quotes (write "%s")`, what, n.Value, n.Value)
 	default:
 		return n.Value

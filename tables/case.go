@@ -99,7 +99,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	if m == nil {
 		return nil, ""
 	}
-	c := &Case{Pos: f.pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event"), NoEnter: m.text("no_enter")}
+	c := &Case{Pos: f.Pos(n), Syscall: s.Name, Name: m.text("name"), NoEvent: m.text("no_event"), NoEnter: m.text("no_enter")}
 	if c.Name == "" {
 		if !only {
 			m.errorf(n, "case has no name (only an entry's single case may leave it out)")
@@ -286,7 +286,7 @@ func (l *loader) want(s *Syscall, c *Case, m *mapping, v *values, key string) []
 			continue
 		}
 		if p == nil {
-			l.errs.Add(e.f.pos(e.key), m.subject, "%s names no exit param %s%s", key, e.key.Value, hint.DidYouMean(e.key.Value, names))
+			l.errs.Add(e.f.Pos(e.key), m.subject, "%s names no exit param %s%s", key, e.key.Value, hint.DidYouMean(e.key.Value, names))
 			continue
 		}
 		v.subject = m.subject + ": " + p.Name
@@ -301,7 +301,7 @@ func (l *loader) want(s *Syscall, c *Case, m *mapping, v *values, key string) []
 			v.errorf(x.Pos, "a bound of >= 0 proves nothing for type %s (write any, or a better bound)", p.Type)
 		}
 		if x != nil {
-			out = append(out, Binding{Pos: e.f.pos(e.key), Name: p.Name, Expr: x})
+			out = append(out, Binding{Pos: e.f.Pos(e.key), Name: p.Name, Expr: x})
 		}
 	}
 	v.f = m.f

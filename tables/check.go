@@ -90,7 +90,7 @@ func (l *loader) check() {
 	l.checkParts()
 	for _, name := range slices.Sorted(maps.Keys(l.wants)) {
 		if g := l.wants[name]; !g.used {
-			l.errs.Add(g.f.pos(g.node), name, "want %s is unused", name)
+			l.errs.Add(g.f.Pos(g.node), name, "want %s is unused", name)
 		}
 	}
 	for _, r := range l.table.Reducers {

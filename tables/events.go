@@ -33,7 +33,7 @@ func (l *loader) group(f *file, n *yaml.Node) {
 	if m == nil || !m.required("group", "group: task_common names it") || !m.required("params", "what the group stands for") {
 		return
 	}
-	g := &Group{Pos: f.pos(n), Name: m.text("group")}
+	g := &Group{Pos: f.Pos(n), Name: m.text("group")}
 	if old := l.groups[g.Name]; old != nil {
 		m.errorf(m.byKey["group"], "group %s is described twice (first on line %d)", g.Name, old.group.Pos.Line)
 		return
@@ -54,7 +54,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	if m == nil || !m.required("event", "event: 152 is its code") {
 		return
 	}
-	ev := &Event{Pos: f.pos(n), FDParam: -1, Name: m.text("name"), Differs: m.text("differs")}
+	ev := &Event{Pos: f.Pos(n), FDParam: -1, Name: m.text("name"), Differs: m.text("differs")}
 	code := m.byKey["event"]
 	m.subject = ev.Name
 	c, ok := m.uint(code, "event code", 1<<16-1)
@@ -129,7 +129,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	}
 	l.finish(ev, m, "fd")
 	l.state(ev, m)
-	l.own(ev, f.pos(code), ev.Name)
+	l.own(ev, f.Pos(code), ev.Name)
 	l.table.Events = append(l.table.Events, ev)
 }
 

@@ -121,7 +121,7 @@ func (l *loader) fires(s *Syscall, m *mapping) {
 		!fm.required("event", "event: execve is the entry whose event it makes") {
 		return
 	}
-	s.Fires = &Fires{Pos: m.f.pos(fm.byKey["event"]), Tracepoint: fm.oneOf("tracepoint", firedTracepoints), Event: fm.text("event"), On: Arches}
+	s.Fires = &Fires{Pos: m.f.Pos(fm.byKey["event"]), Tracepoint: fm.oneOf("tracepoint", firedTracepoints), Event: fm.text("event"), On: Arches}
 	if !fm.has("on") {
 		return
 	}

@@ -19,7 +19,7 @@ func (l *loader) flagSet(f *file, n *yaml.Node) {
 	if m == nil || !m.required("set", "set: open_flags names it") {
 		return
 	}
-	s := &FlagSet{Pos: f.pos(n), Name: m.text("set")}
+	s := &FlagSet{Pos: f.Pos(n), Name: m.text("set")}
 	m.subject = s.Name
 	if s.Name == "" {
 		return
@@ -96,7 +96,7 @@ func (l *loader) kernelNames(f *file, n *yaml.Node, set string) (k KernelNames) 
 
 func (l *loader) flagValue(s *FlagSet, m *mapping, e field) {
 	name := e.key.Value
-	fv := FlagValue{Pos: m.f.pos(e.key), Name: name}
+	fv := FlagValue{Pos: m.f.Pos(e.key), Name: name}
 	if !expr.IsIdent(name) {
 		m.errorf(e.key, "bad name %s (a C identifier is expected)", name)
 		return

@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/scaplab/scaplab/internal/yamltext"
 )
 
 // Unformatted returns the files of the table in a directory that are not in the
@@ -81,7 +83,7 @@ func Format(name string, src []byte) ([]byte, error) {
 
 // sameMeaning compares nodes except for places, styles and the order of keys.
 func sameMeaning(a, b *yaml.Node) bool {
-	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.Style&quotedStyle != b.Style&quotedStyle {
+	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.Style&yamltext.Quoted != b.Style&yamltext.Quoted {
 		return false
 	}
 	if a.Kind != yaml.MappingNode {

@@ -85,7 +85,7 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	if m == nil {
 		return
 	}
-	h := &Helper{Pos: f.pos(n)}
+	h := &Helper{Pos: f.Pos(n)}
 	var decl *yaml.Node
 	for _, e := range m.fields {
 		if slices.Contains(helperKinds, e.key.Value) {

@@ -52,7 +52,7 @@ func (l *loader) ia32(f *file, n *yaml.Node) {
 	if m == nil || !m.required("syscall", "syscall: stat64 is its name") || !m.required("as", "as: stat is the call of 64-bit tasks") {
 		return
 	}
-	c := &IA32Call{Pos: f.pos(n), Name: m.text("syscall"), NR: -1, Layout: IA32Layouts[0]}
+	c := &IA32Call{Pos: f.Pos(n), Name: m.text("syscall"), NR: -1, Layout: IA32Layouts[0]}
 	if m.has("layout") {
 		c.Layout = m.oneOf("layout", IA32Layouts)
 	}
@@ -105,7 +105,7 @@ func (l *loader) x32(f *file, n *yaml.Node) {
 		return
 	}
 	if v, ok := m.uint(m.byKey["nr"], "nr", 1<<16-1); ok {
-		c := &X32Call{Pos: f.pos(n), Name: m.text("syscall"), NR: int(v)}
+		c := &X32Call{Pos: f.Pos(n), Name: m.text("syscall"), NR: int(v)}
 		if want := abi.Syscalls + len(l.table.X32); c.NR != want {
 			m.errorf(m.byKey["nr"], "nr %d is not %d (numbers of x32 ascend from %d on without gaps)", c.NR, want, abi.Syscalls)
 		}

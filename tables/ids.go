@@ -13,7 +13,7 @@ func (l *loader) id(f *file, n *yaml.Node) {
 	if m == nil || !m.required("id", "id: 3 is the syscall code") || !m.required("syscall", "syscall: read is its name") {
 		return
 	}
-	id := &ID{Pos: f.pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses), Symbol: m.text("symbol")}
+	id := &ID{Pos: f.Pos(n), Name: m.text("syscall"), Drop: m.oneOf("drop", dropClasses), Symbol: m.text("symbol")}
 	m.subject = id.Name
 	m.required("drop", "drop: sampled is an example")
 	code, ok := m.uint(m.byKey["id"], "id", 1<<16-1)

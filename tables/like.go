@@ -35,7 +35,7 @@ func (l *loader) like(f *file, n *yaml.Node) (merged *yaml.Node, name string) {
 	if at != nil && at.Kind == yaml.ScalarNode {
 		other := l.raw[at.Value]
 		if other == nil {
-			l.errs.Add(f.pos(at), own, "like names no entry before it in this file%s", hint.DidYouMean(at.Value, slices.Sorted(maps.Keys(l.raw))))
+			l.errs.Add(f.Pos(at), own, "like names no entry before it in this file%s", hint.DidYouMean(at.Value, slices.Sorted(maps.Keys(l.raw))))
 			return n, ""
 		}
 		name = at.Value

@@ -221,7 +221,7 @@ func (l *loader) include(m *mapping, n *yaml.Node) {
 		return
 	}
 	l.parts = append(l.parts, n.Value)
-	if f := l.open(n.Value, m.f.pos(n)); f != nil && !l.broken {
+	if f := l.open(n.Value, m.f.Pos(n)); f != nil && !l.broken {
 		l.class = class
 		l.file(f, []string{"wants", "syscalls"})
 		l.class = ""

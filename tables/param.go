@@ -72,11 +72,11 @@ func (l *loader) params(f *file, n *yaml.Node, ctx *context) []*Param {
 			case item.Kind == yaml.MappingNode && len(item.Content) == 2 && item.Content[0].Kind == yaml.ScalarNode:
 				one(item.Content[0], item.Content[1])
 			default:
-				l.errs.Add(f.pos(item), ctx.subject, "param is %s (name: {type: fd, from: ret} is expected)", itemName(item))
+				l.errs.Add(f.Pos(item), ctx.subject, "param is %s (name: {type: fd, from: ret} is expected)", itemName(item))
 			}
 		}
 	default:
-		l.errs.Add(f.pos(n), ctx.subject, "params are %s (a list is expected)", kindName(n))
+		l.errs.Add(f.Pos(n), ctx.subject, "params are %s (a list is expected)", kindName(n))
 	}
 	return out
 }
@@ -92,10 +92,10 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 	g := l.groups[n.Value]
 	switch {
 	case g == nil:
-		l.errs.Add(f.pos(n), ctx.subject, "unknown group %s%s", n.Value, hint.DidYouMean(n.Value, slices.Sorted(maps.Keys(l.groups))))
+		l.errs.Add(f.Pos(n), ctx.subject, "unknown group %s%s", n.Value, hint.DidYouMean(n.Value, slices.Sorted(maps.Keys(l.groups))))
 		return nil
 	case g.open:
-		l.errs.Add(f.pos(n), ctx.subject, "group %s uses itself", n.Value)
+		l.errs.Add(f.Pos(n), ctx.subject, "group %s uses itself", n.Value)
 		return nil
 	}
 	g.used, g.open = true, true
@@ -112,7 +112,7 @@ var paramKeys = []string{
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
-	p := &Param{Pos: f.pos(key), typePos: f.pos(key), Name: key.Value}
+	p := &Param{Pos: f.Pos(key), typePos: f.Pos(key), Name: key.Value}
 	subject := ctx.subject + ": " + p.Name
 	if !expr.IsIdent(p.Name) {
 		l.errs.Add(p.Pos, ctx.subject, "bad param name %q (a C identifier is expected)", p.Name)
@@ -131,7 +131,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		return nil
 	}
 	if n := m.scalar("type"); n != nil {
-		p.typePos = f.pos(n)
+		p.typePos = f.Pos(n)
 		if l.typ(n.Value) != nil {
 			p.Type = n.Value
 		} else {
@@ -308,7 +308,7 @@ func (l *loader) readable(w *mapping, e field, ctx *context) (Cond, bool) {
 		w.errorf(n, "%s does not point to a described type (%s; structs are in structs.yaml)", n.Value, arg.Type)
 		return Cond{}, false
 	}
-	at := &expr.Node{Kind: expr.Name, Pos: w.f.pos(n), Text: n.Value}
+	at := &expr.Node{Kind: expr.Name, Pos: w.f.Pos(n), Text: n.Value}
 	size := d.To.Size
 	if st := d.To.Struct; st != nil && st.Extensible != "" {
 		size = st.Fields[0].Type.Size // the rest may be missing

@@ -81,7 +81,7 @@ func (l *loader) reducer(f *file, n *yaml.Node) {
 	if decl == nil {
 		return
 	}
-	r := &Reducer{Pos: f.pos(n), Any: m.oneOf("on", []string{"any"}) == "any", Doc: m.text("doc")}
+	r := &Reducer{Pos: f.Pos(n), Any: m.oneOf("on", []string{"any"}) == "any", Doc: m.text("doc")}
 	m.required("doc", "one line: what changes")
 	if serr := l.parseReducer(r, decl.Value); serr != nil {
 		l.errs.Add(l.in(f, decl, serr.off), m.subject, "%s", serr.msg)

@@ -169,7 +169,7 @@ func sigEnd(toks []sigToken, i int) *sigError {
 func (l *loader) sigAt(f *file, n *yaml.Node, sig *Signature) *Signature {
 	out := *sig
 	out.At = make([]int, len(sig.At))
-	start := f.start(n)
+	start := f.Start(n)
 	for i, off := range sig.At {
 		if p := l.in(f, n, off); p.Line == start.Line {
 			out.At[i] = p.Col - start.Col

@@ -41,7 +41,7 @@ func (l *loader) state(ev *Event, m *mapping) {
 	if n.Kind == yaml.MappingNode { // {none: why}
 		nm := m.f.mapping(n, subject, "state", []string{"none"}, &l.errs)
 		if nm.required("none", "none: why nothing changes") && nm.scalar("none") != nil {
-			ev.State = &State{Pos: m.f.pos(n), None: nm.text("none"), Text: "none: " + nm.text("none")}
+			ev.State = &State{Pos: m.f.Pos(n), None: nm.text("none"), Text: "none: " + nm.text("none")}
 		}
 		return
 	}

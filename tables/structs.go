@@ -79,7 +79,7 @@ func (l *loader) structEntry(f *file, n *yaml.Node) {
 	if name == nil {
 		return
 	}
-	s := &Struct{Pos: f.pos(n), Name: name.Value, Header: m.text("header"), Packed: m.oneOf("packed", []string{"true", "false", "x86"}), Align: Layouts{1, 1, 1}}
+	s := &Struct{Pos: f.Pos(n), Name: name.Value, Header: m.text("header"), Packed: m.oneOf("packed", []string{"true", "false", "x86"}), Align: Layouts{1, 1, 1}}
 	if !expr.IsIdent(s.Name) {
 		m.errorf(name, "bad name %s (a C identifier is expected)", s.Name)
 		return

@@ -36,7 +36,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 		l.errs.Add(l.in(f, sigNode, serr.off), "syscall", "%s", serr.msg)
 		return
 	}
-	s := &Syscall{Pos: f.start(sigNode), Name: sig.Name, Params: sig.Params, like: like}
+	s := &Syscall{Pos: f.Start(sigNode), Name: sig.Name, Params: sig.Params, like: like}
 	l.table.Syscalls = append(l.table.Syscalls, s)
 	m.subject = s.Name
 	if m.required("class", "class: file is its category") {
@@ -105,10 +105,10 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 	}
 	l.eventFlags(s, m, ours)
 	l.finish(s.Exit, m, "fd")
-	l.own(s.Exit, f.pos(m.byKey["event"]), s.Name)
+	l.own(s.Exit, f.Pos(m.byKey["event"]), s.Name)
 	if en := m.byKey["enter"]; en != nil {
 		s.Enter = &Event{
-			Pos: f.pos(en), Code: uint16(code - 1), Name: name, Symbol: name + "_enter", Dir: "enter", Class: s.Class, Source: "syscall",
+			Pos: f.Pos(en), Code: uint16(code - 1), Name: name, Symbol: name + "_enter", Dir: "enter", Class: s.Class, Source: "syscall",
 			From: "sys_enter", FDParam: -1, Flags: slices.Clone(s.Exit.Flags),
 		}
 		if flags, ok := l.lockedFlags(s.Enter.Code); ok {
@@ -121,7 +121,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 			}
 		}
 		l.finish(s.Enter, m, "fd")
-		l.own(s.Enter, f.pos(m.byKey["event"]), s.Name)
+		l.own(s.Enter, f.Pos(m.byKey["event"]), s.Name)
 	}
 	l.secret(s, m)
 	l.state(s.Exit, m)

@@ -170,7 +170,7 @@ func (l *loader) wireType(f *file, n *yaml.Node) {
 		!m.required("as", "as: s8 is how it is sent") {
 		return
 	}
-	t := &Type{Pos: f.pos(n), Name: m.text("type"), As: m.oneOf("as", typeAs), Low: m.bool("low"), Show: m.text("show"),
+	t := &Type{Pos: f.Pos(n), Name: m.text("type"), As: m.oneOf("as", typeAs), Low: m.bool("low"), Show: m.text("show"),
 		View: m.text("view"), Doc: m.text("doc")}
 	code, ok := m.uint(m.byKey["code"], "code", 1<<8-1)
 	if t.Name == "" || t.As == "" || !ok {
@@ -209,7 +209,7 @@ func (l *loader) dyn(f *file, n *yaml.Node) {
 	if m == nil || !m.required("dyn", "dyn: sockopt names it") || !m.required("variants", "the types it may have") {
 		return
 	}
-	d := &Dyn{Pos: f.pos(n), Name: m.text("dyn")}
+	d := &Dyn{Pos: f.Pos(n), Name: m.text("dyn")}
 	for _, v := range m.list("variants") {
 		name, show := v, (*yaml.Node)(nil)
 		if v.Kind == yaml.MappingNode && len(v.Content) == 2 {
@@ -253,7 +253,7 @@ func (l *loader) words(f *file, key string, n *yaml.Node) {
 		return
 	}
 	for _, e := range m.fields {
-		w := Word{Pos: f.pos(e.key), Name: e.key.Value}
+		w := Word{Pos: f.Pos(e.key), Name: e.key.Value}
 		number := e.val
 		if e.val.Kind == yaml.MappingNode {
 			wm := f.mapping(e.val, key+": "+w.Name, "word", []string{"value", "doc"}, &l.errs)

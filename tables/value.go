@@ -11,6 +11,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
+	"github.com/scaplab/scaplab/internal/yamltext"
 )
 
 // values reads and checks the expressions of cases.
@@ -44,11 +45,11 @@ func (v *values) bindings(m *mapping, key string) []Binding {
 		name := e.key.Value
 		v.subject = m.subject + ": " + name
 		if !expr.IsIdent(name) {
-			v.errorf(m.f.pos(e.key), "bad variable name %q (a C identifier is expected)", name)
+			v.errorf(m.f.Pos(e.key), "bad variable name %q (a C identifier is expected)", name)
 			continue
 		}
 		if _, ok := v.vars[name]; ok {
-			v.errorf(m.f.pos(e.key), "variable %s has a value already", name)
+			v.errorf(m.f.Pos(e.key), "variable %s has a value already", name)
 			continue
 		}
 		x := v.value(e.val, false)
@@ -58,7 +59,7 @@ func (v *values) bindings(m *mapping, key string) []Binding {
 			v.made[name] = v.l.structs[x.Text]
 		}
 		if x != nil {
-			out = append(out, Binding{Pos: m.f.pos(e.key), Name: name, Expr: x})
+			out = append(out, Binding{Pos: m.f.Pos(e.key), Name: name, Expr: x})
 		}
 	}
 	return out
@@ -67,7 +68,7 @@ func (v *values) bindings(m *mapping, key string) []Binding {
 // value turns a YAML value into an expression: it makes lists and structs of
 // collections and parses scalars. Wanted text needs no quotes.
 func (v *values) value(n *yaml.Node, text bool) *expr.Node {
-	pos := v.f.pos(n)
+	pos := v.f.Pos(n)
 	switch n.Kind {
 	case yaml.SequenceNode:
 		x := &expr.Node{Kind: expr.List, Pos: pos}
@@ -84,7 +85,7 @@ func (v *values) value(n *yaml.Node, text bool) *expr.Node {
 		x := &expr.Node{Kind: expr.Struct, Pos: pos}
 		for _, e := range m.fields {
 			if !expr.IsIdent(e.key.Value) {
-				v.errorf(v.f.pos(e.key), "bad field name %q (a C identifier is expected)", e.key.Value)
+				v.errorf(v.f.Pos(e.key), "bad field name %q (a C identifier is expected)", e.key.Value)
 				return nil
 			}
 			a := v.value(e.val, false)
@@ -95,7 +96,7 @@ func (v *values) value(n *yaml.Node, text bool) *expr.Node {
 		}
 		return x
 	}
-	if n.Value == "" && n.Style&quotedStyle == 0 {
+	if n.Value == "" && n.Style&yamltext.Quoted == 0 {
 		v.errorf(pos, "value is missing")
 		return nil
 	}

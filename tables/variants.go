@@ -76,7 +76,7 @@ func (v *variants) varies(param string) bool {
 // source share an arm, and the default comes last: without one the param is empty.
 func (v *variants) arms(l *loader, p *Param, src *source) {
 	p.Switch = &Switch{On: v.on.Value}
-	other := SwitchArm{From: &expr.Node{Kind: expr.Name, Text: "empty", Pos: v.m.f.pos(v.m.node)}}
+	other := SwitchArm{From: &expr.Node{Kind: expr.Name, Text: "empty", Pos: v.m.f.Pos(v.m.node)}}
 	for _, row := range v.rows {
 		n := row.sources.scalar(p.Name)
 		if n == nil {

@@ -29,7 +29,7 @@ func (l *loader) wantGroup(f *file, n *yaml.Node) {
 		return
 	}
 	if old := l.wants[name.Value]; old != nil {
-		m.errorf(name, "want %s is described twice (first %s)", name.Value, onLine(old.f.pos(old.node), f.pos(n)))
+		m.errorf(name, "want %s is described twice (first %s)", name.Value, onLine(old.f.Pos(old.node), f.Pos(n)))
 		return
 	}
 	l.wants[name.Value] = &wantGroup{f: f, node: n, values: m.byKey["values"]}

@@ -5,10 +5,8 @@ package tables
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,14 +16,14 @@ import (
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
+	"github.com/scaplab/scaplab/internal/yamltext"
 )
 
 // file is a YAML file as nodes. A value is the text of its node: YAML's own reading of
 // 5.10 or 0640 does not matter.
 type file struct {
-	name  string
-	lines []string
-	root  *yaml.Node
+	*yamltext.Text
+	root *yaml.Node
 }
 
 // parseFile reads src. It returns nil if the YAML itself has errors, which it adds to
@@ -36,9 +34,8 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 		errs.Add(at, "", "text is not UTF-8")
 		return nil
 	}
-	text := strings.ReplaceAll(string(src), "\r\n", "\n")
-	f := &file{name: name, lines: strings.Split(text, "\n")}
-	for i, line := range f.lines {
+	f := &file{Text: yamltext.New(name, string(src))}
+	for i, line := range f.Lines {
 		if strings.ContainsAny(line, "\r\u0085\u2028\u2029") { // line breaks for YAML, but not for editors
 			errs.Add(expr.Pos{File: name, Line: i + 1, Col: 1}, "", "line break is not a newline")
 			return nil
@@ -46,17 +43,17 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, more yaml.Node
-	err := decode(dec, &doc)
+	err := yamltext.Decode(dec, &doc)
 	if errors.Is(err, io.EOF) {
 		errs.Add(at, "", "file is empty (it starts with schema: 1)")
 		return nil
 	}
 	if err != nil {
-		at, msg := f.blame(err)
+		at, msg := f.Blame(err)
 		errs.Add(at, "", "bad YAML: %s", msg)
 		return nil
 	}
-	if err := decode(dec, &more); !errors.Is(err, io.EOF) {
+	if err := yamltext.Decode(dec, &more); !errors.Is(err, io.EOF) {
 		at.Line = max(1, more.Line)
 		errs.Add(at, "", "second YAML document (a file has one)")
 		return nil
@@ -70,117 +67,21 @@ func parseFile(name string, src []byte, errs *ErrorList) *file {
 	return f
 }
 
-var dashWord = regexp.MustCompile(`^ *-[A-Za-z]`)
-
-// blame returns the place of the mistake behind an error of the YAML package, and a
-// message. The package reports where it could not go on, which may be many lines later.
-func (f *file) blame(err error) (expr.Pos, string) {
-	var load *yaml.LoadError
-	if !errors.As(err, &load) {
-		return expr.Pos{File: f.name, Line: 1, Col: 1}, "it cannot be read"
-	}
-	pos := func(m yaml.Mark) expr.Pos { return expr.Pos{File: f.name, Line: max(m.Line, 1), Col: max(m.Column, 1)} }
-	at, start := pos(load.Mark), pos(load.ContextMark)
-	msg, _, _ := strings.Cut(load.Message, " (value:")
-	switch {
-	case strings.Contains(msg, "control characters"): // has no place
-		for i, line := range f.lines {
-			if col := strings.IndexFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); col >= 0 {
-				return expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(line[:col]) + 1}, msg
-			}
-		}
-	case strings.Contains(msg, "tab character"):
-		if col := strings.IndexByte(f.rest(at.Line, 1), '\t'); col >= 0 {
-			at.Col = utf8.RuneCountInString(f.rest(at.Line, 1)[:col]) + 1
-		}
-	default:
-		quote, bracket := f.unclosed(at.Line)
-		if quote != nil {
-			return *quote, "quote is not closed on its line"
-		}
-		if bracket != nil && strings.Contains(load.ContextMsg, "parsing a flow") {
-			return *bracket, fmt.Sprintf("%s is not closed (%s on line %d)", f.rest(bracket.Line, bracket.Col)[:1], msg, at.Line)
-		}
-		for _, no := range []int{at.Line, at.Line - 1} {
-			if m := dashWord.FindStringIndex(f.rest(no, 1)); m != nil {
-				return expr.Pos{File: f.name, Line: no, Col: m[1] - 1}, "a blank behind the dash is missing"
-			}
-		}
-	}
-	switch {
-	case strings.Contains(load.ContextMsg, "simple key"):
-		return start, "a colon with a blank behind it is missing"
-	case strings.Contains(load.ContextMsg, "block collection") && at.Col > start.Col:
-		return start, "indentation is less than that of the lines below"
-	}
-	return at, msg
-}
-
-// unclosed returns the quote that opens a text over several lines that ends on the
-// given line, or not at all: most likely its end is missing. bracket is the innermost
-// bracket that is open there.
-func (f *file) unclosed(end int) (quote, bracket *expr.Pos) {
-	var at *expr.Pos // where the text of a quote starts
-	var brackets []*expr.Pos
-	mark := byte(0)
-	for i, line := range f.lines[:min(end, len(f.lines))] {
-		for j := 0; j < len(line); j++ {
-			c := line[j]
-			here := &expr.Pos{File: f.name, Line: i + 1, Col: utf8.RuneCountInString(line[:j]) + 1}
-			starts := j == 0 || strings.IndexByte(" [{,", line[j-1]) >= 0
-			switch {
-			case mark == '"' && c == '\\':
-				j++
-			case mark != 0 && c == mark:
-				if mark = 0; i+1 == end && at.Line < end {
-					quote = at
-				}
-			case mark != 0:
-			case starts && c == '#':
-				j = len(line)
-			case starts && (c == '"' || c == '\''):
-				mark, at = c, here
-			case starts && (c == '{' || c == '['):
-				brackets = append(brackets, here)
-			case (c == '}' || c == ']') && len(brackets) > 0:
-				brackets = brackets[:len(brackets)-1]
-			}
-		}
-	}
-	if mark != 0 {
-		quote = at
-	}
-	if len(brackets) > 0 {
-		bracket = brackets[len(brackets)-1]
-	}
-	return quote, bracket
-}
-
-// decode turns a panic of the YAML package on hostile input into an error.
-func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("yaml: cannot be read")
-		}
-	}()
-	return dec.Decode(n)
-}
-
 // refuse reports YAML features that the table does not use: it should mean the same to
 // a reader who does not know YAML.
 func (f *file) refuse(n *yaml.Node, errs *ErrorList) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		errs.Add(f.pos(n), "", "alias *%s (write it out, or use a group)", n.Value)
+		errs.Add(f.Pos(n), "", "alias *%s (write it out, or use a group)", n.Value)
 		return
 	case n.Anchor != "":
-		errs.Add(f.pos(n), "", "anchor &%s (write it out, or use a group)", n.Anchor)
+		errs.Add(f.Pos(n), "", "anchor &%s (write it out, or use a group)", n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
-		errs.Add(f.pos(n), "", "tag %s (values have no YAML type)", n.Tag)
+		errs.Add(f.Pos(n), "", "tag %s (values have no YAML type)", n.Tag)
 	}
 	for i := 0; i < len(n.Content); i++ {
 		if text, parts := f.cutCall(n, i); parts > 0 {
-			errs.Add(f.pos(n.Content[i]), "", "a call with commas inside {} or [] needs quotes (write %s)", strconv.Quote(text))
+			errs.Add(f.Pos(n.Content[i]), "", "a call with commas inside {} or [] needs quotes (write %s)", strconv.Quote(text))
 			i += parts
 			continue
 		}
@@ -215,37 +116,9 @@ func (f *file) cutCall(n *yaml.Node, i int) (text string, parts int) {
 	return "", 0
 }
 
-func (f *file) pos(n *yaml.Node) expr.Pos {
-	return expr.Pos{File: f.name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
-}
-
-const quotedStyle = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
-
-// start returns where the text of a scalar begins: after its quote.
-func (f *file) start(n *yaml.Node) expr.Pos {
-	p := f.pos(n)
-	if n.Style&quotedStyle != 0 {
-		p.Col++
-	}
-	return p
-}
-
-// rest returns the source from column col (in characters, from 1) of a line on.
-func (f *file) rest(line, col int) string {
-	if line < 1 || line > len(f.lines) {
-		return ""
-	}
-	s := f.lines[line-1]
-	for ; col > 1 && s != ""; col-- {
-		_, n := utf8.DecodeRuneInString(s)
-		s = s[n:]
-	}
-	return s
-}
-
 // find returns the first place of $name or ${name} from a place on, in the same line.
 func (f *file) find(at expr.Pos, name string) expr.Pos {
-	raw := f.rest(at.Line, at.Col)
+	raw := f.Rest(at.Line, at.Col)
 	for _, text := range []string{"$" + name, "${" + name} {
 		if i := strings.Index(raw, text); i >= 0 {
 			at.Col += utf8.RuneCountInString(raw[:i])
@@ -255,72 +128,9 @@ func (f *file) find(at expr.Pos, name string) expr.Pos {
 	return at
 }
 
-// positions returns the place in the file of each character of a scalar's value and of
-// its end, in spite of escapes and folded lines.
-func (f *file) positions(n *yaml.Node) []expr.Pos {
-	at := f.start(n)
-	raw := "" // the line from at on
-	line := func(no, col int) {
-		at.Line, at.Col = no, col
-		raw = f.rest(no, col)
-	}
-	skip := func(chars int) {
-		at.Col += chars
-		for ; chars > 0 && raw != ""; chars-- {
-			_, size := utf8.DecodeRuneInString(raw)
-			raw = raw[size:]
-		}
-	}
-	indent := func() { // skip the blanks a continuation line starts with
-		skip(len(raw) - len(strings.TrimLeft(raw, " \t")))
-	}
-	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	margin := 1
-	if block { // the text starts on the next non-empty line
-		for at.Line++; at.Line < len(f.lines) && strings.TrimSpace(f.lines[at.Line-1]) == ""; at.Line++ {
-		}
-		line(at.Line, 1)
-		indent()
-		margin = at.Col // further blanks are text
-	} else {
-		line(at.Line, at.Col)
-	}
-	var out []expr.Pos
-	for _, r := range n.Value {
-		for n.Style&yaml.DoubleQuotedStyle != 0 && raw == `\` { // escaped line break
-			line(at.Line+1, 1)
-			indent()
-		}
-		out = append(out, at)
-		switch {
-		case n.Style&yaml.DoubleQuotedStyle != 0 && strings.HasPrefix(raw, `\`):
-			switch raw[1] {
-			case 'x':
-				skip(4)
-			case 'u':
-				skip(6)
-			case 'U':
-				skip(10)
-			default:
-				skip(2)
-			}
-		case n.Style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(raw, "''"):
-			skip(2)
-		case (r == ' ' || r == '\n') && at.Line < len(f.lines) && strings.TrimSpace(raw) == "": // a line break, or its folded blank
-			line(at.Line+1, margin)
-			if !block {
-				indent()
-			}
-		default:
-			skip(1)
-		}
-	}
-	return append(out, at)
-}
-
 // in returns the place of byte off of a scalar's text; the text is ASCII up to there.
 func (l *loader) in(f *file, n *yaml.Node, off int) expr.Pos {
-	pos := f.positions(n)
+	pos := f.Positions(n)
 	return pos[min(off, len(pos)-1)]
 }
 
@@ -331,17 +141,17 @@ const maxExpr = 1 << 14
 // parse reads the expression a scalar holds. Errors have the file's own
 // columns; they are added to errs and the result is nil.
 func (f *file) parse(n *yaml.Node, subject string, errs *ErrorList) *expr.Node {
-	at, text := f.start(n), n.Value
+	at, text := f.Start(n), n.Value
 	if len(text) > maxExpr {
 		errs.Add(at, subject, "expression of %d bytes is too long (at most %d)", len(text), maxExpr)
 		return nil
 	}
-	if strings.HasPrefix(f.rest(at.Line, at.Col), text) {
+	if strings.HasPrefix(f.Rest(at.Line, at.Col), text) {
 		e, err := expr.Parse(text, at)
 		addAll(errs, subject, err, func(p expr.Pos) expr.Pos { return p })
 		return e
 	}
-	pos := f.positions(n)
+	pos := f.Positions(n)
 	starts := []int{0} // index of each line's first character in the value
 	i := 0
 	for _, r := range text {
@@ -354,7 +164,7 @@ func (f *file) parse(n *yaml.Node, subject string, errs *ErrorList) *expr.Node {
 		i := starts[min(p.Line, len(starts))-1] + p.Col - 1
 		return pos[min(i, len(pos)-1)]
 	}
-	e, err := expr.Parse(text, expr.Pos{File: f.name, Line: 1, Col: 1})
+	e, err := expr.Parse(text, expr.Pos{File: f.Name, Line: 1, Col: 1})
 	addAll(errs, subject, err, move)
 	expr.Walk(e, func(n *expr.Node) bool {
 		n.Pos = move(n.Pos)
@@ -392,7 +202,7 @@ type mapping struct {
 // keys and leaves them out. It returns nil if n is not a mapping.
 func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs *ErrorList) *mapping {
 	if n.Kind != yaml.MappingNode {
-		errs.Add(f.pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
+		errs.Add(f.Pos(n), subject, "%s is %s (a mapping is expected)", what, kindName(n))
 		return nil
 	}
 	m := &mapping{f: f, node: n, subject: subject, errs: errs}
@@ -402,16 +212,16 @@ func (f *file) mapping(n *yaml.Node, subject, what string, known []string, errs 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
-			errs.Add(f.pos(k), subject, "key is %s (a name is expected)", kindName(k))
+			errs.Add(f.Pos(k), subject, "key is %s (a name is expected)", kindName(k))
 			continue
 		}
 		if line, ok := seen[k.Value]; ok {
-			errs.Add(f.pos(k), subject, "key %s is repeated (first on line %d)", k.Value, line)
+			errs.Add(f.Pos(k), subject, "key %s is repeated (first on line %d)", k.Value, line)
 			continue
 		}
 		seen[k.Value] = k.Line
 		if known != nil && !slices.Contains(known, k.Value) {
-			errs.Add(f.pos(k), subject, "unknown key %s%s", k.Value, hint.DidYouMean(k.Value, known))
+			errs.Add(f.Pos(k), subject, "unknown key %s%s", k.Value, hint.DidYouMean(k.Value, known))
 			continue
 		}
 		m.fields = append(m.fields, field{k, v})
@@ -426,7 +236,7 @@ func kindName(n *yaml.Node) string {
 		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
-	case n.Value == "" && n.Style&quotedStyle == 0:
+	case n.Value == "" && n.Style&yamltext.Quoted == 0:
 		return "missing"
 	}
 	return "text"
@@ -447,7 +257,7 @@ func peek(n *yaml.Node, key string) string {
 func (m *mapping) has(key string) bool { return m.byKey[key] != nil }
 
 func (m *mapping) errorf(n *yaml.Node, format string, args ...any) {
-	m.errs.Add(m.f.pos(n), m.subject, format, args...)
+	m.errs.Add(m.f.Pos(n), m.subject, format, args...)
 }
 
 // scalar returns the node of a key whose value must be non-empty plain text, or nil.

@@ -39,6 +39,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newRecordCmd(),
 		newReadCmd(),
+		newRulesCmd(),
 		newInfoCmd(),
 		newConvertCmd(),
 		newEventsCmd(),

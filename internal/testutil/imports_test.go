@@ -33,6 +33,16 @@ var boundaries = []struct {
 		"sinsp knows scap.Source and no engine",
 	},
 	{
+		[]string{"sinsp", "sinsp/field", "sinsp/filter", "sinsp/output"},
+		[]string{"sinsp/rule", "sinsp/alert"},
+		"rules and alerts are made of filters and formats, which know nothing of them",
+	},
+	{
+		[]string{"sinsp/rule"},
+		[]string{"sinsp/alert", "internal/cli"},
+		"rules say what holds, not where alerts go",
+	},
+	{
 		[]string{"scap", "scap/event", "scap/scaptest", "scap/proc", "scap/savefile"},
 		[]string{"driver/...", "scap/ebpf", "scap/kmod", "sinsp/..."},
 		"what needs no live kernel works on any system",

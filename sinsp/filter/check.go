@@ -13,9 +13,9 @@ import (
 	"github.com/scaplab/scaplab/sinsp/field"
 )
 
-// leaf is a compiled check. Equal checks of a program are one leaf, which is evaluated
-// once per event.
+// leaf is a compiled check. Equal checks of a group are one leaf.
 type leaf struct {
+	id   uint32
 	left *source
 	op   op
 
@@ -26,10 +26,7 @@ type leaf struct {
 	compare compareFunc
 	negate  bool // compare must not hold
 
-	uses   int
-	direct bool   // test, of the value of a field that nothing else of the filter needs
-	gen    uint64 // number of the evaluation that result is of
-	result bool
+	direct bool // test, of the value of a field that nothing else of the group needs
 }
 
 // eval returns the result of evaluation gen, which is of ev.
@@ -37,13 +34,7 @@ func (l *leaf) eval(gen uint64, ev *sinsp.Event) bool {
 	if l.direct {
 		return l.holdsDirectly(ev)
 	}
-	if l.uses == 1 {
-		return l.holds(gen, ev)
-	}
-	if l.gen != gen {
-		l.gen, l.result = gen, l.holds(gen, ev)
-	}
-	return l.result
+	return l.holds(gen, ev)
 }
 
 // holdsDirectly does what holds does, for a direct leaf.
@@ -143,6 +134,9 @@ func (l *leaf) ofCall() bool { return l.left.ofCall() && (l.right == nil || l.ri
 
 // leaf compiles a check; nil after an error.
 func (c *compiler) leaf(chk *check) *leaf {
+	if chk = c.expand(chk); chk == nil {
+		return nil
+	}
 	left := c.source(&chk.left)
 	var right *source
 	if chk.right != nil {
@@ -169,12 +163,43 @@ func (c *compiler) leaf(chk *check) *leaf {
 	}
 	key := chk.key(left, right)
 	if old := c.leaves[key]; old != nil {
-		old.uses++
 		return old
 	}
-	l.uses = 1
+	l.id = uint32(len(c.leaves))
+	if l.direct = left.uses == 1 && left.ref != nil && left.many == field.One && l.test != nil; l.direct {
+		left.alone = l
+	}
 	c.leaves[key] = l
 	return l
+}
+
+// expand returns a check whose words that are names of lists are replaced by the items;
+// nil after an error.
+func (c *compiler) expand(chk *check) *check {
+	out := *chk // compiling changes it, and the same may be compiled again
+	if c.scope.List == nil {
+		return &out
+	}
+	out.values = nil
+	for _, v := range chk.values {
+		items, ok := []string(nil), false
+		if !v.quoted {
+			items, ok = c.scope.List(v.text)
+		}
+		if !ok {
+			out.values = append(out.values, v)
+			continue
+		}
+		if single := !chk.op.info().takesList && chk.mod == modNone; single && len(items) != 1 {
+			c.errs.add(v.off, "list %s has %d items, %s takes one value (write in (%s), or %s anyof (%s))",
+				v.text, len(items), chk.op.info().text, v.text, chk.op.info().text, v.text)
+			return nil
+		}
+		for _, item := range items {
+			out.values = append(out.values, constant{off: v.off, text: item, quoted: true})
+		}
+	}
+	return &out
 }
 
 // key is the check as text, the same for equal checks only.
@@ -292,11 +317,11 @@ func (c *compiler) constants(chk *check, l *leaf) bool {
 	list := chk.op.info().takesList || chk.mod != modNone
 	before := len(c.errs)
 	c.known(chk, l.left)
-	var all values
+	all := values{lazy: c.scope.LazyHosts}
 	var tests []test
 	for _, k := range chk.values {
 		c.suspicious(k)
-		var one values
+		one := values{lazy: c.scope.LazyHosts}
 		err := one.parse(typ, chk.op, k.text)
 		if err == nil {
 			switch {
@@ -316,6 +341,7 @@ func (c *compiler) constants(chk *check, l *leaf) bool {
 		all.nums = append(all.nums, one.nums...)
 		all.addrs = append(all.addrs, one.addrs...)
 		all.nets = append(all.nets, one.nets...)
+		all.hosts = append(all.hosts, one.hosts...)
 	}
 	if len(c.errs) > before {
 		return false
@@ -350,7 +376,7 @@ func (c *compiler) known(chk *check, left *source) {
 		known := left.ref.Constants()
 		for _, k := range chk.values {
 			if !slices.Contains(known, k.text) {
-				c.errs.add(k.off, "%s is never %q%s", left.key, k.text, hint.DidYouMean(k.text, known))
+				c.errs.addKind(UnknownProblem, k.off, "%s is never %q%s", left.key, k.text, hint.DidYouMean(k.text, known))
 			}
 		}
 	}

@@ -152,6 +152,9 @@ type values struct {
 	nums  []uint64 // Double: as float64 bits
 	addrs []netip.Addr
 	nets  []netip.Prefix
+	hosts []string // whose addresses are not known yet
+
+	lazy bool // see Scope.LazyHosts
 }
 
 // parse adds a constant for an operator.
@@ -199,6 +202,13 @@ func (v *values) parse(typ field.Type, o op, text string) error {
 		v.nets = append(v.nets, p)
 		return err
 	case field.Host:
+		if a, err := netip.ParseAddr(text); v.lazy && err != nil {
+			v.hosts = append(v.hosts, text)
+			return nil
+		} else if v.lazy {
+			v.addrs = append(v.addrs, a.WithZone("").Unmap())
+			return nil
+		}
 		addrs, err := resolve(text)
 		v.addrs = append(v.addrs, addrs...)
 		return err
@@ -229,6 +239,9 @@ func (v *values) member(typ field.Type) test {
 		}
 		return newStringSet(v.texts)
 	case field.IP, field.Host:
+		if v.hosts != nil {
+			return newHostSet(v.hosts, v.addrs)
+		}
 		if len(v.addrs) == 1 {
 			return addrEqual(v.addrs[0])
 		}

@@ -24,7 +24,17 @@ type Errors struct {
 type Problem struct {
 	Offset int // in bytes
 	Msg    string
+	Kind   ProblemKind
 }
+
+// ProblemKind says what a problem is about.
+type ProblemKind uint8
+
+const (
+	OtherProblem   ProblemKind = iota
+	UnknownProblem             // a field, an argument of one, or an event that is not known
+	NameProblem                // the name of a macro
+)
 
 // Error returns for each problem a line with its place and message, the line of the
 // text that has it, and a caret below the place:
@@ -121,11 +131,15 @@ func place(text string, off int) (line, col int, src string) {
 type problems []Problem
 
 func (p *problems) add(off int, format string, args ...any) {
+	p.addKind(OtherProblem, off, format, args...)
+}
+
+func (p *problems) addKind(kind ProblemKind, off int, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if len(msg) > maxMsg { // it quotes a long text; what would be right is at its end
 		msg = strings.ToValidUTF8(msg[:maxMsg/2]+"..."+msg[len(msg)-maxMsg/2:], "")
 	}
-	*p = append(*p, Problem{off, msg})
+	*p = append(*p, Problem{off, msg, kind})
 }
 
 // err returns the problems as an error; nil if there are none.

@@ -429,7 +429,7 @@ func (p *parser) operand() (operand, bool) {
 			for n < len(s) && (isWord(s[n]) || s[n] == '.') {
 				n++
 			}
-			p.errs.add(off, "unknown field %s%s", p.src[off:p.pos+n], hint.DidYouMean(p.src[off:p.pos+n], fieldNames()))
+			p.errs.addKind(UnknownProblem, off, "unknown field %s%s", p.src[off:p.pos+n], hint.DidYouMean(p.src[off:p.pos+n], fieldNames()))
 			p.pos += n
 			return operand{off: off, kind: operandBad}, true
 		} else if strings.HasPrefix(s, "[") {
@@ -446,7 +446,7 @@ func (p *parser) operand() (operand, bool) {
 		if e, ok := err.(*field.Error); ok {
 			at += e.Offset
 		}
-		p.errs.add(at, "%s", err)
+		p.errs.addKind(UnknownProblem, at, "%s", err)
 		if n == 0 {
 			return operand{}, false
 		}

@@ -27,7 +27,8 @@ type source struct {
 	argv     []*field.Value // their values
 	selector string
 
-	uses int // by leaves, and by sources as an argument
+	uses  int   // by checks, and by sources as an argument
+	alone *leaf // direct leaf that alone uses it
 
 	v   field.Value
 	ok  bool
@@ -138,32 +139,40 @@ func describe(t field.Type, many field.Many) string {
 	return names[0]
 }
 
-// compiler makes sources and leaves of what was parsed, each once.
+// compiler makes sources, leaves and nodes of what was parsed, each once.
 type compiler struct {
-	errs    problems
 	sources map[string]*source
 	leaves  map[string]*leaf
-	refs    []*field.Ref // in the order of their first use
-	warn    problems
+	nodes   nodes
+
+	// Of the filter that is being compiled.
+	scope  Scope
+	errs   problems
+	refs   []*field.Ref // in the order of their first use
+	warn   problems
+	silent bool // it has errors that were reported elsewhere
 }
 
 func newCompiler() *compiler {
-	return &compiler{sources: map[string]*source{}, leaves: map[string]*leaf{}}
+	return &compiler{sources: map[string]*source{}, leaves: map[string]*leaf{}, nodes: nodes{byKey: map[string]*node{}}}
 }
 
 // shared returns the source with the key of s, which is s if there was none.
 func (c *compiler) shared(s *source) *source {
-	if old := c.sources[s.key]; old != nil {
-		old.uses++
-		return old
+	old := c.sources[s.key]
+	if old == nil {
+		old = s
+		s.argv = make([]*field.Value, len(s.args))
+		c.sources[s.key] = s
 	}
-	s.uses = 1
-	s.argv = make([]*field.Value, len(s.args))
-	c.sources[s.key] = s
-	if s.ref != nil {
-		c.refs = append(c.refs, s.ref)
+	old.uses++
+	if old.alone != nil { // its value is of use for others
+		old.alone.direct, old.alone = false, nil
 	}
-	return s
+	if old.ref != nil && !slices.Contains(c.refs, old.ref) {
+		c.refs = append(c.refs, old.ref)
+	}
+	return old
 }
 
 // source returns the source of an operand; nil after an error.

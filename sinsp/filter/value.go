@@ -33,7 +33,7 @@ func ParseValue(text string) (*Value, int, error) {
 		o = operand{kind: operandField, ref: ref}
 		if err != nil {
 			e, _ := err.(*field.Error)
-			p.errs.add(e.Offset, "%s", e.Msg)
+			p.errs.addKind(UnknownProblem, e.Offset, "%s", e.Msg)
 		}
 	}
 	if err := p.errs.err(text); err != nil {

@@ -183,7 +183,8 @@ func (f *Format) compileValue(s string, off int, errs *filter.Errors) string {
 	if err != nil {
 		if e, ok := err.(*filter.Errors); ok {
 			for _, p := range e.List {
-				errs.List = append(errs.List, filter.Problem{Offset: off + p.Offset, Msg: p.Msg})
+				p.Offset += off
+				errs.List = append(errs.List, p)
 			}
 		}
 		return s[max(n, 1):]

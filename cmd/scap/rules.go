@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/escape"
+	"github.com/scaplab/scaplab/sinsp/rule"
+)
+
+func newRulesCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "Apply rule files of falco",
+	}
+	cmd.AddCommand(newRulesCheckCmd())
+	return cmd
+}
+
+func newRulesCheckCmd() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Say what is wrong with rule files",
+		Long: `Load rule files in the given order and print all errors and warnings, each with its
+place. A directory stands for the .yaml and .yml files in it. The exit status is 1 if there
+are errors; warnings do not count.`,
+		Example: "  scap rules check falco_rules.yaml my_rules.yaml\n  scap rules check --json /etc/falco/rules.d",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, report := loadRules(args, nil)
+			out := cmd.OutOrStdout()
+			if asJSON {
+				text, err := json.Marshal(report)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "%s\n", escape.SafeJSON(text))
+			} else {
+				printReport(out, report)
+				if !report.Failed() {
+					fmt.Fprintf(out, "%d rules\n", len(set.Rules))
+				}
+			}
+			if report.Failed() {
+				return cli.Found(nil)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&asJSON, "json", "j", false, "one JSON object, in the shape of falco's validation output")
+	return cmd
+}
+
+// loadRules loads rule files and directories.
+func loadRules(paths []string, add []rule.Append) (*rule.Set, *rule.Report) {
+	l := rule.Loader{Append: add}
+	for _, path := range paths {
+		l.AddFile(path)
+	}
+	return l.Load()
+}
+
+func printReport(out io.Writer, report *rule.Report) {
+	for _, m := range report.Messages() {
+		fmt.Fprintln(out, escape.Lines(m.String()))
+	}
+}
