@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SCAP_WORK") != "" {
 		work()
 	}
+	if number := os.Getenv(offenceVar); number != "" {
+		offend(number)
+	}
 	machinetest.Main(m, "TestMachine")
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,11 +16,33 @@ import (
 )
 
 func newRulesCmd() *cobra.Command {
+	var o rulesOptions
+	var help bool
 	cmd := &cobra.Command{
-		Use:   "rules",
-		Short: "Apply rule files of falco",
+		Use:   "rules [-r FILE] RULES...",
+		Short: "Alert when rules of falco match",
+		Long: `Apply rule files of falco to the events of this machine, or to those of a capture. Each
+match is an alert: a line of text or a JSON object. Only the system calls that the rules and
+the state need are captured. SIGHUP reads the rule files again and opens output files anew,
+SIGINT ends with totals. RULES are files, and directories with .yaml and .yml files, in
+their order: later ones change what earlier ones define. docs/rules.md says more.`,
+		Example: "  scap rules falco_rules.yaml my_rules.yaml\n" +
+			"  scap rules -r trace.scap --json falco_rules.yaml\n" +
+			"  scap rules --output file:/var/log/alerts --output https://alerts.example/ --metrics falco_rules.yaml",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case help:
+				return helpOptions(cmd.OutOrStdout())
+			case len(args) == 0:
+				return cli.Usage(errors.New("which rules? (scap rules RULES...)"))
+			}
+			return o.run(cmd, args)
+		},
 	}
-	cmd.AddCommand(newRulesCheckCmd())
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&help, "help-options", false, "list the settings that -o takes")
+	cmd.AddCommand(newRulesCheckCmd(), newRulesExplainCmd())
 	return cmd
 }
 

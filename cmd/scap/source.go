@@ -94,10 +94,24 @@ func (s *sourceFlags) open(sel scap.Selection, talk io.Writer) (scap.Live, error
 	return src, nil
 }
 
+// selector says which events are of use.
+type selector interface {
+	Codes() event.Set
+	MayCall(ev *event.Event) bool
+}
+
 // selection returns what the driver captures: events that may pass f, and those that
 // change the state, without which names would soon be wrong. f may be nil. Without fds,
 // events that change nothing but what descriptors are do not count as such.
 func selection(f *filter.Filter, enter, fds bool) scap.Selection {
+	if f == nil {
+		return selectionFor(nil, enter, fds)
+	}
+	return selectionFor(f, enter, fds)
+}
+
+// selectionFor returns what the driver captures for f; nil: everything.
+func selectionFor(f selector, enter, fds bool) scap.Selection {
 	sel := scap.Selection{Enter: enter, All: f == nil || wantsGeneric(f)}
 	if sel.All {
 		for _, tp := range driver.Tracepoints() {
@@ -133,7 +147,7 @@ const (
 )
 
 // wanted returns why events of type t are captured; "": they are not.
-func wanted(f *filter.Filter, t event.Type, fds bool) string {
+func wanted(f selector, t event.Type, fds bool) string {
 	if f != nil {
 		if codes := f.Codes(); codes.Has(t) {
 			return forFilter
@@ -177,7 +191,7 @@ func needsFDs(f *filter.Filter, fields []*field.Ref) bool {
 }
 
 // wantsGeneric reports whether f may hold for a call without an event of its own.
-func wantsGeneric(f *filter.Filter) bool {
+func wantsGeneric(f selector) bool {
 	codes := f.Codes()
 	if !codes.Has(event.TypeGenericExit) {
 		return false
@@ -207,9 +221,13 @@ func wantsGeneric(f *filter.Filter) bool {
 // explain prints what the driver captures for f, and why.
 func explain(w io.Writer, f *filter.Filter, enter, fds bool) error {
 	sel := selection(f, enter, fds)
+	var want selector
+	if f != nil {
+		want = f
+	}
 	because := map[string]string{}
 	for _, e := range driver.Events() {
-		why := wanted(f, event.Type(e.Code), fds)
+		why := wanted(want, event.Type(e.Code), fds)
 		for _, call := range e.Calls {
 			because[call.Name] = cmp.Or(because[call.Name], why)
 		}

@@ -43,6 +43,9 @@ type Options struct {
 	Full bool
 	// Buffers is how evt.buffer prints.
 	Buffers Buffers
+	// Numbers are always numbers in JSON, those beyond 2^53 too, which readers with
+	// doubles round: falco has them so.
+	Numbers bool
 	// Raw prints texts and buffers as their bytes, unescaped. Not for terminals, and
 	// not for JSON, which is always valid.
 	Raw bool

@@ -62,7 +62,7 @@ func (f *Format) AppendJSON(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 		case !ok:
 			return dst[:begin], false
 		case p.json == jsonTime:
-			dst = exactUint(dst, ev.Timestamp())
+			dst = f.appendUint(dst, ev.Timestamp())
 		case p.json == jsonParams:
 			dst = f.appendParams(dst, ev)
 		case p.value.Many() == field.One:
@@ -89,14 +89,14 @@ func (f *Format) appendJSONValue(dst []byte, p *piece, v *field.Value) []byte {
 	case jsonNumber:
 		switch p.value.Type() {
 		case field.Int:
-			return exactInt(dst, v.Signed())
+			return f.appendInt(dst, v.Signed())
 		case field.Double:
 			if d := v.Float(); !math.IsNaN(d) && !math.IsInf(d, 0) {
 				return strconv.AppendFloat(dst, d, 'g', -1, 64)
 			}
 			return append(dst, "null"...)
 		}
-		return exactUint(dst, v.Num)
+		return f.appendUint(dst, v.Num)
 	case jsonBool:
 		return strconv.AppendBool(dst, v.Num != 0)
 	}
@@ -139,9 +139,9 @@ func (f *Format) appendParam(dst []byte, ev *sinsp.Event, i int, p *event.ParamI
 	if size, ok := p.Type.Size(); ok && size == len(value) && p.Names == nil && (p.Format == event.FormatDec || p.Format == event.FormatID) && isNumber(p.Type) {
 		n := p.Type.Number(value)
 		if p.Type.Signed() {
-			return exactInt(dst, int64(n))
+			return f.appendInt(dst, int64(n))
 		}
-		return exactUint(dst, n)
+		return f.appendUint(dst, n)
 	}
 	f.arg.Index = uint64(i)
 	if f.argText.Extract(ev, &f.arg, &f.param) {
@@ -177,4 +177,18 @@ func exactInt(dst []byte, n int64) []byte {
 		return strconv.AppendInt(dst, n, 10)
 	}
 	return append(strconv.AppendInt(append(dst, '"'), n, 10), '"')
+}
+
+func (f *Format) appendUint(dst []byte, n uint64) []byte {
+	if f.opts.Numbers {
+		return strconv.AppendUint(dst, n, 10)
+	}
+	return exactUint(dst, n)
+}
+
+func (f *Format) appendInt(dst []byte, n int64) []byte {
+	if f.opts.Numbers {
+		return strconv.AppendInt(dst, n, 10)
+	}
+	return exactInt(dst, n)
 }

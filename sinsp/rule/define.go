@@ -402,10 +402,17 @@ func (l *Loader) flatten(s *list) []string {
 			continue
 		}
 		other.used = true
-		s.flat = append(s.flat, l.flatten(other)...)
+		if s.flat = append(s.flat, l.flatten(other)...); len(s.flat) > maxItems {
+			s.at("item", e.node).add(ErrValidate, "with the lists in it the list has more than %d items", maxItems)
+			s.flat = nil
+			break
+		}
 	}
 	return s.flat
 }
+
+// maxItems bounds a list: lists of lists of lists grow fast. One with more is left empty.
+const maxItems = 1 << 20
 
 // constants returns the constants that an item of a list stands for. An item in quotes of
 // its own is what is in them, with escapes; one with blanks is one constant; others may

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
 	"github.com/scaplab/scaplab/internal/yamltext"
 )
@@ -116,6 +117,13 @@ func (l *Loader) Add(name, text string) {
 	if !utf8.ValidString(text) {
 		top.add(ErrYAMLParse, "the file is not UTF-8")
 		return
+	}
+	for i, line := range f.Lines {
+		if at := strings.IndexAny(line, "\r\u0085\u2028\u2029"); at >= 0 { // line breaks for YAML, but not for editors
+			pos := expr.Pos{File: name, Line: i + 1, Col: utf8.RuneCountInString(line[:at]) + 1}
+			top.in("text", f, f.position(pos)).add(ErrYAMLParse, "a line break that is not a newline")
+			return
+		}
 	}
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	for {

@@ -4,6 +4,7 @@ package rule
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,6 +137,16 @@ func TestSelectionTakesItsStepsInOrder(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, "%+v", c)
 	}
+}
+
+func TestListsOfListsEnd(t *testing.T) {
+	file := "- list: l0\n  items: [a, b]\n"
+	for i := range 40 {
+		file += fmt.Sprintf("- list: l%d\n  items: [l%d, l%d]\n", i+1, i, i)
+	}
+	_, report := load("f", file)
+	require.True(t, report.Failed())
+	require.Contains(t, report.Files[0].Errors[0].Text, "more than 1048576 items")
 }
 
 func FuzzLoad(f *testing.F) {

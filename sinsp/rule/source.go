@@ -33,7 +33,11 @@ func newFile(index int, name, text string) *file {
 	return f
 }
 
+// position returns a place with its offset. The YAML package has places after the end.
 func (f *file) position(p expr.Pos) Position {
+	if last := len(f.Lines); p.Line > last {
+		p.Line, p.Col = last, utf8.RuneCountInString(f.Lines[last-1])+1
+	}
 	pos := Position{File: f.Name, Line: p.Line, Col: p.Col}
 	if p.Line >= 1 && p.Line <= len(f.starts) {
 		pos.Offset = f.starts[p.Line-1] + len(f.Lines[p.Line-1]) - len(f.Rest(p.Line, p.Col))

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && amd64
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
+)
+
+// officialFiles are the rule files of falco, in the order in which they load.
+var officialFiles = []string{"falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"}
+
+// notTriggered says why no program of a test triggers a stable rule.
+var notTriggered = map[string]string{
+	"Contact K8S API Server From Container":    "no: it needs a name server that knows a Kubernetes cluster",
+	"Debugfs Launched in Privileged Container": "no: it needs a container runtime that says that a container is privileged",
+}
+
+func TestThePageOfOfficialRulesGolden(t *testing.T) {
+	const dir = "../../../shared/data/rules"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("the official rule files are not beside the project: ", err)
+	}
+	triggered := map[string]bool{}
+	for _, o := range offences {
+		triggered[o.rule] = true
+	}
+	var paths []string
+	for _, name := range officialFiles {
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	set, report := loadRules(paths, nil)
+	require.Empty(t, report.Messages())
+	var b strings.Builder
+	b.WriteString(`# The official rules of falco here
+
+All rules of the three official files of falcosecurity/rules (June 2026) load without an error or a warning. The table is made by a
+test, which fails when it is not what the loader and the tests say. "Needs" has what the drivers capture for the rule; the calls that
+only keep the state are captured for all. "Triggered" says whether a program of ` + "`TestOfficialRulesFindOffences`" + ` (` + "`cmd/scap`" + `, live, eBPF)
+does what the rule is about: the alert comes with the fields that it should have, and the same program without the offence is not
+reported by the rule. Rules marked * are disabled unless they are selected.
+`)
+	stable := 0
+	for i, name := range officialFiles {
+		fmt.Fprintf(&b, "\n## %s\n\n| rule | priority | needs | triggered |\n|---|---|---|---|\n", name)
+		for _, r := range set.Rules {
+			if r.Position.File != paths[i] {
+				continue
+			}
+			n := needsOf(r, nil, "")
+			require.Empty(t, n.Why, r.Name)
+			star := ""
+			if !r.Enabled {
+				star = " *"
+			}
+			how := "no: not a stable rule"
+			switch {
+			case triggered[r.Name]:
+				how = "yes"
+				stable++
+			case i == 0:
+				how = notTriggered[r.Name]
+				require.NotEmpty(t, how, r.Name)
+			}
+			fmt.Fprintf(&b, "| %s%s | %s | %s | %s |\n", r.Name, star, r.Priority, somePage(n), how)
+		}
+	}
+	require.GreaterOrEqual(t, stable, 20)
+	testutil.GoldenFile(t, "../../docs/rules-official.md", []byte(b.String()))
+}
+
+func somePage(n needs) string {
+	return strings.ReplaceAll(some(slices.Concat(n.Calls, n.Meta)), "|", `\|`)
+}
