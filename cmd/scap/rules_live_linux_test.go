@@ -175,3 +175,52 @@ func TestMetricsAreServed(t *testing.T) {
 		require.Regexp(t, sample, strings.TrimSuffix(line, "\n"))
 	}
 }
+
+// commandVar makes the test program this command.
+const commandVar = "SCAP_COMMAND"
+
+// Every event is an alert, and neither the reader of standard output nor the program ever
+// reads.
+func TestSIGINTEndsEvenIfNobodyReads(t *testing.T) {
+	skipUnlessLive(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	rules := mustWrite(t, "rules.yaml", "- rule: all\n  desc: d\n  condition: evt.num > 0\n  output: \"%evt.type "+strings.Repeat("x", 1000)+"\"\n  priority: debug\n  warn_evttypes: false\n")
+	cmd := exec.Command(self, "rules", "--output", "stdout", "--output", "program:sleep 1000", "--output", "file:/dev/full", rules)
+	cmd.Env = append(os.Environ(), commandVar+"=1")
+	unread, stdout, err := os.Pipe()
+	require.NoError(t, err)
+	defer unread.Close()
+	errs := &written{}
+	cmd.Stdout, cmd.Stderr = stdout, errs
+	require.NoError(t, cmd.Start())
+	stdout.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	eventually(t, errs, "rules watch this machine", 1)
+	link(t, "/scap/nobody-reads", 50) // more than the pipes hold
+	began := time.Now()
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	select {
+	case err := <-ended:
+		require.NoError(t, err, "%s", errs)
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		t.Fatal("it does not end: ", errs)
+	}
+	t.Logf("the end took %s", time.Since(began))
+	said := errs.String()
+	counts := regexp.MustCompile(` (\d+) alerts, `).FindStringSubmatch(said)
+	require.NotNil(t, counts, said)
+	for _, output := range []string{"stdout", "program sleep 1000", "file /dev/full"} {
+		m := regexp.MustCompile(`(?m)^` + output + `: (\d+) delivered, (\d+) left out`).FindStringSubmatch(said)
+		require.NotNil(t, m, said)
+		sum := 0
+		for _, n := range m[1:] {
+			v, err := strconv.Atoi(n)
+			require.NoError(t, err)
+			sum += v
+		}
+		require.Equal(t, counts[1], strconv.Itoa(sum), "%s: %s", output, said)
+	}
+}

@@ -290,7 +290,7 @@ func (o *rulesOptions) run(cmd *cobra.Command, paths []string) (err error) {
 }
 
 // grace is the time that outputs have for what is in their queues, at the end.
-const grace = 1200 * time.Millisecond
+const grace = 800 * time.Millisecond
 
 // fromFile applies the rules to a capture.
 func (o *rulesOptions) fromFile(ctx context.Context, r *ruleRunner) error {

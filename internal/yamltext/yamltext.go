@@ -175,12 +175,14 @@ func (t *Text) Positions(n *yaml.Node) []expr.Pos {
 	}
 	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	margin := 1
-	if block { // the text starts on the next non-empty line
+	if block { // the first line that is not empty has the margin
+		first := at.Line + 1
 		for at.Line++; at.Line < len(t.Lines) && strings.TrimSpace(t.Lines[at.Line-1]) == ""; at.Line++ {
 		}
 		line(at.Line, 1)
 		indent()
 		margin = at.Col // further blanks are text
+		line(first, margin)
 	} else {
 		line(at.Line, at.Col)
 	}

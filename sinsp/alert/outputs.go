@@ -50,7 +50,8 @@ type channel struct {
 	queue chan *Alert
 
 	sent, failed, full, unsent atomic.Uint64
-	broken                     bool // the last alert failed
+	delivering                 atomic.Uint64 // 1: the sink has an alert
+	broken                     bool          // the last alert failed
 }
 
 // Stats counts what became of the alerts of an output.
@@ -113,7 +114,9 @@ func (o *Outputs) run(c *channel) {
 			c.unsent.Add(1)
 			continue
 		}
+		c.delivering.Store(1)
 		err := c.sink.Deliver(o.ctx, a)
+		c.delivering.Store(0)
 		switch {
 		case err == nil:
 			c.sent.Add(1)
@@ -179,8 +182,8 @@ func (o *Outputs) Close(grace time.Duration) []Stats {
 		o.cancel()
 		if !wait(grace / 4) { // a sink that cannot be interrupted
 			list := o.Stats()
-			for i := range list {
-				list[i].Unsent += uint64(list[i].Waiting)
+			for i, c := range o.list {
+				list[i].Unsent += uint64(list[i].Waiting) + c.delivering.Load()
 			}
 			return list
 		}
