@@ -70,13 +70,14 @@ func (f *file) Deliver(ctx context.Context, a *Alert) error {
 			return err
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { interrupt(f.f) })
+	out := f.f
+	stop := context.AfterFunc(ctx, func() { interrupt(out) })
 	defer stop()
 	text := line(a)
 	if f.cut {
 		text = append([]byte{'\n'}, text...)
 	}
-	n, err := f.f.Write(text)
+	n, err := out.Write(text)
 	if n > 0 {
 		f.cut = n < len(text)
 	}
