@@ -235,8 +235,8 @@ func (c *compiler) rule(d *definition) *Rule {
 		f = c.group.Except(f, excepts...)
 	}
 	codes := f.Codes()
-	if n := codes.Len(); n > maxTypes && d.warnTypes {
-		d.add(WarnNoEventType, "the condition may hold for %d types of events, which costs time (add evt.type, or say warn_evttypes: false)", n)
+	if codes.Len() > maxTypes && d.warnTypes {
+		d.add(WarnNoEventType, "the condition may hold for more than %d types of events, which costs time (add evt.type, or say warn_evttypes: false)", maxTypes)
 	}
 	return &Rule{
 		Name: d.name, Desc: d.desc.string, Output: template, Priority: d.priority, Source: d.source, Tags: d.tags,
