@@ -5,6 +5,7 @@ package rule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -64,11 +65,13 @@ type compiler struct {
 func (l *Loader) Load() (*Set, *Report) {
 	c := &compiler{Loader: l, group: filter.NewGroup()}
 	set := &Set{group: c.group}
-	for _, m := range c.macros {
+	macros := slices.SortedFunc(maps.Values(c.macros), func(a, b *macro) int { return a.first - b.first })
+	lists := slices.SortedFunc(maps.Values(c.lists), func(a, b *list) int { return a.first - b.first })
+	for _, m := range macros {
 		m.expr = filter.Parse(m.condition.string)
 		c.deprecated(m.place, "macro", m.condition, m.expr)
 	}
-	for _, m := range c.macros {
+	for _, m := range macros { // in their order: of a loop, the same macro is blamed each time
 		c.compileMacro(m)
 	}
 	for _, d := range l.ordered {
@@ -76,15 +79,15 @@ func (l *Loader) Load() (*Set, *Report) {
 			set.Rules = append(set.Rules, r)
 		}
 	}
-	for _, s := range c.lists {
+	for _, s := range lists {
 		c.flatten(s)
 	}
-	for _, s := range c.lists {
+	for _, s := range lists {
 		if !s.used {
 			s.add(WarnUnusedList, "no condition and no list uses it")
 		}
 	}
-	for _, m := range c.macros {
+	for _, m := range macros {
 		if !m.used {
 			m.add(WarnUnusedMacro, "no rule and no macro uses it")
 		}
