@@ -280,6 +280,7 @@ var values = [][3]string{
 	{"openat", "proc.exe_ino.ctime", "1700000005000000000"},
 	{"openat", "proc.exe_ino.mtime", "1700000004000000000"},
 	{"openat", "proc.exe_ino.ctime_duration_proc_start", "85000000000"},
+	{"read", "proc.exe_ino.ctime_duration_proc_start", "85000000000"}, // of another thread of the process
 	{"openat", "proc.exe_ino.ctime_duration_pidns_start", "3000000000"},
 	{"openat", "proc.pidns_init_start_ts", "1700000002000000000"},
 	{"openat", "proc.fdopencount", "7"},

@@ -179,7 +179,7 @@ var procClass = &Class{
 			Extract: self(func(t *sinsp.Thread, v *Value) bool { return known(t.ExeMtime, v) })},
 		{Name: "proc.exe_ino.ctime_duration_proc_start", Type: AbsTime, Format: event.FormatDec,
 			Desc:    "ns from proc.exe_ino.ctime to the start of the process",
-			Extract: self(func(t *sinsp.Thread, v *Value) bool { return between(t.ExeCtime, t.CloneTime, v) })},
+			Extract: self(func(t *sinsp.Thread, v *Value) bool { return between(t.ExeCtime, mainOf(t).CloneTime, v) })},
 		{Name: "proc.exe_ino.ctime_duration_pidns_start", Type: AbsTime, Format: event.FormatDec,
 			Desc:    "ns from the start of the pid namespace to proc.exe_ino.ctime",
 			Extract: self(func(t *sinsp.Thread, v *Value) bool { return between(t.PidnsStart, t.ExeCtime, v) })},

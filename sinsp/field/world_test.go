@@ -180,6 +180,7 @@ func machine() *proc.State {
 			func() proc.Thread {
 				t := of(201, 100, cat)
 				t.PID, t.VPID, t.Comm = 200, 200, "worker"
+				t.CloneTime = began + 95*second
 				return t
 			}(),
 			of(web, 1, func(t *proc.Thread) {
