@@ -66,9 +66,57 @@ var differences = []difference{
 	{`evt\.hostname`, "sysdig does not have the name that is in the capture", func(x seen) bool { return x.theirs == "" }},
 	{`evt\.buffer`, "sysdig has a dot for each byte that does not print", func(x seen) bool { return dots(x.ours) == x.theirs }},
 	{`evt\.buffer`, "sysdig prints NULL and the bytes of the buffer before for an empty one", func(x seen) bool {
-		return x.ours == "" && strings.HasPrefix(x.theirs, "NULL")
+		return x.ours == "" && (strings.HasPrefix(x.theirs, "NULL") || x.theirs != "" && strings.HasPrefix("NULL", x.theirs))
 	}},
 	{`evt\.buffer`, "sysdig has an empty buffer for a param without a value", func(x seen) bool { return x.ours == "<NA>" && x.theirs == "" }},
+	{`evt\.arg.*|evt\.info`, "this version of sysdig does not know the newest flags, and commands of prctl", func(x seen) bool {
+		return newNames.ReplaceAllString(x.ours, "") == x.theirs || newCommands.ReplaceAllString(x.ours, "$1") == x.theirs ||
+			x.ours == "PR_SET_VMA" && x.theirs == "1398164801"
+	}},
+	{`evt\.arg\[.*|evt\.args|evt\.info`, "sysdig rounds a time to six digits", func(x seen) bool {
+		return longTime.ReplaceAllStringFunc(x.ours, func(t string) string {
+			n, _ := strconv.ParseFloat(strings.TrimSuffix(t, "s"), 64)
+			return strconv.FormatFloat(n, 'g', 6, 64) + "s"
+		}) == x.theirs
+	}},
+	{`evt\.arg.*`, "sysdig prints large unsigned numbers as signed ones", func(x seen) bool {
+		return large.MatchString("="+x.ours) && asSigned("="+x.ours) == "="+x.theirs
+	}},
+	{`evt\.arg.*|evt\.info`, "sysdig names a thread that it does not know <NA>, here its number is all", func(x seen) bool {
+		_, err := strconv.ParseUint(x.ours, 10, 64)
+		return x.ev.Info().Name == "switch" && (fillsIn(x.ours, x.theirs) || err == nil && x.theirs == "<NA>")
+	}},
+	{`proc\.exe_ino\.ctime_duration_pidns_start`, "sysdig does not read the start of the pid namespace of the threads that a capture begins with, and computes with another time", func(x seen) bool {
+		return !x.news && x.ours != "<NA>" && x.ev.Thread != nil && x.ev.Thread.PidnsStart != 0
+	}},
+	{`proc\.exe_ino\.ctime_duration_.*`, "sysdig does not give a new process the times of its parent's program", func(x seen) bool {
+		return x.news && x.ev.Thread != nil && x.ev.Thread.ExecTime == 0
+	}},
+	{`evt\.arg\[.*`, "sysdig cuts a list of texts", func(x seen) bool {
+		begin, ok := strings.CutSuffix(x.theirs, "...")
+		return ok && strings.HasPrefix(x.ours, begin)
+	}},
+	{`evt\.abspath.*`, "sysdig has some calls only", func(x seen) bool {
+		return x.theirs == "<NA>" && !slices.Contains(pathCalls, x.ev.Info().Name)
+	}},
+	{`fd\.(name|containername)`, "sysdig keeps nothing of a connection that failed", func(x seen) bool {
+		res, ok := x.ev.Res()
+		return ok && res < 0 && x.ev.Info().Name == "connect" && (x.theirs == "" || x.theirs == ":")
+	}},
+	{`proc\.(fdopencount|fdusage)|fd\.types.*`, "sysdig keeps descriptors that execve closes, if no event tells their flag", func(x seen) bool {
+		return x.ev.Thread != nil && x.ev.Thread.ExecTime != 0 && (x.name != "proc.fdopencount" || atLeast(x.theirs, x.ours))
+	}},
+	{`proc\.vm(size|rss|swap)`, "sysdig has the memory of a process as it was when its main thread ran last", func(x seen) bool {
+		return x.ev.Thread != nil && (x.ev.Thread.NumThreads() > 1 || !x.ev.Thread.Main())
+	}},
+	{`thread\.(exectime|totexectime)`, "sysdig computes no running time", func(x seen) bool { return x.theirs == "0" }},
+	{`proc\.pidns_init_start_ts`, "sysdig does not read it of the threads that a capture begins with", func(x seen) bool { return x.theirs == "<NA>" }},
+	{`proc\.(env|aenv|fdlimit).*`, "sysdig does not give a new process what it has of its parent", func(x seen) bool {
+		return x.news && (x.theirs == "" || x.theirs == "0" || x.name == "proc.aenv")
+	}},
+	{`thread\.pf.*`, "sysdig keeps what the parent's event says of a new thread, not what its own says", func(x seen) bool {
+		return x.news && x.theirs == ofParent(x)
+	}},
 	{`evt\.arg.*|evt\.info`, "this version of sysdig does not know the newest flags of mount", func(x seen) bool {
 		return strings.HasPrefix(x.ev.Info().Name, "mount") && newMountFlags.ReplaceAllString(x.ours, "") == x.theirs
 	}},
@@ -224,7 +272,17 @@ func fillsIn(ours, theirs string) bool {
 	return regexp.MustCompile("^" + pattern + "$").MatchString(ours)
 }
 
+// atLeast reports whether a number is at least another.
+func atLeast(a, b string) bool {
+	n, err1 := strconv.ParseUint(a, 10, 64)
+	m, err2 := strconv.ParseUint(b, 10, 64)
+	return err1 == nil && err2 == nil && n >= m
+}
+
 var (
+	newNames      = regexp.MustCompile(`\|(CLONE_PIDFD|O_NOCTTY)`)
+	newCommands   = regexp.MustCompile(`(option=\d+)\(PR_[A-Z_]+\)`)
+	longTime      = regexp.MustCompile(`\b\d+\.\d+s\b`)
 	upward        = regexp.MustCompile(`^(?:\.\.?/)+`)
 	newMountFlags = regexp.MustCompile(`\|(NOSYMFOLLOW|SUBMOUNT|NOREMOTELOCK)`)
 	large         = regexp.MustCompile(`=\d{10,20}\b`)
