@@ -186,7 +186,9 @@ func TestSIGINTEndsEvenIfNobodyReads(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	rules := mustWrite(t, "rules.yaml", "- rule: all\n  desc: d\n  condition: evt.num > 0\n  output: \"%evt.type "+strings.Repeat("x", 1000)+"\"\n  priority: debug\n  warn_evttypes: false\n")
-	cmd := exec.Command(self, "rules", "--output", "stdout", "--output", "program:sleep 1000", "--output", "file:/dev/full", rules)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	program := "echo $$ >" + pidFile + "; sleep 1000"
+	cmd := exec.Command(self, "rules", "--output", "stdout", "--output", "program:"+program, "--output", "file:/dev/full", rules)
 	cmd.Env = append(os.Environ(), commandVar+"=1")
 	unread, stdout, err := os.Pipe()
 	require.NoError(t, err)
@@ -212,8 +214,8 @@ func TestSIGINTEndsEvenIfNobodyReads(t *testing.T) {
 	said := errs.String()
 	counts := regexp.MustCompile(` (\d+) alerts, `).FindStringSubmatch(said)
 	require.NotNil(t, counts, said)
-	for _, output := range []string{"stdout", "program sleep 1000", "file /dev/full"} {
-		m := regexp.MustCompile(`(?m)^` + output + `: (\d+) delivered, (\d+) left out`).FindStringSubmatch(said)
+	for _, output := range []string{"stdout", "program " + program, "file /dev/full"} {
+		m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(output) + `: (\d+) delivered, (\d+) left out`).FindStringSubmatch(said)
 		require.NotNil(t, m, said)
 		sum := 0
 		for _, n := range m[1:] {
@@ -223,4 +225,10 @@ func TestSIGINTEndsEvenIfNobodyReads(t *testing.T) {
 		}
 		require.Equal(t, counts[1], strconv.Itoa(sum), "%s: %s", output, said)
 	}
+	pid, err := os.ReadFile(pidFile)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // it is gone, or nobody has waited for it yet
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, patience, 10*time.Millisecond, "the program %s goes on", pid)
 }

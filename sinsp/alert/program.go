@@ -20,6 +20,7 @@ type program struct {
 	in      *os.File
 	ended   chan struct{}
 	started time.Time
+	late    bool // the time for deliveries is over
 }
 
 // Program returns a sink that pipes alerts to a shell command, whose output goes to out.
@@ -75,13 +76,14 @@ func (p *program) Deliver(ctx context.Context, a *Alert) error {
 	defer stop()
 	_, err := in.Write(line(a))
 	if err != nil {
+		p.late = ctx.Err() != nil
 		in.Close()
 		p.in = nil
 	}
 	return err
 }
 
-// Close ends the input of the command and gives it some time to end.
+// Close ends the input of the command and gives it some time to end, unless all time is over.
 func (p *program) Close() error {
 	if p.cmd == nil {
 		return nil
@@ -89,9 +91,13 @@ func (p *program) Close() error {
 	if p.in != nil {
 		p.in.Close()
 	}
+	wait := 500 * time.Millisecond
+	if p.late {
+		wait = 0
+	}
 	select {
 	case <-p.ended:
-	case <-time.After(500 * time.Millisecond):
+	case <-time.After(wait):
 		end(p.cmd)
 	}
 	return nil
