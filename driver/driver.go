@@ -142,6 +142,7 @@ type Counters struct {
 	DropNoProgram uint64 // the kernel refused its program
 	Missed        uint64 // runs that the kernel skipped (recursion); may include hits that would not have made an event
 	DropNoRing    uint64 // its CPU has no ring
+	DropMessages  uint64 // a message of sendmmsg or recvmmsg beyond those that get an event
 }
 
 // Refusal is a program that this kernel refused to load or to attach.
@@ -603,11 +604,12 @@ func (c *Counters) add(o Counters) {
 	c.DropScratch += o.DropScratch
 	c.DropNoProgram += o.DropNoProgram
 	c.DropNoRing += o.DropNoRing
+	c.DropMessages += o.DropMessages
 }
 
 // Dropped returns the sum of all losses.
 func (c *Counters) Dropped() uint64 {
-	return c.DropBuffer + c.DropTooLarge + c.DropScratch + c.DropNoProgram + c.DropNoRing + c.Missed
+	return c.DropBuffer + c.DropTooLarge + c.DropScratch + c.DropNoProgram + c.DropNoRing + c.DropMessages + c.Missed
 }
 
 // Close detaches and unloads everything.

@@ -51,6 +51,7 @@ func countersAt(m *ebpf.Memory, cpu int) Counters {
 			DropScratch:   c.DropScratch,
 			DropNoProgram: c.DropNoProgram,
 			DropNoRing:    c.DropNoRing,
+			DropMessages:  c.DropMessages,
 		})
 	}
 	return sum

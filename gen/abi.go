@@ -107,7 +107,7 @@ var ringCounters = [abi.CounterCount]string{
 	abi.CounterDropsOpen: "n_drops_buffer_open_exit", abi.CounterDropsDirFile: "n_drops_buffer_dir_file_exit",
 	abi.CounterDropsOtherInterest: "n_drops_buffer_other_interest_exit", abi.CounterDropsClose: "n_drops_buffer_close_exit",
 	abi.CounterDropsProcExit: "n_drops_buffer_proc_exit", abi.CounterDropsFault: "n_drops_pf", abi.CounterPreemptions: "n_preemptions",
-	abi.CounterSwitches: "n_context_switches",
+	abi.CounterSwitches: "n_context_switches", abi.CounterDropsMessages: "n_drops_messages",
 }
 
 // abiHeaders writes the constants of package abi for C.

@@ -129,6 +129,9 @@ func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
 	if c.Snaplen != 0 {
 		t.line("snaplen", fmt.Sprint(c.Snaplen))
 	}
+	if c.LeftOut != 0 {
+		t.line("left_out", fmt.Sprint(c.LeftOut))
+	}
 	t.optional("since", c.Since)
 	t.optional("until", c.Until)
 	t.bindings("given", c.Given)

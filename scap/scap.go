@@ -60,12 +60,13 @@ type Drops struct {
 	Scratch    uint64 // the producer's scratch memory was not available
 	TailCall   uint64 // the program of the event's type could not be called
 	NoRing     uint64 // the CPU has no ring: it came up during the capture
+	Messages   uint64 // the message came after the first 16 of a sendmmsg or recvmmsg, which have an event each
 	Other      uint64 // anything else, such as a failed read of the kernel's memory
 }
 
 // Total returns the sum of all causes.
 func (d Drops) Total() uint64 {
-	return d.BufferFull + d.TooLarge + d.Scratch + d.TailCall + d.NoRing + d.Other
+	return d.BufferFull + d.TooLarge + d.Scratch + d.TailCall + d.NoRing + d.Messages + d.Other
 }
 
 // Add returns the sum of d and o.
@@ -76,6 +77,7 @@ func (d Drops) Add(o Drops) Drops {
 		Scratch:    d.Scratch + o.Scratch,
 		TailCall:   d.TailCall + o.TailCall,
 		NoRing:     d.NoRing + o.NoRing,
+		Messages:   d.Messages + o.Messages,
 		Other:      d.Other + o.Other,
 	}
 }

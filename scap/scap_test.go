@@ -90,12 +90,12 @@ func TestEventsStopsWithItsContext(t *testing.T) {
 }
 
 func TestStatsAddUp(t *testing.T) {
-	d := scap.Drops{BufferFull: 1, TooLarge: 2, Scratch: 3, TailCall: 4, NoRing: 5, Other: 6}
-	require.EqualValues(t, 21, d.Total())
-	require.Equal(t, scap.Drops{2, 4, 6, 8, 10, 12}, d.Add(d))
-	s := scap.Stats{Seen: 30, Delivered: 9, Drops: d}
+	d := scap.Drops{BufferFull: 1, TooLarge: 2, Scratch: 3, TailCall: 4, NoRing: 5, Messages: 6, Other: 7}
+	require.EqualValues(t, 28, d.Total())
+	require.Equal(t, scap.Drops{2, 4, 6, 8, 10, 12, 14}, d.Add(d))
+	s := scap.Stats{Seen: 37, Delivered: 9, Drops: d}
 	require.Equal(t, s.Seen, s.Delivered+s.Drops.Total())
-	require.Equal(t, scap.Stats{60, 18, d.Add(d)}, s.Add(s))
+	require.Equal(t, scap.Stats{74, 18, d.Add(d)}, s.Add(s))
 }
 
 func TestMergeIsInTimestampOrder(t *testing.T) {

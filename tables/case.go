@@ -3,6 +3,7 @@
 package tables
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 )
 
 var caseKeys = []string{
-	"name", "needs", "unsafe", "snaplen", "since", "until", "given", "call", "after", "want", "child", "no_event", "no_enter",
+	"name", "needs", "unsafe", "snaplen", "left_out", "since", "until", "given", "call", "after", "want", "child", "no_event", "no_enter",
 }
 
 func (l *loader) cases(s *Syscall, m *mapping) {
@@ -114,6 +115,13 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 			m.errorf(sn, "snaplen 0 (1 to %d)", maxSnaplen)
 		} else {
 			c.Snaplen = int(v)
+		}
+	}
+	if ln := m.byKey["left_out"]; ln != nil {
+		if v, ok := m.uint(ln, "left_out", math.MaxInt32); ok && v == 0 {
+			m.errorf(ln, "left_out 0 (that is so without it)")
+		} else {
+			c.LeftOut = int(v)
 		}
 	}
 	c.Since, c.Until = l.version(m, "since"), l.version(m, "until")

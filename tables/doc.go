@@ -165,6 +165,7 @@
 //	needs     words of Needs: a machine without one skips the case. The needs of functions are in helpers.yaml
 //	unsafe    true: changes the machine, and runs in guests only
 //	snaplen   the snap length, if not 80
+//	left_out  how many messages of the call get no event, which the drivers must count
 //	since, until   quoted kernel versions
 //	given     {variable: value} in order, before the call
 //	call      the syscall with a value per argument

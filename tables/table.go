@@ -239,6 +239,7 @@ type Case struct {
 	Needs        []string
 	Unsafe       bool // changes the machine: never run by `scaplab host`
 	Snaplen      int  // 0: the default, 80
+	LeftOut      int  // messages of the call that get no event
 	Since, Until string
 	Given        []Binding // in order; later ones may use earlier ones
 	Call         *expr.Node

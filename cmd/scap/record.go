@@ -397,7 +397,7 @@ func drops(d scap.Drops) string {
 		what string
 	}{
 		{d.BufferFull, "ring full"}, {d.TooLarge, "too large"}, {d.Scratch, "no scratch memory"},
-		{d.TailCall, "not callable"}, {d.NoRing, "CPU without ring"}, {d.Other, "other"},
+		{d.TailCall, "not callable"}, {d.NoRing, "CPU without ring"}, {d.Messages, "messages after the 16th of a call"}, {d.Other, "other"},
 	} {
 		if c.n > 0 {
 			causes = append(causes, fmt.Sprintf("%d %s", c.n, c.what))

@@ -28,6 +28,17 @@ _Static_assert(sizeof(struct event_header) == EVENT_HEADER_SIZE, "header");
 #define MMSG_EVENTS 16 /* messages of a call that get an event each */
 #define TMP_SIZE 4096 /* bytes of scratch memory in which a filler builds a param */
 
+/*
+ * What is cut says so. A path of the kernel's that has too many names, or outgrows STRING_MAX,
+ * is told by its last names, behind CUT_MARK: whole ones begin with a slash. The caller's
+ * strings, and lists of them, are cut at STRING_MAX, and then CUT_MARK is their end.
+ */
+#define PATH_NAMES	96 /* of a file */
+#define CGROUP_NAMES	15 /* of a cgroup: as many names as always fit in TMP_SIZE */
+#define CUT_MARK	"..."
+#define CUT_MARK_LEN	3
+#define CUT_MARK_STRING 0x2e2e2e /* with its NUL, as a number */
+
 /* The offset of the first param in an event with n params. */
 #define EVENT_PAYLOAD(n) (EVENT_HEADER_SIZE + 2 * (n))
 

@@ -66,7 +66,8 @@ struct ring_info {
 	u64 n_drops_pf;
 	u64 n_preemptions;
 	u64 n_context_switches;
+	u64 n_drops_messages;
 };
-static_assert(sizeof(struct ring_info) == 128);
+static_assert(sizeof(struct ring_info) == 136);
 
 #endif

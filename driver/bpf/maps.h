@@ -58,7 +58,7 @@ struct counters {
 	u64 drop_scratch;    /* scratch in use by the event that this one interrupted */
 	u64 drop_no_program; /* no program for the event (refused by the kernel) */
 	u64 drop_no_ring;    /* no ring for the CPU */
-	u64 unused;
+	u64 drop_messages;   /* message of a call that has more than MMSG_EVENTS */
 };
 
 /* How the arguments of the syscall reach the program that is tail-called: in registers, or in the CPU's entry. */

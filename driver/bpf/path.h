@@ -6,9 +6,8 @@
 #ifndef SCAP_BPF_PATH_H
 #define SCAP_BPF_PATH_H
 
-#define PATH_COMPONENTS	  96
-#define CGROUP_COMPONENTS 6
-#define NAME_MASK	  255 /* names are at most 255 bytes */
+#define PATH_MOUNTS 64  /* mounts that a path may lead through, besides its names */
+#define NAME_MASK   255 /* names are at most 255 bytes */
 
 /* Where the CPU's event is built. */
 static __always_inline struct scratch *this_scratch(void)
@@ -25,8 +24,9 @@ static __always_inline struct scratch *this_scratch(void)
 /*
  * Writes the path of a struct file to offset off of the event, and returns the
  * offset after it. The path is what d_path() gives the current task, from its root
- * or that of its mount namespace, but without " (deleted)". A path of too many
- * components keeps the last ones. It is built backwards from the end of tmp.
+ * or that of its mount namespace, but without " (deleted)". It is built backwards from
+ * the end of tmp; a path that does not fit, has too many names or leads through too
+ * many mounts is cut.
  */
 SUBPROGRAM(path) u32 write_path(u64 file_address, u32 off)
 {
@@ -38,42 +38,62 @@ SUBPROGRAM(path) u32 write_path(u64 file_address, u32 off)
 	struct vfsmount *vfsmnt = PROBE(file, f_path.mnt);
 	struct scratch *s = this_scratch();
 	u32 pos = TMP_SIZE - 1 - always_zero, len;
+	volatile u32 *names; /* in memory: the verifier would check each iteration for each number of them */
+	bool whole = false;
 	long n;
 
 	if (!s)
 		return off;
+	names = &s->forgotten;
+	*names = 0;
 	s->tmp[TMP_SIZE - 1] = 0;
-	for (int i = 0; i < PATH_COMPONENTS; i++) {
+	for (int i = 0; i < PATH_NAMES + PATH_MOUNTS; i++) {
 		struct dentry *parent;
 
-		if (dentry == root_dentry && vfsmnt == root_mnt)
+		if (dentry == root_dentry && vfsmnt == root_mnt) {
+			whole = true;
 			break;
+		}
 		if (dentry == PROBE(vfsmnt, mnt_root)) {
 			struct mount *mnt = OUTER(vfsmnt, struct mount, mnt);
 			struct mount *up = PROBE(mnt, mnt_parent);
 
-			if (up == mnt || !up)
+			if (up == mnt || !up) {
+				whole = true;
 				break;
+			}
 			dentry = PROBE(mnt, mnt_mountpoint);
 			vfsmnt = &up->mnt;
 			continue;
 		}
 		parent = PROBE(dentry, d_parent);
 		len = PROBE(dentry, d_name.len) & NAME_MASK;
-		if (!len || len + 1 > pos)
+		if (!len) {
+			whole = true;
 			break;
+		}
+		if (*names >= PATH_NAMES || len + 1 > pos)
+			break;
+		++*names;
 		pos -= len;
 		opaque(pos);
 		bpf_probe_read_kernel(&s->tmp[pos & (TMP_SIZE - 1)], len, PROBE(dentry, d_name.name));
 		pos--;
 		s->tmp[pos & (TMP_SIZE - 1)] = '/';
-		if (parent == dentry)
+		if (parent == dentry) {
+			whole = true;
 			break; /* not in a directory tree: memfd */
+		}
 		dentry = parent;
 	}
-	if (pos == TMP_SIZE - 1)
+	if (!whole) {
+		memcpy(&s->data[off & EVENT_MASK], CUT_MARK, CUT_MARK_LEN);
+		off += CUT_MARK_LEN;
+	} else if (pos == TMP_SIZE - 1) {
 		s->tmp[--pos] = '/';
+	}
 	opaque(pos);
+	opaque(off);
 	n = bpf_probe_read_kernel_str(&s->data[off & EVENT_MASK], TMP_SIZE, &s->tmp[pos & (TMP_SIZE - 1)]);
 	return n > 0 ? off + n : off;
 }
@@ -83,39 +103,44 @@ static __always_inline void append_path(struct filler *f, u64 file)
 	f->off = write_path(file, f->off);
 }
 
-/* The same for the path of a controller's cgroup; of a deep path, the innermost components. */
+/* The same for the path of a controller's cgroup. */
 SUBPROGRAM(cgroup) u32 write_cgroup(u64 css, u32 off)
 {
 	struct kernfs_node *kn = READ((struct cgroup_subsys_state *)css, cgroup, kn);
-	const char *names[CGROUP_COMPONENTS] = {};
+	const char *names[CGROUP_NAMES] = {};
+	struct kernfs_node *parent = kn ? kernfs_parent_of(kn) : NULL; /* the root has none, and no name */
 	struct scratch *s = this_scratch();
 	int n = 0;
 
 	if (!s)
 		return off;
-	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
-		struct kernfs_node *parent = kn ? kernfs_parent_of(kn) : NULL;
-
+	for (int i = 0; i < CGROUP_NAMES; i++) {
 		if (!parent)
-			break; /* the root has no name */
+			break;
 		names[i] = READ(kn, name);
 		kn = parent;
+		parent = kernfs_parent_of(kn);
 		n = i + 1;
+	}
+	if (parent) {
+		memcpy(&s->data[off & EVENT_MASK], CUT_MARK, CUT_MARK_LEN);
+		off += CUT_MARK_LEN;
 	}
 	if (!n)
 		s->data[off++ & EVENT_MASK] = '/';
-	for (int i = CGROUP_COMPONENTS - 1; i >= 0; i--) {
+	for (int i = CGROUP_NAMES - 1; i >= 0; i--) {
 		long len;
 
 		if (i >= n)
 			continue;
-		s->data[off++ & EVENT_MASK] = '/';
 		opaque(off);
-		len = bpf_probe_read_kernel_str(&s->data[off & EVENT_MASK], NAME_MASK + 1, names[i]);
+		off &= EVENT_MASK; /* so that the verifier knows the same of it in each iteration */
+		s->data[off++] = '/';
+		len = bpf_probe_read_kernel_str(&s->data[off], NAME_MASK + 1, names[i]);
 		if (len > 0)
 			off += len - 1;
-		opaque(off);
 	}
+	opaque(off);
 	s->data[off++ & EVENT_MASK] = 0;
 	return off;
 }

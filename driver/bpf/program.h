@@ -14,13 +14,14 @@ struct mutex {
 } __core;
 #define preemptible HAS(struct mutex, rtmutex)
 
-#define COUNT(f, what)                                                   \
+#define ADD(f, what, n)                                                  \
 	do {                                                             \
 		if (preemptible || (f)->count == &(f)->cpu->page_faults) \
-			__sync_fetch_and_add(&(f)->count->what, 1);      \
+			__sync_fetch_and_add(&(f)->count->what, n);      \
 		else                                                     \
-			(f)->count->what++;                              \
+			(f)->count->what += (n);                         \
 	} while (0)
+#define COUNT(f, what) ADD(f, what, 1)
 
 /*
  * Since 7.0 the kernel runs tracepoint programs with preemption on. A task that
@@ -65,8 +66,8 @@ static __always_inline void header(struct filler *f, u32 tid, u16 type, u32 npar
 	do {                                           \
 		COUNT(f, what);                        \
 		if ((n) > 1) {                         \
-			(f)->count->seen += (n) - 1;   \
-			(f)->count->what += (n) - 1;   \
+			ADD(f, seen, (n) - 1);         \
+			ADD(f, what, (n) - 1);         \
 		}                                      \
 	} while (0)
 

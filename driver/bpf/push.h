@@ -93,6 +93,26 @@ static __always_inline u32 append_user_str(struct filler *f, u64 ptr, u32 max)
 	return n;
 }
 
+/*
+ * Appends a user string, marked if it is cut; returns its length, 0 if it is unreadable. Without
+ * a branch, which would double the verifier's work for each string: where nothing is cut the
+ * mark is behind the string, and what comes next overwrites it.
+ */
+static __always_inline u32 append_user_text(struct filler *f, u64 ptr)
+{
+	u32 n = user_read_str(here(f), ptr, STRING_MAX + 1), cut, at;
+
+	_Static_assert(STRING_MAX == 1 << 12, "which numbers up to STRING_MAX + 1 are odd and above");
+	opaque(n);
+	cut = n >> 12 & n & 1;
+	n -= cut;
+	f->off += n;
+	at = f->off - cut * sizeof(u32);
+	opaque(at);
+	*(u32 *)(f->buf + (at & EVENT_MASK)) = CUT_MARK_STRING;
+	return n;
+}
+
 /* len bytes of the kernel's, at most EVENT_MASK; zeros when they cannot be read. */
 static __always_inline void append_kernel(struct filler *f, const void *p, u32 len)
 {
@@ -124,10 +144,13 @@ static __always_inline void rewrite_u16(struct filler *f, u32 off, u16 v)
 	*(u16 *)(f->buf + (off & EVENT_MASK)) = v;
 }
 
-/* Overwrites the last byte with a NUL. */
-static __always_inline void terminate(struct filler *f)
+/* Overwrites the end of what was appended, at least 4 bytes, with CUT_MARK. */
+static __always_inline void mark_end(struct filler *f)
 {
-	f->buf[(f->off - 1) & EVENT_MASK] = 0;
+	u32 at = f->off - sizeof(u32);
+
+	opaque(at);
+	*(u32 *)(f->buf + (at & EVENT_MASK)) = CUT_MARK_STRING;
 }
 
 static __always_inline void end_param(struct filler *f, u32 start)

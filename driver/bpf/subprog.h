@@ -91,6 +91,12 @@ static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bo
 	f->off = write_message(ptr, fd, f->off, f->ia32, received);
 }
 
+static __always_inline void lose_messages(struct filler *f, u32 n)
+{
+	ADD(f, seen, n);
+	ADD(f, drop_messages, n);
+}
+
 static __always_inline bool next_event(struct filler *f, u32 left)
 {
 	send_scratch(f);

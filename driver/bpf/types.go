@@ -32,7 +32,7 @@ type Counters struct {
 	DropScratch   uint64
 	DropNoProgram uint64
 	DropNoRing    uint64
-	Unused        uint64
+	DropMessages  uint64
 }
 
 // CPU is struct cpu of maps.h: the entry of a CPU in the map cpus.

@@ -22,32 +22,41 @@ static __always_inline void push_mm_exe(struct filler *f)
 	u64 ptr = mm_arg_start(f), end = mm_arg_end(f);
 	u32 start = f->off;
 
-	if (!ptr || ptr >= end || !append_user_str(f, ptr, STRING_MAX))
+	if (!ptr || ptr >= end || !append_user_text(f, ptr))
 		append_u8(f, 0);
 	f->exe_len = f->off - start;
 	end_param(f, start);
 }
 
-/* Appends a whole area of strings, cut to max bytes with a NUL as its last byte. */
+/* Appends a whole area of strings, cut to max bytes. */
 static __always_inline void append_area(struct filler *f, u64 ptr, u64 end, u32 max)
 {
 	u64 len = end - ptr;
+	bool cut = len > max;
 
-	if (!ptr || ptr >= end || !max)
+	if (!ptr || ptr >= end)
 		return;
-	if (len > max)
+	if (cut)
 		len = max;
-	if (append_user(f, ptr, len))
-		terminate(f);
+	if (append_user(f, ptr, len) && cut)
+		mark_end(f);
+}
+
+/* What exe leaves to args. Less than the mark of a cut takes is nothing. */
+static __always_inline u32 room_after_exe(struct filler *f)
+{
+	u32 room = STRING_MAX - f->exe_len;
+
+	return room < sizeof(CUT_MARK) ? 0 : room;
 }
 
 static __always_inline void push_mm_args(struct filler *f)
 {
 	u64 ptr = mm_arg_start(f), end = mm_arg_end(f);
-	u32 start = f->off;
+	u32 start = f->off, room = room_after_exe(f);
 
-	if (f->exe_len < STRING_MAX && ptr + f->exe_len < end)
-		append_area(f, ptr + f->exe_len, end, STRING_MAX - f->exe_len);
+	if (room && ptr + f->exe_len < end)
+		append_area(f, ptr + f->exe_len, end, room);
 	end_param(f, start);
 }
 
@@ -67,14 +76,15 @@ static __always_inline void push_exec_exe(struct filler *f, u64 argv)
 
 static __always_inline void push_exec_args(struct filler *f, u64 argv)
 {
-	u32 start = f->off;
+	u32 start = f->off, room;
 
 	if (f->exec) {
 		push_mm_args(f);
 		return;
 	}
-	if (f->exe_len < STRING_MAX)
-		append_argv(f, argv, 1, STRING_MAX - f->exe_len);
+	room = room_after_exe(f);
+	if (room)
+		append_argv(f, argv, 1, room);
 	end_param(f, start);
 }
 

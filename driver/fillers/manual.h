@@ -66,6 +66,8 @@ static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool
  */
 static __always_inline void append_message(struct filler *f, u64 ptr, s64 fd, bool received);
 static __always_inline bool next_event(struct filler *f, u32 left);
+/* Counts messages that get no event. */
+static __always_inline void lose_messages(struct filler *f, u32 n);
 
 static __always_inline int fill_mmsg(struct filler *f, bool received)
 {
@@ -82,6 +84,8 @@ static __always_inline int fill_mmsg(struct filler *f, bool received)
 			push_empty(f);
 		return 0;
 	}
+	if (f->ret > MMSG_EVENTS)
+		lose_messages(f, f->ret - MMSG_EVENTS);
 	for (int i = 0; i < MMSG_EVENTS; i++) {
 		if (i >= f->ret)
 			break;

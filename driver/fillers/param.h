@@ -47,12 +47,12 @@ static __always_inline void push_dyn_str_lit_empty(struct filler *f, u8 index)
 	push_dyn_u8(f, index, 0);
 }
 
-/* A user string, cut to STRING_MAX bytes; empty if NULL or unreadable. */
+/* A user string; empty if NULL or unreadable. */
 static __always_inline void push_user_str(struct filler *f, u64 ptr)
 {
 	u32 start = f->off;
 
-	append_user_str(f, ptr, STRING_MAX);
+	append_user_text(f, ptr);
 	end_param(f, start);
 }
 
@@ -61,7 +61,7 @@ static __always_inline void push_dyn_user_str(struct filler *f, u8 index, u64 pt
 	u32 start = f->off;
 
 	append_u8(f, index);
-	append_user_str(f, ptr, STRING_MAX);
+	append_user_text(f, ptr);
 	end_param(f, start);
 }
 

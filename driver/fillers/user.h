@@ -193,7 +193,8 @@ struct user_iovec32 {
 	u32 base, len;
 };
 
-#define IOV_GATHER 32 /* vectors examined */
+#define IOV_GATHER 32	/* vectors whose data is told */
+#define IOV_MAX	   1024 /* that a call may have: UIO_MAXIOV of the kernel */
 
 /* Reads the array into tmp; returns how many vectors, 0 if it is unreadable. */
 static __always_inline u32 read_iovecs(struct filler *f, u64 iov, u64 cnt)
@@ -221,14 +222,31 @@ static __always_inline struct user_iovec iovec_at(struct filler *f, u32 i)
 	return v;
 }
 
+/* The low half of the length of vector i, without a branch, which would multiply the verifier's work. */
+static __always_inline u32 iov_len_at(struct filler *f, u32 i, u32 size)
+{
+	u32 at = (i * size + size / 2) & (TMP_SIZE - 1);
+
+	return *(u32 *)(tmp_of(f) + at);
+}
+
+/* The length of all vectors; 0 if there are more than any call takes. */
 static __always_inline u32 sum_iov(struct filler *f, u64 iov, u64 cnt)
 {
-	u32 n = read_iovecs(f, iov, cnt), sum = 0;
+	u32 size = f->ia32 ? sizeof(struct user_iovec32) : sizeof(struct user_iovec), sum = 0;
 
-	for (u32 i = 0; i < IOV_GATHER; i++) {
-		if (i >= n)
-			break;
-		sum += iovec_at(f, i).len;
+	if (cnt > IOV_MAX)
+		return 0;
+	size = forget(f, size); /* else each iteration is checked for both sizes */
+	for (u32 done = 0; done < IOV_MAX; done += IOV_GATHER) {
+		u32 n = done < cnt ? read_iovecs(f, iov + done * size, cnt - done) : 0;
+
+		for (u32 i = 0; i < IOV_GATHER; i++) {
+			if (i >= n)
+				return sum;
+			sum += iov_len_at(f, i, size);
+		}
+		sum = forget(f, sum);
 	}
 	return sum;
 }
@@ -376,20 +394,28 @@ static __always_inline void push_user_pointed(struct filler *f, u64 ptrs, u64 n,
 
 #define ARGV_GATHER 16
 
-/* Appends the vector's strings from index first on with their NULs, at most room bytes together. */
+/*
+ * Appends the vector's strings from index first on with their NULs, at most room bytes together.
+ * CUT_MARK stands for those from ARGV_GATHER on. Strings that take all of the room are taken
+ * for cut, as it is not known whether more would follow.
+ */
 static __always_inline void gather_argv(struct filler *f, u64 argv, u32 first, u32 room)
 {
 	u32 start = f->off;
 
-	for (u32 i = first; i < ARGV_GATHER; i++) {
+	for (u32 i = first; i <= ARGV_GATHER; i++) {
 		u64 str = user_long(f, argv, i);
 
-		if (!str || f->off - start >= room || !append_user_str(f, str, STRING_MAX))
+		if (!str || f->off - start >= room)
+			break;
+		if (i == ARGV_GATHER)
+			append_bytes(f, CUT_MARK, sizeof(CUT_MARK));
+		else if (!append_user_text(f, str))
 			break;
 	}
-	if (f->off - start > room) {
+	if (f->off - start >= room) {
 		f->off = start + room;
-		terminate(f);
+		mark_end(f);
 	}
 }
 
@@ -401,7 +427,7 @@ static __always_inline void push_user_argv0(struct filler *f, u64 argv)
 	u64 str = user_long(f, argv, 0);
 	u32 start = f->off;
 
-	if (!str || !append_user_str(f, str, STRING_MAX))
+	if (!str || !append_user_text(f, str))
 		append_u8(f, 0);
 	end_param(f, start);
 }

@@ -224,42 +224,78 @@ NO_CSS(memory_cgrp_id)
 #define css_of(task, id) css_##id(task)
 
 /*
- * The path of a struct file from the root of the current task, as from d_path but
- * without " (deleted)", which the eBPF driver cannot find out.
+ * Writes the path of a file from the root of the current task to buf; of a path that does not
+ * fit, the last names. d_path() writes backwards, and leaves there what did fit.
  */
-static inline void append_path(struct filler *f, u64 address)
+static inline char *path_text(struct path *path, char *buf, bool *cut)
 {
-	static const char deleted[] = " (deleted)";
-	struct file *file = (struct file *)(unsigned long)address;
-	char *path = d_path(&file->f_path, (char *)f->tmp, TMP_SIZE);
-	size_t len;
+	char *text = d_path(path, buf, PATH_TMP_SIZE);
 
-	if (IS_ERR(path))
-		return;
-	len = strlen(path);
-	if (d_unlinked(file->f_path.dentry) && len >= sizeof(deleted) &&
-	    !strcmp(path + len - (sizeof(deleted) - 1), deleted))
-		path[len - (sizeof(deleted) - 1)] = 0;
-	append_kernel_str(f, path, STRING_MAX);
+	*cut = text == ERR_PTR(-ENAMETOOLONG);
+	if (!*cut)
+		return text;
+	memset(buf, 0, PATH_TMP_SIZE);
+	text = d_path(path, buf, PATH_TMP_SIZE);
+	if (!IS_ERR(text)) {
+		*cut = false; /* renamed meanwhile */
+		return text;
+	}
+	/* at the front there may be the end of a name */
+	return memchr(buf, '/', PATH_TMP_SIZE) ?: text;
 }
 
-#define CGROUP_COMPONENTS 6
-
-/* The path of a controller's cgroup; of a deep path, as many of the innermost components as in the eBPF driver. */
-static inline void append_cgroup_path(struct filler *f, u64 address)
+/* The last names of a path, as many as the eBPF driver tells. */
+static inline char *last_names(char *path, bool *cut)
 {
-	struct cgroup_subsys_state *css = (struct cgroup_subsys_state *)(unsigned long)address;
-	char *path = (char *)f->tmp, *end;
-	int n = 0;
+	char *end = path + strlen(path), *start = end, *at;
+	int names = 0;
 
-	if (cgroup_path(css->cgroup, path, TMP_SIZE) < 0)
-		path[0] = 0;
-	for (end = path + strlen(path); end > path; end--) {
-		if (end[-1] == '/' && ++n == CGROUP_COMPONENTS) {
-			path = end - 1;
+	for (at = end - 1; at >= path; at--) {
+		if (*at != '/')
+			continue;
+		if (end - at >= TMP_SIZE || names++ == PATH_NAMES) {
+			*cut = true;
 			break;
 		}
+		start = at;
 	}
+	return start;
+}
+
+/* Without " (deleted)", which the eBPF driver cannot find out. */
+static inline void append_path(struct filler *f, u64 address)
+{
+	struct path *path = &((struct file *)(unsigned long)address)->f_path;
+	bool cut, in_tree = !path->dentry->d_op || !path->dentry->d_op->d_dname;
+	char *text = path_text(path, (char *)f->tmp, &cut);
+	size_t len;
+
+	if (IS_ERR(text))
+		return;
+	len = strlen(text);
+	if (d_unlinked(path->dentry) && len >= sizeof(DELETED) &&
+	    !strcmp(text + len - (sizeof(DELETED) - 1), DELETED))
+		text[len - (sizeof(DELETED) - 1)] = 0;
+	if (in_tree) /* else it is one name, which may have slashes: memfd */
+		text = last_names(text, &cut);
+	if (cut)
+		append_bytes(f, CUT_MARK, CUT_MARK_LEN);
+	append_kernel_str(f, text, STRING_MAX);
+}
+
+/* The path of a controller's cgroup. */
+static inline void append_cgroup_path(struct filler *f, u64 address)
+{
+	struct cgroup *cgroup = ((struct cgroup_subsys_state *)(unsigned long)address)->cgroup, *top = cgroup;
+	char *path = (char *)f->tmp;
+	int n;
+
+	for (n = 0; n < CGROUP_NAMES && cgroup_parent(top); n++)
+		top = cgroup_parent(top);
+	if (cgroup_parent(top))
+		append_bytes(f, CUT_MARK, CUT_MARK_LEN);
+	if (kernfs_path_from_node(cgroup->kn, top->kn, path, TMP_SIZE) < 0)
+		path[0] = 0;
 	append_kernel_str(f, path, STRING_MAX);
 }
 

@@ -21,6 +21,11 @@
 #define SCAP_CONSUMERS	      5
 #define SCAP_PROCLIST_MAX     1000000
 
+/* What d_path() writes behind the path of a file that is no more. */
+#define DELETED " (deleted)"
+/* Room for a path that is no longer than in the eBPF driver, and for that. */
+#define PATH_TMP_SIZE (TMP_SIZE + sizeof(DELETED) - 1)
+
 /*
  * The ring of one CPU for one consumer. Only that CPU writes, with preemption
  * off; busy refuses a nested hit (a page fault inside a filler).
@@ -29,7 +34,7 @@ struct ring {
 	struct ring_info *info; /* one page, shared with the client */
 	u8 *buf;		/* size bytes, mapped twice in a row */
 	struct page **pages;
-	u8 *tmp;		/* TMP_SIZE bytes for an event under construction */
+	u8 *tmp;		/* PATH_TMP_SIZE bytes for an event under construction */
 	u32 size;
 	u32 head;		/* info->head is a copy, which the client may overwrite */
 	bool open;

@@ -38,7 +38,7 @@ struct filler {
 	bool kept;		  /* kept_flags is set */
 	u64 kept_flags;		  /* of a clone3, see newtask.c */
 	u32 exe_len;		  /* bytes of the exe param: it and args share a limit */
-	u8 *tmp;		  /* TMP_SIZE bytes of the ring */
+	u8 *tmp;		  /* PATH_TMP_SIZE bytes of the ring */
 	struct ring *ring;
 	const struct hit *hit;
 	const struct kmod_event *event;
@@ -133,11 +133,23 @@ static __always_inline void rewrite_u16(struct filler *f, u32 off, u16 v)
 		memcpy(f->buf + off, &v, sizeof(v));
 }
 
-/* Overwrites the last byte with a NUL. */
-static __always_inline void terminate(struct filler *f)
+/* Overwrites the end of what was appended, at least 4 bytes, with CUT_MARK. */
+static __always_inline void mark_end(struct filler *f)
 {
 	if (!f->full)
-		f->buf[f->off - 1] = 0;
+		memcpy(f->buf + f->off - sizeof(CUT_MARK), CUT_MARK, sizeof(CUT_MARK));
+}
+
+/* Appends a user string, marked if it is cut; returns its length, 0 if it is unreadable. */
+static inline u32 append_user_text(struct filler *f, u64 ptr)
+{
+	u32 n = append_user_str(f, ptr, STRING_MAX + 1);
+
+	if (n <= STRING_MAX)
+		return n;
+	f->off--;
+	mark_end(f);
+	return STRING_MAX;
 }
 
 static __always_inline void end_param(struct filler *f, u32 start)

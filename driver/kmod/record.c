@@ -159,6 +159,12 @@ static bool event_end(struct filler *f)
 	return true;
 }
 
+static __always_inline void lose_messages(struct filler *f, u32 n)
+{
+	f->ring->info->n_evts += n;
+	f->ring->info->n_drops_messages += n;
+}
+
 /* Lets a filler send several events for one hit. */
 static __always_inline bool next_event(struct filler *f, u32 left)
 {

@@ -25,7 +25,7 @@ int ring_alloc(struct ring *r, u32 size)
 	if (!r->pages)
 		goto fail;
 	r->size = size;
-	r->tmp = kmalloc(TMP_SIZE, GFP_KERNEL);
+	r->tmp = kmalloc(PATH_TMP_SIZE, GFP_KERNEL);
 	if (!r->tmp)
 		goto fail;
 	for (i = 0; i < n; i++) {

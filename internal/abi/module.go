@@ -79,5 +79,6 @@ const (
 	CounterDropsFault
 	CounterPreemptions
 	CounterSwitches
+	CounterDropsMessages // ours: not in the page of another module
 	CounterCount
 )

@@ -193,6 +193,7 @@ func (e *engine) Stats() scap.Stats {
 			TailCall:   c.DropNoProgram,
 			Other:      c.Missed,
 			NoRing:     c.DropNoRing,
+			Messages:   c.DropMessages,
 		},
 	}
 }

@@ -274,7 +274,11 @@ func (e *engine) counters() Counters {
 			abi.CounterDropsFault:         &c.DropsFault,
 			abi.CounterPreemptions:        &c.Preemptions,
 			abi.CounterSwitches:           &c.Switches,
+			abi.CounterDropsMessages:      &c.DropsMessages,
 		} {
+			if i == abi.CounterDropsMessages && !e.info.own {
+				continue
+			}
 			*n += r.counter(i)
 		}
 	}
@@ -285,7 +289,7 @@ func (e *engine) Stats() scap.Stats {
 	c := e.counters()
 	return scap.Stats{
 		Seen:  c.Events + c.Preemptions,
-		Drops: scap.Drops{BufferFull: c.DropsBuffer, Other: c.DropsFault + c.Preemptions},
+		Drops: scap.Drops{BufferFull: c.DropsBuffer, Messages: c.DropsMessages, Other: c.DropsFault + c.Preemptions},
 	}
 }
 

@@ -95,8 +95,10 @@ type Counters struct {
 	DropsFault  uint64 // unreadable user memory (other modules only: ours sends the event without the param)
 	Preemptions uint64 // hits inside another hit; not among Events
 	Switches    uint64 // context switches and ends of processes
-	ByCategory  DropsByCategory
-	CPUs        int // rings
+	// DropsMessages counts messages of sendmmsg and recvmmsg after those that have an event; 0 with other modules.
+	DropsMessages uint64
+	ByCategory    DropsByCategory
+	CPUs          int // rings
 }
 
 // DropsByCategory splits, by kind of call, the part of DropsBuffer that was lost

@@ -78,6 +78,7 @@ type Case struct {
 	Needs        []string
 	Unsafe       bool // never run by `scaplab host`
 	Snaplen      int  // 0: the default, 80
+	LeftOut      int  // messages of the call that get no event
 	Since, Until string
 	Given        []Binding
 	Call         string

@@ -153,6 +153,8 @@ func (c *Case) parse(line string) error {
 		c.Unsafe = true
 	case "snaplen":
 		c.Snaplen, err = strconv.Atoi(value)
+	case "left_out":
+		c.LeftOut, err = strconv.Atoi(value)
 	case "since":
 		c.Since = value
 	case "until":

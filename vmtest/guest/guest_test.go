@@ -348,7 +348,7 @@ func TestADriverDoesNotSayWhichThreadItWas(t *testing.T) {
 	} {
 		res := CaseResult{TID: 42, Return: true}
 		r := &runner{init: init}
-		c := r.collect(&res, still{}, &collector{began: true, after: true, end: true, tid: 77}, 0)
+		c := r.collect(&res, still{}, &collector{began: true, after: true, end: true, tid: 77}, scap.Drops{})
 		require.Empty(t, c.Incomplete)
 		require.Equal(t, want, res.TID)
 	}

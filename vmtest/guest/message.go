@@ -123,6 +123,7 @@ type Capture struct {
 	Events     [][]byte `json:"events,omitempty"`     // raw events of the calling thread and its child, in time order
 	Others     int      `json:"others,omitempty"`     // number of selected events of other threads, which are not sent
 	Lost       uint64   `json:"lost,omitempty"`       // number of events that the driver dropped meanwhile
+	LeftOut    uint64   `json:"left_out,omitempty"`   // those of them that are messages after the first ones of a call
 }
 
 // CaseResult is the outcome of a case and the events that it made.

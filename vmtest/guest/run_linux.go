@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/scaplab/scaplab/internal/abi"
+	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
@@ -112,7 +113,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	}
 	timeout := cmp.Or(req.Timeout, CaseLimit)
 	// The loss counters are read before the case: it may lose events itself.
-	before := make([]uint64, len(r.inUse))
+	before := make([]scap.Drops, len(r.inUse))
 	for i, e := range r.inUse {
 		before[i] = dropped(e)
 	}
@@ -188,17 +189,17 @@ func (r *runner) judge(res *CaseResult, end ended) {
 	}
 }
 
-// dropped returns the number of events that the engine has lost so far.
-func dropped(e engine) uint64 {
+// dropped returns what the engine has lost so far.
+func dropped(e engine) scap.Drops {
 	s, err := e.Stats()
 	if err != nil {
-		return 0
+		return scap.Drops{}
 	}
-	return s.Drops.Total()
+	return s.Drops
 }
 
 // collect returns the events that the engine delivered. before is its loss counter before the case.
-func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint64) (c Capture) {
+func (r *runner) collect(res *CaseResult, e engine, col *collector, before scap.Drops) (c Capture) {
 	err := col.finish(endLimit)
 	c.Events, c.Others = col.ofCase(res.Child)
 	// Init is in the first pid namespace, so the thread knows its number there; elsewhere the number is that in the driver's events.
@@ -206,7 +207,8 @@ func (r *runner) collect(res *CaseResult, e engine, col *collector, before uint6
 		res.TID = col.tid
 	}
 	after := dropped(e)
-	c.Lost = after - min(before, after)
+	c.Lost = after.Total() - min(before.Total(), after.Total())
+	c.LeftOut = after.Messages - min(before.Messages, after.Messages)
 	switch {
 	case err != nil:
 		c.Incomplete = err.Error()
@@ -330,7 +332,7 @@ func (r *runner) run(req *RunRequest) error {
 			done.Stats = map[string]uint64{
 				"seen": s.Seen, "delivered": s.Delivered, "drop_buffer_full": s.Drops.BufferFull,
 				"drop_too_large": s.Drops.TooLarge, "drop_scratch": s.Drops.Scratch,
-				"drop_tail_call": s.Drops.TailCall, "drop_no_ring": s.Drops.NoRing, "drop_other": s.Drops.Other,
+				"drop_tail_call": s.Drops.TailCall, "drop_no_ring": s.Drops.NoRing, "drop_messages": s.Drops.Messages, "drop_other": s.Drops.Other,
 			}
 		}
 	}

@@ -99,6 +99,9 @@ func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machin
 	c := comparison{sc: sc, cs: cs, res: res, m: m}
 	c.result()
 	c.compare()
+	if res.LeftOut != uint64(cs.LeftOut) {
+		c.fault(ClassMissing, "the driver counts %d messages that get no event (want %d)", res.LeftOut, cs.LeftOut)
+	}
 	return c.verdict()
 }
 

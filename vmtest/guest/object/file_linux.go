@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -286,17 +287,77 @@ func memFD(_ *Maker, args []any) (any, error) {
 }
 
 // newProgram writes a minimal executable that ends with status 0.
-func newProgram(c *Maker, _ []any) (any, error) {
-	dir := c.unused("d")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+// deepDir makes directories in one another. Their path may be longer than a call takes.
+func deepDir(c *Maker, args []any) (any, error) {
+	n, err := argSize(args, 0)
+	if err != nil {
 		return nil, err
+	}
+	length, err := argSize(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	path, name := c.unused("d"), strings.Repeat("n", length)
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	for i := 0; i < n && err == nil; i++ {
+		up := fd
+		if err = unix.Mkdirat(up, name, 0o755); err == nil {
+			fd, err = unix.Openat(up, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		}
+		unix.Close(up)
+		path += "/" + name
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory %d of %d: %w", strings.Count(path, name), n, err)
+	}
+	return number("directory", int64(fd), map[string]any{"fd": int64(fd), "path": path}), nil
+}
+
+// lastNames returns the end of a path that has n names.
+func lastNames(_ *Maker, args []any) (any, error) {
+	path, err := argText(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	n, err := argSize(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Split(path, "/")
+	if n >= len(names) {
+		return nil, fmt.Errorf("%s has %d names (want more than %d)", path, len(names)-1, n)
+	}
+	return "/" + strings.Join(names[len(names)-n:], "/"), nil
+}
+
+func newProgram(c *Maker, args []any) (any, error) {
+	at, dir := unix.AT_FDCWD, c.unused("d")
+	name := filepath.Join(dir, "program")
+	if len(args) == 0 {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return nil, err
+		}
+	} else {
+		o, err := argObject(args, 0)
+		if err != nil || o.what != "directory" {
+			return nil, fmt.Errorf("argument 1 is no directory of deep(): %w", err)
+		}
+		at, dir, name = int(o.fields["fd"].(int64)), o.fields["path"].(string), "program"
 	}
 	path := filepath.Join(dir, "program")
-	if err := os.WriteFile(path, tinyELF(), 0o755); err != nil {
-		return nil, err
+	fd, err := unix.Openat(at, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o755)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	_, err = unix.Write(fd, tinyELF())
+	if err := errors.Join(err, unix.Close(fd)); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
+	if err := unix.Fstatat(at, name, &st, 0); err != nil {
 		return nil, err
 	}
 	return &Object{what: "program", plain: path, fields: map[string]any{

@@ -69,7 +69,7 @@ func init() {
 	functions = map[string]func(c *Maker, args []any) (any, error){
 		"tempdir": tempDir, "tempfile": tempFile, "file": newFile, "mkdir": mkDir, "symlink": symlink, "xattr": setXattr,
 		"open": openFile, "close": closeFD, "write": writeAll, "file_handle": fileHandle, "fsopen": fsOpen, "fscreate": fsCreate, "fsmount": fsMount, "inotify": newInotify, "fanotify": newFanotify, "mount": mount, "pipe": newPipe,
-		"memfd": memFD, "program": newProgram, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores, "shm": newShm, "shm_attach": attachShm,
+		"memfd": memFD, "deep": deepDir, "names": lastNames, "program": newProgram, "cgroup": newCgroup, "epoll": newEpoll, "io_uring": newIOURing, "semaphores": newSemaphores, "shm": newShm, "shm_attach": attachShm,
 		"messages": newMessages, "landlock": newLandlock, "aio": newAIO, "submit": submitAIO, "mqueue": newMQueue, "mq_send": mqSend, "msgqueue": newMsgQueue,
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
@@ -77,7 +77,7 @@ func init() {
 		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo,
 		"sockaddr": sockaddrMemory,
 
-		"pattern": pattern, "join": join, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped, "bound": bindMemory, "pkey": newPkey,
+		"pattern": pattern, "join": join, "times": times, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped, "bound": bindMemory, "pkey": newPkey,
 		"s32s": s32s, "u64s": u64s, "timespec": pairOf("timespec"), "timeval": pairOf("timeval"), "clock": clockNow, "itimer": startTimer,
 		"timer": newTimer, "timerfd": newTimerFD, "arm": armTimer,
 		"iovec": ioVec, "msghdr": msgHdr, "mmsghdrs": mmsgHdrs, "pollfds": pollFDs,

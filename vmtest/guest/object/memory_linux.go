@@ -5,6 +5,7 @@
 package object
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -84,6 +85,23 @@ func letters(_ *Maker, args []any) (any, error) {
 		b[i] = 'a' + byte(i%26)
 	}
 	return string(b), nil
+}
+
+// times returns memory that holds the same bytes n times.
+func times(_ *Maker, args []any) (any, error) {
+	b, err := argBytes(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	n, err := argSize(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	o, err := region0(newRegionOf(bytes.Repeat(b, n)))("memory", nil)
+	if err == nil {
+		o.(*Object).keep = args // what the bytes point to
+	}
+	return o, err
 }
 
 func unmapped(_ *Maker, _ []any) (any, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,11 +292,35 @@ func (t *taskFields) cgroups() error {
 	return nil
 }
 
+const cgroupMount = "/sys/fs/cgroup"
+
+// newCgroup moves this process to a new cgroup in which all controllers of events act, below others.
+func newCgroup(c *Maker, args []any) (any, error) {
+	depth, err := argSize(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	path := ""
+	for i := range depth {
+		err := os.WriteFile(cgroupMount+path+"/cgroup.subtree_control", []byte("+cpuset +cpu +io +memory"), 0)
+		if err != nil {
+			return nil, err
+		}
+		if path += fmt.Sprintf("/c%d", i); i == 0 {
+			path = fmt.Sprintf("/scaplab%d", os.Getpid())
+		}
+		if err := os.Mkdir(cgroupMount+path, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return path, os.WriteFile(cgroupMount+path+"/cgroup.procs", []byte("0"), 0)
+}
+
 // eventControllers are the controllers whose paths are in events, in order.
 var eventControllers = []string{"cpuset", "cpu", "cpuacct", "io", "memory"}
 
 // cgroupParam returns /proc/PID/cgroup in the form of events: "controller=path" items,
-// each with a NUL. On the unified hierarchy all controllers have the same path.
+// each with a NUL. On the unified hierarchy a controller acts in the innermost cgroup that has it.
 func cgroupParam(text string) []byte {
 	unified := ""
 	paths := map[string]string{}
@@ -319,10 +344,18 @@ func cgroupParam(text string) []byte {
 		path, ok := paths[name]
 		if !ok {
 			path = unified
+			for path != "/" && !hasController(path, name) {
+				path = filepath.Dir(path)
+			}
 		}
 		out = append(out, name+"="+path+"\x00"...)
 	}
 	return out
+}
+
+func hasController(cgroup, name string) bool {
+	b, err := os.ReadFile(cgroupMount + cgroup + "/cgroup.controllers")
+	return err == nil && slices.Contains(strings.Fields(string(b)), name)
 }
 
 // ProcStat is a part of a /proc/PID/stat file.
