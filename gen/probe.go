@@ -92,14 +92,18 @@ func (m *model) probes(s *tables.Syscall) []probe {
 	case len(ptrs) > 0:
 		least = "NULL"
 	}
-	alone := probe{least, floor(nullArg), cmp.Or(s.Probe.Skip, s.Probe.NoZeros)}
+	lacking := cmp.Or(s.Probe.Skip, s.Probe.NoZeros)
+	if len(s.Params) == 0 {
+		lacking = cmp.Or(lacking, "the table has a case for the only way to call it")
+	}
+	alone := probe{least, floor(nullArg), lacking}
 	switch {
-	case s.Probe.Skip != "" || len(ptrs) == 0 && alone.lacking != "" || len(s.Params) == 0:
+	case s.Probe.Skip != "" || len(ptrs) == 0 && lacking != "":
 		if missing(s) {
 			return []probe{alone}
 		}
-		return nil // if it has no arguments, the table has a case for the only way to call it
-	case alone.lacking == "":
+		return nil
+	case lacking == "":
 		add(least, alone.args)
 	}
 	if len(ptrs) > 0 {
