@@ -29,9 +29,7 @@ import (
 func skipUnlessLive(tb testing.TB) {
 	tb.Helper()
 	testutil.SkipUnlessKernel(tb, "5.8", "the eBPF ring buffer")
-	if os.Geteuid() != 0 {
-		tb.Skip("not root: captures need it")
-	}
+	testutil.SkipUnlessRoot(tb)
 }
 
 // markerRule is a rule for links to a target, which other programs do not make.
