@@ -462,3 +462,10 @@ func TestTheTimesOfAnEvent(t *testing.T) {
 	require.True(t, ok)
 	require.EqualValues(t, -111, res)
 }
+
+func TestAPageFaultIsOfTheThreadThatMadeIt(t *testing.T) {
+	w := mustWorld(t, sinsp.Options{})
+	ev := w.send(event.TypePageFaultEnter, 100, 0x1000, 0x2000, 1)
+	require.NotNil(t, ev.Thread)
+	require.Equal(t, "sh", ev.Thread.Comm)
+}

@@ -228,7 +228,7 @@ var kinds = event.MakeByCode(kind{transfers: -1}, func(in *event.Info) (k kind) 
 	if in.Source == event.SourceMetaevent {
 		k.flags |= metaevent
 	}
-	if (k.flags&metaevent != 0 || in.Flags&event.SkipParseReset != 0) && in.Code != event.TypeProcinfoEnter {
+	if k.flags&metaevent != 0 && in.Code != event.TypeProcinfoEnter {
 		k.flags |= ofNoThread
 	}
 	switch in.Code {
