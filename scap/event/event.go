@@ -78,6 +78,28 @@ type Event struct {
 // help; e is then empty. Reset accepts more params than the table knows (a newer
 // producer), and bytes between the last param and the end.
 func (e *Event) Reset(buf []byte, cpu int) error {
+	// Nearly all events have up to 8 params with short lengths. For them two words are
+	// read, which begin with the lengths.
+	if len(buf) >= HeaderSize+16 {
+		h := (*[HeaderSize + 16]byte)(buf)
+		size, n := binary.NativeEndian.Uint32(h[abi.EventLen:]), binary.NativeEndian.Uint32(h[abi.EventNumParams:])
+		if n <= 8 && uint64(size) <= uint64(len(buf)) && !Type(binary.NativeEndian.Uint16(h[abi.EventType:])).LargePayload() {
+			mask := &lengthMasks[n]
+			sum := HeaderSize + 2*uint64(n) + sumOf(
+				binary.NativeEndian.Uint64(h[HeaderSize:])&mask[0], binary.NativeEndian.Uint64(h[HeaderSize+8:])&mask[1])
+			if sum <= uint64(size) {
+				// One by one: a literal would be made elsewhere and copied.
+				e.buf = buf[:size:size]
+				e.n, e.cpu, e.wide, e.hidden = uint16(n), uint16(cpu), false, false
+				return nil
+			}
+		}
+	}
+	return e.resetAny(buf, cpu)
+}
+
+// resetAny does what Reset does, for all events.
+func (e *Event) resetAny(buf []byte, cpu int) error {
 	*e = Event{}
 	if len(buf) < HeaderSize {
 		return ErrTruncated
@@ -93,6 +115,25 @@ func (e *Event) Reset(buf []byte, cpu int) error {
 	e.cpu = uint16(cpu)
 	e.wide = wide
 	return nil
+}
+
+// lengthMasks are, by their number, the bits of up to 8 lengths in two words.
+var lengthMasks = func() (masks [9][2]uint64) {
+	for n := range masks {
+		var b [16]byte
+		for i := range 2 * n {
+			b[i] = 0xff
+		}
+		masks[n] = [2]uint64{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])}
+	}
+	return masks
+}()
+
+// sumOf returns the sum of the lengths in two words.
+func sumOf(a, b uint64) uint64 {
+	const odd = 0x0000ffff0000ffff
+	four := a&odd + a>>16&odd + b&odd + b>>16&odd
+	return four&math.MaxUint32 + four>>32
 }
 
 // ResetUnchecked is [Event.Reset] without the checks, for an event that was checked
@@ -126,10 +167,7 @@ func checkLengths(buf []byte, size, n uint32, wide bool) error {
 		}
 	}
 	for ; len(lens) >= 8; lens = lens[8:] { // four lengths at a time
-		const odd = 0x0000ffff0000ffff
-		four := binary.NativeEndian.Uint64(lens)
-		four = four&odd + four>>16&odd
-		sum += four&math.MaxUint32 + four>>32
+		sum += sumOf(binary.NativeEndian.Uint64(lens), 0)
 	}
 	for ; len(lens) > 0; lens = lens[2:] {
 		sum += uint64(binary.NativeEndian.Uint16(lens))
@@ -169,6 +207,15 @@ func (e *Event) Type() Type {
 		return 0
 	}
 	return Type(binary.NativeEndian.Uint16(e.buf[abi.EventType:]))
+}
+
+// Head returns what Timestamp, TID and Type return.
+func (e *Event) Head() (ts uint64, tid PID, t Type) {
+	if len(e.buf) < HeaderSize {
+		return 0, 0, 0
+	}
+	h := (*[HeaderSize]byte)(e.buf)
+	return binary.NativeEndian.Uint64(h[:]), PID(binary.NativeEndian.Uint64(h[abi.EventTID:])), Type(binary.NativeEndian.Uint16(h[abi.EventType:]))
 }
 
 // CPU returns the CPU, or the index of the ring, that the event came from.
@@ -238,6 +285,37 @@ func (e *Event) Int64(i int) (n int64, ok bool) {
 	return int64(binary.NativeEndian.Uint64(e.buf[off:])), true
 }
 
+// ResultAnd returns param 0, the result of a call, and another param, i, as signed numbers;
+// ok is false if they are not both of 8 bytes. It is Int64 for both in less time.
+func (e *Event) ResultAnd(i int) (res, n int64, ok bool) {
+	b, num := e.buf, int(e.n)
+	if len(b) < HeaderSize+16 || i <= 0 || i >= num || e.wide {
+		return 0, 0, false
+	}
+	h := (*[HeaderSize + 16]byte)(b)
+	if binary.NativeEndian.Uint16(h[HeaderSize:]) != 8 {
+		return 0, 0, false
+	}
+	first := HeaderSize + 2*num
+	at, size := first+8, 0
+	switch i { // nearly all events have it here
+	case 1:
+		size = int(binary.NativeEndian.Uint16(h[HeaderSize+2:]))
+	case 2:
+		at += int(binary.NativeEndian.Uint16(h[HeaderSize+2:]))
+		size = int(binary.NativeEndian.Uint16(h[HeaderSize+4:]))
+	default:
+		for j := 1; j < i; j++ {
+			at += int(binary.NativeEndian.Uint16(b[HeaderSize+2*j:]))
+		}
+		size = int(binary.NativeEndian.Uint16(b[HeaderSize+2*i:]))
+	}
+	if size != 8 {
+		return 0, 0, false
+	}
+	return int64(binary.NativeEndian.Uint64(b[first:])), int64(binary.NativeEndian.Uint64(b[at:])), true
+}
+
 // Hidden reports whether the event only updates the state and is not to be shown:
 // captures can mark events so.
 func (e *Event) Hidden() bool { return e.hidden }
@@ -267,6 +345,41 @@ func (e *Event) Params() iter.Seq2[int, []byte] {
 			off += size
 		}
 	}
+}
+
+// Layout is where the first params of an event are. For several params in any order it is
+// faster than [Event.Param], which looks for each from the start.
+type Layout struct {
+	ev *Event
+	n  int // params that it has
+	at [layoutParams + 1]uint32
+}
+
+const layoutParams = 8
+
+// Layout sets l to that of e. It is valid as long as e is.
+func (e *Event) Layout(l *Layout) {
+	l.ev, l.n = e, 0
+	if e.wide {
+		return
+	}
+	off := uint32(HeaderSize + 2*int(e.n))
+	n := min(int(e.n), layoutParams)
+	lens := e.buf[:off]
+	l.at[0] = off
+	for i := range n {
+		off += uint32(binary.NativeEndian.Uint16(lens[HeaderSize+2*i:]))
+		l.at[i+1] = off
+	}
+	l.n = n
+}
+
+// Param does what [Event.Param] does.
+func (l *Layout) Param(i int) []byte {
+	if uint(i) < uint(l.n) && uint(i) < layoutParams {
+		return l.ev.buf[l.at[i]:l.at[i+1]:l.at[i+1]]
+	}
+	return l.ev.Param(i)
 }
 
 // Info returns the description of the event's type; nil if the code is not known.

@@ -3,6 +3,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -370,34 +371,77 @@ func TestNumbersHaveTheirSignExtended(t *testing.T) {
 	}
 }
 
-func TestNumberReadsOneParam(t *testing.T) {
-	var b Builder
-	b.Begin(TypeReadExit, 1, 2, 4)
-	b.AddInt64(-5)
-	b.Add([]byte("data"))
-	b.Add(nil)
-	b.AddUint32(80)
-	raw, err := b.End()
-	require.NoError(t, err)
-	var ev Event
-	require.NoError(t, ev.Reset(raw, 0))
-	for _, test := range []struct {
-		param, size int
-		want        uint64
-		ok          bool
-	}{
-		{0, 8, 1<<64 - 5, true}, {0, 4, 0, false}, {1, 4, 0x61746164, true}, {1, 8, 0, false}, {2, 8, 0, true}, {3, 4, 80, true}, {4, 8, 0, true}, {-1, 8, 0, true},
-	} {
-		n, ok := ev.Number(test.param, test.size)
-		require.Equal(t, test.want, n, "param %d of %d bytes", test.param, test.size)
-		require.Equal(t, test.ok, ok, "param %d of %d bytes", test.param, test.size)
-	}
-	for i := -1; i < 6; i++ {
-		n, ok := ev.Int64(i)
-		require.Equal(t, i == 0, ok, "param %d", i)
-		if ok {
-			require.EqualValues(t, -5, n)
+func TestParamsAreReadInShorterWays(t *testing.T) {
+	for _, typ := range []Type{TypeReadExit, TypeContainerJSONEnter} { // the other has lengths of 4 bytes
+		for n := range 12 {
+			var b Builder
+			b.Begin(typ, 1, 2, n)
+			for i := range n {
+				switch i % 4 {
+				case 0, 2:
+					b.AddInt64(int64(i - 5))
+				case 1:
+					b.Add([]byte("data of some length")[:2*i])
+				default:
+					b.Add(nil)
+				}
+			}
+			raw, err := b.End()
+			require.NoError(t, err)
+			var ev Event
+			require.NoError(t, ev.Reset(raw, 0))
+			var l Layout
+			ev.Layout(&l)
+			for i := -1; i < n+2; i++ {
+				require.Equal(t, ev.Param(i), l.Param(i), "%d of %d", i, n)
+				v, ok := ev.Int64(i)
+				require.Equal(t, typ == TypeReadExit && len(ev.Param(i)) == 8, ok, "%d of %d", i, n)
+				res, also, both := ev.ResultAnd(i)
+				require.Equal(t, ok && i > 0, both, "%d of %d", i, n)
+				if both {
+					require.Equal(t, []int64{-5, int64(i - 5)}, []int64{res, also})
+					require.Equal(t, v, also)
+				}
+			}
+			ts, tid, code := ev.Head()
+			require.Equal(t, ev.Timestamp(), ts)
+			require.Equal(t, ev.TID(), tid)
+			require.Equal(t, ev.Type(), code)
 		}
+	}
+	_, tid, code := new(Event).Head()
+	require.Zero(t, tid)
+	require.Zero(t, code)
+}
+
+// Reset looks at the lengths of most events in a shorter way. It must find what is wrong
+// with each of them.
+func TestLengthsOfAnyNumberOfParamsAreChecked(t *testing.T) {
+	for n := range 12 {
+		var b Builder
+		b.Begin(TypeReadExit, 1, 2, n)
+		for i := range n {
+			b.Add([]byte("abcdefghijklmnop")[:i])
+		}
+		raw, err := b.End()
+		require.NoError(t, err)
+		long := append(bytes.Clone(raw), make([]byte, 40)...) // the buffer may be longer
+		for _, buf := range [][]byte{raw, long} {
+			var ev Event
+			require.NoError(t, ev.Reset(buf, 3))
+			require.Equal(t, raw, ev.Bytes())
+			require.Equal(t, n, ev.NumParams())
+			for i := range n {
+				bad := bytes.Clone(buf)
+				bad[HeaderSize+2*i]++
+				require.ErrorIs(t, ev.Reset(bad, 3), ErrCorrupt, "length %d of %d", i, n)
+				require.Zero(t, ev)
+				bad[HeaderSize+2*i+1] = 0xff
+				require.ErrorIs(t, ev.Reset(bad, 3), ErrCorrupt, "length %d of %d", i, n)
+			}
+		}
+		var ev Event
+		require.ErrorIs(t, ev.Reset(raw[:len(raw)-1], 3), ErrTruncated)
 	}
 }
 

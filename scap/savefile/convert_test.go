@@ -265,6 +265,49 @@ func TestEveryRuleLeadsToACurrentEvent(t *testing.T) {
 	}
 }
 
+// ReadBatch has a shorter way for most events than Next.
+func TestBatchesHaveTheSameEvents(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var in []*event.Event
+	for code, rs := range rules() {
+		for _, r := range rs {
+			for range 3 {
+				in = append(in, randomEvent(t, rnd, code, int(r.params), 9))
+			}
+		}
+	}
+	for info := range event.All() {
+		in = append(in, randomEvent(t, rnd, info.Code, len(info.Params), 9))
+	}
+	in = append(in, mustEvent(t, event.TypeFcntlExit, 1, 9, 0, 3, []byte{1}, make([]byte, event.MaxSize-60)[:0]))
+	rnd.Shuffle(len(in), func(i, j int) { in[i], in[j] = in[j], in[i] })
+	capture := mustCapture(t, WriterOptions{}, in...)
+	for _, opts := range []Options{{}, {Defaults: true}, {Raw: true}} {
+		one, err := NewReader(bytes.NewReader(capture), opts)
+		require.NoError(t, err)
+		many, err := NewReader(bytes.NewReader(capture), opts)
+		require.NoError(t, err)
+		evs := make([]event.Event, 100)
+		for {
+			n, err := many.ReadBatch(evs)
+			for i := range n {
+				ev, err := one.Next()
+				require.NoError(t, err)
+				require.Equal(t, *ev, evs[i], "event %d", one.Counts().Delivered)
+			}
+			if err != nil {
+				_, also := one.Next()
+				require.Equal(t, also, err)
+				break
+			}
+		}
+		require.Equal(t, one.Counts(), many.Counts())
+		if opts == (Options{}) {
+			require.NotZero(t, many.Counts().Converted)
+		}
+	}
+}
+
 func TestCurrentEventsStayAsTheyAre(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for info := range event.All() {
