@@ -23,6 +23,16 @@ var (
 	cloneNewUser = event.MustValue("clone_flags", "CLONE_NEWUSER")
 )
 
+func TestACloneOfNoThreadAddsNone(t *testing.T) {
+	w := mustWorld(t, sinsp.Options{})
+	threads := w.in.Stats().Threads
+	for range 2 {
+		w.clone(event.TypeCloneExit, 300, -1, 100, 1, 0)
+	}
+	require.Equal(t, threads, w.in.Stats().Threads)
+	require.NoError(t, sinsp.Check(w.in))
+}
+
 func TestAChildHasWhatItsParentHas(t *testing.T) {
 	for name, order := range map[string]func(w *world){
 		"the caller's event first": func(w *world) {

@@ -45,6 +45,9 @@ func (s *state) clone(ev *event.Event, d *event.CloneExit) {
 
 func (s *state) cloneInCaller(ev *event.Event, d *event.CloneExit) {
 	t := s.cur
+	if ev.TID() < 0 {
+		return // no thread makes such a call
+	}
 	if t == nil {
 		s.stats.UnknownThreads++
 		if t = s.addThread(ev.TID(), nil); t == nil {
