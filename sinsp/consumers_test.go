@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -297,6 +298,43 @@ func FuzzConsumeEvents(f *testing.F) {
 				{TID: 2, PID: 2, PTID: 1, VTID: 2, VPID: 2, SID: 1, PGID: 2, VPGID: 2, Comm: "bash", CWD: "/x", Root: "/", Args: "-l\x00", Env: "HOME=/\x00"}},
 		})
 	})
+}
+
+// The shortcuts through the state are no other way to another one.
+func TestShortcutsLeaveTheSameState(t *testing.T) {
+	require.Greater(t, sinsp.NumShortcuts(), 10)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	codes := codesOfEvents()
+	common := []event.Type{event.TypeReadExit, event.TypeWriteExit, event.TypeCloseExit, event.TypeFcntlExit, event.TypeOpenatExit, event.TypeSocketExit,
+		event.TypeConnectExit, event.TypeDupExit, event.TypeRecvfromExit}
+	for range 60 {
+		in := make([]byte, 4000)
+		for i := range in {
+			in[i] = byte(rnd.Uint32())
+		}
+		for i := 0; i+2 < len(in); i += 3 + rnd.IntN(20) { // code of an event, if one begins here
+			at := slices.Index(codes, common[rnd.IntN(len(common))])
+			in[i], in[i+1] = byte(at>>8), byte(at)
+		}
+		short := sinsp.New(hostileEvents(in), sinsp.Options{})
+		whole := sinsp.New(hostileEvents(in), sinsp.Options{})
+		for {
+			a, errA := short.Next()
+			var b *sinsp.Event
+			var errB error
+			sinsp.WithoutShortcuts(func() { b, errB = whole.Next() })
+			require.Equal(t, errB, errA)
+			require.Equal(t, whole.Stats(), short.Stats())
+			if errA != nil {
+				break
+			}
+			require.Equal(t, b.Latency, a.Latency)
+			require.Equal(t, b.FD(), a.FD())
+		}
+		require.Equal(t, whole.Snapshot(), short.Snapshot())
+		require.NoError(t, sinsp.Check(whole), "whole")
+		require.NoError(t, sinsp.Check(short))
+	}
 }
 
 // codesOfEvents has each code that is known, those that change the state several times.

@@ -132,3 +132,30 @@ func Clean(path []byte) []byte { return appendPath(nil, nil, event.AtFDCWD, path
 
 // CleanBelow returns the path that a call means by path and a descriptor that is not known.
 func CleanBelow(path []byte) []byte { return appendPath(nil, nil, 77, path) }
+
+// WithoutShortcuts runs f with the reducers of all events called for each of them.
+func WithoutShortcuts(f func()) {
+	var undo []func()
+	for info := range event.All() {
+		k := kinds.At(info.Code)
+		was := k.shortcut
+		k.shortcut = noShortcut
+		undo = append(undo, func() { k.shortcut = was })
+	}
+	defer func() {
+		for _, f := range undo {
+			f()
+		}
+	}()
+	f()
+}
+
+// NumShortcuts returns the number of event codes with a shortcut.
+func NumShortcuts() (n int) {
+	for info := range event.All() {
+		if kinds.At(info.Code).shortcut != noShortcut {
+			n++
+		}
+	}
+	return n
+}

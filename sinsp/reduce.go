@@ -2,7 +2,11 @@
 
 package sinsp
 
-import "github.com/scaplab/scaplab/scap/event"
+import (
+	"encoding/binary"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
 
 // Reduce calls the method of r that handles ev, with the values of its params. It
 // calls none if the event does not change the state, or if the syscall failed, except
@@ -23,22 +27,42 @@ type reduction struct {
 	params []int8 // of the event, that are its arguments; -1: a constant. nil: the method gets the event
 }
 
-// transfers returns the param with the descriptor of events that only say that data went
-// through it; -1: they say more.
-func (r *reduction) transfers() int8 {
-	const fd = 1 // argument of both methods, after the result
+// shortcut is a reducer of common events that the state calls without decoding all params.
+type shortcut uint8
+
+const (
+	noShortcut shortcut = iota
+	transfers           // Read or Write
+	closes              // Close
+	controls            // Fcntl
+)
+
+// shortcut returns the shortcut for the events, and the param with the descriptor.
+func (r *reduction) shortcut() (cut shortcut, fd int8) {
 	switch r.method {
 	case "Read", "Write":
-		return r.params[fd]
+		cut = transfers
+	case "Close":
+		cut = closes
+	case "Fcntl":
+		cut = controls
+	default:
+		return noShortcut, -1
 	}
-	return -1
+	const fdArg = 1 // argument of these methods, after the result
+	if r.params[0] != 0 || r.params[fdArg] <= 0 {
+		return noShortcut, -1
+	}
+	return cut, r.params[fdArg]
 }
 
 // params reads those params of an event that a reducer needs: most events have more. A
 // param without a value is 0, or nil.
 type params struct {
-	ev  *event.Event
-	bad bool // a param that was read has another size than its type
+	ev   *event.Event
+	bad  bool // a param that was read has another size than its type
+	read bool // at is set
+	at   event.Layout
 }
 
 func (p *params) err() error {
@@ -48,30 +72,61 @@ func (p *params) err() error {
 	return nil
 }
 
-// number returns param i, which has size bytes.
-func (p *params) number(i, size int) uint64 {
-	v, ok := p.ev.Number(i, size)
-	if !ok {
-		p.bad = true
+// value returns param i; nil if the event does not have it.
+func (p *params) value(i int) []byte {
+	if !p.read {
+		p.ev.Layout(&p.at)
+		p.read = true
 	}
-	return v
+	return p.at.Param(i)
 }
 
-func (p *params) uint8(i int) uint8   { return uint8(p.number(i, 1)) }
-func (p *params) uint16(i int) uint16 { return uint16(p.number(i, 2)) }
-func (p *params) uint32(i int) uint32 { return uint32(p.number(i, 4)) }
-func (p *params) uint64(i int) uint64 {
-	if n, ok := p.ev.Int64(i); ok {
-		return uint64(n)
+// empty returns 0 for a value that does not have the size of its type.
+func (p *params) empty(v []byte) uint64 {
+	if len(v) > 0 {
+		p.bad = true
 	}
-	return p.number(i, 8)
+	return 0
 }
+
+func (p *params) uint8(i int) uint8 {
+	v := p.value(i)
+	if len(v) != 1 {
+		return uint8(p.empty(v))
+	}
+	return v[0]
+}
+
+func (p *params) uint16(i int) uint16 {
+	v := p.value(i)
+	if len(v) != 2 {
+		return uint16(p.empty(v))
+	}
+	return binary.NativeEndian.Uint16(v)
+}
+
+func (p *params) uint32(i int) uint32 {
+	v := p.value(i)
+	if len(v) != 4 {
+		return uint32(p.empty(v))
+	}
+	return binary.NativeEndian.Uint32(v)
+}
+
+func (p *params) uint64(i int) uint64 {
+	v := p.value(i)
+	if len(v) != 8 {
+		return p.empty(v)
+	}
+	return binary.NativeEndian.Uint64(v)
+}
+
 func (p *params) int32(i int) int32 { return int32(p.uint32(i)) }
 func (p *params) int64(i int) int64 { return int64(p.uint64(i)) }
 
 // bytes returns a view of the value; nil if there is none.
 func (p *params) bytes(i int) []byte {
-	v := p.ev.Param(i)
+	v := p.value(i)
 	if len(v) == 0 {
 		return nil
 	}

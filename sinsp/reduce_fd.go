@@ -48,6 +48,9 @@ func (s *state) openPath(t *Thread, num, dirfd event.FD, raw []byte, flags uint3
 	}
 	fd.OpenFlags, fd.Dev, fd.Ino = flags&^openCloexec, dev, ino
 	fd.overlay(flags)
+	if fd.refs > 0 {
+		s.files.noteNoIP(t.files, num)
+	}
 	s.setText(&fd.RawPath, raw)
 	if isClean(raw) {
 		s.shareText(&fd.Path, fd.RawPath)
@@ -120,6 +123,21 @@ func (s *state) Fcntl(ev *event.Event, ret event.FD, fd event.FD, cmd uint32, ar
 		// Older producers do not tell the flag. It is rarely cleared.
 		t.files.setCloexec(fd, arg&1 != 0 || len(ev.Param(fcntlArg)) == 0)
 	}
+}
+
+// changesFD reports whether a call of fcntl that succeeded may have changed a descriptor.
+func changesFD(ev *event.Event) bool {
+	var at event.Layout
+	ev.Layout(&at)
+	cmd, arg := at.Param(fcntlCmd), at.Param(fcntlArg)
+	if len(cmd) != 1 || len(arg) != 8 && len(arg) != 0 {
+		return true // the reducer says that it is corrupt
+	}
+	switch uint32(cmd[0]) {
+	case fcntlDupFD, fcntlDupFDCloexec, fcntlSetFD:
+		return true
+	}
+	return false
 }
 
 func (s *state) Pipe(_ *event.Event, fd1 event.FD, fd2 event.FD, ino uint64, flags uint32) {
@@ -225,18 +243,23 @@ func (s *state) Write(_ *event.Event, ret int64, fd event.FD, data []byte) {
 	}
 }
 
-// transferred does what Read and Write do for most events, in less time: those that
-// succeeded. fd is the param with the descriptor; -1: the event is none of these.
-func (s *state) transferred(t *Thread, ev *event.Event, fd int8) bool {
-	if fd < 0 || t == nil {
+// reduceShort does what the reducer of an event does in less time, for calls that succeeded.
+// It reports false if the reducer has to do it.
+func (s *state) reduceShort(t *Thread, ev *event.Event, k *kind) bool {
+	ret, num, ok := ev.ResultAnd(int(k.fd))
+	if !ok || ret < 0 {
 		return false
 	}
-	ret, ok1 := ev.Int64(0)
-	num, ok2 := ev.Int64(int(fd))
-	if !ok1 || !ok2 || ret < 0 {
-		return false
+	switch {
+	case k.shortcut == transfers:
+		if !s.files.isNoIP(t.files, event.FD(num)) {
+			s.transfer(t, event.FD(num))
+		}
+	case k.shortcut == closes:
+		s.Close(ev, ret, event.FD(num))
+	default:
+		return !changesFD(ev)
 	}
-	s.transfer(t, event.FD(num))
 	return true
 }
 
@@ -326,8 +349,11 @@ var (
 	memfdCloexec = event.MustValue("memfd_create_flags", "MFD_CLOEXEC")
 )
 
-// fcntlArg is the param with fcntl's third argument.
-var fcntlArg = event.Lookup(event.TypeFcntlExit).ParamIndex("arg")
+// fcntlCmd and fcntlArg are the params with fcntl's second and third argument.
+var (
+	fcntlCmd = event.Lookup(event.TypeFcntlExit).ParamIndex("cmd")
+	fcntlArg = event.Lookup(event.TypeFcntlExit).ParamIndex("arg")
+)
 
 // bpfMakesFD are the commands of bpf that return a descriptor: BPF_MAP_CREATE,
 // BPF_PROG_LOAD, BPF_OBJ_GET, BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID,

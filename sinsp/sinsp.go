@@ -122,8 +122,9 @@ func New(src scap.Source, opts Options) *Inspector {
 //
 // In a file with several captures, each begins with its own state, and the numbers go on.
 func (in *Inspector) Next() (*Event, error) {
-	if in.st.closing != nil || in.st.leaving != nil {
-		in.st.before()
+	s, ev := &in.st, &in.ev
+	if s.closing != nil || s.leaving != nil {
+		s.before()
 	}
 	if in.at == in.n {
 		if err := in.read(); err != nil {
@@ -132,8 +133,64 @@ func (in *Inspector) Next() (*Event, error) {
 	}
 	raw := &in.batch[in.at]
 	in.at++
-	in.apply(raw)
-	return &in.ev, nil
+	ts, tid, typ := raw.Head()
+	kind := kinds.At(typ)
+	s.stats.Events++
+	ev.Event, ev.Num, ev.Prev = raw, s.stats.Events, in.last
+	ev.Switched, ev.Latency, ev.CPUUser, ev.CPUSystem = 0, 0, 0, 0
+	ev.NameChanged, ev.looked = false, false
+	in.last = ts
+	t := s.threads.recent[tid&(recentThreads-1)]
+	if t == nil || t.TID != tid || kind.flags != 0 || ev.Start == 0 || s.opts.Alive != nil {
+		t = in.prepare(raw, kind.flags)
+	} else if t.Placeholder {
+		s.stats.UnknownThreads++
+	}
+	ev.Thread, s.cur = t, t
+	if t != nil && t.LastType == typ-1 && typ&1 != 0 && ts >= t.Last && t.Last != 0 {
+		ev.Latency = ts - t.Last
+	}
+	if kind.reduce != nil && (kind.shortcut == noShortcut || t == nil || !s.reduceShort(t, raw, kind)) {
+		s.ev = ev
+		if err := kind.reduce(s, raw); err != nil {
+			s.stats.Corrupt++
+		}
+		t = ev.Thread
+	}
+	if t == nil {
+		return ev, nil
+	}
+	if kind.flags&switches == 0 {
+		t.Last, t.LastType = ts, typ
+	} else {
+		t.TotalRun += ev.Switched
+	}
+	if t.enter.typ != 0 && typ&1 != 0 {
+		t.enter.typ = 0
+	}
+	return ev, nil
+}
+
+// prepare does what Next does in few events only, before their reducer, and returns their
+// thread: of events that the table of recent threads does not have, that have flags, of the
+// first one, and if threads are to be purged.
+func (in *Inspector) prepare(raw *event.Event, k kindFlags) *Thread {
+	s, ev, ts := &in.st, &in.ev, raw.Timestamp()
+	if ev.Start == 0 && k&metaevent == 0 {
+		ev.Start = ts
+	}
+	if s.opts.Alive != nil {
+		in.purge(ts)
+	}
+	t := s.thread(raw.TID(), k)
+	if k&switches != 0 {
+		ev.Switched = in.ran(raw.CPU(), ts)
+	}
+	if k&enters != 0 && t != nil {
+		s.enter(t, raw, enterEvents[raw.Type()])
+		raw.SetHidden(true)
+	}
+	return t
 }
 
 // Waits reports whether the next call of Next may have to wait for the source: what was
@@ -157,61 +214,12 @@ func (in *Inspector) read() error {
 	return nil
 }
 
-// apply makes raw the current event and changes the state by it.
-func (in *Inspector) apply(raw *event.Event) {
-	s, ev := &in.st, &in.ev
-	ts, typ := raw.Timestamp(), raw.Type()
-	kind := kinds.At(typ)
-	k := kind.flags
-	s.stats.Events++
-	ev.Event, ev.Num, ev.Prev = raw, s.stats.Events, in.last
-	if ev.Start == 0 && k&metaevent == 0 {
-		ev.Start = ts
-	}
-	ev.Switched, ev.Latency, ev.CPUUser, ev.CPUSystem = 0, 0, 0, 0
-	ev.NameChanged, ev.looked = false, false
-	in.last = ts
-	if s.opts.Alive != nil {
-		in.purge(ts)
-	}
-	t := s.thread(raw, k)
-	ev.Thread, s.cur = t, t
-	if k&switches != 0 {
-		ev.Switched = in.ran(raw.CPU(), ts)
-	}
-	if t != nil {
-		if k&enters != 0 {
-			s.enter(t, raw, enterEvents[typ])
-			raw.SetHidden(true)
-		}
-		if typ&1 != 0 && t.LastType == typ-1 && ts >= t.Last && t.Last != 0 {
-			ev.Latency = ts - t.Last
-		}
-	}
-	if kind.reduce != nil && !s.transferred(t, raw, kind.transfers) {
-		s.ev = ev
-		if err := kind.reduce(s, raw); err != nil {
-			s.stats.Corrupt++
-		}
-	}
-	if t = ev.Thread; t == nil {
-		return
-	}
-	if t.enter.typ != 0 && typ&1 != 0 {
-		t.enter.typ = 0
-	}
-	if k&switches == 0 {
-		t.Last, t.LastType = ts, typ
-	} else {
-		t.TotalRun += ev.Switched
-	}
-}
-
 // kind is what an Inspector does with the events of a code.
 type kind struct {
-	flags     kindFlags
-	transfers int8                                    // see reduction.transfers
-	reduce    func(r Reducers, ev *event.Event) error // nil: they change nothing
+	flags    kindFlags
+	shortcut shortcut
+	fd       int8                                    // see reduction.shortcut
+	reduce   func(r Reducers, ev *event.Event) error // nil: they change nothing
 }
 
 type kindFlags uint8
@@ -224,7 +232,7 @@ const (
 	enters      // one of enterEvents
 )
 
-var kinds = event.MakeByCode(kind{transfers: -1}, func(in *event.Info) (k kind) {
+var kinds = event.MakeByCode(kind{}, func(in *event.Info) (k kind) {
 	if in.Source == event.SourceMetaevent {
 		k.flags |= metaevent
 	}
@@ -241,7 +249,8 @@ var kinds = event.MakeByCode(kind{transfers: -1}, func(in *event.Info) (k kind) 
 		k.flags |= enters
 	}
 	r := reductions[in.Code]
-	k.reduce, k.transfers = r.reduce, r.transfers()
+	k.reduce = r.reduce
+	k.shortcut, k.fd = r.shortcut()
 	return k
 })
 
@@ -275,8 +284,7 @@ func (in *Inspector) purge(ts uint64) {
 
 // thread returns the thread of an event; nil: no thread made it. Events that tell of a
 // new or an ending thread do not add one.
-func (s *state) thread(ev *event.Event, k kindFlags) *Thread {
-	tid := ev.TID()
+func (s *state) thread(tid event.PID, k kindFlags) *Thread {
 	if tid < 0 || k&ofNoThread != 0 {
 		return nil
 	}

@@ -14,8 +14,22 @@ type Thread struct {
 	*Process // never nil
 
 	TID  event.PID // in the initial pid namespace
-	VTID event.PID // in the thread's own pid namespace; -1: not known
 	Comm string
+
+	Last     uint64 // timestamp of its last event, switches not counted
+	LastType event.Type
+
+	// Placeholder: an event named the thread, but nothing else is known of it. Its
+	// name is "<NA>".
+	Placeholder bool
+	// Exited: its procexit has come. The main thread of a process stays as long as
+	// another thread of the process lives.
+	Exited bool
+
+	files *fdTable
+	enter enterEvent // its type is the last of what most events need, which shares a cache line
+
+	VTID event.PID // in the thread's own pid namespace; -1: not known
 
 	Cgroups     string // subsystem=path, each ended by a NUL
 	ContainerID string // by the cgroups; "" on the host
@@ -34,22 +48,10 @@ type Thread struct {
 	PFMinor   uint64
 	TotalRun  uint64 // ns that it ran, by the switch events
 
-	// Placeholder: an event named the thread, but nothing else is known of it. Its
-	// name is "<NA>".
-	Placeholder bool
-	// Exited: its procexit has come. The main thread of a process stays as long as
-	// another thread of the process lives.
-	Exited bool
-
-	Last     uint64 // timestamp of its last event, switches not counted
-	LastType event.Type
-
 	ruid, suid event.UID // real and saved, for the capabilities
 	keepCaps   bool
 	inverted   bool // the event of the child came first
-	files      *fdTable
 	fs         *fsInfo
-	enter      enterEvent
 	cpuTime    [2]uint64 // user, system: of the last procinfo event
 	next, prev *Thread   // of the process
 }

@@ -396,6 +396,11 @@ func TestParamsAreReadInShorterWays(t *testing.T) {
 				require.Equal(t, ev.Param(i), l.Param(i), "%d of %d", i, n)
 				v, ok := ev.Int64(i)
 				require.Equal(t, typ == TypeReadExit && len(ev.Param(i)) == 8, ok, "%d of %d", i, n)
+				num, fits := ev.Number(i, 8)
+				require.Equal(t, len(ev.Param(i)) == 0 || len(ev.Param(i)) == 8, fits, "%d of %d", i, n)
+				require.True(t, !ok || uint64(v) == num)
+				_, fits = ev.Number(i, 4)
+				require.Equal(t, len(ev.Param(i)) == 0, fits, "%d of %d", i, n) // none has 4 bytes
 				res, also, both := ev.ResultAnd(i)
 				require.Equal(t, ok && i > 0, both, "%d of %d", i, n)
 				if both {
