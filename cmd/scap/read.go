@@ -85,13 +85,13 @@ func warn(w io.Writer, f *filter.Filter) {
 func printAll(in *sinsp.Inspector, f *filter.Filter, p presenter, count uint64) error {
 	for printed := uint64(0); ; {
 		ev, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
 		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
 			return cli.Found(err)
 		}
-		if p.shown(ev) && (f == nil || f.Match(ev)) {
+		if (f == nil || f.Match(ev)) && p.shown(ev) {
 			ok, err := p.print(ev)
 			if err != nil {
 				return err

@@ -26,7 +26,8 @@ type leaf struct {
 	compare compareFunc
 	negate  bool // compare must not hold
 
-	direct bool // test, of the value of a field that nothing else of the group needs
+	direct bool      // test, of the value of a field that nothing else of the group needs
+	text   textEqual // test, if it is one: the most common one needs no call
 }
 
 // eval returns the result of evaluation gen, which is of ev.
@@ -39,8 +40,14 @@ func (l *leaf) eval(gen uint64, ev *sinsp.Event) bool {
 
 // holdsDirectly does what holds does, for a direct leaf.
 func (l *leaf) holdsDirectly(ev *sinsp.Event) bool {
-	v := &l.left.v
-	return l.left.ref.Extract(ev, &l.left.ref.Arg, v) && l.test.match(v)
+	v, ref := &l.left.v, l.left.ref
+	if !ref.Extract(ev, &ref.Arg, v) {
+		return false
+	}
+	if l.text != nil {
+		return string(v.Str) == string(l.text)
+	}
+	return l.test.match(v)
 }
 
 func (l *leaf) holds(gen uint64, ev *sinsp.Event) bool {
@@ -168,6 +175,7 @@ func (c *compiler) leaf(chk *check) *leaf {
 	l.id = uint32(len(c.leaves))
 	if l.direct = left.uses == 1 && left.ref != nil && left.many == field.One && l.test != nil; l.direct {
 		left.alone = l
+		l.text, _ = l.test.(textEqual)
 	}
 	c.leaves[key] = l
 	return l

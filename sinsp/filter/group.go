@@ -145,9 +145,10 @@ type Set struct {
 // setProgram is what is left of a set for the events of one code: the filters that may
 // hold.
 type setProgram struct {
-	made bool
-	one  *leaf // the only check that is left, of the only filter; nil: there is more
-	left []filterProgram
+	made  bool
+	one   *leaf // the only check that is left, of the only filter, if it is direct; nil: there is more, or less
+	index int   // of the filter of one
+	left  []filterProgram
 }
 
 type filterProgram struct {
@@ -162,16 +163,17 @@ type filterProgram struct {
 func (s *Set) Match(ev *sinsp.Event, from int) int {
 	t := ev.Type()
 	p := s.byCode.At(t)
+	if p.one != nil && p.one.direct {
+		if p.index >= from && p.one.holdsDirectly(ev) {
+			return p.index
+		}
+		return -1
+	}
 	if !p.made {
 		*p = s.program(t)
+		return s.Match(ev, from)
 	}
-	switch {
-	case len(p.left) == 0:
-		return -1
-	case p.one != nil && p.one.direct:
-		if i := p.left[0].index; i >= from && p.one.holdsDirectly(ev) {
-			return i
-		}
+	if len(p.left) == 0 {
 		return -1
 	}
 	if from == 0 {
@@ -210,7 +212,9 @@ func (s *Set) program(t event.Type) setProgram {
 		}
 	}
 	if len(left.left) == 1 && left.left[0].root != nil {
-		left.one = left.left[0].root.leaf
+		if leaf := left.left[0].root.leaf; leaf != nil && leaf.direct {
+			left.one, left.index = leaf, left.left[0].index
+		}
 	}
 	return left
 }
