@@ -24,8 +24,19 @@ var powers = func() (p [20]uint64) {
 
 // AppendUint appends n.
 func AppendUint(dst []byte, n uint64) []byte {
-	if n < 10 {
+	switch {
+	case n < 10:
 		return append(dst, '0'+byte(n))
+	case n < 100:
+		two := 2 * n
+		return append(dst, pairs[two], pairs[two+1])
+	case n < 10000:
+		q := uint32(n) / 100
+		high, low := 2*q, 2*(uint32(n)-100*q)
+		if q < 10 {
+			return append(dst, '0'+byte(q), pairs[low], pairs[low+1])
+		}
+		return append(dst, pairs[high], pairs[high+1], pairs[low], pairs[low+1])
 	}
 	size := bits.Len64(n) * 1233 >> 12 // log10(2) is 1233/4096, and a little less
 	if n >= powers[size] {

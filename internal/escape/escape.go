@@ -85,9 +85,14 @@ const low, high = 0x0101010101010101, 0x8080808080808080
 func plain(s []byte) (n int) {
 	// Eight at a time: the upper bit of a byte of the sum or of the difference tells of
 	// one that is not. Those of printable bytes neither carry nor borrow.
+	for ; len(s)-n >= 32; n += 32 {
+		b := (*[32]byte)(s[n:])
+		if (odd(b[:])|odd(b[8:])|odd(b[16:])|odd(b[24:]))&high != 0 {
+			break
+		}
+	}
 	for ; len(s)-n >= 8; n += 8 {
-		w := binary.LittleEndian.Uint64(s[n:])
-		if (w|(w+low)|(w-' '*low))&high != 0 {
+		if odd(s[n:])&high != 0 {
 			break
 		}
 	}
@@ -95,6 +100,12 @@ func plain(s []byte) (n int) {
 		n++
 	}
 	return n
+}
+
+// odd has the upper bit of each of 8 bytes that is not printable, if none before it is.
+func odd(b []byte) uint64 {
+	w := binary.LittleEndian.Uint64(b)
+	return w | (w + low) | (w - ' '*low)
 }
 
 // Lines is AppendText for a message of several lines: line feeds and tabs stay.

@@ -103,7 +103,7 @@ var evtClass = &Class{
 			Extract: span(deltaTime, fraction)},
 		{Name: "evt.outputtime", Type: String,
 			Desc:    "time of the event in the form that the output asks for",
-			Extract: extractOutputTime},
+			Extract: extractOutputTime, Flags: Plain},
 
 		// What kind of event.
 		{Name: "evt.dir", Type: String, Format: event.FormatDir, Flags: Deprecated,

@@ -70,6 +70,7 @@ const (
 	Deprecated                    // lists of fields say so
 	Within                        // = holds for smaller values, too, and is the only operator
 	OfCall                        // the value depends on the code and, of a generic event, on its syscall alone
+	Plain                         // the text is printable ASCII, whatever the event has
 )
 
 // ArgForm is a sum of the forms that a field's argument may have; 0: no argument.

@@ -68,6 +68,7 @@ type Format struct {
 	opts     Options
 	lenient  bool // * in front
 	pieces   []piece
+	steps    []step
 	keys     []piece // for JSON: each field once, by name
 	scratch  []byte
 
@@ -91,6 +92,21 @@ type piece struct {
 	name  []byte // key of the JSON object, quoted, with its colon
 }
 
+// step appends a text and the value behind it.
+type step struct {
+	before string
+	form   plainForm
+	piece  *piece // nil: only the text, at the end
+	field  *field.Ref
+	names  *event.ByCode[nameOfCode] // plainByCode
+}
+
+// nameOfCode is the text, escaped, of a field whose value depends on nothing but the code.
+type nameOfCode struct {
+	made bool
+	text string
+}
+
 // plainForm is a way to append a value that takes less time than others: most values of a
 // line have one.
 type plainForm uint8
@@ -101,6 +117,9 @@ const (
 	plainSigned            // a decimal number
 	plainNumber            // one without a sign
 	plainAppends           // the field appends a text, which is then escaped
+	plainASCII             // a text that needs no escape
+	plainByCode            // a text that depends on the code, for most codes
+	noValue                // of a step that is only a text
 )
 
 // plainFormOf returns the form of a value.
@@ -117,6 +136,10 @@ func (f *Format) plainFormOf(p *piece) plainForm {
 	case p.typ == field.String && f.opts.Raw:
 	case p.typ == field.String && p.field.Append != nil:
 		return plainAppends
+	case p.typ == field.String && p.field.Flags&field.Plain != 0 && f.opts.Time != field.OutputFull: // which has the name of the zone
+		return plainASCII
+	case p.typ == field.String && p.field.ByCode != nil:
+		return plainByCode
 	case p.typ == field.String:
 		return plainText
 	case p.typ == field.Int && decimal:
@@ -147,8 +170,29 @@ func Compile(template string, opts Options) (*Format, error) {
 	if len(errs.List) > 0 {
 		return nil, errs
 	}
+	f.compileSteps()
 	f.compileKeys()
 	return f, nil
+}
+
+func (f *Format) compileSteps() {
+	before := ""
+	for i := range f.pieces {
+		p := &f.pieces[i]
+		if p.value == nil {
+			before = p.text
+			continue
+		}
+		s := step{before: before, form: p.plain, piece: p, field: p.field}
+		if p.plain == plainByCode {
+			s.names = event.MakeByCode(nameOfCode{}, func(*event.Info) nameOfCode { return nameOfCode{} })
+		}
+		f.steps = append(f.steps, s)
+		before = ""
+	}
+	if before != "" {
+		f.steps = append(f.steps, step{before: before, form: noValue})
+	}
 }
 
 func (f *Format) addText(text string) {
@@ -247,16 +291,26 @@ func (f *Format) String() string { return f.template }
 // unchanged.
 func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 	begin := len(dst)
-	for i := range f.pieces {
-		p := &f.pieces[i]
-		if p.value == nil {
-			dst = append(dst, p.text...)
-			continue
+	for i := range f.steps {
+		s := &f.steps[i]
+		if len(s.before) == 1 {
+			dst = append(dst, s.before[0])
+		} else {
+			dst = append(dst, s.before...)
 		}
-		if p.plain == plainAppends {
-			dst = f.escaped(p.field.Append(dst, ev, &p.field.Arg), len(dst))
+		switch s.form {
+		case noValue:
+			return dst, true
+		case plainAppends:
+			dst = f.escaped(s.field.Append(dst, ev, &s.field.Arg), len(dst))
 			continue
+		case plainByCode:
+			if name := s.names.At(ev.Type()); name.made {
+				dst = append(dst, name.text...)
+				continue
+			}
 		}
+		p := s.piece
 		v, ok := p.get(ev)
 		start := len(dst)
 		switch {
@@ -264,12 +318,19 @@ func (f *Format) Append(dst []byte, ev *sinsp.Event) (out []byte, ok bool) {
 			dst = append(dst, missing...)
 		case !ok:
 			return dst[:begin], false
-		case p.plain == plainText:
+		case s.form == plainText:
 			dst = escape.AppendText(dst, v.Str)
-		case p.plain == plainNumber:
+		case s.form == plainNumber:
 			dst = decimal.AppendUint(dst, v.Num)
-		case p.plain == plainSigned:
+		case s.form == plainSigned:
 			dst = decimal.AppendInt(dst, v.Signed())
+		case s.form == plainASCII:
+			dst = append(dst, v.Str...)
+		case s.form == plainByCode:
+			dst = escape.AppendText(dst, v.Str)
+			if t := ev.Type(); event.Lookup(t) != nil && s.field.ByCode(t) {
+				*s.names.At(t) = nameOfCode{true, string(dst[start:])}
+			}
 		default:
 			dst = f.appendValue(dst, p.value, v)
 		}
