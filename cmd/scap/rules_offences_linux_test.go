@@ -42,7 +42,9 @@ type offence struct {
 	container bool           // it runs in a cgroup as that of a container
 	login     bool           // the rule asks for a login of another user than root
 	repeat    bool           // the offence is repeated until there is an alert: the rule asks a name server
+	runtime   bool           // the innocent program does the same, in a container that the runtime describes otherwise
 	own       string         // what rules of our own change of the rule
+	note      string         // what readers of the page should know
 	do        act            // nil: the offence is the program's name or its arguments
 	fields    map[string]any // that the alert has; has: a part of the text
 }
@@ -51,12 +53,14 @@ type offence struct {
 type has string
 
 // offences are those of the rules of all files.
-var offences = slices.Concat(stableOffences, incubatingOffences, sandboxOffences)
+var offences = slices.Concat(stableOffences, incubatingOffences, sandboxOffences, runtimeOffences)
 
 // ownRules are what users of the rules have to fill in.
 const ownRules = `
 - macro: allowed_containers
   condition: (container.id = ` + innocentContainer + `)
+- list: namespace_scope_network_only_subnet
+  items: [shop]
 `
 
 const (
@@ -192,6 +196,8 @@ type alerts struct {
 	bad  error
 }
 
+func newAlerts() *alerts { return &alerts{of: map[int][]found{}} }
+
 func (a *alerts) Write(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -226,76 +232,113 @@ func (a *alerts) by(pid int, rule string) (list []found) {
 	return list
 }
 
-// The official rules of falco alert when programs do what the rules are about, with the
-// fields that say so, and do not when the same programs do the same without the offence.
-func TestOfficialRulesFindOffences(t *testing.T) {
-	testutil.SkipIfShort(t, "runs 180 programs under a live capture")
-	const dir = "../../../shared/data/rules"
-	if _, err := os.Stat(dir); err != nil {
+// officialDir has the rule files of falco.
+const officialDir = "../../../shared/data/rules"
+
+// stage is where offences happen.
+type stage struct {
+	base, binary                 string // a directory that all users may read, and in it this program
+	guiltyCgroup, innocentCgroup string
+	dirs                         atomic.Int64
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	testutil.SkipIfShort(t, "runs programs under a live capture")
+	if _, err := os.Stat(officialDir); err != nil {
 		t.Skip("the official rule files are not beside the project: ", err)
 	}
 	testutil.SkipUnlessKernel(t, "5.8", "the eBPF ring buffer")
 	testutil.SkipUnlessRoot(t)
-	guiltyGroup, innocentGroup := containerCgroup(t, guiltyContainer), containerCgroup(t, innocentContainer)
-	nameServer(t)
+	s := &stage{guiltyCgroup: containerCgroup(t, guiltyContainer), innocentCgroup: containerCgroup(t, innocentContainer)}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	base, err := os.MkdirTemp("", "offences") // other users need it, too
+	s.base, err = os.MkdirTemp("", "offences")
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(base)) })
-	require.NoError(t, os.Chmod(base, 0o755))
-	binary := filepath.Join(base, "program")
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(s.base)) })
+	require.NoError(t, os.Chmod(s.base, 0o755))
+	s.binary = filepath.Join(s.base, "program")
 	b, err := os.ReadFile(self)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, b, 0o755))
+	require.NoError(t, os.WriteFile(s.binary, b, 0o755))
+	return s
+}
 
-	args := []string{"--json", "--all-matches", "--enable", "*", "-o", "append_output[].extra_output=%proc.pid %proc.apid[1] %proc.apid[2]",
-		"--ring-size", strconv.Itoa(16 << 20)}
+// start starts the program of an offence.
+func (s *stage) start(t *testing.T, i int, innocent bool) *exec.Cmd {
+	t.Helper()
+	o := &offences[i]
+	name := cmp.Or(o.program, "offender")
+	if o.do == nil && o.args == nil && o.innocent == nil && o.env == "" && !o.runtime && innocent {
+		name = "innocent" // the offence is the name
+	}
+	dir := filepath.Join(s.base, strconv.FormatInt(s.dirs.Add(1), 10))
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	path := filepath.Join(dir, name)
+	require.NoError(t, os.Link(s.binary, path))
+	cmd := exec.Command(path, either(innocent && !o.runtime, o.innocent, o.args)...)
+	// The signals by which the Go runtime interrupts threads would stop a traced one.
+	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", offenceVar+"="+strconv.Itoa(i))
+	if innocent && !o.runtime {
+		cmd.Env = append(cmd.Env, guiltVar+"=1")
+	} else if o.env != "" {
+		cmd.Env = append(cmd.Env, o.env)
+	}
+	if o.container {
+		cmd.Env = append(cmd.Env, cgroupVar+"="+either(innocent, s.innocentCgroup, s.guiltyCgroup))
+	}
+	if o.user != 0 {
+		cmd.Env = append(cmd.Env, userVar+"="+strconv.Itoa(o.user))
+	}
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	return cmd
+}
+
+// officialRules are the arguments for all rules of falco, and for alerts that [alerts]
+// reads.
+func officialRules(t *testing.T) []string {
+	t.Helper()
+	args := []string{"--json", "--all-matches", "--enable", "*", "-o", "append_output[].extra_output=%proc.pid %proc.apid[1] %proc.apid[2]"}
 	for _, name := range officialFiles {
-		args = append(args, filepath.Join(dir, name))
+		args = append(args, filepath.Join(officialDir, name))
 	}
-	out := &alerts{of: map[int][]found{}}
-	errs, stop := watch(t, out, append(args, mustWrite(t, "own.yaml", ownRules))...)
+	return append(args, mustWrite(t, "own.yaml", ownRules))
+}
 
-	var dirs atomic.Int64
-	start := func(t *testing.T, i int, innocent bool) *exec.Cmd {
-		o := &offences[i]
-		name := cmp.Or(o.program, "offender")
-		if o.do == nil && o.args == nil && o.innocent == nil && o.env == "" && innocent {
-			name = "innocent" // the offence is the name
+// requireFields requires that an alert has the fields of an offence.
+func (o *offence) requireFields(t *testing.T, a found) {
+	t.Helper()
+	for field, want := range o.fields {
+		value := a.Fields[field]
+		if part, ok := want.(has); ok {
+			require.Contains(t, value, string(part), "%s of %v", field, a.Fields)
+		} else {
+			require.Equal(t, want, value, "%s of %v", field, a.Fields)
 		}
-		dir := filepath.Join(base, strconv.FormatInt(dirs.Add(1), 10))
-		require.NoError(t, os.Mkdir(dir, 0o755))
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.Link(binary, path))
-		cmd := exec.Command(path, either(innocent, o.innocent, o.args)...)
-		// The signals by which the Go runtime interrupts threads would stop a traced one.
-		cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", offenceVar+"="+strconv.Itoa(i))
-		if innocent {
-			cmd.Env = append(cmd.Env, guiltVar+"=1")
-		} else if o.env != "" {
-			cmd.Env = append(cmd.Env, o.env)
-		}
-		if o.container {
-			cmd.Env = append(cmd.Env, cgroupVar+"="+either(innocent, innocentGroup, guiltyGroup))
-		}
-		if o.user != 0 {
-			cmd.Env = append(cmd.Env, userVar+"="+strconv.Itoa(o.user))
-		}
-		cmd.Stderr = os.Stderr
-		require.NoError(t, cmd.Start())
-		return cmd
 	}
+}
+
+// The official rules of falco alert when programs do what the rules are about, with the
+// fields that say so, and do not when the same programs do the same without the offence.
+func TestOfficialRulesFindOffences(t *testing.T) {
+	s := newStage(t)
+	nameServer(t)
+	out := newAlerts()
+	errs, stop := watch(t, out, append(officialRules(t), "--ring-size", strconv.Itoa(16<<20))...)
 	var mu sync.Mutex
 	innocents := map[int]string{} // the rules by process
 	t.Run("offences", func(t *testing.T) {
 		for i, o := range offences {
+			if o.runtime {
+				continue
+			}
 			t.Run(o.rule, func(t *testing.T) {
 				t.Parallel()
 				if o.login && loginUser(t) == 0 {
 					t.Skip("this login is that of root, whom the rule leaves out")
 				}
-				innocent, guilty := start(t, i, true), start(t, i, false)
+				innocent, guilty := s.start(t, i, true), s.start(t, i, false)
 				require.NoError(t, innocent.Wait())
 				require.NoError(t, guilty.Wait())
 				mu.Lock()
@@ -306,19 +349,12 @@ func TestOfficialRulesFindOffences(t *testing.T) {
 					require.Less(t, n, 6000, "no alert; %s", errs)
 					time.Sleep(20 * time.Millisecond)
 					if o.repeat && n%50 == 0 {
-						guilty = start(t, i, false)
+						guilty = s.start(t, i, false)
 						require.NoError(t, guilty.Wait())
 					}
 					got = out.by(guilty.Process.Pid, o.rule)
 				}
-				for field, want := range o.fields {
-					value := got[0].Fields[field]
-					if part, ok := want.(has); ok {
-						require.Contains(t, value, string(part), "%s of %v", field, got[0].Fields)
-					} else {
-						require.Equal(t, want, value, "%s of %v", field, got[0].Fields)
-					}
-				}
+				o.requireFields(t, got[0])
 			})
 		}
 	})
