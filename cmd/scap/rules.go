@@ -68,7 +68,7 @@ are errors; warnings do not count.`,
 			} else {
 				printReport(out, report)
 				if !report.Failed() {
-					fmt.Fprintf(out, "%d rules\n", len(set.Rules))
+					fmt.Fprintln(out, howMany(len(set.Rules), "rule"))
 				}
 			}
 			if report.Failed() {
@@ -88,6 +88,13 @@ func loadRules(paths []string, add []rule.Append) (*rule.Set, *rule.Report) {
 		l.AddFile(path)
 	}
 	return l.Load()
+}
+
+func howMany(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func printReport(out io.Writer, report *rule.Report) {

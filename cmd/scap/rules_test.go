@@ -29,8 +29,8 @@ func TestRulesCheckSaysWhatIsWrong(t *testing.T) {
 		text, want string
 		code       int
 	}{
-		{good, "1 rules\n", cli.ExitFine},
-		{good + "- list: l\n  items: []\n", "warning LOAD_UNUSED_LIST: list l: no condition and no list uses it\n    - list: l\n      ^\n1 rules\n", cli.ExitFine},
+		{good, "1 rule\n", cli.ExitFine},
+		{good + "- list: l\n  items: []\n", "warning LOAD_UNUSED_LIST: list l: no condition and no list uses it\n    - list: l\n      ^\n1 rule\n", cli.ExitFine},
 		{good + "- macro: m\n", "error LOAD_ERR_YAML_VALIDATE: macro m: it has no condition", cli.ExitFound},
 	} {
 		var out, errs bytes.Buffer
@@ -115,17 +115,23 @@ func TestRulesAreUsedWrongly(t *testing.T) {
 		{[]string{"-P", "loud", path}, cli.ExitUsage, `unknown priority "loud"`},
 		{[]string{"-o", "json", path}, cli.ExitUsage, "-o json: no value (such as json_output=true)"},
 		{[]string{"-o", "json_outptu=true", path}, cli.ExitUsage, "unknown setting (did you mean json_output?)"},
-		{[]string{"-o", "json_output=maybe", path}, cli.ExitUsage, "-o json_output: "},
+		{[]string{"-o", "json_output=maybe", path}, cli.ExitUsage, `-o json_output: "maybe" (true or false)`},
+		{[]string{"-o", "outputs_queue.capacity=x", path}, cli.ExitUsage, `-o outputs_queue.capacity: "x" is not a number`},
 		{[]string{"-o", "rule_matching=some", path}, cli.ExitUsage, `"some" (first or all)`},
 		{[]string{"-o", "file_output.enabled=true", path}, cli.ExitUsage, "file_output.filename is missing"},
 		{[]string{"-r", corpus, "--output", "pigeon", path}, cli.ExitUsage, `unknown output "pigeon"`},
 		{[]string{"-r", corpus, "--output", "file:/nonexistent/x", path}, cli.ExitEnvironment, "output file:/nonexistent/x: open /nonexistent/x: no such file"},
+		{[]string{"-r", corpus, "--output", "https://localhost/", "--http-cert", path, path}, cli.ExitUsage, "--http-cert and --http-key: both, or none"},
+		{[]string{"-r", corpus, "--output", "syslog:udp", path}, cli.ExitUsage, "no address (such as syslog:udp:10.0.0.1:514)"},
+		{[]string{"-r", corpus, "--capture", "/nonexistent", path}, cli.ExitEnvironment, "--capture: stat /nonexistent: no such file"},
+		{[]string{"-r", corpus, "--capture", path, path}, cli.ExitUsage, "it is not a directory"},
 		{[]string{"-r", "/nonexistent", path}, cli.ExitEnvironment, "no such file"},
 		{[]string{"-r", corpus, mustWrite(t, "bad.yaml", "- rule: r\n")}, cli.ExitFound, "the rules have errors"},
 	} {
 		var out, errs bytes.Buffer
 		require.Equal(t, c.code, run(t.Context(), append([]string{"rules"}, c.args...), &out, &errs), "%v: %s", c.args, errs.String())
 		require.Contains(t, errs.String(), c.want)
+		require.NotContains(t, errs.String(), " alerts", "totals of nothing")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -45,6 +46,14 @@ func (c *captureFlags) check() error {
 		return cli.Usage(errors.New("--capture-all needs --capture DIR"))
 	case c.before < 0 || c.after < 0 || c.memory < 0 || c.files < 1:
 		return cli.Usage(errors.New("--capture-before, -after and -memory are 0 or more, --capture-files is 1 or more"))
+	}
+	if c.dir == "" {
+		return nil
+	}
+	if st, err := os.Stat(c.dir); err != nil {
+		return cli.Lacking(fmt.Errorf("--capture: %w", err))
+	} else if !st.IsDir() {
+		return cli.Usage(fmt.Errorf("--capture %s: it is not a directory", c.dir))
 	}
 	return nil
 }

@@ -60,9 +60,7 @@ say which of them this kernel does not give.`,
 	f.StringVarP(&o.read, "read", "r", "", "say what the capture has")
 	f.BoolVar(&live, "live", false, "load the eBPF programs, as root, and say what this kernel does not give")
 	f.BoolVarP(&asJSON, "json", "j", false, "one JSON object per rule")
-	f.StringVarP(&o.priority, "priority", "P", rule.Debug.String(), "leave out rules that are less severe")
-	f.Var(&stepFlag{&o, true, false}, "enable", "enable the rules of that name")
-	f.Var(&stepFlag{&o, false, false}, "disable", "disable the rules of that name")
+	o.addSelection(f)
 	return cmd
 }
 

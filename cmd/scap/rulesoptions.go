@@ -23,19 +23,18 @@ type falcoSettings struct {
 
 // settings are falco's settings by key, as far as they have a meaning here.
 func (o *rulesOptions) known(f *falcoSettings) map[string]func(string) error {
-	flag := func(to *bool) func(string) error {
-		return func(v string) (err error) {
-			*to, err = strconv.ParseBool(v)
-			return err
-		}
-	}
-	not := func(to *bool) func(string) error {
+	truth := func(set func(bool)) func(string) error {
 		return func(v string) error {
 			b, err := strconv.ParseBool(v)
-			*to = !b
-			return err
+			if err != nil {
+				return fmt.Errorf("%q (true or false)", v)
+			}
+			set(b)
+			return nil
 		}
 	}
+	flag := func(to *bool) func(string) error { return truth(func(b bool) { *to = b }) }
+	not := func(to *bool) func(string) error { return truth(func(b bool) { *to = !b }) }
 	text := func(to *string) func(string) error {
 		return func(v string) error {
 			*to = v
@@ -88,9 +87,13 @@ func (o *rulesOptions) known(f *falcoSettings) map[string]func(string) error {
 }
 
 func wholeNumber(to *int) func(string) error {
-	return func(v string) (err error) {
-		*to, err = strconv.Atoi(v)
-		return err
+	return func(v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", v)
+		}
+		*to = n
+		return nil
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/escape"
@@ -56,11 +57,7 @@ func (o *rulesOptions) addFlags(cmd *cobra.Command) {
 	f.StringVarP(&o.read, "read", "r", "", "apply the rules to a capture, rather than to this machine; -: standard input")
 	f.DurationVarP(&o.duration, "duration", "d", 0, "stop after this time")
 	f.BoolVar(&o.all, "all-matches", false, "alert for all rules that an event matches, rather than for the first")
-	f.StringVarP(&o.priority, "priority", "P", rule.Debug.String(), "leave out rules that are less severe")
-	f.Var(&stepFlag{o, true, false}, "enable", "enable the rules of that name, in which * stands for any text; this and the next three apply in the order given")
-	f.Var(&stepFlag{o, false, false}, "disable", "disable the rules of that name")
-	f.Var(&stepFlag{o, true, true}, "enable-tag", "enable the rules that have the tag")
-	f.Var(&stepFlag{o, false, true}, "disable-tag", "disable the rules that have the tag")
+	o.addSelection(f)
 	f.BoolVarP(&o.format.JSON, "json", "j", false, "alerts are JSON objects")
 	f.StringArrayVar(&o.outputs, "output", nil, "where alerts go: stdout, file:PATH, program:COMMAND, http://... or https://..., syslog, syslog:udp:HOST:PORT; may be repeated; default stdout")
 	f.StringVar(&o.http.CA, "http-ca", "", "file with the certificates that the server's is signed by")
@@ -74,6 +71,15 @@ func (o *rulesOptions) addFlags(cmd *cobra.Command) {
 	o.capture.add(cmd)
 	o.source.add(cmd)
 	o.scan.add(cmd)
+}
+
+// addSelection adds the flags that select rules.
+func (o *rulesOptions) addSelection(f *pflag.FlagSet) {
+	f.StringVarP(&o.priority, "priority", "P", rule.Debug.String(), "leave out rules that are less severe")
+	f.Var(&stepFlag{o, true, false}, "enable", "enable the rules of that name, in which * stands for any text; this and the next three apply in the order given")
+	f.Var(&stepFlag{o, false, false}, "disable", "disable the rules of that name")
+	f.Var(&stepFlag{o, true, true}, "enable-tag", "enable the rules that have the tag")
+	f.Var(&stepFlag{o, false, true}, "disable-tag", "disable the rules that have the tag")
 }
 
 // stepFlag adds a step of the selection.
@@ -139,10 +145,14 @@ func (o *rulesOptions) sinks(stdout, talk io.Writer) (list []alert.Sink, err err
 			s = alert.Program(rest, talk)
 		case kind == "http" || kind == "https":
 			opts := o.http
-			opts.URL, opts.UserAgent = text, cmp.Or(opts.UserAgent, "scap/"+cli.Version())
+			version, _, _ := strings.Cut(cli.Version(), ",")
+			opts.URL, opts.UserAgent = text, cmp.Or(opts.UserAgent, "scap/"+version)
 			s, err = alert.HTTP(opts)
 		case kind == "syslog":
 			network, address, _ := strings.Cut(rest, ":")
+			if rest != "" && address == "" {
+				return list, cli.Usage(fmt.Errorf("output %s: no address (such as syslog:udp:10.0.0.1:514)", text))
+			}
 			s, err = alert.Syslog(network, address)
 		default:
 			return list, cli.Usage(fmt.Errorf("unknown output %q (stdout, file:PATH, program:COMMAND, http://..., https://..., syslog)", text))
@@ -171,6 +181,7 @@ type ruleRunner struct {
 	talk      io.Writer
 	around    *surroundings // nil: no captures
 	self      event.PID     // process whose events are left out; 0: none
+	began     bool          // events are looked at
 	end       uint64        // events after that time are not looked at; 0: no limit
 
 	mu     sync.Mutex
@@ -237,6 +248,7 @@ func (r *ruleRunner) next(ctx context.Context, in *sinsp.Inspector) error {
 
 // inspect makes the inspector of the events.
 func (o *rulesOptions) inspect(r *ruleRunner, src scap.Source, opts sinsp.Options) *sinsp.Inspector {
+	r.began = true
 	in := sinsp.New(src, opts)
 	if o.capture.dir != "" {
 		r.around = watchSurroundings(o.capture, in, r.talk)
@@ -244,14 +256,26 @@ func (o *rulesOptions) inspect(r *ruleRunner, src scap.Source, opts sinsp.Option
 	return in
 }
 
+func (o *rulesOptions) checkHTTP() error {
+	if (o.http.Cert == "") != (o.http.Key == "") {
+		return cli.Usage(errors.New("--http-cert and --http-key: both, or none"))
+	}
+	return nil
+}
+
 func (o *rulesOptions) run(cmd *cobra.Command, paths []string) (err error) {
 	if err := o.set(); err != nil {
 		return cli.Usage(err)
 	}
-	if err := cmp.Or(o.source.check(), o.capture.check()); err != nil {
+	if err := cmp.Or(o.source.check(), o.capture.check(), o.checkHTTP()); err != nil {
 		return err
 	}
 	talk := &talk{w: cmd.ErrOrStderr()}
+	hup := make(chan os.Signal, 1)
+	if o.read == "" { // also one that comes before the capture begins does not end the process
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
 	engine, err := o.load(paths, talk)
 	if err != nil {
 		return err
@@ -279,13 +303,16 @@ func (o *rulesOptions) run(cmd *cobra.Command, paths []string) (err error) {
 	if o.read != "" {
 		err = o.fromFile(ctx, r)
 	} else {
-		lost, err = o.live(ctx, r, paths)
+		lost, err = o.live(ctx, r, paths, hup)
 	}
 	elapsed := time.Since(start)
 	if r.around != nil {
 		r.around.close()
 	}
-	r.summary(elapsed, r.outputs.Close(grace), lost)
+	outs := r.outputs.Close(grace)
+	if r.began {
+		r.summary(elapsed, outs, lost)
+	}
 	return err
 }
 
@@ -330,11 +357,9 @@ func (r *ruleRunner) publish(in *sinsp.Inspector) {
 	r.state.Store(&st)
 }
 
-// live applies the rules to the events of this machine. lost says what was lost.
-func (o *rulesOptions) live(ctx context.Context, r *ruleRunner, paths []string) (lost string, err error) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// live applies the rules to the events of this machine, and reads them again on hup. lost
+// says what was lost.
+func (o *rulesOptions) live(ctx context.Context, r *ruleRunner, paths []string, hup <-chan os.Signal) (lost string, err error) {
 	src, err := o.source.open(selectionFor(r.engine, o.source.enter, true), r.talk)
 	if err != nil {
 		return "", cli.Lacking(err)

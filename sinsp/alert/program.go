@@ -28,7 +28,10 @@ func Program(command string, out io.Writer) Sink { return &program{command: comm
 
 func (p *program) Name() string { return "program " + p.command }
 
-var errEnded = errors.New("the command ended less than a second after its start")
+var (
+	errKilled = errors.New("the command did not end with its input and was killed; it may not have read all")
+	errEnded  = errors.New("the command ended less than a second after its start")
+)
 
 func (p *program) start() error {
 	if time.Since(p.started) < time.Second {
@@ -99,6 +102,7 @@ func (p *program) Close() error {
 	case <-p.ended:
 	case <-time.After(wait):
 		end(p.cmd)
+		return errKilled
 	}
 	return nil
 }
