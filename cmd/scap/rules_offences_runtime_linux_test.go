@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -56,7 +55,7 @@ func TestOfficialRulesNeedARuntime(t *testing.T) {
 	errs := &written{}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"record", "-w", path, "--ring-size", fmt.Sprint(16 << 20)}, io.Discard, errs)
+		ended <- run(ctx, append([]string{"record", "-w", path}, roomy...), io.Discard, errs)
 	}()
 	for { // the file is made after the capture has begun
 		if _, err := os.Stat(path); err == nil {

@@ -77,7 +77,7 @@ func (r *ruleRunner) metrics(src scap.Source) []byte {
 			for _, c := range []struct {
 				cause string
 				n     uint64
-			}{{"buffer_full", d.BufferFull}, {"too_large", d.TooLarge}, {"scratch", d.Scratch}, {"tail_call", d.TailCall}, {"no_ring", d.NoRing}, {"other", d.Other}} {
+			}{{"buffer_full", d.BufferFull}, {"too_large", d.TooLarge}, {"scratch", d.Scratch}, {"tail_call", d.TailCall}, {"no_ring", d.NoRing}, {"messages", d.Messages}, {"other", d.Other}} {
 				sample("drops_total", c.n, "cause", c.cause)
 			}
 		}
