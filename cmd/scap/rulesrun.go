@@ -386,7 +386,17 @@ func (o *rulesOptions) live(ctx context.Context, r *ruleRunner, paths []string, 
 	})
 	fmt.Fprintf(r.talk, "scap rules: %d rules watch this machine\n", len(r.engine.Rules))
 	loaded := make(chan *rule.Engine, 1)
-	loading := false
+	loading, again := false, false
+	load := func() {
+		loading, again = true, false
+		go func() { // reading and compiling takes longer than the rings hold events
+			e, err := o.load(paths, r.talk)
+			if err != nil {
+				fmt.Fprintf(r.talk, "scap rules: %v; the rules are those of before\n", err)
+			}
+			loaded <- e
+		}()
+	}
 	for n, tick := 0, time.Now(); ctx.Err() == nil; n++ {
 		if err := r.next(ctx, in); err != nil && !errors.Is(err, scap.ErrTimeout) {
 			return r.lost(src), cli.Lacking(err)
@@ -398,19 +408,13 @@ func (o *rulesOptions) live(ctx context.Context, r *ruleRunner, paths []string, 
 		select {
 		case <-hup:
 			r.outputs.Reopen()
-			if loading {
-				break
+			if again = loading; !again { // else the files may have changed after they were read
+				load()
 			}
-			loading = true
-			go func() { // reading and compiling takes longer than the rings hold events
-				e, err := o.load(paths, r.talk)
-				if err != nil {
-					fmt.Fprintf(r.talk, "scap rules: %v; the rules are those of before\n", err)
-				}
-				loaded <- e
-			}()
 		case e := <-loaded:
-			loading = false
+			if loading = false; again {
+				load()
+			}
 			if e == nil {
 				break
 			}
