@@ -98,6 +98,26 @@ func TestMachineRecord(t *testing.T) {
 	}
 }
 
+// TestMachineRules applies a rule to another process with each driver.
+func TestMachineRules(t *testing.T) {
+	loadModule(t)
+	startWorker(t)
+	rules := mustWrite(t, "rules.yaml", `- rule: marker
+  desc: d
+  condition: evt.type in (open, openat) and fd.name startswith /tmp/marker
+  output: open %fd.name
+  priority: WARNING
+`)
+	for _, driver := range drivers {
+		code, stdout, stderr := runCommand(t, "rules", "--driver", driver, "-d", "5s", rules)
+		fmt.Printf("rules --driver %s: %s", driver, stderr)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stdout, ": Warning open /tmp/marker")
+		require.Equal(t, strings.Count(stdout, "\n"), strings.Count(stdout, ": Warning open /tmp/marker"))
+		require.Contains(t, stderr, fmt.Sprintf("  Warning       marker\nstdout: %d delivered\n", strings.Count(stdout, "\n")))
+	}
+}
+
 // TestMachineNoCallIsSkipped makes more threads want the CPUs than there are: a thread that loses its CPU within a call
 // must not hide the calls of the others. What the reader is too slow for is lost, but seen.
 func TestMachineNoCallIsSkipped(t *testing.T) {
