@@ -294,11 +294,6 @@ func (o *rulesOptions) run(cmd *cobra.Command, paths []string) (err error) {
 	}
 	r.use(engine)
 	start := time.Now()
-	if o.duration > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, o.duration)
-		defer stop()
-	}
 	var lost string
 	if o.read != "" {
 		err = o.fromFile(ctx, r)
@@ -319,6 +314,14 @@ func (o *rulesOptions) run(cmd *cobra.Command, paths []string) (err error) {
 // grace is the time that outputs have for what is in their queues, at the end.
 const grace = 800 * time.Millisecond
 
+// limit returns a context that also ends after --duration.
+func (o *rulesOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.duration <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, o.duration)
+}
+
 // fromFile applies the rules to a capture.
 func (o *rulesOptions) fromFile(ctx context.Context, r *ruleRunner) error {
 	src, err := savefile.Open(o.read, savefile.Options{})
@@ -331,6 +334,8 @@ func (o *rulesOptions) fromFile(ctx context.Context, r *ruleRunner) error {
 		return err
 	}
 	defer m.close()
+	ctx, stop := o.limit(ctx)
+	defer stop()
 	in := o.inspect(r, src, sinsp.Options{})
 	for n := uint64(0); ; n++ {
 		if n&0xfff == 0 {
@@ -385,6 +390,8 @@ func (o *rulesOptions) live(ctx context.Context, r *ruleRunner, paths []string, 
 		},
 	})
 	fmt.Fprintf(r.talk, "scap rules: %d rules watch this machine\n", len(r.engine.Rules))
+	ctx, stop := o.limit(ctx) // the start, which may take seconds, does not count
+	defer stop()
 	loaded := make(chan *rule.Engine, 1)
 	loading, again := false, false
 	load := func() {
