@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,23 +70,29 @@ type segment struct {
 // A goroutine writes: the disk holds up no event.
 type surroundings struct {
 	flags captureFlags
+	live  bool
 	in    *sinsp.Inspector
 	talk  io.Writer
 
 	last, now segment // last is older; its state is nil at the start
 
-	until  uint64             // the file gets events up to this time; 0: there is no file
-	queue  chan []event.Event // to the goroutine that writes; nil: there is no file
-	batch  hold.Events
-	done   chan struct{} // closed when the goroutine ends
-	files  int
-	missed uint64 // events that the disk was too slow for
+	until   uint64             // the file gets events up to this time; 0: there is no file
+	queue   chan []event.Event // to the goroutine that writes; nil: there is no file
+	batch   hold.Events
+	writers sync.WaitGroup // of the files that are not complete
+	files   int
+	missed  uint64 // events that the disk was too slow for
 }
 
 // watchSurroundings begins with the state of in, before its first event.
-func watchSurroundings(flags captureFlags, in *sinsp.Inspector, talk io.Writer) *surroundings {
-	return &surroundings{flags: flags, in: in, talk: talk, now: segment{state: in.Snapshot()}}
+func watchSurroundings(flags captureFlags, live bool, in *sinsp.Inspector, talk io.Writer) *surroundings {
+	return &surroundings{flags: flags, live: live, in: in, talk: talk, now: segment{state: in.Snapshot()}}
 }
+
+const (
+	writeSize = 2 << 20 // bytes of memory; held events take them in pieces of 1 MiB
+	waiting   = 64      // batches that may wait for the disk
+)
 
 // keep keeps an event, after the state was changed by it and before it is looked at.
 func (s *surroundings) keep(ev *sinsp.Event) {
@@ -95,7 +102,7 @@ func (s *surroundings) keep(ev *sinsp.Event) {
 	}
 	s.now.events.Add(ev.Event)
 	if s.queue != nil {
-		if s.batch.Add(ev.Event); s.batch.Size() > 1<<20 || ts > s.until {
+		if s.batch.Add(ev.Event); s.batch.Size() > writeSize || ts > s.until {
 			s.pass()
 		}
 		if ts > s.until {
@@ -112,10 +119,14 @@ func (s *surroundings) rotate(ts uint64) {
 	}
 }
 
-// pass hands the collected events to the goroutine that writes.
+// pass hands the collected events to the goroutine that writes. Live, it does not wait for it.
 func (s *surroundings) pass() {
 	evs := s.batch.All()
 	s.batch = hold.Events{}
+	if !s.live {
+		s.queue <- evs
+		return
+	}
 	select {
 	case s.queue <- evs:
 	default:
@@ -143,15 +154,14 @@ func (s *surroundings) alert(r *rule.Rule, ev *sinsp.Event) {
 	}
 	at := time.Unix(0, int64(ev.Timestamp())).UTC().Format("20060102T150405.000000000")
 	path := filepath.Join(s.flags.dir, fmt.Sprintf("%s-%d.scap", at, ev.Num))
-	const waiting = 64 // batches of 1 MiB
-	s.queue, s.done = make(chan []event.Event, waiting+2), make(chan struct{})
+	queue := make(chan []event.Event, waiting+2)
+	s.queue = queue
 	s.queue <- first.events.All()
 	s.queue <- s.now.events.All()
-	go s.write(path, first.state, s.queue, s.done)
+	s.writers.Go(func() { s.write(path, first.state, queue) })
 }
 
-func (s *surroundings) write(path string, state *proc.State, queue chan []event.Event, done chan struct{}) {
-	defer close(done)
+func (s *surroundings) write(path string, state *proc.State, queue chan []event.Event) {
 	err := func() error {
 		opts := (&writeFlags{}).options()
 		opts.State = state
@@ -184,18 +194,25 @@ func (s *surroundings) end() {
 	s.queue, s.until = nil, 0
 }
 
-// close completes the file at the end, unless that takes too long, and says what it
-// lacks.
+// close completes the files at the end, unless that takes too long while somebody waits
+// for a live capture to end, and says what they lack.
 func (s *surroundings) close() {
 	if s.queue != nil {
 		s.pass()
 		s.end()
 	}
-	if s.done != nil {
-		select {
-		case <-s.done:
-		case <-time.After(grace / 4):
-		}
+	done := make(chan struct{})
+	go func() {
+		s.writers.Wait()
+		close(done)
+	}()
+	var late <-chan time.Time
+	if s.live {
+		late = time.After(grace / 4)
+	}
+	select {
+	case <-done:
+	case <-late:
 	}
 	if s.missed > 0 {
 		fmt.Fprintf(s.talk, "scap rules: captures lack %d events, the disk was too slow\n", s.missed)

@@ -48,7 +48,7 @@ func BenchmarkCaptureWaits(b *testing.B) {
 			flags := captureFlags{dir: b.TempDir(), all: true, before: time.Hour, after: time.Hour, memory: 128 << 20, files: 1 << 30}
 			var segment, segmentCPU, file, most time.Duration
 			for b.Loop() {
-				s := watchSurroundings(flags, in, io.Discard)
+				s := watchSurroundings(flags, true, in, io.Discard)
 				for s.now.events.Size() < 32<<20 {
 					s.keep(ev)
 				}
@@ -64,7 +64,7 @@ func BenchmarkCaptureWaits(b *testing.B) {
 				file += time.Since(began)
 				s.until = 0
 				s.close()
-				<-s.done
+				s.writers.Wait()
 			}
 			b.ReportMetric(float64(segment.Nanoseconds())/float64(b.N), "segment-ns")
 			b.ReportMetric(float64(segmentCPU.Nanoseconds())/float64(b.N), "segment-cpu-ns")

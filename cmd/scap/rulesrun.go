@@ -251,7 +251,7 @@ func (o *rulesOptions) inspect(r *ruleRunner, src scap.Source, opts sinsp.Option
 	r.began = true
 	in := sinsp.New(src, opts)
 	if o.capture.dir != "" {
-		r.around = watchSurroundings(o.capture, in, r.talk)
+		r.around = watchSurroundings(o.capture, o.read == "", in, r.talk)
 	}
 	return in
 }
