@@ -263,6 +263,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		if err != nil {
 			return err
 		}
+		if b.m.helpers[from.Text].Rest {
+			call = fmt.Sprintf("%s, %d)", strings.TrimSuffix(call, ")"), b.after(p))
+		}
 		b.line("%s;", call)
 		return nil
 	case from.Kind == expr.Str:
@@ -284,9 +287,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		case typ == "sockaddr":
 			b.line("push_sockaddr(f, %s, %s);", ptr.text, n.text)
 		case p.Snaplen:
-			b.line("push_%suser_data(f, %s%s, %s, %s);", dyn, first, ptr.text, n.text, b.fd())
+			b.line("push_%suser_data(f, %s%s, %s, %s, %d);", dyn, first, ptr.text, n.text, b.fd(), b.after(p))
 		default:
-			b.line("push_%suser_buf(f, %s%s, %s);", dyn, first, ptr.text, n.text)
+			b.line("push_%suser_buf(f, %s%s, %s, %d);", dyn, first, ptr.text, n.text, b.after(p))
 		}
 		return nil
 	case w.push == "":
@@ -299,6 +302,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 	b.line("%s(f, %s%s);", strings.Replace(w.push, "push_", "push_"+dyn, 1), first, v.text)
 	return nil
 }
+
+// after returns how many bytes the params after p may take.
+func (b *body) after(p *tables.Param) int { return b.ev.after[slices.Index(b.ev.Params, p)] }
 
 // fd returns the descriptor whose ports may raise the snap length, or -1.
 func (b *body) fd() string {

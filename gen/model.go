@@ -30,6 +30,7 @@ type model struct {
 type event struct {
 	*tables.Event
 	calls []*tables.Syscall // in table order; nil for tracepoints and metaevents
+	after []int             // of each param: bytes that those after it may take, see room.go
 	fixed int               // payload bytes if every param has a fixed size and is always sent; else 0
 }
 
@@ -113,6 +114,9 @@ func newModel(t *tables.Table) (*model, error) {
 		}
 		symbols[e.Symbol] = e
 		e.fixed = m.fixedSize(e.Event)
+		if err := m.fit(e); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }

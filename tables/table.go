@@ -226,6 +226,8 @@ type Helper struct {
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
 	Zero   string   // value: what makes it 0, as the first argument: "memory" that is unreadable, a "descriptor" below 0, or ""
 	User   bool     // value, param: it reads the caller's memory
+	Max    int      // param: bytes that it sends at most; 0: not known, or Rest
+	Rest   bool     // param: it sends what the event has room for; its C function's last argument is the bytes that later params may take
 	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string

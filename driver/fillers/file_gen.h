@@ -557,7 +557,7 @@ static __always_inline int fill_setxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_user_data(f, f->arg[2], f->arg[3], -1, 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -570,7 +570,7 @@ static __always_inline int fill_getxattr_exit(struct filler *f)
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -583,7 +583,7 @@ static __always_inline int fill_listxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -605,7 +605,7 @@ static __always_inline int fill_lsetxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_user_data(f, f->arg[2], f->arg[3], -1, 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -618,7 +618,7 @@ static __always_inline int fill_lgetxattr_exit(struct filler *f)
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -631,7 +631,7 @@ static __always_inline int fill_llistxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -653,7 +653,7 @@ static __always_inline int fill_fsetxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], (s32)f->arg[0]);
+	push_user_data(f, f->arg[2], f->arg[3], (s32)f->arg[0], 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -666,7 +666,7 @@ static __always_inline int fill_fgetxattr_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), (s32)f->arg[0]);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), (s32)f->arg[0], 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -679,7 +679,7 @@ static __always_inline int fill_flistxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), (s32)f->arg[0], 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -705,7 +705,7 @@ static __always_inline int fill_setxattrat_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	push_user_str(f, f->arg[3]);
-	push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), read0 * fits(12, f->arg[5]), -1);
+	push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), read0 * fits(12, f->arg[5]), -1, 8);
 	push_u32(f, read0 * fits(12, f->arg[5]));
 	push_u32(f, setxattr_flags(user_u32(f->arg[4], 12) * fits(16, f->arg[5])));
 	return 0;
@@ -722,7 +722,7 @@ static __always_inline int fill_getxattrat_exit(struct filler *f)
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	push_user_str(f, f->arg[3]);
 	if (f->ret > 0)
-		push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), f->ret * any_bit(read0 * fits(12, f->arg[5]), -1), -1);
+		push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), f->ret * any_bit(read0 * fits(12, f->arg[5]), -1), -1, 4);
 	else
 		push_empty(f);
 	push_u32(f, read0 * fits(12, f->arg[5]));
@@ -737,7 +737,7 @@ static __always_inline int fill_listxattrat_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	if (f->ret > 0)
-		push_user_data(f, f->arg[3], f->ret * any_bit(f->arg[4], -1), -1);
+		push_user_data(f, f->arg[3], f->ret * any_bit(f->arg[4], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[4]);
@@ -857,7 +857,7 @@ static __always_inline int fill_name_to_handle_at_exit(struct filler *f)
 	push_u32(f, read0);
 	if (f->ret == 0) {
 		push_s32(f, user_s32(f->arg[2], 4));
-		push_user_data(f, f->arg[2] + 8, read0, -1);
+		push_user_data(f, f->arg[2] + 8, read0, -1, 12);
 		push_u64(f, user_u32(f->arg[3], 0) | ((user_u32(f->arg[3], 4) * any_bit((s32)f->arg[4], N_AT_HANDLE_MNT_ID_UNIQUE)) << 32));
 	} else {
 		push_empty(f);
@@ -1041,7 +1041,7 @@ static __always_inline int fill_readlink_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_buf(f, f->arg[1], f->ret);
+		push_user_buf(f, f->arg[1], f->ret, 4);
 	else
 		push_empty(f);
 	push_s32(f, f->arg[2]);
@@ -1055,7 +1055,7 @@ static __always_inline int fill_readlinkat_exit(struct filler *f)
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_buf(f, f->arg[2], f->ret);
+		push_user_buf(f, f->arg[2], f->ret, 4);
 	else
 		push_empty(f);
 	push_s32(f, f->arg[3]);

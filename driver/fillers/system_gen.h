@@ -13,7 +13,7 @@ static __always_inline int fill_fsconfig_exit(struct filler *f)
 	if (f->ret >= 0) {
 		switch ((u32)fsconfig_cmd((u32)f->arg[1])) {
 		case 2: /* FSCONFIG_SET_BINARY */
-			push_user_buf(f, f->arg[3], (s32)f->arg[4]);
+			push_user_buf(f, f->arg[3], (s32)f->arg[4], 4100);
 			break;
 		default:
 			push_empty(f);
@@ -135,7 +135,7 @@ static __always_inline int fill_listmount_exit(struct filler *f)
 static __always_inline int fill_sethostname_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1], 4);
 	push_s32(f, f->arg[1]);
 	return 0;
 }
@@ -144,7 +144,7 @@ static __always_inline int fill_sethostname_exit(struct filler *f)
 static __always_inline int fill_setdomainname_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1], 4);
 	push_s32(f, f->arg[1]);
 	return 0;
 }

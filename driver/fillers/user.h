@@ -277,11 +277,13 @@ static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt);
 
 static __always_inline u32 snaplen_for(struct filler *f, s64 fd);
 
-static __always_inline void push_iov_data(struct filler *f, u64 iov, u64 cnt, u64 cap, s64 fd)
+static __always_inline void push_iov_data(struct filler *f, u64 iov, u64 cnt, u64 cap, s64 fd, u32 after)
 {
-	u32 start = f->off, snaplen = snaplen_for(f, (s32)fd);
+	u32 start = f->off, most = room_for(f, after), snaplen = snaplen_for(f, (s32)fd);
 
-	append_iov(f, iov, cnt, cap < snaplen ? cap : snaplen);
+	if (snaplen < most)
+		most = snaplen;
+	append_iov(f, iov, cnt, cap < most ? cap : most);
 	end_param(f, start);
 }
 
