@@ -45,8 +45,8 @@ func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 	return readOnce(b.out.String()), nil
 }
 
-// userRead is a read of user memory at an argument.
-var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)`)
+// userRead is a read of user memory at an argument, or a look at the descriptor that the call made.
+var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)|\bnew_fd\(f, f->ret\)`)
 
 // readOnce reads what several params need, such as the size of an extensible struct, into
 // a variable at the start: a read costs a helper call, and two could differ.
@@ -61,7 +61,7 @@ func readOnce(text string) string {
 	var decl strings.Builder
 	for i, read := range again {
 		name := fmt.Sprintf("read%d", i)
-		fmt.Fprintf(&decl, "\t%s64 %s = %s;\n", userRead.FindStringSubmatch(read)[1], name, read)
+		fmt.Fprintf(&decl, "\t%s64 %s = %s;\n", cmp.Or(userRead.FindStringSubmatch(read)[1], "s"), name, read)
 		text = strings.ReplaceAll(text, read, name)
 	}
 	if decl.Len() == 0 {

@@ -11,8 +11,8 @@ static __always_inline int fill_socketpair_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[3], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, read0) : 0);
-	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, new_fd(f, read0)) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, new_fd(f, read0)) : 0);
 	push_u32(f, socket_family((s32)f->arg[0]));
 	push_u32(f, f->arg[1]);
 	push_u32(f, f->arg[2]);
@@ -27,7 +27,7 @@ static __always_inline int fill_pipe_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, new_fd(f, read0)) : 0);
 	return 0;
 }
 
@@ -66,7 +66,7 @@ static __always_inline int fill_pipe2_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, new_fd(f, read0)) : 0);
 	push_u32(f, pipe2_flags((s32)f->arg[1]));
 	return 0;
 }

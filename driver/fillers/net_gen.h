@@ -105,7 +105,7 @@ static __always_inline int fill_accept_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret >= 0)
-		push_sock_tuple_in(f, f->ret, 0);
+		push_sock_tuple_in(f, new_fd(f, f->ret), 0);
 	else
 		push_empty(f);
 	push_u8(f, sock_queue_pct(f, (s32)f->arg[0]));
@@ -119,7 +119,7 @@ static __always_inline int fill_accept4_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret >= 0)
-		push_sock_tuple_in(f, f->ret, 0);
+		push_sock_tuple_in(f, new_fd(f, f->ret), 0);
 	else
 		push_empty(f);
 	push_u8(f, sock_queue_pct(f, (s32)f->arg[0]));
