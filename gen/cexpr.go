@@ -45,6 +45,19 @@ func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 	return readOnce(b.out.String()), nil
 }
 
+// paramText returns the C statements that send one param of an event.
+func (m *model) paramText(e *event, i int) (string, error) {
+	b := &body{m: m, ev: e, consts: make(map[string]bool)}
+	if len(e.calls) > 0 {
+		b.args = e.calls[0].Params
+	}
+	if e.Filler == "manual" {
+		return "", nil
+	}
+	err := b.params(e.Params[i : i+1])
+	return b.out.String(), err
+}
+
 // userRead is a read of user memory at an argument, or a look at the descriptor that the call made.
 var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)|\bnew_fd\(f, f->ret\)`)
 

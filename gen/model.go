@@ -121,6 +121,12 @@ func newModel(t *tables.Table) (*model, error) {
 	return m, nil
 }
 
+// eventOf returns the event of an entry as the emitters need it.
+func (m *model) eventOf(e *tables.Event) *event {
+	i, _ := slices.BinarySearchFunc(m.events, e.Code, func(ev *event, code uint16) int { return cmp.Compare(ev.Code, code) })
+	return m.events[i]
+}
+
 // driven returns the events that a driver makes, in code order.
 func (m *model) driven() []*event {
 	var out []*event

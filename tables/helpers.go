@@ -100,7 +100,7 @@ func (l *loader) helperMax(h *Helper, m *mapping) {
 var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
-	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "max", "reads", "needs"}, helperKinds...), &l.errs)
+	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "looks", "max", "reads", "needs"}, helperKinds...), &l.errs)
 	if m == nil {
 		return
 	}
@@ -139,6 +139,9 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	}
 	if h.User = m.bool("user") || h.Zero == "memory"; m.has("user") && h.Kind != "value" && h.Kind != "param" {
 		m.errorf(m.byKey["user"], "user without use (only helpers of the drivers read the caller's memory)")
+	}
+	if h.Looks = m.bool("looks") || h.Zero == "descriptor"; m.has("looks") && (h.Kind != "value" && h.Kind != "param" || len(args) == 0) {
+		m.errorf(m.byKey["looks"], "looks without use (it is about the first argument of a helper of the drivers)")
 	}
 	l.helperMax(h, m)
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
