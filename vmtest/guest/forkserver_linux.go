@@ -136,10 +136,14 @@ func tryForkServer() (_ *forkServer, err error) {
 		return nil, err
 	}
 	s.control = os.NewFile(uintptr(ends[0]), "control")
+	env := []string{envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single", "GOMAXPROCS=1", "GOGC=off"}
+	if v, ok := os.LookupEnv("GORACE"); ok {
+		env = append(env, "GORACE="+v) // the race detector makes each child sleep 1 s before it ends, unless it is told not to
+	}
 	cmd := &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{exe},
-		Env:        []string{envMode + "=" + modeFork, "HOME=/", "PATH=/bin:/usr/bin", "GOTRACEBACK=single", "GOMAXPROCS=1", "GOGC=off"},
+		Env:        env,
 		Stderr:     s.stderr,
 		ExtraFiles: []*os.File{inheritedReport - 3: s.reports, inheritedControl - 3: theirs},
 	}

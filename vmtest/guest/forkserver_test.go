@@ -98,7 +98,7 @@ func tryRuntime(server string) error {
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		return err
 	}
-	if pid, err := syscall.ForkExec("/proc/self/exe", []string{"none"}, &syscall.ProcAttr{Env: []string{envMode + "=" + modeFork}}); err != nil {
+	if pid, err := syscall.ForkExec("/proc/self/exe", []string{"none"}, &syscall.ProcAttr{Env: []string{envMode + "=" + modeFork, "GORACE=" + os.Getenv("GORACE")}}); err != nil {
 		return err
 	} else if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
 		return err
