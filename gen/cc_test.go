@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/abi"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -52,6 +53,7 @@ func mustRun(tb testing.TB, name string, args ...string) []byte {
 
 // The conversions compute what the table says, on every architecture.
 func TestConversionsDoWhatTheTableSays(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	compiler := cc(t)
 	m, err := newModel(mustLoad(t, filepath.Join(root, "tables")))
 	require.NoError(t, err)
@@ -125,6 +127,7 @@ func inputs(s *tables.FlagSet, arch string, rng *rand.Rand) []uint64 {
 
 // The fillers compile, and call helpers with the arguments of their declarations.
 func TestFillersCompile(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	compiler := cc(t)
 	table := mustLoad(t, filepath.Join(root, "tables"))
 	files := mustFiles(t, table)

@@ -134,6 +134,7 @@ func TestFieldNames(t *testing.T) {
 // The generated Go compiles where it is needed: decoders everywhere, cases on what
 // guests are made for.
 func TestGeneratedGoCompiles(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	for target, pkgs := range map[string][]string{
 		"linux/amd64":  {"./scap/event", "./vmtest/guest"},
 		"linux/arm64":  {"./scap/event", "./vmtest/guest"},

@@ -14,11 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/tables"
 )
 
 // The layouts of structs.yaml are those of the headers for a 64-bit compiler.
 func TestStructsAreThoseOfTheHeaders(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	compiler := cc(t)
 	checked := 0
 	layout := 0 // see tables.Layouts

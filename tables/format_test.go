@@ -29,6 +29,7 @@ var place = regexp.MustCompile(`\S*\.yaml:\d+:\d+`)
 
 // Format keeps the meaning and the comments of a good table.
 func TestFormatKeepsTables(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	for _, dir := range []string{".", "testdata/good", "testdata/base"} {
 		fsys := fstest.MapFS{}
 		for name, text := range tableFiles(t, dir) {

@@ -145,6 +145,7 @@ func TestColumnsPointAtTheWord(t *testing.T) {
 // Every message in this package's source is in the errors of a bad table, or listed
 // here.
 func TestEveryRuleHasAFixture(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	var given []string
 	for name, src := range badTables(t) {
 		for _, e := range loadBad(t, name, src) {
@@ -347,6 +348,7 @@ func TestAnEventWithoutParamsNeedsACaseOfNoKind(t *testing.T) {
 // Input of any size is read or refused quickly: the cost is not quadratic in the length
 // of a line.
 func TestHugeInputsCostNoMinutes(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	const entry = "schema: 1\nsyscalls:\n- syscall: s1()\n  class: file\n  nr: 1\n  event: 0x8001\n  never_fails: it does not\n" +
 		"  cases:\n    - call: s1()\n      want: {res: VALUE}\n"
 	for name, value := range map[string][3]string{

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 // mutation is a change to the project's own table that breaks the wire schema: old
@@ -172,6 +174,7 @@ var additions = []mutation{
 
 // A new fact gets its line in the lock, and nothing else there changes.
 func TestTheLockIsOnlyAppendedTo(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	full := tableFiles(t, ".")[LockFile]
 	for _, m := range additions {
 		fsys := mutatedFiles(t, m)

@@ -21,11 +21,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 // The guest's Go code has every constant that lint accepts in a case: the list has the
 // constants of the x/sys version in go.mod.
 func TestTheListOfConstantsIsThatOfTheModule(t *testing.T) {
+	testutil.SkipUnderRace(t)
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
 	require.NoError(t, err)
 	dir := filepath.Join(strings.TrimSpace(string(out)), "unix")

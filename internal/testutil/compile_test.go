@@ -23,6 +23,7 @@ var portable = []string{
 var build = flag.Bool("build", false, "build for other systems, too: minutes when nothing is in the build cache")
 
 func TestWhatNeedsNoKernelCompilesEverywhere(t *testing.T) {
+	SkipUnderRace(t)
 	for _, target := range []string{"windows/amd64", "darwin/arm64", "freebsd/amd64", "linux/s390x", "linux/riscv64", "linux/386"} {
 		t.Run(target, func(t *testing.T) {
 			Compiles(t, target, portable...)

@@ -21,6 +21,15 @@ func SkipIfShort(tb testing.TB, what string) {
 	}
 }
 
+// SkipUnderRace skips a test of one goroutine only that takes long under the race detector, which
+// has nothing to look for there.
+func SkipUnderRace(tb testing.TB) {
+	tb.Helper()
+	if Race {
+		tb.Skip("one goroutine, and slow under the race detector")
+	}
+}
+
 // SkipUnlessRoot skips a test that needs root's rights.
 func SkipUnlessRoot(tb testing.TB) {
 	tb.Helper()
