@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/ebpf"
@@ -101,26 +102,6 @@ func TestMachineRecord(t *testing.T) {
 	}
 }
 
-// TestMachineRules applies a rule to another process with each driver.
-func TestMachineRules(t *testing.T) {
-	loadModule(t)
-	startWorker(t)
-	rules := mustWrite(t, "rules.yaml", `- rule: marker
-  desc: d
-  condition: evt.type in (open, openat) and fd.name startswith /tmp/marker
-  output: open %fd.name
-  priority: WARNING
-`)
-	for _, driver := range drivers {
-		code, stdout, stderr := runCommand(t, "rules", "--driver", driver, "-d", "5s", rules)
-		fmt.Printf("rules --driver %s: %s", driver, stderr)
-		require.Zero(t, code, stderr)
-		require.Contains(t, stdout, ": Warning open /tmp/marker")
-		require.Equal(t, strings.Count(stdout, "\n"), strings.Count(stdout, ": Warning open /tmp/marker"))
-		require.Contains(t, stderr, fmt.Sprintf("  Warning       marker\nstdout: %d delivered\n", strings.Count(stdout, "\n")))
-	}
-}
-
 // TestMachineNoCallIsSkipped makes more threads want the CPUs than there are: a thread that loses its CPU within a call
 // must not hide the calls of the others. What the reader is too slow for is lost, but seen.
 func TestMachineNoCallIsSkipped(t *testing.T) {
@@ -164,6 +145,9 @@ func TestMachineNoCallIsSkipped(t *testing.T) {
 // calls these with preemption on and nothing turns it off: no event has the params of another task's. Raw tracepoints
 // are such an attachment since 7.0.
 func TestMachineNoEventIsAnothers(t *testing.T) {
+	if running, err := kver.Running(); err == nil && running.Less(kver.MustParse("7.0")) {
+		t.Skip("before 7.0 the kernel calls programs of tracepoints with preemption off") // and it takes 10 minutes with one CPU
+	}
 	const tasks, calls = 12, 4000
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * tasks))
 	src, err := ebpf.Open(scap.Selection{Syscalls: []string{"openat"}, Enter: true}, ebpf.Options{RawTracepoints: true})
