@@ -118,7 +118,7 @@ static void event_begin(struct filler *f)
 		tail = 0;
 	space = tail > r->head ? tail - r->head - 1 : r->size + tail - r->head - 1;
 	f->buf = r->buf + r->head;
-	f->cap = min_t(u32, space, EVENT_MAX + 1); /* a string is read with the byte that shows whether it is cut */
+	f->cap = min_t(u32, space, EVENT_MAX);
 	f->off = EVENT_PAYLOAD(f->limit);
 	f->n = 0;
 	f->no_header = f->full = space < EVENT_PAYLOAD(f->limit);
@@ -137,7 +137,7 @@ static bool event_end(struct filler *f)
 
 	if (f->no_header)
 		return false;
-	if (f->full || f->n != ev->nparams || f->off > EVENT_MAX) {
+	if (f->full || f->n != ev->nparams) {
 		r->info->n_drops_buffer++;
 		category = category_drops(r->info, ev->category);
 		if (category)
