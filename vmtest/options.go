@@ -56,7 +56,7 @@ type Options struct {
 	NoSnapshots bool
 	Cache       string        // "" means env.CacheDir()
 	CaseLimit   time.Duration // of one case; 0 means guest.CaseLimit
-	BootLimit   time.Duration // until a guest is ready; 0 means 5 minutes, more than ten times what it takes
+	BootLimit   time.Duration // until a guest is ready; 0 means 20 minutes: 6.1 was seen to take more than 4 without other work
 	Silence     time.Duration // time without a message from the guest; 0 means twice the limit of a case
 
 	Costs    bool   // also measure what drivers add to calls
@@ -72,7 +72,7 @@ type Options struct {
 const (
 	mostJobs         = 8 // there is not more work than that, and each takes memory
 	defaultMemoryMB  = 768
-	defaultBootLimit = 5 * time.Minute
+	defaultBootLimit = 20 * time.Minute
 )
 
 func (o *Options) setDefaults() error {

@@ -85,7 +85,7 @@ func (f *runFlags) guestFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.memory, "memory", 768, "memory of a machine in MB")
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "auto, kvm or tcg; auto tries whether KVM really runs a guest")
 	cmd.Flags().BoolVar(&f.noSnaps, "no-snapshots", false, "boot every machine instead of restoring its saved state")
-	cmd.Flags().DurationVar(&f.bootLimit, "boot-limit", 0, "time a guest may take to become ready; 0 is 5m")
+	cmd.Flags().DurationVar(&f.bootLimit, "boot-limit", 0, "time a guest may take to become ready; 0 is 20m")
 	f.caseFlags(cmd)
 }
 
