@@ -23,7 +23,6 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/clock"
 	"github.com/scaplab/scaplab/internal/env"
-	"github.com/scaplab/scaplab/internal/kver"
 )
 
 // Limits of events and defaults of settings.
@@ -51,8 +50,8 @@ type Options struct {
 	// RawTracepoints attaches the programs as raw tracepoints, as on kernels
 	// whose BTF does not describe tracepoints.
 	RawTracepoints bool
-	// PerfTracepoints attaches the dispatchers through perf, as on kernels from
-	// 7.0 on. Needs tracefs.
+	// PerfTracepoints attaches the dispatchers through perf, as on kernels whose
+	// tracepoints call programs with preemption on. Needs tracefs.
 	PerfTracepoints bool
 }
 
@@ -221,7 +220,7 @@ func Load(opts Options) (*Driver, error) {
 		links:    make(map[string]link.Link),
 		fired:    make(map[string]bool),
 		inPlace:  inPlace,
-		perf:     opts.PerfTracepoints || !opts.RawTracepoints && preemptible() && haveTracefs(),
+		perf:     opts.PerfTracepoints || !opts.RawTracepoints && preemptible() && canPerf(),
 	}
 	if err := d.load(); err != nil {
 		d.Close()
@@ -297,6 +296,7 @@ func (d *Driver) constants() error {
 	return errors.Join(
 		set("btf_tp", !d.opts.RawTracepoints),
 		set("perf_tp", d.perf),
+		set("may_preempt", preemptible()),
 		set("guard", !d.opts.RawTracepoints && preemptible() && canGuard()),
 		set("page_shift", uint32(pageShift())),
 		set("in_place", d.inPlace),
@@ -305,11 +305,32 @@ func (d *Driver) constants() error {
 	)
 }
 
-// preemptible reports whether this kernel's tracepoints call programs with
-// preemption on, as they do since 7.0 (kernel commit a46023d5616e).
-func preemptible() bool {
-	release, err := kver.Running()
-	return err == nil && !release.Less(kver.MustParse("7.0"))
+// preemptible reports whether this kernel's tracepoints may call programs with preemption on, as they do since 7.0
+// (kernel commit a46023d5616e) and in kernels of distributions that have taken over the change.
+var preemptible = sync.OnceValue(func() bool {
+	spec, err := btf.LoadKernelSpec()
+	return err != nil || tracepointsPreempt(spec)
+})
+
+// tracepointsPreempt reports whether a kernel with these types may call the programs of tracepoints with preemption on:
+// it has SRCU-fast, which came in 6.15, and a domain of it for tracepoints, of which a variable for each CPU is part.
+// Kernels up to 6.12 had a domain of that name for something else. Without a description of such variables, it may.
+func tracepointsPreempt(spec *btf.Spec) bool {
+	var data *btf.Struct
+	if err := spec.TypeByName("srcu_data", &data); err != nil {
+		return true
+	}
+	if !slices.ContainsFunc(data.Members, func(m btf.Member) bool { return m.Name == "srcu_ctrs" }) {
+		return false
+	}
+	var perCPU *btf.Datasec
+	if err := spec.TypeByName(".data..percpu", &perCPU); err != nil {
+		return true
+	}
+	return slices.ContainsFunc(perCPU.Vars, func(v btf.VarSecinfo) bool {
+		variable, ok := v.Type.(*btf.Var)
+		return ok && variable.Name == "tracepoint_srcu_srcu_data"
+	})
 }
 
 // canWriteInPlace reports whether a CPU runs one program at a time, as rings that are written in place need it: they
@@ -332,6 +353,17 @@ func realTime() bool {
 // small makes the map take little memory; only its type counts then.
 func small(m *ebpf.MapSpec) {
 	m.Value, m.ValueSize = nil, 8
+}
+
+// canPerf reports whether perf can call the dispatchers, which find the registers of a call by a helper of 5.15.
+func canPerf() bool {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil || !haveTracefs() {
+		return false
+	}
+	var helpers *btf.Enum
+	return spec.TypeByName("bpf_func_id", &helpers) == nil &&
+		slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_task_pt_regs" })
 }
 
 // haveTracefs reports whether tracefs has the ids by which perf attaches to the dispatchers' tracepoints.

@@ -46,7 +46,8 @@ func execute(name string, data any) ([]byte, error) {
 type cEvent struct {
 	*event
 	Fixed int
-	Names string // the calls that make it, unless its name says so
+	Rooms []cConst // for a hand-written filler
+	Names string   // the calls that make it, unless its name says so
 	Body  string
 }
 
@@ -56,7 +57,7 @@ func (m *model) cFiles(files map[string][]byte) error {
 	objects := make(map[string]*object)
 	consts := make(map[string]bool)
 	for _, e := range m.driven() {
-		ce := cEvent{event: e, Fixed: e.fixed, Names: e.callNames()}
+		ce := cEvent{event: e, Fixed: e.fixed, Rooms: m.rooms(e), Names: e.callNames()}
 		abi = append(abi, ce)
 		o := objects[e.object()]
 		if o == nil {

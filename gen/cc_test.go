@@ -143,11 +143,14 @@ func TestFillersCompile(t *testing.T) {
 	}
 	pushes["push_empty"], pushes["push_str_lit_empty"] = "struct filler *f", "struct filler *f"
 	pushes["push_user_str"], pushes["push_dyn_user_str"] = "struct filler *f, u64", "struct filler *f, u8, u64"
-	pushes["push_user_buf"], pushes["push_dyn_user_buf"] = "struct filler *f, u64, u64", "struct filler *f, u8, u64, u64"
-	pushes["push_user_data"], pushes["push_sockaddr"] = "struct filler *f, u64, u64, s64", "struct filler *f, u64, u64"
+	pushes["push_user_buf"], pushes["push_dyn_user_buf"] = "struct filler *f, u64, u64, u32", "struct filler *f, u8, u64, u64, u32"
+	pushes["push_user_data"], pushes["push_sockaddr"] = "struct filler *f, u64, u64, s64, u32", "struct filler *f, u64, u64"
 	for _, name := range slices.Sorted(maps.Keys(m.helpers)) {
 		h := m.helpers[name]
 		params := slices.Repeat([]string{"u64"}, len(h.Args))
+		if h.Rest {
+			params = append(params, "u32")
+		}
 		if h.Filler || h.Kind == "param" {
 			params = append([]string{"struct filler *f"}, params...)
 		}

@@ -45,8 +45,21 @@ func (m *model) fillerBody(e *event, consts map[string]bool) (string, error) {
 	return readOnce(b.out.String()), nil
 }
 
-// userRead is a read of user memory at an argument.
-var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)`)
+// paramText returns the C statements that send one param of an event.
+func (m *model) paramText(e *event, i int) (string, error) {
+	b := &body{m: m, ev: e, consts: make(map[string]bool)}
+	if len(e.calls) > 0 {
+		b.args = e.calls[0].Params
+	}
+	if e.Filler == "manual" {
+		return "", nil
+	}
+	err := b.params(e.Params[i : i+1])
+	return b.out.String(), err
+}
+
+// userRead is a read of user memory at an argument, or a look at the descriptor that the call made.
+var userRead = regexp.MustCompile(`\buser_([us])\w+\((?:f, )?f->arg\[\d\](?:, \d+)+\)|\bnew_fd\(f, f->ret\)`)
 
 // readOnce reads what several params need, such as the size of an extensible struct, into
 // a variable at the start: a read costs a helper call, and two could differ.
@@ -61,7 +74,7 @@ func readOnce(text string) string {
 	var decl strings.Builder
 	for i, read := range again {
 		name := fmt.Sprintf("read%d", i)
-		fmt.Fprintf(&decl, "\t%s64 %s = %s;\n", userRead.FindStringSubmatch(read)[1], name, read)
+		fmt.Fprintf(&decl, "\t%s64 %s = %s;\n", cmp.Or(userRead.FindStringSubmatch(read)[1], "s"), name, read)
 		text = strings.ReplaceAll(text, read, name)
 	}
 	if decl.Len() == 0 {
@@ -263,6 +276,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		if err != nil {
 			return err
 		}
+		if b.m.helpers[from.Text].Rest {
+			call = fmt.Sprintf("%s, %d)", strings.TrimSuffix(call, ")"), b.after(p))
+		}
 		b.line("%s;", call)
 		return nil
 	case from.Kind == expr.Str:
@@ -284,9 +300,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 		case typ == "sockaddr":
 			b.line("push_sockaddr(f, %s, %s);", ptr.text, n.text)
 		case p.Snaplen:
-			b.line("push_%suser_data(f, %s%s, %s, %s);", dyn, first, ptr.text, n.text, b.fd())
+			b.line("push_%suser_data(f, %s%s, %s, %s, %d);", dyn, first, ptr.text, n.text, b.fd(), b.after(p))
 		default:
-			b.line("push_%suser_buf(f, %s%s, %s);", dyn, first, ptr.text, n.text)
+			b.line("push_%suser_buf(f, %s%s, %s, %d);", dyn, first, ptr.text, n.text, b.after(p))
 		}
 		return nil
 	case w.push == "":
@@ -299,6 +315,9 @@ func (b *body) send(p *tables.Param, typ string, from *expr.Node, variant int) e
 	b.line("%s(f, %s%s);", strings.Replace(w.push, "push_", "push_"+dyn, 1), first, v.text)
 	return nil
 }
+
+// after returns how many bytes the params after p may take.
+func (b *body) after(p *tables.Param) int { return b.ev.after[slices.Index(b.ev.Params, p)] }
 
 // fd returns the descriptor whose ports may raise the snap length, or -1.
 func (b *body) fd() string {

@@ -101,23 +101,33 @@ func (m *model) syscallsPage() []byte {
 		"*Typed* calls have events with their arguments, and cases that prove each param. The others are generic events, which\n" +
 		"carry the call's code. Some more have a number, but are on no kernel from 5.10 to 7.3. [events.md](events.md) says where the value of each param comes from, and\n" +
 		"[differences.md](differences.md) what differs from the reference.\n\n" +
+		"Params *in memory* are read from the caller's memory when the call returns, params *by descriptor* from the open file that\n" +
+		"a descriptor then leads to: another thread can have changed either ([differences.md](differences.md#values-that-others-may-change)).\n\n" +
 		"| architecture | calls | typed | generic | no kernel has |\n|---|---|---|---|---|\n")
 	for _, arch := range tables.Arches {
 		c := m.table.Coverage(arch)
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", arch, len(c.Typed)+len(c.Generic), len(c.Typed), len(c.Generic), len(c.Absent))
 	}
 	fmt.Fprintf(&b, "\n## Typed\n\n%d calls. Kernels: all supported ones unless the column says otherwise.\n\n"+
-		"| call | event | params | kernels | cases |\n|---|---|---|---|---|\n", len(m.table.Syscalls))
+		"| call | event | params | in memory | by descriptor | kernels | cases |\n|---|---|---|---|---|---|---|\n", len(m.table.Syscalls))
 	for _, s := range slices.SortedFunc(slices.Values(m.table.Syscalls), func(x, y *tables.Syscall) int { return strings.Compare(x.Name, y.Name) }) {
-		var params []string
+		var params, memory, looked []string
+		exit := m.eventOf(s.Exit)
 		for _, p := range s.Exit.Params {
 			params = append(params, p.Name)
+			if m.exposed(exit, p) {
+				memory = append(memory, p.Name)
+			}
+			if m.lookedUp(exit, p) {
+				looked = append(looked, p.Name)
+			}
 		}
 		code := tables.CodeText(s.Exit.Code)
 		if s.Enter != nil {
 			code = tables.CodeText(s.Enter.Code) + ", " + code
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d |\n", s.Name, code, strings.Join(params, ", "), sinceText(s), len(s.Cases))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d |\n", s.Name, code, strings.Join(params, ", "), strings.Join(memory, ", "),
+			strings.Join(looked, ", "), sinceText(s), len(s.Cases))
 	}
 	b.WriteString("\n## Generic\n\n")
 	for _, arch := range []string{"amd64", "arm64"} {
@@ -148,16 +158,42 @@ func (m *model) exposed(e *event, p *tables.Param) bool {
 		})
 		return found
 	}
-	if p.Switch != nil {
-		return slices.ContainsFunc(p.Switch.Arms, func(a tables.SwitchArm) bool {
-			as := as
-			if a.Dyn != "" {
-				as = m.table.Types.Type(a.Dyn).As
+	readable := slices.ContainsFunc(p.When, func(c tables.Cond) bool { return c.Op == "readable" })
+	if p.User || readable || reads(p.From, as) || reads(p.Else, as) || reads(p.Len, "") {
+		return true
+	}
+	return p.Switch != nil && slices.ContainsFunc(p.Switch.Arms, func(a tables.SwitchArm) bool {
+		as := as
+		if a.Dyn != "" {
+			as = m.table.Types.Type(a.Dyn).As
+		}
+		return reads(a.From, as)
+	})
+}
+
+// lookedUp reports whether a param is read from the open file of a descriptor that may lead to
+// another file than the call acted on. newFD answers for those that the call made.
+func (m *model) lookedUp(e *event, p *tables.Param) bool {
+	if e.Filler == "manual" {
+		return p.Type == "socktuple"
+	}
+	found := false
+	look := func(n *expr.Node) {
+		expr.Walk(n, func(n *expr.Node) bool {
+			if h := m.helpers[n.Text]; n.Kind == expr.Call && h != nil && h.Looks {
+				found = found || n.Args[0].Kind != expr.Call || n.Args[0].Text != newFD
 			}
-			return reads(a.From, as)
+			return true
 		})
 	}
-	return reads(p.From, as)
+	look(p.From)
+	look(p.Else)
+	if p.Switch != nil {
+		for _, a := range p.Switch.Arms {
+			look(a.From)
+		}
+	}
+	return found
 }
 
 // sinceText returns since which kernel a call exists, "" if since before all supported ones.

@@ -56,7 +56,8 @@ type ia32Arguments struct {
 	Lines []string
 }
 
-var layoutBits = map[string]string{"ia32": "LAYOUT_IA32", "native": "0", "time64": "LAYOUT_IA32 | LAYOUT_TIME64", "ids16": "LAYOUT_IA32 | LAYOUT_IDS16"}
+var layoutBits = map[string]string{"ia32": "LAYOUT_IA32", "native": "0", "time64": "LAYOUT_IA32 | LAYOUT_TIME64", "ids16": "LAYOUT_IA32 | LAYOUT_IDS16",
+	"statfs64": "LAYOUT_IA32 | LAYOUT_STATFS64"}
 
 // foreignCalls adds the calls that are not native to d.
 func (m *model) foreignCalls(d *callsData) error {

@@ -30,6 +30,7 @@ type model struct {
 type event struct {
 	*tables.Event
 	calls []*tables.Syscall // in table order; nil for tracepoints and metaevents
+	after []int             // of each param: bytes that those after it may take, see room.go
 	fixed int               // payload bytes if every param has a fixed size and is always sent; else 0
 }
 
@@ -113,8 +114,17 @@ func newModel(t *tables.Table) (*model, error) {
 		}
 		symbols[e.Symbol] = e
 		e.fixed = m.fixedSize(e.Event)
+		if err := m.fit(e); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
+}
+
+// eventOf returns the event of an entry as the emitters need it.
+func (m *model) eventOf(e *tables.Event) *event {
+	i, _ := slices.BinarySearchFunc(m.events, e.Code, func(ev *event, code uint16) int { return cmp.Compare(ev.Code, code) })
+	return m.events[i]
 }
 
 // driven returns the events that a driver makes, in code order.

@@ -374,6 +374,9 @@ func (k *knower) binary(n *expr.Node) (int64, bool) {
 	return sum, true
 }
 
+// newFD is the helper for a descriptor that the call made.
+const newFD = "new_fd"
+
 // call computes conversions, and helpers whose declaration fixes their value for a
 // bad descriptor or bad memory.
 func (k *knower) call(n *expr.Node) (int64, bool) {
@@ -388,7 +391,11 @@ func (k *knower) call(n *expr.Node) (int64, bool) {
 	if len(n.Args) == 0 {
 		return 0, false
 	}
-	first, known := k.arg(n.Args[0])
+	at := n.Args[0]
+	if at.Kind == expr.Call && at.Text == newFD { // of a bad descriptor, a bad one
+		at = at.Args[0]
+	}
+	first, known := k.arg(at)
 	switch n.Text {
 	case "at_fdcwd":
 		v, ok := k.value(n.Args[0], wire{low: true})

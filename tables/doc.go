@@ -51,6 +51,7 @@
 //	filler    manual: the exit body is hand-written C, fill_<name>_exit; params then need no from
 //	state     how the event changes the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag is about descriptors
+//	user      true: a hand-written filler reads it from the caller's memory
 //	differs   a deliberate difference from the reference, in words
 //	cases     the tests: at least one that works and one that fails; one is enough if the event has no params
 //	never_fails, never_succeeds   why there is no such case: getppid takes nothing, restart_syscall only fails
@@ -260,9 +261,12 @@
 //   - value: file_bits(fd)            C function of both drivers, from numbers to a number
 //     filler: true                    it takes struct filler * first
 //     user: true                      it reads the caller's memory; zero: memory says so as well
+//     looks: true                     it looks at the open file of its first argument; zero: descriptor says so as well
 //     zero: descriptor                what makes it 0, as the first argument: descriptor (below 0), memory (unreadable)
 //     doc: one line
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
+//     max: 128                        bytes that it sends at most, if its type does not say so; rest: all that the event has left.
+//     What follows takes is then the function's last argument
 //   - given: tempfile(bytes?)         guest function that makes an object
 //     reads: text                     what a driver reads if it is passed as a string: text (its own), nothing
 //   - after: fstat(fd)                guest function that examines something; only in after

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
@@ -78,10 +79,28 @@ func (h *Helper) Arity() (least, most int) {
 // String writes the declaration.
 func (h *Helper) String() string { return h.Name + "(" + strings.Join(h.Args, ", ") + ")" }
 
+// helperMax reads how many bytes a param helper sends at most: a number, or rest.
+func (l *loader) helperMax(h *Helper, m *mapping) {
+	n := m.scalar("max")
+	switch {
+	case n == nil:
+	case h.Kind != "param":
+		m.errorf(m.byKey["max"], "max without use (only param helpers send bytes)")
+	case n.Value == "rest":
+		h.Rest = true
+	default:
+		if v, ok := m.uint(n, "max", abi.ParamMax); ok && v == 0 {
+			m.errorf(n, "max is 0 (bytes, or rest: all that the event has room for)")
+		} else if ok {
+			h.Max = int(v)
+		}
+	}
+}
+
 var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
-	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "reads", "needs"}, helperKinds...), &l.errs)
+	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "looks", "max", "reads", "needs"}, helperKinds...), &l.errs)
 	if m == nil {
 		return
 	}
@@ -121,6 +140,10 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 	if h.User = m.bool("user") || h.Zero == "memory"; m.has("user") && h.Kind != "value" && h.Kind != "param" {
 		m.errorf(m.byKey["user"], "user without use (only helpers of the drivers read the caller's memory)")
 	}
+	if h.Looks = m.bool("looks") || h.Zero == "descriptor"; m.has("looks") && (h.Kind != "value" && h.Kind != "param" || len(args) == 0) {
+		m.errorf(m.byKey["looks"], "looks without use (it is about the first argument of a helper of the drivers)")
+	}
+	l.helperMax(h, m)
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")
 	}

@@ -37,8 +37,9 @@ var IA32Functions = map[string]int{
 }
 
 // IA32Layouts are the layouts of structs in memory: of 32-bit tasks (the default), of 64-bit
-// tasks, of 32-bit tasks but for times of 64 bits, or for user and group ids of 16 bits.
-var IA32Layouts = []string{"ia32", "native", "time64", "ids16"}
+// tasks, of 32-bit tasks but for times of 64 bits, for user and group ids of 16 bits, or for
+// struct statfs64 in place of struct statfs.
+var IA32Layouts = []string{"ia32", "native", "time64", "ids16", "statfs64"}
 
 // X32Call is a call whose structs have the 32-bit layout in x32 tasks, which have a number of their own for it.
 type X32Call struct {

@@ -108,7 +108,7 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 }
 
 var paramKeys = []string{
-	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "newer", "differs",
+	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "newer", "user", "differs",
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
@@ -145,6 +145,9 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	p.Dyn = m.oneOf("dyn", l.table.Types.dynNames())
 	p.Differs = m.text("differs")
 	p.Snaplen, p.Newer = m.bool("snaplen"), m.bool("newer")
+	if p.User = m.bool("user"); m.has("user") && !(ctx.noSource && ctx.sys != nil) {
+		m.errorf(m.byKey["user"], "user without use (only of a hand-written filler it is not known whether it reads the caller's memory)")
+	}
 	if names := m.byKey["names"]; names != nil && p.Names != "" && l.sets[p.Names] == nil {
 		m.errorf(names, "unknown flag set %s%s", p.Names, hint.DidYouMean(p.Names, slices.Sorted(maps.Keys(l.sets))))
 		p.Names = ""

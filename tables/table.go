@@ -148,6 +148,7 @@ type Param struct {
 	Show    string     // dec, hex, oct, id, dir, 10_padded_dec, na: how tools print it
 	Len     *expr.Node // bytebuf and sockaddr: number of bytes at From
 	Snaplen bool       // cut at the snap length
+	User    bool       // a hand-written filler reads it from the caller's memory
 	Newer   bool       // the older reference does not have it
 	When    []Cond     // all must hold, else Else is sent (or the empty param)
 	Else    *expr.Node
@@ -226,6 +227,9 @@ type Helper struct {
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
 	Zero   string   // value: what makes it 0, as the first argument: "memory" that is unreadable, a "descriptor" below 0, or ""
 	User   bool     // value, param: it reads the caller's memory
+	Looks  bool     // value, param: it looks at the open file of a descriptor, its first argument
+	Max    int      // param: bytes that it sends at most; 0: not known, or Rest
+	Rest   bool     // param: it sends what the event has room for; its C function's last argument is the bytes that later params may take
 	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/internal/hint"
 )
@@ -60,6 +61,7 @@ type Type struct {
 	Code int
 	As   string // s8 to s64, u8 to u64, f64; text, bytes, other
 	Size int    // bytes, 0: variable
+	Max  int    // bytes of a value that is not a number, 0: not known
 	Low  bool   // only the lower 32 bits of the source are significant
 	Show string // the default
 	View string // Go type of the decoded field, or ""
@@ -165,7 +167,7 @@ func (l *loader) isErrno(name string) bool {
 var typeAs = []string{"s8", "s16", "s32", "s64", "u8", "u16", "u32", "u64", "f64", "text", "bytes", "other"}
 
 func (l *loader) wireType(f *file, n *yaml.Node) {
-	m := f.mapping(n, peek(n, "type"), "entry", []string{"type", "code", "as", "size", "low", "show", "view", "doc"}, &l.errs)
+	m := f.mapping(n, peek(n, "type"), "entry", []string{"type", "code", "as", "size", "max", "low", "show", "view", "doc"}, &l.errs)
 	if m == nil || !m.required("type", "type: int8 names it") || !m.required("code", "code: 1 is its number") ||
 		!m.required("as", "as: s8 is how it is sent") {
 		return
@@ -194,6 +196,16 @@ func (l *loader) wireType(f *file, n *yaml.Node) {
 		} else if v, ok := m.uint(size, "size", 255); ok {
 			t.Size = int(v)
 		}
+	}
+	if most := m.byKey["max"]; most != nil {
+		if t.Size > 0 || t.As == "text" {
+			m.errorf(most, "max of a %s, whose size is known", t.As)
+		} else if v, ok := m.uint(most, "max", abi.ParamMax); ok {
+			t.Max = int(v)
+		}
+	}
+	if t.As == "text" {
+		t.Max = abi.StringMax
 	}
 	if t.Show == "" {
 		t.Show = "na"

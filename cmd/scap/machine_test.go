@@ -18,12 +18,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/kver"
+	"github.com/scaplab/scaplab/internal/testutil/ia32"
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/ebpf"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/kmod"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -135,6 +139,94 @@ func TestMachineNoCallIsSkipped(t *testing.T) {
 		require.Equal(t, uint64(threads*calls), stats.Seen, "%s: %+v", driver, stats)
 		require.Zero(t, stats.Drops.Other, "%s: %+v", driver, stats)
 	}
+}
+
+// TestMachineNoEventIsAnothers makes tasks preempt each other inside the programs that build events, where the kernel
+// calls these with preemption on and nothing turns it off: no event has the params of another task's. Raw tracepoints
+// are such an attachment since 7.0.
+func TestMachineNoEventIsAnothers(t *testing.T) {
+	if running, err := kver.Running(); err == nil && running.Less(kver.MustParse("7.0")) {
+		t.Skip("before 7.0 the kernel calls programs of tracepoints with preemption off") // and it takes 10 minutes with one CPU
+	}
+	const tasks, calls = 12, 4000
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * tasks))
+	src, err := ebpf.Open(scap.Selection{Syscalls: []string{"openat"}, Enter: true}, ebpf.Options{RawTracepoints: true})
+	require.NoError(t, err)
+	type task struct {
+		dir  uint32 // no such descriptor: tells the task
+		name string
+	}
+	var known sync.Map // thread id -> task
+	var loops, reader sync.WaitGroup
+	var over atomic.Bool
+	for i := range tasks {
+		loops.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			me := task{uint32(10_000 + i), strings.Repeat(string(rune('a'+i)), 100*(i+1))}
+			known.Store(event.PID(unix.Gettid()), me)
+			path := ia32.Low(t, 4096)
+			copy(path, me.name)
+			if i%2 == 1 { // these preempt the others at once
+				if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0); err != nil {
+					t.Error(err)
+				}
+			}
+			for range calls {
+				if i%4 < 2 {
+					_, _, _ = unix.RawSyscall6(unix.SYS_OPENAT, uintptr(me.dir), uintptr(unsafe.Pointer(&path[0])), 0, 0, 0, 0)
+				} else {
+					ia32.Call(t, 295, me.dir, ia32.Address(path))
+				}
+				if i%2 == 1 {
+					_ = unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil)
+				}
+			}
+		})
+	}
+	read, wrong := 0, 0
+	check := func(ev *event.Event) {
+		read++
+		of, ok := known.Load(ev.TID())
+		if !ok {
+			return
+		}
+		dir, name := 1, 2
+		if ev.Type() == event.TypeOpenatEnter {
+			dir, name = 0, 1
+		}
+		me := of.(task)
+		fd, _ := ev.Int64(dir)
+		if got := strings.TrimRight(string(ev.Param(name)), "\x00"); fd != int64(me.dir) || !strings.HasSuffix(got, me.name) || strings.Trim(filepath.Base(got), me.name[:1]) != "" {
+			if wrong++; wrong < 5 {
+				t.Errorf("%v of the task with %d, %.10q: has %d, %.40q, %d bytes", ev.Type(), me.dir, me.name, fd, got, len(got))
+			}
+		}
+	}
+	reader.Go(func() {
+		for batch := make([]event.Event, 1024); ; {
+			n, err := src.ReadBatch(batch)
+			for i := range batch[:n] {
+				check(&batch[i])
+			}
+			if err != nil && !errors.Is(err, scap.ErrTimeout) {
+				t.Error(err)
+				return
+			}
+			if n == 0 && over.Load() {
+				return
+			}
+		}
+	})
+	loops.Wait()
+	over.Store(true)
+	reader.Wait()
+	stats, err := src.Stats()
+	require.NoError(t, err)
+	require.NoError(t, src.Close())
+	fmt.Printf("tasks that preempt each other: %d events read, %d wrong, %+v\n", read, wrong, stats)
+	require.Zero(t, wrong)
+	require.Greater(t, read, tasks*calls/10)
+	require.EqualValues(t, stats.Seen, uint64(read)+stats.Drops.Total(), "what is lost is counted")
 }
 
 func loadModule(t *testing.T) {

@@ -96,6 +96,7 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_SENDMMSG_EXIT 51
 #define SENDMMSG_EXIT_NPARAMS 5
 #define SENDMMSG_EXIT_FIXED_SIZE 0
+#define SENDMMSG_EXIT_AFTER_DATA 126 /* bytes that later params may take */
 
 #define EVT_RECVMSG_EXIT 53
 #define RECVMSG_EXIT_NPARAMS 6
@@ -104,6 +105,8 @@ _Static_assert(SCAP_SCHEMA == 1, "abi/event.h and the table are of different sch
 #define EVT_RECVMMSG_EXIT 55
 #define RECVMMSG_EXIT_NPARAMS 6
 #define RECVMMSG_EXIT_FIXED_SIZE 0
+#define RECVMMSG_EXIT_AFTER_DATA 4222 /* bytes that later params may take */
+#define RECVMMSG_EXIT_AFTER_MSGCONTROL 0 /* bytes that later params may take */
 
 #define EVT_CREAT_ENTER 58
 #define CREAT_ENTER_NPARAMS 2

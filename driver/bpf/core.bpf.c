@@ -46,7 +46,7 @@ struct {
 /* ---- dispatchers */
 
 /* Counts a call without a program: the kernel refused it. */
-static __always_inline void no_program(void)
+static __always_inline void no_program(u64 *ctx)
 {
 	u32 id;
 	struct filler f = {};
@@ -55,7 +55,10 @@ static __always_inline void no_program(void)
 	f.cpu = cpu_entry(&id);
 	if (f.cpu) {
 		f.count = &f.cpu->events;
-		f.cpu->call_kind = CALL_NATIVE;
+		if (!parted)
+			f.cpu->call_kind = CALL_NATIVE;
+		else if (left_call(ctx))
+			release(&f.cpu->call_kind);
 		COUNT(&f, seen);
 		COUNT(&f, drop_no_program);
 	}
@@ -135,7 +138,7 @@ static __always_inline u32 foreign_call(struct call *c, const struct pt_regs *re
 #endif
 }
 
-/* Leaves the call in the CPU's entry for the event's program; false without an entry. */
+/* Leaves the call in the CPU's entry for the event's program; false if it cannot, which loses the event. */
 static __always_inline bool leave_call(const struct call *c)
 {
 	u32 id;
@@ -143,13 +146,21 @@ static __always_inline bool leave_call(const struct call *c)
 
 	if (!cpu)
 		return false;
+	if (parted && !claim(&cpu->call_kind)) {
+		struct filler f = {.cpu = cpu, .count = &cpu->events};
+
+		COUNT(&f, seen);
+		COUNT(&f, drop_scratch);
+		return false;
+	}
 	for (int i = 0; i < 6; i++)
 		cpu->arg[i] = c->arg[i];
 	cpu->call_nr = c->nr;
 	cpu->call_number = c->number;
 	cpu->call_layout = c->layout;
 	cpu->call_pid_tgid = bpf_get_current_pid_tgid();
-	cpu->call_kind = CALL_FOREIGN;
+	if (!parted)
+		cpu->call_kind = CALL_FOREIGN;
 	return true;
 }
 
@@ -217,7 +228,7 @@ SEC("tp_btf/sys_exit") int sys_exit(u64 *ctx)
 	hot_call(ctx, nr);
 call:
 	bpf_tail_call(ctx, &exit_progs, nr);
-	no_program();
+	no_program(ctx);
 	return 0;
 }
 
@@ -250,7 +261,7 @@ SEC("tp_btf/sys_enter") int sys_enter(u64 *ctx)
 		return 0;
 call:
 	bpf_tail_call(ctx, &enter_progs, nr);
-	no_program();
+	no_program(ctx);
 	return 0;
 }
 

@@ -117,12 +117,30 @@ struct file {
 	void *private_data;
 } __core;
 
+typedef struct {
+	int counter;
+} atomic_t;
+typedef struct {
+	s64 counter;
+} atomic_long_t;
+struct file___count {
+	atomic_long_t f_count;
+} __core;
+/* 90ee6ed776c0 ("fs: port files to file_ref"), 6.13: one less than the references */
+typedef struct {
+	atomic_long_t refcnt;
+} file_ref_t;
+struct file___ref {
+	file_ref_t f_ref;
+} __core;
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
 } __core;
 
 struct files_struct {
+	atomic_t count;
 	struct fdtable *fdt;
 } __core;
 
@@ -270,9 +288,6 @@ struct mm_struct {
 } __core;
 
 /* f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter"), 6.2 */
-typedef struct {
-	s64 counter;
-} atomic_long_t;
 struct mm_rss_stat {
 	atomic_long_t count[4];
 } __core;

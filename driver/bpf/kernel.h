@@ -154,6 +154,14 @@ static __always_inline struct file *open_file(s64 fd)
 	return fd < READ(table, max_fds) ? READ_AT(READ(table, fd) + fd) : NULL;
 }
 
+/* References to an open file. */
+static __always_inline u64 file_refs(struct file *file)
+{
+	if (HAS(struct file___ref, f_ref))
+		return READ((struct file___ref *)file, f_ref.refcnt.counter) + 1;
+	return READ((struct file___count *)file, f_count.counter);
+}
+
 /* Nothing to release: probe reads need neither a reference nor a lock. */
 static __always_inline void close_file(struct filler *f)
 {

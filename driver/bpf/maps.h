@@ -25,6 +25,7 @@
  */
 SHARED_CONST bool btf_tp = true;   /* tracepoint arguments are typed (tp_btf), else raw */
 SHARED_CONST bool perf_tp = false; /* perf calls the dispatchers, see call_regs() */
+SHARED_CONST bool may_preempt = false; /* tracepoints call programs with preemption on, see quiet() */
 SHARED_CONST bool guard = false;   /* disable preemption while an event is built, see quiet() */
 SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
 SHARED_CONST bool in_place = false; /* events are built in rings of our own, see struct segment */
@@ -55,13 +56,17 @@ struct counters {
 	u64 delivered;
 	u64 drop_buffer;     /* ring full */
 	u64 drop_too_large;  /* event above EVENT_MAX */
-	u64 drop_scratch;    /* scratch in use by the event that this one interrupted */
+	u64 drop_scratch;    /* scratch, or the entry of a call, in use by the event that this one interrupted */
 	u64 drop_no_program; /* no program for the event (refused by the kernel) */
 	u64 drop_no_ring;    /* no ring for the CPU */
 	u64 drop_messages;   /* message of a call that has more than MMSG_EVENTS */
 };
 
-/* How the arguments of the syscall reach the program that is tail-called: in registers, or in the CPU's entry. */
+/*
+ * How the arguments of the syscall reach the program that is tail-called: in registers, or in
+ * the CPU's entry. Where other tasks can run in between, see parted in program.h, the entry is
+ * claimed, and the kind is the number of those who want it.
+ */
 enum call_kind { CALL_NATIVE = 0, CALL_FOREIGN = 1 };
 
 struct cpu {

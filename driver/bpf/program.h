@@ -4,15 +4,18 @@
 #define SCAP_BPF_PROGRAM_H
 
 /*
- * Counters belong to their CPU. Tracepoint programs run with preemption off
- * except on PREEMPT_RT, so a plain addition is exact. Page fault programs
- * interrupt other programs: they have counters of their own and always add
- * atomically.
+ * Counters and scratch belong to their CPU. Where programs run with preemption off, which
+ * they do not on PREEMPT_RT, a plain addition is exact, and scratch is free if nothing says
+ * that it is not. Page fault programs interrupt other programs: they have counters of their
+ * own and always add atomically.
  */
 struct mutex {
 	struct rt_mutex_base *rtmutex;
 } __core;
-#define preemptible HAS(struct mutex, rtmutex)
+#define preemptible (HAS(struct mutex, rtmutex) || (may_preempt && !guard))
+
+/* Whether another task can run between the dispatcher and the program that it calls. */
+#define parted (HAS(struct mutex, rtmutex) || (may_preempt && !perf_tp))
 
 #define ADD(f, what, n)                                                  \
 	do {                                                             \
@@ -24,13 +27,13 @@ struct mutex {
 #define COUNT(f, what) ADD(f, what, 1)
 
 /*
- * Since 7.0 the kernel runs tracepoint programs with preemption on. A task that
- * preempts a program finds the scratch busy, and the kernel does not even run
+ * Since 7.0 the kernel runs tracepoint programs with preemption on (the loader asks BTF). A
+ * task that preempts a program finds the scratch busy, and the kernel does not even run
  * the active program for it: it takes the second run for recursion until the
  * preempted task goes on. So the dispatchers are attached through perf there
  * (see call_regs()), which keeps preemption off; the other programs disable it
  * themselves. The program's count of misses has what is lost before and after
- * that.
+ * that. Where programs can do neither, tasks claim what they use.
  */
 static __always_inline void quiet(bool already)
 {
@@ -42,6 +45,43 @@ static __always_inline void quiet_end(bool already)
 {
 	if (guard && !already)
 		bpf_preempt_enable();
+}
+
+/*
+ * Takes something of the CPU that one task at a time may use; false if it is in use. Of two
+ * tasks that want it at once one gets it, or none: who reads 1 is alone, or all others have
+ * read more and go.
+ */
+static __always_inline bool claim(u32 *busy)
+{
+	__sync_fetch_and_add(busy, 1);
+	if (*(volatile u32 *)busy == 1)
+		return true;
+	__sync_fetch_and_add(busy, -1);
+	return false;
+}
+
+static __always_inline void release(u32 *busy)
+{
+	__sync_fetch_and_add(busy, -1);
+}
+
+static __always_inline bool claim_scratch(struct cpu *cpu)
+{
+	if (preemptible)
+		return claim(&cpu->scratch_busy);
+	if (cpu->scratch_busy)
+		return false;
+	cpu->scratch_busy = 1;
+	return true;
+}
+
+static __always_inline void release_scratch(struct cpu *cpu)
+{
+	if (preemptible)
+		release(&cpu->scratch_busy);
+	else
+		cpu->scratch_busy = 0;
 }
 
 static __always_inline struct cpu *cpu_entry(u32 *id)
@@ -126,11 +166,10 @@ static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32
 	}
 	f->size = 0;
 	f->buf = bpf_map_lookup_elem(&scratch, &id);
-	if (!f->buf || f->cpu->scratch_busy) {
+	if (!f->buf || !claim_scratch(f->cpu)) {
 		COUNT(f, drop_scratch);
 		return false;
 	}
-	f->cpu->scratch_busy = 1;
 	return true;
 }
 
@@ -192,9 +231,27 @@ static __always_inline int event_end(struct filler *f)
 		COUNT(f, delivered);
 	} else {
 		send_scratch(f);
-		f->cpu->scratch_busy = 0;
+		release_scratch(f->cpu);
 	}
 	return 0;
+}
+
+/* Takes the call that the dispatcher left in the CPU's entry. */
+static __always_inline void take_call(struct filler *f)
+{
+	struct cpu *cpu = f->cpu;
+
+	f->ia32 = cpu->call_layout;
+	f->nr = cpu->call_nr;
+	f->number = cpu->call_number;
+	for (int i = 0; i < 6; i++)
+		f->arg[i] = cpu->arg[i];
+}
+
+/* Whether the dispatcher left the current task's call in the CPU's entry, where another task can run meanwhile. */
+static __always_inline bool left_call(u64 *ctx)
+{
+	return is_compat() || native_number(call_regs(ctx)) >= SYSCALLS;
 }
 
 /* Loads the call's arguments; the dispatcher leaves those of a call that is not native in the CPU's entry. */
@@ -204,14 +261,17 @@ static __always_inline void load_call(struct filler *f, u64 *ctx)
 
 	f->regs = call_regs(ctx);
 	native_call(f->regs, &f->nr, f->arg);
-	if (unlikely(cpu->call_kind)) {
-		if (cpu->call_pid_tgid == bpf_get_current_pid_tgid()) {
-			f->ia32 = cpu->call_layout;
-			f->nr = cpu->call_nr;
-			f->number = cpu->call_number;
-			for (int i = 0; i < 6; i++)
-				f->arg[i] = cpu->arg[i];
+	if (parted) {
+		if (left_call(ctx)) {
+			take_call(f);
+			asm volatile("" ::: "memory");
+			release(&cpu->call_kind);
 		}
+		return;
+	}
+	if (unlikely(cpu->call_kind)) {
+		if (cpu->call_pid_tgid == bpf_get_current_pid_tgid())
+			take_call(f);
 		cpu->call_kind = CALL_NATIVE;
 	}
 }

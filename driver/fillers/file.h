@@ -20,6 +20,20 @@ static __always_inline struct file *file_of(struct filler *f, s64 fd)
 	return f->file;
 }
 
+/*
+ * The descriptor that the call has made, or -1 if it may lead to another file by now: one that another
+ * task with the same table has put there with dup2() or the like. Where nobody shares the
+ * table there is no such task. A new file has one reference; one that came from another descriptor has two.
+ */
+static __always_inline s64 new_fd(struct filler *f, s64 fd)
+{
+	struct file *file = file_of(f, fd);
+
+	if (!file || (READ(current_task(), files, count.counter) > 1 && file_refs(file) > 1))
+		return -1;
+	return fd;
+}
+
 static __always_inline u64 file_dev(struct filler *f, s64 fd)
 {
 	struct file *file = file_of(f, fd);

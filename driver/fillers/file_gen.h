@@ -15,12 +15,14 @@ static __always_inline int fill_open_enter(struct filler *f)
 /* 3 open */
 static __always_inline int fill_open_exit(struct filler *f)
 {
+	s64 read0 = new_fd(f, f->ret);
+
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
-	push_u32(f, open_flags((s32)f->arg[1]) | file_bits(f, f->ret));
+	push_u32(f, open_flags((s32)f->arg[1]) | file_bits(f, read0));
 	push_u32(f, open_mode((s32)f->arg[1], (u16)f->arg[2]));
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, file_dev(f, read0));
+	push_u64(f, file_ino(f, read0));
 	return 0;
 }
 
@@ -35,12 +37,14 @@ static __always_inline int fill_creat_enter(struct filler *f)
 /* 59 creat */
 static __always_inline int fill_creat_exit(struct filler *f)
 {
+	s64 read0 = new_fd(f, f->ret);
+
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_u32(f, open_mode(N_O_CREAT, (u16)f->arg[1]));
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
-	push_u16(f, file_layer(f, f->ret));
+	push_u32(f, file_dev(f, read0));
+	push_u64(f, file_ino(f, read0));
+	push_u16(f, file_layer(f, read0));
 	return 0;
 }
 
@@ -247,13 +251,15 @@ static __always_inline int fill_openat_enter(struct filler *f)
 /* 307 openat */
 static __always_inline int fill_openat_exit(struct filler *f)
 {
+	s64 read0 = new_fd(f, f->ret);
+
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags((s32)f->arg[2]) | file_bits(f, f->ret));
+	push_u32(f, open_flags((s32)f->arg[2]) | file_bits(f, read0));
 	push_u32(f, open_mode((s32)f->arg[2], (u16)f->arg[3]));
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, file_dev(f, read0));
+	push_u64(f, file_ino(f, read0));
 	return 0;
 }
 
@@ -343,15 +349,16 @@ static __always_inline int fill_openat2_enter(struct filler *f)
 static __always_inline int fill_openat2_exit(struct filler *f)
 {
 	u64 read0 = user_u64(f->arg[2], 0);
+	s64 read1 = new_fd(f, f->ret);
 
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
-	push_u32(f, open_flags(read0 * fits(8, f->arg[3])) | file_bits(f, f->ret));
+	push_u32(f, open_flags(read0 * fits(8, f->arg[3])) | file_bits(f, read1));
 	push_u32(f, open_mode(read0 * fits(8, f->arg[3]), user_u64(f->arg[2], 8) * fits(16, f->arg[3])));
 	push_u32(f, openat2_resolve(user_u64(f->arg[2], 16) * fits(24, f->arg[3])));
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, file_dev(f, read1));
+	push_u64(f, file_ino(f, read1));
 	return 0;
 }
 
@@ -370,12 +377,14 @@ static __always_inline int fill_copy_file_range_exit(struct filler *f)
 /* 337 open_by_handle_at */
 static __always_inline int fill_open_by_handle_at_exit(struct filler *f)
 {
+	s64 read0 = new_fd(f, f->ret);
+
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
-	push_u32(f, open_flags((s32)f->arg[2]) | file_bits(f, f->ret));
-	push_fd_path(f, f->ret);
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, open_flags((s32)f->arg[2]) | file_bits(f, read0));
+	push_fd_path(f, read0);
+	push_u32(f, file_dev(f, read0));
+	push_u64(f, file_ino(f, read0));
 	return 0;
 }
 
@@ -505,12 +514,12 @@ static __always_inline int fill_statfs_exit(struct filler *f)
 	if (f->ret == 0) {
 		push_u32(f, statfs_type(user_slong(f, f->arg[1], 0, 0)));
 		push_s64(f, user_slong(f, f->arg[1], 8, 4));
-		push_u64(f, user_long(f, f->arg[1], 2));
-		push_u64(f, user_long(f, f->arg[1], 3));
-		push_u64(f, user_long(f, f->arg[1], 4));
-		push_u64(f, user_long(f, f->arg[1], 5));
-		push_u64(f, user_long(f, f->arg[1], 6));
-		push_u32(f, statfs_flags(user_slong(f, f->arg[1], 80, 44)));
+		push_u64(f, user_statfs_at(f, f->arg[1], 2));
+		push_u64(f, user_statfs_at(f, f->arg[1], 3));
+		push_u64(f, user_statfs_at(f, f->arg[1], 4));
+		push_u64(f, user_statfs_at(f, f->arg[1], 5));
+		push_u64(f, user_statfs_at(f, f->arg[1], 6));
+		push_u32(f, statfs_flags(user_statfs_flags(f, f->arg[1])));
 	} else {
 		push_empty(f);
 		push_empty(f);
@@ -532,12 +541,12 @@ static __always_inline int fill_fstatfs_exit(struct filler *f)
 	if (f->ret == 0) {
 		push_u32(f, statfs_type(user_slong(f, f->arg[1], 0, 0)));
 		push_s64(f, user_slong(f, f->arg[1], 8, 4));
-		push_u64(f, user_long(f, f->arg[1], 2));
-		push_u64(f, user_long(f, f->arg[1], 3));
-		push_u64(f, user_long(f, f->arg[1], 4));
-		push_u64(f, user_long(f, f->arg[1], 5));
-		push_u64(f, user_long(f, f->arg[1], 6));
-		push_u32(f, statfs_flags(user_slong(f, f->arg[1], 80, 44)));
+		push_u64(f, user_statfs_at(f, f->arg[1], 2));
+		push_u64(f, user_statfs_at(f, f->arg[1], 3));
+		push_u64(f, user_statfs_at(f, f->arg[1], 4));
+		push_u64(f, user_statfs_at(f, f->arg[1], 5));
+		push_u64(f, user_statfs_at(f, f->arg[1], 6));
+		push_u32(f, statfs_flags(user_statfs_flags(f, f->arg[1])));
 	} else {
 		push_empty(f);
 		push_empty(f);
@@ -557,7 +566,7 @@ static __always_inline int fill_setxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_user_data(f, f->arg[2], f->arg[3], -1, 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -570,7 +579,7 @@ static __always_inline int fill_getxattr_exit(struct filler *f)
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -583,7 +592,7 @@ static __always_inline int fill_listxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -605,7 +614,7 @@ static __always_inline int fill_lsetxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], -1);
+	push_user_data(f, f->arg[2], f->arg[3], -1, 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -618,7 +627,7 @@ static __always_inline int fill_lgetxattr_exit(struct filler *f)
 	push_user_str(f, f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -631,7 +640,7 @@ static __always_inline int fill_llistxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -653,7 +662,7 @@ static __always_inline int fill_fsetxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	push_user_str(f, f->arg[1]);
-	push_user_data(f, f->arg[2], f->arg[3], (s32)f->arg[0]);
+	push_user_data(f, f->arg[2], f->arg[3], (s32)f->arg[0], 12);
 	push_u64(f, f->arg[3]);
 	push_u32(f, setxattr_flags((s32)f->arg[4]));
 	return 0;
@@ -666,7 +675,7 @@ static __always_inline int fill_fgetxattr_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), (s32)f->arg[0]);
+		push_user_data(f, f->arg[2], f->ret * any_bit(f->arg[3], -1), (s32)f->arg[0], 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[3]);
@@ -679,7 +688,7 @@ static __always_inline int fill_flistxattr_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret * any_bit(f->arg[2], -1), (s32)f->arg[0], 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -705,7 +714,7 @@ static __always_inline int fill_setxattrat_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	push_user_str(f, f->arg[3]);
-	push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), read0 * fits(12, f->arg[5]), -1);
+	push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), read0 * fits(12, f->arg[5]), -1, 8);
 	push_u32(f, read0 * fits(12, f->arg[5]));
 	push_u32(f, setxattr_flags(user_u32(f->arg[4], 12) * fits(16, f->arg[5])));
 	return 0;
@@ -722,7 +731,7 @@ static __always_inline int fill_getxattrat_exit(struct filler *f)
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	push_user_str(f, f->arg[3]);
 	if (f->ret > 0)
-		push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), f->ret * any_bit(read0 * fits(12, f->arg[5]), -1), -1);
+		push_user_data(f, user_u64(f->arg[4], 0) * fits(8, f->arg[5]), f->ret * any_bit(read0 * fits(12, f->arg[5]), -1), -1, 4);
 	else
 		push_empty(f);
 	push_u32(f, read0 * fits(12, f->arg[5]));
@@ -737,7 +746,7 @@ static __always_inline int fill_listxattrat_exit(struct filler *f)
 	push_user_str(f, f->arg[1]);
 	push_u32(f, xattrat_flags((u32)f->arg[2]));
 	if (f->ret > 0)
-		push_user_data(f, f->arg[3], f->ret * any_bit(f->arg[4], -1), -1);
+		push_user_data(f, f->arg[3], f->ret * any_bit(f->arg[4], -1), -1, 8);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[4]);
@@ -857,7 +866,7 @@ static __always_inline int fill_name_to_handle_at_exit(struct filler *f)
 	push_u32(f, read0);
 	if (f->ret == 0) {
 		push_s32(f, user_s32(f->arg[2], 4));
-		push_user_data(f, f->arg[2] + 8, read0, -1);
+		push_user_data(f, f->arg[2] + 8, read0, -1, 12);
 		push_u64(f, user_u32(f->arg[3], 0) | ((user_u32(f->arg[3], 4) * any_bit((s32)f->arg[4], N_AT_HANDLE_MNT_ID_UNIQUE)) << 32));
 	} else {
 		push_empty(f);
@@ -1041,7 +1050,7 @@ static __always_inline int fill_readlink_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_user_str(f, f->arg[0]);
 	if (f->ret > 0)
-		push_user_buf(f, f->arg[1], f->ret);
+		push_user_buf(f, f->arg[1], f->ret, 4);
 	else
 		push_empty(f);
 	push_s32(f, f->arg[2]);
@@ -1055,7 +1064,7 @@ static __always_inline int fill_readlinkat_exit(struct filler *f)
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
 	if (f->ret > 0)
-		push_user_buf(f, f->arg[2], f->ret);
+		push_user_buf(f, f->arg[2], f->ret, 4);
 	else
 		push_empty(f);
 	push_s32(f, f->arg[3]);

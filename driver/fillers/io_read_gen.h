@@ -8,7 +8,7 @@ static __always_inline int fill_read_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0], 12);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);
@@ -21,7 +21,7 @@ static __always_inline int fill_recv_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0], 138);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);
@@ -38,7 +38,7 @@ static __always_inline int fill_recvfrom_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0], 138);
 	else
 		push_empty(f);
 	if (f->ret >= 0)
@@ -56,12 +56,12 @@ static __always_inline int fill_recvmsg_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, io_done(f->ret));
 	if (f->ret > 0)
-		push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), f->ret, (s32)f->arg[0]);
+		push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), f->ret, (s32)f->arg[0], 4230);
 	else
 		push_empty(f);
 	if (f->ret >= 0) {
 		push_sock_tuple_in(f, (s32)f->arg[0], user_long(f, f->arg[1], 0));
-		push_user_buf(f, user_long(f, f->arg[1], 4), user_long(f, f->arg[1], 5));
+		push_user_buf(f, user_long(f, f->arg[1], 4), user_long(f, f->arg[1], 5), 8);
 	} else {
 		push_empty(f);
 		push_empty(f);
@@ -75,7 +75,7 @@ static __always_inline int fill_pread_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0], 20);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);
@@ -90,7 +90,7 @@ static __always_inline int fill_readv_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, io_done(f->ret));
 	if (f->ret > 0)
-		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0]);
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0], 8);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);
@@ -103,7 +103,7 @@ static __always_inline int fill_preadv_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, io_done(f->ret));
 	if (f->ret > 0)
-		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0]);
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0], 16);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);
@@ -117,7 +117,7 @@ static __always_inline int fill_preadv2_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_u32(f, io_done(f->ret));
 	if (f->ret > 0)
-		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0]);
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, f->arg[0], 20);
 	else
 		push_empty(f);
 	push_s64(f, (s32)f->arg[0]);

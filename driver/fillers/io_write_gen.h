@@ -7,7 +7,7 @@
 static __always_inline int fill_write_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0], 12);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	return 0;
@@ -17,7 +17,7 @@ static __always_inline int fill_write_exit(struct filler *f)
 static __always_inline int fill_send_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0], 138);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	if (f->ret >= 0)
@@ -31,7 +31,7 @@ static __always_inline int fill_send_exit(struct filler *f)
 static __always_inline int fill_sendto_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0], 138);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	if (f->ret >= 0)
@@ -45,7 +45,7 @@ static __always_inline int fill_sendto_exit(struct filler *f)
 static __always_inline int fill_sendmsg_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), io_len(f->ret, -1), (s32)f->arg[0]);
+	push_iov_data(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3), io_len(f->ret, -1), (s32)f->arg[0], 138);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, iov_size(f, user_long(f, f->arg[1], 2), user_long(f, f->arg[1], 3)));
 	if (f->ret >= 0)
@@ -59,7 +59,7 @@ static __always_inline int fill_sendmsg_exit(struct filler *f)
 static __always_inline int fill_pwrite_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], io_len(f->ret, f->arg[2]), (s32)f->arg[0], 20);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, f->arg[2]);
 	push_u64(f, f->arg[3]);
@@ -70,7 +70,7 @@ static __always_inline int fill_pwrite_exit(struct filler *f)
 static __always_inline int fill_writev_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0]);
+	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0], 12);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, iov_size(f, f->arg[1], f->arg[2]));
 	return 0;
@@ -80,7 +80,7 @@ static __always_inline int fill_writev_exit(struct filler *f)
 static __always_inline int fill_pwritev_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0]);
+	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0], 20);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, iov_size(f, f->arg[1], f->arg[2]));
 	push_u64(f, f->arg[3]);
@@ -102,7 +102,7 @@ static __always_inline int fill_sendfile_exit(struct filler *f)
 static __always_inline int fill_pwritev2_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0]);
+	push_iov_data(f, f->arg[1], f->arg[2], io_len(f->ret, -1), f->arg[0], 24);
 	push_s64(f, (s32)f->arg[0]);
 	push_u32(f, iov_size(f, f->arg[1], f->arg[2]));
 	push_s64(f, f->arg[3]);

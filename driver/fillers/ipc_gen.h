@@ -11,8 +11,8 @@ static __always_inline int fill_socketpair_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[3], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, read0) : 0);
-	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_ptr(f, new_fd(f, read0)) : 0);
+	push_u64(f, f->ret == 0 ? (u64)sock_peer(f, new_fd(f, read0)) : 0);
 	push_u32(f, socket_family((s32)f->arg[0]));
 	push_u32(f, f->arg[1]);
 	push_u32(f, f->arg[2]);
@@ -27,7 +27,7 @@ static __always_inline int fill_pipe_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, new_fd(f, read0)) : 0);
 	return 0;
 }
 
@@ -66,7 +66,7 @@ static __always_inline int fill_pipe2_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, f->ret == 0 ? (s64)read0 : -1);
 	push_s64(f, f->ret == 0 ? (s64)user_s32(f->arg[0], 4) : -1);
-	push_u64(f, f->ret == 0 ? (u64)file_ino(f, read0) : 0);
+	push_u64(f, f->ret == 0 ? (u64)file_ino(f, new_fd(f, read0)) : 0);
 	push_u32(f, pipe2_flags((s32)f->arg[1]));
 	return 0;
 }
@@ -94,7 +94,7 @@ static __always_inline int fill_process_vm_readv_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	if (f->ret > 0)
-		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1);
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1, 0);
 	else
 		push_empty(f);
 	return 0;
@@ -106,7 +106,7 @@ static __always_inline int fill_process_vm_writev_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	if (f->ret > 0)
-		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1);
+		push_iov_data(f, f->arg[1], f->arg[2], f->ret, -1, 0);
 	else
 		push_empty(f);
 	return 0;
@@ -207,7 +207,7 @@ static __always_inline int fill_mq_timedsend_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
-	push_user_data(f, f->arg[1], f->arg[2], (s32)f->arg[0]);
+	push_user_data(f, f->arg[1], f->arg[2], (s32)f->arg[0], 20);
 	push_u64(f, f->arg[2]);
 	push_u32(f, f->arg[3]);
 	push_u64(f, user_timespec(f, f->arg[4]));
@@ -220,7 +220,7 @@ static __always_inline int fill_mq_timedreceive_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s64(f, (s32)f->arg[0]);
 	if (f->ret >= 0)
-		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0]);
+		push_user_data(f, f->arg[1], f->ret, (s32)f->arg[0], 20);
 	else
 		push_empty(f);
 	push_u64(f, f->arg[2]);
@@ -277,7 +277,7 @@ static __always_inline int fill_msgsnd_exit(struct filler *f)
 	push_s64(f, f->ret);
 	push_s32(f, f->arg[0]);
 	push_s64(f, user_slong(f, f->arg[1], 0, 0));
-	push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->arg[2], -1);
+	push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->arg[2], -1, 12);
 	push_u64(f, f->arg[2]);
 	push_u32(f, msgsnd_flags((s32)f->arg[3]));
 	return 0;
@@ -395,7 +395,7 @@ static __always_inline int fill_msgrcv_exit(struct filler *f)
 	push_s32(f, f->arg[0]);
 	if (f->ret >= 0) {
 		push_s64(f, user_slong(f, f->arg[1], 0, 0));
-		push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->ret, -1);
+		push_user_data(f, f->arg[1] + layout_off(f, 8, 4), f->ret, -1, 20);
 	} else {
 		push_empty(f);
 		push_empty(f);

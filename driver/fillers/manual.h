@@ -50,10 +50,10 @@ static __always_inline void fill_message(struct filler *f, u64 ptr, s64 fd, bool
 		push_u32(f, m.len);
 	else
 		push_u32(f, iov_size(f, m.iov, m.iovlen));
-	push_iov_data(f, m.iov, m.iovlen, m.len, fd);
+	push_iov_data(f, m.iov, m.iovlen, m.len, fd, received ? RECVMMSG_EXIT_AFTER_DATA : SENDMMSG_EXIT_AFTER_DATA);
 	if (received) {
 		push_sock_tuple_in(f, fd, m.name);
-		push_user_buf(f, m.control, m.controllen);
+		push_user_buf(f, m.control, m.controllen, RECVMMSG_EXIT_AFTER_MSGCONTROL);
 	} else {
 		push_sock_tuple(f, fd, m.name, m.namelen);
 	}

@@ -81,7 +81,7 @@ static __always_inline int fill_setsockopt_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u8(f, sockopt_level((s32)f->arg[1]));
 	push_u8(f, (s32)f->arg[1] == N_SOL_SOCKET ? (u8)sockopt_name((s32)f->arg[2]) : 0);
-	push_sockopt_val(f, (s32)f->arg[1], (s32)f->arg[2], f->arg[3], (s32)f->arg[4]);
+	push_sockopt_val(f, (s32)f->arg[1], (s32)f->arg[2], f->arg[3], (s32)f->arg[4], 4);
 	push_u32(f, f->arg[4]);
 	return 0;
 }
@@ -95,7 +95,7 @@ static __always_inline int fill_getsockopt_exit(struct filler *f)
 	push_s64(f, (s32)f->arg[0]);
 	push_u8(f, sockopt_level((s32)f->arg[1]));
 	push_u8(f, (s32)f->arg[1] == N_SOL_SOCKET ? (u8)sockopt_name((s32)f->arg[2]) : 0);
-	push_sockopt_val(f, (s32)f->arg[1], (s32)f->arg[2], f->arg[3], read0);
+	push_sockopt_val(f, (s32)f->arg[1], (s32)f->arg[2], f->arg[3], read0, 4);
 	push_u32(f, read0);
 	return 0;
 }
@@ -105,7 +105,7 @@ static __always_inline int fill_accept_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret >= 0)
-		push_sock_tuple_in(f, f->ret, 0);
+		push_sock_tuple_in(f, new_fd(f, f->ret), 0);
 	else
 		push_empty(f);
 	push_u8(f, sock_queue_pct(f, (s32)f->arg[0]));
@@ -119,7 +119,7 @@ static __always_inline int fill_accept4_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
 	if (f->ret >= 0)
-		push_sock_tuple_in(f, f->ret, 0);
+		push_sock_tuple_in(f, new_fd(f, f->ret), 0);
 	else
 		push_empty(f);
 	push_u8(f, sock_queue_pct(f, (s32)f->arg[0]));

@@ -24,7 +24,7 @@ static __always_inline int fill_bpf_exit(struct filler *f)
 static __always_inline int fill_init_module_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_buf(f, f->arg[0], f->arg[1]);
+	push_user_buf(f, f->arg[0], f->arg[1], 4104);
 	push_u64(f, f->arg[1]);
 	push_user_str(f, f->arg[2]);
 	return 0;
@@ -453,7 +453,7 @@ static __always_inline int fill_lsm_get_self_attr_exit(struct filler *f)
 	else
 		push_empty(f);
 	if (f->ret > 0)
-		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1);
+		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1, 8);
 	else
 		push_empty(f);
 	push_u32(f, user_u32(f->arg[2], 0));
@@ -468,7 +468,7 @@ static __always_inline int fill_lsm_set_self_attr_exit(struct filler *f)
 	push_u32(f, lsm_attr((u32)f->arg[0]));
 	if (user_readable(f->arg[1], layout_off(f, 40, 36))) {
 		push_u64(f, lsm_id(user_u64(f->arg[1], 0)));
-		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1);
+		push_user_data(f, f->arg[1] + 32, user_u64(f->arg[1], 24), -1, 8);
 	} else {
 		push_empty(f);
 		push_empty(f);

@@ -74,21 +74,36 @@ static __always_inline void push_kernel_str(struct filler *f, const char *str, u
 	end_param(f, start);
 }
 
-/* User bytes, cut to PARAM_MAX: all of them or none. */
-static __always_inline void push_user_buf(struct filler *f, u64 ptr, u64 len)
+/* How many bytes a param may have, if those of the params after it may be as many as `after`. */
+static __always_inline u32 room_for(struct filler *f, u32 after)
+{
+	u32 left = EVENT_MAX - after - f->off;
+
+	return left < PARAM_MAX ? left : PARAM_MAX;
+}
+
+/* User bytes, cut to what the event has left: all of them or none. */
+static __always_inline void append_user_cut(struct filler *f, u64 ptr, u64 len, u32 after)
+{
+	u32 most = room_for(f, after);
+
+	append_user(f, ptr, len < most ? len : most);
+}
+
+static __always_inline void push_user_buf(struct filler *f, u64 ptr, u64 len, u32 after)
 {
 	u32 start = f->off;
 
-	append_user(f, ptr, len < PARAM_MAX ? len : PARAM_MAX);
+	append_user_cut(f, ptr, len, after);
 	end_param(f, start);
 }
 
-static __always_inline void push_dyn_user_buf(struct filler *f, u8 index, u64 ptr, u64 len)
+static __always_inline void push_dyn_user_buf(struct filler *f, u8 index, u64 ptr, u64 len, u32 after)
 {
 	u32 start = f->off;
 
 	append_u8(f, index);
-	append_user(f, ptr, len < PARAM_MAX ? len : PARAM_MAX);
+	append_user_cut(f, ptr, len, after);
 	end_param(f, start);
 }
 

@@ -414,7 +414,7 @@ static __always_inline u32 snaplen_for(struct filler *f, s64 fd)
 }
 
 /* User bytes cut to the snap length, which their first bytes may raise on a socket. fd -1: there is no descriptor. */
-static __always_inline void push_user_data(struct filler *f, u64 ptr, u64 len, s64 fd)
+static __always_inline void push_user_data(struct filler *f, u64 ptr, u64 len, s64 fd, u32 after)
 {
 	u32 snaplen = setting_snaplen(f), more = 0, n;
 	u8 head[PAYLOAD_LOOKED] = {};
@@ -432,7 +432,7 @@ static __always_inline void push_user_data(struct filler *f, u64 ptr, u64 len, s
 		if (more > snaplen)
 			snaplen = more;
 	}
-	push_user_buf(f, ptr, len < snaplen ? len : snaplen);
+	push_user_buf(f, ptr, len < snaplen ? len : snaplen, after);
 }
 
 /* ---- socket options */
@@ -451,7 +451,7 @@ static __always_inline void push_user_data(struct filler *f, u64 ptr, u64 len, s
 	(0x3ffffffffffffULL & ~(1ULL << 0 | 1ULL << 4 | 1ULL << 13 | 1ULL << 17 | 1ULL << 20 | 1ULL << 21 | \
 				1ULL << 26 | 1ULL << 28))
 
-static __always_inline void push_sockopt_val(struct filler *f, s32 level, s32 name, u64 ptr, u64 len)
+static __always_inline void push_sockopt_val(struct filler *f, s32 level, s32 name, u64 ptr, u64 len, u32 after)
 {
 	struct user_times t = {};
 
@@ -479,7 +479,7 @@ static __always_inline void push_sockopt_val(struct filler *f, s32 level, s32 na
 			return;
 		}
 	}
-	push_dyn_user_buf(f, SOCKOPT_DYN_BYTEBUF, ptr, (s32)len > 0 ? len : 0);
+	push_dyn_user_buf(f, SOCKOPT_DYN_BYTEBUF, ptr, (s32)len > 0 ? len : 0, after);
 }
 
 #endif

@@ -13,7 +13,7 @@ static __always_inline int fill_fsconfig_exit(struct filler *f)
 	if (f->ret >= 0) {
 		switch ((u32)fsconfig_cmd((u32)f->arg[1])) {
 		case 2: /* FSCONFIG_SET_BINARY */
-			push_user_buf(f, f->arg[3], (s32)f->arg[4]);
+			push_user_buf(f, f->arg[3], (s32)f->arg[4], 4100);
 			break;
 		default:
 			push_empty(f);
@@ -81,12 +81,14 @@ static __always_inline int fill_move_mount_exit(struct filler *f)
 /* 32941 open_tree */
 static __always_inline int fill_open_tree_exit(struct filler *f)
 {
+	s64 read0 = new_fd(f, f->ret);
+
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
 	push_user_str(f, f->arg[1]);
 	push_u32(f, open_tree_flags((u32)f->arg[2]));
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, file_dev(f, read0));
+	push_u64(f, file_ino(f, read0));
 	return 0;
 }
 
@@ -94,6 +96,7 @@ static __always_inline int fill_open_tree_exit(struct filler *f)
 static __always_inline int fill_open_tree_attr_exit(struct filler *f)
 {
 	u64 read0 = user_u64(f->arg[3], 0);
+	s64 read1 = new_fd(f, f->ret);
 
 	push_s64(f, f->ret);
 	push_s64(f, at_fdcwd((s32)f->arg[0]));
@@ -104,8 +107,8 @@ static __always_inline int fill_open_tree_attr_exit(struct filler *f)
 	push_u64(f, mount_propagation(user_u64(f->arg[3], 16) * fits(24, f->arg[4])));
 	push_s64(f, (((user_u64(f->arg[3], 24) * fits(32, f->arg[4])) + 1) * any_bit(read0 * fits(8, f->arg[4]), N_MOUNT_ATTR_IDMAP)) - 1);
 	push_u64(f, f->arg[4]);
-	push_u32(f, file_dev(f, f->ret));
-	push_u64(f, file_ino(f, f->ret));
+	push_u32(f, file_dev(f, read1));
+	push_u64(f, file_ino(f, read1));
 	return 0;
 }
 
@@ -135,7 +138,7 @@ static __always_inline int fill_listmount_exit(struct filler *f)
 static __always_inline int fill_sethostname_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1], 4);
 	push_s32(f, f->arg[1]);
 	return 0;
 }
@@ -144,7 +147,7 @@ static __always_inline int fill_sethostname_exit(struct filler *f)
 static __always_inline int fill_setdomainname_exit(struct filler *f)
 {
 	push_s64(f, f->ret);
-	push_user_buf(f, f->arg[0], (s32)f->arg[1]);
+	push_user_buf(f, f->arg[0], (s32)f->arg[1], 4);
 	push_s32(f, f->arg[1]);
 	return 0;
 }

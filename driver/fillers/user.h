@@ -4,9 +4,10 @@
 #define SCAP_USER_H
 
 /* How a 32-bit task lays structs out; f->ia32 is 0 for the layout of 64-bit tasks. */
-#define LAYOUT_IA32   1
-#define LAYOUT_TIME64 2 /* but for times, which have 64 bits */
-#define LAYOUT_IDS16  4 /* and user and group ids have 16 bits */
+#define LAYOUT_IA32	1
+#define LAYOUT_TIME64	2 /* but for times, which have 64 bits */
+#define LAYOUT_IDS16	4 /* and user and group ids have 16 bits */
+#define LAYOUT_STATFS64 8 /* and struct statfs64, see user_statfs_at() */
 
 #define DEFINE_USER(name, ret, type)                                       \
 	static __always_inline ret name(u64 ptr, u64 off)                  \
@@ -53,6 +54,26 @@ static __always_inline u64 user_ulong(struct filler *f, u64 ptr, u64 off, u64 of
 static __always_inline s64 user_slong(struct filler *f, u64 ptr, u64 off, u64 off32)
 {
 	return f->ia32 ? user_s32(ptr, off32) : (s64)user_u64(ptr, off);
+}
+
+/*
+ * Number n of a struct statfs: f_blocks is 2, f_ffree 6. In the struct statfs64 of 32-bit tasks, which is packed, these have
+ * 64 bits, and follow two numbers of 32.
+ */
+static __always_inline u64 user_statfs_at(struct filler *f, u64 ptr, u64 n)
+{
+	return f->ia32 & LAYOUT_STATFS64 ? user_u64(ptr, (n - 1) * 8) : user_long(f, ptr, n);
+}
+
+#define STATFS_FLAGS	80
+#define STATFS32_FLAGS	44
+#define STATFS64_FLAGS	64
+
+static __always_inline u64 user_statfs_flags(struct filler *f, u64 ptr)
+{
+	u64 off32 = f->ia32 & LAYOUT_STATFS64 ? STATFS64_FLAGS : STATFS32_FLAGS;
+
+	return user_slong(f, ptr, STATFS_FLAGS, off32);
 }
 
 static __always_inline u64 layout_off(struct filler *f, u64 off, u64 off32)
@@ -277,11 +298,13 @@ static __always_inline u64 iov_size(struct filler *f, u64 iov, u64 cnt);
 
 static __always_inline u32 snaplen_for(struct filler *f, s64 fd);
 
-static __always_inline void push_iov_data(struct filler *f, u64 iov, u64 cnt, u64 cap, s64 fd)
+static __always_inline void push_iov_data(struct filler *f, u64 iov, u64 cnt, u64 cap, s64 fd, u32 after)
 {
-	u32 start = f->off, snaplen = snaplen_for(f, (s32)fd);
+	u32 start = f->off, most = room_for(f, after), snaplen = snaplen_for(f, (s32)fd);
 
-	append_iov(f, iov, cnt, cap < snaplen ? cap : snaplen);
+	if (snaplen < most)
+		most = snaplen;
+	append_iov(f, iov, cnt, cap < most ? cap : most);
 	end_param(f, start);
 }
 

@@ -38,6 +38,12 @@ static inline struct file *open_file(s64 fd)
 	return fd <= INT_MAX ? fget_raw(fd) : NULL;
 }
 
+/* References to an open file, without that of open_file. */
+static inline u64 file_refs(struct file *file)
+{
+	return file_count(file) - 1;
+}
+
 static inline void close_file(struct filler *f)
 {
 	if (f->file)

@@ -3,7 +3,6 @@
 #ifndef SCAP_KMOD_H
 #define SCAP_KMOD_H
 
-#include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
 #include <linux/fs.h>
@@ -28,7 +27,7 @@
 
 /*
  * The ring of one CPU for one consumer. Only that CPU writes, with preemption
- * off; busy refuses a nested hit (a page fault inside a filler).
+ * off, and one hit at a time: see record().
  */
 struct ring {
 	struct ring_info *info; /* one page, shared with the client */
@@ -39,7 +38,6 @@ struct ring {
 	u32 head;		/* info->head is a copy, which the client may overwrite */
 	bool open;
 	bool used;		/* was open before */
-	atomic_t busy;
 };
 
 struct kmod_event;

@@ -33,6 +33,30 @@ module_param(persona, charp, 0444);
 MODULE_PARM_DESC(persona, "API version to speak: " SCAP_API_VERSION " (schema " SCAP_SCHEMA_VERSION ") or " SCAP_OLD_API_VERSION
 			  " (schema " SCAP_OLD_SCHEMA_VERSION ")");
 
+/* What modinfo cannot tell, which reads the file: the versions of the persona that is loaded. */
+static int get_api_version(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", persona_10 ? SCAP_API_VERSION : SCAP_OLD_API_VERSION);
+}
+
+static int get_schema_version(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", persona_10 ? SCAP_SCHEMA_VERSION : SCAP_OLD_SCHEMA_VERSION);
+}
+
+static int refuse_version(const char *val, const struct kernel_param *kp)
+{
+	pr_err(DEVICE_NAME ": %s: cannot be set, persona can\n", kp->name);
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops api_version_ops = { .set = refuse_version, .get = get_api_version };
+static const struct kernel_param_ops schema_version_ops = { .set = refuse_version, .get = get_schema_version };
+module_param_cb(api_version, &api_version_ops, NULL, 0444);
+MODULE_PARM_DESC(api_version, "read only: the API version of the loaded module, see persona");
+module_param_cb(schema_version, &schema_version_ops, NULL, 0444);
+MODULE_PARM_DESC(schema_version, "read only: the schema version of the loaded module, see persona");
+
 static unsigned int max_consumers = SCAP_CONSUMERS;
 module_param(max_consumers, uint, 0444);
 MODULE_PARM_DESC(max_consumers, "how many programs may capture at once");
@@ -511,5 +535,8 @@ MODULE_LICENSE("Dual MIT/GPL");
 MODULE_AUTHOR("the scaplab authors");
 MODULE_DESCRIPTION("system-call event capture");
 MODULE_VERSION(SCAPLAB_VERSION);
+/* Of the default persona; the last line says so, and where the loaded one is told. */
 MODULE_INFO(api_version, SCAP_API_VERSION);
 MODULE_INFO(schema_version, SCAP_SCHEMA_VERSION);
+MODULE_INFO(personas, SCAP_API_VERSION " (schema " SCAP_SCHEMA_VERSION "), unless persona=" SCAP_OLD_API_VERSION
+		      " (schema " SCAP_OLD_SCHEMA_VERSION "); loaded: /sys/module/" KBUILD_MODNAME "/parameters/api_version");

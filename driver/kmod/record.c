@@ -118,7 +118,7 @@ static void event_begin(struct filler *f)
 		tail = 0;
 	space = tail > r->head ? tail - r->head - 1 : r->size + tail - r->head - 1;
 	f->buf = r->buf + r->head;
-	f->cap = min_t(u32, space, EVENT_MAX);
+	f->cap = min_t(u32, space, EVENT_MAX + 1); /* a string is read with the byte that shows whether it is cut */
 	f->off = EVENT_PAYLOAD(f->limit);
 	f->n = 0;
 	f->no_header = f->full = space < EVENT_PAYLOAD(f->limit);
@@ -137,7 +137,7 @@ static bool event_end(struct filler *f)
 
 	if (f->no_header)
 		return false;
-	if (f->full || f->n != ev->nparams) {
+	if (f->full || f->n != ev->nparams || f->off > EVENT_MAX) {
 		r->info->n_drops_buffer++;
 		category = category_drops(r->info, ev->category);
 		if (category)
@@ -173,7 +173,7 @@ static __always_inline bool next_event(struct filler *f, u32 left)
 	return true;
 }
 
-/* Writes an event; false if it is lost. The caller has set the ring busy. */
+/* Writes an event; false if it is lost. */
 static bool ring_write(struct consumer *c, struct ring *r, struct hit *h, const struct kmod_event *ev)
 {
 	struct filler *f = &h->f;
@@ -198,7 +198,7 @@ static bool ring_write(struct consumer *c, struct ring *r, struct hit *h, const 
 	return event_end(f);
 }
 
-/* Writes the events that are due before the consumer's next one. The caller has set the ring busy. */
+/* Writes the events that are due before the consumer's next one. */
 static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
 {
 	const struct kmod_event *marker;
@@ -209,13 +209,14 @@ static void write_owed(struct consumer *c, struct ring *r, struct hit *h)
 		if (marker && !ring_write(c, r, h, marker))
 			cmpxchg(&c->marker, NULL, marker); /* retry with the next event, unless there is a newer marker */
 	}
-	if (unlikely(READ_ONCE(c->hotplugged) >= 0) && smp_processor_id() == 0) {
+	/* On whichever CPU is next: CPU 0, where the reference tells it, may have nothing to do. */
+	cpu = READ_ONCE(c->hotplugged);
+	if (unlikely(cpu >= 0) && cmpxchg(&c->hotplugged, cpu, HOTPLUG_TOLD) == cpu) {
 		struct hit plug = *h;
 
-		cpu = READ_ONCE(c->hotplugged);
 		plug.f.tp[0] = cpu;
-		if (ring_write(c, r, &plug, &ev_cpu_hotplug_enter))
-			WRITE_ONCE(c->hotplugged, HOTPLUG_TOLD);
+		if (!ring_write(c, r, &plug, &ev_cpu_hotplug_enter))
+			WRITE_ONCE(c->hotplugged, cpu); /* retry with the next event */
 	}
 }
 
@@ -225,20 +226,24 @@ static void write_event(struct consumer *c, struct hit *h, const struct kmod_eve
 	struct ring *r = this_cpu_ptr(c->rings);
 
 	if (!r->buf) {
-		/* A CPU that came after the consumer, which gets one event about it, on CPU 0's ring. */
+		/* A CPU that came after the consumer, which gets one event about it, in another CPU's ring. */
 		cmpxchg(&c->hotplugged, HOTPLUG_NONE, (int)smp_processor_id());
 		return;
 	}
 	if (!READ_ONCE(r->open))
 		return;
-	if (atomic_xchg_acquire(&r->busy, 1)) {
-		r->info->n_preemptions++;
-		return;
-	}
 	write_owed(c, r, h);
 	if (ev)
 		ring_write(c, r, h, ev);
-	atomic_set_release(&r->busy, 0);
+}
+
+/* Counts an event that is not written: see record(). */
+static void lose_nested(struct consumer *c)
+{
+	struct ring *r = this_cpu_ptr(c->rings);
+
+	if (r->buf && READ_ONCE(r->open))
+		r->info->n_preemptions++;
 }
 
 static bool in_dropping_gap(struct consumer *c, u64 ts)
@@ -309,11 +314,21 @@ static bool wanted(enum scap_tp tp, long nr)
 	return false;
 }
 
+/* How many hits are being recorded on this CPU. */
+static DEFINE_PER_CPU(int, recording);
+
+/*
+ * A page fault within a filler, or within an interrupt of it, is a hit inside a hit. No
+ * consumer gets it: one would have it in the middle of an event, another, whose turn has not
+ * come, before an event with an earlier time.
+ */
 static void record(struct hit *h)
 {
+	bool nested = this_cpu_inc_return(recording) != 1;
 	const struct kmod_event *ev;
 	struct consumer *c;
 
+	barrier();
 	/* A fault in an NMI may interrupt the clock's update; the ordinary reading would wait forever for its end. */
 	h->ts = unlikely(in_nmi()) ? ktime_get_real_fast_ns() : ktime_get_real_ns();
 	list_for_each_entry_rcu(c, &consumers, list) {
@@ -324,6 +339,10 @@ static void record(struct hit *h)
 		ev = event_for(c, h);
 		if (!ev)
 			continue;
+		if (unlikely(nested)) {
+			lose_nested(c);
+			continue;
+		}
 		if (READ_ONCE(c->set.dropping) && !dropping_keeps(c, h, ev)) {
 			if (READ_ONCE(c->marker))
 				write_event(c, h, NULL);
@@ -331,6 +350,8 @@ static void record(struct hit *h)
 		}
 		write_event(c, h, ev);
 	}
+	barrier();
+	this_cpu_dec(recording);
 }
 
 /* Field by field: clearing the whole of it takes longer, and ring_write() sets the rest. */

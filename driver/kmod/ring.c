@@ -71,7 +71,6 @@ void ring_reset(struct ring *r)
 {
 	memset(r->info, 0, sizeof(*r->info));
 	r->head = 0;
-	atomic_set(&r->busy, 0);
 }
 
 int ring_mmap(struct ring *r, struct vm_area_struct *vma)

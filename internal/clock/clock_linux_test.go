@@ -3,10 +3,16 @@
 package clock
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 func TestBootOffsetStaysUntilTheClockIsSet(t *testing.T) {
@@ -30,4 +36,26 @@ func TestAWatchOfAQuietClockEndsWhenItIsClosed(t *testing.T) {
 	w, err := NewWatch(func(_ uint64, by time.Duration) { t.Log("the clock of this machine moved by", by) })
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
+}
+
+// Times of events are those of the machine, also for a recorder whose time namespace counts from another boot.
+func TestTheTimeOfBootIsTheMachinesInATimeNamespace(t *testing.T) {
+	const inside = "CLOCK_INSIDE"
+	if os.Getenv(inside) != "" {
+		boot, err := BootOffset()
+		require.NoError(t, err)
+		fmt.Println(boot, SinceBoot())
+		return
+	}
+	outside, err := BootOffset()
+	require.NoError(t, err)
+	out := testutil.InNamespaces(t, []string{"--time", "--fork", "--boottime", "93600"}, inside+"=1", "-test.run", "^"+t.Name()+"$")
+	words := bytes.Fields(out)
+	require.GreaterOrEqual(t, len(words), 2, "%s", out)
+	boot, err := strconv.ParseInt(string(words[0]), 10, 64)
+	require.NoError(t, err)
+	since, err := strconv.ParseInt(string(words[1]), 10, 64)
+	require.NoError(t, err)
+	require.InDelta(t, outside, boot, float64(time.Second), "two readings, and not 26 h apart")
+	require.InDelta(t, SinceBoot(), since, float64(time.Hour))
 }

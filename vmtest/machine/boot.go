@@ -21,6 +21,7 @@ type Boot struct {
 	Program  string            // static executable, /init in the machine
 	Files    map[string][]byte // in its root directory
 	CPUs     int               // 0 is 1
+	Offline  int               // CPUs besides, which the machine has but does not start
 	MemoryMB int               // 0 is 512
 	// SingleThread emulates all CPUs in one thread of the host. QEMU 7.2's multi-threaded
 	// emulation can hang a CPU on an instruction that another CPU is patching; switching
@@ -56,6 +57,10 @@ func (b Boot) Run(ctx context.Context) (string, error) {
 	}
 	config := Config{Arch: b.Arch, QEMU: qemu, Accel: TCG, SingleThread: b.SingleThread, Kernel: Image{File: b.Kernel}, Initrd: Image{File: initrd},
 		MemoryMB: cmp.Or(b.MemoryMB, 512), CPUs: cmp.Or(b.CPUs, 1)}
+	if b.Offline > 0 {
+		config.Arguments = append(config.Arguments, fmt.Sprintf("maxcpus=%d", config.CPUs))
+		config.CPUs += b.Offline
+	}
 	// A matrix run tries KVM. Without its verdict, the machine is emulated, which always works.
 	if cache, err := env.CacheDir(); err == nil {
 		if kept, ok := KeptAccel(cache, b.Arch); ok {

@@ -5,6 +5,7 @@
 package modtest
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -122,7 +123,7 @@ func TestGuestNamesAndParameters(t *testing.T) {
 	require.Equal(t, "5\n", string(b))
 	nodes, err := filepath.Glob("/dev/scap*")
 	require.NoError(t, err)
-	require.Len(t, nodes, 2)
+	require.Len(t, nodes, 3, "of CPU 2, which is off-line, too")
 	st, err := os.Stat("/dev/scap1")
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o400), st.Mode().Perm())
@@ -138,6 +139,40 @@ func TestGuestRingSizeParameter(t *testing.T) {
 	require.Equal(t, 8<<20, ringBytes(t))
 	require.NoError(t, os.WriteFile(file, []byte("16384"), 0))
 	require.Equal(t, 16384, ringBytes(t))
+}
+
+// The loaded module tells the versions of its persona, and modinfo, which reads the file, that these are others.
+func TestGuestVersionsOfThePersona(t *testing.T) {
+	loaded := func(params string) (versions [2]string) {
+		t.Run(params, func(t *testing.T) {
+			mustLoad(t, params)
+			for i, name := range []string{"api_version", "schema_version"} {
+				b, err := os.ReadFile("/sys/module/scap/parameters/" + name)
+				require.NoError(t, err)
+				versions[i] = strings.TrimSpace(string(b))
+			}
+		})
+		return versions
+	}
+	def, old := [2]string{event.APIVersion, event.SchemaVersion}, [2]string{event.OldAPIVersion, event.OldSchemaVersion}
+	require.Equal(t, def, loaded(""))
+	require.Equal(t, old, loaded("persona="+event.OldAPIVersion))
+
+	module, err := elf.Open(guest.ModuleFile)
+	require.NoError(t, err)
+	defer module.Close()
+	info, err := module.Section(".modinfo").Data()
+	require.NoError(t, err)
+	lines := strings.Split(string(info), "\x00")
+	require.Contains(t, lines, "api_version="+def[0])
+	require.Contains(t, lines, "schema_version="+def[1])
+	require.Contains(t, lines, fmt.Sprintf("personas=%s (schema %s), unless persona=%s (schema %s); loaded: /sys/module/scap/parameters/api_version",
+		def[0], def[1], old[0], old[1]))
+
+	f, err := os.Open(guest.ModuleFile)
+	require.NoError(t, err)
+	defer f.Close()
+	require.ErrorIs(t, unix.FinitModule(int(f.Fd()), "api_version="+old[0], 0), unix.EINVAL, "is no setting")
 }
 
 func TestGuestUnknownPersonaIsRefused(t *testing.T) {
@@ -874,6 +909,72 @@ func TestGuestHotplug(t *testing.T) {
 	require.NotZero(t, read)
 	require.NoError(t, src.Close())
 	t.Logf("%d events read while CPU 1 went and came 10 times", read)
+}
+
+// The client hears of a new CPU at the next event of any other CPU.
+func TestGuestHotplugIsToldOnAnyCPU(t *testing.T) {
+	mustLoad(t, "")
+	src := mustSource(t, scap.Selection{Syscalls: []string{"close"}}, kmod.Options{})
+	defer src.Close()
+	require.Equal(t, 2, src.Rings())
+	setOnline(t, 2, true)
+	defer setOnline(t, 2, false)
+	pinned(t, 2, badClose)
+	pinned(t, 1, badClose)
+	var told []uint32
+	var cpus []int
+	drain(t, src, func(ev *event.Event) {
+		if ev.Type() == event.TypeCPUHotplugEnter {
+			told = append(told, binary.NativeEndian.Uint32(ev.Param(0)))
+			cpus = append(cpus, ev.CPU())
+		}
+	})
+	require.Equal(t, []uint32{2}, told)
+	require.Equal(t, []int{1}, cpus, "not on CPU 0, which may be idle for long")
+}
+
+// A page fault inside an event, of a filler that reads memory of the caller, is not in the ring of another client
+// before that event, which began earlier.
+func TestGuestFaultInsideAnEvent(t *testing.T) {
+	mustLoad(t, "")
+	sel := scap.Selection{Syscalls: []string{"write"}, Tracepoints: []string{"page_fault_kernel"}}
+	a := mustSource(t, sel, kmod.Options{})
+	defer a.Close()
+	b := mustSource(t, sel, kmod.Options{})
+	defer b.Close()
+	const calls = 20
+	lost := func(src *kmod.Source) uint64 {
+		c, err := src.Counters()
+		require.NoError(t, err)
+		return c.Preemptions
+	}
+	before := lost(b)
+	var tid int
+	pinned(t, 0, func() {
+		tid = unix.Gettid()
+		mem, err := unix.Mmap(-1, 0, calls*4096, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		require.NoError(t, err)
+		defer func() { _ = unix.Munmap(mem) }()
+		for i := range calls { // no such descriptor: the kernel does not touch the page, the filler does
+			_, _, _ = unix.RawSyscall(unix.SYS_WRITE, 1<<30, uintptr(unsafe.Pointer(&mem[i*4096])), 64)
+		}
+	})
+	for name, src := range map[string]*kmod.Source{"first": a, "second": b} {
+		writes := 0
+		var last uint64
+		drain(t, src, func(ev *event.Event) {
+			if int(ev.TID()) != tid || ev.CPU() != 0 {
+				return
+			}
+			require.GreaterOrEqual(t, ev.Timestamp(), last, "%s client: %v comes after a later event", name, ev.Type())
+			last = ev.Timestamp()
+			if ev.Type() == event.TypeWriteExit {
+				writes++
+			}
+		})
+		require.GreaterOrEqual(t, writes, calls, name)
+	}
+	require.GreaterOrEqual(t, lost(b), before+calls, "every fault inside an event is counted")
 }
 
 // drainSome reads one batch: a capture of everything makes events as fast as they are read.

@@ -19,4 +19,4 @@ func TestMain(m *testing.M) {
 }
 
 // TestModule runs the tests named TestGuest on kernels fetched for it.
-func TestModule(t *testing.T) { machinetest.Run(t) }
+func TestModule(t *testing.T) { machinetest.Run(t, machinetest.Offline(1)) }

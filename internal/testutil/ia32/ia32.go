@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -119,13 +120,20 @@ func Params(e *event.Event) (out []string) {
 	return out
 }
 
-// statfs returns the params of a statfs that succeeds.
-func statfs(path string) []string {
+// statfs returns the params of a statfs of path that succeeds; first is path, or a descriptor.
+func statfs(path string, first any) []string {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
 		return []string{err.Error()} // no event has it
 	}
-	return []string{"0", path, "*", fmt.Sprint(st.Bsize), fmt.Sprint(st.Blocks), "*", "*", fmt.Sprint(st.Files), "*", "*"}
+	var flags []string
+	for i, name := range []string{"RDONLY", "NOSUID", "NODEV", "NOEXEC", "SYNCHRONOUS", "VALID", "MANDLOCK", "", "", "", "NOATIME", "NODIRATIME", "RELATIME"} {
+		if st.Flags>>i&1 != 0 {
+			flags = append(flags, "ST_"+name)
+		}
+	}
+	return []string{"0", fmt.Sprint(first), "*", fmt.Sprint(st.Bsize), fmt.Sprint(st.Blocks), "*", "*", fmt.Sprint(st.Files), "*",
+		strings.Join(flags, "|")}
 }
 
 // Cases returns calls that fail, or do nothing, with memory from Low.
@@ -150,6 +158,9 @@ func Cases(tb testing.TB) []Case {
 	spec64 := at(528, 0, 0, 777, 0)
 	ids := at(560, 0x10007, 0x2ffff)
 	groups := at(3200, 0x10007, 0x2ffff)
+	dev, err := unix.Open("/dev", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, unix.Close(dev)) })
 	const none = ^uint32(0)
 	generic := event.TypeGenericExit
 	return []Case{
@@ -240,7 +251,9 @@ func Cases(tb testing.TB) []Case {
 		{Name: "waitid", NR: 284, Args: []uint32{99, 5, 0, 4, 0}, Want: event.TypeWaitidExit, Text: []string{"-22(EINVAL)", "99", "<NA>", "<NA>", "WEXITED", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>", "<NA>"}},
 		{Name: "io_getevents, with a timespec of 8 bytes", NR: 247, Args: []uint32{77, 1, 2, 0, spec}, Want: event.TypeIOGeteventsExit, Text: []string{"-22(EINVAL)", "4D", "1", "2", "0", "777", "NULL", "NULL"}},
 		{Name: "statfs64", NR: 268, Args: []uint32{data(0x140, "/proc\x00"), 84, at(5440)}, Want: event.TypeStatfsExit, Text: []string{"0", "/proc", "PROC_SUPER_MAGIC", "4096", "0", "0", "0", "0", "0", "*"}},
-		{Name: "statfs, with a struct of 64 bytes", NR: 99, Args: []uint32{data(0x150, "/dev\x00"), at(5560)}, Want: event.TypeStatfsExit, Text: statfs("/dev")},
+		{Name: "statfs, with a struct of 64 bytes", NR: 99, Args: []uint32{data(0x150, "/dev\x00"), at(5560)}, Want: event.TypeStatfsExit, Text: statfs("/dev", "/dev")},
+		{Name: "statfs64, with numbers of 64 bits", NR: 268, Args: []uint32{data(0x150, "/dev\x00"), 84, at(5640)}, Want: event.TypeStatfsExit, Text: statfs("/dev", "/dev")},
+		{Name: "fstatfs64", NR: 269, Args: []uint32{uint32(dev), 84, at(5740)}, Want: event.TypeFstatfsExit, Text: statfs("/dev", dev)},
 		{Name: "mkdir", NR: 39, Args: []uint32{data(0x160, "/no/such/dir\x00"), 0750}, Want: event.TypeMkdirExit, Text: []string{"-2(ENOENT)", "/no/such/dir", "1E8"}},
 		{Name: "unlink", NR: 10, Args: []uint32{path}, Want: event.TypeUnlinkExit, Text: []string{"-2(ENOENT)", "/no/such"}},
 		{Name: "rename", NR: 38, Args: []uint32{path, data(0x160, "/no/such/dir\x00")}, Want: event.TypeRenameExit, Text: []string{"-2(ENOENT)", "/no/such", "/no/such/dir"}},

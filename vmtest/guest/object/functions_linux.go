@@ -74,7 +74,7 @@ func init() {
 
 		"tcp": tcpBound, "tcp_listen": tcpListen, "tcp_connect": tcpConnect, "tcp_pair": tcpPair,
 		"udp": udpBound, "udp_connect": udpConnect, "unix_dgram": unixDgram, "unix_listen": unixListen,
-		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo,
+		"unix_stream": unixStream, "unix_connect": unixConnect, "socket": plainSocket, "sockopt": socketOption, "socketpair": socketPair, "send": sendBytes, "sendto": sendTo, "send_fds": sendFDs,
 		"sockaddr": sockaddrMemory,
 
 		"pattern": pattern, "join": join, "times": times, "zeros": zeros, "cstr": cString, "text": letters, "unmapped": unmapped, "mapped": mapped, "bound": bindMemory, "pkey": newPkey,

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -448,6 +449,33 @@ func sendTo(_ *Maker, args []any) (any, error) {
 		return nil, errno
 	}
 	return int64(n), nil
+}
+
+func sendFDs(_ *Maker, args []any) (any, error) {
+	fd, err := argInt(args, 0)
+	if err != nil {
+		return nil, err
+	}
+	data, err := argBytes(args, 1)
+	if err != nil {
+		return nil, err
+	}
+	n, err := argInt(args, 2)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := argObject(args, 3)
+	if err != nil {
+		return nil, err
+	}
+	addr, ok := peer.fields["addr"].(*Object)
+	if !ok {
+		return nil, fmt.Errorf("%s has no address", peer.what)
+	}
+	name := strings.TrimSuffix(string(addr.plain.([]byte)[2:]), "\x00")
+	fds := slices.Repeat([]int{int(fd)}, int(n))
+	sent, err := unix.SendmsgN(int(fd), data, unix.UnixRights(fds...), &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
+	return int64(sent), err
 }
 
 func sockaddrMemory(_ *Maker, args []any) (any, error) {

@@ -31,9 +31,15 @@ import (
 // host.
 const limit = 3 * time.Hour
 
+// Option changes the machines of Run.
+type Option func(*machine.Boot)
+
+// Offline gives the machine n more CPUs, which are off-line.
+func Offline(n int) Option { return func(b *machine.Boot) { b.Offline = n } }
+
 // Run boots machines that run this program's tests, and reports those tests as
 // parts of t.
-func Run(t *testing.T) {
+func Run(t *testing.T, options ...Option) {
 	testutil.SkipIfShort(t, "boots kernels")
 	if runtime.GOARCH != "amd64" {
 		t.Skip("modules are built on linux/amd64 only")
@@ -64,10 +70,14 @@ func Run(t *testing.T) {
 			if os.Getenv("SCAPLAB_CONSOLE") != "" {
 				live = os.Stderr
 			}
-			console, err := machine.Boot{
+			boot := machine.Boot{
 				Arch: k.Arch, Kernel: k.Image, Program: program, CPUs: 2, SingleThread: os.Getenv("SCAPLAB_MTTCG") == "", Limit: limit,
 				Files: map[string][]byte{argsFile: []byte(args), guest.ModuleFile[1:]: module}, Console: live,
-			}.Run(t.Context())
+			}
+			for _, o := range options {
+				o(&boot)
+			}
+			console, err := boot.Run(t.Context())
 			require.NoError(t, err, "%s", console)
 			tests := results(console)
 			for _, r := range tests {
