@@ -61,8 +61,9 @@ type lane struct {
 	unsafe    bool
 
 	pending []string
+	alone   map[string]bool // cases that must not share a process: their guest died while one of several ran
 	hello   *guest.Hello
-	last    *settled         // the case whose verdicts are still to be emitted
+	held    []settled        // the last process's cases, whose verdicts are still to be emitted
 	guest   *session.Session // the guest that runs now
 }
 
@@ -196,18 +197,23 @@ func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) 
 		return
 	}
 	l.pending = slices.Delete(slices.Clone(l.pending), i, i+1)
-	l.release()
-	l.last = &settled{id, r, verdicts}
+	l.held = append(l.held, settled{id, r, verdicts})
 }
 
-// release emits the last verdicts. They are held back until the next ones, because the
+// release emits the held verdicts. They are held back until those of the next process, because the
 // kernel may complain about a case on its console after the case's result.
 func (l *lane) release() {
-	if last := l.last; last != nil {
-		l.last = nil
-		complained(last.verdicts, l.complaint(func(id string) bool { return id == last.id }))
-		l.out.emit(last.id, last.r, last.verdicts)
+	held := l.held
+	l.held = nil
+	for _, s := range held {
+		complained(s.verdicts, l.complaint(func(id string) bool { return id == s.id }))
+		l.out.emit(s.id, s.r, s.verdicts)
 	}
+}
+
+// holds reports whether the verdicts of a case are held.
+func (l *lane) holds(id string) bool {
+	return slices.ContainsFunc(l.held, func(s settled) bool { return s.id == id })
 }
 
 // complained turns verdicts of a case that provoked a kernel bug into failures.
@@ -248,9 +254,9 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 	defer func() {
 		s.Finish()
 		// Complaints about the start, and about cases whose verdict is already out, are noted.
-		rest := l.complaint(func(id string) bool { return l.last == nil || id != l.last.id })
-		if text := strings.TrimSpace(early + "\n" + rest); l.last != nil {
-			complained(l.last.verdicts, text)
+		rest := l.complaint(func(id string) bool { return !l.holds(id) })
+		if text := strings.TrimSpace(early + "\n" + rest); len(l.held) > 0 {
+			complained(l.held[len(l.held)-1].verdicts, text)
 		} else if text != "" {
 			l.out.note("the kernel complained: " + text)
 		}
@@ -258,7 +264,12 @@ func (l *lane) drive(ctx context.Context, s *session.Session) (end ending) {
 		l.guest = nil
 	}()
 	for len(l.pending) > 0 {
-		req := guest.RunRequest{Cases: l.pending[:min(batchSize, len(l.pending))], Drivers: l.capture, Timeout: l.caseLimit, Unsafe: l.unsafe}
+		alone := l.alone[l.pending[0]]
+		n := 1
+		for n < min(batchSize, len(l.pending)) && l.alone[l.pending[n]] == alone {
+			n++
+		}
+		req := guest.RunRequest{Cases: l.pending[:n], Drivers: l.capture, Timeout: l.caseLimit, Unsafe: l.unsafe, Alone: alone}
 		end, ok := l.batch(ctx, s, req)
 		if !ok {
 			return end
@@ -274,23 +285,37 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 	sent := make(chan error, 1)
 	go func() { sent <- s.Send(guest.KindRun, req) }() // blocks while the guest does not read
 	var (
-		inFlight string   // the case that the guest runs
+		inFlight []string // the cases that the guest runs, in one process
 		damage   []string // damaged messages since it began
 		began    bool     // a case has begun
+		grouped  bool     // they are, or were, several
+		fresh    bool     // no result of them has come
 		died     = s.Died
 		dead     bool
 	)
 	limit := time.NewTimer(l.silence)
 	defer limit.Stop()
 	fail := func(class, reason string) (ending, bool) {
-		culprit := inFlight
-		if culprit == "" && began {
+		culprit := ""
+		switch {
+		case grouped && len(inFlight) > 0: // which of them it was is seen when they run again
+			if l.alone == nil {
+				l.alone = make(map[string]bool)
+			}
+			for _, id := range inFlight {
+				l.alone[id] = true
+			}
+			return ending{class: class, reason: reason}, false
+		case len(inFlight) > 0:
+			culprit = inFlight[0]
+		case began:
 			// Cases run in the requested order, and the last messages of a dying kernel are
 			// lost: it was running the next case, or was between the two.
 			if culprit = l.nextOf(req.Cases); culprit != "" {
 				reason = "before it began, or as it did: " + reason
 			}
 		}
+		l.release()
 		if culprit != "" {
 			l.settle(culprit, nil, l.fail(class, reason))
 		}
@@ -338,12 +363,15 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 					damage = append(damage, err.Error())
 					continue
 				}
-				if inFlight != "" { // its result never came
-					l.settle(inFlight, nil, l.fail(judge.ClassChannel, lost(damage)))
+				cases := append([]string{st.Case}, st.And...)
+				left := slices.DeleteFunc(inFlight, func(id string) bool { return slices.Contains(cases, id) })
+				if grouped || len(left) > 0 {
+					l.missed(left, damage)
 					damage = nil
 				}
-				inFlight, began = st.Case, true
-				l.out.doing(inFlight)
+				inFlight = cases
+				began, grouped, fresh = true, len(cases) > 1, true
+				l.out.doing(st.Case)
 			case guest.KindResult:
 				var r guest.CaseResult
 				if err := m.Decode(&r); err != nil {
@@ -351,11 +379,15 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 					continue
 				}
 				verdicts := l.referee.judge(&r)
-				if len(damage) > 0 {
-					verdicts = l.fail(judge.ClassChannel, strings.Join(damage, "; "))
+				if len(damage) > 0 && !grouped {
+					verdicts, damage = l.fail(judge.ClassChannel, strings.Join(damage, "; ")), nil
+				}
+				if fresh {
+					l.release()
+					fresh = false
 				}
 				l.settle(r.Case, &r, verdicts)
-				inFlight, damage = "", nil
+				inFlight = slices.DeleteFunc(inFlight, func(id string) bool { return id == r.Case })
 			case guest.KindError:
 				var e guest.Error
 				if err := m.Decode(&e); err != nil {
@@ -367,7 +399,9 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 				if err := m.Decode(&d); err != nil {
 					damage = append(damage, err.Error())
 				}
-				l.leftOut(req.Cases, inFlight, d, damage)
+				if l.leftOut(req.Cases, inFlight, d, damage) == 0 {
+					l.missed(nil, damage)
+				}
 				return ending{}, true
 			}
 		}
@@ -384,8 +418,18 @@ func (l *lane) nextOf(ids []string) string {
 	return ""
 }
 
-// leftOut gives a verdict to cases that a finished request did not report.
-func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []string) {
+// missed fails cases whose results never came. Damage without a missing result fails the last case.
+func (l *lane) missed(ids, damage []string) {
+	for _, id := range ids {
+		l.settle(id, nil, l.fail(judge.ClassChannel, lost(damage)))
+	}
+	if n := len(l.held); len(ids) == 0 && len(damage) > 0 && n > 0 {
+		l.held[n-1].verdicts = l.fail(judge.ClassChannel, strings.Join(damage, "; "))
+	}
+}
+
+// leftOut gives a verdict to cases that a finished request did not report, and returns their number.
+func (l *lane) leftOut(asked, inFlight []string, d guest.Done, damage []string) (n int) {
 	for _, id := range asked {
 		if !slices.Contains(l.pending, id) {
 			continue
@@ -394,11 +438,13 @@ func (l *lane) leftOut(asked []string, inFlight string, d guest.Done, damage []s
 		switch {
 		case d.Error != "":
 			class, reason = judge.ClassDriver, d.Error
-		case id == inFlight || len(damage) > 0:
+		case slices.Contains(inFlight, id) || len(damage) > 0:
 			class, reason = judge.ClassChannel, lost(damage)
 		}
 		l.settle(id, nil, l.fail(class, reason))
+		n++
 	}
+	return n
 }
 
 func lost(damage []string) string {

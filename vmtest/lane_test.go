@@ -518,6 +518,88 @@ func TestManyCasesAreAskedForInBatches(t *testing.T) {
 	require.Equal(t, batchSize, largest)
 }
 
+// group announces the cases, and sends the results of the first ones.
+func (c *fakeConn) group(ids []string, results int) {
+	_ = c.Send(guest.KindStarted, guest.Started{Case: ids[0], And: ids[1:]})
+	for _, id := range ids[:results] {
+		c.result(id)
+	}
+}
+
+func TestCasesOfOneProcessAreReportedTogether(t *testing.T) {
+	ids := []string{"a/1", "a/2", "a/3", "a/4"}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, console io.Writer) {
+		c.nextRun()
+		c.group(ids, 2) // the second one succeeded, which ended the process
+		fmt.Fprintf(console, "[    1.0] %sa/1\n[    1.1] WARNING: possible recursive locking detected\n[    1.2] %sa/2\n", wire.CaseLine, wire.CaseLine)
+		c.group(ids[2:], 2)
+		c.done()
+		c.nextRun()
+	}}}, ids)
+	requireVerdicts(t, map[string][2]string{"a/1": {"fail kernel", "recursive"}, "a/2": {"pass"}, "a/3": {"pass"}, "a/4": {"pass"}}, got)
+}
+
+func TestACaseWhoseResultIsMissingFromAGroupIsNamed(t *testing.T) {
+	ids := []string{"a/1", "a/2", "b/x"}
+	for name, damage := range map[string]func(c *fakeConn){
+		"in the middle": func(c *fakeConn) {
+			c.group(ids[:2], 0)
+			_, _ = io.WriteString(c.raw, "@garbled\n")
+			c.result("a/2")
+		},
+		"at the end": func(c *fakeConn) {
+			c.group([]string{"a/2", "a/1"}, 1)
+			_, _ = io.WriteString(c.raw, "@garbled\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runLane(t, &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
+				c.nextRun()
+				damage(c)
+				c.start("b/x")
+				c.result("b/x")
+				c.done()
+				c.nextRun()
+			}}}, ids)
+			requireVerdicts(t, map[string][2]string{"a/1": {"fail channel", "its result did not arrive: "}, "a/2": {"pass"}, "b/x": {"pass"}}, got)
+		})
+	}
+}
+
+func TestNoiseAmongTheResultsOfAGroupFailsOne(t *testing.T) {
+	ids := []string{"a/1", "a/2"}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{func(c *fakeConn, _ io.Writer) {
+		c.nextRun()
+		c.group(ids, 1)
+		_, _ = io.WriteString(c.raw, "@garbled\n")
+		c.result("a/2")
+		c.done()
+		c.nextRun()
+	}}}, ids)
+	requireVerdicts(t, map[string][2]string{"a/1": {"pass"}, "a/2": {"fail channel", "garbled"}}, got)
+}
+
+func TestTheCaseThatKillsAGuestIsFoundInItsGroup(t *testing.T) {
+	ids := []string{"a/1", "a/2", "a/3", "b/x"}
+	together := func(c *fakeConn, console io.Writer) {
+		c.nextRun()
+		if c.req.Alone {
+			t.Error("the first request")
+		}
+		c.group(ids[:3], 0)
+		fmt.Fprint(console, "Kernel panic - not syncing: a/2\n")
+	}
+	alone := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/2": func(c *fakeConn, console io.Writer) bool {
+		if !c.req.Alone || len(c.req.Cases) != 3 {
+			t.Errorf("asked for %v, alone: %v", c.req.Cases, c.req.Alone)
+		}
+		fmt.Fprint(console, "Kernel panic - not syncing: a/2\n")
+		return true
+	}})
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{together, alone, obedient(nil)}}, ids, func(l *lane) { l.grace = time.Second })
+	requireVerdicts(t, map[string][2]string{"a/1": {"pass"}, "a/2": {"fail crash", "Kernel panic"}, "a/3": {"pass"}, "b/x": {"pass"}}, got)
+}
+
 func TestCancellingEndsTheGuest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -61,25 +61,33 @@ type engine interface {
 	state() DriverState
 }
 
-// collector reads a source while a case runs, and keeps the events of the case.
+// collector reads a source while a process runs its cases, and keeps the events of each.
 type collector struct {
 	src   scap.Source
 	rings int
-	mark  uint32
+	first uint32 // number of the first case's marks
+	parts []part // of each case
 
-	began, after, end bool
-	tid               uint64
-	events            []event.Event // of all threads, from the first mark on
-	marks             []int         // indexes in events of the calling thread's marks
-	batch             []event.Event
-	err               error
+	began, end bool
+	mixed      bool          // the events of the cases are not in order
+	events     []event.Event // of all threads, from the first mark on, with the marks
+	batch      []event.Event
+	err        error
 }
 
-func newCollector(e engine, mark uint32) *collector {
-	return &collector{src: e, rings: e.rings(), mark: mark, batch: make([]event.Event, 256)}
+// part has the events from a case's first mark to that of the next case.
+type part struct {
+	began, after bool
+	tid          uint64        // the calling thread
+	events       []event.Event // of all threads
+	until        int           // number of events before the mark after the call
 }
 
-// keepLimit is the number of events that are kept of one case.
+func newCollector(e engine, first uint32, cases int) *collector {
+	return &collector{src: e, rings: e.rings(), first: first, parts: make([]part, cases), batch: make([]event.Event, 256)}
+}
+
+// keepLimit is the number of events that are kept of one process's cases.
 const keepLimit = 20000
 
 // drainLimit bounds drain: the reader waits with calls that some cases capture, so each
@@ -104,8 +112,9 @@ func (c *collector) drain() {
 	}
 }
 
-// finish reads until the end mark arrives.
+// finish reads until the end mark arrives, and gives each case its events.
 func (c *collector) finish(limit time.Duration) error {
+	defer c.divide()
 	for deadline := time.Now().Add(limit); !c.end && c.err == nil; {
 		if time.Now().After(deadline) {
 			return errors.New("the driver did not deliver the event that ends the case")
@@ -121,56 +130,91 @@ func (c *collector) finish(limit time.Duration) error {
 }
 
 func (c *collector) take(ev *event.Event) {
-	if which, ok := c.isMark(ev); ok {
-		switch which {
-		case markBefore:
-			c.began, c.tid = true, uint64(ev.TID())
-		case markAfter:
-			c.after = true
-			c.marks = append(c.marks, len(c.events))
-		case markEnd:
-			c.end = true
-		}
-		return
+	_, which, marked := c.mark(ev)
+	c.began = c.began || marked && which == markBefore
+	c.end = c.end || marked && which == markEnd
+	if c.began && (marked || len(c.events) < keepLimit) {
+		c.events = append(c.events, ev.Clone())
 	}
-	if !c.began || len(c.events) >= keepLimit {
-		return
-	}
-	c.events = append(c.events, ev.Clone())
 }
 
-// isMark reports whether the event is a mark of this case.
-func (c *collector) isMark(ev *event.Event) (which uint32, ok bool) {
+// mark returns the case whose mark the event is.
+func (c *collector) mark(ev *event.Event) (nth int, which uint32, ok bool) {
 	if ev.Type() != event.TypeCloseExit {
-		return 0, false
+		return 0, 0, false
 	}
 	fd := ev.Param(1)
 	if len(fd) != 8 {
-		return 0, false
+		return 0, 0, false
 	}
 	v := binary.NativeEndian.Uint64(fd)
-	if uint32(v)&^15 != c.mark || v>>32 != 0 {
-		return 0, false
+	if v&^uint64(markBase-1) != markBase {
+		return 0, 0, false
 	}
-	return uint32(v) & 15, true
+	nth = int((uint32(v)>>4 - c.first) & markNumbers)
+	return nth, uint32(v) & 15, nth < len(c.parts)
 }
 
-// ofCase returns the events of the calling thread between its marks, and all events
-// of the child that it made. Events of close belong to the marks, unless the case
-// calls close.
-func (c *collector) ofCase(childTID uint64) (events [][]byte, others int) {
-	until := len(c.events)
-	if len(c.marks) > 0 {
-		until = c.marks[0]
-	}
+// divide gives each case its events. Those of several cases may be out of order: if the thread
+// changes the CPU, they are in different rings, of which one may be read too late.
+func (c *collector) divide() {
+	var (
+		p    *part
+		next int    // the mark that follows, if the events are in order
+		last uint64 // time of the thread's last event
+	)
 	for i := range c.events {
 		ev := &c.events[i]
+		nth, which, marked := c.mark(ev)
+		if marked && which != markEnd {
+			c.mixed = c.mixed || next != 2*nth+int(which-markBefore)
+			next++
+		}
+		if p != nil && uint64(ev.TID()) == p.tid {
+			c.mixed = c.mixed || ev.Timestamp() < last
+			last = ev.Timestamp()
+		}
 		switch {
-		case uint64(ev.TID()) == c.tid && i < until, childTID != 0 && uint64(ev.TID()) == childTID:
-			events = append(events, ev.Bytes())
-		default:
-			others++
+		case marked && which == markBefore:
+			p = &c.parts[nth]
+			p.began, p.tid = true, uint64(ev.TID())
+		case marked && which == markAfter && p == &c.parts[nth]:
+			if !p.after {
+				p.after, p.until = true, len(p.events)
+			}
+		case !marked && p != nil:
+			p.events = append(p.events, *ev)
 		}
 	}
-	return events, others
+	for i := range c.parts {
+		if p := &c.parts[i]; !p.after {
+			p.until = len(p.events)
+		}
+	}
+}
+
+// fill adds a case's events to its capture: those of the calling thread between its marks, and all
+// events of the child that it made. Events of close belong to the marks, unless the case
+// calls close.
+func (p *part) fill(c *Capture, res *CaseResult, init bool) {
+	// Init is in the first pid namespace, so the thread knows its number there; elsewhere the number is that in the driver's events.
+	if p.tid != 0 && !init {
+		res.TID = p.tid
+	}
+	switch {
+	case c.Incomplete != "":
+	case !p.began:
+		c.Incomplete = "the driver did not deliver the event that begins the case"
+	case res.Return && !p.after:
+		c.Incomplete = "the driver did not deliver the event after the call"
+	}
+	for i := range p.events {
+		ev := &p.events[i]
+		switch {
+		case uint64(ev.TID()) == p.tid && i < p.until, res.Child != 0 && uint64(ev.TID()) == res.Child:
+			c.Events = append(c.Events, ev.Bytes())
+		default:
+			c.Others++
+		}
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/expr"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
+	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 // child is the process in which one case runs, on its only thread. With the functions of
@@ -29,20 +30,59 @@ type child struct {
 	names  []string // names of vars, in the order in which they were bound
 	args   [6]uintptr
 	ret    int64
+	nth    int // of the process's cases
 	report *os.File
 }
 
-// caseMain runs the requested case and returns the exit status.
+// caseMain runs the requested cases and returns the exit status. It ends early after a call that
+// succeeded: only a call that failed leaves the process as it was.
 func caseMain(text string) int {
-	c := &child{vars: map[string]any{}, report: os.NewFile(reportFD, "report")}
-	if err := c.run(text); err != nil {
-		c.send(report{Step: stepFailed, Reason: err.Error()})
+	file := os.NewFile(reportFD, "report")
+	o, err := parseOrder(text)
+	if err == nil {
+		err = enter(o)
+	}
+	if err != nil {
+		(&child{report: file}).send(report{Step: stepFailed, Reason: err.Error()})
 		return 1
+	}
+	for i, id := range o.ids {
+		if i > 0 && o.log != "" {
+			sayCase(o.log, id)
+		}
+		c := &child{nth: i, vars: map[string]any{}, report: file}
+		if err := c.run(o, id); err != nil {
+			c.send(report{Step: stepFailed, Reason: err.Error()})
+			return 1
+		}
+		if c.ret >= 0 {
+			return 0
+		}
 	}
 	return 0
 }
 
+// sayCase writes to the kernel's log which case begins, for what the kernel says next.
+func sayCase(log, id string) {
+	if fd, err := unix.Open(log, unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		_, _ = unix.Write(fd, []byte("<4>"+wire.CaseLine+id+"\n"))
+		_ = unix.Close(fd)
+	}
+}
+
+// enter takes this process to the place where cases run.
+func enter(o order) error {
+	if err := isolate(); err != nil {
+		return err
+	}
+	if err := os.Chdir(o.dir); err != nil {
+		return fmt.Errorf("working directory: %w", err)
+	}
+	return nil
+}
+
 func (c *child) send(r report) {
+	r.Nth = c.nth
 	b, err := json.Marshal(r)
 	if err == nil {
 		_, err = c.report.Write(append(b, '\n'))
@@ -53,19 +93,9 @@ func (c *child) send(r report) {
 	}
 }
 
-func (c *child) run(text string) error {
-	o, err := parseOrder(text)
-	if err != nil {
-		return fmt.Errorf("order: %w", err)
-	}
-	if err := isolate(); err != nil {
-		return err
-	}
-	if err := os.Chdir(o.dir); err != nil {
-		return fmt.Errorf("working directory: %w", err)
-	}
-	if c.sc, c.cs = Find(o.id); c.sc == nil {
-		return fmt.Errorf("unknown case %q", o.id)
+func (c *child) run(o order, id string) error {
+	if c.sc, c.cs = Find(id); c.sc == nil {
+		return fmt.Errorf("unknown case %q", id)
 	}
 	nr, ok := c.sc.Number(runtime.GOARCH)
 	if !ok {
@@ -103,7 +133,7 @@ func (c *child) run(text string) error {
 		f()
 	}
 	childWrite, caught = c.ChildWrite, c.Caught
-	c.call(o.marker)
+	c.call(caseMark(o.number + uint32(c.nth)))
 	for _, f := range c.Behind {
 		f()
 	}

@@ -64,27 +64,28 @@ const (
 
 // order tells a child what to do.
 type order struct {
-	id     string // of the case
-	marker uint32
-	parent int    // the thread that is its parent
-	dir    string // where it runs
+	ids    []string // of the cases; see together
+	number uint32   // of the first one's marks; the next ones' follow it
+	parent int      // the thread that is its parent
+	dir    string   // where it runs
+	log    string   // path of the kernel's log, to which it says its cases; "" for none
 }
 
 func (o order) String() string {
-	return strings.Join([]string{o.id, strconv.FormatUint(uint64(o.marker), 10), strconv.Itoa(o.parent), o.dir}, "\x00")
+	return strings.Join(append([]string{strconv.FormatUint(uint64(o.number), 10), strconv.Itoa(o.parent), o.dir, o.log}, o.ids...), "\x00")
 }
 
 func parseOrder(text string) (o order, err error) {
 	part := strings.Split(text, "\x00")
-	if len(part) != 4 {
+	if len(part) < 5 {
 		return o, fmt.Errorf("order of %d parts", len(part))
 	}
-	marker, err := strconv.ParseUint(part[1], 10, 32)
+	number, err := strconv.ParseUint(part[0], 10, 32)
 	if err != nil {
-		return o, fmt.Errorf("marker: %w", err)
+		return o, fmt.Errorf("number: %w", err)
 	}
-	o = order{id: part[0], marker: uint32(marker), dir: part[3]}
-	o.parent, err = strconv.Atoi(part[2])
+	o = order{number: uint32(number), dir: part[2], log: part[3], ids: part[4:]}
+	o.parent, err = strconv.Atoi(part[1])
 	return o, err
 }
 

@@ -25,7 +25,7 @@ const runtimeOrder = "t_runtime"
 
 func testChild(text string) int {
 	o, err := parseOrder(text)
-	if err != nil || o.id != runtimeOrder {
+	if err != nil || o.ids[0] != runtimeOrder {
 		return caseMain(text)
 	}
 	if err := tryRuntime(o.dir); err != nil {
@@ -112,7 +112,7 @@ func tryRuntime(server string) error {
 func TestAForkedChildHasAWorkingRuntime(t *testing.T) {
 	r := newTestRunner(t)
 	for range 20 {
-		end := r.runChild(order{id: runtimeOrder, dir: strconv.Itoa(r.forks.process.Pid)}, CaseLimit, func() {})
+		end := r.runChild(order{ids: []string{runtimeOrder}, dir: strconv.Itoa(r.forks.process.Pid)}, CaseLimit, func() {})
 		require.NoError(t, end.err)
 		require.False(t, end.timedOut)
 		require.Zero(t, end.exit, end.stderr)
@@ -133,7 +133,7 @@ func TestACaseThatEndsTheForkServerCostsNothing(t *testing.T) {
 	r := newTestRunner(t)
 	first := r.forks.process.Pid
 	kill := func() { _ = unix.Kill(first, unix.SIGKILL) }
-	end := r.runChild(order{id: "t_read/blocks", dir: t.TempDir()}, 300*time.Millisecond, kill)
+	end := r.runChild(order{ids: []string{"t_read/blocks"}, dir: t.TempDir()}, 300*time.Millisecond, kill)
 	require.NoError(t, end.err)
 	require.True(t, end.timedOut)
 	require.Len(t, end.reports, 1, "it was at its call")
@@ -161,11 +161,11 @@ func TestNothingOfACaseIsInTheNext(t *testing.T) {
 }
 
 func TestAnOrderIsReadAsItWasWritten(t *testing.T) {
-	o := order{id: "openat/a-case", marker: 0x40000013, parent: 17, dir: "/tmp/a b"}
+	o := order{ids: []string{"openat/a-case", "openat/another"}, number: 0x40000013, parent: 17, dir: "/tmp/a b", log: "/dev/kmsg"}
 	back, err := parseOrder(o.String())
 	require.NoError(t, err)
 	require.Equal(t, o, back)
-	for _, bad := range []string{"", "a", "a\x00b\x001\x00/", "a\x001\x00b\x00/", strings.Repeat("1\x00", 4)} {
+	for _, bad := range []string{"", "a", "a\x001\x00/\x00\x00a/b", "1\x00b\x00/\x00\x00a/b", "1\x001\x00/\x00"} {
 		_, err := parseOrder(bad)
 		require.Error(t, err, "%q", bad)
 	}

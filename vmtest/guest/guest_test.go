@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
 )
 
@@ -87,6 +89,17 @@ var testCases = []Syscall{
 			Want: []Binding{{"all", "[$self.euid, $self.gid, $self.cap_effective, $self.umask]"}}}}},
 	{Name: "t_timer", NR: numbers(unix.SYS_NANOSLEEP), Params: []Param{{"struct timespec *", "req"}, {"void *", "rem"}}, Cases: []Case{
 		{Name: "a struct", Call: "t_timer({tv_nsec: 1000}, NULL)"}, {Name: "a bad field", Call: "t_timer({nsec: 1000}, NULL)"}}},
+	{Name: "t_close", NR: numbers(unix.SYS_CLOSE), Params: []Param{{"int", "fd"}}, Cases: []Case{
+		{Name: "none", Call: "t_close(-1)", Generated: true},
+		{Name: "none again", Call: "t_close(-2)", Generated: true, Want: []Binding{{"all", "[$pid]"}}},
+		{Name: "one", Call: "t_close(0)", Generated: true},
+		{Name: "what was closed", Call: "t_close(0)", Generated: true},
+		{Name: "the report", Call: "t_close(1000)", Generated: true},
+		{Name: "a bad argument", Call: "t_close(nothing())", Generated: true},
+		{Name: "the last", Call: "t_close(-3)", Generated: true, Want: []Binding{{"all", "[$pid]"}}},
+		{Name: "with an object", Given: []Binding{{"p", "pipe()"}}, Call: "t_close($p.r)", Generated: true},
+		{Name: "by hand", Call: "t_close(-1)"},
+	}},
 	{Name: "t_absent", NR: numbers(4000), Cases: []Case{{Name: "probe", Call: "t_absent()"}}},
 }
 
@@ -122,6 +135,11 @@ func newTestRunner(t *testing.T) *runner {
 	r := &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber(), forks: forks}
 	t.Cleanup(func() { r.forks.stop() })
 	return r
+}
+
+// runCase runs one case.
+func (r *runner) runCase(id string, req *RunRequest) CaseResult {
+	return r.runCases([]string{id}, req)[0]
 }
 
 func runTest(t *testing.T, id string) CaseResult {
@@ -271,6 +289,80 @@ func TestProcessesAreStartedAndTraced(t *testing.T) {
 	}
 }
 
+func TestOneProcessRunsCasesThatLeaveNothing(t *testing.T) {
+	sc := FindSyscall("t_close")
+	var ids []string
+	for i := range sc.Cases {
+		ids = append(ids, sc.ID(&sc.Cases[i]))
+	}
+	require.Equal(t, 7, together(ids, &RunRequest{}), "not the one with an object")
+	require.Equal(t, 1, together(ids, &RunRequest{Alone: true}))
+	require.Equal(t, 1, together(ids[7:], &RunRequest{}))
+	require.Equal(t, 1, together(append([]string{"t_none/x"}, ids...), &RunRequest{}))
+	require.Equal(t, 1, together([]string{ids[0], "t_getpid/works"}, &RunRequest{}), "another call")
+	require.Equal(t, groupLimit, together(slices.Repeat(ids[:1], groupLimit+1), &RunRequest{}))
+
+	r := newTestRunner(t)
+	run := func(ids []string) (ran []CaseResult) {
+		for len(ids) > 0 {
+			results := r.runCases(ids[:together(ids, &RunRequest{})], &RunRequest{Timeout: CaseLimit})
+			ran = append(ran, results...)
+			ids = ids[len(results):]
+		}
+		return ran
+	}
+	results := run(ids)
+	require.Len(t, results, len(ids))
+	pid := func(i int) uint64 { return results[i].Facts["pid"].Int }
+	for i, want := range []struct {
+		ret     int64
+		outcome Outcome
+	}{{-9, Ran}, {-9, Ran}, {0, Ran}, {0, Ran}, {0, Ran}, {0, Failed}, {-9, Ran}, {0, Ran}, {-9, Ran}} {
+		require.Equal(t, ids[i], results[i].Case)
+		require.Equal(t, want.outcome, results[i].Outcome, "%s: %s", ids[i], results[i].Reason)
+		require.Equal(t, want.ret, results[i].Ret, ids[i])
+	}
+	require.NotEqual(t, pid(1), pid(6), "what succeeded ended the process")
+}
+
+func TestAProcessThatEndsBetweenItsCasesIsNotBelieved(t *testing.T) {
+	ids := []string{"a/x", "a/y", "a/z"}
+	ready := func(nth int) report { return report{Nth: nth, Step: stepReady} }
+	returned := func(nth int, ret int64) report { return report{Nth: nth, Step: stepReturned, Ret: ret} }
+	for _, tc := range []struct {
+		name  string
+		end   ended
+		cases int
+		sure  bool
+		last  Outcome
+	}{
+		{"all failed", ended{reports: []report{ready(0), returned(0, -1), ready(1), returned(1, -1), ready(2), returned(2, -1)}}, 3, true, Ran},
+		{"the first succeeded", ended{reports: []report{ready(0), returned(0, 0)}}, 1, true, Ran},
+		{"the second never returned", ended{reports: []report{ready(0), returned(0, -1), ready(1)}}, 2, true, Ran},
+		{"the second was killed", ended{signal: "SIGSEGV", reports: []report{ready(0), returned(0, -1), ready(1)}}, 2, true, Crashed},
+		{"the second was not ready", ended{exit: 1, reports: []report{ready(0), returned(0, -1), {Nth: 1, Step: stepFailed}}}, 2, true, Failed},
+		{"the second took too long", ended{timedOut: true, signal: "SIGKILL", reports: []report{ready(0), returned(0, -1), ready(1)}}, 2, true, Timeout},
+		{"nothing was said", ended{exit: 3}, 1, true, Crashed},
+		{"gone after the first", ended{reports: []report{ready(0), returned(0, -1)}}, 1, false, Ran},
+		{"killed after the first", ended{signal: "SIGKILL", reports: []report{ready(0), returned(0, -1)}}, 1, false, Ran},
+		{"a report too early", ended{reports: []report{ready(1)}}, 1, false, Failed},
+		{"a report too late", ended{reports: []report{ready(0), returned(0, -1), ready(1), returned(0, -1)}}, 2, false, Failed},
+		{"one of no case", ended{reports: []report{ready(0), returned(0, -1), ready(3)}}, 1, false, Failed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			results, sure := outcomes(ids, tc.end)
+			require.Len(t, results, tc.cases)
+			require.Equal(t, tc.sure, sure)
+			if sure {
+				require.Equal(t, tc.last, results[len(results)-1].Outcome)
+			}
+			for i, r := range results {
+				require.Equal(t, ids[i], r.Case)
+			}
+		})
+	}
+}
+
 func TestOutcomesAreTold(t *testing.T) {
 	for _, tc := range []struct {
 		id      string
@@ -336,22 +428,123 @@ func TestAnAbsentCallAnswersENOSYS(t *testing.T) {
 	require.EqualValues(t, -int64(unix.ENOSYS), res.Ret)
 }
 
-// still is an engine without further events.
-type still struct{ engine }
-
-func (still) Stats() (scap.Stats, error) { return scap.Stats{}, nil }
-
 func TestADriverDoesNotSayWhichThreadItWas(t *testing.T) {
 	for init, want := range map[bool]uint64{
 		true:  42, // so events of thread 77 do not belong to the case
 		false: 77, // this process may be in a pid namespace
 	} {
 		res := CaseResult{TID: 42, Return: true}
-		r := &runner{init: init}
-		c := r.collect(&res, still{}, &collector{began: true, after: true, end: true, tid: 77}, scap.Drops{})
+		var c Capture
+		(&part{began: true, after: true, tid: 77}).fill(&c, &res, init)
 		require.Empty(t, c.Incomplete)
 		require.Equal(t, want, res.TID)
 	}
+}
+
+// closes makes the event of a close call.
+func closes(t *testing.T, ts uint64, tid event.PID, fd int64) event.Event {
+	t.Helper()
+	var b event.Builder
+	b.Begin(event.TypeCloseExit, ts, tid, 2)
+	b.AddInt64(-9)
+	b.AddInt64(fd)
+	raw, err := b.End()
+	require.NoError(t, err)
+	var ev event.Event
+	require.NoError(t, ev.Reset(raw, 0))
+	return ev.Clone()
+}
+
+// batches is an engine whose events come in batches of its own.
+type batches struct {
+	engine
+	rest [][]event.Event
+}
+
+func (batches) rings() int { return 2 }
+
+func (b *batches) ReadBatch(to []event.Event) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, scap.ErrTimeout
+	}
+	n := copy(to, b.rest[0])
+	b.rest = b.rest[1:]
+	return n, nil
+}
+
+func TestEachCaseGetsItsOwnEvents(t *testing.T) {
+	const first, tid, other = 7, 50, 60
+	mark := func(ts uint64, number, which uint32) event.Event {
+		return closes(t, ts, tid, int64(caseMark(number)|which))
+	}
+	src := &batches{rest: [][]event.Event{
+		{
+			closes(t, 1, tid, 3), // before the first case
+			mark(2, first-1, markBefore), mark(3, first, markBefore), closes(t, 4, tid, 100), closes(t, 5, other, 101), mark(6, first, markAfter), closes(t, 7, tid, 102),
+		},
+		{mark(8, first+1, markBefore), closes(t, 9, tid, 200), mark(10, first+1, markAfter), closes(t, 11, tid, -1)},
+		{closes(t, 16, 1, int64(caseMark(first)|markEnd))},
+		{mark(12, first+2, markBefore), closes(t, 13, tid, 300), mark(14, first+2, markAfter), closes(t, 15, 70, 301)},
+	}}
+	c := newCollector(src, first, 3)
+	require.NoError(t, c.finish(time.Minute))
+	require.False(t, c.mixed)
+	for nth, want := range []struct {
+		child  uint64
+		fds    []int64
+		others int
+	}{{0, []int64{100}, 2}, {0, []int64{200}, 1}, {70, []int64{300, 301}, 0}} {
+		res := CaseResult{Return: true, Child: want.child}
+		var got Capture
+		c.parts[nth].fill(&got, &res, false)
+		require.Empty(t, got.Incomplete)
+		require.EqualValues(t, tid, res.TID)
+		require.Equal(t, want.others, got.Others)
+		var fds []int64
+		for _, raw := range got.Events {
+			var ev event.Event
+			require.NoError(t, ev.Reset(raw, 0))
+			fd, ok := ev.Int64(1)
+			require.True(t, ok)
+			fds = append(fds, fd)
+		}
+		require.Equal(t, want.fds, fds)
+	}
+}
+
+// The thread goes to another CPU, whose ring is read later.
+func TestEventsOutOfOrderAreNotBelieved(t *testing.T) {
+	const first, tid = 7, 50
+	mark := func(ts uint64, number, which uint32) event.Event {
+		return closes(t, ts, tid, int64(caseMark(number)|which))
+	}
+	a := []event.Event{mark(1, first, markBefore), closes(t, 2, tid, 100), mark(3, first, markAfter)}
+	b := []event.Event{mark(4, first+1, markBefore), closes(t, 5, tid, 200), mark(6, first+1, markAfter)}
+	end := closes(t, 9, 1, int64(caseMark(first)|markEnd))
+	for name, rest := range map[string][]event.Event{
+		"the cases":            slices.Concat(b, a, []event.Event{end}),
+		"an event":             slices.Concat(a, b[:1], b[2:], []event.Event{end}, b[1:2]),
+		"an event, and a mark": slices.Concat(a[:1], a[2:], b[:1], a[1:2], b[1:], []event.Event{end}),
+		"a mark is lost":       slices.Concat(a, b[1:], []event.Event{end}),
+	} {
+		c := newCollector(&batches{rest: [][]event.Event{rest}}, first, 2)
+		require.NoError(t, c.finish(time.Minute))
+		require.True(t, c.mixed, name)
+	}
+	c := newCollector(&batches{rest: [][]event.Event{a, b, {end}}}, first, 2)
+	require.NoError(t, c.finish(time.Minute))
+	require.False(t, c.mixed)
+}
+
+func TestMissingMarksAreTold(t *testing.T) {
+	for _, p := range []part{{}, {began: true}} {
+		var c Capture
+		p.fill(&c, &CaseResult{Return: true}, true)
+		require.NotEmpty(t, c.Incomplete)
+	}
+	var c Capture
+	(&part{began: true}).fill(&c, &CaseResult{}, true)
+	require.Empty(t, c.Incomplete, "a call that does not return has no mark behind it")
 }
 
 func TestFactsKeepAllTheirBits(t *testing.T) {

@@ -14,8 +14,10 @@ import (
 // wire. The host sends KindPing, KindState, KindRun and KindQuit; the guest sends the rest.
 //
 // The guest first sends Hello. It answers Run with Started and Result for each
-// case, in the requested order, then Done. If the guest dies between Started and
-// Result, the case that Started named has killed it.
+// case, in the requested order, then Done. Started may announce several cases, which run
+// one after the other in one process; their results follow together. If the guest dies
+// between Started and Result, a case that Started named has killed it. A case that is announced
+// again before its result has not run yet.
 const (
 	KindPing  = "ping"  // Ping
 	KindRun   = "run"   // RunRequest
@@ -92,6 +94,7 @@ type RunRequest struct {
 	Snaplen int           `json:"snaplen,omitempty"` // for cases that do not set it
 	Timeout time.Duration `json:"timeout,omitempty"` // of one case; 0 means CaseLimit
 	Unsafe  bool          `json:"unsafe,omitempty"`  // also run cases that change the machine
+	Alone   bool          `json:"alone,omitempty"`   // each case in a process of its own
 }
 
 // State is the content of the guest's /proc.
@@ -100,9 +103,10 @@ type State struct {
 	Error string      `json:"error,omitempty"`
 }
 
-// Started announces a case, before any part of it runs.
+// Started announces a case, before any part of it runs, and those that follow it in the same process.
 type Started struct {
-	Case string `json:"case"`
+	Case string   `json:"case"`
+	And  []string `json:"and,omitempty"`
 }
 
 // Outcome says how a case ended. The host decides whether it passes.

@@ -21,7 +21,6 @@ import (
 	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/proc"
-	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 const (
@@ -51,17 +50,66 @@ type selection struct {
 	snaplen int
 }
 
-// runCase runs one case and returns its result.
-func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
+// groupLimit is the number of cases that one process may run: their order must fit into a request.
+const groupLimit = 16
+
+// together returns how many of the first cases one process runs, at least one. Generated cases
+// of a call need no objects and leave nothing behind when the call fails; the process ends after a call
+// that succeeds.
+func together(ids []string, req *RunRequest) int {
+	first, cs := Find(ids[0])
+	if req.Alone || !joins(first, cs) {
+		return 1
+	}
+	n := 1
+	for n < min(len(ids), groupLimit) {
+		if sc, cs := Find(ids[n]); sc != first || !joins(sc, cs) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// joins reports whether a case may run in the process of other cases of its call.
+func joins(sc *Syscall, cs *Case) bool {
+	return sc != nil && cs.Generated && !cs.Unsafe && len(cs.Needs) == 0 && len(cs.Given) == 0 && cs.Snaplen == 0
+}
+
+// log returns the path of the kernel's log, if this is a machine of its own.
+func (r *runner) log() string {
+	if r.init {
+		return "/dev/kmsg"
+	}
+	return ""
+}
+
+// runCases runs cases that go together, and returns the results of the first ones, at least of one.
+func (r *runner) runCases(ids []string, req *RunRequest) []CaseResult {
+	results, sure := r.runGroup(ids, req)
+	if sure || len(ids) == 1 {
+		return results
+	}
+	// What went wrong may be of any of them: each runs alone.
+	results = nil
+	for _, id := range ids {
+		one, _ := r.runGroup([]string{id}, req)
+		results = append(results, one...)
+	}
+	return results
+}
+
+// runGroup runs cases in one process and returns the results of those that ran. It is not sure of
+// them if an event was lost or came out of order, or if the process ended where no case explains it.
+func (r *runner) runGroup(ids []string, req *RunRequest) (results []CaseResult, sure bool) {
 	start := time.Now()
-	res = CaseResult{Case: id}
-	defer func() { res.Took = time.Since(start) }()
-	fail := func(o Outcome, format string, args ...any) CaseResult {
-		res.Outcome, res.Reason = o, fmt.Sprintf(format, args...)
-		return res
+	res := CaseResult{Case: ids[0]}
+	fail := func(o Outcome, format string, args ...any) ([]CaseResult, bool) {
+		res.Outcome, res.Reason, res.Took = o, fmt.Sprintf(format, args...), time.Since(start)
+		return []CaseResult{res}, true
 	}
 
-	sc, cs := Find(id)
+	sc, cs := Find(ids[0])
 	if sc == nil {
 		return fail(Failed, "unknown case (the guest has another table)")
 	}
@@ -90,8 +138,8 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 		return fail(Failed, "directory: %v", err)
 	}
 
-	r.number++
-	own := caseMark(r.number)
+	first := r.number + 1
+	r.number += uint32(len(ids))
 	snaplen := cs.Snaplen
 	if snaplen == 0 {
 		snaplen = req.Snaplen
@@ -104,7 +152,7 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	}
 	collectors := make([]*collector, len(r.inUse))
 	for i, e := range r.inUse {
-		collectors[i] = newCollector(e, own)
+		collectors[i] = newCollector(e, first, len(ids))
 	}
 	idle := func() {
 		for _, c := range collectors {
@@ -117,20 +165,59 @@ func (r *runner) runCase(id string, req *RunRequest) (res CaseResult) {
 	for i, e := range r.inUse {
 		before[i] = dropped(e)
 	}
-	end := r.runChild(order{id: id, marker: own, dir: dir}, timeout, idle)
-	r.judge(&res, end)
-	mark(own | markEnd)
+	end := r.runChild(order{ids: ids, number: first, dir: dir, log: r.log()}, timeout, idle)
+	mark(caseMark(first) | markEnd)
+	results, sure = outcomes(ids, end)
 	drivers := req.Drivers.All()
 	for i, e := range r.inUse {
-		c := r.collect(&res, e, collectors[i], before[i])
-		c.Driver = drivers[i]
-		if i == 0 {
-			res.Capture = c
-		} else {
-			res.Second = &c
+		whole := r.collect(e, collectors[i], before[i])
+		sure = sure && whole.Lost == 0 && whole.Incomplete == "" && !collectors[i].mixed
+		for n := range results {
+			c := whole
+			collectors[i].parts[n].fill(&c, &results[n], r.init)
+			sure = sure && c.Incomplete == ""
+			if c.Driver = drivers[i]; i == 0 {
+				results[n].Capture = c
+			} else {
+				results[n].Second = &c
+			}
 		}
 	}
-	return res
+	for n := range results {
+		results[n].Took = time.Since(start) / time.Duration(len(results))
+	}
+	return results, sure
+}
+
+// outcomes returns the results of the cases of a process that ran, without their events. They are not
+// sure if the process ended between two cases, or in one that was not the last to report.
+func outcomes(ids []string, end ended) (results []CaseResult, sure bool) {
+	var reports [][]report // of each case that ran
+	for _, rep := range end.reports {
+		if rep.Nth < 0 || rep.Nth >= len(ids) || rep.Nth < len(reports)-1 || rep.Nth > len(reports) {
+			end.err = cmp.Or(end.err, fmt.Errorf("a report of case %d of %d follows one of case %d", rep.Nth, len(ids), len(reports)-1))
+			break
+		}
+		if rep.Nth == len(reports) {
+			reports = append(reports, nil)
+		}
+		reports[rep.Nth] = append(reports[rep.Nth], rep)
+	}
+	last := max(len(reports)-1, 0)
+	for n, id := range ids[:last+1] {
+		of := ended{} // all but the last ended well
+		if n == last {
+			of = end
+		}
+		if of.reports = nil; n < len(reports) {
+			of.reports = reports[n]
+		}
+		res := CaseResult{Case: id}
+		res.judge(of)
+		results = append(results, res)
+	}
+	ended := results[last]
+	return results, end.err == nil && (last == len(ids)-1 || !ended.Return || ended.Ret >= 0 || ended.Outcome != Ran)
 }
 
 // capture makes the drivers in use capture a call and the marks.
@@ -149,7 +236,7 @@ func (r *runner) capture(what selection) error {
 }
 
 // judge returns the outcome, from the child's end and from the steps that it reported.
-func (r *runner) judge(res *CaseResult, end ended) {
+func (res *CaseResult) judge(end ended) {
 	res.Signal, res.Stderr = end.signal, end.stderr
 	ready := false
 	for _, rep := range end.reports {
@@ -198,24 +285,15 @@ func dropped(e engine) scap.Drops {
 	return s.Drops
 }
 
-// collect returns the events that the engine delivered. before is its loss counter before the case.
-func (r *runner) collect(res *CaseResult, e engine, col *collector, before scap.Drops) (c Capture) {
+// collect reads what the engine delivered of a process's cases, and returns what is said of all of them. before is
+// the engine's loss counter before them.
+func (r *runner) collect(e engine, col *collector, before scap.Drops) (c Capture) {
 	err := col.finish(endLimit)
-	c.Events, c.Others = col.ofCase(res.Child)
-	// Init is in the first pid namespace, so the thread knows its number there; elsewhere the number is that in the driver's events.
-	if col.tid != 0 && !r.init {
-		res.TID = col.tid
-	}
 	after := dropped(e)
 	c.Lost = after.Total() - min(before.Total(), after.Total())
 	c.LeftOut = after.Messages - min(before.Messages, after.Messages)
-	switch {
-	case err != nil:
+	if err != nil {
 		c.Incomplete = err.Error()
-	case !col.began:
-		c.Incomplete = "the driver did not deliver the event that begins the case"
-	case res.Return && !col.after:
-		c.Incomplete = "the driver did not deliver the event after the call"
 	}
 	return c
 }
@@ -314,17 +392,22 @@ func (r *runner) run(req *RunRequest) error {
 		done.Error = err.Error()
 		return r.conn.Send(KindDone, done)
 	}
-	for _, id := range req.Cases {
-		if r.init { // without it, only the case that the kernel complained about is not known
-			_ = os.WriteFile("/dev/kmsg", []byte("<4>"+wire.CaseLine+id+"\n"), 0)
+	for rest := req.Cases; len(rest) > 0; {
+		group := rest[:together(rest, req)]
+		if log := r.log(); log != "" { // without it, only the case that the kernel complained about is not known
+			sayCase(log, group[0])
 		}
-		if err := r.conn.Send(KindStarted, Started{Case: id}); err != nil {
+		if err := r.conn.Send(KindStarted, Started{Case: group[0], And: group[1:]}); err != nil {
 			return err
 		}
-		if err := r.conn.Send(KindResult, r.runCase(id, req)); err != nil {
-			return err
+		results := r.runCases(group, req)
+		for _, res := range results {
+			if err := r.conn.Send(KindResult, res); err != nil {
+				return err
+			}
 		}
-		done.Cases++
+		rest = rest[len(results):]
+		done.Cases += len(results)
 	}
 	done.Took = time.Since(start)
 	if len(r.inUse) > 0 {

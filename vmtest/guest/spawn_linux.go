@@ -34,7 +34,8 @@ type ended struct {
 
 // report is a record that a case's child writes: one line of JSON.
 type report struct {
-	Step   string       `json:"step"` // ready, returned, failed
+	Nth    int          `json:"nth,omitempty"` // of the child's cases
+	Step   string       `json:"step"`          // ready, returned, failed
 	Facts  object.Facts `json:"facts,omitempty"`
 	Args   []uint64     `json:"args,omitempty"`
 	Ret    int64        `json:"ret,omitempty"`
@@ -51,7 +52,7 @@ const (
 // stderrLimit is the number of bytes that are kept of a child's standard error.
 const stderrLimit = 4 << 10
 
-// runChild runs a case in a process of its own and returns when that process and
+// runChild runs cases in a process of their own and returns when that process and
 // everything that it started has ended. It calls idle from time to time.
 func (r *runner) runChild(o order, timeout time.Duration, idle func()) ended {
 	child, err := r.fork(o)
