@@ -402,6 +402,9 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 				if l.leftOut(req.Cases, inFlight, d, damage) == 0 {
 					l.missed(nil, damage)
 				}
+				if n := len(l.held); d.Left != "" && n > 0 {
+					l.held[n-1].verdicts = l.fail(judge.ClassHarness, "it, or a case before it, left something behind: "+d.Left)
+				}
 				return ending{}, true
 			}
 		}

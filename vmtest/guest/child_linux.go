@@ -39,9 +39,6 @@ type child struct {
 func caseMain(text string) int {
 	file := os.NewFile(reportFD, "report")
 	o, err := parseOrder(text)
-	if err == nil {
-		err = enter(o)
-	}
 	if err != nil {
 		(&child{report: file}).send(report{Step: stepFailed, Reason: err.Error()})
 		return 1
@@ -51,7 +48,14 @@ func caseMain(text string) int {
 			sayCase(o.log, id)
 		}
 		c := &child{nth: i, vars: map[string]any{}, report: file}
-		if err := c.run(o, id); err != nil {
+		err := c.find(id)
+		if err == nil && i == 0 {
+			err = c.enter(o.dir)
+		}
+		if err == nil {
+			err = c.run(o)
+		}
+		if err != nil {
 			c.send(report{Step: stepFailed, Reason: err.Error()})
 			return 1
 		}
@@ -70,12 +74,21 @@ func sayCase(log, id string) {
 	}
 }
 
-// enter takes this process to the place where cases run.
-func enter(o order) error {
-	if err := isolate(); err != nil {
-		return err
+func (c *child) find(id string) error {
+	if c.sc, c.cs = Find(id); c.sc == nil {
+		return fmt.Errorf("unknown case %q", id)
 	}
-	if err := os.Chdir(o.dir); err != nil {
+	return nil
+}
+
+// enter takes this process to the place where its cases run, which need the same.
+func (c *child) enter(dir string) error {
+	if isolated(c.sc, c.cs) {
+		if err := isolate(); err != nil {
+			return err
+		}
+	}
+	if err := os.Chdir(dir); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
 	return nil
@@ -93,10 +106,7 @@ func (c *child) send(r report) {
 	}
 }
 
-func (c *child) run(o order, id string) error {
-	if c.sc, c.cs = Find(id); c.sc == nil {
-		return fmt.Errorf("unknown case %q", id)
-	}
+func (c *child) run(o order) error {
 	nr, ok := c.sc.Number(runtime.GOARCH)
 	if !ok {
 		return fmt.Errorf("%s is not a system call of %s", c.sc.Name, runtime.GOARCH)

@@ -23,7 +23,7 @@ const readTimeout = 5 * time.Millisecond
 
 func engineNames() iter.Seq[Driver] { return maps.Keys(engines) }
 
-func newConn(rw io.ReadWriter) Conn { return wire.NewConn(rw) }
+func newConn(rw io.ReadWriter) *wire.Conn { return wire.NewConn(rw) }
 
 func isGarbled(err error) bool {
 	var g *wire.GarbledError

@@ -5,6 +5,7 @@
 package guest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -350,6 +352,36 @@ func fork() int {
 func answer(pid int) {
 	packet := int64(pid)
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, controlFD, uintptr(unsafe.Pointer(&packet)), unsafe.Sizeof(packet))
+}
+
+// namespacedCalls change, or tell of, what belongs to a namespace: mounts, the names of the machine, System V
+// objects and message queues.
+var namespacedCalls = []string{
+	"mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "open_tree_attr", "fsmount", "mount_setattr", "statmount", "listmount", "listns",
+	"sethostname", "setdomainname",
+	"msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semtimedop", "semctl", "shmget", "shmat", "shmdt", "shmctl",
+	"mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
+}
+
+// isolated reports whether a case needs namespaces of its own. They take a good part of a case's time:
+// to end a mount namespace, the kernel waits for all CPUs.
+func isolated(sc *Syscall, cs *Case) bool {
+	return slices.Contains(namespacedCalls, sc.Name) || slices.ContainsFunc(cs.Given, func(b Binding) bool {
+		return slices.ContainsFunc(object.Namespaced, func(function string) bool { return strings.Contains(b.Expr, function+"(") })
+	})
+}
+
+// sharedState describes what cases could leave behind outside of their processes and directories.
+func sharedState() string {
+	var text strings.Builder
+	for _, file := range []string{"/proc/self/mountinfo", "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname", "/proc/sysvipc/msg", "/proc/sysvipc/sem", "/proc/sysvipc/shm"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			b = []byte(err.Error())
+		}
+		fmt.Fprintf(&text, "%s: %s\n", file, bytes.TrimSpace(b))
+	}
+	return text.String()
 }
 
 // isolate gives this process its own namespaces: mounts, names and System V objects of a

@@ -169,6 +169,7 @@ type Done struct {
 	Took  time.Duration     `json:"took"`
 	Stats map[string]uint64 `json:"stats,omitempty"` // statistics of the driver: seen, delivered, drops by cause
 	Error string            `json:"error,omitempty"` // why the run ended early or did not begin
+	Left  string            `json:"left,omitempty"`  // what its cases changed for others: mounts, names, System V objects
 }
 
 // Error is the answer to a request that the guest does not understand.

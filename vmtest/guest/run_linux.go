@@ -300,7 +300,16 @@ func (r *runner) collect(e engine, col *collector, before scap.Drops) (c Capture
 
 // serve answers requests until the other side closes the channel.
 func serve(rw io.ReadWriter, init bool, warnings []string) error {
-	r := &runner{conn: newConn(rw), init: init, warnings: warnings, number: firstNumber()}
+	conn := newConn(rw)
+	if init {
+		box, err := openMailbox()
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("mailbox: %v (messages are slow without it)", err))
+		} else {
+			conn.Writer.Use(box)
+		}
+	}
+	r := &runner{conn: conn, init: init, warnings: warnings, number: firstNumber()}
 	defer r.detach()
 	work, err := os.MkdirTemp("", "scaplab-guest")
 	if err != nil {
@@ -392,6 +401,7 @@ func (r *runner) run(req *RunRequest) error {
 		done.Error = err.Error()
 		return r.conn.Send(KindDone, done)
 	}
+	before := sharedState()
 	for rest := req.Cases; len(rest) > 0; {
 		group := rest[:together(rest, req)]
 		if log := r.log(); log != "" { // without it, only the case that the kernel complained about is not known
@@ -408,6 +418,9 @@ func (r *runner) run(req *RunRequest) error {
 		}
 		rest = rest[len(results):]
 		done.Cases += len(results)
+	}
+	if after := sharedState(); after != before {
+		done.Left = fmt.Sprintf("before the cases:\n%safter them:\n%s", before, after)
 	}
 	done.Took = time.Since(start)
 	if len(r.inUse) > 0 {

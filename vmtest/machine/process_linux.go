@@ -86,6 +86,24 @@ func SocketPair(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
 
+// sharedMemory returns a file in memory of size bytes, for a child, and its mapping here.
+func sharedMemory(size int) (theirs *os.File, mem []byte, err error) {
+	fd, err := unix.MemfdCreate("shared", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "shared memory")
+	if err = f.Truncate(int64(size)); err == nil {
+		mem, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, mem, nil
+}
+
+func unmap(mem []byte) { _ = unix.Munmap(mem) }
+
 // sendWithFile sends data and an open file on a socket.
 func sendWithFile(socket *os.File, data []byte, file *os.File) error {
 	rc, err := socket.SyscallConn()

@@ -29,4 +29,8 @@ func (p *Process) Kill() {}
 // SocketPair needs Linux.
 func SocketPair(string) (ours, theirs *os.File, err error) { return nil, nil, errNotLinux }
 
+func sharedMemory(int) (*os.File, []byte, error) { return nil, nil, errNotLinux }
+
+func unmap([]byte) {}
+
 func sendWithFile(*os.File, []byte, *os.File) error { return errNotLinux }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/scaplab/scaplab/internal/env"
+	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 // target describes how guests of an architecture are run.
@@ -99,7 +100,9 @@ type (
 		fd     int
 		device string // "" means the board's own
 	}
-	monitor  struct{ fd int }
+	monitor struct{ fd int }
+	// mailbox is a PCI device with memory that the host has, too. The guest maps it without a driver.
+	mailbox  struct{ fd int }
 	incoming struct{ fd int }
 	bare     struct{}
 )
@@ -135,6 +138,11 @@ func (s serialPort) argv() []string {
 
 func (m monitor) argv() []string {
 	return []string{"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", m.fd), "-mon", "chardev=qmp,mode=control"}
+}
+
+func (m mailbox) argv() []string {
+	memory := fmt.Sprintf("memory-backend-file,id=mailbox,share=on,size=%d,mem-path=/proc/self/fd/%d", wire.MailboxSize, m.fd)
+	return []string{"-object", memory, "-device", "ivshmem-plain,memdev=mailbox,master=on"} // master: saved with the machine
 }
 
 func (i incoming) argv() []string { return []string{"-incoming", "fd:" + strconv.Itoa(i.fd)} }

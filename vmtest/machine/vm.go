@@ -10,9 +10,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -113,10 +115,15 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 		return nil, err
 	}
 	const firstFD = 3 // exec.Cmd.ExtraFiles start here
-	devices := append(c.devices(), serialPort{"console", firstFD, ""}, serialPort{"channel", firstFD + 1, targets[c.Arch].port}, monitor{firstFD + 2})
+	memory, mapping, err := sharedMemory(wire.MailboxSize)
+	if err != nil {
+		return nil, fmt.Errorf("mailbox: %w", err)
+	}
+	theirs = append(theirs, memory)
+	devices := append(c.devices(), serialPort{"console", firstFD, ""}, serialPort{"channel", firstFD + 1, targets[c.Arch].port}, monitor{firstFD + 2}, mailbox{firstFD + 3})
 	extra := slices.Clone(theirs)
 	if snapshot != nil {
-		devices = append(devices, incoming{firstFD + 3})
+		devices = append(devices, incoming{firstFD + 4})
 		extra = append(extra, snapshot)
 	}
 	cmd := exec.Command(c.QEMU, argv(devices...)...)
@@ -132,6 +139,9 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 	v.Console = ReadConsole(console, consoleLog)
 	v.channel = &line{File: channel}
 	v.Conn = wire.NewConn(v.channel)
+	box := wire.NewMailbox(mapping)
+	runtime.AddCleanup(box, unmap, mapping)
+	v.Conn.Reader.Use(box)
 	v.qmp = &qmp{f: control, r: bufio.NewReader(control)}
 	return v, nil
 }

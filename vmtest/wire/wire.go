@@ -10,6 +10,9 @@
 //
 // Both checksums are CRC-32C. The header has its own, so that a damaged length is
 // detected. Sequence numbers start at 1 and show which records are missing.
+//
+// A payload may be in memory that both sides share instead, see [Mailbox]: then the header has
+// another magic number, and a u64 follows it, the payload's position.
 package wire
 
 import (
@@ -28,14 +31,16 @@ const (
 	MaxPayload = 16 << 20
 
 	magic      = 0xfac1e5b9 // no byte is ASCII text, so console output does not look like a header
+	magicBox   = 0xfac1e5ba // the payload is in the mailbox
 	headerSize = 20
+	placeSize  = 8 // of the position of a payload in the mailbox
 	// excerptSize bounds the garbage that a [GarbledError] keeps for the report.
 	excerptSize = 64
 )
 
 var (
 	crcTable   = crc32.MakeTable(crc32.Castagnoli)
-	magicBytes = binary.LittleEndian.AppendUint32(nil, magic)
+	magicBytes = binary.LittleEndian.AppendUint32(nil, magic)[1:] // of both magic numbers
 )
 
 // CaseLine is the prefix of the line in a machine's kernel log that names the next case.
@@ -67,13 +72,16 @@ func (e *GarbledError) Error() string {
 
 // Append appends the record with the given sequence number and payload to dst.
 func Append(dst []byte, seq uint32, payload []byte) []byte {
+	return append(appendHeader(dst, magic, seq, payload), payload...)
+}
+
+func appendHeader(dst []byte, magic, seq uint32, payload []byte) []byte {
 	start := len(dst)
 	dst = binary.LittleEndian.AppendUint32(dst, magic)
 	dst = binary.LittleEndian.AppendUint32(dst, seq)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
 	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(payload, crcTable))
-	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], crcTable))
-	return append(dst, payload...)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], crcTable))
 }
 
 // Writer writes records. It is safe for concurrent use.
@@ -82,7 +90,11 @@ type Writer struct {
 	w   io.Writer
 	seq uint32
 	buf []byte
+	box *Mailbox
 }
+
+// Use makes the Writer put payloads into a mailbox. The reader of its records must use the same one.
+func (w *Writer) Use(box *Mailbox) { w.box = box }
 
 // NewWriter returns a Writer that writes to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
@@ -95,7 +107,11 @@ func (w *Writer) Write(payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seq++
-	w.buf = Append(w.buf[:0], w.seq, payload)
+	if at, ok := w.box.put(payload); ok {
+		w.buf = binary.LittleEndian.AppendUint64(appendHeader(w.buf[:0], magicBox, w.seq, payload), at)
+	} else {
+		w.buf = Append(w.buf[:0], w.seq, payload)
+	}
 	if _, err := w.w.Write(w.buf); err != nil {
 		return fmt.Errorf("write record %d: %w", w.seq, err)
 	}
@@ -113,7 +129,11 @@ type Reader struct {
 	reason  string
 	excerpt []byte
 	held    []byte // payload to return after its GarbledError
+	box     *Mailbox
 }
+
+// Use makes the Reader accept payloads in a mailbox.
+func (r *Reader) Use(box *Mailbox) { r.box = box }
 
 // NewReader returns a Reader that reads from r. The first record may have any
 // sequence number, so that a Reader can join a running stream.
@@ -132,13 +152,11 @@ func (r *Reader) Next() ([]byte, error) {
 		if !r.fill(headerSize) {
 			return nil, r.end("stream ends inside a record header")
 		}
-		if at := bytes.Index(r.buf, magicBytes); at != 0 {
-			if at < 0 { // the last bytes may be the beginning of a header
-				at = len(r.buf) - (len(magicBytes) - 1)
-			}
+		if at := headerAt(r.buf); at != 0 {
 			r.skip(at, "no record header")
 			continue
 		}
+		boxed := r.buf[0] == byte(magicBox&0xff)
 		seq := binary.LittleEndian.Uint32(r.buf[4:])
 		length := binary.LittleEndian.Uint32(r.buf[8:])
 		sum := binary.LittleEndian.Uint32(r.buf[12:])
@@ -149,14 +167,22 @@ func (r *Reader) Next() ([]byte, error) {
 		case length > MaxPayload:
 			r.skip(1, fmt.Sprintf("record of %d bytes (at most %d)", length, MaxPayload))
 			continue
-		case !r.fill(headerSize + int(length)):
+		}
+		size := headerSize + int(length)
+		if boxed {
+			size = headerSize + placeSize
+		}
+		if !r.fill(size) {
 			if !errors.Is(r.err, io.EOF) {
 				return nil, r.end("")
 			}
 			r.skip(1, fmt.Sprintf("record %d cut short by the end of the stream", seq))
 			continue
 		}
-		payload := r.buf[headerSize : headerSize+int(length) : headerSize+int(length)]
+		payload := r.buf[headerSize:size:size]
+		if boxed {
+			payload = r.box.take(binary.LittleEndian.Uint64(payload), int(length))
+		}
 		if crc32.Checksum(payload, crcTable) != sum {
 			r.skip(1, fmt.Sprintf("wrong checksum of record %d", seq))
 			continue
@@ -171,12 +197,27 @@ func (r *Reader) Next() ([]byte, error) {
 			}
 		}
 		r.next = seq + 1
-		r.used = headerSize + int(length)
+		r.used = size
 		if err := r.takeGarbled(lost); err != nil {
 			r.held = payload
 			return nil, err
 		}
 		return payload, nil
+	}
+}
+
+// headerAt returns the index of the first header in b, or, without one, of the last bytes, which may be
+// the beginning of a header.
+func headerAt(b []byte) int {
+	for from := 1; ; from++ { // the magic numbers differ in their first byte
+		at := bytes.Index(b[from:], magicBytes)
+		if at < 0 {
+			return len(b) - len(magicBytes)
+		}
+		from += at
+		if first := b[from-1]; first == byte(magic&0xff) || first == byte(magicBox&0xff) {
+			return from - 1
+		}
 	}
 }
 

@@ -331,7 +331,10 @@ func untilStopped(pid int) error {
 	return nil
 }
 
-// Isolation is the set of namespaces of a case's child.
+// Namespaced are the functions that make objects which end with the case's namespaces.
+var Namespaced = []string{"mount", "semaphores", "shm", "messages", "mqueue", "msgqueue"}
+
+// Isolation is the set of namespaces of a case's child that needs its own.
 func Isolation() uintptr {
 	if os.Geteuid() != 0 {
 		return 0
