@@ -5,7 +5,7 @@
 // while a driver captures, and judges the events.
 //
 // It needs no privilege, server or disk image: QEMU runs as the current user,
-// kernels come from packages, results arrive on a serial port.
+// kernels come from packages, results arrive in memory shared with the machine, or on a serial port.
 package vmtest
 
 import (

@@ -15,6 +15,7 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
 )
 
 func newReproCmd() *cobra.Command {
@@ -146,7 +147,7 @@ func printResult(w io.Writer, r *guest.CaseResult) {
 	if len(r.Facts) > 0 {
 		fmt.Fprintln(w, "facts:")
 		for _, name := range slices.Sorted(maps.Keys(r.Facts)) {
-			fmt.Fprintf(w, "  $%s = %s\n", name, cut(r.Facts[name].String(), 200))
+			fmt.Fprintf(w, "  $%s = %s\n", name, judge.Brief(r.Facts[name].String(), 200))
 		}
 	}
 	printCapture(w, &r.Capture)
@@ -163,13 +164,6 @@ func printCapture(w io.Writer, c *guest.Capture) {
 	for i, b := range c.Events {
 		printEvent(w, i+1, b)
 	}
-}
-
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return fmt.Sprintf("%s... (%d bytes)", s[:n], len(s))
 }
 
 // printEvent shows an event's parameters as text and as bytes.
@@ -195,7 +189,7 @@ func printEvent(w io.Writer, n int, b []byte) {
 		if i < len(info.Params) {
 			name, text = info.Params[i].Name, string(info.Params[i].AppendText(nil, value))
 		}
-		fmt.Fprintf(w, "     %-12s %s  [%s]\n", name, cut(text, 200), cut(fmt.Sprintf("% x", value), 120))
+		fmt.Fprintf(w, "     %-12s %s  [%s]\n", name, judge.Brief(text, 200), judge.Brief(fmt.Sprintf("% x", value), 120))
 	}
 }
 
@@ -214,7 +208,7 @@ func printVerdicts(w io.Writer, rep *vmtest.Report) {
 			if !p.OK {
 				mark = "FAIL"
 			}
-			fmt.Fprintf(w, "  %s %-12s want %s, got %s\n", mark, p.Name, cut(p.Want, 200), cut(p.Got, 200))
+			fmt.Fprintf(w, "  %s %-12s want %s, got %s\n", mark, p.Name, judge.Brief(p.Want, 200), judge.Brief(p.Got, 200))
 		}
 	}
 	for _, x := range rep.Warnings {

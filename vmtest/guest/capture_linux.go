@@ -83,8 +83,12 @@ type part struct {
 	until        int           // number of events before the mark after the call
 }
 
-func newCollector(e engine, first uint32, cases int) *collector {
-	return &collector{src: e, rings: e.rings(), first: first, parts: make([]part, cases), batch: make([]event.Event, 256)}
+// batchSize is the number of events that are read at a time.
+const batchSize = 256
+
+// newCollector returns a collector that reads through batch, which collectors that take turns may share.
+func newCollector(e engine, batch []event.Event, first uint32, cases int) *collector {
+	return &collector{src: e, rings: e.rings(), first: first, parts: make([]part, cases), batch: batch}
 }
 
 // keepLimit is the number of events that are kept of one process's cases.

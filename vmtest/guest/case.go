@@ -156,14 +156,28 @@ func SyscallOf(id string) string {
 
 // Find returns a case by its ID.
 func Find(id string) (*Syscall, *Case) {
-	if s := FindSyscall(SyscallOf(id)); s != nil {
+	call, name, _ := strings.Cut(id, "/")
+	if s := FindSyscall(call); s != nil {
 		for i := range s.Cases {
-			if s.ID(&s.Cases[i]) == id {
+			if s.Cases[i].isNamed(name) {
 				return s, &s.Cases[i]
 			}
 		}
 	}
 	return nil, nil
+}
+
+// isNamed reports whether name is the case's part of an ID, without making that.
+func (c *Case) isNamed(name string) bool {
+	if len(name) != len(c.Name) {
+		return false
+	}
+	for i := range len(name) {
+		if b := c.Name[i]; b != name[i] && (b != ' ' || name[i] != '-') {
+			return false
+		}
+	}
+	return true
 }
 
 // IDs returns the cases of the named syscalls, or of all if none is named, that

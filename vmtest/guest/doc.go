@@ -5,6 +5,7 @@
 //
 // A fork server forks a child for each case. The child makes the objects of the case, makes the
 // system call and looks at what it left behind, while the guest captures with a driver.
+// Generated cases of a call share a child until one of them succeeds.
 // The guest reports the outcome, the facts and the raw events; the host judges them.
 //
 // The main function of a program that may be started as a guest begins with [Hook].

@@ -132,7 +132,7 @@ func newTestRunner(t *testing.T) *runner {
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 	forks, err := startForkServer()
 	require.NoError(t, err)
-	r := &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber(), forks: forks}
+	r := &runner{lacks: map[string]string{"never": "it is a test"}, work: t.TempDir(), number: firstNumber(), forks: forks, batch: make([]event.Event, batchSize)}
 	t.Cleanup(func() { r.forks.stop() })
 	return r
 }
@@ -486,7 +486,7 @@ func TestEachCaseGetsItsOwnEvents(t *testing.T) {
 		{closes(t, 16, 1, int64(caseMark(first)|markEnd))},
 		{mark(12, first+2, markBefore), closes(t, 13, tid, 300), mark(14, first+2, markAfter), closes(t, 15, 70, 301)},
 	}}
-	c := newCollector(src, first, 3)
+	c := newCollector(src, make([]event.Event, 9), first, 3)
 	require.NoError(t, c.finish(time.Minute))
 	require.False(t, c.mixed)
 	for nth, want := range []struct {
@@ -527,11 +527,11 @@ func TestEventsOutOfOrderAreNotBelieved(t *testing.T) {
 		"an event, and a mark": slices.Concat(a[:1], a[2:], b[:1], a[1:2], b[1:], []event.Event{end}),
 		"a mark is lost":       slices.Concat(a, b[1:], []event.Event{end}),
 	} {
-		c := newCollector(&batches{rest: [][]event.Event{rest}}, first, 2)
+		c := newCollector(&batches{rest: [][]event.Event{rest}}, make([]event.Event, 9), first, 2)
 		require.NoError(t, c.finish(time.Minute))
 		require.True(t, c.mixed, name)
 	}
-	c := newCollector(&batches{rest: [][]event.Event{a, b, {end}}}, first, 2)
+	c := newCollector(&batches{rest: [][]event.Event{a, b, {end}}}, make([]event.Event, 9), first, 2)
 	require.NoError(t, c.finish(time.Minute))
 	require.False(t, c.mixed)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap"
+	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 )
 
@@ -40,6 +41,7 @@ type runner struct {
 	selected selection         // what they select; zero if not known
 	lacks    map[string]string
 	number   uint32 // of the last case, for marks
+	batch    []event.Event
 	work     string
 	forks    *forkServer
 }
@@ -152,7 +154,7 @@ func (r *runner) runGroup(ids []string, req *RunRequest) (results []CaseResult, 
 	}
 	collectors := make([]*collector, len(r.inUse))
 	for i, e := range r.inUse {
-		collectors[i] = newCollector(e, first, len(ids))
+		collectors[i] = newCollector(e, r.batch, first, len(ids))
 	}
 	idle := func() {
 		for _, c := range collectors {
@@ -309,7 +311,7 @@ func serve(rw io.ReadWriter, init bool, warnings []string) error {
 			conn.Writer.Use(box)
 		}
 	}
-	r := &runner{conn: conn, init: init, warnings: warnings, number: firstNumber()}
+	r := &runner{conn: conn, init: init, warnings: warnings, number: firstNumber(), batch: make([]event.Event, batchSize)}
 	defer r.detach()
 	work, err := os.MkdirTemp("", "scaplab-guest")
 	if err != nil {

@@ -79,7 +79,7 @@ func (c *comparison) byThread(driver guest.Driver, raw [][]byte) []event.Event {
 }
 
 func describe(ev *event.Event) string {
-	return fmt.Sprintf("%s of thread %d: %s", Symbol(uint16(ev.Type())), ev.TID(), ev.AppendArgs(nil))
+	return fmt.Sprintf("%s of thread %d: %s", Symbol(uint16(ev.Type())), ev.TID(), Brief(string(ev.AppendArgs(nil)), briefEvent))
 }
 
 func (c *comparison) compareParams(a, b *event.Event, first, second guest.Driver) {
@@ -105,7 +105,7 @@ func (c *comparison) compareParams(a, b *event.Event, first, second guest.Driver
 		}
 		c.params = append(c.params, out)
 		if !out.OK {
-			c.fault(ClassDiffer, "%s: %s: %s says %s, %s %s", info.Symbol, name, first, out.Want, second, out.Got)
+			c.fault(ClassDiffer, "%s: %s: %s says %s, %s %s", info.Symbol, name, first, Brief(out.Want, briefValue), second, Brief(out.Got, briefValue))
 		}
 	}
 }

@@ -381,7 +381,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		if c.res.Return && c.res.Ret == enosys && !c.m.lacks(c.sc) && !strings.Contains(w, "ENOSYS") && i == 0 {
 			class = ClassENOSYS
 		}
-		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, out.Want, out.Got)
+		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, Brief(out.Want, briefValue), Brief(out.Got, briefValue))
 	}
 	for name := range wants {
 		if !enter && info.ParamIndex(name) < 0 {

@@ -434,3 +434,9 @@ func TestAnExcuseThatIsNotTrueFails(t *testing.T) {
 	res.Return = false
 	require.Equal(t, Pass, compare(never, cs, res, testMachine("6.12")).Status, "a call that did not return did neither")
 }
+
+func TestALongValueIsQuotedInPart(t *testing.T) {
+	require.Equal(t, "short", Brief("short", 5))
+	require.Equal(t, "shor... (5 bytes)", Brief("short", 4))
+	require.Equal(t, "... (2 bytes)", Brief("é", 1), "half a character is none")
+}

@@ -2,7 +2,11 @@
 
 package judge
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Status is the outcome of a cell.
 type Status string
@@ -65,4 +69,18 @@ type Param struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+}
+
+// Lengths in bytes of what a reason quotes.
+const (
+	briefValue = 300
+	briefEvent = 1000
+)
+
+// Brief returns a text for a line: the first n bytes and the length of a longer one.
+func Brief(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(text[:n], ""), len(text))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package machine runs kernels in virtual machines: QEMU as the current user, an
-// initramfs with one static program, two serial ports. It does not depend on what
+// initramfs with one static program, two serial ports, and memory that the host has, too. It does not depend on what
 // the program is for.
 package machine
 
@@ -72,7 +72,7 @@ func (c *Config) key() string {
 
 // VM is a running QEMU.
 type VM struct {
-	Conn    *wire.Conn // the second serial port
+	Conn    *wire.Conn // the second serial port; payloads of the guest may come through the mailbox
 	Console *Console   // the first
 
 	proc    *Process
