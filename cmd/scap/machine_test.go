@@ -80,37 +80,39 @@ func TestMachineOfManyCPUs(t *testing.T) {
 	require.Equal(t, "0-1", mustReadFile(t, "/sys/devices/system/cpu/online"))
 	loadModule(t)
 	startWorker(t)
-	path := filepath.Join(t.TempDir(), "x.scap")
+	running := 2
 	for _, driver := range drivers {
 		before := availableMiB(t)
 		flags := sourceFlags{driver: driver, module: kmod.DefaultName}
 		src, err := flags.open(scap.Selection{Syscalls: []string{"getppid"}}, os.Stderr)
 		require.NoError(t, err)
 		rings := src.(interface{ Rings() int }).Rings
-		require.Equal(t, 2, rings(), driver)
+		require.Equal(t, running, rings(), driver)
 		taken := before - availableMiB(t)
 		fmt.Printf("%d CPUs of %d, driver %s: %d MiB taken\n", rings(), manyCPUs, driver, taken)
 		require.Less(t, taken, 300, driver) // this process's memory included
 		if driver == "ebpf" {
 			mustRunCPU(t, 2)
-			require.Eventually(t, func() bool {
+			for got := false; !got; {
 				onCPU(t, 2, func() { _, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0) })
-				ev, err := src.Next()
-				for ; err == nil && ev.CPU() != 2; ev, err = src.Next() {
-				}
-				if !errors.Is(err, scap.ErrTimeout) {
+				for range 100 { // the worker's never end
+					ev, err := src.Next()
+					if errors.Is(err, scap.ErrTimeout) {
+						break
+					}
 					require.NoError(t, err)
+					got = got || ev.CPU() == 2
 				}
-				return err == nil
-			}, 5*time.Minute, time.Millisecond)
-			require.Equal(t, 3, rings())
+			}
+			running++
+			require.Equal(t, running, rings())
 		}
 		require.NoError(t, src.Close())
 
-		code, _, stderr := runCommand(t, "record", "--driver", driver, "-w", path, "-n", "1000")
+		code, out, stderr := runCommand(t, "record", "--driver", driver, "-n", "20", "getppid") // all programs take an emulated machine minutes
 		fmt.Printf("record --driver %s: %s", driver, stderr)
 		require.Zero(t, code, stderr)
-		require.Contains(t, mustRun(t, "verify", path), ": fine: ")
+		require.Equal(t, 20, strings.Count(out, " < getppid "))
 	}
 }
 
