@@ -258,11 +258,11 @@ func (d *Driver) load() error {
 		return fmt.Errorf("make maps: %w", err)
 	}
 	d.cpus, d.hasRing = cpus, make([]bool, cpus)
-	present, err := presentCPUs()
+	online, err := onlineCPUs()
 	if err != nil {
 		return fmt.Errorf("list CPUs: %w", err)
 	}
-	if err := d.makeRings(present); err != nil {
+	if err := d.makeRings(online); err != nil {
 		return err
 	}
 	d.mapped, err = d.coll.Maps["cpus"].Memory()
@@ -425,10 +425,10 @@ func (d *Driver) makeRing(cpus []int) error {
 	return nil
 }
 
-// presentCPUs lists the CPUs that the machine has now, on-line or not. Possible ones can be many more: places where a CPU
-// may be plugged in.
-func presentCPUs() ([]int, error) {
-	b, err := os.ReadFile("/sys/devices/system/cpu/present")
+// onlineCPUs lists the CPUs that run now. Possible ones can be many more: hyperthreads that are turned off, and places
+// where a CPU may be plugged in.
+func onlineCPUs() ([]int, error) {
+	b, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
 		return nil, err
 	}

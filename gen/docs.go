@@ -5,6 +5,7 @@ package gen
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -129,12 +130,44 @@ func (m *model) syscallsPage() []byte {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d |\n", s.Name, code, strings.Join(params, ", "), strings.Join(memory, ", "),
 			strings.Join(looked, ", "), sinceText(s), len(s.Cases))
 	}
+	m.listsSection(&b)
 	b.WriteString("\n## Generic\n\n")
 	for _, arch := range []string{"amd64", "arm64"} {
 		c := m.table.Coverage(arch)
 		fmt.Fprintf(&b, "On %s: %s. No kernel has: %s.\n\n", arch, strings.Join(c.Generic, ", "), strings.Join(c.Absent, ", "))
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// listsSection lists the calls whose events have a part of a list only.
+func (m *model) listsSection(b *strings.Builder) {
+	b.WriteString("\n## Lists\n\n" +
+		"Of a list that the caller may make longer, events have so many elements; [differences.md](differences.md#values-that-are-cut) says what tells\n" +
+		"of the others. `sendmmsg` and `recvmmsg` have events of the first 16 messages, with the data of 32 vectors of each.\n\n" +
+		"| elements | calls, with their params |\n|---|---|\n")
+	calls := make(map[int][]string)
+	for _, s := range slices.SortedFunc(slices.Values(m.table.Syscalls), func(x, y *tables.Syscall) int { return strings.Compare(x.Name, y.Name) }) {
+		params := make(map[int][]string)
+		for _, p := range s.Exit.Params {
+			if n := m.listed(p); n > 0 {
+				params[n] = append(params[n], p.Name)
+			}
+		}
+		for n, names := range params {
+			calls[n] = append(calls[n], fmt.Sprintf("%s (%s)", s.Name, strings.Join(names, ", ")))
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(calls)) {
+		fmt.Fprintf(b, "| %d | %s |\n", n, strings.Join(calls[n], ", "))
+	}
+}
+
+// listed returns how many elements of a list a param has at most; 0: it is no list, or whole.
+func (m *model) listed(p *tables.Param) int {
+	if p.From == nil || p.From.Kind != expr.Call || m.helpers[p.From.Text] == nil {
+		return 0
+	}
+	return m.helpers[p.From.Text].First
 }
 
 // exposed reports whether a param comes from the caller's memory.

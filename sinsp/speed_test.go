@@ -4,6 +4,10 @@ package sinsp_test
 
 import (
 	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +15,7 @@ import (
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
+	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/scap/scaptest"
 	"github.com/scaplab/scaplab/sinsp"
 )
@@ -129,4 +134,57 @@ func BenchmarkSeed(b *testing.B) {
 	for b.Loop() {
 		sinsp.New(scaptest.New(), sinsp.Options{State: state})
 	}
+}
+
+// large is the state of a large machine: 100,000 processes with 10 files each, whose names and environments are their
+// own, as a scan of /proc makes them.
+func large() *proc.State {
+	s := someState()
+	shell := s.Threads[1]
+	for i := range 100_000 {
+		t := shell
+		t.TID, t.PID = event.PID(1000+i), event.PID(1000+i)
+		t.Comm, t.Exe, t.ExePath = fmt.Sprintf("worker-%d", i), strings.Clone("/usr/lib/service/bin/worker"), strings.Clone("/usr/lib/service/bin/worker")
+		t.Args, t.Env = fmt.Sprintf("--number\x00%d\x00", i), strings.Repeat("VARIABLE=of some length\x00", 20)
+		t.Cgroups = fmt.Sprintf("cpu=/system.slice/worker-%d.service\x00memory=/system.slice/worker-%d.service\x00", i, i)
+		t.FDs = nil
+		for num := range 10 {
+			fd := proc.FD{Num: event.FD(num), Ino: uint64(10*i + num), Type: proc.FDRegular, Name: fmt.Sprintf("/var/lib/service/%d/file%d", i, num)}
+			if num > 6 {
+				fd = proc.FD{Num: event.FD(num), Ino: fd.Ino, Type: proc.FDIPv4, L4: proc.L4TCP, Src: netip.MustParseAddrPort("10.0.0.1:80"), Dst: netip.MustParseAddrPort("10.0.0.9:999")}
+			}
+			t.FDs = append(t.FDs, fd)
+		}
+		s.Threads = append(s.Threads, t)
+	}
+	return s
+}
+
+// BenchmarkLargeMachine tells the memory of the state of a large machine: what a scan returns, what an inspector adds,
+// and the bytes of the state in a capture.
+func BenchmarkLargeMachine(b *testing.B) {
+	heap := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / 1e6
+	}
+	before := heap()
+	state := large()
+	scanned := heap()
+	in := sinsp.New(scaptest.New(), sinsp.Options{State: state})
+	inspected := heap()
+	meter := scaptest.Measure(b)
+	var size int64
+	for b.Loop() {
+		w, err := savefile.NewWriter(io.Discard, savefile.WriterOptions{State: state})
+		require.NoError(b, err)
+		require.NoError(b, w.Flush())
+		size = w.Size()
+	}
+	b.ReportMetric(scanned-before, "MB/state")
+	b.ReportMetric(inspected-scanned, "MB/inspector")
+	b.ReportMetric(meter.CPU().Seconds()/float64(b.N), "cpu-s/writing")
+	b.ReportMetric(float64(size)/1e6, "MB/file")
+	runtime.KeepAlive(in)
 }

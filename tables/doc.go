@@ -267,6 +267,7 @@
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
 //     max: 128                        bytes that it sends at most, if its type does not say so; rest: all that the event has left.
 //     What follows takes is then the function's last argument
+//     first: 16                       of a list that the caller may make longer, how many elements it sends
 //   - given: tempfile(bytes?)         guest function that makes an object
 //     reads: text                     what a driver reads if it is passed as a string: text (its own), nothing
 //   - after: fstat(fd)                guest function that examines something; only in after

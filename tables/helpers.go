@@ -100,7 +100,7 @@ func (l *loader) helperMax(h *Helper, m *mapping) {
 var helperKinds = []string{"value", "param", "given", "after"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
-	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "looks", "max", "reads", "needs"}, helperKinds...), &l.errs)
+	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "looks", "max", "first", "reads", "needs"}, helperKinds...), &l.errs)
 	if m == nil {
 		return
 	}
@@ -144,6 +144,12 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 		m.errorf(m.byKey["looks"], "looks without use (it is about the first argument of a helper of the drivers)")
 	}
 	l.helperMax(h, m)
+	if n := m.scalar("first"); n != nil && h.Kind != "param" {
+		m.errorf(m.byKey["first"], "first without use (only param helpers send lists)")
+	} else if n != nil {
+		v, _ := m.uint(n, "first", abi.ParamMax)
+		h.First = int(v)
+	}
 	if h.Reads = m.oneOf("reads", []string{"text", "nothing"}); m.has("reads") && h.Kind != "given" {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")
 	}

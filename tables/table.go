@@ -230,6 +230,7 @@ type Helper struct {
 	Looks  bool     // value, param: it looks at the open file of a descriptor, its first argument
 	Max    int      // param: bytes that it sends at most; 0: not known, or Rest
 	Rest   bool     // param: it sends what the event has room for; its C function's last argument is the bytes that later params may take
+	First  int      // param: of a list that the caller may make longer, the elements that it sends; 0: all, or no list
 	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string

@@ -32,6 +32,7 @@ import (
 	"github.com/scaplab/scaplab/scap/kmod"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/machine/machinetest"
 )
 
@@ -61,6 +62,96 @@ func work() {
 
 // TestRecordOnAnotherKernel runs the tests named TestMachine on kernels fetched for it.
 func TestRecordOnAnotherKernel(t *testing.T) { machinetest.Run(t) }
+
+// TestRecordOnAMachineOfManyCPUs runs TestMachineOfManyCPUs where few of many CPUs run, and with little memory.
+func TestRecordOnAMachineOfManyCPUs(t *testing.T) {
+	t.Setenv("SCAPLAB_RUN", "OfManyCPUs")
+	machinetest.Run(t, machinetest.Offline(manyCPUs-2), func(b *machine.Boot) { b.MemoryMB = 1024 })
+}
+
+// manyCPUs would need 960 MiB for rings of 4 MiB.
+const manyCPUs = 240
+
+// TestMachineOfManyCPUs captures with rings for the CPUs that run, and for another one once it does.
+func TestMachineOfManyCPUs(t *testing.T) {
+	if text := mustReadFile(t, "/sys/devices/system/cpu/possible"); !strings.HasPrefix(text, fmt.Sprintf("0-%d", manyCPUs-1)) {
+		t.Skipf("all CPUs of this machine run (%s)", text) // it is TestRecordOnAnotherKernel's
+	}
+	require.Equal(t, "0-1", mustReadFile(t, "/sys/devices/system/cpu/online"))
+	loadModule(t)
+	startWorker(t)
+	running := 2
+	for _, driver := range drivers {
+		before := availableMiB(t)
+		flags := sourceFlags{driver: driver, module: kmod.DefaultName}
+		src, err := flags.open(scap.Selection{Syscalls: []string{"getppid"}}, os.Stderr)
+		require.NoError(t, err)
+		rings := src.(interface{ Rings() int }).Rings
+		require.Equal(t, running, rings(), driver)
+		taken := before - availableMiB(t)
+		fmt.Printf("%d CPUs of %d, driver %s: %d MiB taken\n", rings(), manyCPUs, driver, taken)
+		require.Less(t, taken, 300, driver) // this process's memory included
+		if driver == "ebpf" {
+			mustRunCPU(t, 2)
+			for got := false; !got; {
+				onCPU(t, 2, func() { _, _, _ = unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0) })
+				for range 100 { // the worker's never end
+					ev, err := src.Next()
+					if errors.Is(err, scap.ErrTimeout) {
+						break
+					}
+					require.NoError(t, err)
+					got = got || ev.CPU() == 2
+				}
+			}
+			running++
+			require.Equal(t, running, rings())
+		}
+		require.NoError(t, src.Close())
+
+		code, out, stderr := runCommand(t, "record", "--driver", driver, "-n", "20", "getppid") // all programs take an emulated machine minutes
+		fmt.Printf("record --driver %s: %s", driver, stderr)
+		require.Zero(t, code, stderr)
+		require.Equal(t, 20, strings.Count(out, " < getppid "))
+	}
+}
+
+func mustReadFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return strings.TrimSpace(string(b))
+}
+
+// availableMiB returns how much memory programs can still have.
+func availableMiB(t *testing.T) int {
+	t.Helper()
+	runtime.GC()
+	var kib int
+	_, rest, _ := strings.Cut(mustReadFile(t, "/proc/meminfo"), "MemAvailable:")
+	_, err := fmt.Sscan(rest, &kib)
+	require.NoError(t, err)
+	return kib >> 10
+}
+
+// mustRunCPU makes a CPU run that did not.
+func mustRunCPU(t *testing.T, cpu int) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", cpu), []byte("1"), 0))
+}
+
+// onCPU runs f on a CPU.
+func onCPU(t *testing.T, cpu int, f func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var old, set unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &old))
+	set.Set(cpu)
+	require.NoError(t, unix.SchedSetaffinity(0, &set))
+	f()
+	require.NoError(t, unix.SchedSetaffinity(0, &old))
+}
 
 // TestMachineRecord records another process with each driver, and reads the capture.
 func TestMachineRecord(t *testing.T) {

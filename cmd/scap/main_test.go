@@ -699,6 +699,20 @@ func TestRecordShowsTheEnterEventsThatItCaptures(t *testing.T) {
 	require.Contains(t, out.String(), "/forged")
 }
 
+// The module has no ring for a CPU that starts later, and its client is told once.
+func TestRecorderTellsOfACPUWithoutRing(t *testing.T) {
+	src := scaptest.New()
+	src.Add(mustEvent(t, event.TypeCPUHotplugEnter, start, 0, func(b *event.Builder) {
+		b.AddUint32(7)
+		b.AddUint32(0)
+	}, 2).Bytes(), 0)
+	var out, talk bytes.Buffer
+	rec := &recorder{text: mustLines(t, &out), err: &talk, start: time.Now()}
+	require.ErrorIs(t, rec.run(t.Context(), src), io.EOF)
+	require.NoError(t, rec.close())
+	require.Contains(t, talk.String(), "CPU 7 has started: it has no ring")
+}
+
 func TestRecorderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

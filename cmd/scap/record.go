@@ -50,6 +50,12 @@ It is readable by its owner only, and replaces a file of that name. A file also 
 not pass the filter but change the state, marked as such: scap read shows them with
 --all.
 
+Kernel memory: 4 MiB of rings for each CPU that runs, 8 MiB with --driver kmod
+(--ring-size), and some 20 MiB for programs. More CPUs can share less memory:
+--cpus-per-ring 8 --ring-size 4194304 takes 4 MiB for 8. A CPU that runs later gets a
+ring of its own once its first events are lost, and counted; with --driver kmod it has
+none until the next capture, which a message says.
+
 ` + filterHelp,
 		Example:           "  scap record -w trace.scap openat connect\n  scap record -w trace.scap -C 100 -W 5\n  scap record --driver kmod execve",
 		ValidArgsFunction: completeEvents,
@@ -268,6 +274,12 @@ func (r *recorder) next(in *sinsp.Inspector) error {
 	ev, err := in.Next()
 	if err != nil {
 		return err
+	}
+	if ev.Type() == event.TypeCPUHotplugEnter { // of the module, once
+		var plug event.CPUHotplugEnter
+		if err := plug.Decode(ev.Event); err == nil {
+			r.warn(fmt.Sprintf("CPU %d has started: it has no ring, so its events are missing until the next capture", plug.CPU))
+		}
 	}
 	switch {
 	case r.end > 0 && ev.Timestamp() > r.end:

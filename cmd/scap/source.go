@@ -42,7 +42,7 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	f.StringVar(&s.driver, "driver", drivers[0], "ebpf: programs loaded for the capture; kmod: the kernel module, which must be loaded")
 	f.StringVar(&s.module, "module", kmod.DefaultName, "with --driver kmod: the module's name")
 	f.IntVarP(&s.snaplen, "snaplen", "s", 0, fmt.Sprintf("limit on payload bytes per event; 0: %d", driver.SnaplenDefault))
-	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two: the memory that each CPU takes; 0: 4 MiB, with --driver kmod what the module has (8 MiB)")
+	f.IntVar(&s.ringSize, "ring-size", 0, "bytes of each ring, a power of two: the memory that each CPU that runs takes; 0: 4 MiB, with --driver kmod what the module has (8 MiB)")
 	f.IntVar(&s.perRing, "cpus-per-ring", 0, "with --driver ebpf: so many CPUs share a ring, -1: all do; 0: each has its own, if the kernel can and --ring-size is at least 4 MiB")
 	f.BoolVar(&s.dropFailed, "drop-failed", false, "leave out system calls that fail")
 	f.BoolVar(&s.enter, "enter", false, "also capture, and show, the enter events that some system calls have: with the path or address before another thread could change it")

@@ -145,9 +145,16 @@ static __always_inline bool find_room(struct filler *f, u32 id, u32 nparams, u32
 			COUNT(f, drop_scratch);
 			return false;
 		}
-		if (!find_place(f, id, n))
-			return false;
+		/*
+		 * The ring is taken before head is read: an interrupt whose page fault is an event of its
+		 * own moves head, and ends before this program goes on.
+		 */
 		f->cpu->scratch_busy = 1;
+		asm volatile("" ::: "memory");
+		if (!find_place(f, id, n)) {
+			f->cpu->scratch_busy = 0;
+			return false;
+		}
 		return true;
 	}
 	f->ring = bpf_map_lookup_elem(&rings, &id);
@@ -225,6 +232,7 @@ static __always_inline int event_end(struct filler *f)
 			publish(f, f->size);
 		else if (!f->full)
 			send_scratch(f);
+		asm volatile("" ::: "memory"); /* whoever finds the ring free finds the new head */
 		f->cpu->scratch_busy = 0;
 	} else if (f->size) {
 		bpf_ringbuf_submit(f->buf, wake(f, f->size));

@@ -315,26 +315,33 @@ struct user_pollfd {
 	u16 events, revents;
 };
 
-#define POLL_GATHER 16
+#define POLL_GATHER 16	     /* descriptors told */
+#define FDS_LEFT_OUT (1LL << 32) /* and the number of the others: one more entry has their sum, which is no descriptor */
 
 static __always_inline u32 poll_events(u64 v);
 
 static __always_inline void push_fdlist(struct filler *f, u64 fds, u64 n)
 {
 	struct user_pollfd *p = (void *)tmp_of(f);
-	u32 start = f->off;
+	u32 start = f->off, left = 0;
 
 	n = (u32)n;
-	if (n > POLL_GATHER)
+	if (n > POLL_GATHER) {
+		left = n - POLL_GATHER;
 		n = POLL_GATHER;
+	}
 	if (!n || !user_read(p, fds, n * sizeof(*p)))
-		n = 0;
-	append_u16(f, n);
+		n = left = 0;
+	append_u16(f, n + !!left);
 	for (u32 i = 0; i < POLL_GATHER; i++) {
 		if (i >= n)
 			break;
 		append_s64(f, p[i].fd);
 		append_u16(f, poll_events(p[i].revents));
+	}
+	if (left) {
+		append_s64(f, FDS_LEFT_OUT + left);
+		append_u16(f, 0);
 	}
 	end_param(f, start);
 }

@@ -409,7 +409,7 @@ func (p *ParamInfo) appendNumbers(dst, v []byte) []byte {
 	return dst
 }
 
-// appendFDList prints fd:flags for each entry, the flags in hex, separated by blanks.
+// appendFDList prints fd:flags for each descriptor, the flags in hex, separated by blanks, and how many there are besides.
 func appendFDList(dst, v []byte) []byte {
 	l := FDList(v)
 	for i := range l.Len() {
@@ -421,5 +421,5 @@ func appendFDList(dst, v []byte) []byte {
 		dst = append(dst, ':')
 		dst = strconv.AppendUint(dst, uint64(flags), 16)
 	}
-	return dst
+	return l.AppendLeftOut(dst)
 }

@@ -137,6 +137,8 @@ func TestEveryParamTypeHasItsText(t *testing.T) {
 		{"a tuple, unix, cut", ParamInfo{Type: ParamSocktuple}, []byte{1, 'a'}, ".a", "", ""},
 		{"a poll list", ParamInfo{Type: ParamFDList}, cat(u16(2), s64(3), u16(1), s64(-1), u16(0x14)), "3:1 -1:14", "", ""},
 		{"a poll list that says more than it has", ParamInfo{Type: ParamFDList}, cat(u16(9), s64(3), u16(1)), "3:1", "", ""},
+		{"a poll list that leaves out three", ParamInfo{Type: ParamFDList}, cat(u16(2), s64(3), u16(1), s64(1<<32+3), u16(0)), "3:1 ...(3 more)", "", ""},
+		{"a poll list with an absurd number", ParamInfo{Type: ParamFDList}, cat(u16(2), s64(1<<33), u16(1), s64(1<<32), u16(0)), "8589934592:1 4294967296:0", "", ""},
 		{"numbers, some with names", ParamInfo{Type: ParamNumbers, Format: FormatDec, Names: &whence}, cat(s64(1), s64(7)), "1(SEEK_CUR) 7", "", ""},
 		{"numbers in hex", ParamInfo{Type: ParamNumbers, Format: FormatHex}, cat(s64(-1), s64(0)), "FFFFFFFFFFFFFFFF 0", "", ""},
 		{"no numbers", ParamInfo{Type: ParamNumbers}, nil, "NULL", "", ""},

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"strconv"
 
 	"github.com/scaplab/scaplab/internal/abi"
 )
@@ -149,12 +150,46 @@ func addrPort6(v []byte) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(v)), binary.NativeEndian.Uint16(v[16:])), true
 }
 
+// fdsLeftOut in the last entry of a list of files, with their number added, stands for those that the list leaves out.
+const fdsLeftOut = 1 << 32
+
 // FDList is a ParamFDList value: u16 count, then count times i64 fd, u16 poll
 // flags.
 type FDList []byte
 
-// Len returns the number of whole entries.
+// Len returns the number of descriptors.
 func (l FDList) Len() int {
+	n := l.entries()
+	if l.LeftOut() > 0 {
+		n--
+	}
+	return n
+}
+
+// LeftOut returns how many descriptors the call has besides: drivers send the first 16.
+func (l FDList) LeftOut() uint32 {
+	n := l.entries()
+	if n == 0 {
+		return 0
+	}
+	if last, _ := l.At(n - 1); last > fdsLeftOut && last < 2*fdsLeftOut {
+		return uint32(last - fdsLeftOut)
+	}
+	return 0
+}
+
+// AppendLeftOut appends how many descriptors are left out, if any: ...(3 more).
+func (l FDList) AppendLeftOut(dst []byte) []byte {
+	n := l.LeftOut()
+	if n == 0 {
+		return dst
+	}
+	dst = append(dst, " ...("...)
+	return append(strconv.AppendUint(dst, uint64(n), 10), " more)"...)
+}
+
+// entries returns the number of whole entries.
+func (l FDList) entries() int {
 	if len(l) < 2 {
 		return 0
 	}

@@ -158,7 +158,7 @@ func appendFile(dst []byte, ev *sinsp.Event, num event.FD) ([]byte, bool) {
 }
 
 // appendPolled appends num:KINDflags of the files that a call waits for, the flags in
-// hex.
+// hex, and how many there are besides.
 func appendPolled(dst []byte, ev *sinsp.Event, value []byte) []byte {
 	list := event.FDList(value)
 	for i := range list.Len() {
@@ -174,7 +174,7 @@ func appendPolled(dst []byte, ev *sinsp.Event, value []byte) []byte {
 		}
 		dst = strconv.AppendUint(dst, uint64(flags), 16)
 	}
-	return dst
+	return list.AppendLeftOut(dst)
 }
 
 // threadFD returns an open file of the event's process; nil: not known.

@@ -619,6 +619,91 @@ func TestGuestHalfAnAddress(t *testing.T) {
 	require.Equal(t, 1, binds)
 }
 
+// Another thread puts another socket onto the number that accept returns, before the event of accept looks there, over
+// and over. The tuple is then missing, and never that of the other socket.
+func TestGuestANumberThatAnotherThreadReplaces(t *testing.T) {
+	const enough, least, limit = 5, 200, 2 * time.Minute // marked events; accepted ones; for both
+	mustLoad(t, "")
+	dir := t.TempDir()
+	listen := func(path string) int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { unix.Close(fd) })
+		require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+		require.NoError(t, unix.Listen(fd, 16))
+		return fd
+	}
+	connect := func(path string) int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Connect(fd, &unix.SockaddrUnix{Name: path}))
+		return fd
+	}
+	right, wrong := filepath.Join(dir, "right"), filepath.Join(dir, "wrong")
+	l, lw := listen(right), listen(wrong)
+	defer unix.Close(connect(wrong))
+	other, _, err := unix.Accept4(lw, unix.SOCK_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(other)
+
+	var number, replaced atomic.Int64
+	number.Store(-1)
+	var racer sync.WaitGroup
+	racer.Go(func() {
+		onThread(func() {
+			pinned(t, 1, func() {
+				for n := number.Load(); n != -2; n = number.Load() {
+					if n < 0 {
+						continue
+					}
+					if _, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(n), unix.F_GETFD, 0); errno == 0 {
+						_, _, _ = unix.RawSyscall(unix.SYS_DUP3, uintptr(other), uintptr(n), unix.O_CLOEXEC)
+						replaced.Add(1)
+						number.CompareAndSwap(n, -1)
+					}
+				}
+			})
+		})
+	})
+	src := mustSource(t, scap.Selection{Syscalls: []string{"accept4"}}, kmod.Options{})
+	defer src.Close()
+	accepted, told, marked, others := 0, 0, 0, 0
+	count := func(ev *event.Event) {
+		switch tuple := ev.Param(1); {
+		case len(tuple) == 0:
+			marked++
+		case strings.HasSuffix(strings.TrimRight(string(tuple), "\x00"), right):
+			told++
+		default:
+			others++
+		}
+	}
+	pinned(t, 0, func() {
+		for start := time.Now(); (marked < enough || accepted < least) && time.Since(start) < limit; accepted++ {
+			client := connect(right)
+			free, err := unix.Dup(l)
+			require.NoError(t, err)
+			require.NoError(t, unix.Close(free))
+			number.Store(int64(free))
+			n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(l), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
+			number.Store(-1)
+			require.Zero(t, errno)
+			require.NoError(t, unix.Close(int(n)))
+			require.NoError(t, unix.Close(client))
+			if accepted%1000 == 999 {
+				drain(t, src, count)
+			}
+		}
+	})
+	number.Store(-2)
+	racer.Wait()
+	drain(t, src, count)
+	t.Logf("%d accepted, %d replaced by the other thread; %d tuples told, %d missing, %d of another socket", accepted, replaced.Load(), told, marked, others)
+	require.Zero(t, others)
+	require.Equal(t, accepted, told+marked)
+	require.Positive(t, told)
+}
+
 // Calls of 32-bit and x32 tasks make the same events on both drivers.
 func TestGuestForeignCalls(t *testing.T) {
 	mustLoad(t, "")

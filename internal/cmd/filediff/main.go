@@ -345,6 +345,10 @@ func (c *comparison) args(ev *event.Event, verbose bool, theirs string) {
 // not match value, which is our form of it.
 func (c *comparison) arg(p *event.ParamInfo, v []byte, value, theirs, next string) (rest string, ok bool) {
 	if p.Type == event.ParamFDList {
+		// Those that are left out are one more file there.
+		if n := event.FDList(v).LeftOut(); n > 0 {
+			value = strings.Replace(value, fmt.Sprintf("...(%d more)", n), fmt.Sprintf("%d:0", 1<<32+int64(n)), 1)
+		}
 		// sysdig prints the kind of each file, one character, before its flags.
 		kinds := regexp.MustCompile("^" + p.Name + "=" + strings.ReplaceAll(value, ":", ":.?") + "( |$)")
 		if at := kinds.FindStringIndex(theirs); at != nil {

@@ -60,6 +60,7 @@ type Source struct {
 	cpus   []int // of the rings
 	ev     event.Event
 	handed uint64     // events handed out
+	grown  uint64     // of them, when it was last looked for new rings
 	last   scap.Stats // as of Close
 	closed bool
 }
@@ -92,6 +93,9 @@ func (s *Source) NextInto(ev *event.Event) error {
 	if s.closed {
 		return os.ErrClosed
 	}
+	if err := s.growSometimes(); err != nil {
+		return err
+	}
 	record, ring, err := s.reader.Step(false)
 	if record == nil && err == nil {
 		record, ring, err = s.await()
@@ -114,6 +118,9 @@ func (s *Source) ReadBatch(evs []event.Event) (int, error) {
 		return 0, os.ErrClosed
 	}
 	if err := s.reader.Release(); err != nil {
+		return 0, err
+	}
+	if err := s.growSometimes(); err != nil {
 		return 0, err
 	}
 	record, ring, err := s.reader.Step(false)
@@ -167,7 +174,19 @@ func (s *Source) await() (record []byte, ring int, err error) {
 	}
 }
 
+// growBetween is how many events are read between two looks for new rings, if no read has to wait.
+const growBetween = 1 << 16
+
+// growSometimes looks for new rings while events never end.
+func (s *Source) growSometimes() error {
+	if s.handed-s.grown < growBetween {
+		return nil
+	}
+	return s.grow()
+}
+
 func (s *Source) grow() error {
+	s.grown = s.handed
 	g, ok := s.engine.(Grower)
 	if !ok {
 		return nil
