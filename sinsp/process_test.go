@@ -162,12 +162,22 @@ func TestAChildInAPidNamespaceHasTwoIDs(t *testing.T) {
 	require.Equal(t, event.PID(1), child.VPID)
 	require.Equal(t, event.PID(1), child.VTID)
 	require.EqualValues(t, 1_600_000_005*second, child.PidnsStart)
+	require.Equal(t, []event.PID{100, 0}, []event.PID{child.PGID, child.VPGID}, "the group is outside of the namespace")
 	// The first process of a namespace adopts the orphans of the namespace.
 	w.send(event.TypeCloneExit, 301, 0, "exe", nil, 301, 301, 300, "", 512, 0, 0, 0, 0, 0, "a", nil, int(cloneInPidns), 0, 0, 2, 2, 5*second)
 	w.send(event.TypeCloneExit, 302, 0, "exe", nil, 302, 302, 301, "", 512, 0, 0, 0, 0, 0, "b", nil, int(cloneInPidns), 0, 0, 3, 3, 5*second)
 	w.send(event.TypeProcexitEnter, 301, 0, 0, 0, 0, 0)
 	w.send(event.TypeGetpidExit, 302, 3)
 	require.Equal(t, event.PID(300), w.thread(302).Parent().TID)
+	// Its ids are those of the namespace in results of calls only.
+	w.send(event.TypeSetsidExit, 302, 3)
+	grandchild := w.thread(302)
+	require.Equal(t, []event.PID{302, 302, 3}, []event.PID{grandchild.SID, grandchild.PGID, grandchild.VPGID})
+	w.send(event.TypeCloneExit, 303, 0, "exe", nil, 303, 303, 302, "", 512, 0, 0, 0, 0, 0, "c", nil, int(cloneInPidns), 0, 0, 4, 4, 5*second)
+	require.Equal(t, event.PID(3), w.thread(303).VPGID, "of a group inside")
+	// The parent entered the namespace for its children.
+	w.send(event.TypeCloneExit, 304, 0, "exe", nil, 304, 304, 100, "", 512, 0, 0, 0, 0, 0, "d", nil, int(cloneInPidns), 0, 0, 5, 5, 5*second)
+	require.Equal(t, []event.PID{100, 100, 0}, []event.PID{w.thread(304).SID, w.thread(304).PGID, w.thread(304).VPGID})
 }
 
 func TestOrphansGoToTheReaper(t *testing.T) {

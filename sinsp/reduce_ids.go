@@ -109,7 +109,10 @@ func (s *state) Setpgid(_ *event.Event, pid event.PID, pgid event.PID) {
 
 func (s *state) Setsid(_ *event.Event, ret event.PID) {
 	if t := s.cur; t != nil {
-		t.SID, t.PGID, t.VPGID, t.TTY = ret, t.PID, t.VPID, 0
+		t.PGID, t.VPGID, t.TTY = t.PID, t.VPID, 0
+		if t.SID = t.PID; t.SID <= 0 {
+			t.SID = ret // an id in the thread's own pid namespace
+		}
 	}
 }
 

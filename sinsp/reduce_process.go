@@ -124,6 +124,9 @@ func (s *state) cloneInChild(ev *event.Event, d *event.CloneExit) {
 	s.describe(t, d)
 	if t.Main() {
 		s.setParent(t.Process, d.PTID)
+		if from != nil && t.VPGID > 0 && (t.VPID == 1 || t.InPidns() && !from.InPidns()) {
+			t.VPGID = 0 // its parent, and so the group, is outside of its namespace
+		}
 	}
 }
 

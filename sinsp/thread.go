@@ -63,7 +63,7 @@ type Process struct {
 	VPID  event.PID // in its own pid namespace; -1: not known
 	SID   event.PID // session; in its own pid namespace if setsid told it; -1: not known
 	PGID  event.PID // process group; -1: not known
-	VPGID event.PID // process group in its own pid namespace; -1: not known
+	VPGID event.PID // process group in its own pid namespace; 0: the group is outside of it; -1: not known
 
 	Exe     string // argv[0]
 	ExePath string

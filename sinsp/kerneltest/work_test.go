@@ -24,9 +24,10 @@ import (
 const (
 	roleVariable = "SINSP_WORK"
 	roleMain     = "main"
-	roleWait     = "wait"  // waits until its standard input ends
-	roleEnd      = "end"   // ends at once
-	roleSpace    = "space" // in namespaces of its own: makes processes and waits
+	roleWait     = "wait"   // waits until its standard input ends
+	roleEnd      = "end"    // ends at once
+	roleSpace    = "space"  // in namespaces of its own: makes processes and waits
+	roleThread   = "thread" // a thread other than the main one executes this program, as roleWait
 
 	readyLine = "ready\n"
 )
@@ -48,6 +49,13 @@ func work(role string) {
 		)
 		spawn(roleWait, nil)
 		must(0, unix.Close(3))
+	case roleThread:
+		go func() {
+			runtime.LockOSThread() // the main thread is locked, too: this is another one
+			must(0, os.Setenv(roleVariable, roleWait))
+			must(0, syscall.Exec("/proc/self/exe", []string{"worker", "of a thread"}, os.Environ()))
+		}()
+		select {}
 	case roleEnd:
 		os.Exit(0)
 	}
@@ -189,6 +197,22 @@ func passed(dir string) {
 	must(0, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(f, 0), nil, 0))
 	_, _, _, _, err := unix.Recvmsg(pair[1], make([]byte, 1), make([]byte, 64), 0)
 	must(0, err)
+	// Another process gets them, too.
+	must(0, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(f, must(unix.Eventfd(0, 0))), nil, 0))
+	message.iov = unix.Iovec{Base: &message.data, Len: 1}
+	message.header = unix.Msghdr{Iov: &message.iov, Iovlen: 1, Control: &message.control[0], Controllen: uint64(len(message.control))}
+	fork(
+		sys(unix.SYS_CLOSE, uintptr(f)),
+		sys(unix.SYS_RECVMSG, uintptr(pair[1]), uintptr(unsafe.Pointer(&message.header)), unix.MSG_CMSG_CLOEXEC),
+	)
+}
+
+// message is what a process without exec receives.
+var message struct {
+	header  unix.Msghdr
+	iov     unix.Iovec
+	data    byte
+	control [64]byte
 }
 
 // call is a system call of a process that is made without exec. The language's own code
@@ -266,6 +290,11 @@ func fork(calls ...call) int { return clone(0, calls...) }
 
 func clone(flags uintptr, calls ...call) int {
 	c := clones(flags, calls...)
+	return c.make()
+}
+
+// make makes the process of a clone-like call, as fork does.
+func (c *call) make() int {
 	pid := c.run()
 	if errno := syscall.Errno(-pid); int(pid) < 0 {
 		must(0, error(errno))
@@ -306,6 +335,16 @@ func processes(dir string) {
 	jail, sub, other := text(dir+"/jail"), text(dir+"/sub"), text("/")
 	name := text("renamed")
 	must(0, unix.Mkdir(dir+"/jail", 0o755))
+	// The other calls that make processes.
+	like := func(nr uintptr, args ...uintptr) call {
+		c := sys(nr, args...)
+		c.child = forks(sys(unix.SYS_DUP2, 100, 310)).child
+		return c
+	}
+	byFork := like(unix.SYS_FORK)
+	byFork.make()
+	byClone3 := like(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&cloneArgs)), unsafe.Sizeof(cloneArgs))
+	byClone3.make()
 	// The table, the directories and the ids of the child are its own.
 	fork(
 		sys(unix.SYS_CLOSE, 100),
@@ -342,21 +381,55 @@ func processes(dir string) {
 	clone(unix.CLONE_PARENT, exit)
 
 	spawn(roleWait, nil)
+	spawn(roleThread, nil)
 	spawn(roleWait, &syscall.SysProcAttr{Setsid: true})
 	spawn(roleWait, &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: 1000, Gid: 1001, NoSetGroups: true}})
 	spawn(roleWait, &syscall.SysProcAttr{Chroot: "/"})
-	spawn(roleSpace, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS})
+	space := spawn(roleSpace, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS})
+	pidns := open(fmt.Sprintf("/proc/%d/ns/pid", space), unix.O_RDONLY|unix.O_CLOEXEC)
+	mntns := open(fmt.Sprintf("/proc/%d/ns/mnt", space), unix.O_RDONLY|unix.O_CLOEXEC)
+	closePidns, closeMntns := sys(unix.SYS_CLOSE, uintptr(pidns)), sys(unix.SYS_CLOSE, uintptr(mntns)) // a scan cannot tell their paths
+	fork(
+		sys(unix.SYS_SETNS, uintptr(pidns), unix.CLONE_NEWPID),
+		closePidns, closeMntns,
+		forks(forks()),
+	)
+	fork(
+		sys(unix.SYS_SETNS, uintptr(mntns), unix.CLONE_NEWNS),
+		closePidns, closeMntns,
+		forks(sys(unix.SYS_CHDIR, text("/proc"))),
+	)
+	must(0, unix.Close(pidns))
+	must(0, unix.Close(mntns))
+	// The orphan comes to the init of the namespace. Inside, only a child's own event says
+	// which thread it is, and the child has what its parent has then: those that made a
+	// process wait until it runs.
+	first, second := uintptr(must(unix.Eventfd(0, 0))), uintptr(must(unix.Eventfd(0, 0)))
+	runs := func(fd uintptr) call { return sys(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&one)), 8) }
+	waits := func(fd uintptr) call { return sys(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&message.control)), 8) }
+	fork(
+		sys(unix.SYS_UNSHARE, unix.CLONE_NEWPID|unix.CLONE_NEWNS),
+		forks(
+			forks(runs(first), forks(runs(second)), waits(second), exit),
+			waits(first),
+			sys(unix.SYS_SETSID),
+		),
+	)
 	spawn(roleSpace, &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC})
 }
 
+// cloneArgs are the arguments of a clone3 that does what fork does.
+var cloneArgs = struct{ flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64 }{exitSignal: uint64(unix.SIGCHLD)}
+
 // spawn runs this program in another role and waits until it has done its work.
-func spawn(role string, attr *syscall.SysProcAttr) {
+func spawn(role string, attr *syscall.SysProcAttr) (pid int) {
 	r, w, err := os.Pipe()
 	must(0, err)
-	start(role, attr, w)
+	pid = start(role, attr, w)
 	must(0, w.Close())
 	must(0, ignoreEOF(r.Read(make([]byte, 1))))
 	must(0, r.Close())
+	return pid
 }
 
 func ignoreEOF(_ int, err error) error {
