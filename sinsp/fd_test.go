@@ -459,6 +459,30 @@ func TestOnlyAnEventThatChangesANameSaysSo(t *testing.T) {
 	}
 }
 
+func TestDataDoesNotChangeTheNameOfAUnixSocket(t *testing.T) {
+	w := mustWorld(t, sinsp.Options{})
+	w.send(event.TypeSocketExit, 100, 9, 1, 1, 0, 0)
+	require.True(t, w.send(event.TypeConnectExit, 100, 0, unixTuple(1, 2, "/s"), 9, nil).NameChanged)
+	require.Equal(t, "1->2 /s", w.name(100, 9))
+	require.False(t, w.send(event.TypeSendtoExit, 100, 5, []byte("data"), 9, 5, unixTuple(1, 2, "/s")).NameChanged)
+	require.Equal(t, "1->2 /s", w.name(100, 9))
+	require.False(t, w.send(event.TypeRecvfromExit, 100, 5, []byte("data"), unixTuple(1, 2, "/s"), 9, 5).NameChanged)
+	require.Equal(t, "1->2 /s", w.name(100, 9))
+}
+
+// Both ends of a connection may be of one process, which is bound to port 80.
+func TestAProcessMayBeTheClientOfItself(t *testing.T) {
+	w := mustWorld(t, sinsp.Options{})
+	w.send(event.TypeSocketExit, 200, 8, 2, 2, 17, 0)
+	w.send(event.TypeSendtoExit, 200, 5, []byte("data"), 8, 5, tuple("0.0.0.0:53000", "127.0.0.1:80"))
+	require.Equal(t, sinsp.RoleClient, w.fd(200, 8).Role)
+	require.Equal(t, "127.0.0.1:53000->127.0.0.1:80", w.name(200, 8))
+	w.send(event.TypeSocketExit, 200, 9, 2, 2, 17, 0)
+	w.send(event.TypeRecvfromExit, 200, 5, []byte("data"), tuple("127.0.0.1:53000", "127.0.0.1:80"), 9, 5)
+	require.Equal(t, sinsp.RoleServer, w.fd(200, 9).Role)
+	require.Equal(t, "127.0.0.1:53000->127.0.0.1:80", w.name(200, 9))
+}
+
 func TestAPathThatIsCleanStaysAsItIs(t *testing.T) {
 	clean := 0
 	for _, dir := range []string{"", "/", "/a", "/a/b", "//a", "/.", "/..", "/.a", "/a//b", "/a/../b", "/a.b", "a", "./a", "/a/"} {

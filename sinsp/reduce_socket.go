@@ -265,10 +265,8 @@ func (s *state) along(t *Thread, num event.FD, tuple event.SockTuple, incoming b
 			if fd.Role == RoleClient && incoming || fd.Role == RoleServer && !incoming {
 				fd.Src, fd.Dst = fd.Dst, fd.Src
 			}
-			fd.form = formEnds
-		} else {
-			fd.form = formPath
 		}
+		fd.form = formEnds
 		s.ev.NameChanged = !fd.sameName(&old)
 	}
 	if fd.IP() && !fd.Listening() {

@@ -70,21 +70,19 @@ func (s *state) setTuple(fd *FD, tuple event.SockTuple) bool {
 	return true
 }
 
-// guessRole tells the ends of a connection apart: a process that is bound to the port of
-// the destination is the server.
+// guessRole tells the ends of a connection apart. A process that is bound to the port of
+// the destination may be the server, or both: then a server begins with a read, and a
+// client with a write.
 func (fd *FD) guessRole(t *Thread, incoming bool) {
-	bound, uses := false, false
-	for _, other := range t.FDs() {
-		bound = bound || other.Listening() && other.Src.Port() == fd.Dst.Port()
-		uses = uses || other != fd && (other.Type == proc.FDIPv4 || other.Type == proc.FDIPv6) && other.Src.Port() == fd.Src.Port()
+	fd.Role = RoleClient
+	if !incoming {
+		return
 	}
-	switch {
-	case !bound:
-		fd.Role = RoleClient
-	case !uses || incoming:
-		fd.Role = RoleServer
-	default:
-		fd.Role = RoleClient
+	for _, other := range t.FDs() {
+		if other.Listening() && other.Src.Port() == fd.Dst.Port() {
+			fd.Role = RoleServer
+			return
+		}
 	}
 }
 

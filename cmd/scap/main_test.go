@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/cli"
+	"github.com/scaplab/scaplab/internal/synth"
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
@@ -790,12 +791,6 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
-// manyTerms is a filter such as rules have.
-const manyTerms = "(evt.type in (open, openat, openat2) and evt.failed = false and fd.name startswith /etc and not proc.name in (cat, vi, bash)) or " +
-	"(evt.type = connect and fd.sport = 443 and fd.snet = 10.0.0.0/8) or " +
-	"(evt.type in (execve, execveat) and proc.pname = sshd and proc.cmdline contains passwd) or " +
-	"(evt.type = write and fd.name pmatch (/root/.ssh) and user.uid != 0 and evt.rawres > 0)"
-
 func BenchmarkRead(b *testing.B) {
 	const events = 1_000_000
 	path := filepath.Join(b.TempDir(), "s.scap")
@@ -810,7 +805,7 @@ func BenchmarkRead(b *testing.B) {
 		{"one term", []string{"proc.name=zzz"}},
 		{"one term of a gzip file", []string{"-r", path + ".gz", "proc.name=zzz"}},
 		{"one event", []string{"evt.type=execve"}},
-		{"14 terms", []string{manyTerms}},
+		{"14 terms", []string{synth.ManyTerms}},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()

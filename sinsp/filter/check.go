@@ -273,15 +273,11 @@ func (c *compiler) allowed(chk *check, left *source) bool {
 		c.errs.add(chk.opOff, "%s has no operator %s (known: =)", left.key, info.text)
 		return false
 	}
-	if slices.Contains(info.types, left.typ) && (left.many != field.List || info.lists) {
+	if info.available(left.typ, left.many) {
 		return true
 	}
-	var known []string
-	for _, o := range operators {
-		if slices.Contains(o.types, left.typ) && (left.many != field.List || o.lists) && o.text != "==" {
-			known = append(known, o.text)
-		}
-	}
+	known := OperatorsOf(left.typ, left.many)
+	known = slices.DeleteFunc(known, func(text string) bool { return text == "==" }) // is =
 	c.errs.add(chk.opOff, "%s is %s and has no operator %s (known: %s)", left.key, describe(left.typ, left.many), info.text, strings.Join(known, " "))
 	return false
 }

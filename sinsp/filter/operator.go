@@ -2,7 +2,11 @@
 
 package filter
 
-import "github.com/scaplab/scaplab/sinsp/field"
+import (
+	"slices"
+
+	"github.com/scaplab/scaplab/sinsp/field"
+)
 
 // op is a comparison.
 type op uint8
@@ -85,6 +89,22 @@ func (o op) info() *operator {
 		}
 	}
 	panic("unknown op")
+}
+
+// available reports whether fields of a type have the operator.
+func (o *operator) available(typ field.Type, many field.Many) bool {
+	return slices.Contains(o.types, typ) && (many != field.List || o.lists)
+}
+
+// OperatorsOf returns the operators that fields of a type have, as filters write them.
+// Fields with the flag [field.Within] have = only.
+func OperatorsOf(typ field.Type, many field.Many) (texts []string) {
+	for i := range operators {
+		if operators[i].available(typ, many) {
+			texts = append(texts, operators[i].text)
+		}
+	}
+	return texts
 }
 
 // operatorTexts returns all operators, for messages.

@@ -4,7 +4,6 @@ package filter
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -53,9 +52,7 @@ func leftKinds(t *testing.T) map[leftKind][]*field.Ref {
 }
 
 // has reports whether an operator is available for a kind.
-func (o *operator) has(k leftKind) bool {
-	return slices.Contains(o.types, k.typ) && (k.many != field.List || o.lists)
-}
+func (o *operator) has(k leftKind) bool { return o.available(k.typ, k.many) }
 
 // Each operator that a kind of field has is in operators.txt with a value for which it
 // holds, and with one for which it does not.

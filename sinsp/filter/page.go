@@ -132,6 +132,7 @@ var differences = []struct{ subject, reference, here string }{
 	{"strings longer than 255 bytes", "errors", "are compared"},
 	{"`in`, `intersects` on `fd.ip`, `proc.apid` and numbers of `evt.rawarg`", "never hold", "hold if an element is equal"},
 	{"`fd.net in (a, b)`", "looks at the first network", "looks at all"},
+	{"`intersects` on `fd.net`, and on `fd.port` and `fd.proto`", "never holds; an error", "holds if one of the ends is an element"},
 	{"other operators than `=`, `!=`, `in` on `fd.ip` and `fd.net`", "an error at run time", "an error of the filter"},
 	{"`evt.type glob open*` and other patterns", "an error: the constant is not an event", "patterns are free; `=`, `!=`, `in` need an event that exists"},
 	{"`evt.rawarg` of a user or group id", "only `exists`", "a number"},

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -31,9 +33,9 @@ type seen struct {
 	name         string
 	ev           *sinsp.Event
 	ours, theirs string
-	before       uint64 // timestamp of the event that was shown before; 0: none
-	news         bool   // the thread of the event is not in the state that the capture begins with
-	faults       [2]string
+	before       uint64            // timestamp of the event that was shown before; 0: none
+	news         bool              // the thread of the event is not in the state that the capture begins with
+	told         map[string]string // memory and page faults of the thread, as its parent's event tells them; nil: it does not
 }
 
 var differences = []difference{
@@ -130,8 +132,8 @@ var differences = []difference{
 	{`evt\.arg.*|evt\.info`, "sysdig resolves a path below a directory that is not known to the path itself", func(x seen) bool {
 		return againstUnknown.ReplaceAllString(x.theirs, "$1") == x.ours || x.theirs != x.ours && upward.ReplaceAllString(x.ours, "") == x.theirs
 	}},
-	{`evt\.arg.*|evt\.info`, "sysdig writes a blank after the ends of a unix socket without a path", func(x seen) bool {
-		return strings.ReplaceAll(x.theirs+" ", "  ", " ") == x.ours+" "
+	{`evt\.arg.*|evt\.info|fd\.(name|containername)`, "sysdig writes a blank after the ends of a unix socket without a path", func(x seen) bool {
+		return blankAfter.ReplaceAllString(x.theirs, "$1$2") == x.ours
 	}},
 	{`evt\.args|evt\.info`, "this version of sysdig does not have the last params", func(x seen) bool {
 		in := x.ev.Info()
@@ -139,7 +141,7 @@ var differences = []difference{
 		return old > 0 && strings.HasPrefix(x.ours, x.theirs+" "+in.Params[old].Name+"=")
 	}},
 	{`evt\.arg.*|evt\.info`, "this version of sysdig takes the family of a socket for flags", func(x seen) bool {
-		return strings.HasPrefix(x.ours+" ", strings.Replace(x.theirs, "AF_LOCAL|AF_UNIX", "AF_LOCAL", 1)+" ")
+		return strings.HasPrefix(x.ours+" ", twoNames.ReplaceAllString(x.theirs, "$1$2")+" ")
 	}},
 	{`evt\.args|evt\.info`, "sysdig prints large unsigned numbers as signed ones", func(x seen) bool {
 		return large.ReplaceAllStringFunc(x.ours, asSigned) == x.theirs
@@ -160,6 +162,9 @@ var differences = []difference{
 	}},
 	{`evt\.type|syscall\.type|evt\.arg`, "sysdig takes the native number of a generic event for one of its own machine", func(x seen) bool {
 		return strings.HasPrefix(x.ours, "syscall(")
+	}},
+	{`fd\.connected`, "sysdig has a socket connected from the event on that follows the one with both of its ends", func(x seen) bool {
+		return x.ev.NameChanged && x.ours == "true" && x.theirs == "false"
 	}},
 	{`fd\.connected`, "a connection that is not yet made is none", func(x seen) bool {
 		return x.ev.FD() != nil && x.ev.FD().State == sinsp.Pending && x.theirs == "true"
@@ -185,6 +190,39 @@ var differences = []difference{
 	}},
 	{`fd\.(num|uid|name_changed)`, "sysdig takes the new descriptor of a dup that it could follow, and else the old one", func(x seen) bool {
 		return strings.HasPrefix(x.ev.Info().Name, "dup") && (x.name == "fd.name_changed" || ofDescriptor(x))
+	}},
+	{`fd\.(num|uid)`, "sysdig takes the new descriptor of a fcntl that copies one", func(x seen) bool {
+		return x.ev.Info().Name == "fcntl" && ofDescriptor(x)
+	}},
+	{`fd\.[cslr]proto`, "sysdig has an empty protocol of sockets that have none", func(x seen) bool { return x.ours == "<NA>" && x.theirs == "" }},
+	{`evt\.arg.*|evt\.info|evt\.abspath.*`, "sysdig writes two slashes after the directory /", func(x seen) bool {
+		return strings.Replace(x.theirs, "//", "/", 1) == newNames.ReplaceAllString(x.ours, "")
+	}},
+	{`fs\.path\..*`, "sysdig does not resolve the paths of some calls below the working directory, or below a directory that was opened as a file", func(x seen) bool {
+		name, ok := strings.CutPrefix(x.theirs, "<UNKNOWN>")
+		return ok && strings.HasSuffix(x.ours, "/"+name)
+	}},
+	{`proc\.v?pgid.*|proc\.is_v?pgid_leader`, "sysdig does not take a process that begins a session for the leader of a new group", func(x seen) bool {
+		t := x.ev.Thread
+		return x.news && t != nil && t.PGID > 0 && t.PGID == t.SID
+	}},
+	{`proc\.vpgid.*|proc\.is_vpgid_leader`, "sysdig gives a process that enters a pid namespace the group of its parent, which is not in the namespace", func(x seen) bool {
+		return x.news && x.ev.Thread != nil && x.ev.Thread.VPGID == 0 && x.ev.Thread.InPidns()
+	}},
+	{`proc\.pidns_init_start_ts`, "sysdig counts from the start of the machine, although its manual says from the epoch", func(x seen) bool {
+		return x.ev.Thread != nil && x.ev.Thread.InPidns() && len(x.theirs) < len(x.ours) && atLeast(x.ours, x.theirs)
+	}},
+	{`proc\.ppid\.ts`, "sysdig tells the start of the thread that made the process, not of the process that the thread is of", func(x seen) bool {
+		return x.news && x.ev.Thread != nil && atLeast(x.theirs, x.ours) && x.ours != "0"
+	}},
+	{`thread\.cap_.*`, "sysdig keeps the capabilities that a process loses by a change of its ids", func(x seen) bool {
+		return x.news && x.ev.Thread != nil && x.ev.Thread.UID != 0 && (x.ours == "" || strings.Contains(x.theirs, x.ours))
+	}},
+	{`(proc|thread)\.(vm|pf).*`, "sysdig keeps what the parent's event says of a new thread, not what its own says", func(x seen) bool {
+		return x.news && x.told != nil && x.told[memory(x.name)] != "" && x.theirs == inUnit(x.name, x.told[memory(x.name)])
+	}},
+	{`thread\.pf.*`, "sysdig counts a page fault of a thread that it did not know until its own event of clone", func(x seen) bool {
+		return x.news && x.ev.Thread != nil && x.ev.Thread.InPidns() && x.ours == "0" && x.theirs == "1"
 	}},
 	{`fd\.(num|uid)`, "the descriptor of a pipe is the end that reads", func(x seen) bool {
 		return strings.HasPrefix(x.ev.Info().Name, "pipe") && ofDescriptor(x)
@@ -246,11 +284,8 @@ func ofParent(x seen) string {
 	p := x.ev.Thread.Parent()
 	class, name, _ := strings.Cut(x.name, ".")
 	name, inBytes := strings.CutSuffix(name, ".b")
-	switch x.name {
-	case "thread.pfmajor":
-		return x.faults[0]
-	case "thread.pfminor":
-		return x.faults[1]
+	if strings.HasPrefix(x.name, "thread.pf") {
+		return x.told[memory(x.name)]
 	}
 	n, ok := map[string]uint64{"vmsize": uint64(p.VMSize), "vmrss": uint64(p.VMRSS), "vmswap": uint64(p.VMSwap)}[name]
 	if !ok || class != "proc" && class != "thread" {
@@ -260,6 +295,22 @@ func ofParent(x seen) string {
 		n *= 1024
 	}
 	return fmt.Sprint(n)
+}
+
+// memory returns the param of clone that a field of memory or page faults has the value
+// of.
+func memory(name string) string {
+	_, name, _ = strings.Cut(strings.TrimSuffix(name, ".b"), ".")
+	return map[string]string{"vmsize": "vm_size", "vmrss": "vm_rss", "vmswap": "vm_swap", "pfmajor": "pgft_maj", "pfminor": "pgft_min"}[name]
+}
+
+// inUnit returns a number of kB in the unit of a field.
+func inUnit(name, n string) string {
+	if !strings.HasSuffix(name, ".b") {
+		return n
+	}
+	kb, _ := strconv.ParseUint(n, 10, 64) // it was printed as a number
+	return fmt.Sprint(kb * 1024)
 }
 
 // fillsIn reports whether ours is theirs with something in place of each (<NA>).
@@ -280,9 +331,11 @@ func atLeast(a, b string) bool {
 }
 
 var (
-	newNames      = regexp.MustCompile(`\|(CLONE_PIDFD|O_NOCTTY)`)
+	newNames      = regexp.MustCompile(`\|(CLONE_PIDFD|O_NOCTTY|O_NOFOLLOW|O_PATH|O_NOATIME|O_ASYNC)`)
 	newCommands   = regexp.MustCompile(`(option=\d+)\(PR_[A-Z_]+\)`)
 	longTime      = regexp.MustCompile(`\b\d+\.\d+s\b`)
+	twoNames      = regexp.MustCompile(`\b(AF_LOCAL)\|AF_UNIX|\b(AF_ROUTE)\|AF_NETLINK`)
+	blankAfter    = regexp.MustCompile(`(->[0-9a-f]{8,16}) ( |\)|$)`)
 	upward        = regexp.MustCompile(`^(?:\.\.?/)+`)
 	newMountFlags = regexp.MustCompile(`\|(NOSYMFOLLOW|SUBMOUNT|NOREMOTELOCK)`)
 	large         = regexp.MustCompile(`=\d{10,20}\b`)
@@ -325,19 +378,33 @@ func sorted(list string) string {
 type filterDifference struct {
 	fields string
 	why    string
+	never  string // pattern of filters that select nothing in sysdig; empty: any
 	only   func(ev *sinsp.Event, ref *field.Ref) bool
 }
 
 var filterDifferences = []filterDifference{
-	{`fd\.(ip|net|port|proto)`, "sysdig compares a socket that has no address yet as one with the address and the port 0", func(ev *sinsp.Event, _ *field.Ref) bool {
+	{`proc\.fd(usage|limit)`, "sysdig takes a query of the limit for the limit 0, and overlooks a new limit in an event that the filter does not select", "", func(ev *sinsp.Event, _ *field.Ref) bool {
+		if ev.Thread == nil {
+			return false
+		}
+		for a := range ev.Thread.Ancestors() { // the limit was changed here, or between here and there
+			if a.FDLimit != ev.Thread.FDLimit {
+				return true
+			}
+		}
+		return false
+	}},
+	{`fd\.ip|proc\.apid|evt\.rawarg`, "in and intersects never hold for several values, and for numbers of params, in sysdig", `\S+ (in|intersects) \(.*`, nil},
+	{`fd\.([cslr])?net`, "sysdig never takes an address to intersect a network", `\S+ intersects \(.*`, nil},
+	{`fd\.(ip|net|port|proto)`, "sysdig compares a socket that has no address yet as one with the address and the port 0", "", func(ev *sinsp.Event, _ *field.Ref) bool {
 		fd := ev.FD()
 		return fd != nil && fd.IP() && !fd.Src.IsValid() && !fd.Dst.IsValid()
 	}},
-	{`evt\.(arg|rawarg)`, "this version of sysdig does not have the last params", func(ev *sinsp.Event, ref *field.Ref) bool {
+	{`evt\.(arg|rawarg)`, "this version of sysdig does not have the last params", "", func(ev *sinsp.Event, ref *field.Ref) bool {
 		old := int(ev.Info().OldParams)
 		return old > 0 && ref.Arg.Param(ev.Type()) >= old
 	}},
-	{`evt\.(arg|rawarg)|fs\.path\..*`, "sysdig takes <NA> for the text of a path without a value", func(ev *sinsp.Event, _ *field.Ref) bool {
+	{`evt\.(arg|rawarg)|fs\.path\..*`, "sysdig takes <NA> for the text of a path without a value", "", func(ev *sinsp.Event, _ *field.Ref) bool {
 		for i := range ev.Info().Params {
 			if t := ev.Info().Params[i].Type; (t == event.ParamFSPath || t == event.ParamFSRelPath) && len(ev.Param(i)) == 0 {
 				return true
@@ -347,10 +414,12 @@ var filterDifferences = []filterDifference{
 	}},
 }
 
-// meantInFilter returns why a filter on a field differs for an event, if it is meant to.
-func meantInFilter(ref *field.Ref, ev *sinsp.Event) (why string, ok bool) {
+// meantInFilter returns why a filter on a field differs for an event, if it is meant to;
+// ours is whether the filter selects the event here.
+func meantInFilter(text string, ref *field.Ref, ev *sinsp.Event, ours bool) (why string, ok bool) {
 	for i := range filterDifferences {
-		if d := &filterDifferences[i]; matches(d.fields, ref.Name) && d.only(ev, ref) {
+		d := &filterDifferences[i]
+		if matches(d.fields, ref.Name) && (d.never == "" || ours && matches(d.never, text)) && (d.only == nil || d.only(ev, ref)) {
 			return d.why, true
 		}
 	}
@@ -375,12 +444,35 @@ var patterns sync.Map
 // againstUnknown matches a path and, in parentheses, the same path.
 var againstUnknown = regexp.MustCompile(`((?:name|filename|path|pathname|oldpath|newpath|linkpath)=(?:\./|\.\./)*([^ ()]+))\((?:[^ ()]+)\)`)
 
-// meant returns why a field of an event differs, if it is meant to.
-func meant(name string, x seen) (why string, ok bool) {
+// rulesOf returns the differences that a field may have.
+func rulesOf(name string) (rules []*difference) {
 	base, _, _ := strings.Cut(name, "[")
 	for i := range differences {
-		if d := &differences[i]; (matches(d.fields, name) || matches(d.fields, base)) && (d.only == nil || d.only(x)) {
-			return d.why, true
+		if d := &differences[i]; matches(d.fields, name) || matches(d.fields, base) {
+			rules = append(rules, d)
+		}
+	}
+	return rules
+}
+
+// refusal is a filter that sysdig does not take.
+type refusal struct {
+	filters string // pattern
+	why     string
+}
+
+var refusals = []refusal{
+	{`fd\.([cslr]?port|[cslr]?proto|ip) intersects .*`, "sysdig does not have intersects for the addresses and ports of both ends, although its manual has it for every type"},
+}
+
+// refused returns why sysdig does not take a filter, if it is meant not to.
+func refused(text string, err error) (why string, ok bool) {
+	if !errors.As(err, new(*exec.ExitError)) {
+		return "", false
+	}
+	for _, r := range refusals {
+		if matches(r.filters, text) {
+			return r.why, true
 		}
 	}
 	return "", false
@@ -422,6 +514,9 @@ func reasons() (list []string) {
 	}
 	for i := range filterDifferences {
 		list = append(list, filterDifferences[i].why)
+	}
+	for _, r := range refusals {
+		list = append(list, r.why)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -5,24 +5,27 @@
 // same of each event.
 //
 //	internal/cmd/filediff/prepare /var/tmp/sid
-//	go run ./internal/cmd/fielddiff [--values] /var/tmp/sid CAPTURE...
+//	go run ./internal/cmd/fielddiff [--values] [--few] /var/tmp/sid CAPTURE...
 //
 // The values of all fields are compared for each capture. Of filters, for each of which
 // sysdig starts, each operator of each field is tried with the first capture where the
 // field has a value, so that the most interesting captures come first.
 //
-// It prints how many values and filters agree, and for each field that does not the
-// first event where. What is meant to differ is in differences.go, with its reason. The
+// It prints how many values and filters agree, for each field that does not the first
+// event where, and for how many pairs of an operator and a type a filter agrees. What is meant to differ is in differences.go, with its reason. The
 // exit status is 1 if anything else differs.
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"math/bits"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +33,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,9 +46,11 @@ import (
 )
 
 func main() {
-	values := flag.Bool("values", false, "compare the values of fields only, no filters, which takes a tenth of the time")
+	var o options
+	flag.BoolVar(&o.valuesOnly, "values", false, "compare the values of fields only, no filters, which takes a tenth of the time")
+	flag.BoolVar(&o.few, "few", false, "of filters, try one of each field, of each operator with each type, and the language: for large captures")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: fielddiff [--values] TREE CAPTURE...")
+		fmt.Fprintln(os.Stderr, "usage: fielddiff [--values] [--few] TREE CAPTURE...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -52,7 +58,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ok, err := compare(flag.Arg(0), flag.Args()[1:], *values)
+	ok, err := compare(flag.Arg(0), flag.Args()[1:], o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fielddiff:", err)
 		os.Exit(3)
@@ -62,10 +68,13 @@ func main() {
 	}
 }
 
-func compare(tree string, captures []string, values bool) (ok bool, err error) {
+// options say what is compared.
+type options struct{ valuesOnly, few bool }
+
+func compare(tree string, captures []string, o options) (ok bool, err error) {
 	t := newTally()
 	for _, path := range captures {
-		c := &comparison{tree: tree, path: path, values: values, tally: t}
+		c := &comparison{tree: tree, path: path, options: o, tally: t}
 		if err := c.run(); err != nil {
 			return false, fmt.Errorf("%s: %w", path, err)
 		}
@@ -76,24 +85,36 @@ func compare(tree string, captures []string, values bool) (ok bool, err error) {
 // comparison is that of one capture.
 type comparison struct {
 	*tally
+	options
 	tree, path string
-	values     bool   // no filters
 	copy       string // what both read
 	inTree     string // its path in the tree
 
+	known map[event.PID]bool // the threads of the state that the capture begins with
+
+	mu sync.Mutex
 	// explained has the events for which a field differs as meant: filters on it
 	// differ there, too.
-	explained map[string]map[uint64]bool
-	before    uint64 // timestamp of the event that was shown before; 0: none
-	known     map[event.PID]bool
-	faults    map[event.PID][2]string // of threads: the page faults that their parents' events tell
+	explained map[string]eventSet
 }
+
+// eventSet is a set of events, by number.
+type eventSet []uint64
+
+func (s *eventSet) add(num uint64) {
+	for uint64(len(*s)) <= num/64 {
+		*s = append(*s, 0)
+	}
+	(*s)[num/64] |= 1 << (num % 64)
+}
+
+func (s eventSet) has(num uint64) bool { return num/64 < uint64(len(s)) && s[num/64]>>(num%64)&1 != 0 }
 
 func (c *comparison) run() error {
 	c.inTree = fmt.Sprintf("/tmp/fielddiff-%d.scap", os.Getpid())
 	c.copy = filepath.Join(c.tree, c.inTree)
 	defer os.Remove(c.copy)
-	c.explained, c.faults = map[string]map[uint64]bool{}, map[event.PID][2]string{}
+	c.explained = map[string]eventSet{}
 	text, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
@@ -101,16 +122,32 @@ func (c *comparison) run() error {
 	if err := os.WriteFile(c.copy, text, 0o644); err != nil {
 		return err
 	}
-	if _, err := c.sysdig("-p", "%evt.num"); err != nil {
+	if err := c.sysdig(discard, "-p", "%evt.num"); err != nil {
 		// sysdig is older than the capture.
 		if err := rewrite(c.path, c.copy); err != nil {
 			return err
 		}
 	}
-	if err := c.formats(); err != nil || c.values {
+	r, err := savefile.Open(c.copy, savefile.Options{})
+	if err != nil {
+		return err
+	}
+	c.known = map[event.PID]bool{}
+	for i := range r.State().Threads {
+		c.known[r.State().Threads[i].TID] = true
+	}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	if err := c.formats(); err != nil || c.valuesOnly {
 		return err
 	}
 	return c.filters()
+}
+
+func discard(out io.Reader) error {
+	_, err := io.Copy(io.Discard, out)
+	return err
 }
 
 // rewrite writes a capture so that older readers understand it.
@@ -143,17 +180,29 @@ func rewrite(from, to string) error {
 	}
 }
 
-// sysdig runs sysdig on the capture and returns what it prints. Whatever it talks
+// sysdig runs sysdig on the capture while read reads what it prints. Whatever it talks
 // besides, the caller sees by what is missing.
-func (c *comparison) sysdig(args ...string) (stdout []byte, err error) {
+func (c *comparison) sysdig(read func(out io.Reader) error, args ...string) error {
 	cmd := exec.Command("chroot", append([]string{c.tree, "sysdig", "-r", c.inTree}, args...)...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/root"}
-	var out, talk bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &talk
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("sysdig %s: %w: %s", args, err, bytes.TrimSpace(talk.Bytes()))
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
 	}
-	return out.Bytes(), nil
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	readErr := read(out)
+	if readErr == nil {
+		readErr = discard(out)
+	}
+	out.Close() // after an error sysdig must not wait for a reader
+	if err := cmd.Wait(); err != nil && readErr == nil {
+		return fmt.Errorf("sysdig %s: %w: %s", args, err, bytes.TrimSpace(talk.Bytes()))
+	}
+	return readErr
 }
 
 // each calls see with all events of the capture that are shown.
@@ -163,12 +212,6 @@ func (c *comparison) each(see func(ev *sinsp.Event)) error {
 		return err
 	}
 	defer r.Close()
-	if c.known == nil {
-		c.known = map[event.PID]bool{}
-		for i := range r.State().Threads {
-			c.known[r.State().Threads[i].TID] = true
-		}
-	}
 	in := sinsp.New(r, sinsp.Options{})
 	for {
 		ev, err := in.Next()
@@ -191,46 +234,28 @@ const separator = "@~@"
 // formats compares the values of all fields in formats.
 func (c *comparison) formats() error {
 	const together = 24
-	chunks := slices.Collect(slices.Chunk(fieldTexts(), together))
-	outputs, errs := make([][]byte, len(chunks)), make([]error, len(chunks))
 	var group errgroup.Group
-	group.SetLimit(2 * runtime.NumCPU()) // sysdig mostly waits for its start
-	for i := range chunks {
+	group.SetLimit(runtime.NumCPU())
+	for fields := range slices.Chunk(fieldTexts(), together) {
 		group.Go(func() error {
-			outputs[i], errs[i] = c.sysdig("-p", templateOf(chunks[i]))
-			return nil
+			err := c.format(fields)
+			if aborted(err) {
+				return c.oneByOne(fields)
+			}
+			return err
 		})
 	}
-	_ = group.Wait() // errs has the errors
-	for i, fields := range chunks {
-		if aborted(errs[i]) {
-			if err := c.oneByOne(fields); err != nil {
-				return err
-			}
-			continue
-		}
-		if errs[i] != nil {
-			return errs[i]
-		}
-		if err := c.format(fields, outputs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return group.Wait()
 }
 
 // oneByOne compares fields with one of which sysdig ended.
 func (c *comparison) oneByOne(fields []string) error {
 	for _, f := range fields {
-		one := []string{f}
-		want, err := c.sysdig("-p", templateOf(one))
-		switch {
-		case aborted(err):
-			c.valued(classOf(f), meantTo)
-			c.means(aborts, fmt.Sprintf("%s: %s", filepath.Base(c.path), err))
+		err := c.format([]string{f})
+		if aborted(err) {
+			c.valued(classOf(f), meantTo, 1)
+			c.means(aborts, func() string { return fmt.Sprintf("%s: %s", filepath.Base(c.path), err) })
 			continue
-		case err == nil:
-			err = c.format(one, want)
 		}
 		if err != nil {
 			return err
@@ -254,75 +279,166 @@ func templateOf(fields []string) string {
 	return template + separator
 }
 
-// format compares the values of fields with what sysdig printed.
-func (c *comparison) format(fields []string, want []byte) error {
+// pass is a comparison of the values of some fields.
+type pass struct {
+	*comparison
+	tally  *tally // of this pass: all of it counts, or nothing
+	fields []compared
+
+	before uint64                          // timestamp of the event that was shown before; 0: none
+	told   map[event.PID]map[string]string // of threads: memory and page faults, as their parents' events tell them
+}
+
+// compared is a field whose values are compared.
+type compared struct {
+	name, class string
+	rules       []*difference
+	agree       int
+	explained   eventSet
+}
+
+// format compares the values of fields with what sysdig prints, while it prints it.
+func (c *comparison) format(fields []string) error {
 	format, err := output.Compile(templateOf(fields), output.Options{Raw: true})
 	if err != nil {
 		return err
 	}
-	theirs := lines(want)
-	var buf []byte
-	c.before = 0
-	err = c.each(func(ev *sinsp.Event) {
-		defer func() { c.before = ev.Timestamp() }()
-		if child, ok := ev.Res(); ok && child > 0 && strings.HasPrefix(ev.Info().Name, "clone") {
-			c.faults[event.PID(child)] = [2]string{number(ev, "pgft_maj"), number(ev, "pgft_min")}
-		}
-		buf, _ = format.Append(buf[:0], ev)
-		ours := strings.Split(string(buf), separator)
-		line, ok := theirs[ours[0]]
-		if !ok {
-			c.differs("events", "", fmt.Sprintf("%s: event %s (%s) is not in sysdig's output", c.path, ours[0], ev.Type()))
-			return
-		}
-		delete(theirs, ours[0])
-		for i, f := range fields {
-			c.value(f, ev, ours[i+1], line[i+1])
-		}
-	})
+	p := &pass{comparison: c, tally: newTally(), told: map[event.PID]map[string]string{}}
+	for _, name := range fields {
+		p.fields = append(p.fields, compared{name: name, class: classOf(name), rules: rulesOf(name)})
+	}
+	err = c.sysdig(func(out io.Reader) error { return p.compare(format, newRecords(out)) }, "-p", templateOf(fields))
 	if err != nil {
 		return err
 	}
-	for num := range theirs {
-		c.differs("events", "", fmt.Sprintf("%s: event %s is only in sysdig's output", c.path, num))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range p.fields {
+		f := &p.fields[i]
+		p.tally.valued(f.class, agree, f.agree)
+		if f.explained != nil {
+			c.explained[f.name] = f.explained
+		}
 	}
+	c.tally.merge(p.tally)
 	return nil
+}
+
+// compare compares the events of the capture with what sysdig prints.
+func (p *pass) compare(format *output.Format, theirs *records) error {
+	more := theirs.next()
+	var buf []byte
+	var ours [][]byte
+	err := p.each(func(ev *sinsp.Event) {
+		defer func() { p.before = ev.Timestamp() }()
+		if child, ok := ev.Res(); ok && child > 0 && strings.HasPrefix(ev.Info().Name, "clone") {
+			told := map[string]string{}
+			for _, param := range []string{"vm_size", "vm_rss", "vm_swap", "pgft_maj", "pgft_min"} {
+				told[param] = number(ev, param)
+			}
+			p.told[event.PID(child)] = told
+		}
+		for more && theirs.num < ev.Num {
+			p.tally.differs("events", "", fmt.Sprintf("%s: event %d is only in sysdig's output", p.path, theirs.num))
+			more = theirs.next()
+		}
+		if !more || theirs.num != ev.Num {
+			p.tally.differs("events", "", fmt.Sprintf("%s: event %d (%s) is not in sysdig's output", p.path, ev.Num, ev.Type()))
+			return
+		}
+		buf, _ = format.Append(buf[:0], ev)
+		ours = split(ours[:0], buf)
+		for i := range p.fields {
+			f := &p.fields[i]
+			if bytes.Equal(ours[i+1], theirs.parts[i+1]) {
+				f.agree++
+				continue
+			}
+			p.value(f, ev, string(ours[i+1]), string(theirs.parts[i+1]))
+		}
+		more = theirs.next()
+	})
+	for ; more; more = theirs.next() {
+		p.tally.differs("events", "", fmt.Sprintf("%s: event %d is only in sysdig's output", p.path, theirs.num))
+	}
+	return cmp.Or(err, theirs.err())
 }
 
 // number returns a param as a number.
 func number(ev *sinsp.Event, param string) string {
-	n, _ := ev.Number(ev.Info().ParamIndex(param), 8)
+	i := ev.Info().ParamIndex(param)
+	n, _ := ev.Number(i, len(ev.Param(i)))
 	return strconv.FormatUint(n, 10)
 }
 
-// value compares the value of a field.
-func (c *comparison) value(name string, ev *sinsp.Event, ours, theirs string) {
-	if ours == theirs {
-		c.valued(classOf(name), agree)
-		return
-	}
-	if why, ok := meant(name, seen{name, ev, ours, theirs, c.before, !c.known[ev.TID()], c.faults[ev.TID()]}); ok {
-		c.valued(classOf(name), meantTo)
-		c.means(why, fmt.Sprintf("%s: event %d (%s) %s: %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Type(), name, ours, theirs))
-		if c.explained[name] == nil {
-			c.explained[name] = map[uint64]bool{}
+// value compares a value that is not the same.
+func (p *pass) value(f *compared, ev *sinsp.Event, ours, theirs string) {
+	x := seen{f.name, ev, ours, theirs, p.before, !p.known[ev.TID()], p.told[ev.TID()]}
+	for _, d := range f.rules {
+		if d.only != nil && !d.only(x) {
+			continue
 		}
-		c.explained[name][ev.Num] = true
+		p.tally.valued(f.class, meantTo, 1)
+		p.tally.means(d.why, func() string {
+			return fmt.Sprintf("%s: event %d (%s) %s: %q, sysdig %q", filepath.Base(p.path), ev.Num, ev.Type(), f.name, ours, theirs)
+		})
+		f.explained.add(ev.Num)
 		return
 	}
-	c.valued(classOf(name), differ)
-	c.differs("%"+name, ev.Info().Symbol, fmt.Sprintf("%s: event %d (%s): %q, sysdig %q", filepath.Base(c.path), ev.Num, ev.Info().Symbol, ours, theirs))
+	p.tally.valued(f.class, differ, 1)
+	p.tally.differs("%"+f.name, ev.Info().Symbol, fmt.Sprintf("%s: event %d (%s): %q, sysdig %q", filepath.Base(p.path), ev.Num, ev.Info().Symbol, ours, theirs))
 }
 
-// lines splits what a format printed, by the number of the event.
-func lines(out []byte) map[string][]string {
-	byNum := map[string][]string{}
-	for _, record := range strings.Split(string(out), separator+"\n") {
-		if parts := strings.Split(record, separator); len(parts) > 1 {
-			byNum[parts[0]] = parts
+// records are what a format prints, an event each.
+type records struct {
+	scan  *bufio.Scanner
+	num   uint64 // of the event
+	parts [][]byte
+	bad   error
+}
+
+// maxRecord is the most that a format prints of an event: some fields have the
+// environment of each ancestor.
+const maxRecord = 64 << 20
+
+func newRecords(out io.Reader) *records {
+	const end = separator + "\n"
+	r := &records{scan: bufio.NewScanner(out)}
+	r.scan.Buffer(make([]byte, 1<<20), maxRecord)
+	r.scan.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		if i := bytes.Index(data, []byte(end)); i >= 0 {
+			return i + len(end), data[:i], nil
 		}
+		if atEOF {
+			return len(data), nil, nil // a last line that is none
+		}
+		return 0, nil, nil
+	})
+	return r
+}
+
+// next reads the next record, or returns false at the end.
+func (r *records) next() bool {
+	if r.bad != nil || !r.scan.Scan() {
+		return false
 	}
-	return byNum
+	r.parts = split(r.parts[:0], r.scan.Bytes())
+	r.num, r.bad = strconv.ParseUint(string(r.parts[0]), 10, 64)
+	return r.bad == nil
+}
+
+func (r *records) err() error { return cmp.Or(r.bad, r.scan.Err()) }
+
+// split appends the fields of a record to parts.
+func split(parts [][]byte, record []byte) [][]byte {
+	for {
+		part, rest, more := bytes.Cut(record, []byte(separator))
+		parts = append(parts, part)
+		if !more {
+			return parts
+		}
+		record = rest
+	}
 }
 
 // fieldTexts has each field that formats may have, with arguments.
@@ -344,79 +460,106 @@ func fieldTexts() (texts []string) {
 
 // filters compares which events filters select.
 func (c *comparison) filters() error {
-	texts, err := c.filterTexts()
+	list, err := c.probes()
 	if err != nil {
 		return err
 	}
+	const together = 64 // share a pass through the capture
 	var group errgroup.Group
-	group.SetLimit(2 * runtime.NumCPU()) // sysdig mostly waits for its start
-	for _, text := range texts {
-		group.Go(func() error { return c.filter(text) })
+	group.SetLimit(runtime.NumCPU())
+	for batch := range slices.Chunk(list, together) {
+		group.Go(func() error { return c.selections(batch) })
 	}
 	return group.Wait()
 }
 
-// filter compares which events one filter selects.
-func (c *comparison) filter(text string) error {
-	class := "language"
-	if !slices.Contains(language, text) {
-		class = classOf(text)
+// selection is what a filter selects.
+type selection struct {
+	probe
+	*filter.Filter
+	theirs  eventSet
+	outcome outcome
+	first   string // difference
+}
+
+// selections compares which events some filters select.
+func (c *comparison) selections(probes []probe) error {
+	var list []*selection
+	for _, p := range probes {
+		s := &selection{probe: p}
+		if err := c.selection(s); err != nil {
+			why, ok := refused(s.text, err)
+			switch {
+			case aborted(err):
+				why, ok = aborts, true
+				fallthrough
+			case ok:
+				c.filtered(s.probe, meantTo)
+				c.means(why, func() string { return fmt.Sprintf("%s: %s", filepath.Base(c.path), err) })
+			default:
+				c.filtered(s.probe, differ)
+				c.differs(s.text, "", err.Error())
+			}
+			continue
+		}
+		list = append(list, s)
 	}
-	f, err := filter.Compile(text)
-	if err != nil {
-		c.filtered(class, differ)
-		c.differs(text, "", err.Error())
-		return nil
-	}
-	want, err := c.sysdig("-p", "%evt.num", text)
-	switch {
-	case aborted(err):
-		c.filtered(class, meantTo)
-		c.means(aborts, fmt.Sprintf("%s: %s", filepath.Base(c.path), err))
-		return nil
-	case err != nil:
-		c.filtered(class, differ)
-		c.differs(text, "", err.Error())
-		return nil
-	}
-	theirs := map[string]bool{}
-	for _, num := range strings.Fields(string(want)) {
-		theirs[num] = true
-	}
-	outcome, first := agree, ""
-	err = c.each(func(ev *sinsp.Event) {
-		num := strconv.FormatUint(ev.Num, 10)
-		ours, both := f.Match(ev), theirs[num]
-		delete(theirs, num)
-		switch {
-		case ours == both:
-		case c.isExplained(f, ev):
-			outcome = max(outcome, meantTo)
-		case outcome < differ:
-			outcome, first = differ, fmt.Sprintf("event %s (%s): %t, sysdig %t", num, ev.Type(), ours, both)
+	err := c.each(func(ev *sinsp.Event) {
+		for _, s := range list {
+			ours, theirs := s.Match(ev), s.theirs.has(ev.Num)
+			if theirs {
+				s.theirs[ev.Num/64] &^= 1 << (ev.Num % 64)
+			}
+			switch {
+			case ours == theirs:
+			case c.isExplained(s.Filter, ev, ours):
+				s.outcome = max(s.outcome, meantTo)
+			case s.outcome < differ:
+				s.outcome, s.first = differ, fmt.Sprintf("event %d (%s): %t, sysdig %t", ev.Num, ev.Type(), ours, theirs)
+			}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	for num := range theirs {
-		outcome, first = differ, fmt.Sprintf("event %s is not shown here", num)
-	}
-	c.filtered(class, outcome)
-	if outcome == differ {
-		c.differs(text, c.path, filepath.Base(c.path)+": "+first)
+	for _, s := range list {
+		if i := slices.IndexFunc(s.theirs, func(w uint64) bool { return w != 0 }); i >= 0 {
+			s.outcome, s.first = differ, fmt.Sprintf("event %d is not shown here", i*64+bits.TrailingZeros64(s.theirs[i]))
+		}
+		c.filtered(s.probe, s.outcome)
+		if s.outcome == differ {
+			c.differs(s.text, c.path, filepath.Base(c.path)+": "+s.first)
+		}
 	}
 	return nil
 }
 
+// selection compiles a filter and reads what sysdig selects by it.
+func (c *comparison) selection(s *selection) (err error) {
+	if s.Filter, err = filter.Compile(s.text); err != nil {
+		return err
+	}
+	return c.sysdig(func(out io.Reader) error {
+		scan := bufio.NewScanner(out)
+		for scan.Scan() {
+			num, err := strconv.ParseUint(scan.Text(), 10, 64)
+			if err != nil {
+				return err
+			}
+			s.theirs.add(num)
+		}
+		return scan.Err()
+	}, "-p", "%evt.num", s.text)
+}
+
 // isExplained reports whether a field of f differs for ev as meant.
-func (c *comparison) isExplained(f *filter.Filter, ev *sinsp.Event) bool {
+func (c *comparison) isExplained(f *filter.Filter, ev *sinsp.Event, ours bool) bool {
 	for _, ref := range f.Fields() {
-		if ref.Many != field.Any && c.explained[ref.Text][ev.Num] {
+		if ref.Many != field.Any && c.explained[ref.Text].has(ev.Num) {
 			return true
 		}
-		if why, ok := meantInFilter(ref, ev); ok {
-			c.means(why, fmt.Sprintf("%s: event %d (%s) %s", filepath.Base(c.path), ev.Num, ev.Type(), f))
+		if why, ok := meantInFilter(f.String(), ref, ev, ours); ok {
+			c.means(why, func() string { return fmt.Sprintf("%s: event %d (%s) %s", filepath.Base(c.path), ev.Num, ev.Type(), f) })
 			return true
 		}
 	}

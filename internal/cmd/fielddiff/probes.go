@@ -3,7 +3,7 @@
 package main
 
 import (
-	"fmt"
+	"encoding/hex"
 	"maps"
 	"regexp"
 	"slices"
@@ -12,46 +12,77 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/sinsp"
 	"github.com/scaplab/scaplab/sinsp/field"
+	"github.com/scaplab/scaplab/sinsp/filter"
 )
 
 // excluded are fields that are not compared in filters: sysdig aborts, looks up names,
 // counts how often it was asked (util.cnt), compares with the event that passed before
 // (evt.deltatime), or applies the filter before the event changes the state, so that it
 // sees the values before.
-var excluded = regexp.MustCompile(`^util\.cnt$|^evt\.deltatime|^evt\.buflen|^fd\.[cslr]ip\.name$|^evt\.buffer$|^evt\.hostname$|^(proc|thread)\.vm(size|rss|swap)|^thread\.pf`)
+var excluded = regexp.MustCompile(`^util\.cnt$|^evt\.deltatime|^evt\.buflen|^fd\.[cslr]ip\.name$|^evt\.hostname$|^(proc|thread)\.vm(size|rss|swap)|^thread\.pf`)
 
-// plain matches constants that need no quotes.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:+-]{1,60}$`)
+// plain matches constants that need no quotes, simple those that need no escapes, word a
+// part of a buffer.
+var (
+	plain  = regexp.MustCompile(`^[A-Za-z0-9_./:+-]{1,60}$`)
+	word   = regexp.MustCompile(`[A-Za-z0-9]{2,20}`)
+	simple = regexp.MustCompile(`^[A-Za-z0-9_./:+,=@ -]{1,60}$`)
+)
 
-// filterTexts returns filters that were not tried with captures before: each operator on
+// probe is a filter that is tried.
+type probe struct {
+	text, class string
+	pair        pair // what it tries; the zero value: the language
+}
+
+// pair is an operator with a kind of fields.
+type pair struct{ op, kind string }
+
+func pairOf(op string, typ field.Type, many field.Many) pair {
+	kind := typ.String()
+	if many == field.List {
+		kind = "lists of " + kind
+	}
+	return pair{op, kind}
+}
+
+// pairs has each operator with each kind of fields that sysdig without plugins has.
+func pairs() map[pair]bool {
+	all := map[pair]bool{}
+	for name, f := range field.All() {
+		if !inReference(name) || f.Flags&field.Within != 0 || f.Type == field.Dynamic {
+			continue
+		}
+		for _, op := range filter.OperatorsOf(f.Type, f.Many) {
+			all[pairOf(op, f.Type, f.Many)] = true
+		}
+	}
+	return all
+}
+
+// probes returns filters that were not tried with captures before: each operator on
 // each field, with values that the capture has, and the language.
-func (c *comparison) filterTexts() ([]string, error) {
+func (c *comparison) probes() (list []probe, err error) {
 	const tries = 3 // captures with which the language is tried
-	var texts []string
 	for _, text := range language {
 		if c.first(text, tries) {
-			texts = append(texts, text)
+			list = append(list, probe{text: text, class: "language"})
 		}
 	}
 	var refs []*field.Ref
 	for _, name := range slices.Sorted(maps.Keys(field.All())) {
-		f := field.All()[name]
-		if !inReference(name) || excluded.MatchString(name) || len(f.Words) > 0 {
+		if !inReference(name) || excluded.MatchString(name) {
 			continue
 		}
-		names := []string{name}
-		for _, arg := range arguments[name] {
-			names = append(names, name+arg)
-		}
-		for _, text := range names {
-			if ref, n, err := field.Parse(text); err == nil && n == len(text) {
+		for _, arg := range append([]string{""}, arguments[name]...) {
+			if ref, n, err := field.Parse(name + arg); err == nil && n == len(name+arg) {
 				refs = append(refs, &ref)
 			}
 		}
 	}
 	values := make([][]string, len(refs)) // up to two of each
 	v := make([]field.Value, len(refs))
-	err := c.each(func(ev *sinsp.Event) {
+	err = c.each(func(ev *sinsp.Event) {
 		for i, ref := range refs {
 			if len(values[i]) == 2 || !ref.Get(ev, &v[i]) {
 				continue
@@ -64,66 +95,100 @@ func (c *comparison) filterTexts() ([]string, error) {
 				one = &one.List[0]
 			}
 			one.Format = event.FormatNA // constants are decimal
-			if text := string(one.AppendText(nil, ref.Type, event.FormatNA)); plain.MatchString(text) && !slices.Contains(values[i], text) {
+			text := string(one.AppendText(nil, ref.Type, event.FormatNA))
+			if (simple.MatchString(text) || ref.Type == field.Bytes && word.MatchString(text)) && !slices.Contains(values[i], text) {
 				values[i] = append(values[i], text)
 			}
 		}
 	})
 	for i, ref := range refs {
-		if ref.Many != field.Ends { // of which sysdig says that they exist for every descriptor
-			if exists := ref.Text + " exists"; c.first(exists, 1) {
-				texts = append(texts, exists)
+		tried := false
+		add := func(op, constant string) {
+			pair := pairOf(op, ref.Type, ref.Many)
+			if c.few && !c.first("the pair "+pair.op+" "+pair.kind, 1) && (tried || op == "exists") {
+				return
 			}
+			tried = tried || op != "exists"
+			text := strings.TrimSuffix(ref.Text+" "+op+" "+constant, " ")
+			list = append(list, probe{text, classOf(ref.Name), pair})
+		}
+		if ref.Many != field.Ends && c.first(ref.Text+" exists", 1) { // of ends sysdig says that they exist for every descriptor
+			add("exists", "")
 		}
 		if len(values[i]) == 0 || !c.first(ref.Text, 1) {
 			continue
 		}
-		for j, value := range values[i] {
-			texts = append(texts, operators(ref, value, j == 0)...)
+		for _, op := range filter.OperatorsOf(ref.Type, ref.Many) {
+			if constant := constant(ref, op, values[i][0]); constant != "" {
+				add(op, constant)
+			}
+		}
+		for _, value := range values[i][1:] {
+			if constant := constant(ref, "=", value); constant != "" && ref.Many != field.List {
+				add("=", constant)
+			}
 		}
 	}
-	return texts, err
+	return list, err
 }
 
-// operators returns filters with each operator that a type has.
-func operators(ref *field.Ref, value string, all bool) (texts []string) {
-	add := func(format string, args ...any) { texts = append(texts, ref.Text+" "+fmt.Sprintf(format, args...)) }
-	if ref.Many == field.List {
-		add("in (%s)", value)
-		add("intersects (%s, zzz)", value)
-		return texts
-	}
-	switch ref.Type {
-	case field.Net:
-		add("= %s/24", strings.TrimSuffix(value, "\n"))
-		add("!= 10.0.0.0/8")
-		return texts
-	case field.Host, field.Opaque, field.Double, field.Bytes:
-		return nil
-	}
-	add("= %s", value)
-	if !all {
-		return texts
-	}
-	add("!= %s", value)
+// constant returns what an operator compares a field with; empty if it is not tried.
+func constant(ref *field.Ref, op, value string) string {
 	switch {
+	case op == "exists":
+		return ""
+	case op == "bcontains":
+		return hex.EncodeToString([]byte(value[len(value)/2:][:1]))
+	case op == "bstartswith":
+		return hex.EncodeToString([]byte(value[:min(len(value), 4)]))
+	case !simple.MatchString(value):
+		value = word.FindString(value)
+	case ref.Type == field.Double:
+		value, _, _ = strings.Cut(value, ".") // sysdig takes no others
 	case ref.Name == "evt.type" || ref.Name == "syscall.type":
 		// sysdig takes the names of events only, for every operator.
-		add("in (%s, close)", value)
-	case ref.Type == field.String:
-		half := value[:(len(value)+1)/2]
-		add("contains %s", half)
-		add("icontains %s", strings.ToUpper(half))
-		add("startswith %s", half)
-		add("endswith %s", value[len(value)/2:])
-		add("in (%s, zzz)", value)
-		add("glob *%s*", half)
-		add("pmatch (%s, /etc)", value)
-	case ref.Type.Numeric():
-		add("> %s", value)
-		add("<= %s", value)
+		switch op {
+		case "in":
+			return "(" + value + ", close)"
+		case "=", "!=":
+			return value
+		}
+		return ""
+	case ref.Type == field.Net:
+		value += "/24"
 	}
-	return texts
+	half := value[:(len(value)+1)/2]
+	switch op {
+	case "contains", "startswith":
+		value = half
+	case "icontains":
+		value = strings.ToUpper(half)
+	case "endswith":
+		value = value[len(value)/2:]
+	case "glob":
+		value = "*" + half + "*"
+	case "iglob":
+		value = "*" + strings.ToUpper(half) + "*"
+	case "regex":
+		value = ".*" + special.ReplaceAllString(half, ".") + ".*"
+	case "in", "intersects", "pmatch":
+		other := map[field.Type]string{field.String: ", zzz"}[ref.Type]
+		if op == "pmatch" {
+			other = ", /etc"
+		}
+		return "(" + quote(value) + other + ")"
+	}
+	return quote(value)
+}
+
+// special matches what regular expressions and filters may take for more than a letter.
+var special = regexp.MustCompile(`[^A-Za-z0-9]`)
+
+func quote(value string) string {
+	if plain.MatchString(value) {
+		return value
+	}
+	return `"` + value + `"`
 }
 
 // language are filters that try the grammar.

@@ -27,7 +27,8 @@ type tally struct {
 	why     map[string]*meaning
 	values  map[string]*[outcomes]int // by class of fields
 	filters map[string]*[outcomes]int
-	tried   map[string]int // how often first was called with a subject
+	pairs   map[pair]*[outcomes]int // of filters
+	tried   map[string]int          // how often first was called with a subject
 }
 
 // first reports whether this is one of the first n times that a subject is tried.
@@ -44,7 +45,7 @@ type meaning struct {
 
 func newTally() *tally {
 	return &tally{byName: map[string]*count{}, why: map[string]*meaning{}, values: map[string]*[outcomes]int{}, filters: map[string]*[outcomes]int{},
-		tried: map[string]int{}}
+		pairs: map[pair]*[outcomes]int{}, tried: map[string]int{}}
 }
 
 // maxShown is how many differences of a field are shown, one of each kind.
@@ -62,29 +63,64 @@ func classOf(name string) string {
 	return class
 }
 
-// valued notes the outcome of a value of a class.
-func (t *tally) valued(class string, o outcome) { t.add(t.values, class, o) }
+// valued notes the outcome of n values of a class.
+func (t *tally) valued(class string, o outcome, n int) { t.add(t.values, class, o, n) }
 
 // filtered notes the outcome of a filter.
-func (t *tally) filtered(class string, o outcome) { t.add(t.filters, class, o) }
+func (t *tally) filtered(p probe, o outcome) {
+	t.add(t.filters, p.class, o, 1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pairs[p.pair] == nil {
+		t.pairs[p.pair] = new([outcomes]int)
+	}
+	t.pairs[p.pair][o]++
+}
 
-func (t *tally) add(to map[string]*[outcomes]int, class string, o outcome) {
+func (t *tally) add(to map[string]*[outcomes]int, class string, o outcome, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if to[class] == nil {
 		to[class] = new([outcomes]int)
 	}
-	to[class][o]++
+	to[class][o] += n
 }
 
 // means notes a value that differs as meant.
-func (t *tally) means(why, example string) {
+func (t *tally) means(why string, example func() string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.why[why] == nil {
-		t.why[why] = &meaning{example: example}
+		t.why[why] = &meaning{example: example()}
 	}
 	t.why[why].n++
+}
+
+// merge adds what another tally, which nobody else uses, has.
+func (t *tally) merge(o *tally) {
+	for class, n := range o.values {
+		for k := range n {
+			t.valued(class, outcome(k), n[k])
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for why, m := range o.why {
+		if t.why[why] == nil {
+			t.why[why] = &meaning{example: m.example}
+		}
+		t.why[why].n += m.n
+	}
+	for name, n := range o.byName {
+		sum := t.byName[name]
+		if sum == nil {
+			sum = &count{kinds: map[string]bool{}}
+			t.byName[name] = sum
+		}
+		sum.n += n.n
+		sum.shown = append(sum.shown, n.shown[:min(len(n.shown), maxShown-min(len(sum.shown), maxShown))]...)
+		maps.Copy(sum.kinds, n.kinds)
+	}
 }
 
 // differs notes a difference; kind is what several of them have in common.
@@ -123,6 +159,7 @@ func (t *tally) print() bool {
 	}
 	printCounts("values of fields", t.values)
 	printCounts("filters", t.filters)
+	t.printPairs()
 	return len(t.byName) == 0
 }
 
@@ -139,4 +176,32 @@ func printCounts(what string, by map[string]*[outcomes]int) {
 		row("  "+class, *by[class])
 	}
 	row("  all", sum)
+}
+
+// printPairs prints how many pairs of an operator and a type were compared, and which
+// were not.
+func (t *tally) printPairs() {
+	if len(t.filters) == 0 {
+		return
+	}
+	var without, refused []string
+	all := pairs()
+	for p := range all {
+		switch n := t.pairs[p]; {
+		case n == nil:
+			without = append(without, p.op+" of "+p.kind)
+		case n[agree] == 0:
+			refused = append(refused, p.op+" of "+p.kind)
+		}
+	}
+	fmt.Printf("pairs of an operator and a type: %d, of which a filter agrees for %d\n", len(all), len(all)-len(without)-len(refused))
+	for _, list := range []struct {
+		what  string
+		pairs []string
+	}{{"no filter", without}, {"no filter that agrees", refused}} {
+		slices.Sort(list.pairs)
+		if len(list.pairs) > 0 {
+			fmt.Printf("  %s: %s\n", list.what, strings.Join(list.pairs, ", "))
+		}
+	}
 }
