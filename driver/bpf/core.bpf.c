@@ -149,8 +149,10 @@ static __always_inline bool leave_call(const struct call *c)
 	if (parted && !claim(&cpu->call_kind)) {
 		struct filler f = {.cpu = cpu, .count = &cpu->events};
 
+		quiet(perf_tp);
 		COUNT(&f, seen);
 		COUNT(&f, drop_scratch);
+		quiet_end(perf_tp);
 		return false;
 	}
 	for (int i = 0; i < 6; i++)
