@@ -329,7 +329,7 @@ var ids = [...]ID{
 	{316, "seccomp", DropSampled, NR{317, 277, 277, 277, 348, 358, 354}, ""},
 	{317, "sigaltstack", DropAlways, NR{131, 132, 132, 132, 186, 185, 186}, ""},
 	{318, "getrandom", DropAlways, NR{318, 278, 278, 278, 349, 359, 355}, ""},
-	{319, "fadvise64", DropAlways, NR{221, 223, 223, 223, 253, 233, 250}, ""},
+	{319, "fadvise64", DropAlways, NR{221, 223, 223, 223, 253, 233, 250}, "fadvise64_64"},
 	{320, "renameat2", DropSampled, NR{316, 276, 276, 276, 347, 357, 353}, ""},
 	{321, "userfaultfd", DropNever, NR{323, 282, 282, 282, 355, 364, 374}, ""},
 	{322, "openat2", DropSampled, NR{437, 437, 437, 437, 437, 437, 437}, ""},

@@ -43,6 +43,7 @@ var Needs = map[string]string{
 	"ipv4":         "an IPv4 loopback address",
 	"ipv6":         "an IPv6 loopback address",
 	"kexec":        "kexec",
+	"kexec_file":   "kexec of a file",
 	"keys":         "kernel keyrings",
 	"landlock":     "the landlock security module",
 	"lsm":          "calls about security modules",

@@ -49,6 +49,7 @@ var needs = map[string]func() error{
 	"ext4":         func() error { return needFilesystem("ext4") },
 	"numa":         func() error { return needCall(unix.SYS_GET_MEMPOLICY, 0, 0, 0, 0, 0) },
 	"kexec":        func() error { return needFile("/sys/kernel/kexec_loaded") },
+	"kexec_file":   func() error { return needCall(unix.SYS_KEXEC_FILE_LOAD, ^uintptr(0), ^uintptr(0), 0, 0, ^uintptr(0)) }, // no such flags
 	"acct":         func() error { return needFile("/proc/sys/kernel/acct") },
 	"hugetlb":      func() error { return needFile("/proc/sys/vm/nr_hugepages") },
 	"vm": func() error {
