@@ -18,18 +18,17 @@ var (
 	stallRE = regexp.MustCompile(`soft lockup|hard LOCKUP|self-detected stall|detected stalls|blocked for more than`)
 )
 
-// Complaint returns the first line about a bug in a kernel's log, or "".
+// Complaint returns the first line about a bug in a kernel's log, or "". A stall is none: a host that is too busy
+// makes one.
 func Complaint(log string) string {
+	var c complaints
 	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(stampRE.ReplaceAllString(line, ""))
-		if strings.HasPrefix(line, wire.CaseLine) {
-			continue // the name of a case may be anything
-		}
-		if bugRE.MatchString(line) || stallRE.MatchString(line) || strings.Contains(line, "Call Trace") {
-			return line
-		}
+		c.add(line)
 	}
-	return ""
+	if len(c.bugs) == 0 {
+		return ""
+	}
+	return c.bugs[0].lines[0]
 }
 
 // complaint is a kernel's message about a bug, and the case that provoked it.

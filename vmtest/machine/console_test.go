@@ -44,4 +44,5 @@ func TestConsoleKeepsBothEnds(t *testing.T) {
 func TestTheNameOfACaseIsNoComplaint(t *testing.T) {
 	require.Empty(t, Complaint("[    1.2] "+wire.CaseLine+"prctl/BUG: of old\nall is well\n"))
 	require.Equal(t, "BUG: scheduling while atomic", Complaint("[    1.2] BUG: scheduling while atomic\n"))
+	require.Empty(t, Complaint("[   42.0] rcu: INFO: rcu_sched self-detected stall on CPU\n[   42.1] Call Trace:\n[   42.1]  <IRQ>\n"), "the host was busy")
 }
