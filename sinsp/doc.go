@@ -36,6 +36,10 @@
 // with its id, a new descriptor one with its number, execve and clone tell what the
 // thread is. [Stats] counts how often that happened.
 //
+// The call that makes a child does not say which thread the child is if a pid namespace is
+// between. What the child inherits is kept, for 10 s and 1024 children at most, until its
+// own event comes.
+//
 // # Memory
 //
 // Whatever a source delivers, [Limits] bound the memory. Objects of threads and files

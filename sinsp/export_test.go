@@ -73,6 +73,16 @@ func Check(in *Inspector) error {
 	if s.closing != nil {
 		tables[s.closing]++
 	}
+	for _, h := range s.threads.births.expected {
+		tables[h.thread.files]++
+		if h.thread.fs != nil {
+			dirs[h.thread.fs]++
+		}
+		text += len(h.thread.Comm) + len(h.thread.Cgroups) + len(h.process.Exe) + len(h.process.ExePath) + len(h.process.Args) + len(h.process.Env)
+	}
+	if x := &s.threads.births; len(x.expected) > maxBirths || len(x.early) > maxBirths {
+		return fmt.Errorf("%d children and %d makers are expected", len(x.expected), len(x.early))
+	}
 	for t, refs := range tables {
 		if t.refs != refs {
 			return fmt.Errorf("a table of descriptors has %d references, not %d", t.refs, refs)
@@ -159,3 +169,9 @@ func NumShortcuts() (n int) {
 	}
 	return n
 }
+
+// Expected returns the number of children whose own events are expected.
+func Expected(in *Inspector) int { return len(in.st.threads.births.expected) }
+
+// MaxBirths is the limit of Expected.
+const MaxBirths = maxBirths

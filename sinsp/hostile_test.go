@@ -100,7 +100,11 @@ func TestAnyStreamOfEventsLeavesTheStateSound(t *testing.T) {
 func TestAHostileStreamCannotGrowMemoryWithoutBound(t *testing.T) {
 	long := strings.Repeat("x", 900)
 	for name, tt := range map[string]func(w *world, i int){
-		"threads":      func(w *world, i int) { w.fork(100, event.PID(1000+i)) },
+		"threads": func(w *world, i int) { w.fork(100, event.PID(1000+i)) },
+		"children of which only the makers tell": func(w *world, i int) {
+			w.inPidns(event.PID(1000+i), 100, 100, 1, 2, 2, cloneInPidns, 5)
+			w.send(event.TypeOpenExit, 100, i%1000, fmt.Sprint("/", i, long), 1, 0, 0, 0)
+		},
 		"unknown ones": func(w *world, i int) { w.send(event.TypeGetpidExit, event.PID(1000+i), 1) },
 		"descriptors":  func(w *world, i int) { w.send(event.TypeDupExit, 100, i, 3) },
 		"far ones":     func(w *world, i int) { w.send(event.TypeDupExit, 100, i*1_000_003, 3) },

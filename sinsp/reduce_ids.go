@@ -128,6 +128,7 @@ func (s *state) Unshare(_ *event.Event, flags uint32) {
 		s.ownFS(t)
 	}
 	s.newUserNS(t, flags)
+	t.elsewhere = t.elsewhere || flags&cloneNewPID != 0
 }
 
 func (s *state) Setns(_ *event.Event, _ event.FD, nstype uint32) {
@@ -144,6 +145,7 @@ func (s *state) Setns(_ *event.Event, _ event.FD, nstype uint32) {
 		s.shareText(&t.fs.root, "/")
 	}
 	s.newUserNS(t, nstype)
+	t.elsewhere = t.elsewhere || nstype&cloneNewPID != 0
 }
 
 // newUserNS gives t the capabilities that a thread has in a user namespace it enters.

@@ -36,6 +36,7 @@ const recent = 2e9
 // clone handles the exit of a clone-like call. There is one event in the caller, whose
 // result is the child, and one in the child, whose result is 0; either may come first.
 func (s *state) clone(ev *event.Event, d *event.CloneExit) {
+	s.expire(ev.Timestamp())
 	if d.Res > 0 {
 		s.cloneInCaller(ev, d)
 	} else {
@@ -62,8 +63,11 @@ func (s *state) cloneInCaller(ev *event.Event, d *event.CloneExit) {
 		s.setParent(t.Process, d.PTID)
 	}
 	switch {
-	case d.Flags&(cloneChildInPidns|cloneNewPID|cloneParent|cloneVfork) != 0, t.InPidns():
-		return // the result is in another pid namespace, or the child's parent is another, or the child's event has come
+	case d.Flags&cloneVfork != 0:
+		return // the child's event has come
+	case d.Flags&(cloneChildInPidns|cloneNewPID|cloneParent) != 0, t.InPidns():
+		s.expect(ev, t, d) // the result is in another pid namespace, or the child's parent is another
+		return
 	case s.threads.exited.since(d.Res, ago(ev)):
 		return
 	}
@@ -92,6 +96,10 @@ func (s *state) cloneInChild(ev *event.Event, d *event.CloneExit) {
 	if tid <= 0 {
 		return
 	}
+	h := s.born(ev, d)
+	if h != nil {
+		defer s.drop(h)
+	}
 	t := s.threads.find(tid)
 	if t != nil && !t.Placeholder && !t.Exited && t.CloneTime >= ago(ev) && t.CloneTime > 0 {
 		// The caller's event made it.
@@ -102,7 +110,10 @@ func (s *state) cloneInChild(ev *event.Event, d *event.CloneExit) {
 		s.replace(t)
 	}
 	from := s.threads.find(d.PTID)
-	if d.Flags&cloneThread != 0 {
+	switch {
+	case h != nil:
+		from = &h.thread
+	case d.Flags&cloneThread != 0:
 		from = nil
 		if p := s.threads.byPID[d.PID]; p != nil {
 			from = p.leader
@@ -174,6 +185,7 @@ func (s *state) addChild(ev *event.Event, tid event.PID, from *Thread, d *event.
 		p = s.process(pid)
 	}
 	fresh := p == nil || p.threads == nil
+	s.newParent(tid)
 	t := s.addThread(tid, p)
 	if t == nil {
 		if p != nil && p.threads == nil {
@@ -193,19 +205,28 @@ func (s *state) addChild(ev *event.Event, tid event.PID, from *Thread, d *event.
 		s.describe(t, d)
 		return t
 	}
+	s.inheritThread(t, from)
+	if d.Flags&cloneNewUser != 0 {
+		t.CapPermitted, t.CapEffective = allCaps, allCaps
+	}
+	if fresh {
+		flags := d.Flags
+		if from.TID == heirTID {
+			flags |= cloneFiles | cloneFS // what was copied for the child becomes its own
+		}
+		s.inherit(t, from, flags)
+	}
+	s.describeImage(t, d)
+	return t
+}
+
+// inheritThread gives a new thread what it has from the thread that made it.
+func (s *state) inheritThread(t, from *Thread) {
 	s.shareText(&t.Comm, from.Comm)
 	s.shareText(&t.Cgroups, from.Cgroups)
 	t.ContainerID = from.ContainerID
 	t.LoginUID, t.ruid, t.suid = from.LoginUID, from.ruid, from.suid
 	t.CapInheritable, t.CapPermitted, t.CapEffective = from.CapInheritable, from.CapPermitted, from.CapEffective
-	if d.Flags&cloneNewUser != 0 {
-		t.CapPermitted, t.CapEffective = allCaps, allCaps
-	}
-	if fresh {
-		s.inherit(t, from, d.Flags)
-	}
-	s.describeImage(t, d)
-	return t
 }
 
 // inherit gives a new process what it has from the thread that made it.

@@ -52,7 +52,7 @@ type Stats struct {
 	Corrupt uint64 // events whose params contradict their type: they changed no state
 
 	Threads int // in the table
-	FDs     int // descriptors of all processes
+	FDs     int // descriptors of all processes, those kept for expected children included
 	Text    int // bytes of text
 
 	// Events of the past were lost, or the capture began after them.
@@ -62,11 +62,13 @@ type Stats struct {
 	StaleThreads   uint64 // threads replaced by a new thread with the same id: their exit is missing
 	ReusedFDs      uint64 // descriptors replaced by an open with the same number: their close is missing
 	PurgedThreads  uint64 // threads forgotten as Options.Alive says
+	LostBirths     uint64 // children of which only the event of their maker came, which does not say which thread they are
 
 	// Limits were reached.
 	DroppedThreads uint64
 	DroppedFDs     uint64
 	DroppedText    uint64 // strings that were left empty
+	DroppedBirths  uint64 // children that were not told as LostBirths says: what they inherit was forgotten, as too many were expected
 }
 
 // Inspector reads the events of a source and keeps the state of the system that they

@@ -51,6 +51,7 @@ type Thread struct {
 	ruid, suid event.UID // real and saved, for the capabilities
 	keepCaps   bool
 	inverted   bool // the event of the child came first
+	elsewhere  bool // its children enter another pid namespace
 	fs         *fsInfo
 	cpuTime    [2]uint64 // user, system: of the last procinfo event
 	next, prev *Thread   // of the process

@@ -19,6 +19,7 @@ type threadTable struct {
 
 	placeholders int
 	exited       exitRing
+	births       births
 
 	freeThreads   []*Thread
 	freeProcesses []*Process
@@ -333,6 +334,7 @@ func (s *state) dropPlaceholders() {
 // purge forgets the threads that made no event for some time and are no longer there:
 // their exit was lost.
 func (s *state) purge(now uint64, alive func(event.PID) bool) {
+	s.expire(now)
 	for _, t := range s.threads.byTID {
 		if t.Last+idleTime <= now && (t.Placeholder || t.CloneTime+idleTime <= now && !alive(t.TID)) {
 			s.stats.PurgedThreads++

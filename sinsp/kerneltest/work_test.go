@@ -402,18 +402,23 @@ func processes(dir string) {
 	must(0, unix.Close(pidns))
 	must(0, unix.Close(mntns))
 	// The orphan comes to the init of the namespace. Inside, only a child's own event says
-	// which thread it is, and the child has what its parent has then: those that made a
-	// process wait until it runs.
-	first, second := uintptr(must(unix.Eventfd(0, 0))), uintptr(must(unix.Eventfd(0, 0)))
-	runs := func(fd uintptr) call { return sys(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&one)), 8) }
-	waits := func(fd uintptr) call { return sys(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&message.control)), 8) }
+	// which thread it is, and its parent goes on before or after that. The one that ends waits
+	// until its child runs: an event of the child between the exit of the parent and the
+	// adoption names the old parent.
+	runs := uintptr(must(unix.Eventfd(0, 0)))
+	tell := sys(unix.SYS_WRITE, runs, uintptr(unsafe.Pointer(&one)), 8)
+	wait := sys(unix.SYS_READ, runs, uintptr(unsafe.Pointer(&message.control)), 8)
 	fork(
 		sys(unix.SYS_UNSHARE, unix.CLONE_NEWPID|unix.CLONE_NEWNS),
 		forks(
-			forks(runs(first), forks(runs(second)), waits(second), exit),
-			waits(first),
+			forks(forks(tell), wait, exit),
+			sys(unix.SYS_CLOSE, 100),
+			sys(unix.SYS_DUP2, 200, 311),
+			sys(unix.SYS_CHDIR, sub),
 			sys(unix.SYS_SETSID),
 		),
+		sys(unix.SYS_CLOSE, 201),
+		sys(unix.SYS_SETSID),
 	)
 	spawn(roleSpace, &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC})
 }
