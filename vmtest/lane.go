@@ -296,6 +296,7 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 	limit := time.NewTimer(l.silence)
 	defer limit.Stop()
 	fail := func(class, reason string) (ending, bool) {
+		l.release() // what follows is not to be blamed on cases that are done
 		culprit := ""
 		switch {
 		case grouped && len(inFlight) > 0: // which of them it was is seen when they run again
@@ -315,7 +316,6 @@ func (l *lane) batch(ctx context.Context, s *session.Session, req guest.RunReque
 				reason = "before it began, or as it did: " + reason
 			}
 		}
-		l.release()
 		if culprit != "" {
 			l.settle(culprit, nil, l.fail(class, reason))
 		}

@@ -579,6 +579,19 @@ func TestNoiseAmongTheResultsOfAGroupFailsOne(t *testing.T) {
 	requireVerdicts(t, map[string][2]string{"a/1": {"pass"}, "a/2": {"fail channel", "garbled"}}, got)
 }
 
+func TestADeathInAGroupIsNotBlamedOnTheGroupBefore(t *testing.T) {
+	ids := []string{"a/1", "a/2", "b/1", "b/2"}
+	dies := func(c *fakeConn, console io.Writer) {
+		c.nextRun()
+		c.group(ids[:2], 2)
+		c.group(ids[2:], 0)
+		fmt.Fprintf(console, "[    1.0] %sb/1\n[    1.1] BUG: unable to handle page fault\n", wire.CaseLine)
+		fmt.Fprint(console, "Kernel panic - not syncing: b/1\n")
+	}
+	got := runLane(t, &fakeLauncher{guests: []fakeGuest{dies, obedient(nil)}}, ids, func(l *lane) { l.grace = time.Second })
+	requireVerdicts(t, map[string][2]string{"a/1": {"pass"}, "a/2": {"pass"}, "b/1": {"pass"}, "b/2": {"pass"}}, got)
+}
+
 func TestTheCaseThatKillsAGuestIsFoundInItsGroup(t *testing.T) {
 	ids := []string{"a/1", "a/2", "a/3", "b/x"}
 	together := func(c *fakeConn, console io.Writer) {
