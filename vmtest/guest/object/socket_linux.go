@@ -430,15 +430,10 @@ func sendTo(_ *Maker, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, err := argObject(args, 2)
+	raw, err := argAddress(args, 2)
 	if err != nil {
 		return nil, err
 	}
-	addr, ok := peer.fields["addr"].(*Object)
-	if !ok {
-		return nil, fmt.Errorf("%s has no address", peer.what)
-	}
-	raw := addr.plain.([]byte)
 	r, err := newRegionOf(data)
 	if err != nil {
 		return nil, err
@@ -451,6 +446,20 @@ func sendTo(_ *Maker, args []any) (any, error) {
 	return int64(n), nil
 }
 
+// argAddress returns the address, a sockaddr, of the socket that is an argument.
+func argAddress(args []any, i int) ([]byte, error) {
+	peer, err := argObject(args, i)
+	if err != nil {
+		return nil, err
+	}
+	addr, ok := peer.fields["addr"].(*Object)
+	if !ok {
+		return nil, fmt.Errorf("%s has no address", peer.what)
+	}
+	return addr.plain.([]byte), nil
+}
+
+// sendFDs sends data and n copies of a descriptor, which it sends on, to a unix socket.
 func sendFDs(_ *Maker, args []any) (any, error) {
 	fd, err := argInt(args, 0)
 	if err != nil {
@@ -464,15 +473,11 @@ func sendFDs(_ *Maker, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, err := argObject(args, 3)
+	addr, err := argAddress(args, 3)
 	if err != nil {
 		return nil, err
 	}
-	addr, ok := peer.fields["addr"].(*Object)
-	if !ok {
-		return nil, fmt.Errorf("%s has no address", peer.what)
-	}
-	name := strings.TrimSuffix(string(addr.plain.([]byte)[2:]), "\x00")
+	name := strings.TrimSuffix(string(addr[2:]), "\x00")
 	fds := slices.Repeat([]int{int(fd)}, int(n))
 	sent, err := unix.SendmsgN(int(fd), data, unix.UnixRights(fds...), &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
 	return int64(sent), err
