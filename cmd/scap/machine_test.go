@@ -69,6 +69,13 @@ func TestRecordOnAMachineOfManyCPUs(t *testing.T) {
 	machinetest.Run(t, machinetest.Offline(manyCPUs-2), func(b *machine.Boot) { b.MemoryMB = 1024 })
 }
 
+// TestRecordWhereTasksPreemptPrograms runs TestMachineNoEventIsAnothers on a kernel where they do.
+func TestRecordWhereTasksPreemptPrograms(t *testing.T) {
+	t.Setenv("SCAPLAB_RUN", "NoEventIsAnothers")
+	t.Setenv("SCAPLAB_KERNELS", "7.3")
+	machinetest.Run(t)
+}
+
 // manyCPUs would need 960 MiB for rings of 4 MiB.
 const manyCPUs = 240
 
@@ -237,8 +244,7 @@ func TestMachineNoCallIsSkipped(t *testing.T) {
 // are such an attachment since 7.0.
 func TestMachineNoEventIsAnothers(t *testing.T) {
 	if running, err := kver.Running(); err == nil && running.Less(kver.MustParse("7.0")) {
-		// The test takes 10 minutes with one CPU. TestMachineRecord and the others of this machine go on.
-		t.Skip("no task preempts a program here: before 7.0 the kernel calls programs of tracepoints with preemption off (SCAPLAB_KERNELS=7.3 runs it)")
+		t.Skip("before 7.0 the kernel calls programs of tracepoints with preemption off; TestRecordWhereTasksPreemptPrograms has a newer one")
 	}
 	const tasks, calls = 12, 4000
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * tasks))
