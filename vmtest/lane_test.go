@@ -668,7 +668,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 				}
 			}}}
 			l.hello = guest.Hello{Release: "6.12.1", Arch: "amd64"}
-			got := runLane(t, l, []string{id}, func(ln *lane) { ln.referee = newBench([]guest.Drivers{guest.OnlyEBPF}) })
+			got := runLane(t, l, []string{id}, func(ln *lane) { ln.referee = newBench([]guest.Drivers{guest.OnlyEBPF}, nil) })
 			requireVerdicts(t, map[string][2]string{id: row.want}, got)
 		})
 	}

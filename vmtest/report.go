@@ -34,7 +34,11 @@ type Result struct {
 	Ret     *int64        `json:"ret,omitempty"` // the value that the call returned, -errno for an error; nil if it did not return
 	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
-	Repro   string        `json:"repro"`
+
+	// Conformance says how somebody else's driver did. "": it is ours, or the case proved nothing.
+	Conformance judge.Conformance `json:"conformance,omitempty"`
+
+	Repro string `json:"repro"`
 }
 
 // Cell returns the result's name on command lines.
@@ -169,13 +173,19 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance}
+	if k.Subject != nil && judge.Upset(v.Class) {
+		res.Conformance = judge.Defect
+	}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
 	sc, cs := guest.Find(id)
 	res.Repro = cmp.Or(r.opts.Command, "scaplab") + " repro " + shell.Word(res.Cell())
 	switch {
+	case drivers == guest.OnlyCaptured: // it is not run again, but looked at
+		res.Place = sc.Place(cs)
+		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --syscall " + shell.Word(id)
 	case sc != nil:
 		res.Place = sc.Place(cs)
 	case c == kernelList: // every run on the kernel compares it

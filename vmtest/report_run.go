@@ -3,11 +3,13 @@
 package vmtest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"time"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 // RunInfo describes a run as a whole.
@@ -22,6 +24,8 @@ type RunInfo struct {
 	Shard       string       `json:"shard,omitempty"`   // i/n, if the run is one of several shards
 	Partial     string       `json:"partial,omitempty"` // why results are missing
 	Kernels     []KernelInfo `json:"kernels"`
+
+	Subject *subject.Subject `json:"subject,omitempty"` // somebody else's driver that was judged
 }
 
 // KernelInfo describes a kernel that was used. Package and Version are empty for a kernel
@@ -41,6 +45,18 @@ type Start struct {
 	Seconds float64 `json:"seconds"`
 
 	release string
+}
+
+// Release returns the release of a kernel of the report, "" if no guest of it has started.
+func (r *Report) Release(kernel string) string {
+	for _, run := range r.runs() {
+		for _, k := range run.Kernels {
+			if k.Name == kernel && k.Release != "" {
+				return k.Release
+			}
+		}
+	}
+	return ""
 }
 
 // newRunID returns a random ID.
@@ -72,6 +88,7 @@ func (r *Report) runs() []RunInfo {
 	}
 	for i := range r.opts.Kernels {
 		k := &r.opts.Kernels[i]
+		run.Subject = cmp.Or(run.Subject, k.Subject)
 		info := KernelInfo{Name: k.Name, Arch: k.Arch, Release: k.Release, Package: k.Package.Name, Version: k.Package.Version,
 			Starts: orEmpty(r.starts[k.Name])}
 		for _, s := range info.Starts {

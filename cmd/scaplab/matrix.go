@@ -56,6 +56,8 @@ type runFlags struct {
 	headers   string
 	headersOf string // name of the kernel that these are for
 	captures  string
+	seen      string
+	facts     string
 	costs     bool
 	bootLimit time.Duration
 	maxAge    time.Duration
@@ -109,7 +111,7 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 }
 
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
+	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too. kmod=X judges somebody else's module: a .ko file, a tree of sources, a .deb file, or NAME[/SUITE] of a Debian package; capture=FILE judges what another program recorded (see scaplab cases)")
 	f.modulesFlag(cmd)
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
@@ -148,6 +150,13 @@ func newMatrixCmd() *cobra.Command {
 				return err
 			}
 			defer done()
+			if name, ok := strings.CutPrefix(f.driver, captureFile); ok {
+				rep, err := f.judgeCapture(o, name)
+				return f.report(cmd, rep, err)
+			}
+			if err := f.checkForeign(&o); err != nil {
+				return err
+			}
 			if err := f.kernels(cmd, &o, splitList(f.kernel)...); err != nil {
 				return err
 			}
@@ -157,11 +166,16 @@ func newMatrixCmd() *cobra.Command {
 					return err
 				}
 				defer removeGuest()
-				if err := f.findModules(cmd.Context(), &o); err != nil {
+				removeModules, err := f.findModules(cmd.Context(), &o)
+				defer removeModules()
+				if err != nil {
 					return err
 				}
 			}
 			rep, err := vmtest.Run(cmd.Context(), o)
+			if err == nil {
+				err = f.writeSeen(rep)
+			}
 			return f.report(cmd, rep, err)
 		},
 	}
@@ -172,6 +186,8 @@ func newMatrixCmd() *cobra.Command {
 	f.archFlags(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
+	cmd.Flags().StringVar(&f.seen, "seen", "", "write what was seen of somebody else's module to this file, in a few lines: tables/seen.yaml is made so")
+	cmd.Flags().StringVar(&f.facts, "facts", "", "with --driver capture=FILE: what the cases did while that was recorded, as scaplab cases wrote it")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }
@@ -185,13 +201,21 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if o.Shard, err = shard.Parse(f.shard); err != nil {
 		return o, done, cli.Usage(err)
 	}
-	if o.Drivers, err = parseDrivers(f.driver); err != nil {
+	if f.isForeign() {
+		o.Drivers = []guest.Drivers{guest.OnlyKmod}
+	} else if strings.HasPrefix(f.driver, captureFile) {
+		o.Drivers = []guest.Drivers{guest.OnlyCaptured}
+	} else if o.Drivers, err = parseDrivers(f.driver); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	if o.Cases, err = parseCases(f.syscall); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	switch {
+	case f.isForeign() && f.headers != "":
+		return o, done, cli.Usage(errors.New("--headers is to build this project's module with, --driver names another"))
+	case f.isForeign() && f.modules != "":
+		return o, done, cli.Usage(errors.New("--modules has modules, and --driver names another"))
 	case f.headers == "":
 	case f.modules != "":
 		return o, done, cli.Usage(errors.New("--headers is to build a module with, --modules has them built"))
@@ -243,7 +267,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were
 // given: repro is to have them, too. The report adds those that differ by kernel.
 func reproFlags(cmd *cobra.Command) (words []string) {
-	names := []string{"mirror", "accel", "memory", "no-snapshots", "boot-limit", "case-limit", "guest", "modules"}
+	names := []string{"mirror", "accel", "memory", "no-snapshots", "boot-limit", "case-limit", "guest", "modules", "facts"}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch {
 		case !slices.Contains(names, f.Name):
@@ -253,6 +277,9 @@ func reproFlags(cmd *cobra.Command) (words []string) {
 			words = append(words, "--"+f.Name, f.Value.String())
 		}
 	})
+	if driver := cmd.Flags().Lookup("driver"); driver != nil && (strings.HasPrefix(driver.Value.String(), foreignModule) || strings.HasPrefix(driver.Value.String(), captureFile)) {
+		words = append(words, "--driver", driver.Value.String())
+	}
 	return words
 }
 

@@ -89,7 +89,7 @@ func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
 		return // that two drivers agree does not prove a value
 	}
 	for _, p := range v.Params {
-		if !p.OK || strings.HasPrefix(p.Name, enterPrefix) {
+		if !p.OK || strings.HasPrefix(p.Name, EnterPrefix) {
 			continue
 		}
 		pr, ok := row.params[p.Name]
