@@ -51,7 +51,10 @@ func (f *runFlags) openForeign(ctx context.Context, o *vmtest.Options) (_ *forei
 	st, err := os.Stat(x.source)
 	switch {
 	case err == nil && st.IsDir():
-		x.tree, x.origin = x.source, filepath.Base(x.source)
+		x.tree = x.source
+		if path, err := filepath.Abs(x.source); err == nil {
+			x.origin = filepath.Base(path)
+		}
 	case err == nil && strings.HasSuffix(x.source, ".deb"):
 		x.origin = filepath.Base(x.source)
 		err = x.unpack(ctx, x.source)

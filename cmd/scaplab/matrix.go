@@ -135,6 +135,10 @@ func newMatrixCmd() *cobra.Command {
 			"network lacked something that was to be run.\n\n" +
 			"Kernels are fetched from the Debian archive that apt is set up for, checked\n" +
 			"against its keys and kept. No privilege is needed.\n\n" +
+			"With --driver kmod=X somebody else's module is judged, by what its own tables have, and\n" +
+			"with --driver capture=FILE what another program recorded while scaplab cases performed\n" +
+			"the cases. The report then has a score: equal, different as the table lists, or a\n" +
+			"defect, which makes the exit status 1.\n\n" +
 			"With --shard i/n only part i is run, and only its kernels are fetched and have their\n" +
 			"modules built: whole kernels, or some cases of one when there are more parts than\n" +
 			"kernels. `scaplab report` joins what the parts write with --json.",
@@ -142,7 +146,9 @@ func newMatrixCmd() *cobra.Command {
 			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
 			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
 			"  scaplab matrix --kernel ./bzImage --headers ./linux\n" +
-			"  scaplab matrix --arch arm64",
+			"  scaplab matrix --arch arm64\n" +
+			"  scaplab matrix --driver kmod=falcosecurity-scap-dkms --kernel 6.1,6.12\n" +
+			"  scaplab matrix --driver capture=trace.scap --facts facts.json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, done, err := f.options(cmd)

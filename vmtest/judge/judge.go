@@ -208,17 +208,20 @@ func (c *comparison) differ(out Param, empty bool, class, format string, args ..
 // verdict returns the gravest fault. Its reason has all of them.
 func (c *comparison) verdict() Verdict {
 	v := Verdict{Status: Pass, Params: c.params}
-	if c.m.Subject != nil {
-		v.Conformance = Equal
-	}
-	if c.listed {
+	switch {
+	case c.listed:
 		v.Conformance = Listed
+	case c.m.Subject != nil:
+		v.Conformance = Equal
 	}
 	if len(c.faults) == 0 {
 		return v
 	}
 	if c.m.Subject != nil {
 		v.Conformance = Defect
+		if !slices.ContainsFunc(v.Params, func(p Param) bool { return !p.OK && p.Differs == "" }) { // whatever is wrong has a row
+			v.Params = append(v.Params, Param{Name: WholeEvent, Want: Symbol(c.sc.Exit), Got: c.faults[0].Class})
+		}
 	}
 	slices.SortStableFunc(c.faults, func(a, b Verdict) int {
 		return slices.Index(differences, a.Class) - slices.Index(differences, b.Class)
@@ -413,11 +416,12 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		c.fault(ClassGarbled, "event of unknown code %d", ev.Type())
 		return
 	}
-	params := info.Params[:min(c.m.Subject.Params(info, ev.NumParams()), len(info.Params))]
-	if ev.NumParams() != len(params) {
-		c.fault(ClassGarbled, "%s has %d params (want %d)", info.Symbol, ev.NumParams(), len(params))
+	sent := c.m.Subject.Params(info, ev.NumParams())
+	if ev.NumParams() != sent {
+		c.fault(ClassGarbled, "%s has %d params (want %d)", info.Symbol, ev.NumParams(), sent)
 		return
 	}
+	params := info.Params[:min(sent, len(info.Params))] // a newer schema may have more
 	for i := range params {
 		p := &params[i]
 		w, ok := wants[p.Name]

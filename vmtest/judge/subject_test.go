@@ -4,6 +4,7 @@ package judge
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -92,6 +93,8 @@ func TestAnotherDriverIsJudgedByWhatItHas(t *testing.T) {
 		require.Equal(t, tc.conformance, v.Conformance, tc.name)
 		require.Equal(t, tc.class, v.Class, "%s: %s", tc.name, v.Reason)
 		require.Contains(t, v.Reason, tc.reason, tc.name)
+		wrong := slices.ContainsFunc(v.Params, func(p Param) bool { return !p.OK && p.Differs == "" })
+		require.Equal(t, tc.conformance == Defect, wrong, "%s: a defect has its row", tc.name)
 	}
 }
 

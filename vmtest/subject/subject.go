@@ -99,7 +99,7 @@ func (s *Subject) Params(info *event.Info, n int) int {
 	case s == nil:
 		return all
 	case s.Capture:
-		return min(n, all)
+		return n
 	case s.Tables == nil || !s.Tables.has(uint16(info.Code)):
 		return all
 	}
