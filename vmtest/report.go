@@ -35,6 +35,12 @@ type Result struct {
 	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
 	Repro   string        `json:"repro"`
+
+	Suite       string `json:"suite,omitempty"`       // truth suite that the case belongs to
+	Conformance string `json:"conformance,omitempty"` // of a foreign driver: "equal", "listed" or "defect"
+
+	Events  []DriverEvents `json:"events,omitempty"`  // of a failure, and of the first kernel on which the case passed
+	Console string         `json:"console,omitempty"` // of a failure: the end of what the kernel said while the case ran
 }
 
 // Cell returns the result's name on command lines.
@@ -64,7 +70,8 @@ type Report struct {
 	Drivers  []guest.Drivers
 	Results  []Result
 	Warnings []Warning
-	Costs    []Cost    // if they were requested
+	Costs    []Cost // if they were requested
+	Verifier []VerifierCost
 	Runs     []RunInfo // of a joined report; nil for the report of one run
 	Accel    machine.Accel
 	Partial  string        // why results are missing; "" if the report is complete
@@ -169,7 +176,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Console: v.Console}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
@@ -196,6 +203,9 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	if raw != nil && raw.Return {
 		ret := raw.Ret
 		res.Ret = &ret
+	}
+	if raw != nil && v.Status != judge.Skip {
+		res.Events = eventsOf(raw, drivers)
 	}
 	r.Results = append(r.Results, res)
 	if v.Status == judge.Fail {
@@ -255,6 +265,7 @@ func (r *Report) finish() {
 		return slices.Compare(x[:], y[:])
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
+	r.trimEvents()
 	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
@@ -273,6 +284,12 @@ func (r *Report) Failures() []Result {
 	}
 	return f
 }
+
+// Notes returns what is worth knowing besides the results, such as programs that a kernel refused.
+func (r *Report) Notes() []string { return r.notes }
+
+// Proofs returns, for each call by name, which of its params the run proved.
+func (r *Report) Proofs() []judge.Proof { return r.coverage.Proofs() }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")

@@ -21,7 +21,17 @@ type RunInfo struct {
 	AccelReason string       `json:"accelerator_reason,omitempty"`
 	Shard       string       `json:"shard,omitempty"`   // i/n, if the run is one of several shards
 	Partial     string       `json:"partial,omitempty"` // why results are missing
+	Subject     *Subject     `json:"subject,omitempty"` // the foreign driver that was judged; nil: our drivers
 	Kernels     []KernelInfo `json:"kernels"`
+}
+
+// Subject is a foreign driver.
+type Subject struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	API     string `json:"api,omitempty"`
+	Schema  string `json:"schema,omitempty"`
+	Origin  string `json:"origin,omitempty"` // where it is from: a file, a tree or a package
 }
 
 // KernelInfo describes a kernel that was used. Package and Version are empty for a kernel
@@ -53,8 +63,8 @@ func (r *Report) started(k Kernel, h *guest.Hello, how string, took time.Duratio
 	r.starts[k.Name] = append(r.starts[k.Name], Start{how, took.Seconds(), h.Release})
 }
 
-// runs returns the runs that the report describes.
-func (r *Report) runs() []RunInfo {
+// RunInfos returns the runs that the report describes.
+func (r *Report) RunInfos() []RunInfo {
 	if r.Runs != nil || r.id == "" {
 		return r.Runs
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/scaplab/scaplab/internal/shell"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/htmlreport"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/shard"
@@ -45,6 +46,7 @@ type runFlags struct {
 	shard     string
 	json      string
 	junit     string
+	html      string
 	mirror    string
 	accel     string
 	console   string
@@ -112,8 +114,14 @@ func (f *runFlags) selectFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
 	f.modulesFlag(cmd)
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.reportFlags(cmd)
+}
+
+// reportFlags adds the flags that say which files are written.
+func (f *runFlags) reportFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	cmd.Flags().StringVar(&f.html, "html", "", "write all results as a page to look at, in one file, to this file")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -484,7 +492,8 @@ func (f *runFlags) save(rep *vmtest.Report) error {
 	if f.json != "-" {
 		err = writeTo(f.json, rep, rep.WriteJSON)
 	}
-	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit),
+		writeTo(f.html, rep, func(w io.Writer) error { return htmlreport.Write(w, rep) }))
 }
 
 // writeTo writes a report to a file, whole or not at all. What is not a file, such as a

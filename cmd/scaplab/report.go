@@ -47,7 +47,6 @@ func newReportCmd() *cobra.Command {
 			return f.report(cmd, rep, nil)
 		},
 	}
-	cmd.Flags().StringVar(&f.json, "json", "", "write the joined results as JSON to this file (- is stdout, in place of the text)")
-	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	f.reportFlags(cmd)
 	return cmd
 }

@@ -61,6 +61,8 @@ type Verdict struct {
 	Class  string // of a failure: the kind of difference
 	Reason string // of a failure or skip, in words; the first line says most
 	Params []Param
+
+	Console string // of a failure that Reason does not quote it for: the end of what the kernel said while the case ran
 }
 
 // Param compares one parameter of an event.
@@ -69,6 +71,8 @@ type Param struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+
+	Differs string `json:"differs,omitempty"` // the table's text that lists the difference of a foreign driver
 }
 
 // Lengths in bytes of what a reason quotes.

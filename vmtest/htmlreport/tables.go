@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package htmlreport
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/judge"
+)
+
+// mostFailures is the number of failures in the summary: the map has the others.
+const mostFailures = 200
+
+// tables has what the page shows as tables. An empty one is not shown.
+type tables struct {
+	Runs     []run
+	Totals   []total
+	All      total
+	Calls    int
+	Cases    int
+	Failures []vmtest.Result
+	Skips    []skipped
+	Warnings []vmtest.Warning
+	Notes    []string
+	Partial  string
+
+	Cost        *costTable
+	Verifier    []verifierRow
+	Coverage    *coverageTable
+	Conformance *conformanceTable
+	Suites      *suiteTable
+}
+
+type verifierRow struct{ vmtest.VerifierCost }
+
+// Milliseconds is the time to load the program.
+func (v verifierRow) Milliseconds() float64 { return v.Seconds * 1000 }
+
+type run struct {
+	vmtest.RunInfo
+	Started  string
+	Duration string
+}
+
+// total counts verdicts.
+type total struct {
+	Name, Driver       string
+	Pass, Failed, Skip int
+}
+
+func (t *total) add(s judge.Status) {
+	switch s {
+	case judge.Pass:
+		t.Pass++
+	case judge.Fail:
+		t.Failed++
+	case judge.Skip:
+		t.Skip++
+	}
+}
+
+// Verdicts returns how many there are.
+func (t total) Verdicts() int { return t.Pass + t.Failed + t.Skip }
+
+// Ran returns how many were not skipped.
+func (t total) Ran() int { return t.Pass + t.Failed }
+
+type skipped struct {
+	Reason string
+	Cells  int
+	Where  string // the columns
+}
+
+func newTables(rep *vmtest.Report) *tables {
+	t := &tables{Warnings: rep.Warnings, Notes: rep.Notes(), Failures: rep.Failures(), Partial: rep.Partial,
+		Cost: newCostTable(rep.Costs), Coverage: newCoverageTable(rep), Conformance: newConformanceTable(rep), Suites: newSuiteTable(rep)}
+	for _, v := range rep.Verifier {
+		t.Verifier = append(t.Verifier, verifierRow{v})
+	}
+	for _, r := range rep.RunInfos() {
+		t.Runs = append(t.Runs, run{r, r.Started.UTC().Format("2 January 2006, 15:04 UTC"),
+			time.Duration(r.Seconds * float64(time.Second)).Round(time.Second).String()})
+	}
+	calls, cases := map[string]bool{}, map[string]bool{}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		calls[x.Syscall] = true
+		cases[x.Syscall+"/"+x.Case] = true
+		t.All.add(x.Status)
+		j := slices.IndexFunc(t.Totals, func(t total) bool { return t.Name == x.Kernel && t.Driver == x.Drivers.String() })
+		if j < 0 {
+			j = len(t.Totals)
+			t.Totals = append(t.Totals, total{Name: x.Kernel, Driver: x.Drivers.String()})
+		}
+		t.Totals[j].add(x.Status)
+	}
+	t.Calls, t.Cases = len(calls), len(cases)
+	t.Skips = skips(rep)
+	return t
+}
+
+// More returns the number of failures that the summary does not show.
+func (t *tables) More() int { return max(0, len(t.Failures)-mostFailures) }
+
+// First returns those that it shows.
+func (t *tables) First() []vmtest.Result { return t.Failures[:min(len(t.Failures), mostFailures)] }
+
+// skips groups what was skipped by its reason, the most frequent first.
+func skips(rep *vmtest.Report) []skipped {
+	cells, where := map[string]int{}, map[string][]string{}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		if x.Status != judge.Skip {
+			continue
+		}
+		reason, _, _ := strings.Cut(x.Reason, "\n")
+		cells[reason]++
+		if !slices.Contains(where[reason], x.Kernel) {
+			where[reason] = append(where[reason], x.Kernel)
+		}
+	}
+	var all []skipped
+	for _, reason := range slices.Sorted(maps.Keys(cells)) {
+		all = append(all, skipped{reason, cells[reason], strings.Join(where[reason], ", ")})
+	}
+	slices.SortStableFunc(all, func(a, b skipped) int { return b.Cells - a.Cells })
+	return all
+}
+
+// costTable has what drivers add to calls.
+type costTable struct {
+	Drivers []guest.Driver
+	Calls   []costCall
+	Errors  []vmtest.Cost
+}
+
+type costCall struct {
+	Name string
+	Rows []costRow
+}
+
+type costRow struct {
+	Kernel string
+	Bare   string
+	Added  []added // of the drivers
+}
+
+type added struct {
+	Text  string
+	Share int // percent of the most of any call
+}
+
+func newCostTable(costs []vmtest.Cost) *costTable {
+	if len(costs) == 0 {
+		return nil
+	}
+	t := &costTable{}
+	most := 0.0
+	for _, c := range costs {
+		if c.Error != "" {
+			t.Errors = append(t.Errors, c)
+			continue
+		}
+		if !slices.Contains(t.Drivers, c.Driver) {
+			t.Drivers = append(t.Drivers, c.Driver)
+		}
+		most = max(most, c.Added)
+	}
+	for _, c := range costs {
+		if c.Error != "" {
+			continue
+		}
+		i := slices.IndexFunc(t.Calls, func(x costCall) bool { return x.Name == c.Call })
+		if i < 0 {
+			i = len(t.Calls)
+			t.Calls = append(t.Calls, costCall{Name: c.Call})
+		}
+		rows := &t.Calls[i].Rows
+		j := slices.IndexFunc(*rows, func(x costRow) bool { return x.Kernel == c.Kernel })
+		if j < 0 {
+			j = len(*rows)
+			*rows = append(*rows, costRow{Kernel: c.Kernel, Bare: count(int(c.Bare + 0.5)), Added: make([]added, len(t.Drivers))})
+		}
+		(*rows)[j].Added[slices.Index(t.Drivers, c.Driver)] = added{count(int(c.Added + 0.5)), int(100 * max(c.Added, 0) / max(most, 1))}
+	}
+	return t
+}
+
+// coverageTable has what is proven of the calls, by class.
+type coverageTable struct {
+	Classes []classProof
+	All     classProof
+	Lacking []judge.Proof
+}
+
+type classProof struct {
+	Name                         string
+	Calls, Cases, Params, Proven int
+}
+
+func newCoverageTable(rep *vmtest.Report) *coverageTable {
+	proofs := rep.Proofs()
+	if len(proofs) == 0 {
+		return nil
+	}
+	cases := map[string]map[string]bool{}
+	classes := map[string]string{}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		if cases[x.Syscall] == nil {
+			cases[x.Syscall], classes[x.Syscall] = map[string]bool{}, className(x)
+		}
+		cases[x.Syscall][x.Case] = true
+	}
+	t := &coverageTable{}
+	byClass := map[string]*classProof{}
+	for _, p := range proofs {
+		c := byClass[classes[p.Syscall]]
+		if c == nil {
+			c = &classProof{Name: classes[p.Syscall]}
+			byClass[c.Name] = c
+		}
+		for _, c := range []*classProof{c, &t.All} {
+			c.Calls++
+			c.Cases += len(cases[p.Syscall])
+			c.Params += p.Params
+			c.Proven += p.Proven
+		}
+		if p.Lacks != "" {
+			t.Lacking = append(t.Lacking, p)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byClass)) {
+		t.Classes = append(t.Classes, *byClass[name])
+	}
+	return t
+}
+
+// conformanceTable has the score of foreign drivers.
+type conformanceTable struct {
+	Subjects []vmtest.Subject
+	Columns  []conformance
+	Rows     []conformanceRow // what is not equal
+}
+
+type conformance struct {
+	Name                  string
+	Equal, Listed, Defect int
+}
+
+// Cases returns how many cases were judged.
+func (c conformance) Cases() int { return c.Equal + c.Listed + c.Defect }
+
+// Known returns how many of them have no defect.
+func (c conformance) Known() int { return c.Equal + c.Listed }
+
+type conformanceRow struct {
+	Cell, Kind, Param, Want, Got, Differs string
+}
+
+func newConformanceTable(rep *vmtest.Report) *conformanceTable {
+	t := &conformanceTable{}
+	for _, r := range rep.RunInfos() {
+		if r.Subject != nil {
+			t.Subjects = append(t.Subjects, *r.Subject)
+		}
+	}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		if x.Conformance == "" {
+			continue
+		}
+		name := x.Kernel + " " + x.Drivers.String()
+		j := slices.IndexFunc(t.Columns, func(c conformance) bool { return c.Name == name })
+		if j < 0 {
+			j = len(t.Columns)
+			t.Columns = append(t.Columns, conformance{Name: name})
+		}
+		switch x.Conformance {
+		case "equal":
+			t.Columns[j].Equal++
+			continue
+		case "listed":
+			t.Columns[j].Listed++
+		default:
+			t.Columns[j].Defect++
+		}
+		row := conformanceRow{Cell: x.Cell(), Kind: x.Conformance}
+		before := len(t.Rows)
+		for _, p := range x.Params {
+			if p.Differs != "" || !p.OK {
+				row.Param, row.Want, row.Got, row.Differs = p.Name, p.Want, p.Got, p.Differs
+				t.Rows = append(t.Rows, row)
+			}
+		}
+		if len(t.Rows) == before { // no param differs, e.g. there was no event
+			row.Differs, _, _ = strings.Cut(x.Reason, "\n")
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	if len(t.Columns) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(t.Rows, func(a, b conformanceRow) int { return cmp.Compare(a.Kind, b.Kind) }) // defects first
+	return t
+}
+
+// suiteTable has the score of each truth suite in each column.
+type suiteTable struct {
+	Columns []string
+	Suites  []suite
+}
+
+type suite struct {
+	Name   string
+	Scores []total // by column
+}
+
+func newSuiteTable(rep *vmtest.Report) *suiteTable {
+	t := &suiteTable{}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		if x.Suite == "" {
+			continue
+		}
+		name := x.Kernel + " " + x.Drivers.String()
+		if !slices.Contains(t.Columns, name) {
+			t.Columns = append(t.Columns, name)
+		}
+		j := slices.IndexFunc(t.Suites, func(s suite) bool { return s.Name == x.Suite })
+		if j < 0 {
+			j = len(t.Suites)
+			t.Suites = append(t.Suites, suite{Name: x.Suite})
+		}
+		s := &t.Suites[j]
+		at := slices.Index(t.Columns, name)
+		for len(s.Scores) <= at {
+			s.Scores = append(s.Scores, total{})
+		}
+		s.Scores[at].add(x.Status)
+	}
+	if len(t.Suites) == 0 {
+		return nil
+	}
+	for i := range t.Suites {
+		for len(t.Suites[i].Scores) < len(t.Columns) {
+			t.Suites[i].Scores = append(t.Suites[i].Scores, total{})
+		}
+	}
+	return t
+}
+
+// Score is the share of the cases that ran which passed.
+func (t total) Score() string {
+	if t.Ran() == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d / %d", t.Pass, t.Ran())
+}
