@@ -47,6 +47,8 @@ type runFlags struct {
 	json      string
 	junit     string
 	html      string
+	markdown  string
+	baseline  string
 	mirror    string
 	accel     string
 	console   string
@@ -62,8 +64,9 @@ type runFlags struct {
 	bootLimit time.Duration
 	maxAge    time.Duration
 
-	talk  *talk    // to stderr
-	lacks []string // what could not be run because of this machine or its network
+	talk  *talk          // to stderr
+	old   *vmtest.Report // of baseline
+	lacks []string       // what could not be run because of this machine or its network
 }
 
 // kernelFlags adds the flags that say which kernels and where from.
@@ -122,6 +125,8 @@ func (f *runFlags) reportFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
 	cmd.Flags().StringVar(&f.html, "html", "", "write all results as a page to look at, in one file, to this file")
+	cmd.Flags().StringVar(&f.markdown, "markdown", "", "write a summary for a pull request as Markdown to this file")
+	cmd.Flags().StringVar(&f.baseline, "baseline", "", "say in --markdown what changed against this report, which --json wrote")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -218,6 +223,9 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	f.arch = cmp.Or(f.arch, runtime.GOARCH)
 	if !slices.Contains(machine.Arches(), f.arch) {
 		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
+	}
+	if err := f.readBaseline(); err != nil {
+		return o, done, err
 	}
 	o.Begun = time.Now()
 	// A report of an earlier run is not to be taken for that of one that broke off.
@@ -492,8 +500,13 @@ func (f *runFlags) save(rep *vmtest.Report) error {
 	if f.json != "-" {
 		err = writeTo(f.json, rep, rep.WriteJSON)
 	}
-	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit),
-		writeTo(f.html, rep, func(w io.Writer) error { return htmlreport.Write(w, rep) }))
+	err = errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	if rep.Running() && len(rep.Results) > 0 {
+		return err // what is for readers can wait for the end; a page takes a second
+	}
+	return errors.Join(err,
+		writeTo(f.html, rep, func(w io.Writer) error { return htmlreport.Write(w, rep) }),
+		writeTo(f.markdown, rep, func(w io.Writer) error { return rep.WriteMarkdown(w, f.old) }))
 }
 
 // writeTo writes a report to a file, whole or not at all. What is not a file, such as a
@@ -529,6 +542,25 @@ func writeTo(name string, rep *vmtest.Report, write func(io.Writer) error) error
 		return err
 	}
 	return files.WriteAtomic(name, b.Bytes())
+}
+
+// readBaseline reads the report that --baseline names.
+func (f *runFlags) readBaseline() error {
+	switch {
+	case f.baseline == "":
+		return nil
+	case f.markdown == "":
+		return cli.Usage(errors.New("--baseline is for --markdown, which is not given"))
+	}
+	file, err := os.Open(f.baseline)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	defer file.Close()
+	if f.old, err = vmtest.ReadJSON(file); err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	return nil
 }
 
 // environment gives errors of the harness their exit status: what is wrong

@@ -72,6 +72,11 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"host --console /no/such/dir/x --syscall getpid": "no such file",
 		"matrix --json /no/such/dir/x":                   "no such file",
 		"host --junit /no/such/dir/x":                    "no such file",
+		"host --html /no/such/dir/x":                     "no such file",
+		"host --markdown /no/such/dir/x":                 "no such file",
+		"host --baseline x":                              "--baseline is for --markdown",
+		"host --markdown x --baseline /no/such/file":     "--baseline: open /no/such/file",
+		"report --baseline /dev/null --markdown x y":     "--baseline: read /dev/null: it is empty",
 	} {
 		code, stdout, stderr := runHere(t, strings.Fields(args)...)
 		require.Equal(t, cli.ExitUsage, code, "%s: %s", args, stderr)

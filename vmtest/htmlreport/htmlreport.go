@@ -13,6 +13,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/vmtest"
 )
 
@@ -26,7 +27,7 @@ var style string
 var script string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"count": count, "percent": percent, "lines": lines, "plural": plural,
+	"count": decimal.Thousands, "percent": percent, "lines": lines, "plural": plural,
 }).Parse(pageText))
 
 // page is what the template reads.
@@ -57,15 +58,6 @@ func hash(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// count writes a number with commas between thousands.
-func count(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // percent writes a share. Only all is 100 %.
 func percent(part, all int) string {
 	switch {
@@ -82,7 +74,7 @@ func lines(s string) []string { return strings.Split(strings.TrimRight(s, "\n"),
 
 func plural(n int, one, many string) string {
 	if n == 1 {
-		return count(n) + " " + one
+		return decimal.Thousands(n) + " " + one
 	}
-	return count(n) + " " + many
+	return decimal.Thousands(n) + " " + many
 }

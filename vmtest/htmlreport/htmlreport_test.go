@@ -196,11 +196,8 @@ func TestAWholeRunIsLessThan3MB(t *testing.T) {
 	require.Less(t, len(html), 3<<20)
 }
 
-func TestNumbersAreWrittenForReaders(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 48084: "48,084", 1234567: "1,234,567", -1234: "-1,234"} {
-		require.Equal(t, want, count(n))
-	}
-	require.Equal(t, "99.9 %", percent(99_999, 100_000), "only all is 100 %")
+func TestOnlyAllIs100Percent(t *testing.T) {
+	require.Equal(t, "99.9 %", percent(99_999, 100_000))
 	require.Equal(t, "100 %", percent(3, 3))
 	require.Equal(t, "–", percent(0, 0))
 }

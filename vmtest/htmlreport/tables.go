@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/decimal"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
@@ -186,9 +187,9 @@ func newCostTable(costs []vmtest.Cost) *costTable {
 		j := slices.IndexFunc(*rows, func(x costRow) bool { return x.Kernel == c.Kernel })
 		if j < 0 {
 			j = len(*rows)
-			*rows = append(*rows, costRow{Kernel: c.Kernel, Bare: count(int(c.Bare + 0.5)), Added: make([]added, len(t.Drivers))})
+			*rows = append(*rows, costRow{Kernel: c.Kernel, Bare: decimal.Thousands(int(c.Bare + 0.5)), Added: make([]added, len(t.Drivers))})
 		}
-		(*rows)[j].Added[slices.Index(t.Drivers, c.Driver)] = added{count(int(c.Added + 0.5)), int(100 * max(c.Added, 0) / max(most, 1))}
+		(*rows)[j].Added[slices.Index(t.Drivers, c.Driver)] = added{decimal.Thousands(int(c.Added + 0.5)), int(100 * max(c.Added, 0) / max(most, 1))}
 	}
 	return t
 }
