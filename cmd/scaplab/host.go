@@ -31,5 +31,6 @@ func newHostCmd() *cobra.Command {
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	f.reportFlags(cmd)
 	f.caseFlags(cmd)
+	f.watchFlag(cmd)
 	return cmd
 }

@@ -49,6 +49,7 @@ type runFlags struct {
 	html      string
 	markdown  string
 	baseline  string
+	watch     bool
 	mirror    string
 	accel     string
 	console   string
@@ -186,6 +187,7 @@ func newMatrixCmd() *cobra.Command {
 	f.selectFlags(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
+	f.watchFlag(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
@@ -219,6 +221,9 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	}
 	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
 		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+	}
+	if f.watch && f.console == "-" {
+		return o, done, cli.Usage(errors.New("--watch and --console - both want the terminal (give --console a file)"))
 	}
 	f.arch = cmp.Or(f.arch, runtime.GOARCH)
 	if !slices.Contains(machine.Arches(), f.arch) {
@@ -254,9 +259,17 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 			return o, done, cli.Usage(err)
 		}
 		o.Console = file
-		return o, func() { talk.end(); file.Close() }, nil
 	}
-	return o, talk.end, nil
+	end := talk.end
+	if f.watch {
+		end = talk.watch(cmd.Context(), cmd.OutOrStdout())
+	}
+	return o, func() {
+		end()
+		if file, ok := o.Console.(io.Closer); ok && f.console != "-" {
+			file.Close()
+		}
+	}, nil
 }
 
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were
@@ -561,6 +574,10 @@ func (f *runFlags) readBaseline() error {
 		return cli.Usage(fmt.Errorf("--baseline: %w", err))
 	}
 	return nil
+}
+
+func (f *runFlags) watchFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.watch, "watch", false, "show on the terminal what each machine does; lines where stdout is no terminal")
 }
 
 // environment gives errors of the harness their exit status: what is wrong

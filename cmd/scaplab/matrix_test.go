@@ -59,6 +59,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"matrix --headers x --modules y":                 "--modules has them built",
 		"matrix --headers x --driver ebpf":               "--driver does not name kmod",
 		"repro getppid/works@6.12/ebpf --headers x":      "--driver does not name kmod",
+		"matrix --watch --console -":                     "both want the terminal",
 		"matrix -j -1":                                   "must be positive",
 		"matrix --arch sparc":                            `architecture "sparc": want amd64 or arm64`,
 		"matrix extra":                                   "unknown command",
