@@ -31,21 +31,6 @@ type Cost struct {
 	Error  string       `json:"error,omitempty"`
 }
 
-// VerifierCost is what a kernel's verifier says of one eBPF program.
-type VerifierCost struct {
-	Kernel       string  `json:"kernel"`
-	Arch         string  `json:"arch"`
-	Program      string  `json:"program"`
-	Clang        string  `json:"clang"`        // version that compiled it
-	Instructions int     `json:"instructions"` // of the program
-	Processed    int     `json:"processed"`    // instructions that the verifier followed
-	States       int     `json:"states"`
-	PeakStates   int     `json:"peak_states"`
-	Stack        int     `json:"stack"`   // bytes
-	Seconds      float64 `json:"seconds"` // to load
-	Error        string  `json:"error,omitempty"`
-}
-
 // costLimit bounds a boot and some ten thousand calls, which take about ten seconds.
 const costLimit = 5 * time.Minute
 

@@ -37,6 +37,7 @@ type Result struct {
 	Repro   string        `json:"repro"`
 
 	Suite       string `json:"suite,omitempty"`       // truth suite that the case belongs to
+	Missed      string `json:"missed,omitempty"`      // of a case of a suite that passes: what the driver does not show, as the table says, and why
 	Conformance string `json:"conformance,omitempty"` // of a foreign driver: "equal", "listed" or "defect"
 
 	Events  []DriverEvents `json:"events,omitempty"`  // of a failure, and of the first kernel on which the case passed
@@ -71,7 +72,7 @@ type Report struct {
 	Results  []Result
 	Warnings []Warning
 	Costs    []Cost // if they were requested
-	Verifier []VerifierCost
+	Verifier []Verifier
 	Runs     []RunInfo // of a joined report; nil for the report of one run
 	Accel    machine.Accel
 	Partial  string        // why results are missing; "" if the report is complete

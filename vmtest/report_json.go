@@ -28,7 +28,7 @@ type jsonReport struct {
 	Results  []Result        `json:"results"`
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
-	Verifier []VerifierCost  `json:"verifier,omitempty"`
+	Verifier []Verifier      `json:"verifier,omitempty"`
 
 	name  string // of the file
 	index int    // of the shard

@@ -26,13 +26,13 @@ func sampleReports(t *testing.T) map[string]*Report {
 	full := testReport(t)
 	full.Warnings = []Warning{{"6.1", "older than the newest"}}
 	full.Costs = []Cost{{Kernel: "6.1", Arch: "amd64", Driver: "ebpf", Call: "getppid", Bare: 100, Added: 50.5}}
-	full.Verifier = []VerifierCost{{Kernel: "6.1", Arch: "amd64", Program: "openat_exit", Clang: "19", Instructions: 10, Processed: 20, Seconds: 0.01}}
+	full.Verifier = []Verifier{{Kernel: "6.1", Arch: "amd64", Program: "openat_exit", Clang: "19", Instructions: 10, Processed: 20, Seconds: 0.01}}
 	full.Partial = "interrupted after 7 of 8 verdicts"
 	full.opts.Shard = shard.Shard{Index: 1, Count: 2}
 	k := full.opts.Kernels[0]
 	full.add(k, guest.OnlyEBPF, "getppid/works", nil, judge.Failf(judge.ClassParam, "res: want 1, got 2 \x01"))
 	last := &full.Results[len(full.Results)-1]
-	last.Suite, last.Conformance, last.Console = "io_uring", "listed", "scap: hello"
+	last.Suite, last.Missed, last.Conformance, last.Console = "io_uring", "the path", "listed", "scap: hello"
 	last.Events = []DriverEvents{{guest.EBPF, []string{"< getppid res=2"}}}
 	last.Params = []judge.Param{{Name: "res", Want: "1", Got: "2", Differs: "they count from 2"}}
 	var a, b bytes.Buffer

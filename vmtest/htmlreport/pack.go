@@ -65,6 +65,7 @@ const (
 	atEvents // a driver's name in a line, each event in an indented line below it
 	atConsole
 	atConformance
+	atMissed
 	verdictLen
 )
 
@@ -183,7 +184,8 @@ func (p *packer) add(x *vmtest.Result) {
 	v[atMilliseconds] = int(math.Round(x.Seconds * 1000))
 	v[atEvents] = p.text(eventsText(x.Events))
 	v[atConsole] = p.text(x.Console)
-	v[atConformance] = p.text(x.Conformance)
+	v[atMissed] = p.text(x.Missed)
+	v[atConformance] = p.text(string(x.Conformance))
 	end := verdictLen
 	for v[end-1] == 0 && end > 1 {
 		end--

@@ -51,7 +51,7 @@ async function unpack() {
         return {
           one, column, at: v[0], status: statusNames[v[1] ?? 0], class: text(v[2]), reason: text(v[3]), params: v[4] ?? 0,
           cell: `${call.name}/${one.name}@${column.kernel}/${column.driver}`, repro: v[5], ret: text(v[6]), ms: v[7] ?? 0,
-          events: text(v[8]), console: text(v[9]), conformance: text(v[10]),
+          events: text(v[8]), console: text(v[9]), conformance: text(v[10]), missed: text(v[11]),
         };
       });
       // A joined report may have a cell of several runs: a failure hides none of the others, and is not hidden.
@@ -477,6 +477,7 @@ function* verdictDetail(one, v) {
   const facts = [v.ms ? `${thousands(v.ms)} ms` : "", v.ret !== "" ? `returned ${v.ret}` : "", v.conformance ? `conformance: ${v.conformance}` : ""].filter(Boolean);
   yield make("p", {}, make("span", { class: `status ${v.status}` }, make("i", { class: `key ${v.status}` }), statusWords[v.status]), v.class ? [" ", make("span", { class: "class" }, v.class)] : "",
     facts.length ? [" ", make("span", { class: "at" }, facts.join(" · "))] : "");
+  if (v.missed) yield make("p", {}, make("b", {}, "Not shown: "), v.missed);
   if (v.reason) yield make("pre", { class: v.status === "fail" ? "reason" : "skipped", tabindex: 0 }, v.reason.trimEnd());
 
   yield make("h3", {}, "To repeat it");

@@ -39,7 +39,7 @@ type tables struct {
 	Suites      *suiteTable
 }
 
-type verifierRow struct{ vmtest.VerifierCost }
+type verifierRow struct{ vmtest.Verifier }
 
 // Milliseconds is the time to load the program.
 func (v verifierRow) Milliseconds() float64 { return v.Seconds * 1000 }
@@ -246,9 +246,8 @@ func newCoverageTable(rep *vmtest.Report) *coverageTable {
 
 // conformanceTable has the score of foreign drivers.
 type conformanceTable struct {
-	Subjects []vmtest.Subject
-	Columns  []conformance
-	Rows     []conformanceRow // what is not equal
+	Columns []conformance
+	Rows    []conformanceRow // what is not equal
 }
 
 type conformance struct {
@@ -268,11 +267,6 @@ type conformanceRow struct {
 
 func newConformanceTable(rep *vmtest.Report) *conformanceTable {
 	t := &conformanceTable{}
-	for _, r := range rep.RunInfos() {
-		if r.Subject != nil {
-			t.Subjects = append(t.Subjects, *r.Subject)
-		}
-	}
 	for i := range rep.Results {
 		x := &rep.Results[i]
 		if x.Conformance == "" {
@@ -293,7 +287,7 @@ func newConformanceTable(rep *vmtest.Report) *conformanceTable {
 		default:
 			t.Columns[j].Defect++
 		}
-		row := conformanceRow{Cell: x.Cell(), Kind: x.Conformance}
+		row := conformanceRow{Cell: x.Cell(), Kind: string(x.Conformance)}
 		before := len(t.Rows)
 		for _, p := range x.Params {
 			if p.Differs != "" || !p.OK {
@@ -313,55 +307,82 @@ func newConformanceTable(rep *vmtest.Report) *conformanceTable {
 	return t
 }
 
-// suiteTable has the score of each truth suite in each column.
+// suiteTable has what drivers show of the truth suites. That two drivers are equal is no score.
 type suiteTable struct {
 	Columns []string
 	Suites  []suite
+	Missed  []missed
 }
 
 type suite struct {
 	Name   string
-	Scores []total // by column
+	Scores []score // by column
 }
+
+// score counts the cases of a suite that ran. What failed, and what the driver does not show, is not shown.
+type score struct{ Shown, Failed, Of int }
+
+// Less reports whether something is not shown.
+func (s score) Less() bool { return s.Shown < s.Of }
+
+func (s score) String() string {
+	if s.Of == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d", s.Shown, s.Of)
+}
+
+// missed is what drivers do not show of a case.
+type missed struct{ Case, Why, Where string }
 
 func newSuiteTable(rep *vmtest.Report) *suiteTable {
 	t := &suiteTable{}
 	for i := range rep.Results {
 		x := &rep.Results[i]
-		if x.Suite == "" {
+		if x.Suite == "" || x.Drivers.Pair() {
 			continue
 		}
 		name := x.Kernel + " " + x.Drivers.String()
 		if !slices.Contains(t.Columns, name) {
 			t.Columns = append(t.Columns, name)
 		}
-		j := slices.IndexFunc(t.Suites, func(s suite) bool { return s.Name == x.Suite })
-		if j < 0 {
-			j = len(t.Suites)
+		if !slices.ContainsFunc(t.Suites, func(s suite) bool { return s.Name == x.Suite }) {
 			t.Suites = append(t.Suites, suite{Name: x.Suite})
 		}
-		s := &t.Suites[j]
-		at := slices.Index(t.Columns, name)
-		for len(s.Scores) <= at {
-			s.Scores = append(s.Scores, total{})
-		}
-		s.Scores[at].add(x.Status)
 	}
 	if len(t.Suites) == 0 {
 		return nil
 	}
 	for i := range t.Suites {
-		for len(t.Suites[i].Scores) < len(t.Columns) {
-			t.Suites[i].Scores = append(t.Suites[i].Scores, total{})
+		t.Suites[i].Scores = make([]score, len(t.Columns))
+	}
+	for i := range rep.Results {
+		x := &rep.Results[i]
+		j := slices.IndexFunc(t.Suites, func(s suite) bool { return s.Name == x.Suite })
+		if j < 0 || x.Drivers.Pair() || x.Status == judge.Skip {
+			continue
+		}
+		name := x.Kernel + " " + x.Drivers.String()
+		s := &t.Suites[j].Scores[slices.Index(t.Columns, name)]
+		s.Of++
+		switch {
+		case x.Status == judge.Fail:
+			s.Failed++
+		case x.Missed == "":
+			s.Shown++
+		default:
+			t.miss(x.Syscall+"/"+x.Case, x.Missed, name)
 		}
 	}
 	return t
 }
 
-// Score is the share of the cases that ran which passed.
-func (t total) Score() string {
-	if t.Ran() == 0 {
-		return "–"
+func (t *suiteTable) miss(id, why, where string) {
+	for i := range t.Missed {
+		if m := &t.Missed[i]; m.Case == id && m.Why == why {
+			m.Where += ", " + where
+			return
+		}
 	}
-	return fmt.Sprintf("%d / %d", t.Pass, t.Ran())
+	t.Missed = append(t.Missed, missed{id, why, where})
 }
