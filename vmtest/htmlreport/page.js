@@ -130,6 +130,7 @@ function show() {
     drawMap();
   }
   markChosen();
+  chosenCell()?.scrollIntoView({ block: "nearest", inline: "nearest" }); // after a link
   drawDetail();
 }
 
@@ -334,9 +335,13 @@ addEventListener("keydown", (event) => {
   }
 });
 
+function chosenCell() {
+  return $("map").querySelector('td[aria-selected="true"]') ?? $("map").querySelector('[aria-selected="true"]');
+}
+
 function focusMap() {
-  const chosen = $("map").querySelector('td[aria-selected="true"]') ?? $("map").querySelector('[aria-selected="true"]') ?? $("map").querySelector('[tabindex="0"]');
-  if (chosen) focusCell(chosen);
+  const cell = chosenCell() ?? $("map").querySelector('[tabindex="0"]');
+  if (cell) focusCell(cell);
 }
 
 function closeDetail() {
