@@ -34,11 +34,16 @@ type Result struct {
 	Ret     *int64        `json:"ret,omitempty"` // the value that the call returned, -errno for an error; nil if it did not return
 	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
+	Repro   string        `json:"repro"`
+
+	Suite  string `json:"suite,omitempty"`  // truth suite that the case belongs to
+	Missed string `json:"missed,omitempty"` // of a case of a suite that passes: what the driver does not show, as the table says, and why
 
 	// Conformance says how somebody else's driver did. "": it is ours, or the case proved nothing.
 	Conformance judge.Conformance `json:"conformance,omitempty"`
 
-	Repro string `json:"repro"`
+	Events  []DriverEvents `json:"events,omitempty"`  // of a failure, and of the first kernel on which the case passed
+	Console string         `json:"console,omitempty"` // of a failure: the end of what the kernel said while the case ran
 }
 
 // Cell returns the result's name on command lines.
@@ -68,7 +73,8 @@ type Report struct {
 	Drivers  []guest.Drivers
 	Results  []Result
 	Warnings []Warning
-	Costs    []Cost    // if they were requested
+	Costs    []Cost // if they were requested
+	Verifier []Verifier
 	Runs     []RunInfo // of a joined report; nil for the report of one run
 	Accel    machine.Accel
 	Partial  string        // why results are missing; "" if the report is complete
@@ -173,7 +179,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance, Console: v.Console}
 	if k.Subject != nil && judge.Upset(v.Class) {
 		res.Conformance = judge.Defect
 	}
@@ -206,6 +212,9 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	if raw != nil && raw.Return {
 		ret := raw.Ret
 		res.Ret = &ret
+	}
+	if raw != nil && v.Status != judge.Skip {
+		res.Events = eventsOf(raw, drivers)
 	}
 	r.Results = append(r.Results, res)
 	if v.Status == judge.Fail {
@@ -265,6 +274,7 @@ func (r *Report) finish() {
 		return slices.Compare(x[:], y[:])
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
+	r.trimEvents()
 	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
@@ -283,6 +293,12 @@ func (r *Report) Failures() []Result {
 	}
 	return f
 }
+
+// Notes returns what is worth knowing besides the results, such as programs that a kernel refused.
+func (r *Report) Notes() []string { return r.notes }
+
+// Proofs returns, for each call by name, which of its params the run proved.
+func (r *Report) Proofs() []judge.Proof { return r.coverage.Proofs() }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")

@@ -28,6 +28,7 @@ type jsonReport struct {
 	Results  []Result        `json:"results"`
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
+	Verifier []Verifier      `json:"verifier,omitempty"`
 
 	name  string // of the file
 	index int    // of the shard
@@ -38,8 +39,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.runs()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
-		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs})
+	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.RunInfos()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
+		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs, Verifier: r.Verifier})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -78,6 +79,7 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				r.Costs = append(r.Costs, c)
 			}
 		}
+		r.Verifier = union(r.Verifier, j.Verifier)
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
 				return nil, fmt.Errorf("read %s: %s: unknown status %q", j.name, x.Cell(), x.Status)

@@ -49,7 +49,7 @@ type Start struct {
 
 // Release returns the release of a kernel of the report, "" if no guest of it has started.
 func (r *Report) Release(kernel string) string {
-	for _, run := range r.runs() {
+	for _, run := range r.RunInfos() {
 		for _, k := range run.Kernels {
 			if k.Name == kernel && k.Release != "" {
 				return k.Release
@@ -69,8 +69,8 @@ func (r *Report) started(k Kernel, h *guest.Hello, how string, took time.Duratio
 	r.starts[k.Name] = append(r.starts[k.Name], Start{how, took.Seconds(), h.Release})
 }
 
-// runs returns the runs that the report describes.
-func (r *Report) runs() []RunInfo {
+// RunInfos returns the runs that the report describes.
+func (r *Report) RunInfos() []RunInfo {
 	if r.Runs != nil || r.id == "" {
 		return r.Runs
 	}

@@ -26,10 +26,15 @@ func sampleReports(t *testing.T) map[string]*Report {
 	full := testReport(t)
 	full.Warnings = []Warning{{"6.1", "older than the newest"}}
 	full.Costs = []Cost{{Kernel: "6.1", Arch: "amd64", Driver: "ebpf", Call: "getppid", Bare: 100, Added: 50.5}}
+	full.Verifier = []Verifier{{Kernel: "6.1", Arch: "amd64", Program: "openat_exit", Clang: "19", Instructions: 10, Processed: 20, Seconds: 0.01}}
 	full.Partial = "interrupted after 7 of 8 verdicts"
 	full.opts.Shard = shard.Shard{Index: 1, Count: 2}
 	k := full.opts.Kernels[0]
 	full.add(k, guest.OnlyEBPF, "getppid/works", nil, judge.Failf(judge.ClassParam, "res: want 1, got 2 \x01"))
+	last := &full.Results[len(full.Results)-1]
+	last.Suite, last.Missed, last.Conformance, last.Console = "io_uring", "the path", "listed", "scap: hello"
+	last.Events = []DriverEvents{{guest.EBPF, []string{"< getppid res=2"}}}
+	last.Params = []judge.Param{{Name: "res", Want: "1", Got: "2", Differs: "they count from 2"}}
 	var a, b bytes.Buffer
 	require.NoError(t, full.WriteJSON(&a))
 	require.NoError(t, testReport(t).WriteJSON(&b))
@@ -60,6 +65,8 @@ func TestJSONReportsMatchTheirSchema(t *testing.T) {
 			func(_, run, _ map[string]any) { run["started"] = "yesterday" },
 			func(_, run, _ map[string]any) { run["seconds"] = json.Number("-1") },
 			func(_, _, result map[string]any) { result["status"] = "good" },
+			func(_, _, result map[string]any) { result["conformance"] = "nearly" },
+			func(_, _, result map[string]any) { result["events"] = []any{} },
 			func(_, _, result map[string]any) { result["place"] = "somewhere" },
 			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "" },
 			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "bad luck" },

@@ -55,7 +55,7 @@ type Deviation struct {
 
 // Subject returns somebody else's driver that was judged, or nil.
 func (r *Report) Subject() *subject.Subject {
-	for _, run := range r.runs() {
+	for _, run := range r.RunInfos() {
 		if run.Subject != nil {
 			return run.Subject
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/scaplab/scaplab/internal/shell"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/htmlreport"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/shard"
@@ -45,6 +46,10 @@ type runFlags struct {
 	shard     string
 	json      string
 	junit     string
+	html      string
+	markdown  string
+	baseline  string
+	watch     bool
 	mirror    string
 	accel     string
 	console   string
@@ -62,8 +67,9 @@ type runFlags struct {
 	bootLimit time.Duration
 	maxAge    time.Duration
 
-	talk  *talk    // to stderr
-	lacks []string // what could not be run because of this machine or its network
+	talk  *talk          // to stderr
+	old   *vmtest.Report // of baseline
+	lacks []string       // what could not be run because of this machine or its network
 }
 
 // kernelFlags adds the flags that say which kernels and where from.
@@ -114,8 +120,16 @@ func (f *runFlags) selectFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too. kmod=X judges somebody else's module: a .ko file, a tree of sources, a .deb file, or NAME[/SUITE] of a Debian package; capture=FILE judges what another program recorded (see scaplab cases)")
 	f.modulesFlag(cmd)
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.reportFlags(cmd)
+}
+
+// reportFlags adds the flags that say which files are written.
+func (f *runFlags) reportFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	cmd.Flags().StringVar(&f.html, "html", "", "write all results as a page to look at, in one file, to this file")
+	cmd.Flags().StringVar(&f.markdown, "markdown", "", "write a summary for a pull request as Markdown to this file")
+	cmd.Flags().StringVar(&f.baseline, "baseline", "", "say in --markdown what changed against this report, which --json wrote")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -190,6 +204,7 @@ func newMatrixCmd() *cobra.Command {
 	f.selectFlags(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
+	f.watchFlag(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().StringVar(&f.seen, "seen", "", "write what was seen of somebody else's module to this file, in a few lines: tables/seen.yaml is made so")
@@ -234,9 +249,15 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
 		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
 	}
+	if f.watch && f.console == "-" {
+		return o, done, cli.Usage(errors.New("--watch and --console - both want the terminal (give --console a file)"))
+	}
 	f.arch = cmp.Or(f.arch, runtime.GOARCH)
 	if !slices.Contains(machine.Arches(), f.arch) {
 		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
+	}
+	if err := f.readBaseline(); err != nil {
+		return o, done, err
 	}
 	o.Begun = time.Now()
 	// A report of an earlier run is not to be taken for that of one that broke off.
@@ -265,9 +286,17 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 			return o, done, cli.Usage(err)
 		}
 		o.Console = file
-		return o, func() { talk.end(); file.Close() }, nil
 	}
-	return o, talk.end, nil
+	end := talk.end
+	if f.watch {
+		end = talk.watch(cmd.Context(), cmd.OutOrStdout())
+	}
+	return o, func() {
+		end()
+		if file, ok := o.Console.(io.Closer); ok && f.console != "-" {
+			file.Close()
+		}
+	}, nil
 }
 
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were
@@ -514,7 +543,13 @@ func (f *runFlags) save(rep *vmtest.Report) error {
 	if f.json != "-" {
 		err = writeTo(f.json, rep, rep.WriteJSON)
 	}
-	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	err = errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	if rep.Running() && len(rep.Results) > 0 {
+		return err // what is for readers can wait for the end; a page takes a second
+	}
+	return errors.Join(err,
+		writeTo(f.html, rep, func(w io.Writer) error { return htmlreport.Write(w, rep) }),
+		writeTo(f.markdown, rep, func(w io.Writer) error { return rep.WriteMarkdown(w, f.old) }))
 }
 
 // writeTo writes a report to a file, whole or not at all. What is not a file, such as a
@@ -550,6 +585,29 @@ func writeTo(name string, rep *vmtest.Report, write func(io.Writer) error) error
 		return err
 	}
 	return files.WriteAtomic(name, b.Bytes())
+}
+
+// readBaseline reads the report that --baseline names.
+func (f *runFlags) readBaseline() error {
+	switch {
+	case f.baseline == "":
+		return nil
+	case f.markdown == "":
+		return cli.Usage(errors.New("--baseline is for --markdown, which is not given"))
+	}
+	file, err := os.Open(f.baseline)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	defer file.Close()
+	if f.old, err = vmtest.ReadJSON(file); err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	return nil
+}
+
+func (f *runFlags) watchFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.watch, "watch", false, "show on the terminal what each machine does; lines where stdout is no terminal")
 }
 
 // environment gives errors of the harness their exit status: what is wrong

@@ -74,6 +74,7 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"matrix --headers x --modules y":                 "--modules has them built",
 		"matrix --headers x --driver ebpf":               "--driver does not name kmod",
 		"repro getppid/works@6.12/ebpf --headers x":      "--driver does not name kmod",
+		"matrix --watch --console -":                     "both want the terminal",
 		"matrix -j -1":                                   "must be positive",
 		"matrix --arch sparc":                            `architecture "sparc": want amd64 or arm64`,
 		"matrix extra":                                   "unknown command",
@@ -87,6 +88,11 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 		"host --console /no/such/dir/x --syscall getpid": "no such file",
 		"matrix --json /no/such/dir/x":                   "no such file",
 		"host --junit /no/such/dir/x":                    "no such file",
+		"host --html /no/such/dir/x":                     "no such file",
+		"host --markdown /no/such/dir/x":                 "no such file",
+		"host --baseline x":                              "--baseline is for --markdown",
+		"host --markdown x --baseline /no/such/file":     "--baseline: open /no/such/file",
+		"report --baseline /dev/null --markdown x y":     "--baseline: read /dev/null: it is empty",
 	} {
 		code, stdout, stderr := runHere(t, strings.Fields(args)...)
 		require.Equal(t, cli.ExitUsage, code, "%s: %s", args, stderr)

@@ -68,6 +68,7 @@ type Verdict struct {
 	Params []Param
 
 	Conformance Conformance // of somebody else's driver
+	Console     string      // of a failure that Reason does not quote it for: the end of what the kernel said while the case ran
 }
 
 // Conformance says how a driver of others did in a case.
