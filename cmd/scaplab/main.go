@@ -31,6 +31,7 @@ func newRoot() *cobra.Command {
 		newTableCmd(),
 		newSchemaCmd(),
 		newMatrixCmd(),
+		newExecCmd(),
 		newReproCmd(),
 		newBuildCmd(),
 		newHostCmd(),

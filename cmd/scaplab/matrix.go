@@ -79,14 +79,24 @@ func (f *runFlags) mirrorFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.maxAge, "max-age", 24*time.Hour, "look for newer kernels when the last look is longer ago than this")
 }
 
-// guestFlags adds the flags that say how machines are run.
+// guestFlags adds the flags of machines that run cases.
 func (f *runFlags) guestFlags(cmd *cobra.Command) {
+	f.machineFlags(cmd)
+	f.caseFlags(cmd)
+}
+
+// machineFlags adds the flags that say how machines are run.
+func (f *runFlags) machineFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 0, "machines at a time; 0 is one for each processor, 8 at most")
 	cmd.Flags().IntVar(&f.memory, "memory", 768, "memory of a machine in MB")
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "auto, kvm or tcg; auto tries whether KVM really runs a guest")
 	cmd.Flags().BoolVar(&f.noSnaps, "no-snapshots", false, "boot every machine instead of restoring its saved state")
 	cmd.Flags().DurationVar(&f.bootLimit, "boot-limit", 0, "time a guest may take to become ready; 0 is 20m")
-	f.caseFlags(cmd)
+	f.consoleFlag(cmd)
+}
+
+func (f *runFlags) consoleFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 }
 
 // archFlags adds the flags for machines of another architecture than this one.
@@ -104,7 +114,6 @@ func (f *runFlags) modulesFlag(cmd *cobra.Command) {
 }
 
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", guest.CaseLimit, "time a single case may take")
 }
 
@@ -155,11 +164,12 @@ func newMatrixCmd() *cobra.Command {
 				return err
 			}
 			if len(o.Kernels) > 0 { // a shard may have none
-				removeGuest, err := f.findGuest(cmd.Context(), &o)
+				guest, removeGuest, err := f.findGuest(cmd.Context())
 				if err != nil {
 					return err
 				}
 				defer removeGuest()
+				o.Guest = guest
 				if err := f.findModules(cmd.Context(), &o); err != nil {
 					return err
 				}
@@ -201,15 +211,8 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	case !usesKmod(o.Drivers):
 		return o, done, cli.Usage(errors.New("--headers is to build the module with, and --driver does not name kmod"))
 	}
-	if f.jobs < 0 || f.memory < 0 {
-		return o, done, cli.Usage(errors.New("--jobs and --memory must be positive"))
-	}
-	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
-		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
-	}
-	f.arch = cmp.Or(f.arch, runtime.GOARCH)
-	if !slices.Contains(machine.Arches(), f.arch) {
-		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
+	if err := f.checkMachine(); err != nil {
+		return o, done, err
 	}
 	o.Begun = time.Now()
 	// A report of an earlier run is not to be taken for that of one that broke off.
@@ -228,19 +231,42 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 			talk.say("%v", err)
 		}
 	}
+	console, closeConsole, err := f.openConsole(cmd)
+	if err != nil {
+		return o, done, err
+	}
+	o.Console = console
+	return o, func() { talk.end(); closeConsole() }, nil
+}
+
+// checkMachine checks the flags that say how machines are run.
+func (f *runFlags) checkMachine() error {
+	if f.jobs < 0 || f.memory < 0 {
+		return cli.Usage(errors.New("--jobs and --memory must be positive"))
+	}
+	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
+		return cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+	}
+	f.arch = cmp.Or(f.arch, runtime.GOARCH)
+	if !slices.Contains(machine.Arches(), f.arch) {
+		return cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
+	}
+	return nil
+}
+
+// openConsole returns where the consoles of machines are copied to, nil for nowhere.
+func (f *runFlags) openConsole(cmd *cobra.Command) (w io.Writer, done func(), err error) {
 	switch f.console {
 	case "":
+		return nil, func() {}, nil
 	case "-":
-		o.Console = cmd.ErrOrStderr()
-	default:
-		file, err := os.Create(f.console)
-		if err != nil {
-			return o, done, cli.Usage(err)
-		}
-		o.Console = file
-		return o, func() { talk.end(); file.Close() }, nil
+		return cmd.ErrOrStderr(), func() {}, nil
 	}
-	return o, talk.end, nil
+	file, err := os.Create(f.console)
+	if err != nil {
+		return nil, nil, cli.Usage(err)
+	}
+	return file, func() { file.Close() }, nil
 }
 
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were

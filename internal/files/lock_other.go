@@ -11,5 +11,10 @@ import (
 
 // Lock needs Unix.
 func Lock(context.Context, string) (unlock func(), err error) {
-	return nil, errors.New("file locks need a Unix system")
+	return nil, errNoLocks
 }
+
+// Slot needs Unix.
+func Slot(context.Context, string, int) (release func(), err error) { return nil, errNoLocks }
+
+var errNoLocks = errors.New("file locks need a Unix system")
