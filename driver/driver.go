@@ -305,6 +305,15 @@ func (d *Driver) constants() error {
 	)
 }
 
+// Constants returns the variables of the objects that Load sets by the kernel's types, as it does with the default options: the
+// verifier takes them as constants, so that code for other kernels is not looked at.
+func Constants(kernel *btf.Spec) map[string]any {
+	preempt := tracepointsPreempt(kernel)
+	return map[string]any{
+		"btf_tp": true, "perf_tp": preempt && helpsPerf(kernel), "may_preempt": preempt, "guard": preempt && hasGuard(kernel),
+	}
+}
+
 // preemptible reports whether this kernel's tracepoints may call programs with preemption on, as they do since 7.0
 // (kernel commit a46023d5616e) and in kernels of distributions that have taken over the change.
 var preemptible = sync.OnceValue(func() bool {
@@ -358,9 +367,10 @@ func small(m *ebpf.MapSpec) {
 // canPerf reports whether perf can call the dispatchers, which find the registers of a call by a helper of 5.15.
 func canPerf() bool {
 	spec, err := btf.LoadKernelSpec()
-	if err != nil || !haveTracefs() {
-		return false
-	}
+	return err == nil && haveTracefs() && helpsPerf(spec)
+}
+
+func helpsPerf(spec *btf.Spec) bool {
 	var helpers *btf.Enum
 	return spec.TypeByName("bpf_func_id", &helpers) == nil &&
 		slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_task_pt_regs" })
@@ -380,9 +390,10 @@ func haveTracefs() bool {
 // since 6.15 in programs with global functions; it costs some 30 ns an event.
 func canGuard() bool {
 	spec, err := btf.LoadKernelSpec()
-	if err != nil {
-		return false
-	}
+	return err == nil && hasGuard(spec)
+}
+
+func hasGuard(spec *btf.Spec) bool {
 	var f *btf.Func
 	return spec.TypeByName("bpf_preempt_disable", &f) == nil
 }

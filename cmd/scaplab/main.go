@@ -34,6 +34,7 @@ func newRoot() *cobra.Command {
 		newExecCmd(),
 		newReproCmd(),
 		newBuildCmd(),
+		newBPFCmd(),
 		newHostCmd(),
 		newKernelsCmd(),
 		newDoctorCmd(),
