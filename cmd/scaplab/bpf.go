@@ -74,9 +74,8 @@ func newBPFCheckCmd() *cobra.Command {
 
 // kernelTypes are the types of a kernel.
 type kernelTypes struct {
-	Name    string // as --kernel names it, or the file
-	Release string // or ""
-	Types   *btf.Spec
+	kernels.Kernel
+	Types *btf.Spec
 }
 
 // typesOf reads the types of kernels, without names those in the cache. A kernel in the cache is not looked for anew.
@@ -110,7 +109,7 @@ func (f *runFlags) typesOf(cmd *cobra.Command, names ...string) (list []kernelTy
 			if r.File == "" {
 				of = append(of, r)
 			} else {
-				found = append(found, kernels.Kernel{Name: r.File, Image: r.File})
+				found = append(found, kernels.Kernel{Name: r.File, Image: r.File, Arch: f.arch})
 			}
 		}
 		more, gone, err := store.Resolve(cmd.Context(), of)
@@ -127,7 +126,7 @@ func (f *runFlags) typesOf(cmd *cobra.Command, names ...string) (list []kernelTy
 		if err != nil {
 			return nil, environment(err)
 		}
-		list = append(list, kernelTypes{k.Name, k.Release, types})
+		list = append(list, kernelTypes{k, types})
 	}
 	return list, nil
 }
@@ -156,6 +155,9 @@ func objects(files []string) (list []*bpfcheck.Object, own bool, err error) {
 		if err := open(name+".o", text, err); err != nil {
 			return nil, false, err
 		}
+	}
+	for _, o := range list {
+		o.Dir = "driver/bpf"
 	}
 	if len(list) == 0 {
 		return nil, false, cli.Lacking(fmt.Errorf("there are no eBPF objects of our own for %s: name some", runtime.GOARCH))
@@ -207,7 +209,7 @@ func (f *bpfFlags) check(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return cli.Usage(err)
 		}
-		targets = append(targets, kernelTypes{Name: file, Types: types})
+		targets = append(targets, kernelTypes{kernels.Kernel{Name: file, Image: file}, types})
 	}
 	var results []bpfResult
 	failed := false

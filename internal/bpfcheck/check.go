@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func (o *Object) Check(program string, k *Kernel) ([]Need, error) {
 	add := func(i int, kind, what string, lacks bool) {
 		n := Need{Program: program, Kind: kind, What: what, Missing: lacks}
 		if line := w.lines[i]; line != nil {
-			n.Source, n.Line = fmt.Sprintf("%s:%d", path.Clean(line.FileName()), line.LineNumber()), strings.TrimSpace(line.Line())
+			n.Source, n.Line = o.sourceOf(line), strings.TrimSpace(line.Line())
 		}
 		found[i], missing[i] = n, lacks
 	}
@@ -214,12 +215,19 @@ func (o *Object) relocate(code asm.Instructions, k *Kernel) (map[int]relocated, 
 	return out, nil
 }
 
-// Reads returns what the object's programs ask about types, each once.
-func (o *Object) Reads() ([]Read, error) {
-	var all []Read
-	seen := map[string]bool{}
+// Use is a read of a program.
+type Use struct {
+	Read
+	Program string
+	Source  string // file:line, or ""
+}
+
+// Uses returns everything that the object's programs ask about types.
+func (o *Object) Uses() ([]Use, error) {
+	var all []Use
 	for _, name := range o.Programs() {
 		code := o.Spec.Programs[name].Instructions
+		w := newWalk(o, code)
 		for i := range code {
 			relo := btf.CORERelocationMetadata(&code[i])
 			if relo == nil {
@@ -229,11 +237,22 @@ func (o *Object) Reads() ([]Read, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", o.Name, name, err)
 			}
-			if key := r.Kind + " " + r.String(); !seen[key] {
-				seen[key] = true
-				all = append(all, r)
-			}
+			all = append(all, Use{r, name, o.sourceOf(w.lines[i])})
 		}
 	}
 	return all, nil
+}
+
+// Kfuncs returns the names of the kernel functions that programs call or look for, sorted.
+func (o *Object) Kfuncs() []string {
+	names := slices.Sorted(maps.Values(o.kfuncs))
+	return slices.Compact(names)
+}
+
+// sourceOf returns the place of a line of source.
+func (o *Object) sourceOf(line *btf.Line) string {
+	if line == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", path.Join(o.Dir, line.FileName()), line.LineNumber())
 }

@@ -108,15 +108,16 @@ func TestWaysThatJoinForgetWhatDiffers(t *testing.T) {
 }
 
 func TestReadsHaveTheNamesOfTheSource(t *testing.T) {
-	reads, err := mustOpen(t, "memory").Reads()
+	uses, err := mustOpen(t, "memory").Uses()
 	require.NoError(t, err)
 	var text []string
-	for _, r := range reads {
+	for _, r := range uses {
 		text = append(text, r.Kind+" "+r.String())
 	}
 	require.Contains(t, text, "byte_off struct mm_struct.total_vm")
 	require.Contains(t, text, "type_exists struct mm_rss_stat")
-	for _, r := range reads {
+	for _, r := range uses {
+		require.Regexp(t, `^x_\w+$`, r.Program)
 		require.NotContains(t, r.String(), "___", "a flavor is no name of the kernel's")
 		require.Equal(t, strings.HasSuffix(r.Kind, "_exists"), r.Asks())
 	}

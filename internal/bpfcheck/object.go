@@ -24,6 +24,7 @@ import (
 type Object struct {
 	Name   string // for messages
 	Spec   *ebpf.CollectionSpec
+	Dir    string           // directory that it was compiled in, for the places of its source; "" leaves them relative to it
 	kfuncs map[place]string // names, by calls and loads of addresses
 }
 
