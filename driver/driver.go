@@ -53,6 +53,8 @@ type Options struct {
 	// PerfTracepoints attaches the dispatchers through perf, as on kernels whose
 	// tracepoints call programs with preemption on. Needs tracefs.
 	PerfTracepoints bool
+
+	objects string // directory of the objects; "": those of this program
 }
 
 // Selection is what to capture.
@@ -197,7 +199,7 @@ func Load(opts Options) (*Driver, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 count maps in (CAP_SYS_RESOURCE may): %w", err)
 	}
-	spec, err := bpf.Load(bpf.Core)
+	spec, err := bpf.LoadFrom(opts.objects, bpf.Core)
 	if err != nil {
 		return nil, fmt.Errorf("read eBPF object: %w", err)
 	}
@@ -498,19 +500,7 @@ func (d *Driver) ensure(names []string) {
 	}
 	slices.Sort(missing)
 	missing = slices.Compact(missing)
-	specs := make(map[string]*ebpf.ProgramSpec, len(missing))
-	for _, name := range missing {
-		specs[name] = d.spec.Programs[name].Copy()
-		switch {
-		case d.opts.RawTracepoints:
-			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
-		case d.perf && (specs[name].AttachTo == dispatcherExit || specs[name].AttachTo == dispatcherEnter):
-			specs[name].Type, specs[name].AttachType, specs[name].AttachTo = ebpf.TracePoint, ebpf.AttachNone, ""
-		}
-	}
-	coll, err := ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
-		Maps: d.spec.Maps, Programs: specs, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
-	}, ebpf.CollectionOptions{MapReplacements: d.coll.Maps})
+	coll, err := d.collection(missing, 0)
 	if err != nil {
 		if len(missing) == 1 {
 			d.refused[missing[0]] = &Refusal{missing[0], err}
@@ -525,13 +515,30 @@ func (d *Driver) ensure(names []string) {
 	coll.Close()
 }
 
+// collection loads programs that are in d.spec, with the maps that are there.
+func (d *Driver) collection(names []string, log ebpf.LogLevel) (*ebpf.Collection, error) {
+	specs := make(map[string]*ebpf.ProgramSpec, len(names))
+	for _, name := range names {
+		specs[name] = d.spec.Programs[name].Copy()
+		switch {
+		case d.opts.RawTracepoints:
+			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
+		case d.perf && (specs[name].AttachTo == dispatcherExit || specs[name].AttachTo == dispatcherEnter):
+			specs[name].Type, specs[name].AttachType, specs[name].AttachTo = ebpf.TracePoint, ebpf.AttachNone, ""
+		}
+	}
+	return ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
+		Maps: d.spec.Maps, Programs: specs, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
+	}, ebpf.CollectionOptions{MapReplacements: d.coll.Maps, Programs: ebpf.ProgramOptions{LogLevel: log}})
+}
+
 // find puts the program's spec into d.spec. An object defines its maps as the core
 // does, so its programs use the core's maps.
 func (d *Driver) find(program string) error {
 	if object := objectOf(program); !d.objects[object] {
-		spec, err := bpf.Load(object)
+		spec, err := d.readObject(object)
 		if err != nil {
-			return fmt.Errorf("read eBPF object: %w", err)
+			return err
 		}
 		maps.Copy(d.spec.Programs, spec.Programs)
 		d.objects[object] = true

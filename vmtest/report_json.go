@@ -28,6 +28,7 @@ type jsonReport struct {
 	Results  []Result        `json:"results"`
 	Warnings []Warning       `json:"warnings,omitempty"`
 	Costs    []Cost          `json:"costs,omitempty"`
+	Verifier []Verifier      `json:"verifier,omitempty"`
 
 	name  string // of the file
 	index int    // of the shard
@@ -39,7 +40,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.runs()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
-		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs})
+		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs, Verifier: r.Verifier})
 }
 
 func orEmpty[T any](s []T) []T {
@@ -76,6 +77,13 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 			if !costs[c] {
 				costs[c] = true
 				r.Costs = append(r.Costs, c)
+			}
+		}
+		for _, v := range j.Verifier { // time differs from run to run
+			if !slices.ContainsFunc(r.Verifier, func(x Verifier) bool {
+				return x.Kernel == v.Kernel && x.Arch == v.Arch && x.Program == v.Program && x.Clang == v.Clang
+			}) {
+				r.Verifier = append(r.Verifier, v)
 			}
 		}
 		for _, x := range j.Results {

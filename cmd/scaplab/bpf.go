@@ -30,7 +30,7 @@ func newBPFCmd() *cobra.Command {
 		Short: "The eBPF programs: what they need of kernels",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newBPFCheckCmd())
+	cmd.AddCommand(newBPFCheckCmd(), newBPFLoadCmd(), newBPFLedgerCmd())
 	return cmd
 }
 

@@ -57,6 +57,7 @@ type runFlags struct {
 	headersOf string // name of the kernel that these are for
 	captures  string
 	costs     bool
+	verifier  bool
 	bootLimit time.Duration
 	maxAge    time.Duration
 
@@ -185,6 +186,7 @@ func newMatrixCmd() *cobra.Command {
 	f.archFlags(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
+	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }
@@ -224,7 +226,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	o.Command, o.ReproFlags = shell.Command(), reproFlags(cmd)
 	talk := newTalk(cmd.ErrOrStderr())
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
-	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
+	o.BootLimit, o.Captures, o.Costs, o.Verifier = f.bootLimit, f.captures, f.costs, f.verifier
 	o.Log, o.Progress, f.talk = talk.say, talk.progress, talk
 	o.Save = func(rep *vmtest.Report) {
 		if err := f.save(rep); err != nil {
@@ -379,7 +381,8 @@ func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...strin
 	}
 	share := o.Shard.Share(len(all), o.Cases)
 	own := all[share.From:share.To]
-	o.AllCases, o.Cases, o.Costs = len(o.Cases), share.Cases, o.Costs && share.First
+	o.AllCases, o.Cases = len(o.Cases), share.Cases
+	o.Costs, o.Verifier = o.Costs && share.First, o.Verifier && share.First
 	if o.Shard.Partial() {
 		var names []string
 		for _, r := range own {
@@ -494,7 +497,8 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 func (f *runFlags) outcome(rep *vmtest.Report) error {
 	ran := func(r vmtest.Result) bool { return r.Status != judge.Skip }
 	switch {
-	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }):
+	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }),
+		slices.ContainsFunc(rep.Verifier, func(v vmtest.Verifier) bool { return v.Error != "" }):
 		return cli.Found(nil)
 	case len(f.lacks) > 0:
 		return cli.Lacking(fmt.Errorf("not everything was run: no %s", strings.Join(f.lacks, ", no ")))

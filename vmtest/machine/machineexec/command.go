@@ -83,18 +83,20 @@ const answerLimit = 10 * time.Minute
 // The error is an [*ExitError] if the command ended with another status than 0; any other one is about the machine or about
 // the files to copy. When ctx ends, the machine is killed. What Out names is copied whenever the command has ended.
 func (m *Machines) Run(ctx context.Context, c *Command) error {
-	release, err := files.Slot(ctx, filepath.Join(m.cache, "slots"), m.o.AtOnce)
-	if err != nil {
-		return err
+	if m.o.AtOnce > 0 {
+		release, err := files.Slot(ctx, filepath.Join(m.cache, "slots"), m.o.AtOnce)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
-	defer release()
 	s, err := m.launcher.Launch(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Finish()
 	for _, w := range s.Hello.Warnings {
-		m.o.Log("kernel %s: %s", m.kernel.Name, w)
+		m.o.Log("kernel %s: %s", m.launcher.Kernel, w)
 	}
 	r := runner{s: s, c: c}
 	if err := r.send(ctx); err != nil {

@@ -51,7 +51,7 @@ type Machines struct {
 	kernel   kernels.Kernel
 	cache    string
 	dir      string // has the initramfs
-	launcher session.Machines
+	launcher *session.Machines
 }
 
 // Init runs the program as init of a machine, and does not return, if it was started as that. A program that is
@@ -101,18 +101,29 @@ func New(ctx context.Context, o Options) (_ *Machines, err error) {
 	}
 	config.Accel = accel.Name
 	config.SingleThread = accel.Name == machine.TCG && o.CPUs > 1 // see machine.Boot
-	m.launcher = session.Machines{Config: config, Kernel: m.kernel.Name, BootLimit: cmp.Or(o.BootLimit, defaultBootLimit), Log: o.Log, Console: o.Console}
+	m.launcher = &session.Machines{Config: config, Kernel: m.kernel.Name, BootLimit: cmp.Or(o.BootLimit, defaultBootLimit), Log: o.Log, Console: o.Console}
 	if !o.NoSnapshots {
 		m.launcher.Snapshots = machine.Snapshots(filepath.Join(m.cache, "snapshot", "exec"))
 	}
 	return m, nil
 }
 
+// Of returns machines that launcher starts, whose kernel must have [guest.CommandArgument] among its arguments. As many as
+// launcher's user starts run at a time.
+func Of(launcher *session.Machines, cache string) *Machines {
+	return &Machines{o: Options{Log: launcher.Log}, cache: cache, launcher: launcher}
+}
+
 // Release returns the kernel's release, uname -r, or "" if its image does not say it.
 func (m *Machines) Release() string { return m.kernel.Release }
 
 // Close removes files. Machines that run are not affected.
-func (m *Machines) Close() error { return os.RemoveAll(m.dir) }
+func (m *Machines) Close() error {
+	if m.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(m.dir)
+}
 
 func findKernel(ctx context.Context, o *Options) (k kernels.Kernel, err error) {
 	catalog, err := kernels.LoadCatalog()
