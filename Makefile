@@ -4,6 +4,7 @@
 
 GO     ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 KERNEL ?=
 SYSCALL ?=
 DRIVER ?=
@@ -20,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -35,6 +36,10 @@ format:
 
 lint: ## staticcheck
 	$(GO) run $(STATICCHECK) ./...
+
+workflows: ## .github and deploy are what GitHub and Kubernetes read
+	$(GO) run $(ACTIONLINT)
+	cd deploy/check && $(GO) run . ../matrix.yaml
 
 vet:
 	$(GO) vet ./...
@@ -62,7 +67,7 @@ cross: ## build what needs no kernel for other systems
 	$(GO) test $(limit) ./internal/testutil -run CompilesEverywhere -build
 
 # The tests come last: they use the kernel that matrix fetches, and end with what was skipped and why.
-test: setup setup-c setup-test format vet lint schema fresh cross ## all tests, and the harness on one real kernel
+test: setup setup-c setup-test format vet lint workflows schema fresh cross ## all tests, and the harness on one real kernel
 	$(GO) run ./cmd/scaplab matrix --kernel $(or $(KERNEL),6.12) $(if $(SYSCALL),--syscall $(SYSCALL))
 	$(gotest) ./...
 

@@ -236,6 +236,7 @@ func (d *Driver) load() error {
 	if err != nil {
 		return fmt.Errorf("count CPUs: %w", err)
 	}
+	d.cpus, d.hasRing = cpus, make([]bool, cpus)
 	for _, name := range []string{"cpus", "scratch", "rings", "own_rings"} {
 		m := d.spec.Maps[name]
 		if m == nil {
@@ -259,7 +260,6 @@ func (d *Driver) load() error {
 	if err != nil {
 		return fmt.Errorf("make maps: %w", err)
 	}
-	d.cpus, d.hasRing = cpus, make([]bool, cpus)
 	online, err := onlineCPUs()
 	if err != nil {
 		return fmt.Errorf("list CPUs: %w", err)
@@ -301,6 +301,7 @@ func (d *Driver) constants() error {
 		set("may_preempt", preemptible()),
 		set("guard", !d.opts.RawTracepoints && preemptible() && canGuard()),
 		set("page_shift", uint32(pageShift())),
+		set("counted_cpus", countedCPUs(d.cpus)),
 		set("in_place", d.inPlace),
 		set("ring_size", uint64(d.opts.RingSize)),
 		set("syscall_code", codes),
@@ -313,7 +314,18 @@ func Constants(kernel *btf.Spec) map[string]any {
 	preempt := tracepointsPreempt(kernel)
 	return map[string]any{
 		"btf_tp": true, "perf_tp": preempt && helpsPerf(kernel), "may_preempt": preempt, "guard": preempt && hasGuard(kernel),
+		"counted_cpus": countedCPUs(1), // how many there are does not matter
 	}
+}
+
+// countedCPUs returns the number of CPUs whose counts of pages programs add up: all of the
+// possible ones, or none if they are more than MOST_COUNTED_CPUS of bpf/kernel.h.
+func countedCPUs(possible int) uint32 {
+	const most = 64
+	if possible > most {
+		return 0
+	}
+	return uint32(possible)
 }
 
 // preemptible reports whether this kernel's tracepoints may call programs with preemption on, as they do since 7.0

@@ -14,6 +14,7 @@ import (
 func newSynthCmd() *cobra.Command {
 	var write writeFlags
 	var events int
+	var old bool
 	cmd := &cobra.Command{
 		Use:   "synth OUT",
 		Short: "Write a synthetic capture of any size",
@@ -31,7 +32,11 @@ for benchmarks and for trying readers.`,
 			if err != nil {
 				return cli.Lacking(err)
 			}
-			err = synth.Write(w, events)
+			mix := synth.Write
+			if old {
+				mix = synth.WriteOld
+			}
+			err = mix(w, events)
 			if cerr := w.Close(); err == nil {
 				err = cerr
 			}
@@ -43,6 +48,7 @@ for benchmarks and for trying readers.`,
 		},
 	}
 	cmd.Flags().IntVar(&events, "events", 1_000_000, "number of events, about 80 bytes each")
+	cmd.Flags().BoolVar(&old, "old", false, "as the first versions of the format: two events for each call")
 	write.add(cmd)
 	return cmd
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -120,6 +119,7 @@ func newBuildKmodCmd() *cobra.Command {
 	}
 	f.kernelFlags(cmd)
 	cmd.Flags().Lookup("kernel").Usage = "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default all with headers"
+	f.archFlags(cmd)
 	f.guestFlags(cmd)
 	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
 	f.headersFlag(cmd)
@@ -133,7 +133,7 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 	if err != nil {
 		return nil, err
 	}
-	store := &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	with, without, err := store.HeaderSeries(cmd.Context())
 	if err != nil {
 		return nil, environment(err)
@@ -154,7 +154,7 @@ func (f *runFlags) builder(log func(string, ...any)) (func(kernels.Kernel) *kmod
 	if err != nil {
 		return nil, err
 	}
-	store := &kernels.Store{Catalog: catalog, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
+	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	return func(k kernels.Kernel) *kmodbuild.Builder {
 		b := &kmodbuild.Builder{Store: store, Log: log}
 		if f.headers != "" && k.Name == f.headersOf {
@@ -308,10 +308,6 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 	}
 	for i := range o.Kernels {
 		k := &o.Kernels[i]
-		if k.Arch != runtime.GOARCH && f.modules == "" {
-			k.NoModule = "modules are built for " + runtime.GOARCH + " only"
-			continue
-		}
 		if f.modules != "" {
 			file := filepath.Join(f.modules, k.Release, moduleFile)
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {

@@ -102,7 +102,7 @@ func (f *runFlags) consoleFlag(cmd *cobra.Command) {
 
 // archFlags adds the flags for machines of another architecture than this one.
 func (f *runFlags) archFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "architecture of the machines: "+strings.Join(machine.Arches(), ", ")+"; another one than this one's has no modules")
+	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "architecture of the machines: "+strings.Join(machine.Arches(), ", "))
 	cmd.Flags().StringVar(&f.guest, "guest", "", "static scaplab for --arch, to be init; default is this program, or one built from the source around it")
 }
 
@@ -153,9 +153,6 @@ func newMatrixCmd() *cobra.Command {
 			"  scaplab matrix --arch arm64",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.arch != runtime.GOARCH && f.modules == "" && !cmd.Flags().Changed("driver") {
-				f.driver = "ebpf" // no modules are built for it
-			}
 			o, done, err := f.options(cmd)
 			if err != nil {
 				return err

@@ -277,6 +277,11 @@ struct cred {
 
 struct percpu_counter {
 	s64 count;
+	s32 *counters; /* of each CPU */
+} __core;
+
+struct bpf_array {
+	void *pptrs[1]; /* of each element of a map with values for each CPU */
 } __core;
 
 struct mm_struct {

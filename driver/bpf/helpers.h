@@ -44,6 +44,7 @@ typedef _Bool bool;
 #define map_array(name, val)	   typeof(val) *name[]
 #define BPF_MAP_TYPE_ARRAY	   2
 #define BPF_MAP_TYPE_PROG_ARRAY	   3
+#define BPF_MAP_TYPE_PERCPU_ARRAY  6
 #define BPF_MAP_TYPE_LRU_HASH	   9
 #define BPF_MAP_TYPE_ARRAY_OF_MAPS 12
 #define BPF_MAP_TYPE_RINGBUF	   27
@@ -70,6 +71,7 @@ static void (*const bpf_ringbuf_discard)(void *data, u64 flags) = (void *)133;
 static void *(*const bpf_this_cpu_ptr)(const void *percpu) = (void *)154;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158; /* 5.11 */
 static u64 (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;	    /* 5.15 */
+static void *(*const bpf_map_lookup_percpu_elem)(void *map, const void *key, u32 cpu) = (void *)195; /* 5.18 */
 
 /* 6.2: a pointer cast to a kernel type, which loads may follow; the verifier turns the call into a move. */
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;

@@ -73,6 +73,26 @@ static __always_inline bool ovl_has_upper(struct inode *inode)
 	return READ_AT((void **)((u8 *)inode + core_type_size(struct inode))) != NULL;
 }
 
+/* More CPUs are not added up: that would take longer than the call. driver.go has the same limit. */
+#define MOST_COUNTED_CPUS 64
+
+/* What CPUs have counted and not yet added to count: each up to 32, or twice as many as there are CPUs. */
+static __always_inline s64 cpus_counts(struct percpu_counter *c)
+{
+	s32 *counts = PROBE(c, counters);
+	void *base = PROBE((struct bpf_array *)number_of(&percpu_memory), pptrs[0]);
+	s64 sum = 0;
+	u32 zero = 0;
+
+	for (u32 cpu = 0; cpu < MOST_COUNTED_CPUS && cpu < counted_cpus; cpu++) {
+		void *there = bpf_map_lookup_percpu_elem(&percpu_memory, &zero, cpu);
+
+		if (there)
+			sum += READ_AT((s32 *)((u8 *)counts + (number_of(there) - (u64)base)));
+	}
+	return sum;
+}
+
 /* Pages of a kind in use, as /proc counts them. */
 enum mm_counter_kind { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
 
@@ -83,7 +103,8 @@ enum mm_counter_kind { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
 			struct mm_struct___rss *m_ = (void *)(mm);   \
 			n_ = READ(m_, rss_stat.count[kind].counter); \
 		} else {                                             \
-			n_ = READ((mm), rss_stat[kind].count);       \
+			n_ = READ((mm), rss_stat[kind].count) +      \
+			     cpus_counts(&(mm)->rss_stat[kind]);     \
 		}                                                    \
 		n_ > 0 ? (u64)n_ : 0;                                \
 	})

@@ -28,6 +28,7 @@ SHARED_CONST bool perf_tp = false; /* perf calls the dispatchers, see call_regs(
 SHARED_CONST bool may_preempt = false; /* tracepoints call programs with preemption on, see quiet() */
 SHARED_CONST bool guard = false;   /* disable preemption while an event is built, see quiet() */
 SHARED_CONST u32 page_shift = 12;  /* of the running kernel */
+SHARED_CONST u32 counted_cpus = 0; /* possible CPUs, 0 if they are too many to add up what they count, see cpus_pages() */
 SHARED_CONST bool in_place = false; /* events are built in rings of our own, see struct segment */
 SHARED_CONST u64 ring_size = 0;	    /* of these, a power of two of segments */
 
@@ -151,6 +152,14 @@ struct {
 	map_type(key, u32);
 	map_type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* A value whose addresses tell where the memory of each CPU is. */
+struct {
+	map_uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	map_uint(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, u64);
+} percpu_memory SEC(".maps");
 
 /* The place of a position in a CPU's ring of our own; NULL if it has none, or no event can start there. */
 static __always_inline struct scratch *place_at(u32 id, u64 position)

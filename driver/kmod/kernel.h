@@ -153,10 +153,24 @@ static inline bool ovl_has_upper(struct inode *inode)
 	return READ_ONCE(*(void **)(inode + 1)) != NULL;
 }
 
+/* More CPUs are not added up: that would take longer than the call. */
+#define MOST_COUNTED_CPUS 64
+
 /* Pages of a kind in use, as /proc counts them. */
 static inline u64 scap_mm_counter(struct mm_struct *mm, int kind)
 {
-	long n = get_mm_counter(mm, kind);
+	s64 n = get_mm_counter(mm, kind);
+#if defined(HAVE_RSS_STAT_PERCPU) && defined(CONFIG_SMP) /* f1a7941243c1, 6.2 */
+	struct percpu_counter *c = &mm->rss_stat[kind];
+	int cpu;
+
+	/* get_mm_counter leaves out what CPUs have not yet added, and takes a negative count for 0. */
+	n = READ_ONCE(c->count);
+	if (nr_cpu_ids <= MOST_COUNTED_CPUS) {
+		for_each_possible_cpu(cpu)
+			n += READ_ONCE(*per_cpu_ptr(c->counters, cpu));
+	}
+#endif
 
 	return n > 0 ? n : 0;
 }

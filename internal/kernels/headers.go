@@ -26,7 +26,7 @@ type Package struct {
 var ErrNoHeaders = errors.New("the archive has no header packages for it")
 
 // Headers fetches the packages that modules for a kernel are built with: its headers
-// and the programs of its build system. The error is [ErrNoHeaders] if the archive
+// and the programs of its build system, which are for this machine. The error is [ErrNoHeaders] if the archive
 // has none, which is usual for releases that are no longer maintained.
 func (s *Store) Headers(ctx context.Context, k Kernel) (_ []Package, err error) {
 	defer func() { err = env.Disk(err) }()
@@ -50,7 +50,17 @@ func (s *Store) Headers(ctx context.Context, k Kernel) (_ []Package, err error) 
 			errs = append(errs, err)
 			continue
 		}
-		wanted, ok := headerPackages(index.packages, "linux-headers-"+k.Release)
+		programs := index
+		if here := s.ForThisMachine(); here != s {
+			if err := here.init(); err != nil {
+				return nil, err
+			}
+			if programs, err = here.index(ctx, suite); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		wanted, ok := headerPackages(index.packages, programs.packages, "linux-headers-"+k.Release)
 		if !ok {
 			continue
 		}
@@ -112,19 +122,25 @@ func hasHeaders(packages []apt.Package, patterns []string, series string) bool {
 }
 
 // headerPackages returns the package of that name and the packages of headers and build programs
-// that it depends on. The compiler and the kernel that it depends on are not needed.
-func headerPackages(index []apt.Package, name string) ([]apt.Package, bool) {
-	head, ok := newest(index, name)
+// that it depends on, the latter from the packages for this machine. The compiler and the kernel
+// that it depends on are not needed.
+func headerPackages(headers, programs []apt.Package, name string) ([]apt.Package, bool) {
+	head, ok := newest(headers, name)
 	if !ok {
 		return nil, false
 	}
 	all := []apt.Package{head}
 	for dep := range strings.SplitSeq(head.Depends, ",") {
 		dep, _, _ = strings.Cut(strings.TrimSpace(dep), " ")
-		if !strings.HasPrefix(dep, "linux-headers-") && !strings.HasPrefix(dep, "linux-kbuild-") {
+		dep, _, _ = strings.Cut(dep, ":") // of which architecture
+		from := headers
+		switch {
+		case strings.HasPrefix(dep, "linux-kbuild-"):
+			from = programs
+		case !strings.HasPrefix(dep, "linux-headers-"):
 			continue
 		}
-		p, ok := newest(index, dep)
+		p, ok := newest(from, dep)
 		if !ok {
 			return nil, false
 		}

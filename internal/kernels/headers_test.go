@@ -23,16 +23,16 @@ func TestHeaderPackages(t *testing.T) {
 		{Name: "linux-headers-6.12.0-1-cloud-amd64", Version: "6.12.1-1", Depends: "linux-kbuild-6.12"},
 		{Name: "linux-headers-6.16.1-rt-amd64", Version: "6.16.1-1"},
 	}
-	got, ok := headerPackages(index, "linux-headers-6.1.0-5-cloud-amd64")
+	got, ok := headerPackages(index, index, "linux-headers-6.1.0-5-cloud-amd64")
 	require.True(t, ok)
 	var names []string
 	for _, p := range got {
 		names = append(names, p.Name+" "+p.Version)
 	}
 	require.Equal(t, []string{"linux-headers-6.1.0-5-cloud-amd64 6.1.5-1", "linux-headers-6.1.0-5-common 6.1.5-1", "linux-kbuild-6.1 6.1.5-1"}, names)
-	_, ok = headerPackages(index, "linux-headers-6.12.0-1-cloud-amd64")
+	_, ok = headerPackages(index, index, "linux-headers-6.12.0-1-cloud-amd64")
 	require.False(t, ok, "its build system is not there")
-	_, ok = headerPackages(index, "linux-headers-6.1.0-6-cloud-amd64")
+	_, ok = headerPackages(index, index, "linux-headers-6.1.0-6-cloud-amd64")
 	require.False(t, ok)
 
 	patterns := []string{"linux-binary-{release}-cloud-amd64", "linux-image-{release}-cloud-amd64"}

@@ -159,6 +159,14 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 	return kernels, gone, nil
 }
 
+// ForThisMachine returns a store of packages for this machine's architecture, with the same cache.
+func (s *Store) ForThisMachine() *Store {
+	if cmp.Or(s.Arch, runtime.GOARCH) == runtime.GOARCH {
+		return s
+	}
+	return &Store{Catalog: s.Catalog, Arch: runtime.GOARCH, Mirror: s.Mirror, MaxAge: s.MaxAge, Cache: s.Cache, Log: s.log}
+}
+
 func (s *Store) init() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -164,8 +164,9 @@ func sortedKeys(m map[string]bool) []string {
 // the module does not compile. A full disk is an [env.Error].
 func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err error) {
 	defer func() { err = env.Disk(err) }()
-	if k.Arch != "" && k.Arch != "amd64" {
-		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
+	tools, err := toolchainFor(k.Arch)
+	if err != nil {
+		return nil, err
 	}
 	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: Version, Recipe: recipe}
 	if b.Tree == "" {
@@ -182,7 +183,7 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 			}
 		}
 	}
-	root, info, err := b.toolRoot(ctx)
+	root, info, err := b.toolRoot(ctx, tools)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +199,7 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 		}
 	}
 	m := &Module{Release: k.Release, Inputs: in}
-	if err := b.build(ctx, root, dir, m); err != nil {
+	if err := b.build(ctx, tools, root, dir, m); err != nil {
 		var failed *Error
 		if errors.As(err, &failed) {
 			failed.Kernel = k.Name + " (" + k.Release + ")"
@@ -276,7 +277,7 @@ func writeSources(dir string, text fs.FS) error {
 }
 
 // build compiles into a directory of the cache.
-func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error {
+func (b *Builder) build(ctx context.Context, tools *toolchain, root, dir string, m *Module) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -303,9 +304,8 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	b.Log("kernel %s: building the module", m.Release)
 	var out bytes.Buffer
 	run := func(args ...string) error {
-		err := enter(ctx, root, in, &out, append([]string{"make", "-C", "/usr/src/" + kernel, "-Otarget", "-j" + strconv.Itoa(runtime.NumCPU()),
-			"ARCH=x86", "CC=" + compiler, "HOSTCC=" + compiler,
-			"KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=scaplab", "KBUILD_BUILD_HOST=scaplab"}, args...)...)
+		err := enter(ctx, root, in, &out, slices.Concat([]string{"make", "-C", "/usr/src/" + kernel, "-Otarget", "-j" + strconv.Itoa(runtime.NumCPU()),
+			"KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=scaplab", "KBUILD_BUILD_HOST=scaplab"}, tools.variables(), args)...)
 		if err != nil {
 			err = env.DiskSaid(err, out.String())
 		}
@@ -329,7 +329,7 @@ func (b *Builder) build(ctx context.Context, root, dir string, m *Module) error 
 	}
 	built := filepath.Join(src, "kmod", "scap.ko")
 	// Debug information is most of the file, and is not used on other machines.
-	if err := enter(ctx, root, in, &out, "objcopy", "--strip-debug", "/build/src/kmod/scap.ko", "/build/scap.ko"); err != nil {
+	if err := enter(ctx, root, in, &out, tools.prefix+"objcopy", "--strip-debug", "/build/src/kmod/scap.ko", "/build/scap.ko"); err != nil {
 		return env.DiskSaid(fmt.Errorf("strip %s: %w\n%s", built, err, out.String()), out.String())
 	}
 	ko, err := os.ReadFile(filepath.Join(tmp, "scap.ko"))

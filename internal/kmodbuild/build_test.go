@@ -220,7 +220,9 @@ func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	if len(gone) > 0 {
 		t.Skipf("kernel %s is not available: %v", gone[0].Request, gone[0].Reason)
 	}
-	if _, _, err := b.toolRoot(t.Context()); errors.As(err, &env) {
+	tools, err := toolchainFor(kernels[0].Arch)
+	require.NoError(t, err)
+	if _, _, err := b.toolRoot(t.Context(), tools); errors.As(err, &env) {
 		t.Skip(env)
 	}
 	return b, kernels[0]
@@ -230,10 +232,12 @@ func TestSameInputsGiveTheSameBytes(t *testing.T) {
 	b, k := mustKernel(t)
 	first, err := b.Build(t.Context(), k) // of this run or of an earlier one
 	require.NoError(t, err)
-	root, _, err := b.toolRoot(t.Context())
+	tools, err := toolchainFor(k.Arch)
+	require.NoError(t, err)
+	root, _, err := b.toolRoot(t.Context(), tools)
 	require.NoError(t, err)
 	second := &Module{Release: k.Release, Inputs: first.Inputs}
-	require.NoError(t, b.build(t.Context(), root, filepath.Join(t.TempDir(), "module"), second))
+	require.NoError(t, b.build(t.Context(), tools, root, filepath.Join(t.TempDir(), "module"), second))
 	require.NotEqual(t, first.File, second.File)
 	require.Equal(t, first.SHA256, second.SHA256)
 	require.Equal(t, first.Probes, second.Probes)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
@@ -21,14 +22,15 @@ import (
 // and keeps nothing. Errors are those of [Builder.Build].
 func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) (_ []byte, err error) {
 	defer func() { err = env.Disk(err) }()
-	if k.Arch != "" && k.Arch != "amd64" {
-		return nil, fmt.Errorf("modules for %s cannot be built here, only for amd64", k.Arch)
+	tools, err := toolchainFor(k.Arch)
+	if err != nil {
+		return nil, err
 	}
 	headers, err := b.Headers(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	root, _, err := b.toolRoot(ctx)
+	root, _, err := b.toolRoot(ctx, tools)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +44,8 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 	}
 	in := mounts{build: tmp, headers: headers}
 	var out bytes.Buffer
-	if err := enter(ctx, root, in, &out, "make", "-C", "/usr/src/linux-headers-"+k.Release, "ARCH=x86", "CC="+compiler, "HOSTCC="+compiler,
-		"M=/build/src", "modules"); err != nil {
+	if err := enter(ctx, root, in, &out, slices.Concat([]string{"make", "-C", "/usr/src/linux-headers-" + k.Release}, tools.variables(),
+		[]string{"M=/build/src", "modules"})...); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -56,7 +58,7 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 		return nil, &Error{Kernel: k.Name + " (" + k.Release + ")", Output: out.String()}
 	}
 	out.Reset()
-	if err := enter(ctx, root, in, &out, "objcopy", "--strip-debug", "/build/src/"+name+".ko", "/build/"+name+".ko"); err != nil {
+	if err := enter(ctx, root, in, &out, tools.prefix+"objcopy", "--strip-debug", "/build/src/"+name+".ko", "/build/"+name+".ko"); err != nil {
 		return nil, fmt.Errorf("strip %s.ko: %w\n%s", name, err, out.String())
 	}
 	return os.ReadFile(filepath.Join(tmp, name+".ko"))

@@ -5,8 +5,6 @@ package kmodbuild
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,18 +18,6 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 )
-
-// The compiler and its libraries come from one release of Debian for all kernels:
-// its C library is new enough for the programs in header packages, and modules do
-// not depend on this machine.
-const (
-	toolSuite = "trixie"
-	compiler  = "gcc-14"
-)
-
-// tools are the programs that a kernel's build system calls.
-var tools = []string{compiler, "binutils", "make", "pahole", "dash", "bash", "coreutils", "findutils", "gawk", "grep", "sed",
-	"perl-base", "libelf1t64"}
 
 // unpack extracts packages into dir, over existing files. It follows links to
 // directories in dir, like package managers do; no link leads out of dir.
@@ -54,15 +40,14 @@ const rootInfoFile = "scaplab.json"
 
 // toolRoot returns the directory with the build tools. It fetches and unpacks them
 // if necessary.
-func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{toolSuite}, tools...), " ")))
-	dir := filepath.Join(b.Store.Cache, "toolroot", toolSuite+"-"+hex.EncodeToString(sum[:6]))
+func (b *Builder) toolRoot(ctx context.Context, t *toolchain) (string, *rootInfo, error) {
+	dir := filepath.Join(b.Store.Cache, "toolroot", t.dir())
 	info := new(rootInfo)
 	if text, err := os.ReadFile(filepath.Join(dir, rootInfoFile)); err == nil && json.Unmarshal(text, info) == nil {
 		return dir, info, nil
 	}
-	b.Log("fetching %s and what it needs from %s, once", compiler, toolSuite)
-	packages, err := b.Store.Closure(ctx, toolSuite, tools...)
+	b.Log("fetching %s and what it needs from %s, once", t.compiler(), toolSuite)
+	packages, err := b.Store.ForThisMachine().Closure(ctx, toolSuite, t.packages...)
 	if err != nil {
 		return "", nil, err
 	}
@@ -101,8 +86,8 @@ func (b *Builder) toolRoot(ctx context.Context) (string, *rootInfo, error) {
 	}
 	info = &rootInfo{Tools: packages}
 	var out bytes.Buffer
-	if err := enter(ctx, tmp, mounts{}, &out, compiler, "--version"); err != nil {
-		return "", nil, env.DiskSaid(fmt.Errorf("%s of the unpacked tree does not run: %w: %s", compiler, err, out.String()), out.String())
+	if err := enter(ctx, tmp, mounts{}, &out, t.compiler(), "--version"); err != nil {
+		return "", nil, env.DiskSaid(fmt.Errorf("%s of the unpacked tree does not run: %w: %s", t.compiler(), err, out.String()), out.String())
 	}
 	info.Version, _, _ = strings.Cut(out.String(), "\n")
 	text, err := json.MarshalIndent(info, "", "\t")

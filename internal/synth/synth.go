@@ -88,4 +88,61 @@ func Write(w Writer, n int) error {
 	return nil
 }
 
+// WriteOld writes about n synthetic events as the first versions of the format have them:
+// each call is an event at its start, with its arguments, and one at its end, with its result.
+func WriteOld(w Writer, n int) error {
+	const start = uint64(1_600_000_000_000_000_000)
+	var b event.Builder
+	data := make([]byte, 40)
+	write := func(ts uint64, tid event.PID) error {
+		raw, err := b.End()
+		if err != nil {
+			return fmt.Errorf("make event at %d: %w", ts, err)
+		}
+		var ev event.Event
+		ev.ResetUnchecked(raw, int(tid&3))
+		return w.Write(&ev)
+	}
+	for i := range n / 2 {
+		ts := start + 1400*uint64(i)
+		tid := event.PID(100 + i%32/4)
+		begin := func(exit bool, code event.Type, params int) {
+			if exit {
+				b.Begin(code+1, ts+700, tid, params)
+			} else {
+				b.Begin(code, ts, tid, params)
+			}
+		}
+		for _, exit := range []bool{false, true} {
+			switch kind := i % 4; {
+			case kind < 2:
+				code := [2]event.Type{event.TypeReadEnter, event.TypeWriteEnter}[kind]
+				begin(exit, code, 2)
+				if exit {
+					b.AddInt64(int64(len(data)))
+					b.Add(data)
+				} else {
+					b.AddInt64(3 + int64(kind))
+					b.AddUint32(uint32(len(data)))
+				}
+			case kind == 2:
+				begin(exit, event.TypeCloseEnter, 1)
+				b.AddInt64(map[bool]int64{false: 3, true: 0}[exit])
+			case exit:
+				begin(exit, event.TypeOpenEnter, 4)
+				b.AddInt64(3)
+				b.AddString(paths[i/4%len(paths)])
+				b.AddUint32(1)
+				b.AddUint32(0)
+			default:
+				begin(exit, event.TypeOpenEnter, 0)
+			}
+			if err := write(ts, tid); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 var paths = [...]string{"/etc/hosts", "/etc/passwd", "/usr/lib/libc.so.6", "/var/log/messages", "/srv/www/index.html", "/proc/self/stat", "/tmp/x"}

@@ -516,15 +516,23 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	}))
 }
 
-// produce makes listen calls from n threads until stop.
-func produce(n int) (stop func()) {
+// produce makes listen calls from n threads until stop, as fast as they can or,
+// if rate is not 0, so many a second in all.
+func produce(n, rate int) (stop func()) {
+	const burst = 1000
 	var over atomic.Bool
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
 			runtime.LockOSThread()
-			for !over.Load() {
-				listen(1)
+			begun := time.Now()
+			for calls := 0; !over.Load(); calls += burst {
+				for range burst {
+					listen(1)
+				}
+				if rate > 0 {
+					time.Sleep(time.Until(begun.Add(time.Duration(float64(calls) / float64(rate/n) * float64(time.Second)))))
+				}
 			}
 		})
 	}
@@ -586,22 +594,30 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkLive reads while a producer runs on each other CPU.
+// BenchmarkLive reads while a producer runs on each other CPU, while two run on each
+// CPU, and while those offer a fixed number of events.
 func BenchmarkLive(b *testing.B) {
-	for _, producers := range []int{max(runtime.NumCPU()-1, 1), 2 * runtime.NumCPU()} {
+	for _, load := range []struct {
+		name        string
+		loops, rate int
+	}{
+		{"a loop on each other CPU", max(runtime.NumCPU()-1, 1), 0},
+		{"two loops on each CPU", 2 * runtime.NumCPU(), 0},
+		{"2.5 M events a second", 2 * runtime.NumCPU(), 2_500_000},
+	} {
 		for _, perRing := range []int{0, DefaultCPUsPerRing} {
 			kind := "ring buffers"
 			if perRing == 0 {
 				kind = "in place"
 			}
-			b.Run(fmt.Sprintf("%d loops/%s", producers, kind), func(b *testing.B) { benchmarkLive(b, producers, perRing) })
+			b.Run(load.name+"/"+kind, func(b *testing.B) { benchmarkLive(b, load.loops, load.rate, perRing) })
 		}
 	}
 }
 
-func benchmarkLive(b *testing.B, producers, perRing int) {
+func benchmarkLive(b *testing.B, producers, rate, perRing int) {
 	src := mustOpen(b, scap.Selection{Syscalls: []string{"listen"}}, Options{CPUsPerRing: perRing})
-	stop := produce(producers)
+	stop := produce(producers, rate)
 	defer stop()
 	evs := make([]event.Event, 1024)
 	events := 0

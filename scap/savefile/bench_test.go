@@ -158,22 +158,7 @@ func BenchmarkConvertOld(b *testing.B) {
 	require.NoError(b, err)
 	w, err := NewWriter(f, WriterOptions{})
 	require.NoError(b, err)
-	blocks := benchEvents(b)
-	data := make([]byte, 40)
-	var pairs [][2]*event.Event
-	for tid := event.PID(100); tid < 108; tid++ {
-		e := func(t event.Type, params ...any) *event.Event { return mustEvent(b, t, uint64(tid), tid, params...) }
-		pairs = append(pairs,
-			[2]*event.Event{e(event.TypeReadEnter, 3, uint32(40)), e(event.TypeReadExit, 40, data)},
-			[2]*event.Event{e(event.TypeWriteEnter, 4, uint32(40)), e(event.TypeWriteExit, 40, data)},
-			[2]*event.Event{e(event.TypeCloseEnter, 3), e(event.TypeCloseExit, 0)},
-			[2]*event.Event{e(event.TypeOpenEnter), e(event.TypeOpenExit, 3, "/etc/passwd", uint32(1), uint32(0))},
-		)
-	}
-	for i := range blocks / 2 {
-		require.NoError(b, w.Write(pairs[i%len(pairs)][0]))
-		require.NoError(b, w.Write(pairs[i%len(pairs)][1]))
-	}
+	require.NoError(b, synth.WriteOld(w, benchEvents(b)))
 	require.NoError(b, w.Close())
 	require.NoError(b, f.Close())
 	b.ReportAllocs()

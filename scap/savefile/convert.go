@@ -3,6 +3,7 @@
 package savefile
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -238,8 +239,8 @@ const (
 // events in two generations: when the younger is full, the older, whose exits did not come
 // for as long as that took, is forgotten.
 type converter struct {
-	rules  *[1 << 16][]rule      // by type; nil before the first event
-	lacks  *event.ByCode[uint64] // bit n: an event with n params lacks nothing but empty ones; nil before the first event
+	rules  *[1 << 16][]rule        // by type; nil before the first event
+	short  *event.ByCode[shortcut] // nil before the first event
 	stored map[event.PID]*slot
 	older  map[event.PID]*slot
 	bytes  int // of memory in stored
@@ -331,7 +332,7 @@ func (c *converter) convert(ev *event.Event, arena []byte) ([]byte, outcome) {
 	out := unchanged
 	if c.rules == nil {
 		c.rules = rulesOf()
-		c.lacks = event.MakeByCode(0, c.lacking)
+		c.short = event.MakeByCode(shortcut{}, c.shortcutOf)
 	}
 	for range maxSteps {
 		r := c.findRule(ev)
@@ -375,44 +376,103 @@ var rulesOf = sync.OnceValue(func() *[1 << 16][]rule {
 	return byType
 })
 
-// lacking returns the numbers of params with which events of a type lack only params that
-// are empty, as bits.
-func (c *converter) lacking(info *event.Info) (numbers uint64) {
-	d := decisions[info.Code]
-	for _, r := range c.rules[info.Code] {
-		empty := func(in instr) bool { return in.op == '-' || in.op == 'D' && !c.defaults }
-		if d.kind == exact && r.action == actAdd && int(r.params)+len(r.ins) == int(d.params) && d.params <= event.MaxParams &&
-			!info.Code.LargePayload() && !slices.ContainsFunc(r.ins, func(in instr) bool { return !empty(in) }) {
-			numbers |= 1 << r.params
-		}
-	}
-	return numbers
+// shortcut is what convert comes to for the most common events of a type. Numbers of
+// params are bits: bit n is for events with n params.
+type shortcut struct {
+	lacks  uint64 // they lack nothing but empty params
+	store  uint64 // they wait for the exit event
+	merges uint64 // they get the first params of their enter event
+	lens   []byte // of these params, which are of fixed sizes, as they are in an event
+	size   int    // of their values
 }
 
-// complete makes ev current, if it lacks nothing but empty params: convert, for the most
-// common case and in less time.
-func (c *converter) complete(ev *event.Event, arena []byte) ([]byte, bool) {
-	t, n := ev.Type(), ev.NumParams()
-	if c.lacks == nil || *c.lacks.At(t)>>n&1 == 0 {
-		return arena, false
+func (c *converter) shortcutOf(info *event.Info) (s shortcut) {
+	d := decisions[info.Code]
+	for _, r := range c.rules[info.Code] {
+		bit := uint64(1) << r.params
+		switch {
+		case d.kind == convert && r.action == actStore:
+			s.store |= bit
+		case d.kind != exact || r.action != actAdd || int(r.params)+len(r.ins) != int(d.params) || d.params > event.MaxParams || info.Code.LargePayload():
+		case !slices.ContainsFunc(r.ins, func(in instr) bool { return in.op != '-' && (in.op != 'D' || c.defaults) }):
+			s.lacks |= bit
+		case s.merges == 0:
+			if lens, size, ok := firstOfEnter(info, &r); ok {
+				s.merges, s.lens, s.size = bit, lens, size
+			}
+		}
 	}
-	size := 2 * (int(decisions[t].params) - n)
-	raw := ev.Bytes()
-	values := event.HeaderSize + 2*n
-	end := values
-	for i := event.HeaderSize; i < values; i += 2 {
+	return s
+}
+
+// firstOfEnter returns the lengths and the size of what a rule adds, if that is the first
+// params of the enter event, and all are of fixed sizes that both events have.
+func firstOfEnter(info *event.Info, r *rule) (lens []byte, size int, ok bool) {
+	enter := event.Lookup(info.Code - 1)
+	if enter == nil || enter.Code.LargePayload() || len(r.ins) > len(enter.Params) {
+		return nil, 0, false
+	}
+	for i, in := range r.ins {
+		n, fixed := info.Params[int(r.params)+i].Type.Size()
+		if from, also := enter.Params[i].Type.Size(); in.op != 'E' || int(in.arg) != i || !fixed || !also || n != from {
+			return nil, 0, false
+		}
+		lens = binary.NativeEndian.AppendUint16(lens, uint16(n))
+		size += n
+	}
+	return lens, size, true
+}
+
+// quick does what convert does, for the most common events and in less time: ev becomes
+// current, or is stored. In the other cases it reports false, and ev is as it was.
+func (c *converter) quick(ev *event.Event, arena []byte) (grown []byte, out outcome, ok bool) {
+	if c.short == nil {
+		return arena, 0, false
+	}
+	n := ev.NumParams()
+	switch s := c.short.At(ev.Type()); {
+	case s.lacks>>n&1 != 0:
+		missing := int(decisions[ev.Type()].params) - n
+		arena, ok = appendWith(arena, ev, noLengths[:2*missing], nil)
+	case s.store>>n&1 != 0:
+		c.store(ev)
+		return arena, merged, true
+	case s.merges>>n&1 != 0:
+		var enter event.Event
+		if !c.enter(ev, &enter) {
+			return arena, 0, false
+		}
+		raw, lens := enter.Bytes(), event.HeaderSize+2*enter.NumParams()
+		if lens < event.HeaderSize+len(s.lens) || !bytes.Equal(raw[event.HeaderSize:event.HeaderSize+len(s.lens)], s.lens) {
+			return arena, 0, false
+		}
+		if arena, ok = appendWith(arena, ev, s.lens, raw[lens:lens+s.size]); ok {
+			c.used()
+		}
+	}
+	return arena, converted, ok
+}
+
+// appendWith appends ev with further params, given by their lengths and values, and makes
+// ev a view of that. It reports false if the event would be too large.
+func appendWith(arena []byte, ev *event.Event, lens, values []byte) ([]byte, bool) {
+	raw, n := ev.Bytes(), ev.NumParams()
+	begin := event.HeaderSize + 2*n
+	end := begin
+	for i := event.HeaderSize; i < begin; i += 2 {
 		end += int(binary.NativeEndian.Uint16(raw[i:]))
 	}
-	if end+size > event.MaxSize {
+	if end+len(lens)+len(values) > event.MaxSize {
 		return arena, false
 	}
 	at := len(arena)
-	arena = append(arena, raw[:values]...)
-	arena = append(arena, noLengths[:size]...)
-	arena = append(arena, raw[values:end]...)
-	out := arena[at:]
+	arena = append(arena, raw[:begin]...)
+	arena = append(arena, lens...)
+	arena = append(arena, raw[begin:end]...)
+	arena = append(arena, values...)
+	out := arena[at:len(arena):len(arena)]
 	binary.NativeEndian.PutUint32(out[abi.EventLen:], uint32(len(out)))
-	binary.NativeEndian.PutUint32(out[abi.EventNumParams:], uint32(n+size/2))
+	binary.NativeEndian.PutUint32(out[abi.EventNumParams:], uint32(n+len(lens)/2))
 	ev.ResetUnchecked(out, ev.CPU())
 	return arena, true
 }
@@ -499,12 +559,7 @@ func (c *converter) step(ev *event.Event, r *rule, arena []byte) ([]byte, bool) 
 		c.params[i] = v
 	}
 	at := len(arena)
-	var ok bool
-	if r.action == actAdd && !t.LargePayload() {
-		arena, ok = appendAdded(arena, ev, c.params[:len(r.ins)])
-	} else {
-		arena, ok = appendEvent(arena, ev.Timestamp(), ev.TID(), t, c.whole(ev, n, len(r.ins)))
-	}
+	arena, ok := appendEvent(arena, ev.Timestamp(), ev.TID(), t, c.whole(ev, n, len(r.ins)))
 	if have {
 		c.used()
 	}
@@ -522,37 +577,6 @@ func (c *converter) whole(ev *event.Event, n, added int) [][]byte {
 		c.params[i] = ev.Param(i)
 	}
 	return c.params[:n+added]
-}
-
-// appendAdded appends ev with further params: appendEvent for the common case, which takes
-// the old params as a whole.
-func appendAdded(b []byte, ev *event.Event, added [][]byte) ([]byte, bool) {
-	o := binary.NativeEndian
-	raw, n := ev.Bytes(), ev.NumParams()
-	lens := event.HeaderSize + 2*n
-	values := lens
-	for i := event.HeaderSize; i < lens; i += 2 {
-		values += int(o.Uint16(raw[i:]))
-	}
-	at := len(b)
-	b = append(b, raw[:lens]...)
-	for i, v := range added {
-		if len(v) > math.MaxUint16 {
-			v = v[:math.MaxUint16]
-			added[i] = v
-		}
-		b = o.AppendUint16(b, uint16(len(v)))
-	}
-	b = append(b, raw[lens:values]...)
-	for _, v := range added {
-		b = append(b, v...)
-	}
-	if len(b)-at > event.MaxSize {
-		return b[:at], false
-	}
-	o.PutUint32(b[at+abi.EventLen:], uint32(len(b)-at))
-	o.PutUint32(b[at+abi.EventNumParams:], uint32(n+len(added)))
-	return b, true
 }
 
 // appendEvent appends an event to b. It truncates strings and buffers that do not fit

@@ -3,7 +3,8 @@
 //go:build unix
 
 // Command readspeed compares the speed of scap read with that of sysdig in a Debian tree
-// (see ../filediff/prepare): both read the same synthetic captures (scap synth).
+// (see ../filediff/prepare): both read the same synthetic captures (scap synth), and both
+// rewrite one of the first versions of the format.
 //
 //	internal/cmd/filediff/prepare /var/tmp/sid
 //	go run ./internal/cmd/readspeed [-n RUNS] /var/tmp/sid
@@ -63,6 +64,7 @@ type trial struct {
 	name, file string
 	events     int
 	args       []string // filter
+	convert    bool     // writes all events to a file, instead of text
 }
 
 // program is one that reads captures.
@@ -83,29 +85,40 @@ func (o *options) run() error {
 	if err := call("go", "build", "-o", scap, "github.com/scaplab/scaplab/cmd/scap"); err != nil {
 		return fmt.Errorf("build scap: %w", err)
 	}
-	const large, small, gz = "large.scap", "small.scap", "large.scap.gz"
+	const large, small, gz, old, rewritten = "large.scap", "small.scap", "large.scap.gz", "old.scap", "rewritten.scap"
 	for name, n := range map[string]int{large: o.events, small: o.textEvents} {
 		if err := call(scap, "synth", "--events", fmt.Sprint(n), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
+	if err := call(scap, "synth", "--old", "--events", fmt.Sprint(o.events), filepath.Join(dir, old)); err != nil {
+		return err
+	}
 	if err := call(scap, "convert", "-z", filepath.Join(dir, large), filepath.Join(dir, gz)); err != nil {
 		return err
 	}
 	trials := []trial{
-		{"proc.name=zzz", large, o.events, []string{"proc.name=zzz"}},
-		{"14 terms", large, o.events, []string{synth.ManyTerms}},
-		{"evt.type=execve", large, o.events, []string{"evt.type=execve"}},
-		{"text", small, o.textEvents, nil},
-		{"proc.name=zzz of a gzip file", gz, o.events, []string{"proc.name=zzz"}},
+		{name: "proc.name=zzz", file: large, events: o.events, args: []string{"proc.name=zzz"}},
+		{name: "14 terms", file: large, events: o.events, args: []string{synth.ManyTerms}},
+		{name: "evt.type=execve", file: large, events: o.events, args: []string{"evt.type=execve"}},
+		{name: "text", file: small, events: o.textEvents},
+		{name: "proc.name=zzz of a gzip file", file: gz, events: o.events, args: []string{"proc.name=zzz"}},
+		{name: "convert an old file", file: old, events: o.events, convert: true},
 	}
 	own := func(name, path string) *program {
 		return &program{name: name, command: func(t *trial) *exec.Cmd {
+			if t.convert {
+				return exec.Command(path, "convert", filepath.Join(dir, t.file), filepath.Join(dir, rewritten))
+			}
 			return exec.Command(path, append([]string{"read", "-r", filepath.Join(dir, t.file)}, t.args...)...)
 		}}
 	}
 	programs := []*program{own("scap", scap), {name: "sysdig", command: func(t *trial) *exec.Cmd {
-		cmd := exec.Command("chroot", append([]string{o.tree, "sysdig", "-r", filepath.Join(inTree, t.file)}, t.args...)...)
+		args := append([]string{o.tree, "sysdig", "-r", filepath.Join(inTree, t.file)}, t.args...)
+		if t.convert {
+			args = append(args, "-w", filepath.Join(inTree, rewritten))
+		}
+		cmd := exec.Command("chroot", args...)
 		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/root"}
 		return cmd
 	}}}
