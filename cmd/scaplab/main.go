@@ -37,6 +37,7 @@ func newRoot() *cobra.Command {
 		newBPFCmd(),
 		newHostCmd(),
 		newKernelsCmd(),
+		newCacheCmd(),
 		newDoctorCmd(),
 		newReportCmd(),
 	)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,12 +22,8 @@ const lockPace = 50 * time.Millisecond
 // Lock takes an exclusive lock, waiting for it as long as ctx lets it, and
 // returns how to give it back.
 func Lock(ctx context.Context, name string) (unlock func(), err error) {
-	return lock(ctx, name, syscall.LOCK_EX)
-}
-
-func lock(ctx context.Context, name string, how int) (unlock func(), err error) {
 	for {
-		f, err := tryLock(name, how)
+		f, err := tryLock(name, os.O_RDWR)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +46,7 @@ func Slot(ctx context.Context, dir string, n int) (release func(), err error) {
 	}
 	for {
 		for i := range n {
-			f, err := tryLock(filepath.Join(dir, strconv.Itoa(i+1)), syscall.LOCK_EX)
+			f, err := tryLock(filepath.Join(dir, strconv.Itoa(i+1)), os.O_RDWR)
 			if err != nil {
 				return nil, err
 			}
@@ -65,14 +62,28 @@ func Slot(ctx context.Context, dir string, n int) (release func(), err error) {
 	}
 }
 
-// tryLock takes a lock, shared or exclusive. It returns no file if another process has the lock.
-func tryLock(name string, how int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+// TryLock takes an exclusive lock if no other process has it. It reports whether it did. It does not keep the file system from
+// being made read-only, as long as the lock may be held.
+func TryLock(name string) (unlock func(), free bool, err error) {
+	f, err := tryLock(name, os.O_RDONLY)
+	if err != nil || f == nil {
+		return nil, false, err
+	}
+	held.Store(f, true)
+	return func() { held.Delete(f); f.Close() }, true, nil
+}
+
+// held keeps files from being closed by the garbage collector, which would give up their locks.
+var held sync.Map
+
+// tryLock takes an exclusive lock. It returns no file if another process has the lock.
+func tryLock(name string, mode int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|mode, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		switch err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
+		switch err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 		case err == nil:
 			return f, nil
 		case errors.Is(err, syscall.EINTR):
