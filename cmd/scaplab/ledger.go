@@ -24,6 +24,7 @@ import (
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/machine/machineexec"
 )
@@ -288,6 +289,11 @@ func (l *ledger) add(list []vmtest.Verifier) {
 			row.on[v.Kernel] = numbersOf(v)
 		}
 	}
+	slices.SortStableFunc(l.kernels, func(a, b string) int {
+		x, _ := kver.Parse(a) // files are before series
+		y, _ := kver.Parse(b)
+		return x.Compare(y)
+	})
 	for key := range l.rows { // programs that are gone
 		measured := slices.ContainsFunc(list, func(v vmtest.Verifier) bool { return v.Clang == key.clang })
 		if measured && !slices.ContainsFunc(list, func(v vmtest.Verifier) bool { return v.Program == key.program }) {

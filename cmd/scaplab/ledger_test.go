@@ -25,7 +25,7 @@ func TestGrowthOfAProgramIsNamed(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, l.text(), 0o644))
 	l, err = readLedger(file)
 	require.NoError(t, err)
-	require.Equal(t, ledgerHead+"program clang instructions 6.1 5.10\nx_a 19 100 1000/50/20/80 2000/0/0/0\nx_b 19 10 - -\n", string(l.text()))
+	require.Equal(t, ledgerHead+"program clang instructions 5.10 6.1\nx_a 19 100 2000/0/0/0 1000/50/20/80\nx_b 19 10 - -\n", string(l.text()))
 
 	problems, compared := l.compare(measured)
 	require.Empty(t, problems, "what was refused before may be refused")
@@ -48,7 +48,7 @@ func TestGrowthOfAProgramIsNamed(t *testing.T) {
 		require.Equal(t, row.want, problems)
 	}
 	l.add([]vmtest.Verifier{{Kernel: "6.1", Program: "x_c", Clang: "19", Instructions: 1, Processed: 1}, {Kernel: "6.1", Program: "x_a", Clang: "14", Instructions: 90, Processed: 900}})
-	require.Equal(t, ledgerHead+"program clang instructions 6.1 5.10\nx_a 14 90 900/0/0/0 -\nx_a 19 100 1000/50/20/80 2000/0/0/0\nx_c 19 1 1/0/0/0 -\n", string(l.text()), "a program that is gone leaves")
+	require.Equal(t, ledgerHead+"program clang instructions 5.10 6.1\nx_a 14 90 - 900/0/0/0\nx_a 19 100 2000/0/0/0 1000/50/20/80\nx_c 19 1 - 1/0/0/0\n", string(l.text()), "a program that is gone leaves")
 }
 
 func TestADamagedLedgerSaysWhere(t *testing.T) {

@@ -58,8 +58,10 @@ type runFlags struct {
 	captures  string
 	costs     bool
 	verifier  bool
-	bootLimit time.Duration
-	maxAge    time.Duration
+
+	cacheLimit string
+	bootLimit  time.Duration
+	maxAge     time.Duration
 
 	talk  *talk    // to stderr
 	lacks []string // what could not be run because of this machine or its network
@@ -145,10 +147,13 @@ func newMatrixCmd() *cobra.Command {
 			"against its keys and kept. No privilege is needed.\n\n" +
 			"With --shard i/n only part i is run, and only its kernels are fetched and have their\n" +
 			"modules built: whole kernels, or some cases of one when there are more parts than\n" +
-			"kernels. `scaplab report` joins what the parts write with --json.",
+			"kernels. `scaplab report` joins what the parts write with --json.\n\n" +
+			"With --cache-limit kernels run one after the other: each is fetched when it is its\n" +
+			"turn, and what was not used for longest leaves the cache while that is too large.",
 		Example: "  scaplab matrix\n" +
 			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
 			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
+			"  scaplab matrix --kernel all --cache-limit 4GB\n" +
 			"  scaplab matrix --kernel ./bzImage --headers ./linux\n" +
 			"  scaplab matrix --arch arm64",
 		Args: cobra.NoArgs,
@@ -158,6 +163,22 @@ func newMatrixCmd() *cobra.Command {
 				return err
 			}
 			defer done()
+			if f.cacheLimit != "" {
+				limit, err := parseSize(f.cacheLimit)
+				if err != nil {
+					return cli.Usage(fmt.Errorf("--cache-limit %s: %w", f.cacheLimit, err))
+				}
+				if o.Shard.Partial() {
+					return cli.Usage(errors.New("--cache-limit runs one kernel after the other, --shard leaves that to several commands"))
+				}
+				guest, removeGuest, err := f.findGuest(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer removeGuest()
+				o.Guest = guest
+				return f.serially(cmd, o, limit)
+			}
 			if err := f.kernels(cmd, &o, splitList(f.kernel)...); err != nil {
 				return err
 			}
@@ -184,6 +205,7 @@ func newMatrixCmd() *cobra.Command {
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
+	cmd.Flags().StringVar(&f.cacheLimit, "cache-limit", "", "run one kernel after the other, and keep the cache within this size between them: 4GB")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }

@@ -108,6 +108,7 @@ func Used(path string) {
 type Limits struct {
 	Kinds     []string      // only these; none means all
 	OlderThan time.Duration // what was not used for so long
+	Own       bool          // also what this process has used
 	MaxSize   int64         // until everything together has at most so many bytes; that which was not used for longest goes first
 }
 
@@ -118,7 +119,7 @@ func Prune(dir string, l Limits, try bool) (removed []Item, err error) {
 	if err != nil {
 		return nil, err
 	}
-	inUse, err := oldest(dir)
+	inUse, err := oldest(dir, l.Own)
 	if err != nil {
 		return nil, err
 	}

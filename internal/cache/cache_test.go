@@ -124,12 +124,21 @@ func TestPruneKeepsWhatARunningCommandUses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"deb/b.deb"}, paths(dir, removed))
 
+	require.NoError(t, InUse(dir))
+	removed, err = Prune(dir, Limits{MaxSize: 1, Own: true}, false)
+	require.NoError(t, err)
+	require.Empty(t, removed, "another command uses it, too")
+
 	require.NoError(t, stdin.Close())
 	require.NoError(t, holder.Wait())
+	Used(filepath.Join(dir, "deb", "a.deb"))
 	removed, err = Prune(dir, Limits{MaxSize: 1}, false)
+	require.NoError(t, err)
+	require.Empty(t, removed, "this process uses it")
+	removed, err = Prune(dir, Limits{MaxSize: 1, Own: true}, false)
 	require.NoError(t, err)
 	require.Equal(t, []string{"deb/a.deb"}, paths(dir, removed))
 	users, err := os.ReadDir(filepath.Join(dir, usersDir))
 	require.NoError(t, err)
-	require.Empty(t, users, "that of a command that has ended")
+	require.Len(t, users, 1, "that of the command that has ended is gone")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/files"
@@ -38,8 +39,8 @@ func InUse(dir string) error {
 }
 
 // oldest returns the start of the oldest command that uses the cache, or the zero time. It removes the files of commands that
-// have ended.
-func oldest(dir string) (start time.Time, err error) {
+// have ended. With exceptOwn it does not look at this process.
+func oldest(dir string, exceptOwn bool) (start time.Time, err error) {
 	users := filepath.Join(dir, usersDir)
 	entries, err := os.ReadDir(users)
 	if os.IsNotExist(err) {
@@ -51,6 +52,9 @@ func oldest(dir string) (start time.Time, err error) {
 	for _, e := range entries {
 		st, err := e.Info()
 		if err != nil { // it has just been removed
+			continue
+		}
+		if exceptOwn && strings.HasPrefix(e.Name(), strconv.Itoa(os.Getpid())+"-") {
 			continue
 		}
 		name := filepath.Join(users, e.Name())
