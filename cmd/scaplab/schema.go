@@ -20,12 +20,12 @@ func newSchemaCmd() *cobra.Command {
 		Short: "Hold the table to the wire schema that others rely on",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cli.Usage(errors.New("check or lock?"))
+				return cli.Usage(errors.New("show, check, diff or lock?"))
 			}
 			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
 		},
 	}
-	cmd.AddCommand(newSchemaCheckCmd(), newSchemaLockCmd())
+	cmd.AddCommand(newSchemaShowCmd(), newSchemaCheckCmd(), newSchemaDiffCmd(), newSchemaLockCmd())
 	return cmd
 }
 

@@ -27,6 +27,7 @@ type Boot struct {
 	// emulation can hang a CPU on an instruction that another CPU is patching; switching
 	// tracepoints patches constantly.
 	SingleThread bool
+	Arguments    []string      // further ones of the kernel's command line
 	Limit        time.Duration // time until the machine must have ended; 0 means 10 minutes
 	Console      io.Writer     // destination of a copy of its console, or nil
 }
@@ -56,7 +57,7 @@ func (b Boot) Run(ctx context.Context) (string, error) {
 		return "", err
 	}
 	config := Config{Arch: b.Arch, QEMU: qemu, Accel: TCG, SingleThread: b.SingleThread, Kernel: Image{File: b.Kernel}, Initrd: Image{File: initrd},
-		MemoryMB: cmp.Or(b.MemoryMB, 512), CPUs: cmp.Or(b.CPUs, 1)}
+		MemoryMB: cmp.Or(b.MemoryMB, 512), CPUs: cmp.Or(b.CPUs, 1), Arguments: b.Arguments}
 	if b.Offline > 0 {
 		config.Arguments = append(config.Arguments, fmt.Sprintf("maxcpus=%d", config.CPUs))
 		config.CPUs += b.Offline

@@ -13,6 +13,7 @@
 //	SCAPLAB_KERNELS   series of kernels, separated by commas (default 6.1)
 //	SCAPLAB_RUN       pattern of the tests in the machine (default all)
 //	SCAPLAB_ARGS      more arguments of the program in the machine
+//	SCAPLAB_BOOT      more arguments of the kernel, such as preempt=full
 //	SCAPLAB_CONSOLE   not empty: copy the machine's console to standard error
 //	SCAPLAB_MTTCG     not empty: emulate the machine's CPUs in threads of their own
 package machinetest

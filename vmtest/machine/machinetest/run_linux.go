@@ -72,7 +72,8 @@ func Run(t *testing.T, options ...Option) {
 			}
 			boot := machine.Boot{
 				Arch: k.Arch, Kernel: k.Image, Program: program, CPUs: 2, SingleThread: os.Getenv("SCAPLAB_MTTCG") == "", Limit: limit,
-				Files: map[string][]byte{argsFile: []byte(args), guest.ModuleFile[1:]: module}, Console: live,
+				Arguments: strings.Fields(os.Getenv("SCAPLAB_BOOT")),
+				Files:     map[string][]byte{argsFile: []byte(args), guest.ModuleFile[1:]: module}, Console: live,
 			}
 			for _, o := range options {
 				o(&boot)
