@@ -108,7 +108,6 @@ type Read struct {
 	Kind string // byte_off, byte_sz, field_exists, type_exists, ...; see the ebpf package
 	Type string // as in "struct task_struct", "enum bpf_func_id"
 	Path string // field or value, as in "mm.exe_file"; "" of a question about the type
-	typ  btf.Type
 }
 
 // String returns the type with the field, as in "struct task_struct.mm".
@@ -121,11 +120,6 @@ func (r Read) String() string {
 
 // Asks reports whether it asks if something exists, and so is answered by every kernel.
 func (r Read) Asks() bool { return strings.HasSuffix(r.Kind, "_exists") || r.Kind == "type_matches" }
-
-// Field reports whether it is about a field.
-func (r Read) Field() bool {
-	return r.Path != "" && !strings.HasPrefix(r.Kind, "enum") && !strings.HasPrefix(r.Kind, "type")
-}
 
 // relocationRE reads the text of a relocation, the only access that the ebpf package gives to its parts.
 var relocationRE = regexp.MustCompile(`^CORERelocation\((\w+), .*\[([0-9:]*)\], local_id=(\d+)\)$`)
@@ -153,7 +147,7 @@ func readOf(relo *btf.CORERelocation, types *btf.Spec) (Read, error) {
 		indices = append(indices, n)
 	}
 	typ = btf.UnderlyingType(typ)
-	r := Read{Kind: m[1], Type: typeName(typ), typ: typ}
+	r := Read{Kind: m[1], Type: typeName(typ)}
 	if strings.HasPrefix(r.Kind, "type") || strings.HasSuffix(r.Kind, "type_id") {
 		return r, nil
 	}
