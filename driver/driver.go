@@ -53,6 +53,8 @@ type Options struct {
 	// PerfTracepoints attaches the dispatchers through perf, as on kernels whose
 	// tracepoints call programs with preemption on. Needs tracefs.
 	PerfTracepoints bool
+
+	objects string // directory of the objects; "": those of this program
 }
 
 // Selection is what to capture.
@@ -197,7 +199,7 @@ func Load(opts Options) (*Driver, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 count maps in (CAP_SYS_RESOURCE may): %w", err)
 	}
-	spec, err := bpf.Load(bpf.Core)
+	spec, err := bpf.LoadFrom(opts.objects, bpf.Core)
 	if err != nil {
 		return nil, fmt.Errorf("read eBPF object: %w", err)
 	}
@@ -306,6 +308,16 @@ func (d *Driver) constants() error {
 	)
 }
 
+// Constants returns the variables of the objects that Load sets by the kernel's types, as it does with the default options: the
+// verifier takes them as constants, so that code for other kernels is not looked at.
+func Constants(kernel *btf.Spec) map[string]any {
+	preempt := tracepointsPreempt(kernel)
+	return map[string]any{
+		"btf_tp": true, "perf_tp": preempt && helpsPerf(kernel), "may_preempt": preempt, "guard": preempt && hasGuard(kernel),
+		"counted_cpus": countedCPUs(1), // how many there are does not matter
+	}
+}
+
 // countedCPUs returns the number of CPUs whose counts of pages programs add up: all of the
 // possible ones, or none if they are more than MOST_COUNTED_CPUS of bpf/kernel.h.
 func countedCPUs(possible int) uint32 {
@@ -369,9 +381,10 @@ func small(m *ebpf.MapSpec) {
 // canPerf reports whether perf can call the dispatchers, which find the registers of a call by a helper of 5.15.
 func canPerf() bool {
 	spec, err := btf.LoadKernelSpec()
-	if err != nil || !haveTracefs() {
-		return false
-	}
+	return err == nil && haveTracefs() && helpsPerf(spec)
+}
+
+func helpsPerf(spec *btf.Spec) bool {
 	var helpers *btf.Enum
 	return spec.TypeByName("bpf_func_id", &helpers) == nil &&
 		slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_task_pt_regs" })
@@ -391,9 +404,10 @@ func haveTracefs() bool {
 // since 6.15 in programs with global functions; it costs some 30 ns an event.
 func canGuard() bool {
 	spec, err := btf.LoadKernelSpec()
-	if err != nil {
-		return false
-	}
+	return err == nil && hasGuard(spec)
+}
+
+func hasGuard(spec *btf.Spec) bool {
 	var f *btf.Func
 	return spec.TypeByName("bpf_preempt_disable", &f) == nil
 }
@@ -498,19 +512,7 @@ func (d *Driver) ensure(names []string) {
 	}
 	slices.Sort(missing)
 	missing = slices.Compact(missing)
-	specs := make(map[string]*ebpf.ProgramSpec, len(missing))
-	for _, name := range missing {
-		specs[name] = d.spec.Programs[name].Copy()
-		switch {
-		case d.opts.RawTracepoints:
-			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
-		case d.perf && (specs[name].AttachTo == dispatcherExit || specs[name].AttachTo == dispatcherEnter):
-			specs[name].Type, specs[name].AttachType, specs[name].AttachTo = ebpf.TracePoint, ebpf.AttachNone, ""
-		}
-	}
-	coll, err := ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
-		Maps: d.spec.Maps, Programs: specs, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
-	}, ebpf.CollectionOptions{MapReplacements: d.coll.Maps})
+	coll, err := d.collection(missing, 0)
 	if err != nil {
 		if len(missing) == 1 {
 			d.refused[missing[0]] = &Refusal{missing[0], err}
@@ -525,13 +527,30 @@ func (d *Driver) ensure(names []string) {
 	coll.Close()
 }
 
+// collection loads programs that are in d.spec, with the maps that are there.
+func (d *Driver) collection(names []string, log ebpf.LogLevel) (*ebpf.Collection, error) {
+	specs := make(map[string]*ebpf.ProgramSpec, len(names))
+	for _, name := range names {
+		specs[name] = d.spec.Programs[name].Copy()
+		switch {
+		case d.opts.RawTracepoints:
+			specs[name].Type, specs[name].AttachType = ebpf.RawTracepoint, ebpf.AttachNone
+		case d.perf && (specs[name].AttachTo == dispatcherExit || specs[name].AttachTo == dispatcherEnter):
+			specs[name].Type, specs[name].AttachType, specs[name].AttachTo = ebpf.TracePoint, ebpf.AttachNone, ""
+		}
+	}
+	return ebpf.NewCollectionWithOptions(&ebpf.CollectionSpec{
+		Maps: d.spec.Maps, Programs: specs, Types: d.spec.Types, ByteOrder: d.spec.ByteOrder,
+	}, ebpf.CollectionOptions{MapReplacements: d.coll.Maps, Programs: ebpf.ProgramOptions{LogLevel: log}})
+}
+
 // find puts the program's spec into d.spec. An object defines its maps as the core
 // does, so its programs use the core's maps.
 func (d *Driver) find(program string) error {
 	if object := objectOf(program); !d.objects[object] {
-		spec, err := bpf.Load(object)
+		spec, err := d.readObject(object)
 		if err != nil {
-			return fmt.Errorf("read eBPF object: %w", err)
+			return err
 		}
 		maps.Copy(d.spec.Programs, spec.Programs)
 		d.objects[object] = true

@@ -56,15 +56,7 @@ func newFleet(ctx context.Context, o *Options, first int) (_ *fleet, err error) 
 	if f.initrds, err = writeInitramfs(f.dir, program, o.Kernels); err != nil {
 		return nil, err
 	}
-	f.accel, err = machine.ChooseAccel(ctx, o.Cache, o.Accel, f.config(first, 1), func(ctx context.Context, c machine.Config) (string, error) {
-		l := &session.Machines{Config: c, BootLimit: machine.KVMLimit, Log: func(string, ...any) {}}
-		s, err := l.Boot(ctx)
-		if err != nil {
-			return "", err
-		}
-		s.Finish()
-		return s.How, nil
-	})
+	f.accel, err = session.ChooseAccel(ctx, o.Cache, o.Accel, f.config(first, 1))
 	return f, err
 }
 

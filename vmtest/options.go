@@ -64,6 +64,7 @@ type Options struct {
 	Silence     time.Duration // time without a message from the guest; 0 means twice the limit of a case
 
 	Costs    bool   // also measure what drivers add to calls
+	Verifier bool   // also measure how much work the eBPF programs are for the kernels' verifiers
 	Captures string // directory for the events that each driver delivered on each kernel; "" means none
 
 	Console  io.Writer // destination of copies of the kernels' consoles, or nil

@@ -54,7 +54,7 @@ func (r *Report) unfinished() *Report {
 	c := &Report{
 		Kernels: r.Kernels, Drivers: r.Drivers, Warnings: r.Warnings, Accel: r.Accel, opts: r.opts,
 		id: r.id, begun: r.begun, starts: maps.Clone(r.starts),
-		Results: slices.Clone(r.Results), Costs: slices.Clone(r.Costs),
+		Results: slices.Clone(r.Results), Costs: slices.Clone(r.Costs), Verifier: slices.Clone(r.Verifier),
 		running: true,
 		Partial: fmt.Sprintf("still running after %d of %d verdicts", len(r.Results), r.total),
 	}

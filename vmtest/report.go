@@ -73,9 +73,9 @@ type Report struct {
 	Drivers  []guest.Drivers
 	Results  []Result
 	Warnings []Warning
-	Costs    []Cost // if they were requested
-	Verifier []Verifier
-	Runs     []RunInfo // of a joined report; nil for the report of one run
+	Costs    []Cost     // if they were requested
+	Verifier []Verifier // if it was requested
+	Runs     []RunInfo  // of a joined report; nil for the report of one run
 	Accel    machine.Accel
 	Partial  string        // why results are missing; "" if the report is complete
 	Missing  []shard.Shard // of a joined report: shards without a report
@@ -275,6 +275,9 @@ func (r *Report) finish() {
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
 	r.trimEvents()
+	slices.SortStableFunc(r.Verifier, func(a, b Verifier) int {
+		return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel)
+	})
 	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)

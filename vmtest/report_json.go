@@ -79,7 +79,13 @@ func ReadJSON(files ...io.Reader) (*Report, error) {
 				r.Costs = append(r.Costs, c)
 			}
 		}
-		r.Verifier = union(r.Verifier, j.Verifier)
+		for _, v := range j.Verifier { // time differs from run to run
+			if !slices.ContainsFunc(r.Verifier, func(x Verifier) bool {
+				return x.Kernel == v.Kernel && x.Arch == v.Arch && x.Program == v.Program && x.Clang == v.Clang
+			}) {
+				r.Verifier = append(r.Verifier, v)
+			}
+		}
 		for _, x := range j.Results {
 			if x.Status != judge.Pass && x.Status != judge.Fail && x.Status != judge.Skip {
 				return nil, fmt.Errorf("read %s: %s: unknown status %q", j.name, x.Cell(), x.Status)

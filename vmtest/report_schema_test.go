@@ -26,7 +26,7 @@ func sampleReports(t *testing.T) map[string]*Report {
 	full := testReport(t)
 	full.Warnings = []Warning{{"6.1", "older than the newest"}}
 	full.Costs = []Cost{{Kernel: "6.1", Arch: "amd64", Driver: "ebpf", Call: "getppid", Bare: 100, Added: 50.5}}
-	full.Verifier = []Verifier{{Kernel: "6.1", Arch: "amd64", Program: "openat_exit", Clang: "19", Instructions: 10, Processed: 20, Seconds: 0.01}}
+	full.Verifier = []Verifier{{Kernel: "6.1", Arch: "amd64", Program: "x_openat_exit", Clang: "19", Instructions: 9, Processed: 80, States: 7, PeakStates: 3, Stack: 64, Seconds: 0.5}, {Kernel: "6.1", Arch: "amd64", Clang: "19", Error: "no machine"}}
 	full.Partial = "interrupted after 7 of 8 verdicts"
 	full.opts.Shard = shard.Shard{Index: 1, Count: 2}
 	k := full.opts.Kernels[0]

@@ -78,13 +78,30 @@ func (o *Options) runAll(ctx context.Context, rep *Report, machines *fleet, piec
 			return o.runPiece(runCtx, rep, o.Kernels[p.kernel], p, l)
 		})
 	}
-	if err := work.Wait(); err != nil || !o.Costs {
+	if err := work.Wait(); err != nil {
 		return err
 	}
-	work, runCtx = errgroup.WithContext(ctx)
+	if o.Costs {
+		if err := o.eachKernel(ctx, func(ctx context.Context, i int, k Kernel) error {
+			return rep.addCosts(ctx, k, machines.config(i, 1), o.Console)
+		}); err != nil {
+			return err
+		}
+	}
+	if !o.Verifier {
+		return nil
+	}
+	return o.eachKernel(ctx, func(ctx context.Context, i int, k Kernel) error {
+		return rep.addVerifier(ctx, k, machines.config(i, 1), o)
+	})
+}
+
+// eachKernel calls f for all kernels, for several at a time.
+func (o *Options) eachKernel(ctx context.Context, f func(ctx context.Context, i int, k Kernel) error) error {
+	work, runCtx := errgroup.WithContext(ctx)
 	work.SetLimit(o.Jobs)
 	for i, k := range o.Kernels {
-		work.Go(func() error { return rep.addCosts(runCtx, k, machines.config(i, 1), o.Console) })
+		work.Go(func() error { return f(runCtx, i, k) })
 	}
 	return work.Wait()
 }

@@ -86,11 +86,12 @@ func newBuildKmodCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			removeGuest, err := f.findGuest(cmd.Context(), &o)
+			guest, removeGuest, err := f.findGuest(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer removeGuest()
+			o.Guest = guest
 			builder, err := f.builder(o.Log)
 			if err != nil {
 				return err

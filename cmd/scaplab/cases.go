@@ -82,12 +82,12 @@ func newCasesCmd() *cobra.Command {
 
 // exportCases writes the guest program and the note.
 func (f *runFlags) exportCases(cmd *cobra.Command, o *vmtest.Options, dir string) error {
-	remove, err := f.findGuest(cmd.Context(), o)
+	guest, remove, err := f.findGuest(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer remove()
-	program, err := os.ReadFile(o.Guest)
+	program, err := os.ReadFile(guest)
 	if err != nil {
 		return cli.Lacking(err)
 	}

@@ -11,36 +11,34 @@ import (
 	"runtime"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// findGuest sets what machines run as init: this program, unless it is of another
+// findGuest returns what machines run as init: this program, unless it is of another
 // architecture or was linked dynamically, as go run does where there is a C
 // compiler. Then it is built again, which takes its source and Go. The function
 // returned removes what was built.
-func (f *runFlags) findGuest(ctx context.Context, o *vmtest.Options) (remove func(), err error) {
+func (f *runFlags) findGuest(ctx context.Context) (program string, remove func(), err error) {
 	remove = func() {}
-	if o.Guest = f.guest; o.Guest != "" {
-		return remove, nil
+	if f.guest != "" {
+		return f.guest, remove, nil
 	}
 	if f.arch == runtime.GOARCH {
-		if o.Guest, err = os.Executable(); err != nil {
-			return remove, cli.Lacking(err)
+		if program, err = os.Executable(); err != nil {
+			return "", remove, cli.Lacking(err)
 		}
-		program, err := os.ReadFile(o.Guest)
+		text, err := os.ReadFile(program)
 		if err != nil {
-			return remove, cli.Lacking(err)
+			return "", remove, cli.Lacking(err)
 		}
-		if machine.CheckInit(program, f.arch) == nil {
-			return remove, nil
+		if machine.CheckInit(text, f.arch) == nil {
+			return program, remove, nil
 		}
 	}
 	if _, err := machine.FindQEMU(f.arch); err != nil {
-		return remove, cli.Lacking(err)
+		return "", remove, cli.Lacking(err)
 	}
-	o.Guest, remove, err = buildGuest(ctx, f.arch)
-	return remove, err
+	return buildGuest(ctx, f.arch)
 }
 
 // guestSource returns what a guest is built from, the project around the working

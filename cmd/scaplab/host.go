@@ -30,6 +30,7 @@ func newHostCmd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	f.reportFlags(cmd)
+	f.consoleFlag(cmd)
 	f.caseFlags(cmd)
 	f.watchFlag(cmd)
 	return cmd

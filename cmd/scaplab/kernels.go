@@ -17,10 +17,10 @@ import (
 func newKernelsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernels",
-		Short: "The kernels to test on: which there are, and fetching them",
+		Short: "The kernels to test on: which there are, what they offer, and fetching them",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newKernelsListCmd(), newKernelsFetchCmd())
+	cmd.AddCommand(newKernelsListCmd(), newKernelsFetchCmd(), newKernelsFactsCmd(), newKernelsDiffCmd())
 	return cmd
 }
 

@@ -32,10 +32,13 @@ func newRoot() *cobra.Command {
 		newSchemaCmd(),
 		newMatrixCmd(),
 		newCasesCmd(),
+		newExecCmd(),
 		newReproCmd(),
 		newBuildCmd(),
+		newBPFCmd(),
 		newHostCmd(),
 		newKernelsCmd(),
+		newCacheCmd(),
 		newDoctorCmd(),
 		newReportCmd(),
 	)

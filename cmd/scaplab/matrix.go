@@ -64,8 +64,11 @@ type runFlags struct {
 	seen      string
 	facts     string
 	costs     bool
-	bootLimit time.Duration
-	maxAge    time.Duration
+	verifier  bool
+
+	cacheLimit string
+	bootLimit  time.Duration
+	maxAge     time.Duration
 
 	talk  *talk          // to stderr
 	old   *vmtest.Report // of baseline
@@ -87,14 +90,24 @@ func (f *runFlags) mirrorFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.maxAge, "max-age", 24*time.Hour, "look for newer kernels when the last look is longer ago than this")
 }
 
-// guestFlags adds the flags that say how machines are run.
+// guestFlags adds the flags of machines that run cases.
 func (f *runFlags) guestFlags(cmd *cobra.Command) {
+	f.machineFlags(cmd)
+	f.caseFlags(cmd)
+}
+
+// machineFlags adds the flags that say how machines are run.
+func (f *runFlags) machineFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVarP(&f.jobs, "jobs", "j", 0, "machines at a time; 0 is one for each processor, 8 at most")
 	cmd.Flags().IntVar(&f.memory, "memory", 768, "memory of a machine in MB")
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "auto, kvm or tcg; auto tries whether KVM really runs a guest")
 	cmd.Flags().BoolVar(&f.noSnaps, "no-snapshots", false, "boot every machine instead of restoring its saved state")
 	cmd.Flags().DurationVar(&f.bootLimit, "boot-limit", 0, "time a guest may take to become ready; 0 is 20m")
-	f.caseFlags(cmd)
+	f.consoleFlag(cmd)
+}
+
+func (f *runFlags) consoleFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 }
 
 // archFlags adds the flags for machines of another architecture than this one.
@@ -112,7 +125,6 @@ func (f *runFlags) modulesFlag(cmd *cobra.Command) {
 }
 
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.console, "console", "", "write what the guests' kernels say to this file (- is stderr)")
 	cmd.Flags().DurationVar(&f.caseLimit, "case-limit", guest.CaseLimit, "time a single case may take")
 }
 
@@ -155,10 +167,13 @@ func newMatrixCmd() *cobra.Command {
 			"defect, which makes the exit status 1.\n\n" +
 			"With --shard i/n only part i is run, and only its kernels are fetched and have their\n" +
 			"modules built: whole kernels, or some cases of one when there are more parts than\n" +
-			"kernels. `scaplab report` joins what the parts write with --json.",
+			"kernels. `scaplab report` joins what the parts write with --json.\n\n" +
+			"With --cache-limit kernels run one after the other: each is fetched when it is its\n" +
+			"turn, and what was not used for longest leaves the cache while that is too large.",
 		Example: "  scaplab matrix\n" +
 			"  scaplab matrix --syscall openat,connect --kernel 5.10,newest\n" +
 			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
+			"  scaplab matrix --kernel all --cache-limit 4GB\n" +
 			"  scaplab matrix --kernel ./bzImage --headers ./linux\n" +
 			"  scaplab matrix --arch arm64\n" +
 			"  scaplab matrix --driver kmod=falcosecurity-scap-dkms --kernel 6.1,6.12\n" +
@@ -177,15 +192,32 @@ func newMatrixCmd() *cobra.Command {
 			if err := f.checkForeign(&o); err != nil {
 				return err
 			}
-			if err := f.kernels(cmd, &o, splitList(f.kernel)...); err != nil {
-				return err
-			}
-			if len(o.Kernels) > 0 { // a shard may have none
-				removeGuest, err := f.findGuest(cmd.Context(), &o)
+			if f.cacheLimit != "" {
+				limit, err := parseSize(f.cacheLimit)
+				if err != nil {
+					return cli.Usage(fmt.Errorf("--cache-limit %s: %w", f.cacheLimit, err))
+				}
+				if o.Shard.Partial() {
+					return cli.Usage(errors.New("--cache-limit runs one kernel after the other, --shard leaves that to several commands"))
+				}
+				guest, removeGuest, err := f.findGuest(cmd.Context())
 				if err != nil {
 					return err
 				}
 				defer removeGuest()
+				o.Guest = guest
+				return f.serially(cmd, o, limit)
+			}
+			if err := f.kernels(cmd, &o, splitList(f.kernel)...); err != nil {
+				return err
+			}
+			if len(o.Kernels) > 0 { // a shard may have none
+				guest, removeGuest, err := f.findGuest(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer removeGuest()
+				o.Guest = guest
 				removeModules, err := f.findModules(cmd.Context(), &o)
 				defer removeModules()
 				if err != nil {
@@ -209,6 +241,8 @@ func newMatrixCmd() *cobra.Command {
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().StringVar(&f.seen, "seen", "", "write what was seen of somebody else's module to this file, in a few lines: tables/seen.yaml is made so")
 	cmd.Flags().StringVar(&f.facts, "facts", "", "with --driver capture=FILE: what the cases did while that was recorded, as scaplab cases wrote it")
+	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
+	cmd.Flags().StringVar(&f.cacheLimit, "cache-limit", "", "run one kernel after the other, and keep the cache within this size between them: 4GB")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }
@@ -243,18 +277,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	case !usesKmod(o.Drivers):
 		return o, done, cli.Usage(errors.New("--headers is to build the module with, and --driver does not name kmod"))
 	}
-	if f.jobs < 0 || f.memory < 0 {
-		return o, done, cli.Usage(errors.New("--jobs and --memory must be positive"))
-	}
-	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
-		return o, done, cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+	if err := f.checkMachine(); err != nil {
+		return o, done, err
 	}
 	if f.watch && f.console == "-" {
 		return o, done, cli.Usage(errors.New("--watch and --console - both want the terminal (give --console a file)"))
-	}
-	f.arch = cmp.Or(f.arch, runtime.GOARCH)
-	if !slices.Contains(machine.Arches(), f.arch) {
-		return o, done, cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
 	}
 	if err := f.readBaseline(); err != nil {
 		return o, done, err
@@ -269,34 +296,53 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	o.Command, o.ReproFlags = shell.Command(), reproFlags(cmd)
 	talk := newTalk(cmd.ErrOrStderr())
 	o.Jobs, o.MemoryMB, o.Accel, o.NoSnapshots, o.CaseLimit = f.jobs, f.memory, f.accel, f.noSnaps, f.caseLimit
-	o.BootLimit, o.Captures, o.Costs = f.bootLimit, f.captures, f.costs
+	o.BootLimit, o.Captures, o.Costs, o.Verifier = f.bootLimit, f.captures, f.costs, f.verifier
 	o.Log, o.Progress, f.talk = talk.say, talk.progress, talk
 	o.Save = func(rep *vmtest.Report) {
 		if err := f.save(rep); err != nil {
 			talk.say("%v", err)
 		}
 	}
-	switch f.console {
-	case "":
-	case "-":
-		o.Console = cmd.ErrOrStderr()
-	default:
-		file, err := os.Create(f.console)
-		if err != nil {
-			return o, done, cli.Usage(err)
-		}
-		o.Console = file
+	console, closeConsole, err := f.openConsole(cmd)
+	if err != nil {
+		return o, done, err
 	}
+	o.Console = console
 	end := talk.end
 	if f.watch {
 		end = talk.watch(cmd.Context(), cmd.OutOrStdout())
 	}
-	return o, func() {
-		end()
-		if file, ok := o.Console.(io.Closer); ok && f.console != "-" {
-			file.Close()
-		}
-	}, nil
+	return o, func() { end(); closeConsole() }, nil
+}
+
+// checkMachine checks the flags that say how machines are run.
+func (f *runFlags) checkMachine() error {
+	if f.jobs < 0 || f.memory < 0 {
+		return cli.Usage(errors.New("--jobs and --memory must be positive"))
+	}
+	if !slices.Contains([]string{"", "auto", "kvm", "tcg"}, f.accel) {
+		return cli.Usage(fmt.Errorf("accelerator %q: want auto, kvm or tcg", f.accel))
+	}
+	f.arch = cmp.Or(f.arch, runtime.GOARCH)
+	if !slices.Contains(machine.Arches(), f.arch) {
+		return cli.Usage(fmt.Errorf("architecture %q: want %s", f.arch, strings.Join(machine.Arches(), " or ")))
+	}
+	return nil
+}
+
+// openConsole returns where the consoles of machines are copied to, nil for nowhere.
+func (f *runFlags) openConsole(cmd *cobra.Command) (w io.Writer, done func(), err error) {
+	switch f.console {
+	case "":
+		return nil, func() {}, nil
+	case "-":
+		return cmd.ErrOrStderr(), func() {}, nil
+	}
+	file, err := os.Create(f.console)
+	if err != nil {
+		return nil, nil, cli.Usage(err)
+	}
+	return file, func() { file.Close() }, nil
 }
 
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were
@@ -412,7 +458,8 @@ func (f *runFlags) kernels(cmd *cobra.Command, o *vmtest.Options, names ...strin
 	}
 	share := o.Shard.Share(len(all), o.Cases)
 	own := all[share.From:share.To]
-	o.AllCases, o.Cases, o.Costs = len(o.Cases), share.Cases, o.Costs && share.First
+	o.AllCases, o.Cases = len(o.Cases), share.Cases
+	o.Costs, o.Verifier = o.Costs && share.First, o.Verifier && share.First
 	if o.Shard.Partial() {
 		var names []string
 		for _, r := range own {
@@ -527,7 +574,8 @@ func (f *runFlags) report(cmd *cobra.Command, rep *vmtest.Report, err error) err
 func (f *runFlags) outcome(rep *vmtest.Report) error {
 	ran := func(r vmtest.Result) bool { return r.Status != judge.Skip }
 	switch {
-	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }):
+	case len(rep.Failures()) > 0, slices.ContainsFunc(rep.Costs, func(c vmtest.Cost) bool { return c.Error != "" }),
+		slices.ContainsFunc(rep.Verifier, func(v vmtest.Verifier) bool { return v.Error != "" }):
 		return cli.Found(nil)
 	case len(f.lacks) > 0:
 		return cli.Lacking(fmt.Errorf("not everything was run: no %s", strings.Join(f.lacks, ", no ")))

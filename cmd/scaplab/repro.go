@@ -81,11 +81,12 @@ func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (
 		return nil, err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "kernel: %s\n", o.Kernels[0].Source())
-	removeGuest, err := f.findGuest(cmd.Context(), &o)
+	guest, removeGuest, err := f.findGuest(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
 	defer removeGuest()
+	o.Guest = guest
 	removeModules, err := f.findModules(cmd.Context(), &o)
 	defer removeModules()
 	if err != nil {

@@ -5,7 +5,9 @@ package bpf
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -14,6 +16,9 @@ import (
 
 // Core is the object that the others depend on: it has the dispatchers and all maps.
 const Core = "core"
+
+// Clang is the version of the compiler that made the objects.
+const Clang = "19"
 
 // Names returns the names of this architecture's objects; none if it has no eBPF driver.
 func Names() []string {
@@ -34,8 +39,17 @@ func Object(name string) ([]byte, error) {
 }
 
 // Load parses an object of this architecture.
-func Load(name string) (*ebpf.CollectionSpec, error) {
-	text, err := Object(name)
+func Load(name string) (*ebpf.CollectionSpec, error) { return LoadFrom("", name) }
+
+// LoadFrom parses an object of a directory, or, if that is "", the object of this architecture.
+func LoadFrom(dir, name string) (*ebpf.CollectionSpec, error) {
+	var text []byte
+	var err error
+	if dir == "" {
+		text, err = Object(name)
+	} else {
+		text, err = os.ReadFile(filepath.Join(dir, name+".o"))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,25 +22,77 @@ const lockPace = 50 * time.Millisecond
 // Lock takes an exclusive lock, waiting for it as long as ctx lets it, and
 // returns how to give it back.
 func Lock(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) && !errors.Is(err, syscall.EWOULDBLOCK) {
-			break
+		f, err := tryLock(name, os.O_RDWR)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			return func() { f.Close() }, nil
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(lockPace):
 		}
 	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+}
+
+// Slot takes one of n locks, the files 1 to n of dir, waiting for it as long as ctx lets it, and returns how to give it back. So
+// n programs at most do something at once.
+func Slot(ctx context.Context, dir string, n int) (release func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
 	}
-	return func() { f.Close() }, nil
+	for {
+		for i := range n {
+			f, err := tryLock(filepath.Join(dir, strconv.Itoa(i+1)), os.O_RDWR)
+			if err != nil {
+				return nil, err
+			}
+			if f != nil {
+				return func() { f.Close() }, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockPace):
+		}
+	}
+}
+
+// TryLock takes an exclusive lock if no other process has it. It reports whether it did. It does not keep the file system from
+// being made read-only, as long as the lock may be held.
+func TryLock(name string) (unlock func(), free bool, err error) {
+	f, err := tryLock(name, os.O_RDONLY)
+	if err != nil || f == nil {
+		return nil, false, err
+	}
+	held.Store(f, true)
+	return func() { held.Delete(f); f.Close() }, true, nil
+}
+
+// held keeps files from being closed by the garbage collector, which would give up their locks.
+var held sync.Map
+
+// tryLock takes an exclusive lock. It returns no file if another process has the lock.
+func tryLock(name string, mode int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|mode, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		switch err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		case err == nil:
+			return f, nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			f.Close()
+			return nil, nil
+		default:
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/scaplab/scaplab/internal/cache"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels/internal/apt"
@@ -56,6 +57,7 @@ type Store struct {
 	mu      sync.Mutex
 	mirror  *apt.Mirror
 	fetched map[string]*suiteIndex
+	inUse   bool // the cache is protected from being pruned
 }
 
 // Available is a series of the catalog and the kernel that is in the cache.
@@ -153,6 +155,7 @@ func (s *Store) Resolve(ctx context.Context, requests []Request) (kernels []Kern
 				}
 			}
 		default:
+			cache.Used(filepath.Dir(a.k.Image))
 			kernels = append(kernels, a.k)
 		}
 	}
@@ -179,6 +182,12 @@ func (s *Store) init() error {
 	var err error
 	if s.Cache == "" {
 		s.Cache, err = env.CacheDir()
+	}
+	if err == nil && !s.inUse {
+		s.inUse = true
+		if err := cache.InUse(s.Cache); err != nil { // a cache that cannot be written is not pruned either
+			s.log("cache %s: %v", s.Cache, err)
+		}
 	}
 	return err
 }

@@ -31,6 +31,7 @@ import (
 	"syscall"
 
 	"github.com/scaplab/scaplab/driver"
+	"github.com/scaplab/scaplab/internal/cache"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 )
@@ -195,6 +196,7 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 	dir := filepath.Join(b.Store.Cache, "module", key)
 	if b.Tree == "" { // the content of the tree may have changed
 		if m, err := readModule(dir); err == nil {
+			cache.Used(dir)
 			return m, nil
 		}
 	}
@@ -452,6 +454,7 @@ func (b *Builder) Headers(ctx context.Context, k kernels.Kernel) (string, error)
 func (b *Builder) unpackHeaders(ctx context.Context, packages []kernels.Package) (string, error) {
 	dir := filepath.Join(b.Store.Cache, "headers", packageSum(packages)[:24])
 	if exists(dir) {
+		cache.Used(dir)
 		return dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {

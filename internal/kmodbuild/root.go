@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/cache"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 )
@@ -44,6 +45,7 @@ func (b *Builder) toolRoot(ctx context.Context, t *toolchain) (string, *rootInfo
 	dir := filepath.Join(b.Store.Cache, "toolroot", t.dir())
 	info := new(rootInfo)
 	if text, err := os.ReadFile(filepath.Join(dir, rootInfoFile)); err == nil && json.Unmarshal(text, info) == nil {
+		cache.Used(dir)
 		return dir, info, nil
 	}
 	b.Log("fetching %s and what it needs from %s, once", t.compiler(), toolSuite)

@@ -120,7 +120,12 @@ func runInit() {
 	if w := os.Getenv(envWarnings); w != "" {
 		warnings = strings.Split(w, "\n")
 	}
-	if err := serve(f, true, warnings); err != nil {
+	if wantsCommands() {
+		err = serveCommands(f, warnings)
+	} else {
+		err = serve(f, true, warnings)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "guest: %v\n", err)
 	}
 	powerOff()

@@ -16,11 +16,12 @@ import (
 	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
-// openMailbox maps the memory that this machine shares with the host, a PCI device (ivshmem) that needs no driver.
-func openMailbox() (*wire.Mailbox, error) {
+// openMailboxes maps the memory that this machine shares with the host, a PCI device (ivshmem) that needs no driver. It makes
+// conn use it in both directions.
+func openMailboxes(conn *wire.Conn) error {
 	devices, err := filepath.Glob("/sys/bus/pci/devices/*")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, dir := range devices {
 		if !attribute(dir, "vendor", "0x1af4") || !attribute(dir, "device", "0x1110") {
@@ -28,20 +29,22 @@ func openMailbox() (*wire.Mailbox, error) {
 		}
 		// Firmware may have left the device's memory disabled.
 		if err := os.WriteFile(filepath.Join(dir, "enable"), []byte("1"), 0); err != nil {
-			return nil, fmt.Errorf("enable the device: %w", err)
+			return fmt.Errorf("enable the device: %w", err)
 		}
 		f, err := os.OpenFile(filepath.Join(dir, "resource2"), os.O_RDWR, 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer f.Close()
-		mem, err := unix.Mmap(int(f.Fd()), 0, wire.MailboxSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		mem, err := unix.Mmap(int(f.Fd()), 0, wire.SharedSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
-			return nil, fmt.Errorf("map %s: %w", f.Name(), err)
+			return fmt.Errorf("map %s: %w", f.Name(), err)
 		}
-		return wire.NewMailbox(mem), nil
+		conn.Writer.Use(wire.NewMailbox(mem[:wire.MailboxSize]))
+		conn.Reader.Use(wire.NewMailbox(mem[wire.MailboxSize:]))
+		return nil
 	}
-	return nil, errors.New("no such device")
+	return errors.New("no such device")
 }
 
 // attribute reports whether a device's attribute has the value.

@@ -56,6 +56,7 @@ type Hello struct {
 	Arch     string            `json:"arch"`    // GOARCH
 	Init     bool              `json:"init"`    // the guest is pid 1: unsafe cases may run
 	CPUs     int               `json:"cpus"`
+	Mailbox  bool              `json:"mailbox,omitempty"` // it reads what is in the mailbox
 	BTF      bool              `json:"btf"`
 	Calls    []KernelCall      `json:"calls,omitempty"` // syscalls that the kernel has, as it lists them; nil if not known
 	Lacks    map[string]string `json:"lacks,omitempty"` // word of `needs` -> why this machine does not meet it

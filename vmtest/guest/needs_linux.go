@@ -148,11 +148,8 @@ func needPkeys() error {
 
 // hello describes this machine.
 func (r *runner) hello() Hello {
-	var uts unix.Utsname
-	h := Hello{Arch: runtime.GOARCH, Init: r.init, CPUs: runtime.NumCPU(), Lacks: r.lacks, Warnings: r.warnings}
-	if err := unix.Uname(&uts); err == nil {
-		h.Release, h.Version = unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Version[:])
-	}
+	h := Hello{Arch: runtime.GOARCH, Init: r.init, CPUs: runtime.NumCPU(), Mailbox: r.mailbox, Lacks: r.lacks, Warnings: r.warnings}
+	h.Release, h.Version = running()
 	h.BTF = needFile(btfPath) == nil
 	h.Calls = kernelCalls()
 	for _, name := range slices.Sorted(engineNames()) {
@@ -165,6 +162,15 @@ func (r *runner) hello() Hello {
 		h.Drivers = append(h.Drivers, state)
 	}
 	return h
+}
+
+// running returns what uname says of the kernel: -r and -v.
+func running() (release, version string) {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return "", ""
+	}
+	return unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Version[:])
 }
 
 const btfPath = "/sys/kernel/btf/vmlinux"

@@ -34,6 +34,7 @@ const (
 type runner struct {
 	conn     Conn
 	init     bool
+	mailbox  bool // requests may be in the mailbox
 	warnings []string
 	engines  map[Driver]engine // opened drivers; only those in use select anything
 	inUse    []engine          // both of a pair
@@ -301,18 +302,23 @@ func (r *runner) collect(e engine, col *collector, before scap.Drops) (c Capture
 	return c
 }
 
+// noMailbox is the warning of a machine whose messages all pass through its serial port.
+func noMailbox(err error) string {
+	return fmt.Sprintf("mailbox: %v (messages are slow without it)", err)
+}
+
 // serve answers requests until the other side closes the channel.
 func serve(rw io.ReadWriter, init bool, warnings []string) error {
 	conn := newConn(rw)
+	mailbox := false
 	if init {
-		box, err := openMailbox()
-		if err != nil {
-			warnings = append(warnings, fmt.Sprintf("mailbox: %v (messages are slow without it)", err))
+		if err := openMailboxes(conn); err != nil {
+			warnings = append(warnings, noMailbox(err))
 		} else {
-			conn.Writer.Use(box)
+			mailbox = true
 		}
 	}
-	r := &runner{conn: conn, init: init, warnings: warnings, number: firstNumber(), batch: make([]event.Event, batchSize)}
+	r := &runner{conn: conn, init: init, mailbox: mailbox, warnings: warnings, number: firstNumber(), batch: make([]event.Event, batchSize)}
 	defer r.detach()
 	work, err := os.MkdirTemp("", "scaplab-guest")
 	if err != nil {

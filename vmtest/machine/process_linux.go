@@ -86,20 +86,25 @@ func SocketPair(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
 
-// sharedMemory returns a file in memory of size bytes, for a child, and its mapping here.
-func sharedMemory(size int) (theirs *os.File, mem []byte, err error) {
+// sharedMemory returns a file in memory, for a child, and two mappings here: of its first size bytes, and of the next ones.
+func sharedMemory(size int) (theirs *os.File, first, second []byte, err error) {
 	fd, err := unix.MemfdCreate("shared", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, nil, fmt.Errorf("memfd_create: %w", err)
+		return nil, nil, nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "shared memory")
-	if err = f.Truncate(int64(size)); err == nil {
-		mem, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err = f.Truncate(2 * int64(size)); err == nil {
+		first, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	if err == nil {
+		if second, err = unix.Mmap(fd, int64(size), size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+			unmap(first)
+		}
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, nil, nil, errors.Join(err, f.Close())
 	}
-	return f, mem, nil
+	return f, first, second, nil
 }
 
 func unmap(mem []byte) { _ = unix.Munmap(mem) }

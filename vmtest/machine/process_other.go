@@ -29,7 +29,9 @@ func (p *Process) Kill() {}
 // SocketPair needs Linux.
 func SocketPair(string) (ours, theirs *os.File, err error) { return nil, nil, errNotLinux }
 
-func sharedMemory(int) (*os.File, []byte, error) { return nil, nil, errNotLinux }
+func sharedMemory(int) (theirs *os.File, first, second []byte, err error) {
+	return nil, nil, nil, errNotLinux
+}
 
 func unmap([]byte) {}
 

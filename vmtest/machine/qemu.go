@@ -101,7 +101,7 @@ type (
 		device string // "" means the board's own
 	}
 	monitor struct{ fd int }
-	// mailbox is a PCI device with memory that the host has, too. The guest maps it without a driver.
+	// mailbox is a PCI device with memory that the host has, too, for two mailboxes. The guest maps it without a driver.
 	mailbox  struct{ fd int }
 	incoming struct{ fd int }
 	bare     struct{}
@@ -141,7 +141,7 @@ func (m monitor) argv() []string {
 }
 
 func (m mailbox) argv() []string {
-	memory := fmt.Sprintf("memory-backend-file,id=mailbox,share=on,size=%d,mem-path=/proc/self/fd/%d", wire.MailboxSize, m.fd)
+	memory := fmt.Sprintf("memory-backend-file,id=mailbox,share=on,size=%d,mem-path=/proc/self/fd/%d", wire.SharedSize, m.fd)
 	return []string{"-object", memory, "-device", "ivshmem-plain,memdev=mailbox,master=on"} // master: saved with the machine
 }
 

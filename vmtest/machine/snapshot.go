@@ -58,6 +58,14 @@ func (s Snapshots) Open(c *Config, note any) (*os.File, error) {
 	return f, nil
 }
 
+// Lock keeps other programs that call it from booting a machine to save its state, until unlock.
+func (s Snapshots) Lock(ctx context.Context, c *Config) (unlock func(), err error) {
+	if err := os.MkdirAll(string(s), 0o755); err != nil {
+		return nil, err
+	}
+	return files.Lock(ctx, s.stem(c)+"lock")
+}
+
 // Used marks a state as just used: the least recently used one is removed first.
 func (s Snapshots) Used(c *Config) {
 	now := time.Now()

@@ -72,11 +72,12 @@ func (c *Config) key() string {
 
 // VM is a running QEMU.
 type VM struct {
-	Conn    *wire.Conn // the second serial port; payloads of the guest may come through the mailbox
+	Conn    *wire.Conn // the second serial port; payloads may pass through mailboxes
 	Console *Console   // the first
 
 	proc    *Process
 	channel *line
+	outbox  *wire.Mailbox
 	qmp     *qmp
 	stderr  *tailBuffer
 	files   []*os.File
@@ -115,7 +116,7 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 		return nil, err
 	}
 	const firstFD = 3 // exec.Cmd.ExtraFiles start here
-	memory, mapping, err := sharedMemory(wire.MailboxSize)
+	memory, theirBox, ourBox, err := sharedMemory(wire.MailboxSize)
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: %w", err)
 	}
@@ -139,11 +140,21 @@ func Start(ctx context.Context, c *Config, snapshot *os.File, consoleLog io.Writ
 	v.Console = ReadConsole(console, consoleLog)
 	v.channel = &line{File: channel}
 	v.Conn = wire.NewConn(v.channel)
-	box := wire.NewMailbox(mapping)
-	runtime.AddCleanup(box, unmap, mapping)
-	v.Conn.Reader.Use(box)
+	v.Conn.Reader.Use(mapped(theirBox))
+	v.outbox = mapped(ourBox)
 	v.qmp = &qmp{f: control, r: bufio.NewReader(control)}
 	return v, nil
+}
+
+// UseMailbox makes what is sent to the guest pass through the mailbox, too. The guest must read from it, and must be running:
+// a restored machine's memory replaces what was there.
+func (v *VM) UseMailbox() { v.Conn.Writer.Use(v.outbox) }
+
+// mapped returns the mailbox in a mapping that ends with it.
+func mapped(mem []byte) *wire.Mailbox {
+	box := wire.NewMailbox(mem)
+	runtime.AddCleanup(box, unmap, mem)
+	return box
 }
 
 // Done is closed when QEMU has ended.

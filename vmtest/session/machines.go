@@ -74,6 +74,16 @@ func (l *Machines) Launch(ctx context.Context) (*Session, error) {
 			l.unusable = true
 			l.Log("kernel %s: booting, since its snapshot did not work: %v", l.Kernel, err)
 			l.Snapshots.Remove(&l.Config)
+		default: // one program boots it, others that wait for it restore
+			if unlock, err := l.Snapshots.Lock(ctx, &l.Config); err == nil {
+				defer unlock()
+				if s, err := l.restore(ctx); err == nil {
+					return s, nil
+				}
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 		}
 	}
 	if l.failures >= BootTries { // another lane has tried it
@@ -95,6 +105,20 @@ func (l *Machines) Launch(ctx context.Context) (*Session, error) {
 func IsKilled(err error) bool {
 	_, ok := errors.AsType[*KilledError](err)
 	return ok
+}
+
+// ChooseAccel returns the accelerator for a machine, as [machine.ChooseAccel] does, which this gives the trial: a guest under KVM
+// that says hello.
+func ChooseAccel(ctx context.Context, cache, asked string, config machine.Config) (machine.Accel, error) {
+	return machine.ChooseAccel(ctx, cache, asked, config, func(ctx context.Context, c machine.Config) (string, error) {
+		l := &Machines{Config: c, BootLimit: machine.KVMLimit, Log: func(string, ...any) {}}
+		s, err := l.Boot(ctx)
+		if err != nil {
+			return "", err
+		}
+		s.Finish()
+		return s.How, nil
+	})
 }
 
 // restoreLimit bounds each step of a restore, which takes a tenth of a second.
@@ -129,6 +153,7 @@ func (l *Machines) restore(ctx context.Context) (_ *Session, err error) {
 	if err := v.WaitRunning(ctx, restoreLimit); err != nil {
 		return nil, err
 	}
+	s.useMailbox(v)
 	if err := s.Ping(ctx, restoreLimit); err != nil {
 		return nil, err
 	}
@@ -182,6 +207,7 @@ func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
 		reason := cmp.Or(machine.Headline(text), said)
 		return nil, &BootError{strings.TrimSuffix(fmt.Sprintf("%v: %s", err, firstLine(reason)), ": "), machine.Excerpt(text)}
 	}
+	s.useMailbox(v)
 	s.Took = time.Since(start)
 	s.How = "cold boot in " + seconds(s.Took)
 	// A snapshot would hide complaints about the start or about loading drivers.
@@ -199,12 +225,20 @@ func (l *Machines) Boot(ctx context.Context) (_ *Session, err error) {
 	return s, nil
 }
 
+// useMailbox makes messages to the guest pass through the mailbox, if it reads them there.
+func (s *Session) useMailbox(v *machine.VM) {
+	if s.Hello.Mailbox {
+		v.UseMailbox()
+	}
+}
+
 // Of makes a session of a started machine.
 func Of(v *machine.VM) *Session {
 	stop := make(chan struct{})
 	return &Session{
 		Messages:  Pump(v.Conn, stop),
 		Send:      v.Conn.Send,
+		SendRaw:   v.Conn.SendBytes,
 		Died:      v.Console.Died(),
 		Console:   v.Console.Text,
 		Complaint: v.Console.Complaint,

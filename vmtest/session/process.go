@@ -64,6 +64,7 @@ func (l *Process) Launch(ctx context.Context) (*Session, error) {
 	s := &Session{
 		Messages: Pump(conn, stop),
 		Send:     conn.Send,
+		SendRaw:  conn.SendBytes,
 		Console:  said.Text,
 		Finish: once(func() string {
 			waitFor(p.Done, 2*time.Second) // after quitting it removes its files

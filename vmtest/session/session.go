@@ -25,6 +25,9 @@ type Message struct {
 	body json.RawMessage
 }
 
+// Bytes returns the value of a message that is not JSON.
+func (m *Message) Bytes() []byte { return m.body }
+
 // Decode reads the value of the message.
 func (m *Message) Decode(v any) error {
 	if err := json.Unmarshal(m.body, v); err != nil {
@@ -40,11 +43,12 @@ type Session struct {
 	Took     time.Duration  // time until the guest was ready
 	Messages <-chan Message // closed when the channel ends
 	Send     func(kind string, v any) error
-	Died     <-chan struct{} // closed when the guest reported on its console that it is dead
-	Console  func() string   // console text so far; after Finish, all of it
-	Provoke  func()          // makes a hung guest print on its console where it is; may be nil
-	Killed   func() string   // after Finish: the signal from outside that ended the guest, or ""; may be nil
-	Finish   func() string   // ends the guest, waits, and returns how it ended if that matters
+	SendRaw  func(kind string, value []byte) error // for a value that is not JSON
+	Died     <-chan struct{}                       // closed when the guest reported on its console that it is dead
+	Console  func() string                         // console text so far; after Finish, all of it
+	Provoke  func()                                // makes a hung guest print on its console where it is; may be nil
+	Killed   func() string                         // after Finish: the signal from outside that ended the guest, or ""; may be nil
+	Finish   func() string                         // ends the guest, waits, and returns how it ended if that matters
 
 	// Complaint returns new complaints of the guest's kernel. It is nil for a guest process.
 	Complaint func(of func(id string) bool) string

@@ -24,6 +24,10 @@ type Mailbox struct {
 // MailboxSize is the size of a mailbox in bytes, a power of two.
 const MailboxSize = 1 << 20
 
+// A machine and its host share two mailboxes, one behind the other: that of the machine's payloads first, then that of the
+// host's. SharedSize is the size of both.
+const SharedSize = 2 * MailboxSize
+
 const mailboxHead = 4096
 
 // NewMailbox returns the mailbox in a mapping of MailboxSize bytes, which must be kept.

@@ -267,7 +267,7 @@ func (r *Reader) takeGarbled(lost uint32) error {
 	return e
 }
 
-// Conn transports JSON messages in records. Each has a kind and a value.
+// Conn transports messages in records. Each has a kind and a value, JSON or bytes.
 type Conn struct {
 	*Reader
 	*Writer
@@ -278,12 +278,17 @@ func NewConn(rw io.ReadWriter) *Conn { return &Conn{NewReader(rw), NewWriter(rw)
 
 // Send writes v as one message of the given kind. It is safe for concurrent use.
 func (c *Conn) Send(kind string, v any) error {
-	if len(kind) == 0 || len(kind) > 255 {
-		return fmt.Errorf("send message: kind %q must have 1 to 255 bytes", kind)
-	}
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	return c.SendBytes(kind, body)
+}
+
+// SendBytes is [Conn.Send] for a value that is not JSON: [Conn.Receive] returns the bytes as they are.
+func (c *Conn) SendBytes(kind string, body []byte) error {
+	if len(kind) == 0 || len(kind) > 255 {
+		return fmt.Errorf("send message: kind %q must have 1 to 255 bytes", kind)
 	}
 	payload := make([]byte, 0, 1+len(kind)+len(body))
 	payload = append(payload, byte(len(kind)))
@@ -291,7 +296,7 @@ func (c *Conn) Send(kind string, v any) error {
 	return c.Write(append(payload, body...))
 }
 
-// Receive returns the kind and the JSON value of the next message, which is valid until
+// Receive returns the kind and the value of the next message, which is valid until
 // the next call. Errors are those of [Reader.Next]; a record that is not a
 // message is a [*GarbledError].
 func (c *Conn) Receive() (kind string, body json.RawMessage, err error) {

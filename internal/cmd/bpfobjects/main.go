@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/scaplab/scaplab/driver/bpf"
 )
 
 // arches maps each GOARCH to clang's name of the architecture.
@@ -28,11 +30,15 @@ var flags = []string{
 	"-target", "bpfel", "-mcpu=v3", "-O2", "-g", "-gno-column-info", "-fdebug-compilation-dir=.", "-Wall", "-Werror",
 }
 
+// version of clang and of the other programs of LLVM.
+var version = bpf.Clang
+
 // dropped are sections that no loader reads; .rel.BTF.ext alone is 3 bytes in 10.
 var dropped = []string{"--remove-section=.rel.BTF.ext", "--remove-section=.llvm_addrsig"}
 
 func main() {
 	out := flag.String("o", ".", "`directory` of the output")
+	flag.StringVar(&version, "clang", version, "`version` of clang; only objects of the default one are committed")
 	flag.Parse()
 	if err := compileAll(*out); err != nil {
 		fmt.Fprintln(os.Stderr, "bpfobjects:", err)
@@ -81,10 +87,10 @@ func compileAll(out string) error {
 
 func compile(source, object, arch string) error {
 	args := append(slices.Clone(flags), "-D__TARGET_ARCH_"+arches[arch], "-c", source, "-o", object)
-	if err := run("clang-19", args...); err != nil {
+	if err := run("clang-"+version, args...); err != nil {
 		return err
 	}
-	if err := run("llvm-objcopy-19", append([]string{"--strip-debug"}, append(slices.Clone(dropped), object)...)...); err != nil {
+	if err := run("llvm-objcopy-"+version, append([]string{"--strip-debug"}, append(slices.Clone(dropped), object)...)...); err != nil {
 		return err
 	}
 	return noStatic(object)

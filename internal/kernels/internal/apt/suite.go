@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	kept "github.com/scaplab/scaplab/internal/cache"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels/internal/packed"
 )
@@ -313,6 +314,7 @@ func Path(cache string, p Package) string {
 func (p Package) Fetch(ctx context.Context, cache string) (string, error) {
 	file := Path(cache, p)
 	if sum, err := files.SHA256(file); err == nil && sum == p.SHA256 {
+		kept.Used(file)
 		return file, nil
 	}
 	s := p.suite
