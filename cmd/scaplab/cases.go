@@ -60,7 +60,7 @@ func newCasesCmd() *cobra.Command {
 			case export != "" && facts != "":
 				return cli.Usage(errors.New("--export is for another machine, --facts for this one"))
 			case export != "":
-				return f.exportCases(cmd, &o, export)
+				return f.exportCases(cmd, export)
 			case facts != "":
 				return recordFacts(cmd, o, facts)
 			}
@@ -81,7 +81,7 @@ func newCasesCmd() *cobra.Command {
 }
 
 // exportCases writes the guest program and the note.
-func (f *runFlags) exportCases(cmd *cobra.Command, o *vmtest.Options, dir string) error {
+func (f *runFlags) exportCases(cmd *cobra.Command, dir string) error {
 	guest, remove, err := f.findGuest(cmd.Context())
 	if err != nil {
 		return err
