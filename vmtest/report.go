@@ -25,7 +25,8 @@ type Result struct {
 	Kernel  string        `json:"kernel"`
 	Arch    string        `json:"arch"`
 	Drivers guest.Drivers `json:"driver"`
-	Syscall string        `json:"syscall"`
+	Syscall string        `json:"syscall"`         // the suite of a scenario
+	Suite   string        `json:"suite,omitempty"` // truth suite of which the case is a scenario
 	Case    string        `json:"case"`
 	Place   string        `json:"place,omitempty"` // FILE:LINE of the case in the table
 	Status  judge.Status  `json:"status"`
@@ -34,6 +35,7 @@ type Result struct {
 	Ret     *int64        `json:"ret,omitempty"` // the value that the call returned, -errno for an error; nil if it did not return
 	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
+	Missed  string        `json:"missed,omitempty"` // of a scenario that passes: what the driver does not show, as the table says, and why
 	Repro   string        `json:"repro"`
 }
 
@@ -169,7 +171,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Missed: v.Missed}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
@@ -178,6 +180,9 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	switch {
 	case sc != nil:
 		res.Place = sc.Place(cs)
+		if sc.Suite {
+			res.Suite = sc.Name
+		}
 	case c == kernelList: // every run on the kernel compares it
 		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --kernel " + shell.Word(k.Name) + " --driver " + drivers.String() + " --syscall getppid"
 	}
@@ -202,7 +207,7 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 		r.failed++
 		r.tell(&res)
 	}
-	if sc != nil {
+	if sc != nil && !sc.Suite { // scenarios prove no params
 		r.coverage.Add(res.column(), sc, res.failed(), v)
 	}
 	if raw != nil && r.captures != nil && !drivers.Pair() {

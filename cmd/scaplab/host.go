@@ -28,7 +28,7 @@ func newHostCmd() *cobra.Command {
 			return f.report(cmd, rep, err)
 		},
 	}
-	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.chooseFlags(cmd)
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
 	f.caseFlags(cmd)

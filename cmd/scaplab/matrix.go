@@ -42,6 +42,7 @@ type runFlags struct {
 	guest     string
 	driver    string
 	syscall   string
+	suite     string
 	shard     string
 	json      string
 	junit     string
@@ -111,9 +112,15 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
 	f.modulesFlag(cmd)
-	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.chooseFlags(cmd)
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+}
+
+// chooseFlags adds the flags that choose cases.
+func (f *runFlags) chooseFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat), truth suites (io_uring) or cases (openat/missing-file)")
+	cmd.Flags().StringVar(&f.suite, "suite", "", "only these truth suites, or all of them, beside what --syscall names")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -188,7 +195,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if o.Drivers, err = parseDrivers(f.driver); err != nil {
 		return o, done, cli.Usage(err)
 	}
-	if o.Cases, err = parseCases(f.syscall); err != nil {
+	if o.Cases, err = f.cases(); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	switch {
@@ -275,6 +282,30 @@ func parseDrivers(s string) ([]guest.Drivers, error) {
 	return list, nil
 }
 
+// cases returns the IDs that --syscall and --suite choose.
+func (f *runFlags) cases() ([]string, error) {
+	if f.suite == "" {
+		return parseCases(f.syscall)
+	}
+	var known []string
+	for _, s := range guest.Suites() {
+		known = append(known, s.Name)
+	}
+	names := splitList(f.suite)
+	if f.suite == "all" {
+		names = known
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("--suite: the table has no truth suite %q (all, or one of %s)%s", name, strings.Join(known, ", "), hint.DidYouMean(name, known))
+		}
+	}
+	if f.syscall != "" {
+		names = append(names, f.syscall) // the last: a case in it may have commas in its name
+	}
+	return parseCases(strings.Join(names, ","))
+}
+
 // parseCases returns the IDs of the cases named, in table order. A case may
 // have commas in its name; then it is the whole value, or the last in it.
 func parseCases(s string) ([]string, error) {
@@ -297,7 +328,7 @@ func parseCases(s string) ([]string, error) {
 			want[name] = true
 			continue
 		}
-		if guest.FindSyscall(name) == nil {
+		if guest.FindEntry(name) == nil {
 			return nil, errors.New(noSyscall(name))
 		}
 		for _, id := range guest.IDs(name) {
@@ -311,7 +342,7 @@ func parseCases(s string) ([]string, error) {
 // its syscall.
 func casesOf(id string) string {
 	name := guest.SyscallOf(id)
-	sc := guest.FindSyscall(name)
+	sc := guest.FindEntry(name)
 	if sc == nil {
 		return " (" + noSyscall(name) + ")"
 	}
@@ -328,7 +359,7 @@ func casesOf(id string) string {
 // noSyscall says that the table has no such syscall, and which might be meant.
 func noSyscall(name string) string {
 	var names []string
-	for _, sc := range guest.Syscalls() {
+	for _, sc := range slices.Concat(guest.Syscalls(), guest.Suites()) {
 		names = append(names, sc.Name)
 	}
 	return fmt.Sprintf("the table has no syscall %q%s", name, hint.DidYouMean(name, names))

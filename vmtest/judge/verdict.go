@@ -61,6 +61,7 @@ type Verdict struct {
 	Class  string // of a failure: the kind of difference
 	Reason string // of a failure or skip, in words; the first line says most
 	Params []Param
+	Missed string // of a scenario that passes: what the driver does not show, as the table says, and why
 }
 
 // Param compares one parameter of an event.
