@@ -25,7 +25,7 @@ type Result struct {
 	Kernel  string        `json:"kernel"`
 	Arch    string        `json:"arch"`
 	Drivers guest.Drivers `json:"driver"`
-	Syscall string        `json:"syscall"`         // the suite of a scenario
+	Syscall string        `json:"syscall"` // the suite of a scenario
 	Case    string        `json:"case"`
 	Place   string        `json:"place,omitempty"` // FILE:LINE of the case in the table
 	Status  judge.Status  `json:"status"`

@@ -26,6 +26,12 @@ func compareScenario(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m
 	var missed []string
 	for i := range cs.Items {
 		item := &cs.Items[i]
+		if m.Subject != nil {
+			if why := c.notShown(*item, events, used); why != "" {
+				missed = append(missed, why)
+			}
+			continue
+		}
 		ok, params, fault := c.shown(item, events, used)
 		why, known := item.Missed[m.Drivers.A]
 		switch {
@@ -39,9 +45,27 @@ func compareScenario(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m
 		}
 		c.params = append(c.params, params...)
 	}
+	if m.Subject != nil { // what others miss is a score, no failure
+		for _, f := range c.faults {
+			missed = append(missed, f.Reason)
+		}
+		return Verdict{Status: Pass, Params: c.params, Missed: strings.Join(missed, "; ")}
+	}
 	v := c.verdict()
 	v.Missed = strings.Join(missed, "; ")
 	return v
+}
+
+// notShown says what somebody else's driver does not show of an item, whatever ours miss; "" if it shows it.
+func (c *comparison) notShown(item guest.Shown, events []event.Event, used []bool) string {
+	item.Missed = nil
+	_, params, fault := c.shown(&item, events, used)
+	c.params = append(c.params, params...)
+	if fault == nil {
+		return ""
+	}
+	reason, _, _ := strings.Cut(fault.Reason, "\n")
+	return c.itemName(&item) + ": " + reason
 }
 
 func (c *comparison) itemName(item *guest.Shown) string {

@@ -70,6 +70,34 @@ func TestAScenarioIsJudgedByWhatIsShown(t *testing.T) {
 	}
 }
 
+// What somebody else's driver does not show lowers its score, whatever the table says of ours.
+func TestAScenarioOfSomebodyElsesDriverNeverFails(t *testing.T) {
+	good := openExit(t, goodOpen)
+	shows := guest.Shown{Code: openatExit, By: "$act.tid", With: []guest.Binding{{Name: "name", Expr: "$dir/new"}},
+		Missed: map[guest.Driver]string{guest.EBPF: "it is late"}}
+	never := guest.Shown{Never: true, Code: openatExit, By: "$act.tid", With: []guest.Binding{{Name: "name", Expr: "$dir/new"}}}
+	m := testMachine("6.12")
+	m.Subject = older(0, openatExit, 7)
+	for _, tc := range []struct {
+		items  []guest.Shown
+		events [][]byte
+		missed string
+	}{
+		{[]guest.Shown{shows}, [][]byte{good}, ""},
+		{[]guest.Shown{shows}, nil, "openat_exit: no openat_exit event of thread 1234"},
+		{[]guest.Shown{never}, [][]byte{good}, "never openat_exit: openat_exit of thread 1234 must never be shown: fd="},
+		{[]guest.Shown{shows}, [][]byte{good, good[:20]}, "event 2 of 2"},
+	} {
+		res := openResult(tc.events...)
+		res.Facts["act.tid"] = object.IntFact(testTID)
+		v := compareScenario(&guest.Syscall{Name: "hidden", Suite: true}, &guest.Case{Items: tc.items}, res, m)
+		require.Equal(t, Pass, v.Status)
+		require.Empty(t, v.Conformance)
+		require.Equal(t, tc.missed == "", v.Missed == "", v.Missed)
+		require.Contains(t, v.Missed, tc.missed)
+	}
+}
+
 func TestAScenarioIsSkippedWhereItCannotBe(t *testing.T) {
 	sc := &guest.Syscall{Name: "hidden", Suite: true}
 	for want, cs := range map[string]*guest.Case{
