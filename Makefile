@@ -95,8 +95,8 @@ setup:
 setup-c:
 	@scripts/setup clang
 
-setup-test: # gpg signs the archive that a test attacks
-	@scripts/setup gpg
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports
+	@scripts/setup gpg chromium
 
 clean:
 	rm -rf bin out

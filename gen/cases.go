@@ -99,6 +99,7 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	for _, version := range slices.Sorted(maps.Keys(s.Grown)) {
 		t.line("grown", version, strconv.Itoa(s.Grown[version]))
 	}
+	m.guestDiffers(t, s)
 	t.optional("never_fails", s.NeverFails)
 	t.optional("never_succeeds", s.NeverSucceeds)
 	for _, c := range s.Cases {
@@ -107,6 +108,29 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	for _, c := range m.probeCases(s) {
 		t.guestCase(c, "generated", 0)
 	}
+}
+
+// guestDiffers writes the differences that excuse a driver of the reference which is judged.
+func (m *model) guestDiffers(t *caseText, s *tables.Syscall) {
+	t.optional("differs", s.Differs.Text)
+	if s.Exit == nil {
+		return
+	}
+	e := m.eventOf(s.Exit)
+	for _, p := range s.Exit.Params {
+		if p.Differs.Text != "" {
+			t.line("param_differs", p.Name, p.Differs.Text)
+		}
+		if m.losesString(e, p) {
+			t.line("string_lost", p.Name)
+		}
+	}
+}
+
+// losesString reports whether a param is a string of the caller's memory: the reference's module loses some.
+func (m *model) losesString(e *event, p *tables.Param) bool {
+	as := m.table.Types.Type(p.Type).As
+	return (as == "text" || p.Type == "charbufarray") && m.exposed(e, p)
 }
 
 // guestCase writes a case with its place as lines below the entry, so that an edit of

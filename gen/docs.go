@@ -21,6 +21,7 @@ func (m *model) pages(files map[string][]byte) error {
 	files["docs/syscalls.md"] = m.syscallsPage()
 	files["docs/events.md"] = m.eventsPage()
 	files["docs/differences.md"] = m.differencesPage()
+	files["docs/conformance.md"] = m.conformancePage()
 	return nil
 }
 
@@ -340,33 +341,14 @@ func (m *model) differencesPage() []byte {
 	b.WriteString("# Differences\n\n" +
 		"Where what the drivers send deliberately differs from the reference drivers, from `differs:` of the\n" +
 		"table. Everything not listed here is meant to be the same, byte for byte.\n\n" +
-		"| event | param | difference |\n|---|---|---|\n")
-	row := func(name, param, text string) {
-		text = strings.Join(strings.Fields(text), " ")
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, param, strings.ReplaceAll(text, "|", "\\|"))
+		m.seenIntroduction() +
+		"| event | param | difference | seen on |\n|---|---|---|---|\n")
+	for _, c := range m.claims() {
+		name := fmt.Sprintf("%s %s (%s)", c.event.Name, c.event.Dir, tables.CodeText(c.event.Code))
+		text := strings.ReplaceAll(strings.Join(strings.Fields(c.Text), " "), "|", "\\|")
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, c.name(), text, m.seenOn(c))
 	}
-	for _, e := range m.events {
-		name := fmt.Sprintf("%s %s (%s)", e.Name, e.Dir, tables.CodeText(e.Code))
-		var said []string
-		if e.Dir == "exit" {
-			for _, s := range e.calls {
-				if s.Differs != "" && !slices.Contains(said, s.Differs) {
-					said = append(said, s.Differs)
-				}
-			}
-		}
-		if e.Differs != "" && !slices.Contains(said, e.Differs) {
-			said = append(said, e.Differs)
-		}
-		for _, text := range said {
-			row(name, "", text)
-		}
-		for _, p := range e.Params {
-			if p.Differs != "" {
-				row(name, p.Name, p.Differs)
-			}
-		}
-	}
+	b.WriteString(m.stringsLost())
 	b.WriteString(driverLimits)
 	b.WriteString(toolDifferences)
 	return []byte(b.String())

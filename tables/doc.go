@@ -52,7 +52,10 @@
 //	state     how the event changes the state of package sinsp, see helpers.yaml: a reducer, manual, or {none: why}
 //	fd        name of the param that is "the fd". Left out: param fd, else the first of type fd, if a flag is about descriptors
 //	user      true: a hand-written filler reads it from the caller's memory
-//	differs   a deliberate difference from the reference, in words
+//	differs   a deliberate difference of the event from the reference, in words: an event that is lost there, or comes twice.
+//	          It excuses a driver of the reference that is judged, so what is about params belongs to these
+//	differs_of   ebpf, newer, unmade: only the reference's eBPF driver differs, only versions after that of the module that
+//	          was judged, or in calls that no case can make. Without it, the judged module is seen to differ (tables/seen.yaml)
 //	cases     the tests: at least one that works and one that fails; one is enough if the event has no params
 //	never_fails, never_succeeds   why there is no such case: getppid takes nothing, restart_syscall only fails
 //
@@ -100,7 +103,7 @@
 //	when      {ret: 0}, {ret: [0, -EINPROGRESS]}, {flags: 0}, {ret: ">= 0"}, {readable: act}: all must hold, else `else` is
 //	          sent, or the empty param. readable: what the argument points to can be read, which tells 0 from no value
 //	dyn       type dyn: the table of variants: sockopt ptrace bpf keyctl
-//	differs   a deliberate difference from the reference
+//	differs, differs_of   as in an entry, of this param
 //
 // Params whose meaning depends on a command have their sources in variants, one line
 // per command:

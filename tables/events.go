@@ -46,7 +46,7 @@ func (l *loader) group(f *file, n *yaml.Node) {
 }
 
 var eventKeys = []string{
-	"event", "name", "class", "source", "from", "filler", "flags", "symbol", "fd", "drop", "lost", "differs", "params", "state",
+	"event", "name", "class", "source", "from", "filler", "flags", "symbol", "fd", "drop", "lost", "differs", "differs_of", "params", "state",
 }
 
 func (l *loader) event(f *file, n *yaml.Node) {
@@ -54,7 +54,7 @@ func (l *loader) event(f *file, n *yaml.Node) {
 	if m == nil || !m.required("event", "event: 152 is its code") {
 		return
 	}
-	ev := &Event{Pos: f.Pos(n), FDParam: -1, Name: m.text("name"), Differs: m.text("differs")}
+	ev := &Event{Pos: f.Pos(n), FDParam: -1, Name: m.text("name"), Differs: m.differs()}
 	code := m.byKey["event"]
 	m.subject = ev.Name
 	c, ok := m.uint(code, "event code", 1<<16-1)

@@ -110,7 +110,7 @@ func sameMeaning(a, b *yaml.Node) bool {
 
 // layouts has the key order of the items of each list that has an order.
 var layouts = map[string][]string{
-	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "drop", "lost", "differs", "params", "state"},
+	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "drop", "lost", "differs", "differs_of", "params", "state"},
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "kernel", "kind", "width", "default", "doc", "values"},
 	"helpers": {"value", "param", "given", "after", "filler", "zero", "user", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "hot", "probe"}, "ia32": {"syscall", "nr", "as", "layout"}, "x32": {"syscall", "nr"},
 }

@@ -31,7 +31,7 @@ func dump(t *Table) string {
 			s := fmt.Sprintf("%s%s %s", indent, p.Name, p.Type)
 			for _, f := range []struct{ name, value string }{
 				{"from", p.From.String()}, {"base", p.Base}, {"names", p.Names}, {"show", p.Show}, {"len", p.Len.String()},
-				{"else", p.Else.String()}, {"dyn", p.Dyn}, {"group", p.Group}, {"differs", p.Differs},
+				{"else", p.Else.String()}, {"dyn", p.Dyn}, {"group", p.Group}, {"differs", p.Differs.Text}, {"differs_of", p.Differs.Of},
 			} {
 				if f.value != "" {
 					s += " " + f.name + "=" + f.value
@@ -56,7 +56,7 @@ func dump(t *Table) string {
 	}
 	event := func(e *Event) {
 		line("  %s %d %q %s class=%s source=%s from=%q filler=%q flags=%v fd=%d drop=%q lost=%q differs=%q %s", e.Symbol, e.Code, e.Name, e.Dir, e.Class,
-			e.Source, e.From, e.Filler, e.Flags, e.FDParam, e.Drop, e.Lost, e.Differs, e.Pos)
+			e.Source, e.From, e.Filler, e.Flags, e.FDParam, e.Drop, e.Lost, e.Differs.Text, e.Pos)
 		params("    ", e.Params)
 		if s := e.State; s != nil {
 			line("    state %s (%s)", s.Text, s.Pos)
@@ -96,7 +96,7 @@ func dump(t *Table) string {
 	}
 	for _, s := range t.Syscalls {
 		line("syscall %s%v class=%s drop=%s nr=%s since=%v until=%q differs=%q %s", s.Name, s.Params, s.Class, s.Drop,
-			byArch(s.NR), s.Since, s.Until, s.Differs, s.Pos)
+			byArch(s.NR), s.Since, s.Until, s.Differs.Text, s.Pos)
 		if len(s.Hot) > 0 || s.Socketcall != 0 || s.DropFailed || s.Lost != "" || s.Probe != (Probe{}) {
 			line("  hot=%v socketcall=%d drop_failed=%t lost=%q probe=%+v", s.Hot, s.Socketcall, s.DropFailed, s.Lost, s.Probe)
 		}

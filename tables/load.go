@@ -84,6 +84,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 			l.broken = true // params cannot be checked
 		}
 	}
+	l.seen()
 	if !l.broken {
 		l.check()
 	}

@@ -108,7 +108,7 @@ func (l *loader) use(f *file, n *yaml.Node, ctx *context) []*Param {
 }
 
 var paramKeys = []string{
-	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "newer", "user", "differs",
+	"type", "from", "base", "names", "show", "len", "snaplen", "when", "else", "dyn", "newer", "user", "differs", "differs_of",
 }
 
 func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
@@ -143,7 +143,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 	p.Names = m.text("names")
 	p.Show = m.oneOf("show", names(l.table.Types.Shows...))
 	p.Dyn = m.oneOf("dyn", l.table.Types.dynNames())
-	p.Differs = m.text("differs")
+	p.Differs = m.differs()
 	p.Snaplen, p.Newer = m.bool("snaplen"), m.bool("newer")
 	if p.User = m.bool("user"); m.has("user") && !(ctx.noSource && ctx.sys != nil) {
 		m.errorf(m.byKey["user"], "user without use (only of a hand-written filler it is not known whether it reads the caller's memory)")

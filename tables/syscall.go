@@ -14,7 +14,7 @@ import (
 var syscallKeys = []string{
 	"syscall", "like", "class", "drop", "nr", "since", "until", "event", "name",
 	"hot", "socketcall", "fires", "keeps", "drop_failed", "drop_unless", "lost", "probe", "flags", "first", "secret", "enter", "exit", "variants", "state", "filler",
-	"fd", "differs", "grown", "never_fails", "never_succeeds", "cases",
+	"fd", "differs", "differs_of", "grown", "never_fails", "never_succeeds", "cases",
 }
 
 func (l *loader) syscall(f *file, n *yaml.Node) {
@@ -50,7 +50,7 @@ func (l *loader) syscall(f *file, n *yaml.Node) {
 			l.errs.Add(l.in(f, sigNode, sig.TypeAt[i]), s.Name+": "+p.Name, "unknown C type %s%s", p.Type, hint.DidYouMean(p.Type, cTypeNames()))
 		}
 	}
-	s.Differs = m.text("differs")
+	s.Differs = m.differs()
 	s.NeverFails, s.NeverSucceeds = m.text("never_fails"), m.text("never_succeeds")
 	s.Grown = l.grown(s, m)
 	l.identity(s, m)

@@ -25,6 +25,7 @@ type Table struct {
 	IDs      []*ID     // syscall codes of the file format; in order of code
 	IA32     []*IA32Call
 	X32      []*X32Call // in order of number
+	Seen     Seen       // of the reference's module
 
 	toLock []func(*Lock) // each adds a fact to the lock
 }
@@ -75,7 +76,7 @@ type Syscall struct {
 	Exit    *Event
 	Enter   *Event // TOCTOU event, or nil
 	Cases   []*Case
-	Differs string // a deliberate difference from the reference, in words
+	Differs Difference
 
 	// What the drivers and the harness need to know besides the event.
 	Hot        []string // architectures where the eBPF dispatcher jumps to its program directly
@@ -132,7 +133,7 @@ type Event struct {
 	Lost    string // as Syscall.Lost, of such an event
 	FDParam int    // index of the param that is "the fd", or -1
 	State   *State // nil: no state changes
-	Differs string
+	Differs Difference
 }
 
 // Param is one parameter of an event.
@@ -155,7 +156,7 @@ type Param struct {
 	Switch  *Switch
 	Group   string // the group it was spliced from, or ""
 	Dyn     string // dynamic table (sockopt, ptrace, bpf, keyctl) for type dyn
-	Differs string
+	Differs Difference
 }
 
 // Cond compares one variable (ret or an argument) with values: any of In, or

@@ -5,17 +5,19 @@ package vmtest
 import (
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 // bench judges the results of one kernel's guests, for each of the drivers that are wanted.
 type bench struct {
 	wanted   []guest.Drivers
+	subject  *subject.Subject        // that is judged, if the driver is somebody else's
 	machines []*judge.Machine        // of wanted; known once a guest has said hello
 	broken   map[guest.Driver]string // why a driver does not work on this kernel
 }
 
-func newBench(wanted []guest.Drivers) *bench {
-	return &bench{wanted: wanted, broken: map[guest.Driver]string{}}
+func newBench(wanted []guest.Drivers, s *subject.Subject) *bench {
+	return &bench{wanted: wanted, subject: s, broken: map[guest.Driver]string{}}
 }
 
 func (b *bench) welcome(h *guest.Hello) error {
@@ -30,6 +32,7 @@ func (b *bench) welcome(h *guest.Hello) error {
 		if err != nil {
 			return err
 		}
+		m.Subject = b.subject
 		b.machines = append(b.machines, m)
 	}
 	return nil

@@ -205,8 +205,15 @@ func (l *lane) settle(id string, r *guest.CaseResult, verdicts []judge.Verdict) 
 func (l *lane) release() {
 	held := l.held
 	l.held = nil
+	console := "" // not yet read
 	for _, s := range held {
 		complained(s.verdicts, l.complaint(func(id string) bool { return id == s.id }))
+		if s.r != nil && l.guest != nil && slices.ContainsFunc(s.verdicts, failed) {
+			if console == "" {
+				console = l.guest.Console()
+			}
+			quoteConsole(s.verdicts, machine.CaseExcerpt(console, s.id))
+		}
 		l.out.emit(s.id, s.r, s.verdicts)
 	}
 }
@@ -221,6 +228,17 @@ func complained(verdicts []judge.Verdict, bug string) {
 	for i := range verdicts {
 		if v := &verdicts[i]; bug != "" && v.Status != judge.Fail {
 			v.Status, v.Class, v.Reason = judge.Fail, judge.ClassKernel, "the kernel complained: "+bug
+		}
+	}
+}
+
+func failed(v judge.Verdict) bool { return v.Status == judge.Fail }
+
+// quoteConsole adds to failures what the kernel said while their case ran.
+func quoteConsole(verdicts []judge.Verdict, excerpt string) {
+	for i := range verdicts {
+		if failed(verdicts[i]) {
+			verdicts[i].Console = excerpt
 		}
 	}
 }

@@ -482,6 +482,14 @@ func TestAComplaintBeforeTheFirstCaseFailsOne(t *testing.T) {
 	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail kernel", "verifier.c:1"}}, got)
 }
 
+func TestAFailureHasWhatTheKernelSaidMeanwhile(t *testing.T) {
+	guests := []fakeGuest{obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": says("scap: of a\n"), "b/x": says("BUG: scheduling while atomic\n"), "c/x": says("scap: of c\n")})}
+	got := runLane(t, &fakeLauncher{guests: guests}, []string{"a/x", "b/x", "c/x"})
+	requireVerdicts(t, map[string][2]string{"a/x": {"pass"}, "b/x": {"fail kernel"}, "c/x": {"pass"}}, got)
+	require.Equal(t, "BUG: scheduling while atomic", got["b/x"].Console)
+	require.Empty(t, got["a/x"].Console+got["c/x"].Console, "they passed")
+}
+
 func TestAStallIsOnlyNoted(t *testing.T) {
 	var out *collector
 	stalls := obedient(map[string]func(*fakeConn, io.Writer) bool{"a/x": says("watchdog: BUG: soft lockup - CPU#0 stuck for 23s!\n")})
@@ -668,7 +676,7 @@ func TestADriversFaultsAreToldApart(t *testing.T) {
 				}
 			}}}
 			l.hello = guest.Hello{Release: "6.12.1", Arch: "amd64"}
-			got := runLane(t, l, []string{id}, func(ln *lane) { ln.referee = newBench([]guest.Drivers{guest.OnlyEBPF}) })
+			got := runLane(t, l, []string{id}, func(ln *lane) { ln.referee = newBench([]guest.Drivers{guest.OnlyEBPF}, nil) })
 			requireVerdicts(t, map[string][2]string{id: row.want}, got)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/shard"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 // Kernel is a kernel to run on, with the module built for it.
@@ -22,6 +23,9 @@ type Kernel struct {
 	NoModule    string // why there is none
 	Headers     string // the tree it was built against, if one was given
 	ModuleError string // compile error of the module; "" if it has none
+
+	// Subject describes the module if it is somebody else's, which is judged by what it has; nil: it is ours.
+	Subject *subject.Subject
 }
 
 // Warning is a restriction on the results of a kernel.

@@ -35,7 +35,7 @@ func (o *Options) runPiece(ctx context.Context, rep *Report, k Kernel, p piece, 
 func (o *Options) runLane(ctx context.Context, rep *Report, k Kernel, wanted []guest.Drivers, ids []string, l session.Launcher) (fatal []string, err error) {
 	out := &laneReport{o: o, rep: rep, kernel: k, wanted: wanted, capture: captureOf(wanted)}
 	ln := &lane{
-		capture: out.capture, wanted: len(wanted), launcher: l, referee: newBench(wanted), out: out,
+		capture: out.capture, wanted: len(wanted), launcher: l, referee: newBench(wanted, k.Subject), out: out,
 		caseLimit: o.CaseLimit, silence: o.Silence, grace: 5 * time.Second, unsafe: k.Name != HostKernel,
 	}
 	defer rep.idle(out)

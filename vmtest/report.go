@@ -35,6 +35,15 @@ type Result struct {
 	Seconds float64       `json:"seconds"`       // time of the case in the guest; 0 if it did not run
 	Params  []judge.Param `json:"params"`
 	Repro   string        `json:"repro"`
+
+	Suite  string `json:"suite,omitempty"`  // truth suite that the case belongs to
+	Missed string `json:"missed,omitempty"` // of a case of a suite that passes: what the driver does not show, as the table says, and why
+
+	// Conformance says how somebody else's driver did. "": it is ours, or the case proved nothing.
+	Conformance judge.Conformance `json:"conformance,omitempty"`
+
+	Events  []DriverEvents `json:"events,omitempty"`  // of a failure, and of the first kernel on which the case passed
+	Console string         `json:"console,omitempty"` // of a failure: the end of what the kernel said while the case ran
 }
 
 // Cell returns the result's name on command lines.
@@ -170,13 +179,19 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance, Console: v.Console}
+	if k.Subject != nil && judge.Upset(v.Class) {
+		res.Conformance = judge.Defect
+	}
 	if res.Params == nil {
 		res.Params = []judge.Param{}
 	}
 	sc, cs := guest.Find(id)
 	res.Repro = cmp.Or(r.opts.Command, "scaplab") + " repro " + shell.Word(res.Cell())
 	switch {
+	case drivers == guest.OnlyCaptured: // it is not run again, but looked at
+		res.Place = sc.Place(cs)
+		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --syscall " + shell.Word(id)
 	case sc != nil:
 		res.Place = sc.Place(cs)
 	case c == kernelList: // every run on the kernel compares it
@@ -197,6 +212,9 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	if raw != nil && raw.Return {
 		ret := raw.Ret
 		res.Ret = &ret
+	}
+	if raw != nil && v.Status != judge.Skip {
+		res.Events = eventsOf(raw, drivers)
 	}
 	r.Results = append(r.Results, res)
 	if v.Status == judge.Fail {
@@ -259,6 +277,7 @@ func (r *Report) finish() {
 	slices.SortStableFunc(r.Verifier, func(a, b Verifier) int {
 		return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel)
 	})
+	r.trimEvents()
 	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)
@@ -277,6 +296,12 @@ func (r *Report) Failures() []Result {
 	}
 	return f
 }
+
+// Notes returns what is worth knowing besides the results, such as programs that a kernel refused.
+func (r *Report) Notes() []string { return r.notes }
+
+// Proofs returns, for each call by name, which of its params the run proved.
+func (r *Report) Proofs() []judge.Proof { return r.coverage.Proofs() }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")

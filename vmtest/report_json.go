@@ -39,7 +39,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.runs()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
+	return e.Encode(jsonReport{Format: reportFormat, Runs: orEmpty(r.RunInfos()), Kernels: orEmpty(r.Kernels), Drivers: orEmpty(r.Drivers),
 		Results: orEmpty(r.Results), Warnings: r.Warnings, Costs: r.Costs, Verifier: r.Verifier})
 }
 

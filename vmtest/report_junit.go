@@ -66,7 +66,7 @@ func (s junitSeconds) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%
 // was not carried through is an error, a difference is a failure.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	all := junitSuites{Name: "scaplab"}
-	runs := r.runs()
+	runs := r.RunInfos()
 	for i := range r.Results {
 		x := &r.Results[i]
 		name := x.column().String()

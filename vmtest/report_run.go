@@ -3,11 +3,13 @@
 package vmtest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"time"
 
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 // RunInfo describes a run as a whole.
@@ -22,6 +24,8 @@ type RunInfo struct {
 	Shard       string       `json:"shard,omitempty"`   // i/n, if the run is one of several shards
 	Partial     string       `json:"partial,omitempty"` // why results are missing
 	Kernels     []KernelInfo `json:"kernels"`
+
+	Subject *subject.Subject `json:"subject,omitempty"` // somebody else's driver that was judged
 }
 
 // KernelInfo describes a kernel that was used. Package and Version are empty for a kernel
@@ -43,6 +47,18 @@ type Start struct {
 	release string
 }
 
+// Release returns the release of a kernel of the report, "" if no guest of it has started.
+func (r *Report) Release(kernel string) string {
+	for _, run := range r.RunInfos() {
+		for _, k := range run.Kernels {
+			if k.Name == kernel && k.Release != "" {
+				return k.Release
+			}
+		}
+	}
+	return ""
+}
+
 // newRunID returns a random ID.
 func newRunID() string { return rand.Text() }
 
@@ -53,8 +69,8 @@ func (r *Report) started(k Kernel, h *guest.Hello, how string, took time.Duratio
 	r.starts[k.Name] = append(r.starts[k.Name], Start{how, took.Seconds(), h.Release})
 }
 
-// runs returns the runs that the report describes.
-func (r *Report) runs() []RunInfo {
+// RunInfos returns the runs that the report describes.
+func (r *Report) RunInfos() []RunInfo {
 	if r.Runs != nil || r.id == "" {
 		return r.Runs
 	}
@@ -72,6 +88,7 @@ func (r *Report) runs() []RunInfo {
 	}
 	for i := range r.opts.Kernels {
 		k := &r.opts.Kernels[i]
+		run.Subject = cmp.Or(run.Subject, k.Subject)
 		info := KernelInfo{Name: k.Name, Arch: k.Arch, Release: k.Release, Package: k.Package.Name, Version: k.Package.Version,
 			Starts: orEmpty(r.starts[k.Name])}
 		for _, s := range info.Starts {

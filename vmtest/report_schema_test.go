@@ -31,12 +31,16 @@ func sampleReports(t *testing.T) map[string]*Report {
 	full.opts.Shard = shard.Shard{Index: 1, Count: 2}
 	k := full.opts.Kernels[0]
 	full.add(k, guest.OnlyEBPF, "getppid/works", nil, judge.Failf(judge.ClassParam, "res: want 1, got 2 \x01"))
+	last := &full.Results[len(full.Results)-1]
+	last.Suite, last.Missed, last.Conformance, last.Console = "io_uring", "the path", "listed", "scap: hello"
+	last.Events = []DriverEvents{{guest.EBPF, []string{"< getppid res=2"}}}
+	last.Params = []judge.Param{{Name: "res", Want: "1", Got: "2", Differs: "they count from 2"}}
 	var a, b bytes.Buffer
 	require.NoError(t, full.WriteJSON(&a))
 	require.NoError(t, testReport(t).WriteJSON(&b))
 	joined, err := ReadJSON(&a, &b)
 	require.NoError(t, err)
-	return map[string]*Report{"full": full, "unfinished": full.unfinished(), "not begun": NotBegun(Options{Tool: "v1"}), "joined": joined}
+	return map[string]*Report{"full": full, "unfinished": full.unfinished(), "not begun": NotBegun(Options{Tool: "v1"}), "joined": joined, "foreign": foreignReport()}
 }
 
 func TestJSONReportsMatchTheirSchema(t *testing.T) {
@@ -61,6 +65,8 @@ func TestJSONReportsMatchTheirSchema(t *testing.T) {
 			func(_, run, _ map[string]any) { run["started"] = "yesterday" },
 			func(_, run, _ map[string]any) { run["seconds"] = json.Number("-1") },
 			func(_, _, result map[string]any) { result["status"] = "good" },
+			func(_, _, result map[string]any) { result["conformance"] = "nearly" },
+			func(_, _, result map[string]any) { result["events"] = []any{} },
 			func(_, _, result map[string]any) { result["place"] = "somewhere" },
 			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "" },
 			func(_, _, result map[string]any) { result["status"], result["class"] = "fail", "bad luck" },

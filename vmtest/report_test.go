@@ -300,8 +300,8 @@ func TestWhatManyCasesShareIsToldOnce(t *testing.T) {
 
 func TestTheTimeOfARunHasThatOfItsModules(t *testing.T) {
 	r := newReport(Options{Begun: time.Now().Add(-2 * time.Hour)})
-	require.GreaterOrEqual(t, r.runs()[0].Seconds, 7200.0)
-	require.WithinDuration(t, time.Now().Add(-2*time.Hour), r.runs()[0].Started, time.Hour)
+	require.GreaterOrEqual(t, r.RunInfos()[0].Seconds, 7200.0)
+	require.WithinDuration(t, time.Now().Add(-2*time.Hour), r.RunInfos()[0].Started, time.Hour)
 	var text bytes.Buffer
 	require.NoError(t, r.WriteText(&text))
 	require.Contains(t, text.String(), "total: 0 passed, 0 failed, 0 skipped in 2h0m")

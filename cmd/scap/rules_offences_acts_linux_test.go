@@ -11,10 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/scaplab/scaplab/internal/testutil"
 )
 
 // act is what a program does, in a directory of its own. All functions here that return one
@@ -97,22 +98,6 @@ func startsFirst(guilty, innocent *syscall.SysProcAttr) act {
 	}
 }
 
-// terminal opens a new terminal.
-func terminal() (*os.File, error) {
-	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	n, err := unix.IoctlGetInt(int(ptmx.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.IoctlSetPointerInt(int(ptmx.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		return nil, err
-	}
-	return os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-}
-
 // startsOnTerminal starts a program, which has a terminal unless it is innocent.
 func startsOnTerminal(name string, args ...string) act {
 	return func(dir string, innocent bool) error {
@@ -122,7 +107,7 @@ func startsOnTerminal(name string, args ...string) act {
 		}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if !innocent {
-			if cmd.Stdin, err = terminal(); err != nil {
+			if _, cmd.Stdin, err = testutil.OpenTerminal(); err != nil {
 				return err
 			}
 			cmd.SysProcAttr.Setctty = true

@@ -129,11 +129,10 @@ func newBuildKmodCmd() *cobra.Command {
 
 // withHeaders are the series that modules can be built for; it names the others.
 func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]string, error) {
-	catalog, err := kernels.LoadCatalog()
+	store, err := f.store(log)
 	if err != nil {
 		return nil, err
 	}
-	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	with, without, err := store.HeaderSeries(cmd.Context())
 	if err != nil {
 		return nil, environment(err)
@@ -150,11 +149,10 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 // builder returns what builds the module of each kernel: with the tree of --headers for
 // the one that this is for, with the archive's packages for others.
 func (f *runFlags) builder(log func(string, ...any)) (func(kernels.Kernel) *kmodbuild.Builder, error) {
-	catalog, err := kernels.LoadCatalog()
+	store, err := f.store(log)
 	if err != nil {
 		return nil, err
 	}
-	store := &kernels.Store{Catalog: catalog, Arch: f.arch, Mirror: f.mirror, MaxAge: f.maxAge, Log: log}
 	return func(k kernels.Kernel) *kmodbuild.Builder {
 		b := &kmodbuild.Builder{Store: store, Log: log}
 		if f.headers != "" && k.Name == f.headersOf {
@@ -292,8 +290,21 @@ func usesKmod(drivers []guest.Drivers) bool {
 }
 
 // findModules gives the kernels their modules when the kmod driver is asked
-// for: from a directory, or built now.
-func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
+// for: from a directory, or built now, or somebody else's. The function returned removes
+// those that are not kept.
+func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) (remove func(), err error) {
+	remove = func() {}
+	if f.isForeign() {
+		x, err := f.openForeign(ctx, o)
+		if err != nil {
+			return remove, err
+		}
+		return x.close, x.give(ctx, f, o)
+	}
+	return remove, f.findOwnModules(ctx, o)
+}
+
+func (f *runFlags) findOwnModules(ctx context.Context, o *vmtest.Options) error {
 	if !usesKmod(o.Drivers) {
 		return nil
 	}
@@ -322,25 +333,36 @@ func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) error {
 		built := f.doing(k.Name, "building the module")
 		m, err := b.Build(ctx, k.Kernel)
 		built()
-		var broken *kmodbuild.Error
-		var tree *kmodbuild.TreeError
-		switch {
-		case ctx.Err() != nil:
-			return environment(ctx.Err())
-		case env.IsDisk(err):
-			return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
-		case errors.As(err, &tree):
-			return cli.Usage(fmt.Errorf("--headers: %w", err))
-		case errors.As(err, &broken):
-			k.ModuleError = err.Error()
-		case err != nil: // no headers, or no way to get them
-			k.NoModule = err.Error()
-			o.Log("kernel %s: no module: %v", k.Name, err)
-			if !errors.Is(err, kernels.ErrNoHeaders) {
-				f.lacks = append(f.lacks, "module of kernel "+k.Name)
-			}
-		default:
+		if err != nil {
+			err = f.noModule(ctx, o, k, err)
+		} else {
 			k.Module = m.File
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noModule notes why a kernel has no module. It returns an error if that ends the run.
+func (f *runFlags) noModule(ctx context.Context, o *vmtest.Options, k *vmtest.Kernel, err error) error {
+	var broken *kmodbuild.Error
+	var tree *kmodbuild.TreeError
+	switch {
+	case ctx.Err() != nil:
+		return environment(ctx.Err())
+	case env.IsDisk(err):
+		return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
+	case errors.As(err, &tree):
+		return cli.Usage(fmt.Errorf("--headers: %w", err))
+	case errors.As(err, &broken):
+		k.ModuleError = err.Error()
+	default: // no headers, or no way to get them
+		k.NoModule = err.Error()
+		o.Log("kernel %s: no module: %v", k.Name, err)
+		if !errors.Is(err, kernels.ErrNoHeaders) {
+			f.lacks = append(f.lacks, "module of kernel "+k.Name)
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestAKernelGivenByFileHasNoModuleWithoutHeaders(t *testing.T) {
 	}
 	var f runFlags
 	run := o()
-	require.NoError(t, f.findModules(t.Context(), &run))
+	require.NoError(t, f.findOwnModules(t.Context(), &run))
 	require.Contains(t, run.Kernels[0].NoModule, "it is not from the archive (give its tree: --headers DIR)")
 	require.Empty(t, f.lacks, "this machine lacks nothing")
 	// What the reason names is there.
@@ -52,7 +52,7 @@ func TestAKernelGivenByFileHasNoModuleWithoutHeaders(t *testing.T) {
 	require.NoError(t, f.chooseHeaders([]kernels.Request{{Series: "6.1"}, {File: file}}))
 	require.Equal(t, file, f.headersOf)
 	run = o()
-	err := f.findModules(t.Context(), &run)
+	err := f.findOwnModules(t.Context(), &run)
 	require.EqualError(t, err, "--headers: "+other+" belongs to kernel \"6.2.0\" (want \"6.1.9\")")
 	var e *cli.Error
 	require.ErrorAs(t, err, &e)

@@ -60,7 +60,7 @@ func newKernelsFactsCmd() *cobra.Command {
 				e.SetIndent("", " ")
 				return e.Encode(facts)
 			}
-			return writeFacts(cmd.OutOrStdout(), facts)
+			return writeKernelFacts(cmd.OutOrStdout(), facts)
 		},
 	}
 	f.add(cmd)
@@ -99,7 +99,7 @@ func (f *factFlags) facts(cmd *cobra.Command, name string) (*kernelfacts.Facts, 
 	return facts, nil
 }
 
-func writeFacts(w io.Writer, f *kernelfacts.Facts) error {
+func writeKernelFacts(w io.Writer, f *kernelfacts.Facts) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kernel %s, %s, %s\n\n%d system calls\n", f.Kernel, cmp.Or(f.Release, "release not known"), f.Arch, len(f.Syscalls))
 	for _, s := range f.Syscalls {

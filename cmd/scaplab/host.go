@@ -29,9 +29,9 @@ func newHostCmd() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
-	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
-	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	f.reportFlags(cmd)
 	f.consoleFlag(cmd)
 	f.caseFlags(cmd)
+	f.watchFlag(cmd)
 	return cmd
 }

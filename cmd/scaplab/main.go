@@ -32,6 +32,7 @@ func newRoot() *cobra.Command {
 		newSchemaCmd(),
 		newMatrixCmd(),
 		newExecCmd(),
+		newCasesCmd(),
 		newReproCmd(),
 		newBuildCmd(),
 		newBPFCmd(),

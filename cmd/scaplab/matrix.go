@@ -27,6 +27,7 @@ import (
 	"github.com/scaplab/scaplab/internal/shell"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/htmlreport"
 	"github.com/scaplab/scaplab/vmtest/judge"
 	"github.com/scaplab/scaplab/vmtest/machine"
 	"github.com/scaplab/scaplab/vmtest/shard"
@@ -45,6 +46,10 @@ type runFlags struct {
 	shard     string
 	json      string
 	junit     string
+	html      string
+	markdown  string
+	baseline  string
+	watch     bool
 	mirror    string
 	accel     string
 	console   string
@@ -56,6 +61,8 @@ type runFlags struct {
 	headers   string
 	headersOf string // name of the kernel that these are for
 	captures  string
+	seen      string
+	facts     string
 	costs     bool
 	verifier  bool
 
@@ -63,8 +70,9 @@ type runFlags struct {
 	bootLimit  time.Duration
 	maxAge     time.Duration
 
-	talk  *talk    // to stderr
-	lacks []string // what could not be run because of this machine or its network
+	talk  *talk          // to stderr
+	old   *vmtest.Report // of baseline
+	lacks []string       // what could not be run because of this machine or its network
 }
 
 // kernelFlags adds the flags that say which kernels and where from.
@@ -121,11 +129,19 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 }
 
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too")
+	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too. kmod=X judges somebody else's module: a .ko file, a tree of sources, a .deb file, or NAME[/SUITE] of a Debian package; capture=FILE judges what another program recorded (see scaplab cases)")
 	f.modulesFlag(cmd)
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.reportFlags(cmd)
+}
+
+// reportFlags adds the flags that say which files are written.
+func (f *runFlags) reportFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write all results as JSON to this file (- is stdout, in place of the text)")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write all results as JUnit XML to this file")
+	cmd.Flags().StringVar(&f.html, "html", "", "write all results as a page to look at, in one file, to this file")
+	cmd.Flags().StringVar(&f.markdown, "markdown", "", "write a summary for a pull request as Markdown to this file")
+	cmd.Flags().StringVar(&f.baseline, "baseline", "", "say in --markdown what changed against this report, which --json wrote")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -145,6 +161,10 @@ func newMatrixCmd() *cobra.Command {
 			"network lacked something that was to be run.\n\n" +
 			"Kernels are fetched from the Debian archive that apt is set up for, checked\n" +
 			"against its keys and kept. No privilege is needed.\n\n" +
+			"With --driver kmod=X somebody else's module is judged, by what its own tables have, and\n" +
+			"with --driver capture=FILE what another program recorded while scaplab cases performed\n" +
+			"the cases. The report then has a score: equal, different as the table lists, or a\n" +
+			"defect, which makes the exit status 1.\n\n" +
 			"With --shard i/n only part i is run, and only its kernels are fetched and have their\n" +
 			"modules built: whole kernels, or some cases of one when there are more parts than\n" +
 			"kernels. `scaplab report` joins what the parts write with --json.\n\n" +
@@ -155,7 +175,9 @@ func newMatrixCmd() *cobra.Command {
 			"  scaplab matrix --kernel all --shard 1/4 --junit report.xml\n" +
 			"  scaplab matrix --kernel all --cache-limit 4GB\n" +
 			"  scaplab matrix --kernel ./bzImage --headers ./linux\n" +
-			"  scaplab matrix --arch arm64",
+			"  scaplab matrix --arch arm64\n" +
+			"  scaplab matrix --driver kmod=falcosecurity-scap-dkms --kernel 6.1,6.12\n" +
+			"  scaplab matrix --driver capture=trace.scap --facts facts.json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, done, err := f.options(cmd)
@@ -163,6 +185,13 @@ func newMatrixCmd() *cobra.Command {
 				return err
 			}
 			defer done()
+			if name, ok := strings.CutPrefix(f.driver, captureFile); ok {
+				rep, err := f.judgeCapture(o, name)
+				return f.report(cmd, rep, err)
+			}
+			if err := f.checkForeign(&o); err != nil {
+				return err
+			}
 			if f.cacheLimit != "" {
 				limit, err := parseSize(f.cacheLimit)
 				if err != nil {
@@ -189,11 +218,16 @@ func newMatrixCmd() *cobra.Command {
 				}
 				defer removeGuest()
 				o.Guest = guest
-				if err := f.findModules(cmd.Context(), &o); err != nil {
+				removeModules, err := f.findModules(cmd.Context(), &o)
+				defer removeModules()
+				if err != nil {
 					return err
 				}
 			}
 			rep, err := vmtest.Run(cmd.Context(), o)
+			if err == nil {
+				err = f.writeSeen(rep)
+			}
 			return f.report(cmd, rep, err)
 		},
 	}
@@ -202,10 +236,13 @@ func newMatrixCmd() *cobra.Command {
 	f.selectFlags(cmd)
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
+	f.watchFlag(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
 	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
 	cmd.Flags().StringVar(&f.cacheLimit, "cache-limit", "", "run one kernel after the other, and keep the cache within this size between them: 4GB")
+	cmd.Flags().StringVar(&f.seen, "seen", "", "write what was seen of somebody else's module to this file, in a few lines: tables/seen.yaml is made so")
+	cmd.Flags().StringVar(&f.facts, "facts", "", "with --driver capture=FILE: what the cases did while that was recorded, as scaplab cases wrote it")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }
@@ -219,13 +256,21 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	if o.Shard, err = shard.Parse(f.shard); err != nil {
 		return o, done, cli.Usage(err)
 	}
-	if o.Drivers, err = parseDrivers(f.driver); err != nil {
+	if f.isForeign() {
+		o.Drivers = []guest.Drivers{guest.OnlyKmod}
+	} else if strings.HasPrefix(f.driver, captureFile) {
+		o.Drivers = []guest.Drivers{guest.OnlyCaptured}
+	} else if o.Drivers, err = parseDrivers(f.driver); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	if o.Cases, err = parseCases(f.syscall); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	switch {
+	case f.isForeign() && f.headers != "":
+		return o, done, cli.Usage(errors.New("--headers is to build this project's module with, --driver names another"))
+	case f.isForeign() && f.modules != "":
+		return o, done, cli.Usage(errors.New("--modules has modules, and --driver names another"))
 	case f.headers == "":
 	case f.modules != "":
 		return o, done, cli.Usage(errors.New("--headers is to build a module with, --modules has them built"))
@@ -233,6 +278,12 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, cli.Usage(errors.New("--headers is to build the module with, and --driver does not name kmod"))
 	}
 	if err := f.checkMachine(); err != nil {
+		return o, done, err
+	}
+	if f.watch && f.console == "-" {
+		return o, done, cli.Usage(errors.New("--watch and --console - both want the terminal (give --console a file)"))
+	}
+	if err := f.readBaseline(); err != nil {
 		return o, done, err
 	}
 	o.Begun = time.Now()
@@ -257,7 +308,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, err
 	}
 	o.Console = console
-	return o, func() { talk.end(); closeConsole() }, nil
+	end := talk.end
+	if f.watch {
+		end = talk.watch(cmd.Context(), cmd.OutOrStdout())
+	}
+	return o, func() { end(); closeConsole() }, nil
 }
 
 // checkMachine checks the flags that say how machines are run.
@@ -293,7 +348,7 @@ func (f *runFlags) openConsole(cmd *cobra.Command) (w io.Writer, done func(), er
 // reproFlags returns the flags of a run that decide what a case meets, so far as they were
 // given: repro is to have them, too. The report adds those that differ by kernel.
 func reproFlags(cmd *cobra.Command) (words []string) {
-	names := []string{"mirror", "accel", "memory", "no-snapshots", "boot-limit", "case-limit", "guest", "modules"}
+	names := []string{"mirror", "accel", "memory", "no-snapshots", "boot-limit", "case-limit", "guest", "modules", "facts"}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch {
 		case !slices.Contains(names, f.Name):
@@ -303,6 +358,9 @@ func reproFlags(cmd *cobra.Command) (words []string) {
 			words = append(words, "--"+f.Name, f.Value.String())
 		}
 	})
+	if driver := cmd.Flags().Lookup("driver"); driver != nil && (strings.HasPrefix(driver.Value.String(), foreignModule) || strings.HasPrefix(driver.Value.String(), captureFile)) {
+		words = append(words, "--driver", driver.Value.String())
+	}
 	return words
 }
 
@@ -533,7 +591,13 @@ func (f *runFlags) save(rep *vmtest.Report) error {
 	if f.json != "-" {
 		err = writeTo(f.json, rep, rep.WriteJSON)
 	}
-	return errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	err = errors.Join(err, writeTo(f.junit, rep, rep.WriteJUnit))
+	if rep.Running() && len(rep.Results) > 0 {
+		return err // what is for readers can wait for the end; a page takes a second
+	}
+	return errors.Join(err,
+		writeTo(f.html, rep, func(w io.Writer) error { return htmlreport.Write(w, rep) }),
+		writeTo(f.markdown, rep, func(w io.Writer) error { return rep.WriteMarkdown(w, f.old) }))
 }
 
 // writeTo writes a report to a file, whole or not at all. What is not a file, such as a
@@ -569,6 +633,29 @@ func writeTo(name string, rep *vmtest.Report, write func(io.Writer) error) error
 		return err
 	}
 	return files.WriteAtomic(name, b.Bytes())
+}
+
+// readBaseline reads the report that --baseline names.
+func (f *runFlags) readBaseline() error {
+	switch {
+	case f.baseline == "":
+		return nil
+	case f.markdown == "":
+		return cli.Usage(errors.New("--baseline is for --markdown, which is not given"))
+	}
+	file, err := os.Open(f.baseline)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	defer file.Close()
+	if f.old, err = vmtest.ReadJSON(file); err != nil {
+		return cli.Usage(fmt.Errorf("--baseline: %w", err))
+	}
+	return nil
+}
+
+func (f *runFlags) watchFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.watch, "watch", false, "show on the terminal what each machine does; lines where stdout is no terminal")
 }
 
 // environment gives errors of the harness their exit status: what is wrong

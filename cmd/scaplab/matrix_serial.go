@@ -69,7 +69,9 @@ func (f *runFlags) serially(cmd *cobra.Command, o vmtest.Options, limit int64) e
 		}
 		ran[own.Kernels[0].Name] = true
 		own.Gone, gone = append(gone, own.Gone...), nil
-		if err := f.findModules(cmd.Context(), &own); err != nil {
+		removeModules, err := f.findModules(cmd.Context(), &own)
+		defer removeModules()
+		if err != nil {
 			return f.ended(cmd, joined, err)
 		}
 		rep, err := vmtest.Run(cmd.Context(), own)

@@ -34,7 +34,12 @@ func newReproCmd() *cobra.Command {
 			if err != nil {
 				return cli.Usage(err)
 			}
-			f.driver, f.jobs = drivers.String(), 1
+			switch f.jobs = 1; {
+			case f.driver == "":
+				f.driver = drivers.String()
+			case !f.isForeign() || drivers != guest.OnlyKmod:
+				return cli.Usage(fmt.Errorf("--driver %s: the cell has the driver; the flag is for somebody else's module: kmod=FILE, kmod=DIR or kmod=PACKAGE", f.driver))
+			}
 			o, done, err := f.options(cmd)
 			if err != nil {
 				return err
@@ -61,6 +66,7 @@ func newReproCmd() *cobra.Command {
 	f.mirrorFlags(cmd)
 	f.headersFlag(cmd)
 	f.modulesFlag(cmd)
+	cmd.Flags().StringVar(&f.driver, "driver", "", "the module that a cell of kmod is of, if it is somebody else's, as matrix takes it: kmod=FILE, DIR or PACKAGE")
 	f.guestFlags(cmd)
 	f.archFlags(cmd)
 	return cmd
@@ -81,7 +87,9 @@ func (f *runFlags) replay(cmd *cobra.Command, o vmtest.Options, kernel string) (
 	}
 	defer removeGuest()
 	o.Guest = guest
-	if err := f.findModules(cmd.Context(), &o); err != nil {
+	removeModules, err := f.findModules(cmd.Context(), &o)
+	defer removeModules()
+	if err != nil {
 		return nil, err
 	}
 	return vmtest.Run(cmd.Context(), o)

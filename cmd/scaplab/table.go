@@ -319,7 +319,7 @@ func lookUp(t *tables.Table, name string) ([]*shownEntry, error) {
 			continue
 		}
 		e := &shownEntry{Name: s.Name, At: s.Pos.String(), Signature: s.Signature(), Class: s.Class, Drop: s.Drop,
-			Numbers: s.NR, Since: s.Since, Until: s.Until, State: s.Exit.State.String(), Differs: s.Differs}
+			Numbers: s.NR, Since: s.Since, Until: s.Until, State: s.Exit.State.String(), Differs: s.Differs.Text}
 		for _, ev := range []*tables.Event{s.Enter, s.Exit} {
 			if err := e.add(t, ev); err != nil {
 				return nil, err
@@ -360,7 +360,7 @@ func (s *shownEntry) add(t *tables.Table, e *tables.Event) error {
 		return cli.Found(err)
 	}
 	ev := shownEvent{Code: e.Code, Name: e.Name, Symbol: e.Symbol, Dir: e.Dir, Source: e.Source, From: e.From, Flags: e.Flags,
-		Differs: e.Differs, Params: []shownParam{}, C: c}
+		Differs: e.Differs.Text, Params: []shownParam{}, C: c}
 	if e.Filler == "manual" {
 		ev.C = fmt.Sprintf("fill_%s is written by hand in driver/fillers\n", e.Symbol)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -32,16 +33,62 @@ type talk struct {
 	last     time.Time // when progress was written
 	quit     chan struct{}
 	ended    bool
+	screen   *watchScreen // nil without --watch, and where there is no terminal for it
 }
 
 func newTalk(w io.Writer) *talk {
 	return &talk{w: w, last: time.Now(), terminal: cli.Terminal(w) && os.Getenv("TERM") != "dumb", width: func() int { return cli.Width(w) }}
 }
 
+// watch shows the run on the terminal w, if it is one, until end or the end of ctx: a second signal, which ends
+// the program at once, finds the terminal as it was. stop is to be called at the end.
+func (t *talk) watch(ctx context.Context, w io.Writer) (stop func()) {
+	if !cli.Terminal(w) || os.Getenv("TERM") == "dumb" {
+		return func() {}
+	}
+	t.mu.Lock()
+	t.screen = &watchScreen{w: w, size: func() (int, int) { return cli.Size(w) }, began: time.Now()}
+	t.mu.Unlock()
+	stopLeaving := context.AfterFunc(ctx, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.leave()
+	})
+	stopResizing := cli.Resized(func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.watched() && t.screen.shown {
+			t.screen.draw(t.state, time.Now())
+		}
+	})
+	return func() {
+		stopLeaving()
+		stopResizing()
+		t.end()
+	}
+}
+
+// watched reports whether the screen shows the run.
+func (t *talk) watched() bool { return t.screen != nil && !t.screen.left }
+
+// leave gives the terminal back, and writes the lines that were said meanwhile.
+func (t *talk) leave() {
+	if !t.watched() {
+		return
+	}
+	for _, line := range t.screen.leave() {
+		fmt.Fprintln(t.w, line)
+	}
+}
+
 // say writes a line.
 func (t *talk) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.watched() && t.screen.shown {
+		t.screen.lines = append(t.screen.lines, fmt.Sprintf(format, args...))
+		return
+	}
 	t.clear()
 	fmt.Fprintf(t.w, format+"\n", args...)
 }
@@ -80,13 +127,19 @@ func (t *talk) tick(quit <-chan struct{}) {
 
 // show writes the progress, unless it was written less than pace ago.
 func (t *talk) show(now time.Time, pace time.Duration) {
-	if !t.terminal {
+	watched := t.watched() && t.state.Total > 0 // before, kernels are fetched and modules built
+	if !t.terminal && !watched {
 		pace = logPace
 	}
 	if now.Sub(t.last) < pace {
 		return
 	}
 	t.last = now
+	if watched {
+		t.clear()
+		t.screen.draw(t.state, now)
+		return
+	}
 	line := progressLine(t.state, now)
 	if line == "" {
 		t.clear()
@@ -157,6 +210,7 @@ func (t *talk) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clear()
+	t.leave()
 	if t.ended = true; t.quit != nil {
 		close(t.quit)
 		t.quit = nil

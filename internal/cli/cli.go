@@ -142,5 +142,14 @@ func Terminal(w io.Writer) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// defaultWidth is what terminals had in the beginning.
-const defaultWidth = 80
+// The size that terminals had in the beginning.
+const (
+	defaultColumns = 80
+	defaultRows    = 24
+)
+
+// Width returns the number of columns of the terminal w, 80 if it is not known.
+func Width(w io.Writer) int {
+	columns, _ := Size(w)
+	return columns
+}

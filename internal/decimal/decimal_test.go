@@ -33,6 +33,12 @@ func TestNumbersAreThoseOfStrconv(t *testing.T) {
 	}
 }
 
+func TestThousandsHaveCommas(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 48084: "48,084", 1234567: "1,234,567", -123: "-123", -1234: "-1,234"} {
+		require.Equal(t, want, Thousands(n))
+	}
+}
+
 func TestPutFillsWithZeros(t *testing.T) {
 	for _, n := range numbers() {
 		all := fmt.Sprintf("%020d", n)

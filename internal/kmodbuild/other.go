@@ -18,9 +18,9 @@ import (
 
 // BuildOther builds somebody else's module for a kernel, with the same headers and
 // compiler as this project's module. dir has its sources and their Kbuild file or
-// Makefile; name is the name of the module, without .ko. It writes nothing to dir
+// Makefile, which make one module. It writes nothing to dir
 // and keeps nothing. Errors are those of [Builder.Build].
-func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name string) (_ []byte, err error) {
+func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir string) (_ []byte, err error) {
 	defer func() { err = env.Disk(err) }()
 	tools, err := toolchainFor(k.Arch)
 	if err != nil {
@@ -57,9 +57,14 @@ func (b *Builder) BuildOther(ctx context.Context, k kernels.Kernel, dir, name st
 		}
 		return nil, &Error{Kernel: k.Name + " (" + k.Release + ")", Output: out.String()}
 	}
-	out.Reset()
-	if err := enter(ctx, root, in, &out, tools.prefix+"objcopy", "--strip-debug", "/build/src/"+name+".ko", "/build/"+name+".ko"); err != nil {
-		return nil, fmt.Errorf("strip %s.ko: %w\n%s", name, err, out.String())
+	built, err := filepath.Glob(filepath.Join(tmp, "src", "*.ko"))
+	if err != nil || len(built) != 1 {
+		return nil, &Error{Kernel: k.Name + " (" + k.Release + ")", Output: fmt.Sprintf("%s makes %d modules (want 1)", dir, len(built))}
 	}
-	return os.ReadFile(filepath.Join(tmp, name+".ko"))
+	name := filepath.Base(built[0])
+	out.Reset()
+	if err := enter(ctx, root, in, &out, tools.prefix+"objcopy", "--strip-debug", "/build/src/"+name, "/build/"+name); err != nil {
+		return nil, fmt.Errorf("strip %s: %w\n%s", name, err, out.String())
+	}
+	return os.ReadFile(filepath.Join(tmp, name))
 }

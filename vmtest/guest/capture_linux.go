@@ -5,7 +5,6 @@
 package guest
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,28 +16,8 @@ import (
 	"github.com/scaplab/scaplab/scap/event"
 )
 
-// Marks are failing close calls around the call under test and after it. They
-// separate its events from others without comparing times, and show that the
-// driver works and that no more events will come. The descriptor is not open;
-// its number identifies the mark:
-//
-//	0x40000000 | number << 4 | which
-//
-// The numbers of a guest begin at a random one: drivers capture the calls of the whole
-// system, so a guest also sees the marks of another guest on the same kernel.
-const (
-	markBase    = 0x40000000
-	markNumbers = 1<<26 - 1
-
-	markBefore = 1
-	markAfter  = 2
-	markEnd    = 3 // by the guest itself, after the child has ended
-)
-
 // firstNumber is one less than the number of a guest's first mark.
 func firstNumber() uint32 { return rand.Uint32() & markNumbers }
-
-func caseMark(number uint32) uint32 { return markBase | number&markNumbers<<4 }
 
 // mark makes the event of a mark.
 //
@@ -135,7 +114,7 @@ func (c *collector) finish(limit time.Duration) error {
 
 func (c *collector) take(ev *event.Event) {
 	_, which, marked := c.mark(ev)
-	c.began = c.began || marked && which == markBefore
+	c.began = c.began || marked && which == MarkBefore
 	c.end = c.end || marked && which == markEnd
 	if c.began && (marked || len(c.events) < keepLimit) {
 		c.events = append(c.events, ev.Clone())
@@ -144,19 +123,9 @@ func (c *collector) take(ev *event.Event) {
 
 // mark returns the case whose mark the event is.
 func (c *collector) mark(ev *event.Event) (nth int, which uint32, ok bool) {
-	if ev.Type() != event.TypeCloseExit {
-		return 0, 0, false
-	}
-	fd := ev.Param(1)
-	if len(fd) != 8 {
-		return 0, 0, false
-	}
-	v := binary.NativeEndian.Uint64(fd)
-	if v&^uint64(markBase-1) != markBase {
-		return 0, 0, false
-	}
-	nth = int((uint32(v)>>4 - c.first) & markNumbers)
-	return nth, uint32(v) & 15, nth < len(c.parts)
+	number, which, ok := ReadMark(ev)
+	nth = int((number - c.first) & markNumbers)
+	return nth, which, ok && nth < len(c.parts)
 }
 
 // divide gives each case its events. Those of several cases may be out of order: if the thread
@@ -171,7 +140,7 @@ func (c *collector) divide() {
 		ev := &c.events[i]
 		nth, which, marked := c.mark(ev)
 		if marked && which != markEnd {
-			c.mixed = c.mixed || next != 2*nth+int(which-markBefore)
+			c.mixed = c.mixed || next != 2*nth+int(which-MarkBefore)
 			next++
 		}
 		if p != nil && uint64(ev.TID()) == p.tid {
@@ -179,10 +148,10 @@ func (c *collector) divide() {
 			last = ev.Timestamp()
 		}
 		switch {
-		case marked && which == markBefore:
+		case marked && which == MarkBefore:
 			p = &c.parts[nth]
 			p.began, p.tid = true, uint64(ev.TID())
-		case marked && which == markAfter && p == &c.parts[nth]:
+		case marked && which == MarkAfter && p == &c.parts[nth]:
 			if !p.after {
 				p.after, p.until = true, len(p.events)
 			}

@@ -35,6 +35,8 @@ type Syscall struct {
 	Since map[string]string // by GOARCH: first kernel that has the call; "" if all have it
 	Until string            // first kernel that does not have it any more
 
+	differs differences
+
 	Grown map[string]int // number of arguments by the first kernel that has more than Params
 
 	NeverFails    string // why no case can fail or succeed
@@ -62,6 +64,28 @@ func (s *Syscall) ChildCode(arch string) uint16 {
 		return s.Fired
 	}
 	return s.Child
+}
+
+// differences are those from the reference that the table lists, in words.
+type differences struct {
+	event   string            // of the event as a whole
+	params  map[string]string // by the name of a param of the exit event
+	strings []string          // params that the reference's module loses, see StringLost
+}
+
+// StringLost is the difference of strings in the caller's memory.
+const StringLost = "a string that ends less than 4 bytes before an unmapped page is read, the reference's module sends none"
+
+// Differs returns the table's text about a difference from the reference: of a param, which is empty in
+// the event or not, or of the whole event if param is "". It returns "" if the table lists none.
+func (s *Syscall) Differs(param string, empty bool) string {
+	if param == "" {
+		return s.differs.event
+	}
+	if text := s.differs.params[param]; text != "" || !empty || !slices.Contains(s.differs.strings, param) {
+		return text
+	}
+	return StringLost
 }
 
 // Param is one parameter of a C signature.

@@ -128,6 +128,13 @@ func (s *Syscall) parse(line string) error {
 		n, e := strconv.Atoi(text)
 		set(&s.Grown, version, n)
 		err = e
+	case "differs":
+		s.differs.event = value
+	case "param_differs":
+		name, text, _ := strings.Cut(value, " ")
+		set(&s.differs.params, name, text)
+	case "string_lost":
+		s.differs.strings = append(s.differs.strings, value)
 	case "never_fails":
 		s.NeverFails = value
 	case "never_succeeds":

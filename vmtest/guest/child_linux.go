@@ -179,9 +179,9 @@ func (c *child) run(o order) error {
 //
 //go:nosplit
 func (c *child) call(marker uint32) {
-	mark(marker | markBefore)
+	mark(marker | MarkBefore)
 	c.ret = rawCall(c.nr, &c.args)
-	mark(marker | markAfter)
+	mark(marker | MarkAfter)
 }
 
 func (c *child) bind(name string, v any) {

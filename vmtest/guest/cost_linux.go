@@ -42,10 +42,11 @@ var costSources = map[Driver]func() (scap.Source, error){
 		return ebpf.Open(scap.Selection{Syscalls: costSelection}, ebpf.Options{Settings: scap.Settings{Timeout: -1}})
 	},
 	"kmod": func() (scap.Source, error) {
-		if err := loadModule(); err != nil {
+		name, err := loadModule()
+		if err != nil {
 			return nil, err
 		}
-		return kmod.Open(scap.Selection{Syscalls: costSelection}, kmod.Options{Settings: scap.Settings{Timeout: -1}})
+		return kmod.Open(scap.Selection{Syscalls: costSelection}, kmod.Options{Name: name, Settings: scap.Settings{Timeout: -1}})
 	},
 }
 

@@ -13,6 +13,8 @@ type Driver string
 const (
 	EBPF Driver = "ebpf"
 	Kmod Driver = "kmod"
+
+	Captured Driver = "capture" // whatever made a capture file
 )
 
 // Drivers is one driver, or two that capture the same calls to be compared.
@@ -23,6 +25,8 @@ var (
 	OnlyEBPF = Drivers{A: EBPF}
 	OnlyKmod = Drivers{A: Kmod}
 	Both     = Drivers{EBPF, Kmod}
+
+	OnlyCaptured = Drivers{A: Captured}
 )
 
 // pairMark separates the names of two drivers.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/scaplab/scaplab/scap"
 	"github.com/scaplab/scaplab/scap/kmod"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 func init() { engines[Kmod] = openKmod }
@@ -24,34 +25,39 @@ type kmodEngine struct {
 
 // openKmod opens the kernel module. If it has the module's file, it loads it first.
 func openKmod() (engine, error) {
-	if err := loadModule(); err != nil {
+	name, err := loadModule()
+	if err != nil {
 		return nil, err
 	}
-	src, err := kmod.Open(scap.Selection{Syscalls: []string{"close"}, Enter: true}, kmod.Options{Settings: scap.Settings{Snaplen: defaultSnaplen, Timeout: readTimeout}})
+	src, err := kmod.Open(scap.Selection{Syscalls: []string{"close"}, Enter: true}, kmod.Options{Name: name, Settings: scap.Settings{Snaplen: defaultSnaplen, Timeout: readTimeout}})
 	if err != nil {
 		return nil, err
 	}
 	return &kmodEngine{src, defaultSnaplen}, nil
 }
 
-// loadModule loads the module built for this kernel. Without a file, the module must
-// already be loaded.
-func loadModule() error {
+// loadModule loads the module built for this kernel, and returns its name, which its devices
+// have, too. Without a file, the module must already be loaded.
+func loadModule() (name string, err error) {
 	f, err := os.Open(ModuleFile)
 	if os.Getpid() != 1 || errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat("/sys/module/" + kmod.DefaultName); err == nil {
-			return nil
+			return kmod.DefaultName, nil
 		}
-		return errors.New("no module for this kernel")
+		return "", errors.New("no module for this kernel")
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
-	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("load %s: %w", ModuleFile, err)
+	info, err := subject.Modinfo(f)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", ModuleFile, err)
 	}
-	return nil
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return "", fmt.Errorf("load %s: %w", ModuleFile, err)
+	}
+	return info["name"], nil
 }
 
 func (e *kmodEngine) selectCalls(names []string, snaplen int) error {

@@ -480,11 +480,11 @@ func TestEachCaseGetsItsOwnEvents(t *testing.T) {
 	src := &batches{rest: [][]event.Event{
 		{
 			closes(t, 1, tid, 3), // before the first case
-			mark(2, first-1, markBefore), mark(3, first, markBefore), closes(t, 4, tid, 100), closes(t, 5, other, 101), mark(6, first, markAfter), closes(t, 7, tid, 102),
+			mark(2, first-1, MarkBefore), mark(3, first, MarkBefore), closes(t, 4, tid, 100), closes(t, 5, other, 101), mark(6, first, MarkAfter), closes(t, 7, tid, 102),
 		},
-		{mark(8, first+1, markBefore), closes(t, 9, tid, 200), mark(10, first+1, markAfter), closes(t, 11, tid, -1)},
+		{mark(8, first+1, MarkBefore), closes(t, 9, tid, 200), mark(10, first+1, MarkAfter), closes(t, 11, tid, -1)},
 		{closes(t, 16, 1, int64(caseMark(first)|markEnd))},
-		{mark(12, first+2, markBefore), closes(t, 13, tid, 300), mark(14, first+2, markAfter), closes(t, 15, 70, 301)},
+		{mark(12, first+2, MarkBefore), closes(t, 13, tid, 300), mark(14, first+2, MarkAfter), closes(t, 15, 70, 301)},
 	}}
 	c := newCollector(src, make([]event.Event, 9), first, 3)
 	require.NoError(t, c.finish(time.Minute))
@@ -518,8 +518,8 @@ func TestEventsOutOfOrderAreNotBelieved(t *testing.T) {
 	mark := func(ts uint64, number, which uint32) event.Event {
 		return closes(t, ts, tid, int64(caseMark(number)|which))
 	}
-	a := []event.Event{mark(1, first, markBefore), closes(t, 2, tid, 100), mark(3, first, markAfter)}
-	b := []event.Event{mark(4, first+1, markBefore), closes(t, 5, tid, 200), mark(6, first+1, markAfter)}
+	a := []event.Event{mark(1, first, MarkBefore), closes(t, 2, tid, 100), mark(3, first, MarkAfter)}
+	b := []event.Event{mark(4, first+1, MarkBefore), closes(t, 5, tid, 200), mark(6, first+1, MarkAfter)}
 	end := closes(t, 9, 1, int64(caseMark(first)|markEnd))
 	for name, rest := range map[string][]event.Event{
 		"the cases":            slices.Concat(b, a, []event.Event{end}),

@@ -19,6 +19,7 @@ const (
 
 	modeInit = "init"
 	modePipe = "pipe" // serves on standard input and output
+	modeBare = "bare" // the same without drivers
 	modeFork = "fork" // forks a child for each case
 
 	defaultPort = "/dev/ttyS1"
@@ -32,6 +33,9 @@ func Hook() {
 		runInit()
 	case os.Getenv(envMode) == modePipe:
 		os.Exit(servePipe())
+	case os.Getenv(envMode) == modeBare:
+		clear(engines)
+		os.Exit(servePipe())
 	case os.Getenv(envMode) == modeFork:
 		os.Exit(forkMain(caseMain))
 	}
@@ -40,6 +44,9 @@ func Hook() {
 // Environ is the environment in which this program, executed again, serves
 // requests on its standard input and output.
 func Environ() []string { return append(os.Environ(), envMode+"="+modePipe) }
+
+// BareEnviron is Environ for a guest that has no drivers: it only makes calls.
+func BareEnviron() []string { return append(os.Environ(), envMode+"="+modeBare) }
 
 // pipe joins standard input and output to one stream.
 type pipe struct{}

@@ -11,3 +11,6 @@ func Hook() {}
 
 // Environ is the environment in which this program, started again, would serve requests.
 func Environ() []string { return os.Environ() }
+
+// BareEnviron is Environ for a guest that has no drivers.
+func BareEnviron() []string { return os.Environ() }

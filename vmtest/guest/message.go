@@ -143,6 +143,7 @@ type CaseResult struct {
 	Return bool         `json:"return"`           // false: the call did not return (exit, exec)
 	TID    uint64       `json:"tid,omitempty"`    // of the calling thread, in the initial pid namespace
 	Child  uint64       `json:"child,omitempty"`  // tid of the task that a clone made
+	Mark   uint32       `json:"mark,omitempty"`   // number of the case's marks, see ReadMark
 	Signal string       `json:"signal,omitempty"` // signal that ended the child
 	Stderr string       `json:"stderr,omitempty"` // the last lines of its standard error
 

@@ -188,6 +188,7 @@ func (r *runner) runGroup(ids []string, req *RunRequest) (results []CaseResult, 
 	}
 	for n := range results {
 		results[n].Took = time.Since(start) / time.Duration(len(results))
+		results[n].Mark = (first + uint32(n)) & markNumbers
 	}
 	return results, sure
 }

@@ -89,7 +89,7 @@ func (c *Coverage) Add(col Column, sc *guest.Syscall, failed bool, v Verdict) {
 		return // that two drivers agree does not prove a value
 	}
 	for _, p := range v.Params {
-		if !p.OK || strings.HasPrefix(p.Name, enterPrefix) {
+		if !p.OK || strings.HasPrefix(p.Name, EnterPrefix) {
 			continue
 		}
 		pr, ok := row.params[p.Name]
@@ -152,6 +152,29 @@ func (c *Coverage) WriteTable(w io.Writer) error {
 		fmt.Fprintf(t, "\t%s\n", gapText(row.gaps()))
 	}
 	return t.Flush()
+}
+
+// Proof says how much of a call's exit event is proven.
+type Proof struct {
+	Syscall string
+	Params  int    // of the exit event
+	Proven  int    // of them, in a success and in a failure
+	Lacks   string // the params without a proof; "" if all have one
+}
+
+// Proofs returns the calls by name.
+func (c *Coverage) Proofs() []Proof {
+	var all []Proof
+	for _, name := range slices.Sorted(maps.Keys(c.rows)) {
+		row := c.rows[name]
+		gaps := row.gaps()
+		p := Proof{Syscall: name, Lacks: gapText(gaps)}
+		if info := event.Lookup(event.Type(row.sc.Exit)); info != nil {
+			p.Params, p.Proven = len(info.Params), len(info.Params)-len(gaps)
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // heads returns the columns' titles: a kernel is named once, over the first of its

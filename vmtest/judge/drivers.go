@@ -97,7 +97,7 @@ func (c *comparison) compareParams(a, b *event.Event, first, second guest.Driver
 		x, y := a.Param(i), b.Param(i)
 		name := p.Name
 		if uint16(a.Type()) == c.sc.Enter {
-			name = enterPrefix + name
+			name = EnterPrefix + name
 		}
 		out := Param{Name: name, Want: string(p.AppendText(nil, x)), Got: string(p.AppendText(nil, y)), OK: bytes.Equal(x, y)}
 		if !out.OK && out.Want == out.Got {

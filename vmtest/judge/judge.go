@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest/guest"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 // Machine is what the comparison must know about the machine of a case.
@@ -20,6 +22,7 @@ type Machine struct {
 	Arch    string            // GOARCH
 	Drivers guest.Drivers     // that captured
 	Refused map[string]string // symbol of an event -> why its program was not accepted
+	Subject *subject.Subject  // somebody else's driver, which is judged by what it has; nil: ours
 }
 
 // NewMachine returns the machine that a hello describes.
@@ -99,7 +102,10 @@ func compare(sc *guest.Syscall, cs *guest.Case, res *guest.CaseResult, m *Machin
 	c := comparison{sc: sc, cs: cs, res: res, m: m}
 	c.result()
 	c.compare()
-	if res.LeftOut != uint64(cs.LeftOut) {
+	if m.Subject != nil && !c.came && len(c.params) == 0 && len(c.faults) == 0 {
+		return Verdict{Status: Skip, Reason: "the driver makes no event of it"}
+	}
+	if m.Subject == nil && res.LeftOut != uint64(cs.LeftOut) { // others do not count them
 		c.fault(ClassMissing, "the driver counts %d messages that get no event (want %d)", res.LeftOut, cs.LeftOut)
 	}
 	return c.verdict()
@@ -159,8 +165,8 @@ func errnoText(ret int64) string {
 	return fmt.Sprint(ret)
 }
 
-// enterPrefix marks params of the enter event.
-const enterPrefix = "enter."
+// EnterPrefix marks params of the enter event.
+const EnterPrefix = "enter."
 
 // comparison collects the faults of one case.
 type comparison struct {
@@ -170,18 +176,52 @@ type comparison struct {
 	m   *Machine
 
 	params []Param
-	faults []Verdict
+	faults []Verdict // those that the table does not list
+	listed bool      // it lists one of a driver of others
+	came   bool      // an event that is compared
 }
 
 func (c *comparison) fault(class, format string, args ...any) {
 	c.faults = append(c.faults, Failf(class, format, args...))
 }
 
+// differ reports a difference: a fault, unless it is of somebody else's driver and the table
+// lists it. out is its row; empty says that the event has nothing for the param.
+func (c *comparison) differ(out Param, empty bool, class, format string, args ...any) {
+	if c.m.Subject != nil {
+		param := strings.TrimPrefix(out.Name, EnterPrefix)
+		if param == WholeEvent {
+			param = ""
+		}
+		out.Differs = c.sc.Differs(param, empty)
+	}
+	if c.m.Subject != nil || out.Name != WholeEvent {
+		c.params = append(c.params, out)
+	}
+	if out.Differs != "" {
+		c.listed = true
+		return
+	}
+	c.fault(class, format, args...)
+}
+
 // verdict returns the gravest fault. Its reason has all of them.
 func (c *comparison) verdict() Verdict {
 	v := Verdict{Status: Pass, Params: c.params}
+	switch {
+	case c.listed:
+		v.Conformance = Listed
+	case c.m.Subject != nil:
+		v.Conformance = Equal
+	}
 	if len(c.faults) == 0 {
 		return v
+	}
+	if c.m.Subject != nil {
+		v.Conformance = Defect
+		if !slices.ContainsFunc(v.Params, func(p Param) bool { return !p.OK && p.Differs == "" }) { // whatever is wrong has a row
+			v.Params = append(v.Params, Param{Name: WholeEvent, Want: Symbol(c.sc.Exit), Got: c.faults[0].Class})
+		}
 	}
 	slices.SortStableFunc(c.faults, func(a, b Verdict) int {
 		return slices.Index(differences, a.Class) - slices.Index(differences, b.Class)
@@ -226,21 +266,34 @@ func (c *comparison) compare() {
 		for i := range events {
 			if !used[i] && uint64(events[i].TID()) == tid && slices.Contains(codes, uint16(events[i].Type())) {
 				used[i] = true
+				c.came = true
 				return &events[i]
 			}
 		}
 		return nil
 	}
 	wants := bindings(c.cs.Want)
+	nr, _ := c.sc.Number(c.m.Arch)
 	if c.sc.Enter != 0 && c.cs.NoEnter == "" {
 		if ev := take(c.res.TID, c.sc.Enter); ev != nil {
 			c.compareEvent(ev, wants, 0, true)
-		} else {
+		} else if c.m.Subject.Enters(nr, c.sc.Enter) {
 			c.missing(c.sc.Enter)
 		}
 	}
+	exit := c.m.Subject.Exit(nr, c.sc.Exit)
+	if s := c.m.Subject; s != nil && s.Capture && !slices.ContainsFunc(events, func(ev event.Event) bool { return uint16(ev.Type()) == exit }) &&
+		slices.ContainsFunc(events, func(ev event.Event) bool { return ev.Type() == event.TypeGenericExit }) {
+		exit = uint16(event.TypeGenericExit)
+	}
 	switch {
 	case c.cs.NoEvent != "":
+	case exit != c.sc.Exit:
+		if ev := take(c.res.TID, exit); ev != nil {
+			c.compareGeneric(ev, nr)
+		} else {
+			c.missing(exit)
+		}
 	case c.sc.Exit != 0:
 		for i := range c.count(wants) {
 			if ev := take(c.res.TID, append([]uint16{c.sc.Exit}, c.sc.Extra...)...); ev != nil {
@@ -250,21 +303,54 @@ func (c *comparison) compare() {
 			}
 		}
 	}
+	child := c.sc.ChildCode(c.m.Arch)
+	if child != 0 && exit != c.sc.Exit {
+		child = uint16(event.TypeGenericExit)
+	}
 	if len(c.cs.Child) > 0 {
-		if ev := take(c.res.Child, c.sc.ChildCode(c.m.Arch)); ev != nil {
+		switch ev := take(c.res.Child, child); {
+		case ev == nil:
+			c.missing(child)
+		case exit != c.sc.Exit:
+			c.compareGeneric(ev, nr)
+		default:
 			c.compareEvent(ev, bindings(c.cs.Child), 0, false)
-		} else {
-			c.missing(c.sc.ChildCode(c.m.Arch))
 		}
 	}
 	for i := range events {
+		code := uint16(events[i].Type())
 		// A successful clone makes an event in the child, even if the case does not compare it.
-		silent := c.res.Child != 0 && uint64(events[i].TID()) == c.res.Child && len(c.cs.Child) == 0 &&
-			(uint16(events[i].Type()) == c.sc.Exit || uint16(events[i].Type()) == c.sc.ChildCode(c.m.Arch))
+		silent := c.res.Child != 0 && uint64(events[i].TID()) == c.res.Child && len(c.cs.Child) == 0 && (code == exit || code == child)
+		// Older schemas have enter events of more calls.
+		silent = silent || c.m.Subject != nil && events[i].Type().Enter() && (c.m.Subject.Capture || c.m.Subject.Enters(nr, code))
 		if !used[i] && !silent {
-			c.fault(ClassExtra, "extra event %s of thread %d: %s", Symbol(uint16(events[i].Type())), events[i].TID(), events[i].AppendArgs(nil))
+			c.differ(Param{Name: WholeEvent, Want: "none", Got: Symbol(code)}, false, ClassExtra,
+				"extra event %s of thread %d: %s", Symbol(code), events[i].TID(), events[i].AppendArgs(nil))
 		}
 	}
+}
+
+// GenericPrefix marks params of the generic event, which drivers make of calls that they have no event for.
+const GenericPrefix = "generic."
+
+// WholeEvent is the row of an event that did not come, or should not have.
+const WholeEvent = "(event)"
+
+// compareGeneric checks the generic event that the driver makes instead of the call's own.
+func (c *comparison) compareGeneric(ev *event.Event, nr int) {
+	const native = 1 // index of nativeID
+	p := &event.Lookup(event.TypeGenericExit).Params[native]
+	if ev.NumParams() <= native {
+		c.fault(ClassGarbled, "%s has %d params (want %d)", Symbol(uint16(ev.Type())), ev.NumParams(), native+1)
+		return
+	}
+	got, want := ev.Param(native), appendInt(nil, uint64(nr), 2)
+	out := Param{Name: GenericPrefix + p.Name, Want: string(p.AppendText(nil, want)), Got: string(p.AppendText(nil, got)), OK: bytes.Equal(got, want)}
+	if out.OK {
+		c.params = append(c.params, out)
+		return
+	}
+	c.differ(out, false, ClassParam, "generic_exit: %s: want %s, got %s", p.Name, out.Want, out.Got)
 }
 
 func Symbol(code uint16) string {
@@ -281,7 +367,7 @@ func (c *comparison) missing(code uint16) {
 		c.fault(ClassRefused, "%s: the kernel refused its program: %s", symbol, why)
 		return
 	}
-	c.fault(ClassMissing, "no %s event (%s%s)", symbol, c.outcome(), lostText(&c.res.Capture))
+	c.differ(Param{Name: WholeEvent, Want: symbol, Got: "none"}, false, ClassMissing, "no %s event (%s%s)", symbol, c.outcome(), lostText(&c.res.Capture))
 }
 
 // outcome says how the call ended.
@@ -330,12 +416,14 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		c.fault(ClassGarbled, "event of unknown code %d", ev.Type())
 		return
 	}
-	if ev.NumParams() != len(info.Params) {
-		c.fault(ClassGarbled, "%s has %d params (want %d)", info.Symbol, ev.NumParams(), len(info.Params))
+	sent := c.m.Subject.Params(info, ev.NumParams())
+	if ev.NumParams() != sent {
+		c.fault(ClassGarbled, "%s has %d params (want %d)", info.Symbol, ev.NumParams(), sent)
 		return
 	}
-	for i := range info.Params {
-		p := &info.Params[i]
+	params := info.Params[:min(sent, len(info.Params))] // a newer schema may have more
+	for i := range params {
+		p := &params[i]
 		w, ok := wants[p.Name]
 		switch {
 		case !ok && !enter && (uint16(info.Code) == c.sc.Exit || uint16(info.Code) == c.sc.ChildCode(c.m.Arch)):
@@ -367,21 +455,21 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		}
 		name := p.Name
 		if enter {
-			name = enterPrefix + name
+			name = EnterPrefix + name
 		}
 		out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
 		if !result.ok && out.Want == out.Got { // equal text, different bytes
 			out.Want, out.Got = fmt.Sprintf("% x", result.bytes), fmt.Sprintf("% x", got)
 		}
-		c.params = append(c.params, out)
 		if result.ok {
+			c.params = append(c.params, out)
 			continue
 		}
 		class := ClassParam
 		if c.res.Return && c.res.Ret == enosys && !c.m.lacks(c.sc) && !strings.Contains(w, "ENOSYS") && i == 0 {
 			class = ClassENOSYS
 		}
-		c.fault(class, "%s: %s: want %s, got %s", info.Symbol, name, Brief(out.Want, briefValue), Brief(out.Got, briefValue))
+		c.differ(out, len(bytes.Trim(got, "\x00")) == 0, class, "%s: %s: want %s, got %s", info.Symbol, name, Brief(out.Want, briefValue), Brief(out.Got, briefValue))
 	}
 	for name := range wants {
 		if !enter && info.ParamIndex(name) < 0 {

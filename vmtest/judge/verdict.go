@@ -52,6 +52,11 @@ var differences = []string{ClassTable, ClassGarbled, ClassRefused, ClassENOSYS, 
 // carried through, or it ended or upset its machine.
 func Broke(class string) bool { return slices.Contains(broken, class) }
 
+// Upset reports whether a failure of the class is that the case ended or upset its machine.
+func Upset(class string) bool {
+	return slices.Contains([]string{ClassCrash, ClassHang, ClassKernel}, class)
+}
+
 // Classes returns all classes.
 func Classes() []string { return slices.Concat(broken, differences) }
 
@@ -61,7 +66,19 @@ type Verdict struct {
 	Class  string // of a failure: the kind of difference
 	Reason string // of a failure or skip, in words; the first line says most
 	Params []Param
+
+	Conformance Conformance // of somebody else's driver
+	Console     string      // of a failure that Reason does not quote it for: the end of what the kernel said while the case ran
 }
+
+// Conformance says how a driver of others did in a case.
+type Conformance string
+
+const (
+	Equal  Conformance = "equal"  // all that it has is as wanted
+	Listed Conformance = "listed" // it differs as the table says that the reference does
+	Defect Conformance = "defect" // it differs otherwise
+)
 
 // Param compares one parameter of an event.
 type Param struct {
@@ -69,6 +86,9 @@ type Param struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+
+	// Differs is the table's text that lists the difference of somebody else's driver.
+	Differs string `json:"differs,omitempty"`
 }
 
 // Lengths in bytes of what a reason quotes.

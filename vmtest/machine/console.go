@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/scaplab/scaplab/vmtest/wire"
 )
 
 // excerptLines is the number of lines of the console in the report of a crash.
@@ -144,6 +146,27 @@ func excerpt(text string, lines int) string {
 		}
 	}
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// CaseExcerpt returns the last lines of what a kernel said while a case ran: between the line that names the
+// case and that of the next one.
+func CaseExcerpt(text, id string) string {
+	mark := wire.CaseLine + id
+	var lines []string
+	in := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if said := stampRE.ReplaceAllString(line, ""); strings.HasPrefix(said, wire.CaseLine) {
+			if in = said == mark; in {
+				lines = nil
+			}
+			continue
+		}
+		if in {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-excerptLines):], "\n")
 }
 
 // Headline returns the one line to show for a crash, or "".

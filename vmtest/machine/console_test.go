@@ -41,6 +41,17 @@ func TestConsoleKeepsBothEnds(t *testing.T) {
 	require.LessOrEqual(t, len(text), 2*consoleLimit)
 }
 
+func TestAnExcerptIsOfOneCase(t *testing.T) {
+	log := "boot\n[    1.0] " + wire.CaseLine + "a/1\n[    1.1] scap: hello\n[    1.2] scap: again\n[    1.3] " + wire.CaseLine + "a/10\n[    1.4] later\n"
+	require.Equal(t, "[    1.1] scap: hello\n[    1.2] scap: again", CaseExcerpt(log, "a/1"))
+	require.Equal(t, "[    1.4] later", CaseExcerpt(log, "a/10"))
+	require.Empty(t, CaseExcerpt(log, "a/2"), "it never began")
+	again := log + wire.CaseLine + "a/1\nsaid the second time\n"
+	require.Equal(t, "said the second time", CaseExcerpt(again, "a/1"), "when it ran last")
+	long := wire.CaseLine + "a/1\n" + strings.Repeat("line\n", 3*excerptLines) + "last\n"
+	require.Equal(t, strings.Repeat("line\n", excerptLines-1)+"last", CaseExcerpt(long, "a/1"))
+}
+
 func TestTheNameOfACaseIsNoComplaint(t *testing.T) {
 	require.Empty(t, Complaint("[    1.2] "+wire.CaseLine+"prctl/BUG: of old\nall is well\n"))
 	require.Equal(t, "BUG: scheduling while atomic", Complaint("[    1.2] BUG: scheduling while atomic\n"))

@@ -32,6 +32,10 @@
 //   - the events of our module with those of the reference module, param by param,
 //     but for those that differ from run to run.
 //
+// Last, sysdig records with the reference module while the cases of the table are performed, and
+// the file is scored as `scaplab matrix --driver capture=FILE` does. A difference that no
+// `differs` of the table lists is wrong.
+//
 // Calls that the table has no entry for come from our module as generic events, which
 // carry no params; they are counted and named.
 //

@@ -4,6 +4,8 @@
 
 package main
 
+import "github.com/scaplab/scaplab/vmtest"
+
 // wanted is an event that a capture of the workload must have.
 type wanted struct {
 	TID    int64
@@ -43,8 +45,16 @@ type leg struct {
 type results struct {
 	Refused string // what sysdig says to our module's default versions
 	Legs    []leg
-	Log     string // of the kernel
+	Scored  *scored // the cases of the table, recorded by sysdig; nil without the reference's module
+	Log     string  // of the kernel
 	Err     string
+}
+
+// scored is the score of what sysdig recorded of the table's cases.
+type scored struct {
+	Score      vmtest.Score
+	Deviations []string // that are defects
+	Err        string
 }
 
 // The marks around each encoded piece of the results on the console.

@@ -73,6 +73,30 @@ func (v *verdict) judge(r *results, whyNoReference error) {
 	if len(r.Legs) == 2 {
 		v.modules(found[0], found[1])
 	}
+	if r.Scored != nil {
+		v.scored(r.Scored)
+	}
+}
+
+// scored says how what sysdig recorded of the table's cases does.
+func (v *verdict) scored(s *scored) {
+	if s.Err != "" {
+		v.fail("the cases, recorded by sysdig: %s", s.Err)
+		return
+	}
+	c := s.Score
+	v.say("the cases, recorded by sysdig: %d equal, %d different as listed, %d defects; %d generic, %d skipped, of %d not every event is recorded",
+		c.Cases.Equal, c.Cases.Listed, c.Cases.Defect, c.Generic, c.Skipped, c.Broken)
+	if c.Cases.Equal == 0 {
+		v.fail("sysdig recorded no case well")
+	}
+	for _, d := range s.Deviations {
+		if strings.HasPrefix(d, "init_module_exit , ") {
+			v.say("known difference: sysdig saves no event of 64 KiB: %s", d)
+			continue
+		}
+		v.fail("the cases, recorded by sysdig: %s", d)
+	}
 }
 
 // leg judges what sysdig and our client got from one module. It returns, for each

@@ -186,7 +186,7 @@ func (m *boot) run(ctx context.Context) (*results, error) {
 		return nil, fmt.Errorf("reference module: %d directories with its sources in %s (want 1)", len(sources), m.reference.Dir)
 	}
 	m.log("kernel %s: building the reference module", m.kernel.Release)
-	ko, err := m.builder.BuildOther(ctx, m.kernel, sources[0], "scap")
+	ko, err := m.builder.BuildOther(ctx, m.kernel, sources[0])
 	if _, ok := errors.AsType[*kmodbuild.Error](err); ok {
 		m.whyNoReference = err
 	} else if err != nil {
