@@ -274,10 +274,10 @@ func (r *Report) finish() {
 		return slices.Compare(x[:], y[:])
 	})
 	slices.SortStableFunc(r.Costs, func(a, b Cost) int { return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel) })
+	r.trimEvents()
 	slices.SortStableFunc(r.Verifier, func(a, b Verifier) int {
 		return slices.Index(r.Kernels, a.Kernel) - slices.Index(r.Kernels, b.Kernel)
 	})
-	r.trimEvents()
 	r.coverage.Sort(r.Kernels, r.Drivers)
 	slices.Sort(r.notes)
 	r.notes = slices.Compact(r.notes)

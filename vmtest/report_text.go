@@ -62,8 +62,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	r.writeCosts(&b)
-	r.writeVerifier(&b)
 	r.writeConformance(&b)
+	r.writeVerifier(&b)
 	r.writeTotals(&b)
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "PARTIAL: %s\n", r.Partial)

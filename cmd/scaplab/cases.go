@@ -60,7 +60,7 @@ func newCasesCmd() *cobra.Command {
 			case export != "" && facts != "":
 				return cli.Usage(errors.New("--export is for another machine, --facts for this one"))
 			case export != "":
-				return f.exportCases(cmd, &o, export)
+				return f.exportCases(cmd, export)
 			case facts != "":
 				return recordFacts(cmd, o, facts)
 			}
@@ -76,13 +76,12 @@ func newCasesCmd() *cobra.Command {
 	cmd.Flags().StringVar(&facts, "facts", "", "perform the cases and write what they did to this file")
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	f.archFlags(cmd)
-	f.consoleFlag(cmd)
 	f.caseFlags(cmd)
 	return cmd
 }
 
 // exportCases writes the guest program and the note.
-func (f *runFlags) exportCases(cmd *cobra.Command, o *vmtest.Options, dir string) error {
+func (f *runFlags) exportCases(cmd *cobra.Command, dir string) error {
 	guest, remove, err := f.findGuest(cmd.Context())
 	if err != nil {
 		return err

@@ -239,10 +239,10 @@ func newMatrixCmd() *cobra.Command {
 	f.watchFlag(cmd)
 	cmd.Flags().StringVar(&f.captures, "captures", "", "write what each driver delivered to this directory, KERNEL-DRIVER.scap")
 	cmd.Flags().BoolVar(&f.costs, "cost", false, "also measure what each driver adds to a call, in instructions")
-	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
-	cmd.Flags().StringVar(&f.cacheLimit, "cache-limit", "", "run one kernel after the other, and keep the cache within this size between them: 4GB")
 	cmd.Flags().StringVar(&f.seen, "seen", "", "write what was seen of somebody else's module to this file, in a few lines: tables/seen.yaml is made so")
 	cmd.Flags().StringVar(&f.facts, "facts", "", "with --driver capture=FILE: what the cases did while that was recorded, as scaplab cases wrote it")
+	cmd.Flags().BoolVar(&f.verifier, "verifier", false, "also measure how much work each eBPF program is for each kernel's verifier")
+	cmd.Flags().StringVar(&f.cacheLimit, "cache-limit", "", "run one kernel after the other, and keep the cache within this size between them: 4GB")
 	cmd.Flags().StringVar(&f.shard, "shard", "", "run only part i of n: i/n")
 	return cmd
 }

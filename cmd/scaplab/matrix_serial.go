@@ -70,11 +70,12 @@ func (f *runFlags) serially(cmd *cobra.Command, o vmtest.Options, limit int64) e
 		ran[own.Kernels[0].Name] = true
 		own.Gone, gone = append(gone, own.Gone...), nil
 		removeModules, err := f.findModules(cmd.Context(), &own)
-		defer removeModules()
 		if err != nil {
+			removeModules()
 			return f.ended(cmd, joined, err)
 		}
 		rep, err := vmtest.Run(cmd.Context(), own)
+		removeModules()
 		if rep != nil {
 			all, joinErr := join(rep)
 			if joinErr != nil {
