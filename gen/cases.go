@@ -67,7 +67,7 @@ func (m *model) guestSyscall(t *caseText, s *tables.Syscall) {
 	t.indent = ""
 	t.line()
 	t.line("syscall", s.Name)
-	t.line("place", fmt.Sprintf("tables/%s:%d", strings.TrimPrefix(s.Pos.File, m.table.Dir+"/"), s.Pos.Line))
+	t.line("place", m.guestPlace(s.Pos))
 	t.line("nr", byArchText(s.NR, func(n int) string { return fmt.Sprint(n) }))
 	for _, p := range s.Params {
 		t.line("param", p.Name, p.Type)
@@ -133,6 +133,11 @@ func (m *model) losesString(e *event, p *tables.Param) bool {
 	return (as == "text" || p.Type == "charbufarray") && m.exposed(e, p)
 }
 
+// guestPlace returns FILE:LINE of an entry, from the project's root.
+func (m *model) guestPlace(pos expr.Pos) string {
+	return fmt.Sprintf("tables/%s:%d", strings.TrimPrefix(pos.File, m.table.Dir+"/"), pos.Line)
+}
+
 // guestCase writes a case with its place as lines below the entry, so that an edit of
 // one entry does not change the places of others.
 func (t *caseText) guestCase(c *tables.Case, kind string, below int) {
@@ -188,6 +193,11 @@ func (m *model) guestConsts(files map[string][]byte) error {
 	for _, s := range m.table.Syscalls {
 		for _, c := range append(slices.Clone(s.Cases), m.probeCases(s)...) {
 			m.caseConsts(s, c, names)
+		}
+	}
+	for _, s := range m.table.Suites {
+		for _, c := range s.Scenarios {
+			m.scenarioConsts(c, names)
 		}
 	}
 	sorted := slices.Sorted(maps.Keys(names))
@@ -259,39 +269,52 @@ func (m *model) nativeByArch(name string) jen.Code {
 	return jen.Map(jen.String()).Uint64().Op("{" + strings.Join(by, ", ") + "}").Index(jen.Qual("runtime", "GOARCH"))
 }
 
-// caseConsts collects the native constants that a case names. In a wanted param,
-// names of its flag set are event values.
-func (m *model) caseConsts(s *tables.Syscall, c *tables.Case, names map[string]bool) {
-	collect := func(n *expr.Node, set *tables.FlagSet) {
-		expr.Walk(n, func(n *expr.Node) bool {
-			if n.Kind != expr.Name {
-				return true
-			}
-			if _, ok := expr.Keywords[n.Text]; ok {
-				return true
-			}
-			if set != nil && slices.ContainsFunc(set.Values, func(v tables.FlagValue) bool { return v.Name == n.Text }) {
-				return true
-			}
-			names[n.Text] = true
+// constsOf collects the native constants that an expression names. In a wanted param, names of its flag
+// set are event values.
+func constsOf(n *expr.Node, set *tables.FlagSet, names map[string]bool) {
+	expr.Walk(n, func(n *expr.Node) bool {
+		if n.Kind != expr.Name {
 			return true
-		})
-	}
-	for _, list := range [][]tables.Binding{c.Given, c.After} {
-		for _, b := range list {
-			collect(b.Expr, nil)
 		}
-	}
-	collect(c.Call, nil)
-	for _, list := range [][]tables.Binding{c.Want, c.Child} {
-		for _, b := range list {
-			var set *tables.FlagSet
-			if s.Exit != nil {
-				if i := slices.IndexFunc(s.Exit.Params, func(p *tables.Param) bool { return p.Name == b.Name }); i >= 0 {
-					set = m.sets[s.Exit.Params[i].Names]
-				}
+		if _, ok := expr.Keywords[n.Text]; ok {
+			return true
+		}
+		if set != nil && slices.ContainsFunc(set.Values, func(v tables.FlagValue) bool { return v.Name == n.Text }) {
+			return true
+		}
+		names[n.Text] = true
+		return true
+	})
+}
+
+// wantedConsts collects those of wanted params of an event.
+func (m *model) wantedConsts(e *tables.Event, list []tables.Binding, names map[string]bool) {
+	for _, b := range list {
+		var set *tables.FlagSet
+		if e != nil {
+			if i := slices.IndexFunc(e.Params, func(p *tables.Param) bool { return p.Name == b.Name }); i >= 0 {
+				set = m.sets[e.Params[i].Names]
 			}
-			collect(b.Expr, set)
 		}
+		constsOf(b.Expr, set, names)
+	}
+}
+
+func (m *model) caseConsts(s *tables.Syscall, c *tables.Case, names map[string]bool) {
+	for _, b := range slices.Concat(c.Given, c.After) {
+		constsOf(b.Expr, nil, names)
+	}
+	constsOf(c.Call, nil, names)
+	m.wantedConsts(s.Exit, slices.Concat(c.Want, c.Child), names)
+}
+
+func (m *model) scenarioConsts(c *tables.Scenario, names map[string]bool) {
+	for _, b := range c.Given {
+		constsOf(b.Expr, nil, names)
+	}
+	constsOf(c.Act, nil, names)
+	for _, sh := range slices.Concat(c.Shows, c.Never) {
+		constsOf(sh.By, nil, names)
+		m.wantedConsts(sh.Event, sh.With, names)
 	}
 }

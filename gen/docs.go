@@ -16,12 +16,15 @@ import (
 
 const mdHeader = "<!-- " + marker + " -->\n"
 
-// pages makes docs/events.md, docs/syscalls.md and docs/differences.md.
+// pages makes docs/events.md, docs/syscalls.md, docs/differences.md and docs/truth.md.
 func (m *model) pages(files map[string][]byte) error {
 	files["docs/syscalls.md"] = m.syscallsPage()
 	files["docs/events.md"] = m.eventsPage()
 	files["docs/differences.md"] = m.differencesPage()
 	files["docs/conformance.md"] = m.conformancePage()
+	if len(m.table.Suites) > 0 {
+		files["docs/truth.md"] = m.truthPage()
+	}
 	return nil
 }
 

@@ -42,7 +42,7 @@ func Files(t *tables.Table) (map[string][]byte, error) {
 	}
 	files := make(map[string][]byte)
 	for _, emit := range []func(map[string][]byte) error{m.cFiles, m.eventTypes, m.eventTable, m.eventDecoders, m.driverTable, m.driverIDs, m.kmodTable,
-		m.guestCases, m.guestConsts, m.guestStructs, m.reducers, m.pages} {
+		m.guestCases, m.guestSuites, m.guestConsts, m.guestStructs, m.reducers, m.pages} {
 		if err := emit(files); err != nil {
 			return nil, err
 		}

@@ -124,15 +124,9 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 			c.LeftOut = int(v)
 		}
 	}
-	c.Since, c.Until = l.version(m, "since"), l.version(m, "until")
-	if c.Since != "" && c.Until != "" && compareVersions(c.Since, c.Until) >= 0 {
-		m.errorf(m.byKey["until"], "until %s is not after since %s", c.Until, c.Since)
-	}
+	c.Since, c.Until = l.versions(m)
 
-	v := &values{l: l, f: f, subject: m.subject, vars: map[string]bool{}, made: map[string]*Struct{}}
-	for name := range expr.Vars {
-		v.vars[name] = name != "ret" && name != "child"
-	}
+	v := newValues(l, f, m.subject)
 	v.kinds = []string{"given"}
 	c.Given = v.bindings(m, "given")
 	if m.required("call", "call: "+s.Name+"(...) is what the case does") {
@@ -146,7 +140,7 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	v.kinds = []string{"given", "after"}
 	c.After = v.bindings(m, "after")
 	for _, h := range v.called {
-		c.inheritNeeds(m, h)
+		c.Needs = inheritNeeds(c.Needs, m, h)
 	}
 	v.kinds = nil
 	v.want = true
@@ -169,11 +163,20 @@ func (l *loader) oneCase(s *Syscall, f *file, n *yaml.Node, only bool) (*Case, s
 	return c, outcome
 }
 
+// versions reads since and until of a case.
+func (l *loader) versions(m *mapping) (since, until string) {
+	since, until = l.version(m, "since"), l.version(m, "until")
+	if since != "" && until != "" && compareVersions(since, until) >= 0 {
+		m.errorf(m.byKey["until"], "until %s is not after since %s", until, since)
+	}
+	return since, until
+}
+
 // inheritNeeds adds the needs of a function that the case calls.
-func (c *Case) inheritNeeds(m *mapping, h *Helper) {
+func inheritNeeds(needs []string, m *mapping, h *Helper) []string {
 	for _, need := range h.Needs {
-		if !slices.Contains(c.Needs, need) {
-			c.Needs = append(c.Needs, need)
+		if !slices.Contains(needs, need) {
+			needs = append(needs, need)
 			continue
 		}
 		for _, n := range m.list("needs") {
@@ -182,6 +185,7 @@ func (c *Case) inheritNeeds(m *mapping, h *Helper) {
 			}
 		}
 	}
+	return needs
 }
 
 // covered checks that each exit param has a wanted value, written or as passed, and

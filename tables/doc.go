@@ -16,6 +16,7 @@
 //	events.yaml    groups: events:   groups of params; events that no syscall entry describes
 //	syscalls.yaml  include:          the parts, syscalls/CLASS.yaml, each with the list syscalls: of the entries of one class
 //	ids.yaml       ids:              syscall codes of the file format (optional)
+//	suites.yaml    suites:           truth suites: acts, and what a driver must show of them (optional)
 //
 // schema.lock has the facts that must not change: a line for each event code with its
 // params, for each flag value, wire type and syscall code. A disagreement with it is
@@ -267,13 +268,18 @@
 //     looks: true                     it looks at the open file of its first argument; zero: descriptor says so as well
 //     zero: descriptor                what makes it 0, as the first argument: descriptor (below 0), memory (unreadable)
 //     doc: one line
+//
 //   - param: sock_tuple(fd, dir, addr?)   C function push_<name>(f, ...): sends a whole param
 //     max: 128                        bytes that it sends at most, if its type does not say so; rest: all that the event has left.
 //     What follows takes is then the function's last argument
 //     first: 16                       of a list that the caller may make longer, how many elements it sends
+//
 //   - given: tempfile(bytes?)         guest function that makes an object
 //     reads: text                     what a driver reads if it is passed as a string: text (its own), nothing
+//
 //   - after: fstat(fd)                guest function that examines something; only in after
+//
+//   - act: race_open(call)            guest function that is the act of a scenario, see suites.yaml
 //
 // An argument with ? is optional, one with ... repeats. Conversions of flags.yaml are
 // value helpers with one argument; a manual one with more is declared here as well.
@@ -309,6 +315,32 @@
 // Types are C's integer types, pointers, structs described before, and arrays of these;
 // rlim_t is a long in which all ones mean no limit, aligned_u64 is at multiples of 8
 // also for 32-bit tasks.
+//
+// # suites.yaml
+//
+//	suite      its name, not that of a syscall: a scenario's ID is SUITE/SCENARIO as a case's is SYSCALL/CASE
+//	about      what an attacker does, and why it matters
+//	scenarios  in order
+//
+// and of a scenario:
+//
+//	name, about          unique in the suite; what happens, and what a driver must show
+//	needs, unsafe, since, until, given   as of a case
+//	arch                 the only architecture that has its calls
+//	act                  a call of an act of helpers.yaml, which does a real thing; its value, with the facts as fields, is $act
+//	shows                events that a driver must show, in any order, each another one
+//	never                events that a driver must never show: a lie
+//
+// An item of shows and never is
+//
+//	event    the event with its direction, of a syscall's entry: openat_exit
+//	by       the thread, as the first pid namespace numbers it: $act.tid. Left out: the scenario's own, $tid
+//	with     {param: value}, as in want; other params are not compared
+//	missed   why drivers of this project do not do so: text, or {ebpf: why, kmod: why}
+//
+// A scenario is shown if all of its items are as they must be. An item that is missed must be missed: one that is shown
+// in spite of `missed` fails the scenario, so that the score stays true. The guest captures the calls that make the
+// events of all items, and keeps the events of the threads that they name.
 //
 // # ids.yaml
 //

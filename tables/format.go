@@ -112,11 +112,12 @@ func sameMeaning(a, b *yaml.Node) bool {
 var layouts = map[string][]string{
 	"syscalls": syscallKeys, "cases": caseKeys, "events": {"event", "name", "symbol", "class", "source", "from", "filler", "flags", "fd", "drop", "lost", "differs", "differs_of", "params", "state"},
 	"groups": {"group", "doc", "params"}, "wants": {"want", "doc", "values"}, "flags": {"set", "kernel", "kind", "width", "default", "doc", "values"},
-	"helpers": {"value", "param", "given", "after", "filler", "zero", "user", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "hot", "probe"}, "ia32": {"syscall", "nr", "as", "layout"}, "x32": {"syscall", "nr"},
+	"helpers": {"value", "param", "given", "after", "act", "filler", "zero", "user", "reads", "doc"}, "reducers": {"reducer", "on", "doc"}, "ids": {"id", "syscall", "drop", "nr", "hot", "probe"}, "ia32": {"syscall", "nr", "as", "layout"}, "x32": {"syscall", "nr"},
+	"suites": suiteKeys, "scenarios": scenarioKeys, "shows": shownKeys, "never": shownKeys,
 }
 
 // dense are lists whose items of several lines need no empty line between them.
-var dense = map[string]bool{"helpers": true, "reducers": true, "wants": true}
+var dense = map[string]bool{"helpers": true, "reducers": true, "wants": true, "shows": true, "never": true}
 
 func layoutRoot(lines []string, root *yaml.Node) []string {
 	if root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0 {

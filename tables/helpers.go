@@ -97,7 +97,10 @@ func (l *loader) helperMax(h *Helper, m *mapping) {
 	}
 }
 
-var helperKinds = []string{"value", "param", "given", "after"}
+var helperKinds = []string{"value", "param", "given", "after", "act"}
+
+// guestKinds are the kinds of the guest's functions, which share their names.
+var guestKinds = []string{"given", "after", "act"}
 
 func (l *loader) helper(f *file, n *yaml.Node) {
 	m := f.mapping(n, "", "entry", append([]string{"doc", "filler", "zero", "user", "looks", "max", "first", "reads", "needs"}, helperKinds...), &l.errs)
@@ -116,7 +119,7 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 		}
 	}
 	if decl == nil {
-		m.errorf(n, "kind is missing (value, param, given or after)")
+		m.errorf(n, "kind is missing (value, param, given, after or act)")
 		return
 	}
 	if m.asScalar(decl, h.Kind) == nil {
@@ -154,16 +157,17 @@ func (l *loader) helper(f *file, n *yaml.Node) {
 		m.errorf(m.byKey["reads"], "reads without use (only what given makes is passed as a string)")
 	}
 	h.Needs = m.needs()
-	if m.has("needs") && h.Kind != "given" && h.Kind != "after" {
+	guest := slices.Contains(guestKinds, h.Kind)
+	if m.has("needs") && !guest {
 		m.errorf(m.byKey["needs"], "needs without use (only functions of the guest have needs)")
 	}
-	if expr.Functions[name] != "" && (h.Kind == "given" || h.Kind == "after") {
+	if expr.Functions[name] != "" && guest {
 		m.errorf(decl, "%s is built in", expr.Functions[name])
 		return
 	}
 	for _, kind := range helperKinds {
 		old := l.helpers[kind][name]
-		if old != nil && (kind == h.Kind || kind == "value" && h.Kind == "param" || kind == "param" && h.Kind == "value" || kind == "given" && h.Kind == "after") {
+		if old != nil && (kind == h.Kind || kind == "value" && h.Kind == "param" || kind == "param" && h.Kind == "value" || guest && slices.Contains(guestKinds, kind)) {
 			m.errorf(decl, "%s helper %s is declared already on line %d", old.Kind, name, old.Pos.Line)
 			return
 		}

@@ -31,6 +31,7 @@ var files = []struct {
 	{"structs.yaml", []string{"structs"}},
 	{"events.yaml", []string{"groups", "events"}},
 	{"syscalls.yaml", []string{"wants", "include", "syscalls"}},
+	{suitesFile, []string{"suites"}},
 }
 
 // optionalLists are lists that a file may lack.
@@ -73,7 +74,7 @@ func load(fsys fs.FS, dir string) (*Table, error) {
 			case typesFile:
 				l.table.Types = DefaultTypes()
 				continue
-			case "ids.yaml", "structs.yaml":
+			case "ids.yaml", "structs.yaml", suitesFile:
 				continue
 			}
 		}
@@ -196,6 +197,8 @@ func (l *loader) file(f *file, lists []string) {
 				l.event(f, item)
 			case "syscalls":
 				l.syscall(f, item)
+			case "suites":
+				l.suite(f, item)
 			case "ids":
 				l.id(f, item)
 			case "ia32":

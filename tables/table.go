@@ -14,6 +14,7 @@ type Table struct {
 	Dir      string // the directory it was read from, with slashes
 	Types    *Types
 	Syscalls []*Syscall
+	Suites   []*Suite
 	Events   []*Event   // events no syscall entry describes: tracepoints, generic, metaevents, older versions
 	Flags    []*FlagSet // named sets and the conversions from native values
 	Helpers  []*Helper
@@ -219,10 +220,10 @@ type FlagValue struct {
 	NativeBy  map[string]uint64 // by GOARCH where it differs; without HasNative, the only arches that have it
 }
 
-// Helper declares a C function of both drivers that `from` may call, or a guest function of `given`, `after` and `call`.
+// Helper declares a C function of both drivers that `from` may call, or a guest function of `given`, `after`, `call` and `act`.
 type Helper struct {
 	Pos    expr.Pos
-	Kind   string // value, param, given, after
+	Kind   string // value, param, given, after, act
 	Name   string
 	Args   []string // names; a trailing "..." repeats, a trailing "?" is optional
 	Filler bool     // value: the C function takes struct filler * first (param helpers always do)
@@ -232,7 +233,7 @@ type Helper struct {
 	Max    int      // param: bytes that it sends at most; 0: not known, or Rest
 	Rest   bool     // param: it sends what the event has room for; its C function's last argument is the bytes that later params may take
 	First  int      // param: of a list that the caller may make longer, the elements that it sends; 0: all, or no list
-	Needs  []string // given, after: words of Needs, which a case that calls it needs as well
+	Needs  []string // given, after, act: words of Needs, which a case that calls it needs as well
 	Reads  string   // given: what a driver reads if the object is passed as a string: "text" (the object's), "nothing", or ""
 	Doc    string
 }

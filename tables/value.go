@@ -27,6 +27,15 @@ type values struct {
 	called  []*Helper          // each once
 }
 
+// newValues returns a reader of a case's expressions, before its call.
+func newValues(l *loader, f *file, subject string) *values {
+	v := &values{l: l, f: f, subject: subject, vars: map[string]bool{}, made: map[string]*Struct{}}
+	for name := range expr.Vars {
+		v.vars[name] = name != "ret" && name != "child"
+	}
+	return v
+}
+
 func (v *values) errorf(pos expr.Pos, format string, args ...any) {
 	v.l.errs.Add(pos, v.subject, format, args...)
 }

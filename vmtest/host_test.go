@@ -40,14 +40,14 @@ type hostRun struct {
 	machine *judge.Machine
 }
 
-func mustRunHost(t *testing.T) hostRun {
+func mustRunHost(t *testing.T, calls ...string) hostRun {
 	t.Helper()
 	testutil.SkipUnlessRoot(t)
 	testutil.SkipUnlessKernel(t, "5.8", "ring buffers")
 	testutil.SkipUnlessBTF(t)
 	var run hostRun
 	_, err := RunHost(t.Context(), Options{
-		Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: guest.IDs(hostSyscalls...), Cache: t.TempDir(),
+		Drivers: []guest.Drivers{guest.OnlyEBPF}, Cases: guest.IDs(calls...), Cache: t.TempDir(),
 		OnResult: func(r *guest.CaseResult) { run.results = append(run.results, r) },
 	})
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func mustRunHost(t *testing.T) hostRun {
 // Each param of each event of a real kernel is changed in turn: the comparison must
 // find each change.
 func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
-	run := mustRunHost(t)
+	run := mustRunHost(t, hostSyscalls...)
 	mutants := 0
 	for _, r := range run.results {
 		sc, cs := guest.Find(r.Case)
@@ -101,6 +101,34 @@ func TestAWrongValueInARealEventIsNoticed(t *testing.T) {
 		}
 	}
 	require.Greater(t, mutants, 200)
+}
+
+// The truth suites hold on a real kernel, and what they want is really looked at: without its events, a
+// scenario that is shown is not.
+func TestTheTruthSuitesOnTheRunningKernel(t *testing.T) {
+	var names []string
+	for _, s := range guest.Suites() {
+		names = append(names, s.Name)
+	}
+	run := mustRunHost(t, names...)
+	shown := 0
+	for _, r := range run.results {
+		v := judge.Result(run.machine, r)
+		if v.Status == judge.Skip {
+			require.NotEmpty(t, v.Reason, r.Case)
+			continue
+		}
+		require.Equal(t, judge.Pass, v.Status, "%s: %s", r.Case, v.Reason)
+		_, cs := guest.Find(r.Case)
+		if v.Missed != "" || cs.Items[0].Never {
+			continue
+		}
+		gone := *r
+		gone.Events = nil
+		require.Equal(t, judge.ClassMissing, judge.Result(run.machine, &gone).Class, r.Case)
+		shown++
+	}
+	require.Positive(t, shown)
 }
 
 // exactParams returns the params for which only one value is correct. The kernel's

@@ -25,7 +25,7 @@ type Result struct {
 	Kernel  string        `json:"kernel"`
 	Arch    string        `json:"arch"`
 	Drivers guest.Drivers `json:"driver"`
-	Syscall string        `json:"syscall"`
+	Syscall string        `json:"syscall"`         // the suite of a scenario
 	Case    string        `json:"case"`
 	Place   string        `json:"place,omitempty"` // FILE:LINE of the case in the table
 	Status  judge.Status  `json:"status"`
@@ -179,7 +179,7 @@ func (r *Report) add(k Kernel, drivers guest.Drivers, id string, raw *guest.Case
 func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *guest.CaseResult, v judge.Verdict) {
 	name, c, _ := strings.Cut(id, "/")
 	res := Result{Run: r.id, Kernel: k.Name, Arch: k.Arch, Drivers: drivers, Syscall: name, Case: c,
-		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance, Console: v.Console}
+		Status: v.Status, Class: v.Class, Reason: v.Reason, Params: v.Params, Conformance: v.Conformance, Console: v.Console, Missed: v.Missed}
 	if k.Subject != nil && judge.Upset(v.Class) {
 		res.Conformance = judge.Defect
 	}
@@ -194,6 +194,9 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --syscall " + shell.Word(id)
 	case sc != nil:
 		res.Place = sc.Place(cs)
+		if sc.Suite {
+			res.Suite = sc.Name
+		}
 	case c == kernelList: // every run on the kernel compares it
 		res.Repro = cmp.Or(r.opts.Command, "scaplab") + " matrix --kernel " + shell.Word(k.Name) + " --driver " + drivers.String() + " --syscall getppid"
 	}
@@ -221,7 +224,7 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 		r.failed++
 		r.tell(&res)
 	}
-	if sc != nil {
+	if sc != nil && !sc.Suite { // scenarios prove no params
 		r.coverage.Add(res.column(), sc, res.failed(), v)
 	}
 	if raw != nil && r.captures != nil && !drivers.Pair() {

@@ -181,7 +181,9 @@ func (r *Report) join(x Result) {
 		r.notes = append(r.notes, "the table has no case "+id+" any more")
 		return
 	}
-	r.coverage.Add(x.column(), sc, x.failed(), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
+	if !sc.Suite {
+		r.coverage.Add(x.column(), sc, x.failed(), judge.Verdict{Status: x.Status, Class: x.Class, Reason: x.Reason, Params: x.Params})
+	}
 	if !slices.Contains(r.opts.Cases, id) {
 		r.opts.Cases = append(r.opts.Cases, id)
 	}

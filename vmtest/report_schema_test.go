@@ -40,7 +40,7 @@ func sampleReports(t *testing.T) map[string]*Report {
 	require.NoError(t, testReport(t).WriteJSON(&b))
 	joined, err := ReadJSON(&a, &b)
 	require.NoError(t, err)
-	return map[string]*Report{"full": full, "unfinished": full.unfinished(), "not begun": NotBegun(Options{Tool: "v1"}), "joined": joined, "foreign": foreignReport()}
+	return map[string]*Report{"full": full, "unfinished": full.unfinished(), "not begun": NotBegun(Options{Tool: "v1"}), "joined": joined, "foreign": foreignReport(), "scored": scoredReport(t)}
 }
 
 func TestJSONReportsMatchTheirSchema(t *testing.T) {

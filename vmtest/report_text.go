@@ -22,7 +22,12 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	if err := r.coverage.WriteTable(w); err != nil {
+	if !r.coverage.Empty() || len(r.suites()) == 0 {
+		if err := r.coverage.WriteTable(w); err != nil {
+			return err
+		}
+	}
+	if err := r.writeTruth(w); err != nil {
 		return err
 	}
 	var b strings.Builder

@@ -28,7 +28,7 @@ func newHostCmd() *cobra.Command {
 			return f.report(cmd, rep, err)
 		},
 	}
-	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.chooseFlags(cmd)
 	f.reportFlags(cmd)
 	f.consoleFlag(cmd)
 	f.caseFlags(cmd)

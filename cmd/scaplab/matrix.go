@@ -43,6 +43,7 @@ type runFlags struct {
 	guest     string
 	driver    string
 	syscall   string
+	suite     string
 	shard     string
 	json      string
 	junit     string
@@ -131,7 +132,7 @@ func (f *runFlags) caseFlags(cmd *cobra.Command) {
 func (f *runFlags) selectFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", "ebpf,kmod", "drivers to capture with: "+strings.Join(driverNames, ", ")+"; both of them are compared, too. kmod=X judges somebody else's module: a .ko file, a tree of sources, a .deb file, or NAME[/SUITE] of a Debian package; capture=FILE judges what another program recorded (see scaplab cases)")
 	f.modulesFlag(cmd)
-	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.chooseFlags(cmd)
 	f.reportFlags(cmd)
 }
 
@@ -142,6 +143,12 @@ func (f *runFlags) reportFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.html, "html", "", "write all results as a page to look at, in one file, to this file")
 	cmd.Flags().StringVar(&f.markdown, "markdown", "", "write a summary for a pull request as Markdown to this file")
 	cmd.Flags().StringVar(&f.baseline, "baseline", "", "say in --markdown what changed against this report, which --json wrote")
+}
+
+// chooseFlags adds the flags that choose cases.
+func (f *runFlags) chooseFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat), truth suites (io_uring) or cases (openat/missing-file)")
+	cmd.Flags().StringVar(&f.suite, "suite", "", "only these truth suites, or all of them, beside what --syscall names")
 }
 
 func newMatrixCmd() *cobra.Command {
@@ -263,7 +270,7 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 	} else if o.Drivers, err = parseDrivers(f.driver); err != nil {
 		return o, done, cli.Usage(err)
 	}
-	if o.Cases, err = parseCases(f.syscall); err != nil {
+	if o.Cases, err = f.cases(); err != nil {
 		return o, done, cli.Usage(err)
 	}
 	switch {
@@ -383,6 +390,30 @@ func parseDrivers(s string) ([]guest.Drivers, error) {
 	return list, nil
 }
 
+// cases returns the IDs that --syscall and --suite choose.
+func (f *runFlags) cases() ([]string, error) {
+	if f.suite == "" {
+		return parseCases(f.syscall)
+	}
+	var known []string
+	for _, s := range guest.Suites() {
+		known = append(known, s.Name)
+	}
+	names := splitList(f.suite)
+	if f.suite == "all" {
+		names = known
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("--suite: the table has no truth suite %q (all, or one of %s)%s", name, strings.Join(known, ", "), hint.DidYouMean(name, known))
+		}
+	}
+	if f.syscall != "" {
+		names = append(names, f.syscall) // the last: a case in it may have commas in its name
+	}
+	return parseCases(strings.Join(names, ","))
+}
+
 // parseCases returns the IDs of the cases named, in table order. A case may
 // have commas in its name; then it is the whole value, or the last in it.
 func parseCases(s string) ([]string, error) {
@@ -405,7 +436,7 @@ func parseCases(s string) ([]string, error) {
 			want[name] = true
 			continue
 		}
-		if guest.FindSyscall(name) == nil {
+		if guest.FindEntry(name) == nil {
 			return nil, errors.New(noSyscall(name))
 		}
 		for _, id := range guest.IDs(name) {
@@ -419,7 +450,7 @@ func parseCases(s string) ([]string, error) {
 // its syscall.
 func casesOf(id string) string {
 	name := guest.SyscallOf(id)
-	sc := guest.FindSyscall(name)
+	sc := guest.FindEntry(name)
 	if sc == nil {
 		return " (" + noSyscall(name) + ")"
 	}
@@ -436,7 +467,7 @@ func casesOf(id string) string {
 // noSyscall says that the table has no such syscall, and which might be meant.
 func noSyscall(name string) string {
 	var names []string
-	for _, sc := range guest.Syscalls() {
+	for _, sc := range slices.Concat(guest.Syscalls(), guest.Suites()) {
 		names = append(names, sc.Name)
 	}
 	return fmt.Sprintf("the table has no syscall %q%s", name, hint.DidYouMean(name, names))

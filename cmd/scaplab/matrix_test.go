@@ -41,6 +41,10 @@ func TestWrongUseOfRunCommands(t *testing.T) {
 	for args, want := range map[string]string{
 		"matrix --syscall nosuchcall":                    `the table has no syscall "nosuchcall"`,
 		"matrix --syscall opena":                         `the table has no syscall "opena" (did you mean openat?)`,
+		"matrix --suite io_ring":                         `--suite: the table has no truth suite "io_ring" (all, or one of io_uring,`,
+		"matrix --syscall io_ring":                       `the table has no syscall "io_ring" (did you mean io_uring?)`,
+		"matrix --suite exec --syscall nosuchcall":       `the table has no syscall "nosuchcall"`,
+		"repro exec/runs@6.12/ebpf":                      `unknown case "exec/runs" (cases: exec/runs-a-program,`,
 		"matrix --driver epbf":                           "(did you mean ebpf?)",
 		"matrix --syscall opena/x":                       `(the table has no syscall "opena" (did you mean openat?))`,
 		"matrix --syscall getppid/Works":                 `unknown case "getppid/Works" (did you mean getppid/works?)`,

@@ -101,17 +101,41 @@ func printCase(w io.Writer, id string) {
 	for _, p := range sc.Params {
 		params = append(params, strings.TrimSpace(p.Type+" "+p.Name))
 	}
-	fmt.Fprintf(w, "case %s\nplace: %s\nsyscall: %s(%s)\n", id, sc.Place(c), sc.Name, strings.Join(params, ", "))
+	fmt.Fprintf(w, "case %s\nplace: %s\n", id, sc.Place(c))
+	if !sc.Suite {
+		fmt.Fprintf(w, "syscall: %s(%s)\n", sc.Name, strings.Join(params, ", "))
+	}
 	if len(c.Needs) > 0 {
 		fmt.Fprintf(w, "needs: %s\n", strings.Join(c.Needs, ", "))
 	}
 	printBindings(w, "given", c.Given)
+	if sc.Suite {
+		printScenario(w, c)
+		return
+	}
 	fmt.Fprintf(w, "call: %s\n", c.Call)
 	printBindings(w, "after", c.After)
 	printBindings(w, "want", c.Want)
 	printBindings(w, "child", c.Child)
 	if c.NoEvent != "" {
 		fmt.Fprintf(w, "no event: %s\n", c.NoEvent)
+	}
+}
+
+func printScenario(w io.Writer, c *guest.Case) {
+	fmt.Fprintf(w, "act: %s\n", c.Act)
+	for _, item := range c.Items {
+		title := "shows"
+		if item.Never {
+			title = "never"
+		}
+		fmt.Fprintf(w, "%s: %s of thread %s\n", title, judge.Symbol(item.Code), item.By)
+		for _, b := range item.With {
+			fmt.Fprintf(w, "  %s: %s\n", b.Name, b.Expr)
+		}
+		for _, d := range slices.Sorted(maps.Keys(item.Missed)) {
+			fmt.Fprintf(w, "  missed by %s: %s\n", d, item.Missed[d])
+		}
 	}
 }
 
@@ -211,6 +235,9 @@ func printVerdicts(w io.Writer, rep *vmtest.Report) {
 		fmt.Fprintln(w)
 		for l := range strings.Lines(x.Reason) {
 			fmt.Fprintf(w, "  %s\n", strings.TrimRight(l, "\n"))
+		}
+		if x.Missed != "" {
+			fmt.Fprintf(w, "  missed: %s\n", x.Missed)
 		}
 		for _, p := range x.Params {
 			mark := "ok  "

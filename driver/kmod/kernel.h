@@ -282,7 +282,7 @@ static inline char *last_names(char *path, bool *cut)
 	return start;
 }
 
-/* Without " (deleted)", which the eBPF driver cannot find out. */
+/* Without " (deleted)", which the eBPF driver cannot find out, and which a memfd always has. */
 static inline void append_path(struct filler *f, u64 address)
 {
 	struct path *path = &((struct file *)(unsigned long)address)->f_path;
@@ -293,7 +293,7 @@ static inline void append_path(struct filler *f, u64 address)
 	if (IS_ERR(text))
 		return;
 	len = strlen(text);
-	if (d_unlinked(path->dentry) && len >= sizeof(DELETED) &&
+	if ((d_unlinked(path->dentry) || !in_tree) && len >= sizeof(DELETED) &&
 	    !strcmp(text + len - (sizeof(DELETED) - 1), DELETED))
 		text[len - (sizeof(DELETED) - 1)] = 0;
 	if (in_tree) /* else it is one name, which may have slashes: memfd */

@@ -23,11 +23,6 @@ const (
 	socketcallWords = 6 // the kernel reads as many arguments as the sub-call has
 )
 
-// int80 makes a 32-bit system call. A kernel without them kills the caller.
-//
-//go:noescape
-func int80(nr, bx, cx uint32) int32
-
 // socketcallVector has the arguments of a sub-call. It is mapped before: between the marks of a case no memory is mapped.
 var (
 	socketcallVector  []byte
@@ -48,5 +43,5 @@ func socketcall(which uintptr, args *[6]uintptr) int64 {
 	for i := range socketcallWords {
 		binary.NativeEndian.PutUint32(socketcallVector[4*i:], uint32(args[i]))
 	}
-	return int64(int80(driver.IA32Socketcall, uint32(which), socketcallAddress))
+	return int64(object.Int80(driver.IA32Socketcall, &[6]uint32{uint32(which), socketcallAddress}))
 }

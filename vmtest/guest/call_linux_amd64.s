@@ -29,15 +29,3 @@ quit:
 	XORL DI, DI
 	SYSCALL
 	INT  $3
-
-// func int80(nr, bx, cx uint32) int32
-TEXT ·int80(SB), NOSPLIT, $0-20
-	MOVL nr+0(FP), AX
-	MOVL bx+4(FP), BX
-	MOVL cx+8(FP), CX
-	XORL DX, DX
-	XORL SI, SI
-	XORL DI, DI
-	INT  $0x80
-	MOVL AX, ret+16(FP)
-	RET

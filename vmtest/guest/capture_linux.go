@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -167,7 +168,7 @@ func (c *collector) divide() {
 }
 
 // fill adds a case's events to its capture: those of the calling thread between its marks, and all
-// events of the child that it made. Events of close belong to the marks, unless the case
+// events of the child that it made, or of the threads that a scenario names. Events of close belong to the marks, unless the case
 // calls close.
 func (p *part) fill(c *Capture, res *CaseResult, init bool) {
 	// Init is in the first pid namespace, so the thread knows its number there; elsewhere the number is that in the driver's events.
@@ -184,7 +185,7 @@ func (p *part) fill(c *Capture, res *CaseResult, init bool) {
 	for i := range p.events {
 		ev := &p.events[i]
 		switch {
-		case uint64(ev.TID()) == p.tid && i < p.until, res.Child != 0 && uint64(ev.TID()) == res.Child:
+		case uint64(ev.TID()) == p.tid && i < p.until, uint64(ev.TID()) != p.tid && slices.Contains(res.Threads, uint64(ev.TID())), res.Child != 0 && uint64(ev.TID()) == res.Child:
 			c.Events = append(c.Events, ev.Bytes())
 		default:
 			c.Others++

@@ -13,9 +13,10 @@ import (
 )
 
 // Syscall is an entry of the table, as far as the guest and the host need it to
-// prove it.
+// prove it. A truth suite is an entry as well: of no call, and its scenarios are cases.
 type Syscall struct {
 	Name   string
+	Suite  bool           // a truth suite
 	File   string         // the table's file
 	Line   int            // in File
 	NR     map[string]int // by GOARCH; without an element if the arch lacks the call
@@ -113,6 +114,21 @@ type Case struct {
 	NoEnter      string    // why there is no enter event
 	Generated    bool      // generated from the signature
 	Lacking      string    // why it does not run on kernels that have the call; "" if it does
+
+	// Of a scenario, in place of Call, After and Want.
+	Arch   string   // the only one that has its calls; "" if all do
+	Act    string   // its value is $act
+	Select []string // the calls that make its events
+	Items  []Shown
+}
+
+// Shown is an event that a driver must show of a scenario, or must never show.
+type Shown struct {
+	Never  bool
+	Code   uint16
+	By     string            // thread
+	With   []Binding         // some params
+	Missed map[Driver]string // why a driver does not do so
 }
 
 // Binding names an expression.
@@ -124,7 +140,7 @@ type Binding struct {
 // mentioned returns the variables in a case's expressions, and their fields as NAME.FIELD.
 func (c *Case) mentioned() map[string]bool {
 	names := map[string]bool{}
-	for _, b := range slices.Concat(c.Given, []Binding{{"", c.Call}}, c.After, c.Want, c.Child) {
+	for _, b := range slices.Concat(c.Given, []Binding{{"", c.Call}, {"", c.Act}}, c.After, c.Want, c.Child, c.shown()) {
 		for _, text := range strings.Split(b.Expr, "$")[1:] {
 			name, rest, _ := cutWord(strings.TrimPrefix(text, "{"))
 			names[name] = true
@@ -134,6 +150,14 @@ func (c *Case) mentioned() map[string]bool {
 		}
 	}
 	return names
+}
+
+// shown returns the expressions of a scenario's events.
+func (c *Case) shown() (list []Binding) {
+	for _, item := range c.Items {
+		list = append(append(list, Binding{"by", item.By}), item.With...)
+	}
+	return list
 }
 
 // cutWord cuts text behind the word that it begins with.
@@ -163,6 +187,12 @@ func (s *Syscall) Place(c *Case) string {
 // socketcallBase is added to the number of a sub-call of socketcall.
 const socketcallBase = 1 << 16
 
+// OnArch reports whether arch has the call. A suite is on all: its scenarios say what they need.
+func (s *Syscall) OnArch(arch string) bool {
+	_, ok := s.Number(arch)
+	return ok || s.Suite
+}
+
 // Number returns the call's number on arch, and whether arch has the call.
 func (s *Syscall) Number(arch string) (int, bool) {
 	nr, ok := s.NR[arch]
@@ -172,7 +202,7 @@ func (s *Syscall) Number(arch string) (int, bool) {
 	return nr, ok
 }
 
-// SyscallOf returns the name of the syscall that a case, by its ID, is of.
+// SyscallOf returns the name of the syscall, or of the suite, that a case, by its ID, is of.
 func SyscallOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	return name
@@ -181,7 +211,7 @@ func SyscallOf(id string) string {
 // Find returns a case by its ID.
 func Find(id string) (*Syscall, *Case) {
 	call, name, _ := strings.Cut(id, "/")
-	if s := FindSyscall(call); s != nil {
+	if s := FindEntry(call); s != nil {
 		for i := range s.Cases {
 			if s.Cases[i].isNamed(name) {
 				return s, &s.Cases[i]
@@ -204,7 +234,7 @@ func (c *Case) isNamed(name string) bool {
 	return true
 }
 
-// IDs returns the cases of the named syscalls, or of all if none is named, that
+// IDs returns the cases of the named syscalls and suites, or of all if none is named, that
 // this architecture has, in the order of the table.
 func IDs(names ...string) []string {
 	want := map[string]bool{}
@@ -212,8 +242,8 @@ func IDs(names ...string) []string {
 		want[n] = true
 	}
 	var ids []string
-	for _, s := range Syscalls() {
-		if _, ok := s.Number(runtime.GOARCH); !ok || len(want) > 0 && !want[s.Name] {
+	for _, s := range slices.Concat(Syscalls(), Suites()) {
+		if !s.OnArch(runtime.GOARCH) || len(want) > 0 && !want[s.Name] {
 			continue
 		}
 		for j := range s.Cases {

@@ -20,41 +20,70 @@ import (
 //go:embed cases_gen.txt
 var caseText string
 
-const entryStart = "\nsyscall "
+// suiteText has the truth suites in the same form. An entry begins with `suite NAME`.
+//
+//go:embed suites_gen.txt
+var suiteText string
+
+const (
+	entryStart = "\nsyscall "
+	suiteStart = "\nsuite "
+)
 
 var known = struct {
 	sync.Mutex
 	byName map[string]*Syscall
 }{byName: make(map[string]*Syscall)}
 
-// FindSyscall returns an entry by its name.
+// FindSyscall returns the entry of a syscall by its name.
 func FindSyscall(name string) *Syscall {
-	if s := entry(name, ""); s != nil {
+	if s := FindEntry(name); s != nil && !s.Suite {
 		return s
 	}
-	_, text, _ := strings.Cut(caseText, entryStart+name+"\n")
-	text, _, _ = strings.Cut(text, entryStart)
-	return entry(name, text)
+	return nil
 }
 
-// Syscalls returns the table's entries.
-func Syscalls() []*Syscall {
-	var list []*Syscall
-	for _, text := range strings.Split(caseText, entryStart)[1:] {
+// FindEntry returns the entry of a syscall or of a suite by its name.
+func FindEntry(name string) *Syscall {
+	if s := entry(name, "", false); s != nil {
+		return s
+	}
+	if s := entry(name, textOf(caseText, entryStart, name), false); s != nil {
+		return s
+	}
+	return entry(name, textOf(suiteText, suiteStart, name), true)
+}
+
+// textOf returns the lines of an entry.
+func textOf(all, start, name string) string {
+	_, text, _ := strings.Cut(all, start+name+"\n")
+	text, _, _ = strings.Cut(text, start)
+	return text
+}
+
+// Syscalls returns the table's entries of syscalls.
+func Syscalls() []*Syscall { return entries(caseText, entryStart, false) }
+
+// Suites returns the table's truth suites.
+func Suites() []*Syscall { return entries(suiteText, suiteStart, true) }
+
+func entries(all, start string, suite bool) (list []*Syscall) {
+	for _, text := range strings.Split(all, start)[1:] {
 		name, text, _ := strings.Cut(text, "\n")
-		list = append(list, entry(name, text))
+		list = append(list, entry(name, text, suite))
 	}
 	return list
 }
 
-// entry parses the text of a syscall once. It returns nil if there is no text and it
+// entry parses the text of a syscall or suite once. It returns nil if there is no text and it
 // was not parsed before.
-func entry(name, text string) *Syscall {
+func entry(name, text string, suite bool) *Syscall {
 	known.Lock()
 	defer known.Unlock()
 	s := known.byName[name]
 	if s == nil && text != "" {
 		s = mustParse(name, text)
+		s.Suite = suite
 		known.byName[name] = s
 	}
 	return s
@@ -182,6 +211,26 @@ func (c *Case) parse(line string) error {
 		c.NoEvent = value
 	case "no_enter":
 		c.NoEnter = value
+	case "arch":
+		c.Arch = value
+	case "act":
+		c.Act = value
+	case "select":
+		c.Select = strings.Fields(value)
+	case "shows", "never":
+		item := Shown{Never: key == "never", By: text}
+		item.Code, err = parseCode(name)
+		c.Items = append(c.Items, item)
+	case "with", "missed":
+		if len(c.Items) == 0 {
+			return errors.New("belongs to no event")
+		}
+		item := &c.Items[len(c.Items)-1]
+		if key == "with" {
+			item.With = append(item.With, Binding{name, text})
+		} else {
+			set(&item.Missed, Driver(name), text)
+		}
 	default:
 		return errUnknownKey
 	}
@@ -205,9 +254,9 @@ func parseCode(text string) (uint16, error) {
 	return uint16(n), err
 }
 
-func set[V any](m *map[string]V, key string, v V) {
+func set[K comparable, V any](m *map[K]V, key K, v V) {
 	if *m == nil {
-		*m = make(map[string]V)
+		*m = make(map[K]V)
 	}
 	(*m)[key] = v
 }

@@ -108,7 +108,7 @@ func (c *child) send(r report) {
 
 func (c *child) run(o order) error {
 	nr, ok := c.sc.Number(runtime.GOARCH)
-	if !ok {
+	if !ok && !c.sc.Suite {
 		return fmt.Errorf("%s is not a system call of %s", c.sc.Name, runtime.GOARCH)
 	}
 	c.nr = uintptr(nr)
@@ -129,6 +129,9 @@ func (c *child) run(o order) error {
 			return fmt.Errorf("given %s: %w", g.Name, err)
 		}
 		c.bind(g.Name, v)
+	}
+	if c.sc.Suite {
+		return c.play(caseMark(o.number))
 	}
 	if err := c.prepareCall(); err != nil {
 		return err
@@ -170,6 +173,33 @@ func (c *child) run(o order) error {
 	}
 	post.Facts = c.facts()
 	c.send(post)
+	return nil
+}
+
+// play does the act of a scenario between two marks.
+func (c *child) play(marker uint32) error {
+	c.send(report{Step: stepReady, Facts: c.facts()})
+	mark(marker | MarkBefore)
+	v, err := c.eval(c.cs.Act)
+	mark(marker | MarkAfter)
+	if err != nil {
+		return fmt.Errorf("act: %w", err)
+	}
+	c.bind("act", v)
+	done := report{Step: stepReturned}
+	for _, item := range c.cs.Items {
+		v, err := c.eval(item.By)
+		if err != nil {
+			return fmt.Errorf("by: %w", err)
+		}
+		tid, err := expr.ToInt(v)
+		if err != nil {
+			return fmt.Errorf("by: %w", err)
+		}
+		done.Threads = append(done.Threads, uint64(tid))
+	}
+	done.Facts = c.facts()
+	c.send(done)
 	return nil
 }
 

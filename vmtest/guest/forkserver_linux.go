@@ -281,6 +281,7 @@ func forkMain(run func(order string) int) int {
 // the encoder learn the types of a report.
 func warmUp() error {
 	Syscalls()
+	Suites()
 	_, err := json.Marshal(report{Facts: object.Facts{"": object.IntFact(0)}})
 	return err
 }
@@ -363,10 +364,10 @@ var namespacedCalls = []string{
 	"mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
 }
 
-// isolated reports whether a case needs namespaces of its own. They take a good part of a case's time:
+// isolated reports whether a case needs namespaces of its own, as an act may. They take a good part of a case's time:
 // to end a mount namespace, the kernel waits for all CPUs.
 func isolated(sc *Syscall, cs *Case) bool {
-	return slices.Contains(namespacedCalls, sc.Name) || slices.ContainsFunc(cs.Given, func(b Binding) bool {
+	return sc.Suite || slices.Contains(namespacedCalls, sc.Name) || slices.ContainsFunc(cs.Given, func(b Binding) bool {
 		return slices.ContainsFunc(object.Namespaced, func(function string) bool { return strings.Contains(b.Expr, function+"(") })
 	})
 }

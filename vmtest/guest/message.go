@@ -125,7 +125,7 @@ const (
 type Capture struct {
 	Driver     Driver   `json:"driver,omitempty"`
 	Incomplete string   `json:"incomplete,omitempty"` // why events may be missing: an event around the case's own is missing
-	Events     [][]byte `json:"events,omitempty"`     // raw events of the calling thread and its child, in time order
+	Events     [][]byte `json:"events,omitempty"`     // raw events of the calling thread and its child, or of a scenario's threads, in time order
 	Others     int      `json:"others,omitempty"`     // number of selected events of other threads, which are not sent
 	Lost       uint64   `json:"lost,omitempty"`       // number of events that the driver dropped meanwhile
 	LeftOut    uint64   `json:"left_out,omitempty"`   // those of them that are messages after the first ones of a call
@@ -137,15 +137,16 @@ type CaseResult struct {
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason,omitempty"`
 
-	Facts  object.Facts `json:"facts,omitempty"`  // variables, with fields flattened: "st.dev"; "ret", "tid"
-	Args   []uint64     `json:"args,omitempty"`   // the call's registers
-	Ret    int64        `json:"ret"`              // raw value: -errno for an error
-	Return bool         `json:"return"`           // false: the call did not return (exit, exec)
-	TID    uint64       `json:"tid,omitempty"`    // of the calling thread, in the initial pid namespace
-	Child  uint64       `json:"child,omitempty"`  // tid of the task that a clone made
-	Mark   uint32       `json:"mark,omitempty"`   // number of the case's marks, see ReadMark
-	Signal string       `json:"signal,omitempty"` // signal that ended the child
-	Stderr string       `json:"stderr,omitempty"` // the last lines of its standard error
+	Facts   object.Facts `json:"facts,omitempty"`   // variables, with fields flattened: "st.dev"; "ret", "tid"
+	Args    []uint64     `json:"args,omitempty"`    // the call's registers
+	Ret     int64        `json:"ret"`               // raw value: -errno for an error
+	Return  bool         `json:"return"`            // false: the call did not return (exit, exec)
+	TID     uint64       `json:"tid,omitempty"`     // of the calling thread, in the initial pid namespace
+	Child   uint64       `json:"child,omitempty"`   // tid of the task that a clone made
+	Mark    uint32       `json:"mark,omitempty"`    // number of the case's marks, see ReadMark
+	Signal  string       `json:"signal,omitempty"`  // signal that ended the child
+	Stderr  string       `json:"stderr,omitempty"`  // the last lines of its standard error
+	Threads []uint64     `json:"threads,omitempty"` // of a scenario: those whose events it is about
 
 	Capture          // of the requested driver, or of a pair's first one
 	Second  *Capture `json:"second,omitempty"` // of a pair's second one

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/scaplab/scaplab/internal/abi"
@@ -49,7 +50,7 @@ type runner struct {
 
 // selection is what the drivers select for a case.
 type selection struct {
-	call    string
+	calls   string // separated by blanks
 	snaplen int
 }
 
@@ -77,6 +78,13 @@ func together(ids []string, req *RunRequest) int {
 // joins reports whether a case may run in the process of other cases of its call.
 func joins(sc *Syscall, cs *Case) bool {
 	return sc != nil && cs.Generated && !cs.Unsafe && len(cs.Needs) == 0 && len(cs.Given) == 0 && cs.Snaplen == 0
+}
+
+// firstPIDs reports whether this process is in the first pid namespace, whose number in /proc never changes.
+func firstPIDs() bool {
+	const name = "pid:[4026531836]"
+	text, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && text == name
 }
 
 // log returns the path of the kernel's log, if this is a machine of its own.
@@ -116,10 +124,13 @@ func (r *runner) runGroup(ids []string, req *RunRequest) (results []CaseResult, 
 	if sc == nil {
 		return fail(Failed, "unknown case (the guest has another table)")
 	}
-	nr, ok := sc.Number(runtime.GOARCH)
-	if !ok {
+	if !sc.OnArch(runtime.GOARCH) {
 		return fail(Skipped, "%s is not a system call of %s", sc.Name, runtime.GOARCH)
 	}
+	if sc.Suite && !r.init && !firstPIDs() {
+		return fail(Skipped, "events have the numbers of the first pid namespace, in which this program does not run")
+	}
+	nr, _ := sc.Number(runtime.GOARCH)
 	if why, lacking := r.lacks["ia32"]; nr >= socketcallBase && lacking {
 		return fail(Skipped, "needs ia32: %s", why)
 	}
@@ -150,7 +161,11 @@ func (r *runner) runGroup(ids []string, req *RunRequest) (results []CaseResult, 
 	if snaplen == 0 {
 		snaplen = defaultSnaplen
 	}
-	if err := r.capture(selection{sc.Name, snaplen}); err != nil {
+	calls := []string{sc.Name}
+	if sc.Suite {
+		calls = cs.Select
+	}
+	if err := r.capture(selection{strings.Join(calls, " "), snaplen}); err != nil {
 		return fail(Failed, "select %s: %v", sc.Name, err)
 	}
 	collectors := make([]*collector, len(r.inUse))
@@ -224,14 +239,14 @@ func outcomes(ids []string, end ended) (results []CaseResult, sure bool) {
 	return results, end.err == nil && (last == len(ids)-1 || !ended.Return || ended.Ret >= 0 || ended.Outcome != Ran)
 }
 
-// capture makes the drivers in use capture a call and the marks.
+// capture makes the drivers in use capture calls and the marks.
 func (r *runner) capture(what selection) error {
 	if what == r.selected {
 		return nil
 	}
 	r.selected = selection{}
 	for _, e := range r.inUse {
-		if err := e.selectCalls([]string{what.call, "close"}, what.snaplen); err != nil {
+		if err := e.selectCalls(append(strings.Fields(what.calls), "close"), what.snaplen); err != nil {
 			return err
 		}
 	}
@@ -255,6 +270,7 @@ func (res *CaseResult) judge(end ended) {
 			}
 		case stepReturned:
 			res.Outcome, res.Return, res.Ret, res.Child = Ran, true, rep.Ret, rep.Child
+			res.Threads = rep.Threads
 		case stepFailed:
 			if ready { // the call returned, but some of its traces could not be read
 				res.Return, res.Ret, res.Child = true, rep.Ret, rep.Child

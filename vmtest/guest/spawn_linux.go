@@ -34,13 +34,14 @@ type ended struct {
 
 // report is a record that a case's child writes: one line of JSON.
 type report struct {
-	Nth    int          `json:"nth,omitempty"` // of the child's cases
-	Step   string       `json:"step"`          // ready, returned, failed
-	Facts  object.Facts `json:"facts,omitempty"`
-	Args   []uint64     `json:"args,omitempty"`
-	Ret    int64        `json:"ret,omitempty"`
-	Child  uint64       `json:"child,omitempty"`
-	Reason string       `json:"reason,omitempty"`
+	Nth     int          `json:"nth,omitempty"` // of the child's cases
+	Step    string       `json:"step"`          // ready, returned, failed
+	Facts   object.Facts `json:"facts,omitempty"`
+	Args    []uint64     `json:"args,omitempty"`
+	Ret     int64        `json:"ret,omitempty"`
+	Child   uint64       `json:"child,omitempty"`
+	Threads []uint64     `json:"threads,omitempty"` // of a scenario: those whose events it is about
+	Reason  string       `json:"reason,omitempty"`
 }
 
 const (

@@ -27,13 +27,13 @@ func TestTheCasesOfTheTableCanBeRun(t *testing.T) {
 		r.lacks[word] = why
 	}
 	n := 0
-	for _, sc := range Syscalls() {
-		if _, ok := sc.Number(runtime.GOARCH); !ok {
+	for _, sc := range slices.Concat(Syscalls(), Suites()) {
+		if !sc.OnArch(runtime.GOARCH) {
 			continue
 		}
 		for j := range sc.Cases {
 			cs := &sc.Cases[j]
-			if cs.Unsafe || cs.Generated { // generated cases have no objects
+			if cs.Unsafe || cs.Generated || cs.Arch != "" && cs.Arch != runtime.GOARCH { // generated cases have no objects
 				continue
 			}
 			res := r.runCase(sc.ID(cs), &RunRequest{Timeout: CaseLimit})
@@ -93,11 +93,45 @@ func TestTheCasesAreThoseOfTheTable(t *testing.T) {
 	require.Nil(t, FindSyscall("nothing"))
 }
 
+// The text of the scenarios is that of the table.
+func TestTheScenariosAreThoseOfTheTable(t *testing.T) {
+	table, err := tables.Load("../../tables")
+	require.NoError(t, err)
+	require.NotEmpty(t, table.Suites)
+	require.Len(t, Suites(), len(table.Suites))
+	for i, s := range table.Suites {
+		got := Suites()[i]
+		require.Equal(t, s.Name, got.Name)
+		require.True(t, got.Suite)
+		require.Same(t, got, FindEntry(s.Name))
+		require.Nil(t, FindSyscall(s.Name), "it is no syscall")
+		require.Len(t, got.Cases, len(s.Scenarios), s.Name)
+		for j, c := range s.Scenarios {
+			g := got.Cases[j]
+			require.Equal(t, c.Name, g.Name)
+			require.Equal(t, fmt.Sprintf("%s:%d", strings.TrimPrefix(c.Pos.File, "../../"), c.Pos.Line), got.Place(&g), g.Name)
+			require.Equal(t, c.Act.String(), g.Act, g.Name)
+			require.NotEmpty(t, g.Select, g.Name)
+			items := slices.Concat(c.Shows, c.Never)
+			require.Len(t, g.Items, len(items), g.Name)
+			for k, item := range items {
+				require.Equal(t, item.Event.Code, g.Items[k].Code, g.Name)
+				require.Equal(t, k >= len(c.Shows), g.Items[k].Never, g.Name)
+				require.Len(t, g.Items[k].With, len(item.With), g.Name)
+				require.Len(t, g.Items[k].Missed, len(item.Missed), g.Name)
+			}
+			found, _ := Find(got.ID(&g))
+			require.Same(t, got, found, g.Name)
+		}
+	}
+}
+
 func TestALineThatIsNoneOfTheCases(t *testing.T) {
 	for text, want := range map[string]string{
 		"nr amd64=one":            `cases_gen.txt: f, line 1: "nr amd64=one": strconv.Atoi: parsing "one": invalid syntax (scaplab gen writes it)`,
 		"exit 307\n\nwhat else":   `cases_gen.txt: f, line 3: "what else": unknown key (scaplab gen writes it)`,
 		"exit 307\n\tcall f()":    `cases_gen.txt: f, line 2: "\tcall f()": belongs to no case (scaplab gen writes it)`,
+		"case works\n\twith a 1":  `cases_gen.txt: f, line 2: "\twith a 1": belongs to no event (scaplab gen writes it)`,
 		"case works\n\tcalls f()": `cases_gen.txt: f, line 2: "\tcalls f()": unknown key (scaplab gen writes it)`,
 	} {
 		require.PanicsWithValue(t, want, func() { mustParse("f", text) })
@@ -110,7 +144,7 @@ func TestTheGuestHasTheDeclaredFunctions(t *testing.T) {
 	require.NoError(t, err)
 	declared := map[string]bool{}
 	for _, h := range table.Helpers {
-		if h.Kind == "given" || h.Kind == "after" {
+		if h.Kind == "given" || h.Kind == "after" || h.Kind == "act" {
 			declared[h.Name] = true
 			require.Contains(t, object.Functions(), h.Name, "declared at %v", h.Pos)
 		}

@@ -22,6 +22,9 @@ func Result(m *Machine, r *guest.CaseResult) Verdict {
 		}
 		return Failf(ClassHarness, "the guest did not capture with %s", m.Drivers)
 	}
+	if sc.Suite {
+		return compareScenario(sc, c, own, m)
+	}
 	return compare(sc, c, own, m)
 }
 

@@ -134,11 +134,14 @@ func (r *coverageRow) gaps() []gap {
 	return gaps
 }
 
+// Empty reports whether no case was added.
+func (c *Coverage) Empty() bool { return len(c.rows) == 0 }
+
 // WriteTable prints the number of passed cases by syscall and column, and the params
 // without a proof.
 func (c *Coverage) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(c.heads(), "\t"))
+	fmt.Fprintf(t, "syscall\t%s\tunproven\n", strings.Join(Heads(c.columns), "\t"))
 	for _, name := range slices.Sorted(maps.Keys(c.rows)) {
 		row := c.rows[name]
 		fmt.Fprint(t, name)
@@ -177,12 +180,12 @@ func (c *Coverage) Proofs() []Proof {
 	return all
 }
 
-// heads returns the columns' titles: a kernel is named once, over the first of its
+// Heads returns the titles of columns, which are sorted: a kernel is named once, over the first of its
 // columns, and the comparison of two drivers is called "equal".
-func (c *Coverage) heads() []string {
+func Heads(columns []Column) []string {
 	var heads []string
 	last := ""
-	for _, col := range c.columns {
+	for _, col := range columns {
 		head := col.Drivers.String()
 		if col.Drivers.Pair() {
 			head = "equal"

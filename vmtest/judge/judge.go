@@ -45,7 +45,7 @@ func NewMachine(h *guest.Hello, drivers guest.Drivers) (*Machine, error) {
 
 // Available reports whether the kernel should have the call, and if not, why.
 func (m *Machine) Available(sc *guest.Syscall) (ok bool, why string) {
-	if _, ok := sc.Number(m.Arch); !ok {
+	if !sc.OnArch(m.Arch) {
 		return false, "not on " + m.Arch
 	}
 	if since := sc.Since[m.Arch]; since != "" && m.before(since) {
@@ -73,6 +73,9 @@ func (m *Machine) skipReason(sc *guest.Syscall, cs *guest.Case) string {
 		return sc.Name + " " + why
 	case ok && cs.Lacking != "":
 		return "only where the call is missing: " + cs.Lacking
+	}
+	if cs.Arch != "" && cs.Arch != m.Arch {
+		return "only on " + cs.Arch
 	}
 	if cs.Since != "" && m.before(cs.Since) {
 		return "since " + cs.Since
@@ -252,15 +255,21 @@ func (c *comparison) result() {
 	}
 }
 
-func (c *comparison) compare() {
-	events := make([]event.Event, len(c.res.Events))
-	used := make([]bool, len(events))
+// events decodes what the driver delivered. Those that are damaged are faults, and count as used.
+func (c *comparison) events() (events []event.Event, used []bool) {
+	events = make([]event.Event, len(c.res.Events))
+	used = make([]bool, len(events))
 	for i, b := range c.res.Events {
 		if err := events[i].Reset(b, 0); err != nil {
 			c.fault(ClassGarbled, "event %d of %d: %v (%d bytes: % x)", i+1, len(events), err, len(b), b[:min(len(b), 64)])
 			used[i] = true
 		}
 	}
+	return events, used
+}
+
+func (c *comparison) compare() {
+	events, used := c.events()
 	// take returns the first unused event of a code and thread.
 	take := func(tid uint64, codes ...uint16) *event.Event {
 		for i := range events {
@@ -457,10 +466,7 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 		if enter {
 			name = EnterPrefix + name
 		}
-		out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
-		if !result.ok && out.Want == out.Got { // equal text, different bytes
-			out.Want, out.Got = fmt.Sprintf("% x", result.bytes), fmt.Sprintf("% x", got)
-		}
+		out := paramOf(name, p, result, got)
 		if result.ok {
 			c.params = append(c.params, out)
 			continue
@@ -476,4 +482,13 @@ func (c *comparison) compareEvent(ev *event.Event, wants map[string]string, nth 
 			c.fault(ClassTable, "%s has no param %s", info.Symbol, name)
 		}
 	}
+}
+
+// paramOf describes the comparison of a param.
+func paramOf(name string, p *event.ParamInfo, result matched, got []byte) Param {
+	out := Param{Name: name, Want: result.want, Got: string(p.AppendText(nil, got)), OK: result.ok}
+	if !result.ok && out.Want == out.Got { // equal text, different bytes
+		out.Want, out.Got = fmt.Sprintf("% x", result.bytes), fmt.Sprintf("% x", got)
+	}
+	return out
 }

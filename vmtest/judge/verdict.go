@@ -66,6 +66,7 @@ type Verdict struct {
 	Class  string // of a failure: the kind of difference
 	Reason string // of a failure or skip, in words; the first line says most
 	Params []Param
+	Missed string // of a scenario that passes: what the driver does not show, as the table says, and why
 
 	Conformance Conformance // of somebody else's driver
 	Console     string      // of a failure that Reason does not quote it for: the end of what the kernel said while the case ran

@@ -34,7 +34,7 @@ type Maker struct {
 	made int // number of files made so far, for their names
 }
 
-// Functions returns the names of the functions that a case may call in `given`, `call` and `after`.
+// Functions returns the names of the functions that a case may call.
 func Functions() []string { return slices.Sorted(maps.Keys(functions)) }
 
 // Call calls a function.
@@ -61,7 +61,7 @@ func (c *Maker) unused(prefix string) string {
 	return filepath.Join(c.Dir, fmt.Sprintf("%s%d", prefix, c.made))
 }
 
-// functions are the functions that `given`, `call` and `after` may call. helpers.yaml
+// functions are the functions that `given`, `call`, `after` and `act` may call. helpers.yaml
 // declares them.
 var functions map[string]func(c *Maker, args []any) (any, error)
 
@@ -91,6 +91,16 @@ func init() {
 		"key": newKey, "keyring": newKeyring, "module": newModule, "load_module": loadImage,
 
 		"fstat": fstat, "stat": stat, "lstat": lstat, "getsockname": getSockName, "getpeername": getPeerName,
+		"ring_open": ringOpen, "ring_open_polled": ringOpenPolled, "ring_open_and_read": ringOpenAndRead, "ring_connect": ringConnect,
+		"ring_read": ringRead, "ring_write": ringWrite, "ring_unlink": ringUnlink,
+		"ia32_open": ia32Path(ia32Open, 0, 0, unix.O_RDWR), "ia32_openat": ia32Path(ia32Openat, 1, atCWD, 0, unix.O_RDWR), "ia32_unlink": ia32Path(ia32Unlink, 0, 0),
+		"ia32_connect": ia32Connects(false), "ia32_socketcall": ia32Connects(true), "ia32_exec": ia32Exec, "ia32_attach": ia32Attach, "ia32_kill": ia32Kills, "x32_open": x32Open,
+		"exec_program": execProgram, "exec_memfd": execMemfd, "exec_deleted": execDeleted, "exec_script": execScript, "exec_vfork": execVfork, "exec_thread": execThread,
+		"race_open": raceOpen, "open_absent": openAbsent, "race_absent": raceAbsent, "race_link": raceLink, "race_connect": raceConnect, "race_write": raceWrite,
+		"open_long": openLong, "open_strange": openStrange, "open_dots": openDots, "open_below": openBelow, "open_removed": openRemoved, "connect_abstract": connectAbstract, "connect_nul": connectNUL,
+		"exec_chroot": execChroot, "exec_pivot": execPivot, "exec_bind": execBind, "exec_lower": execLower, "exec_upper": execUpper, "open_upper": openUpper,
+		"exec_pid_namespace": inPIDNamespace, "exec_user_namespace": inUserNamespace, "thread_becomes": threadBecomes, "exec_orphan": hiddenParent, "exec_sibling": sibling, "exec_renamed": renamed,
+
 		"s32": s32At, "u32": u32At, "u64": u64At, "mem": memAt, "string": stringAt,
 	}
 }

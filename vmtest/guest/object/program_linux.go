@@ -21,7 +21,8 @@ func cloneProgram(args *cloneArgs, size uintptr, program *op) uintptr
 // cloneArgs is the kernel's struct clone_args, first version.
 type cloneArgs struct {
 	flags      uint64
-	_          [3]uint64 // pidfd, child_tid, parent_tid
+	_          [2]uint64 // pidfd, child_tid
+	parentTID  uint64    // where CLONE_PARENT_SETTID writes the task's number, before the task runs
 	exitSignal uint64
 	_          [3]uint64 // stack, stack_size, tls
 }
