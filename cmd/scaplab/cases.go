@@ -76,6 +76,7 @@ func newCasesCmd() *cobra.Command {
 	cmd.Flags().StringVar(&facts, "facts", "", "perform the cases and write what they did to this file")
 	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
 	f.archFlags(cmd)
+	f.consoleFlag(cmd)
 	f.caseFlags(cmd)
 	return cmd
 }
