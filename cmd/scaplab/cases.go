@@ -74,7 +74,7 @@ func newCasesCmd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&export, "export", "", "write this program and a note on its use to this directory")
 	cmd.Flags().StringVar(&facts, "facts", "", "perform the cases and write what they did to this file")
-	cmd.Flags().StringVar(&f.syscall, "syscall", "", "only these syscalls (openat) or cases (openat/missing-file)")
+	f.chooseFlags(cmd)
 	f.archFlags(cmd)
 	f.consoleFlag(cmd)
 	f.caseFlags(cmd)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/guest/object"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 func TestAScenarioIsJudgedByWhatIsShown(t *testing.T) {
@@ -108,4 +109,7 @@ func TestAScenarioIsSkippedWhereItCannotBe(t *testing.T) {
 		v := compareScenario(sc, cs, openResult(), testMachine("6.12"))
 		require.Equal(t, Verdict{Status: Skip, Reason: want}, v)
 	}
+	m := testMachine("6.12")
+	m.Subject = &subject.Subject{Name: "other"}
+	require.Equal(t, Skip, compareScenario(sc, &guest.Case{}, openResult(), m).Status, "what others show is not known by our events")
 }
