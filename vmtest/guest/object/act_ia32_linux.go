@@ -29,7 +29,7 @@ const (
 )
 
 // lowText returns the address of a string where 32-bit pointers can point.
-func lowText(text string) (uint32, error) { return lowBytes(append([]byte(text), 0)) }
+func lowText(text string) (uint32, error) { return lowBytes(cText(text)) }
 
 func lowBytes(b []byte) (uint32, error) {
 	before := LowMemory

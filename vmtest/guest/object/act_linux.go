@@ -159,9 +159,13 @@ func sysValue(nr uintptr, args ...uintptr) (int64, error) {
 
 // textAddr returns the address of a string with a NUL, in memory that stays where it is.
 func textAddr(s string) (uintptr, error) {
-	r, err := newRegionOf(append([]byte(s), 0))
+	r, err := newRegionOf(cText(s))
 	return uintptr(r.Addr()), err
 }
+
+// cText returns a string as C has it, and some bytes after its NUL. What drivers do with strings that end near
+// an unmapped page is for the cases of calls to show; a scenario is about something else.
+func cText(s string) []byte { return append([]byte(s), make([]byte, 16)...) }
 
 // shared returns memory that forked processes share with this one, for n numbers.
 func shared(n int) ([]uint64, error) {

@@ -88,7 +88,7 @@ func raceOpen(c *Maker, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRegionOf([]byte(path + "\x00"))
+	r, err := newRegionOf(cText(path))
 	if err != nil {
 		return nil, err
 	}
