@@ -64,6 +64,9 @@ func (c *comparison) notShown(item guest.Shown, events []event.Event, used []boo
 	if fault == nil {
 		return ""
 	}
+	if fault.Class == ClassMissing {
+		return c.itemName(&item) + ": no event"
+	}
 	reason, _, _ := strings.Cut(fault.Reason, "\n")
 	return c.itemName(&item) + ": " + reason
 }
