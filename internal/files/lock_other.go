@@ -14,6 +14,9 @@ func Lock(context.Context, string) (unlock func(), err error) {
 	return nil, errNoLocks
 }
 
+// TemporaryLock needs Unix.
+func TemporaryLock(context.Context, string) (unlock func(), err error) { return nil, errNoLocks }
+
 // Slot needs Unix.
 func Slot(context.Context, string, int) (release func(), err error) { return nil, errNoLocks }
 

@@ -38,6 +38,18 @@ func Lock(ctx context.Context, name string) (unlock func(), err error) {
 	}
 }
 
+// TemporaryLock is Lock with a file that is removed when the lock is given back.
+func TemporaryLock(ctx context.Context, name string) (unlock func(), err error) {
+	release, err := Lock(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		os.Remove(name) // before the lock is free: who waits for this file tries again
+		release()
+	}, nil
+}
+
 // Slot takes one of n locks, the files 1 to n of dir, waiting for it as long as ctx lets it, and returns how to give it back. So
 // n programs at most do something at once.
 func Slot(ctx context.Context, dir string, n int) (release func(), err error) {
@@ -85,6 +97,10 @@ func tryLock(name string, mode int) (*os.File, error) {
 	for {
 		switch err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 		case err == nil:
+			if !isAt(f, name) {
+				f.Close()
+				return nil, nil
+			}
 			return f, nil
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EWOULDBLOCK):
@@ -95,4 +111,14 @@ func tryLock(name string, mode int) (*os.File, error) {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
 	}
+}
+
+// isAt reports whether the file of that name is still this one: who had the lock may have removed it.
+func isAt(f *os.File, name string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(name)
+	return err == nil && os.SameFile(mine, there)
 }

@@ -63,7 +63,7 @@ func (s Snapshots) Lock(ctx context.Context, c *Config) (unlock func(), err erro
 	if err := os.MkdirAll(string(s), 0o755); err != nil {
 		return nil, err
 	}
-	return files.Lock(ctx, s.stem(c)+"lock")
+	return files.TemporaryLock(ctx, s.stem(c)+"lock")
 }
 
 // Used marks a state as just used: the least recently used one is removed first.
