@@ -5,11 +5,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/vmtest"
+	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
 func TestGrowthOfAProgramIsNamed(t *testing.T) {
@@ -69,10 +72,11 @@ func TestADamagedLedgerSaysWhere(t *testing.T) {
 func TestTheLedgerHasEveryProgram(t *testing.T) {
 	l, err := readLedger("../../driver/bpf/verifier.txt")
 	require.NoError(t, err)
-	list, _, err := objects(nil)
-	if err != nil {
-		t.Skip(err)
+	if !slices.Contains(machine.Arches(), runtime.GOARCH) {
+		t.Skip("there are no eBPF programs for " + runtime.GOARCH)
 	}
+	list, _, err := objects(nil)
+	require.NoError(t, err)
 	programs := 0
 	for _, o := range list {
 		for _, program := range o.Programs() {
