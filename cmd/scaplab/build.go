@@ -23,6 +23,7 @@ import (
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
+	"github.com/scaplab/scaplab/internal/version"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
@@ -208,7 +209,7 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 		return "", err
 	}
 	man := manifest{
-		Kernel: k.Name, Release: k.Release, Image: k.Source(), Version: kmodbuild.Version,
+		Kernel: k.Name, Release: k.Release, Image: k.Source(), Version: version.Number,
 		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
 		Module: m.SHA256, Objects: make(map[string]string), Inputs: m.Inputs, KernelAPI: m.Probes,
 	}

@@ -34,10 +34,8 @@ import (
 	"github.com/scaplab/scaplab/internal/cache"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/version"
 )
-
-// Version is the version in the modules' information.
-const Version = "0.1.0"
 
 // Builder builds and keeps modules.
 type Builder struct {
@@ -169,7 +167,7 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 	if err != nil {
 		return nil, err
 	}
-	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: Version, Recipe: recipe}
+	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: version.Number, Recipe: recipe}
 	if b.Tree == "" {
 		if in.Headers, err = b.Store.Headers(ctx, k); err != nil {
 			return nil, err
@@ -431,7 +429,7 @@ func probe(src string, files []string, run func(args ...string) error) (map[stri
 	if !found["always"] {
 		return nil, errors.New("the probe that must always compile failed: these headers or this compiler do not work")
 	}
-	fmt.Fprintf(&header, "#define SCAPLAB_VERSION %q\n", Version)
+	fmt.Fprintf(&header, "#define SCAPLAB_VERSION %q\n", version.Number)
 	if err := os.MkdirAll(filepath.Join(src, "kmod", "probed"), 0o755); err != nil {
 		return nil, err
 	}
