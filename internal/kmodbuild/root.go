@@ -134,7 +134,7 @@ func enter(ctx context.Context, root string, m mounts, out io.Writer, args ...st
 	script.WriteString("exec chroot \"$ROOT\" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C HOME=/ \"$@\"\n")
 	// The program is the init of a process namespace: when unshare is killed, all that it
 	// started is. make, told to end, would leave compilers behind.
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rmn", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script.String(), "sh"}, args...)...)
 	// chroot is in a directory that is not in the PATH of plain users.
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "ROOT="+root, "BUILD="+m.build, "HEADERS="+m.headers)
 	var said opening
