@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelfacts
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// Struct is a struct that arguments of calls point to, or that such a struct has as a member.
+type Struct struct {
+	Name   string  `json:"name"`
+	Size   uint32  `json:"size"` // in bytes
+	Fields []Field `json:"fields"`
+}
+
+// Field is a member. Those of an anonymous union are the union's first.
+type Field struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`   // in C
+	Offset uint32 `json:"offset"` // in bytes
+	Bits   uint32 `json:"bits,omitempty"`
+}
+
+// Enum is an enumeration that is the type of an argument.
+type Enum struct {
+	Name   string      `json:"name"`
+	Values []EnumValue `json:"values"`
+}
+
+// EnumValue is a name of an enumeration.
+type EnumValue struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+// Target returns the name of the struct or union that a pointer of that C type points to, or "".
+func Target(ctype string) string {
+	base, ok := strings.CutSuffix(strings.TrimSpace(ctype), "*")
+	for _, tag := range []string{"const ", "struct ", "union "} {
+		base = strings.TrimPrefix(base, tag)
+	}
+	if base = strings.TrimSpace(base); !ok || strings.ContainsAny(base, " *") {
+		return ""
+	}
+	return base
+}
+
+// argumentTypes returns the structs and enumerations that the arguments of calls name, by name.
+func argumentTypes(calls []Syscall, types *btf.Spec) (structs []Struct, enums []Enum) {
+	seen := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		if name == "" || seen[name] {
+			return
+		}
+		seen[name] = true
+		s := structNamed(types, name)
+		if s == nil {
+			return
+		}
+		at := len(structs)
+		structs = append(structs, *s)
+		for _, f := range structs[at].Fields {
+			base, _, _ := strings.Cut(f.Type, "[")
+			add(Target(strings.TrimSpace(base) + " *"))
+		}
+	}
+	for _, call := range calls {
+		for _, a := range call.Args {
+			typ := strings.ReplaceAll(a.Type, "*const", "*")
+			add(Target(typ))
+			name, isEnum := strings.CutPrefix(strings.TrimPrefix(typ, "const "), "enum ")
+			if isEnum && !seen[typ] {
+				seen[typ] = true
+				var e *btf.Enum
+				if types.TypeByName(name, &e) == nil {
+					enum := Enum{Name: name}
+					for _, v := range e.Values {
+						enum.Values = append(enum.Values, EnumValue{v.Name, v.Value})
+					}
+					enums = append(enums, enum)
+				}
+			}
+		}
+	}
+	slices.SortFunc(structs, func(a, b Struct) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(enums, func(a, b Enum) int { return strings.Compare(a.Name, b.Name) })
+	return structs, enums
+}
+
+// structNamed finds a struct by its tag, or by the name of a type that is one.
+func structNamed(types *btf.Spec, name string) *Struct {
+	candidates, err := types.AnyTypesByName(name)
+	if err != nil {
+		return nil
+	}
+	for _, t := range candidates {
+		if s, ok := btf.UnderlyingType(t).(*btf.Struct); ok {
+			return &Struct{Name: name, Size: s.Size, Fields: fields(s.Members, 0)}
+		}
+	}
+	return nil
+}
+
+func fields(members []btf.Member, base uint32) (list []Field) {
+	for _, m := range members {
+		at := base + uint32(m.Offset.Bytes())
+		if m.Name == "" {
+			switch t := btf.UnderlyingType(m.Type).(type) {
+			case *btf.Struct:
+				list = append(list, fields(t.Members, at)...)
+			case *btf.Union:
+				if len(t.Members) > 0 {
+					list = append(list, fields(t.Members[:1], at)...)
+				}
+			}
+			continue
+		}
+		list = append(list, Field{m.Name, cType(m.Type), at, uint32(m.BitfieldSize)})
+	}
+	return list
+}

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tabledraft drafts entries of the table for calls that a kernel has: from the names and types
+// of their arguments, the structs that these point to, what other entries do, and the layout of the
+// reference's event if it has one. What a person must decide is marked TODO.
+package tabledraft
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/kernelfacts"
+	"github.com/scaplab/scaplab/tables"
+)
+
+// Param is a drafted param, in the words of the table's language.
+type Param struct {
+	Name, Type, From, Names, Show, Base, Len, When, Dyn string
+	Snaplen                                        bool
+	Todo                                           string // what a person must decide; "" if nothing
+
+	arg  int // its argument, or -1
+	role role
+}
+
+// Entry is a drafted entry.
+type Entry struct {
+	Call  string // in the table's words
+	Args  []tables.CParam
+	Class string
+	After string // the entry to stand behind; "": at the end of the file
+	Code  uint16
+	Since string
+	NR    int // 0: ids.yaml has it
+
+	Exit, Enter []Param
+	Cases       []Case
+	Sets        []Set
+	Structs     []Struct
+	Todo        []string // what a person must decide of the whole entry
+
+	roles []role
+	why   []string // of the roles
+}
+
+// Set is a drafted set of flags.yaml.
+type Set struct {
+	Name   string
+	Width  int
+	Values []kernelfacts.EnumValue
+}
+
+// Struct is a drafted struct of structs.yaml.
+type Struct struct {
+	Name   string
+	Fields []kernelfacts.Field
+}
+
+// Drafter drafts entries for the calls of one kernel.
+type Drafter struct {
+	table   *tables.Table
+	facts   *kernelfacts.Facts
+	calls   map[string]kernelfacts.Syscall // by the kernel's name
+	structs map[string]kernelfacts.Struct
+	symbols map[string]string // of calls whose function has another name
+	sets    map[string]*tables.FlagSet
+	known   map[string]*tables.Struct
+	next    uint16
+
+	unlocked bool // for tests: our own events are as if they were never locked
+}
+
+// New prepares drafts for the calls of a kernel, to be added to a table.
+func New(t *tables.Table, f *kernelfacts.Facts) *Drafter {
+	d := &Drafter{
+		table: t, facts: f, calls: map[string]kernelfacts.Syscall{}, structs: map[string]kernelfacts.Struct{}, symbols: map[string]string{},
+		sets: map[string]*tables.FlagSet{}, known: map[string]*tables.Struct{},
+	}
+	for _, s := range f.Syscalls {
+		d.calls[s.Name] = s
+	}
+	for _, s := range f.Structs {
+		d.structs[s.Name] = s
+	}
+	for _, id := range t.IDs {
+		if id.Symbol != "" {
+			d.symbols[id.Name] = id.Symbol
+		}
+	}
+	for _, s := range t.Flags {
+		d.sets[s.Name] = s
+	}
+	for _, s := range t.Structs {
+		d.known[s.Name] = s
+	}
+	return d
+}
+
+// symbol returns the kernel's name of a call.
+func (d *Drafter) symbol(call string) string { return cmp.Or(d.symbols[call], call) }
+
+// variants are functions of the kernel that are the call of another name for tasks of 32 bits, or for
+// ids of 16: none of them is a call by itself.
+var variants = regexp.MustCompile(`^(ia32_|compat_|old_?|x32_)|(_time32|16|_time64)$|^(stime32|ni_syscall|clock_\w+32|timer_\w+32|timerfd_\w+32|utime32|mmap_pgoff|llseek|statfs64|fstatfs64|fadvise64_64|sendfile64)$`)
+
+// Lacking returns the calls that the kernel has and the table lacks, by name. The second list has those of
+// them that no program of 64 bits can make.
+func (d *Drafter) Lacking() (calls, others []string) {
+	have := map[string]bool{}
+	for _, s := range d.table.Syscalls {
+		have[s.Name], have[d.symbol(s.Name)] = true, true
+	}
+	names := map[string]string{}
+	for call, symbol := range d.symbols {
+		names[symbol] = call
+	}
+	for _, s := range d.facts.Syscalls {
+		switch {
+		case have[s.Name]:
+		case variants.MatchString(s.Name) || !d.of64(cmp.Or(names[s.Name], s.Name)):
+			others = append(others, s.Name)
+		default:
+			calls = append(calls, cmp.Or(names[s.Name], s.Name))
+		}
+	}
+	slices.Sort(calls)
+	return calls, others
+}
+
+// of64 reports whether programs of 64 bits may make the call: the table knows no number of it, or one for 64 bits.
+func (d *Drafter) of64(call string) bool {
+	for _, id := range d.table.IDs {
+		if id.Name == call {
+			_, only := id.NR[tables.IA32]
+			return len(id.NR) > 1 || !only
+		}
+	}
+	return true
+}
+
+// Draft drafts the entry of a call, by the table's name of it or the kernel's. The error says what the kernel lacks.
+func (d *Drafter) Draft(call string) (*Entry, error) {
+	k, ok := d.calls[d.symbol(call)]
+	if !ok {
+		return nil, fmt.Errorf("kernel %s has no call %s", d.facts.Kernel, call)
+	}
+	if k.Args == nil {
+		return nil, fmt.Errorf("the arguments of %s are not known from kernel %s (its image has no list of calls for tracepoints)", call, d.facts.Kernel)
+	}
+	e := &Entry{Call: call, Since: d.facts.Kernel}
+	for _, a := range k.Args {
+		e.Args = append(e.Args, tables.CParam{Type: d.ctype(call, a.Type), Name: renamed(normal(a.Type), a.Name)})
+	}
+	for i := range e.Args { // two of one name keep the kernel's
+		for j := range i {
+			if e.Args[i].Name == e.Args[j].Name || e.Args[i].Name == "ret" {
+				e.Args[i].Name = k.Args[i].Name
+			}
+		}
+	}
+	for i, a := range e.Args { // the size of an extensible struct has the name that the struct knows
+		if s := d.known[kernelfacts.Target(a.Type)]; s != nil && i+1 < len(e.Args) && s.Extensible != "" && s.Field(s.Extensible) == nil {
+			e.Args[i+1].Name = s.Extensible
+		}
+	}
+	d.roles(e)
+	nearest := d.nearest(call)
+	e.Class, e.After = "other", ""
+	if nearest != nil {
+		e.Class, e.After = nearest.Class, nearest.Name
+	}
+	e.Todo = append(e.Todo, "class: "+e.Class+" is that of "+cmp.Or(e.After, "no neighbour"))
+	d.identity(e)
+	e.Exit = d.params(e)
+	if ref, enter := d.table.Lock.EventOf(call); ref != nil && !(d.unlocked && ref.Code >= firstOwn) {
+		e.Code, e.Class = ref.Code, ref.Class
+		e.Todo = slices.DeleteFunc(e.Todo, func(t string) bool { return strings.HasPrefix(t, "class") })
+		e.Exit = d.fit(e, ref, e.Exit)
+		if enter != nil {
+			e.Enter = d.fit(e, enter, e.Exit)
+			for i := range e.Enter {
+				if strings.Contains(e.Enter[i].When, "ret") {
+					e.Enter[i].When = "" // it is not known yet
+				}
+			}
+		}
+	} else {
+		e.Code = d.code()
+	}
+	d.prune(e)
+	d.cases(e)
+	return e, nil
+}
+
+// identity is the number and the first kernel.
+func (d *Drafter) identity(e *Entry) {
+	highest := 0
+	for _, id := range d.table.IDs {
+		if id.Name == e.Call {
+			return
+		}
+		for _, nr := range id.NR {
+			highest = max(highest, nr)
+		}
+	}
+	for _, s := range d.table.Syscalls {
+		for arch, nr := range s.NR {
+			if arch != tables.IA32 {
+				highest = max(highest, nr)
+			}
+		}
+	}
+	e.NR = highest + 1
+	e.Todo = append(e.Todo, "nr: the image does not say the number; it is in the kernel's arch/*/syscalls/*.tbl")
+}
+
+// code returns a free code for an event.
+func (d *Drafter) code() uint16 {
+	if d.next == 0 {
+		d.next = d.table.NextCode()
+	}
+	c := d.next
+	used := map[uint16]bool{}
+	for _, s := range d.table.Syscalls {
+		used[s.Exit.Code] = true
+	}
+	for _, e := range d.table.Events {
+		used[e.Code|1] = true
+	}
+	for d.next += 2; used[d.next]; d.next += 2 {
+	}
+	return c
+}
+
+// normal writes a C type of the kernel in one way: without qualifiers of the pointer and of numbers.
+func normal(t string) string {
+	t = strings.ReplaceAll(strings.ReplaceAll(t, "*const", "*"), "* *", "**")
+	t = strings.Join(strings.Fields(strings.ReplaceAll(t, "*", " *")), " ")
+	t = strings.ReplaceAll(t, "* *", "**")
+	if !strings.Contains(t, "*") {
+		t = strings.TrimPrefix(t, "const ")
+	}
+	return t
+}
+
+func renamed(typ, name string) string {
+	for _, r := range renames {
+		if r.typ.MatchString(typ) && r.name.MatchString(name) {
+			name = r.name.ReplaceAllString(name, r.to)
+		}
+	}
+	return name
+}
+
+// ctype is the type of an argument in a signature of the table.
+func (d *Drafter) ctype(call, kernel string) string {
+	t := normal(kernel)
+	for from, to := range map[string]string{"unsigned ": "unsigned int ", "__u32": "u32", "__s32": "s32", "__u64": "u64"} {
+		if t == strings.TrimSpace(from) || strings.HasPrefix(t, from+"*") {
+			t = strings.TrimSpace(to + strings.TrimPrefix(t, strings.TrimSpace(from)))
+		}
+	}
+	if name := kernelfacts.Target(t); name != "" && !strings.HasSuffix(t, "char *") {
+		t = strings.Replace(t, name, d.structName(call, name), 1)
+	}
+	if !strings.Contains(t, "*") && t != "" {
+		if _, ok := tables.CSizes()[strings.TrimPrefix(t, "enum ")]; !ok && !strings.HasPrefix(t, "enum ") && !tables.IsPointer(t) {
+			if _, isPid := map[string]bool{"pid_t": true, "uid_t": true, "gid_t": true, "mode_t": true, "umode_t": true}[t]; !isPid {
+				return "unsigned long"
+			}
+		}
+	}
+	return t
+}
+
+// structName is the table's name of a struct. Structs of times have two layouts in tasks of 32 bits: a call that
+// the kernel has a second function of (_time32) takes the layout of the task, and others the one of the kernel.
+func (d *Drafter) structName(call, name string) string {
+	plain := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(name, "__"), "kernel_"), "old_")
+	if d.known[plain] == nil || name == plain {
+		return name
+	}
+	symbol := d.symbol(call)
+	_, a := d.calls[symbol+"_time32"]
+	_, b := d.calls[symbol+"32"]
+	if d.known[name] != nil && !a && !b {
+		return name
+	}
+	return plain
+}
+
+// roles says what the arguments are for.
+func (d *Drafter) roles(e *Entry) {
+	kernel := d.calls[d.symbol(e.Call)].Args
+	at := func(i int) string {
+		if i < 0 || i >= len(kernel) {
+			return ""
+		}
+		return normal(kernel[i].Type) + " " + e.Args[i].Name
+	}
+	for i, a := range kernel {
+		for _, r := range rules {
+			if !r.typ.MatchString(normal(a.Type)) || !r.name.MatchString(e.Args[i].Name) ||
+				r.next != nil && !r.next.MatchString(at(i+1)) || r.prev != nil && !r.prev.MatchString(at(i-1)) {
+				continue
+			}
+			e.roles, e.why = append(e.roles, r.is), append(e.why, r.why)
+			break
+		}
+		if len(e.roles) == i {
+			e.roles, e.why = append(e.roles, number), append(e.why, "")
+		}
+	}
+}
+
+// params drafts the params of the exit event.
+func (d *Drafter) params(e *Entry) []Param {
+	var list []Param
+	for _, o := range outcomes {
+		if o.call.MatchString(e.Call) {
+			list = append(list, Param{Name: o.param, Type: o.typ, From: "ret", arg: -1})
+			break
+		}
+	}
+	skip := map[int]bool{}
+	for i := range e.Args {
+		if skip[i] {
+			continue
+		}
+		list = append(list, d.param(e, i, skip)...)
+	}
+	names := map[string]bool{}
+	for i := range list { // a name once
+		if names[list[i].Name] && list[i].arg >= 0 {
+			list[i].Name = e.Args[list[i].arg].Name + "_" + list[i].Name
+		}
+		for names[list[i].Name] {
+			list[i].Name += "_"
+		}
+		names[list[i].Name] = true
+	}
+	return list
+}
+
+// param drafts the params of an argument.
+func (d *Drafter) param(e *Entry, i int, skip map[int]bool) []Param {
+	a := e.Args[i]
+	p := Param{Name: a.Name, From: a.Name, arg: i, role: e.roles[i]}
+	ctype := d.numberType(a.Type)
+	switch p.role {
+	case fd:
+		p.Type = "fd"
+	case dirfd:
+		p.Type, p.From = "fd", "at_fdcwd("+a.Name+")"
+	case path:
+		p.Type = "fspath"
+		if i > 0 && e.roles[i-1] == dirfd {
+			p.Type, p.Base = "fsrelpath", e.Args[i-1].Name
+		}
+	case text:
+		p.Type = "charbuf"
+	case pid, uid, gid:
+		p.Type = string(p.role)
+	case signal:
+		p.Type = "sigtype"
+	case mode, flags, choice:
+		d.named(e, &p, ctype)
+	case address:
+		p.Type, p.Show = ctype, "hex"
+	case data:
+		p.Type, p.Len, p.Snaplen = "bytebuf", e.Args[i+1].Name, true
+	case result:
+		p.Type, p.Len, p.Snaplen, p.When = "bytebuf", "ret", true, `{ret: "> 0"}`
+		if like := d.likeBuffer(e, i); like != nil {
+			p = *like
+		}
+	case socket:
+		p.Type, p.Len = "sockaddr", e.Args[i+1].Name
+		skip[i+1] = true
+	case number:
+		p.Type = ctype
+	case in, out:
+		if list := d.likeStruct(e, i); list != nil {
+			return list
+		}
+		target := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(a.Type, "const "), "*"))
+		p.Type, p.From = d.numberType(target), "*"+a.Name
+		if p.role == out {
+			p.When = "{ret: 0}"
+		}
+	case object:
+		if list := d.likeStruct(e, i); list != nil {
+			return list
+		}
+		if list := d.fields(e, i); list != nil {
+			return list
+		}
+		p.Type, p.Show = "uint64", "hex"
+		p.Todo = "an address: what it points to is not known"
+	default:
+		if list := d.likeStruct(e, i); list != nil {
+			return list
+		}
+		p.Type, p.Show = "uint64", "hex"
+		p.Todo = "an address: what it points to is not known"
+	}
+	return []Param{p}
+}
+
+// numberType is the wire type of a number.
+func (d *Drafter) numberType(ctype string) string {
+	ctype = strings.TrimPrefix(ctype, "const ")
+	for _, id := range []string{"pid", "uid", "gid"} {
+		if ctype == id+"_t" {
+			return id
+		}
+	}
+	bits, signed := tables.RegisterBits(ctype)
+	if ctype == "umode_t" || ctype == "mode_t" {
+		return "uint32"
+	}
+	if signed {
+		return fmt.Sprintf("int%d", bits)
+	}
+	return fmt.Sprintf("uint%d", bits)
+}
+
+// fit gives the params the layout of an event of the reference.
+func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
+	used := map[int]bool{}
+	var list []Param
+	for i, r := range ref.Params {
+		p := Param{Name: r.Name, Type: r.Type, Names: r.Names, Base: r.Base, Dyn: r.Dyn, Show: d.shown(r), arg: -1}
+		at := d.source(r, i == 0 && ref.Dir == "exit", have, used)
+		if at < 0 {
+			p.From, p.Todo = "empty", "no argument fits: where does it come from?"
+			list = append(list, p)
+			continue
+		}
+		used[at] = true
+		h := have[at]
+		p.From, p.When, p.Len, p.Snaplen, p.arg, p.role = h.From, h.When, h.Len, h.Snaplen, h.arg, h.role
+		isBytes := p.Type == "bytebuf" || p.Type == "sockaddr"
+		if !isBytes {
+			p.Len, p.Snaplen = "", false
+		}
+		plain := h.From
+		if h.arg >= 0 && h.role != object && h.role != out && h.role != in && h.role != dirfd {
+			plain = e.Args[h.arg].Name
+		}
+		switch {
+		case p.Names != "" && d.sets[p.Names] != nil && d.sets[p.Names].Kind != "" && h.role != object:
+			p.From = p.Names + "(" + plain + ")"
+		case p.Names == "" && h.Names != "":
+			p.From = plain
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// source finds the draft that a param of the reference is about: that of its name, or else the next of its type.
+func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int]bool) int {
+	if first && len(have) > 0 && have[0].From == "ret" {
+		return 0
+	}
+	fits := func(h Param) bool {
+		return kind(r.Type) == kind(h.Type) && !(kind(r.Type) == "number" && r.Names == "" && h.Names != "")
+	}
+	for at, h := range have {
+		if !used[at] && h.From != "ret" && h.Name == r.Name && kind(r.Type) == kind(h.Type) {
+			return at
+		}
+	}
+	for at, h := range have {
+		if at > 0 && !used[at] && fits(h) && kind(r.Type) != "number" {
+			return at
+		}
+	}
+	for at, h := range have { // a number, but with names only one with names
+		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.role == flags || h.role == choice || h.role == mode) {
+			return at
+		}
+	}
+	return -1
+}
+
+// kind tells types apart that are sent otherwise.
+func kind(t string) string {
+	switch t {
+	case "charbuf", "fspath", "fsrelpath":
+		return "text"
+	case "bytebuf", "sockaddr", "socktuple", "dyn", "fdlist", "fd", "pid", "numbers", "sigtype", "reltime", "abstime", "sigset":
+		return t
+	}
+	return "number"
+}
+
+func (d *Drafter) shown(p *tables.Param) string {
+	if t := d.table.Types.Type(p.Type); t != nil && p.Show == t.Show {
+		return ""
+	}
+	return p.Show
+}
+
+// prune removes what no param uses.
+func (d *Drafter) prune(e *Entry) {
+	uses := func(word string) bool {
+		return slices.ContainsFunc(slices.Concat(e.Exit, e.Enter), func(p Param) bool {
+			return p.Names == word || strings.Contains(p.From, word)
+		})
+	}
+	e.Sets = slices.DeleteFunc(e.Sets, func(s Set) bool { return !uses(s.Name) })
+	if !slices.ContainsFunc(slices.Concat(e.Exit, e.Enter), func(p Param) bool { return strings.Contains(p.From, "->") }) {
+		e.Structs = nil
+	}
+	e.Sets = slices.CompactFunc(e.Sets, func(a, b Set) bool { return a.Name == b.Name })
+}
+
+// sortedKeys returns the names of a map.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

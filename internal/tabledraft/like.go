@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tabledraft
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/kernelfacts"
+	"github.com/scaplab/scaplab/tables"
+)
+
+// nearest returns the entry whose name is most like that of a call: it has the most words at its beginning, then letters,
+// then words anywhere. nil: none has a word of it.
+func (d *Drafter) nearest(call string) *tables.Syscall {
+	var best *tables.Syscall
+	most := 0
+	for _, s := range d.table.Syscalls {
+		if s.Name == call {
+			continue
+		}
+		if n := alike(call, s.Name); n >= most && n > 0 {
+			best, most = s, n
+		}
+	}
+	return best
+}
+
+// alike says how much two names of calls are alike.
+func alike(a, b string) int {
+	const word, letter = 100, 10
+	n := 0
+	wa, wb := strings.Split(a, "_"), strings.Split(b, "_")
+	for i := range min(len(wa), len(wb)) {
+		if wa[i] != wb[i] {
+			break
+		}
+		n += 2 * word
+	}
+	for _, w := range wa {
+		if slices.Contains(wb, w) {
+			n += word
+		}
+	}
+	sa, sb := stem(a), stem(b)
+	if sa == sb {
+		n += 3 * word
+	}
+	if strings.HasSuffix(a, b) || strings.HasSuffix(b, a) || strings.HasPrefix(a, b) || strings.HasPrefix(b, a) {
+		n += word
+	}
+	common := 0
+	for common < min(len(a), len(b)) && a[common] == b[common] {
+		common++
+	}
+	if common >= 3 {
+		n += common * letter
+	}
+	return n
+}
+
+// The kernel names the calls of a family after the first: of a descriptor (f), of a link itself (l), relative to a
+// directory (at), and what came later (2, 64).
+var stemPattern = regexp.MustCompile(`^([fl]?)([a-z_]*?)(at)?(\d*)$`)
+
+// stem returns the name of a call's family.
+func stem(call string) string {
+	m := stemPattern.FindStringSubmatch(call)
+	if m == nil || len(m[2]) < 3 {
+		return call
+	}
+	return m[2]
+}
+
+// likeness is an argument of another entry that is of the same kind, with the params that it gives.
+type likeness struct {
+	entry  *tables.Syscall
+	arg    int
+	params []*tables.Param
+	score  int
+}
+
+var word = regexp.MustCompile(`[A-Za-z_]\w*`)
+
+// written is the source of a param as a file has it.
+func written(p *tables.Param) string {
+	if p.Written != "" {
+		return p.Written
+	}
+	if p.From == nil {
+		return ""
+	}
+	return p.From.String()
+}
+
+// about returns the params of an entry that come of an argument alone, the result and arguments in with aside.
+func about(s *tables.Syscall, arg int, with map[string]bool) []*tables.Param {
+	names := map[string]bool{}
+	for _, a := range s.Params {
+		names[a.Name] = true
+	}
+	var list []*tables.Param
+params:
+	for _, p := range s.Exit.Params {
+		if p.From == nil || p.Switch != nil || p.Type == "dyn" {
+			continue
+		}
+		texts := []string{written(p)}
+		if p.Len != nil {
+			texts = append(texts, p.Len.String())
+		}
+		for _, c := range p.When {
+			if c.Op != "readable" {
+				texts = append(texts, c.Var)
+			}
+		}
+		its := false
+		for i, text := range texts {
+			for _, w := range word.FindAllString(fieldsOut(text), -1) {
+				if w == s.Params[arg].Name && i == 0 {
+					its = true
+				} else if names[w] && w != s.Params[arg].Name && !with[w] {
+					continue params
+				}
+			}
+		}
+		if its {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+var member = regexp.MustCompile(`(->|\.)\w+`)
+
+// fieldsOut leaves out names of members, which may be those of arguments.
+func fieldsOut(text string) string { return member.ReplaceAllString(text, "") }
+
+// pointed is what a C type points to, in a word: a struct, or a number.
+func pointed(ctype string) string {
+	t := strings.TrimPrefix(strings.TrimSpace(ctype), "const ")
+	return strings.TrimPrefix(strings.TrimPrefix(t, "struct "), "union ")
+}
+
+// reads reports whether a call reads what an argument points to, or else writes it.
+func reads(call string, a tables.CParam) bool {
+	return strings.HasPrefix(a.Type, "const ") || setters.MatchString(call)
+}
+
+// likeStruct drafts the params of a pointer as the most alike entry has them that takes one to the same.
+func (d *Drafter) likeStruct(e *Entry, i int) []Param {
+	own := map[string]string{} // arguments of the draft by the name that others may have
+	kernel := d.calls[d.symbol(e.Call)].Args
+	for _, a := range e.Args {
+		own[a.Name] = a.Name
+	}
+	var best *likeness
+	for _, s := range d.table.Syscalls {
+		if s.Name == e.Call {
+			continue
+		}
+		for j, a := range s.Params {
+			if pointed(a.Type) != pointed(e.Args[i].Type) {
+				continue
+			}
+			if e.roles[i] != object && a.Name != e.Args[i].Name {
+				continue // a number says little: its name counts
+			}
+			with := map[string]bool{}
+			for name := range own {
+				with[name] = true
+			}
+			l := &likeness{entry: s, arg: j, params: about(s, j, with)}
+			if len(l.params) == 0 {
+				continue
+			}
+			if a.Name == e.Args[i].Name || a.Name == kernel[i].Name {
+				l.score += 400
+			}
+			if reads(s.Name, a) == reads(e.Call, e.Args[i]) {
+				l.score += 500
+			}
+			l.score += alike(e.Call, s.Name)
+			if best == nil || l.score > best.score {
+				best = l
+			}
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return d.takeOver(e, i, best)
+}
+
+// takeOver takes over the params of another entry's argument.
+func (d *Drafter) takeOver(e *Entry, i int, l *likeness) []Param {
+	from, to := l.entry.Params[l.arg].Name, e.Args[i].Name
+	rename := func(text string) string { return renameWord(text, from, to) }
+	in, wasIn := reads(e.Call, e.Args[i]), reads(l.entry.Name, l.entry.Params[l.arg])
+	var list []Param
+	for _, q := range l.params {
+		p := Param{Name: q.Name, Type: q.Type, From: rename(written(q)), Names: q.Names, Base: q.Base, Show: d.shown(q), Snaplen: q.Snaplen, arg: i, role: object}
+		if q.Name == from {
+			p.Name = to
+		}
+		if q.Len != nil {
+			p.Len = rename(q.Len.String())
+		}
+		p.When = rename(when(q))
+		if in && !wasIn && strings.Contains(p.When, "ret") {
+			p.When = ""
+		}
+		if !in && wasIn && !strings.Contains(p.When, "ret") {
+			p.When = "{ret: 0}"
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// renameWord replaces an argument's name in a source, and no member of that name.
+func renameWord(text, from, to string) string {
+	out, last := "", 0
+	for _, at := range word.FindAllStringIndex(text, -1) {
+		before := text[:at[0]]
+		if text[at[0]:at[1]] == from && !strings.HasSuffix(before, "->") && !strings.HasSuffix(before, ".") {
+			out += text[last:at[0]] + to
+			last = at[1]
+		}
+	}
+	return out + text[last:]
+}
+
+// when writes the conditions of a param as the table's language has them.
+func when(p *tables.Param) string {
+	var conds []string
+	for _, c := range p.When {
+		switch {
+		case c.Op == "readable":
+			conds = append(conds, "readable: "+c.Var)
+		case c.Op == "in" && len(c.In) == 1:
+			conds = append(conds, c.Var+": "+c.In[0].String())
+		case c.Op == "in":
+			var values []string
+			for _, v := range c.In {
+				values = append(values, v.String())
+			}
+			conds = append(conds, c.Var+": ["+strings.Join(values, ", ")+"]")
+		default:
+			conds = append(conds, c.Var+`: "`+c.Op+" "+c.In[0].String()+`"`)
+		}
+	}
+	if len(conds) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(conds, ", ") + "}"
+}
+
+// likeBuffer drafts a buffer that the call writes as an entry does whose argument has the same name and length.
+func (d *Drafter) likeBuffer(e *Entry, i int) *Param {
+	var best *likeness
+	for _, s := range d.table.Syscalls {
+		if s.Name == e.Call || s.Exit.Code < firstOwn {
+			continue // the reference's events do as they have always done
+		}
+		for j, a := range s.Params {
+			if j+1 >= len(s.Params) || pointed(a.Type) != pointed(e.Args[i].Type) || a.Name != e.Args[i].Name || s.Params[j+1].Name != e.Args[i+1].Name {
+				continue
+			}
+			l := &likeness{entry: s, arg: j, params: about(s, j, map[string]bool{s.Params[j+1].Name: true}), score: alike(e.Call, s.Name)}
+			if len(l.params) == 1 && (best == nil || l.score > best.score) {
+				best = l
+			}
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	p := d.takeOver(e, i, best)[0]
+	p.role = result
+	return &p
+}
+
+// fields drafts a param for each field of a struct that no other entry reads.
+func (d *Drafter) fields(e *Entry, i int) []Param {
+	name := kernelfacts.Target(e.Args[i].Type)
+	type field struct{ name, ctype string }
+	var fields []field
+	if s := d.known[name]; s != nil {
+		for _, f := range s.Fields {
+			fields = append(fields, field{f.Name, fieldType(&f.Type)})
+		}
+	} else {
+		s, ok := d.structs[name]
+		if !ok || len(s.Fields) == 0 {
+			return nil
+		}
+		draft := d.draftStruct(s)
+		if draft == nil {
+			return nil
+		}
+		e.Structs = append(e.Structs, *draft)
+		for _, f := range draft.Fields {
+			fields = append(fields, field{f.Name, f.Type})
+		}
+	}
+	prefix := ""
+	if first, _, ok := strings.Cut(fields[0].name, "_"); ok {
+		prefix = first + "_"
+	}
+	for _, f := range fields {
+		if !strings.HasPrefix(f.name, prefix) && !padding.MatchString(f.name) {
+			prefix = ""
+		}
+	}
+	var list []Param
+	for _, f := range fields {
+		if padding.MatchString(f.name) {
+			continue
+		}
+		short := strings.TrimPrefix(f.name, prefix)
+		p := Param{Name: short, From: e.Args[i].Name + "->" + f.name, arg: i, role: object}
+		base, count, isArray := strings.Cut(f.ctype, "[")
+		base = strings.TrimSpace(base)
+		switch {
+		case isArray && base == "char" && strings.HasSuffix(count, "]"):
+			p.Type = "charbuf"
+		case isArray:
+			continue
+		case base == "timespec" || base == "__kernel_timespec":
+			p.Type, p.From = "reltime", p.From+".tv_sec * 1000000000 + "+p.From+".tv_nsec"
+		case base == "timeval":
+			p.Type, p.From = "reltime", p.From+".tv_sec * 1000000000 + "+p.From+".tv_usec * 1000"
+		case strings.HasSuffix(base, "*"):
+			p.Type, p.Show = "uint64", "hex"
+		default:
+			if _, ok := tables.CSizes()[base]; !ok {
+				continue
+			}
+			p.Type = d.numberType(base)
+			p.role = d.fieldRole(base, short)
+			switch p.role {
+			case pid, uid, gid:
+				p.Type = string(p.role)
+			case fd:
+				p.Type = "fd"
+			case flags, choice:
+				from := p.From
+				d.named(e, &p, p.Type)
+				if p.Names != "" {
+					p.From = p.Names + "(" + from + ")"
+				}
+			}
+			p.role = object
+		}
+		if !reads(e.Call, e.Args[i]) {
+			p.When = "{ret: 0}"
+		}
+		p.Todo = "of struct " + name + ": keep it if it tells something"
+		list = append(list, p)
+	}
+	return list
+}
+
+func (d *Drafter) fieldRole(ctype, name string) role {
+	for _, r := range rules {
+		if r.next == nil && r.prev == nil && r.typ.MatchString(ctype) && r.name.MatchString(name) {
+			return r.is
+		}
+	}
+	switch {
+	case re(`uid`).MatchString(name):
+		return uid
+	case re(`gid`).MatchString(name):
+		return gid
+	}
+	return number
+}
+
+// fieldType writes the type of a field of a described struct.
+func fieldType(c *tables.CData) string {
+	suffix := ""
+	if c.Count > 0 {
+		suffix = "[n]"
+	}
+	switch {
+	case c.Kind == "struct":
+		return c.Struct.Name + suffix
+	case c.Kind == "pointer":
+		return "void *" + suffix
+	case c.Size[0] == 1 && c.Count > 0:
+		return "char[n]"
+	}
+	letter := "u"
+	if c.Signed {
+		letter = "s"
+	}
+	if c.Size[0] != c.Size[1] {
+		return map[string]string{"u": "unsigned long", "s": "long"}[letter] + suffix
+	}
+	return letter + map[int]string{1: "8", 2: "16", 4: "32", 8: "64"}[c.Size[0]] + suffix
+}
+
+// draftStruct writes a struct of the kernel in the types of structs.yaml; nil if one cannot.
+func (d *Drafter) draftStruct(s kernelfacts.Struct) *Struct {
+	out := &Struct{Name: s.Name}
+	for _, f := range s.Fields {
+		if f.Bits > 0 {
+			return nil // bit fields are of no type there
+		}
+		base, count, isArray := strings.Cut(f.Type, "[")
+		base = strings.TrimSpace(base)
+		if strings.HasSuffix(base, "*") {
+			base = "void *"
+		}
+		base = strings.TrimPrefix(base, "const ")
+		switch {
+		case base == "void *":
+		case d.known[strings.TrimPrefix(base, "struct ")] != nil:
+			base = strings.TrimPrefix(base, "struct ")
+		default:
+			if to, ok := map[string]string{"__u64": "u64", "__s64": "s64", "__aligned_u64": "aligned_u64", "__kernel_size_t": "size_t", "__kernel_ulong_t": "unsigned long", "__kernel_long_t": "long", "__kernel_pid_t": "s32", "pid_t": "s32"}[base]; ok {
+				base = to
+			}
+			if _, ok := tables.CSizes()[base]; !ok && base != "aligned_u64" {
+				return nil
+			}
+		}
+		if isArray {
+			if count == "0]" {
+				continue // what follows the struct
+			}
+			base += "[" + count
+		}
+		out.Fields = append(out.Fields, kernelfacts.Field{Name: f.Name, Type: base})
+	}
+	return out
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tabledraft
+
+import (
+	"strings"
+
+	"github.com/scaplab/scaplab/internal/kernelfacts"
+	"github.com/scaplab/scaplab/tables"
+)
+
+const firstOwn = 0x8000
+
+// named gives a param the set of its names, its type and its conversion.
+func (d *Drafter) named(e *Entry, p *Param, ctype string) {
+	if p.role == mode {
+		p.Show = "oct"
+	}
+	set := d.setFor(e.Call, p.Name, ctype, p.role)
+	if set == nil {
+		if s := d.draftSet(e, p); s != nil {
+			e.Sets = append(e.Sets, *s)
+			p.Names, p.From = s.Name, s.Name+"("+p.From+")"
+			p.Type = setType(s.Width, p.role)
+			p.Todo = "set " + s.Name + " is drafted from constants of its name"
+			return
+		}
+		p.Type = ctype
+		switch p.role {
+		case flags:
+			p.Show = "hex"
+			p.Todo = "a set in flags.yaml, if the kernel has names for the bits"
+		case choice:
+			p.Todo = "a set in flags.yaml, if the kernel has names for the values"
+		}
+		return
+	}
+	p.Names, p.From = set.Name, set.Name+"("+p.From+")"
+	if set.Kind == "" {
+		p.From = e.Args[p.arg].Name
+	}
+	p.Type, p.Show = setType(set.Width, p.role), ""
+	if t := d.typeOf(set.Name, e.Call); t != "" {
+		p.Type = t
+	}
+}
+
+func setType(width int, r role) string {
+	switch {
+	case width == 64:
+		return "flags64"
+	case r == choice:
+		return "enumflags32"
+	}
+	return "flags32"
+}
+
+// uses calls f with each param of our own events that has names, and the argument of its name.
+func (d *Drafter) uses(but string, f func(s *tables.Syscall, p *tables.Param)) {
+	for _, s := range d.table.Syscalls {
+		if s.Name == but {
+			continue
+		}
+		for _, p := range s.Exit.Params {
+			if p.Names != "" {
+				f(s, p)
+			}
+		}
+	}
+}
+
+// typeOf is the type that most params with that set have in our own events, or else in others.
+func (d *Drafter) typeOf(set, but string) string {
+	count := map[string]int{}
+	d.uses(but, func(s *tables.Syscall, p *tables.Param) {
+		if p.Names == set && s.Exit.Code >= firstOwn {
+			count[p.Type]++
+		}
+	})
+	best := ""
+	for _, t := range sortedKeys(count) {
+		if best == "" || count[t] > count[best] {
+			best = t
+		}
+	}
+	return best
+}
+
+// setFor finds the set of an argument's names: by the name of the call, of its family or of its first words, by the
+// argument's name alone, or that which most other entries with such an argument have.
+func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
+	words := strings.Split(call, "_")
+	tails := []string{arg}
+	if r == flags && arg != "flags" {
+		tails = append(tails, "flags")
+	}
+	for _, head := range []string{call, stem(call)} {
+		for _, tail := range tails {
+			if s := d.sets[head+"_"+tail]; s != nil {
+				return s
+			}
+		}
+	}
+	for n := len(words) - 1; n > 0; n-- {
+		if s := d.sets[strings.Join(words[:n], "_")+"_"+arg]; s != nil {
+			return s
+		}
+	}
+	for _, name := range []string{arg, arg + "_flags", words[0] + "_" + arg, stem(words[0]) + "_" + arg} {
+		if s := d.sets[name]; s != nil {
+			return s
+		}
+	}
+	votes, all := map[string]int{}, 0
+	d.uses(call, func(s *tables.Syscall, p *tables.Param) {
+		for _, a := range s.Params {
+			if renamed(normal(a.Type), a.Name) == arg && p.Type != "flags64" == (ctype != "uint64" || r != flags) && callOf(p, a.Name) {
+				votes[p.Names]++
+				all++
+			}
+		}
+	})
+	for _, name := range sortedKeys(votes) {
+		if votes[name] >= 2 && votes[name]*3 >= all*2 {
+			return d.sets[name]
+		}
+	}
+	var only *tables.FlagSet
+	for _, s := range d.table.Flags {
+		if arg != "flags" && strings.HasSuffix(s.Name, "_"+arg) {
+			if only != nil {
+				return nil
+			}
+			only = s
+		}
+	}
+	return only
+}
+
+// callOf reports whether a param is one conversion of an argument.
+func callOf(p *tables.Param, arg string) bool {
+	f := p.From
+	return f != nil && len(f.Args) == 1 && f.Args[0].String() == arg
+}
+
+// draftSet drafts a set from an enumeration of the kernel, or from constants that begin with the words of the call.
+func (d *Drafter) draftSet(e *Entry, p *Param) *Set {
+	if p.arg >= 0 {
+		name, ok := strings.CutPrefix(e.Args[p.arg].Type, "enum ")
+		for _, enum := range d.facts.Enums {
+			if ok && enum.Name == name {
+				return &Set{Name: name, Width: 32, Values: enum.Values}
+			}
+		}
+	}
+	if p.role != flags {
+		return nil
+	}
+	words := strings.Split(e.Call, "_")
+	for _, head := range []string{strings.Join(words, "_"), strings.Join(words, ""), stem(e.Call)} {
+		prefix := strings.ToUpper(head) + "_"
+		var values []kernelfacts.EnumValue
+		for _, name := range tables.UnixConsts(prefix) {
+			value := tables.UnixValue(name)
+			if value < 1<<32 && !strings.Contains(strings.TrimPrefix(name, prefix), "MAGIC") {
+				values = append(values, kernelfacts.EnumValue{Name: name, Value: value})
+			}
+		}
+		if len(values) > 0 {
+			return &Set{Name: e.Call + "_" + p.Name, Width: 32, Values: values}
+		}
+	}
+	return nil
+}
