@@ -109,7 +109,9 @@ func (d *Drafter) cases(e *Entry) {
 }
 
 // canFail reports whether the first param may have a negated errno.
-func canFail(p Param) bool { return p.Type == "errno" || p.Type == "fd" || p.Type == "pid" || p.Type == "int64" }
+func canFail(p Param) bool {
+	return p.Type == "errno" || p.Type == "fd" || p.Type == "pid" || p.Type == "int64"
+}
 
 // give binds a name to an object, or another name if it has one, and returns it as a variable.
 func (c *Case) give(name, text string) string {

@@ -20,8 +20,8 @@ import (
 // Param is a drafted param, in the words of the table's language.
 type Param struct {
 	Name, Type, From, Names, Show, Base, Len, When, Dyn string
-	Snaplen                                        bool
-	Todo                                           string // what a person must decide; "" if nothing
+	Snaplen                                             bool
+	Todo                                                string // what a person must decide; "" if nothing
 
 	arg  int // its argument, or -1
 	role role
@@ -34,10 +34,12 @@ type Entry struct {
 	Class string
 	After string // the entry to stand behind; "": at the end of the file
 	Code  uint16
+	Name  string // of the event, if it is another
 	Since string
 	NR    int // 0: ids.yaml has it
 
 	Exit, Enter []Param
+	Offered     []Param // of the exit event: fields of large structs, of which a person chooses
 	Cases       []Case
 	Sets        []Set
 	Structs     []Struct
@@ -152,13 +154,23 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 		return nil, fmt.Errorf("the arguments of %s are not known from kernel %s (its image has no list of calls for tracepoints)", call, d.facts.Kernel)
 	}
 	e := &Entry{Call: call, Since: d.facts.Kernel}
+	prev := ""
 	for _, a := range k.Args {
-		e.Args = append(e.Args, tables.CParam{Type: d.ctype(call, a.Type), Name: renamed(normal(a.Type), a.Name)})
+		e.Args = append(e.Args, tables.CParam{Type: d.ctype(call, a.Type), Name: renamed(normal(a.Type), a.Name, prev)})
+		prev = a.Name
 	}
 	for i := range e.Args { // two of one name keep the kernel's
 		for j := range i {
 			if e.Args[i].Name == e.Args[j].Name || e.Args[i].Name == "ret" {
 				e.Args[i].Name = k.Args[i].Name
+			}
+		}
+	}
+	for i, a := range k.Args { // a family has the same words
+		if s, j := d.relative(call, a); s != nil && (e.Args[i].Name == s.Params[j].Name || !slices.ContainsFunc(e.Args, func(b tables.CParam) bool { return b.Name == s.Params[j].Name })) {
+			e.Args[i].Name = s.Params[j].Name
+			if theirs := s.Params[j].Type; d.known[kernelfacts.Target(theirs)] != nil && d.known[kernelfacts.Target(e.Args[i].Type)] == nil {
+				e.Args[i].Type = theirs
 			}
 		}
 	}
@@ -176,8 +188,11 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 	e.Todo = append(e.Todo, "class: "+e.Class+" is that of "+cmp.Or(e.After, "no neighbour"))
 	d.identity(e)
 	e.Exit = d.params(e)
-	if ref, enter := d.table.Lock.EventOf(call); ref != nil && !(d.unlocked && ref.Code >= firstOwn) {
+	if ref, enter := d.lockedEvent(call); ref != nil && !(d.unlocked && ref.Code >= firstOwn) {
 		e.Code, e.Class = ref.Code, ref.Class
+		if ref.Name != call {
+			e.Name = ref.Name
+		}
 		e.Todo = slices.DeleteFunc(e.Todo, func(t string) bool { return strings.HasPrefix(t, "class") })
 		e.Exit = d.fit(e, ref, e.Exit)
 		if enter != nil {
@@ -194,6 +209,18 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 	d.prune(e)
 	d.cases(e)
 	return e, nil
+}
+
+// lockedEvent is the layout that the lock has of a call's event. The events of calls that came to have 64 bits have the old names.
+func (d *Drafter) lockedEvent(call string) (exit, enter *tables.Event) {
+	if exit, enter = d.table.Lock.EventOf(call); exit != nil {
+		return exit, enter
+	}
+	plain, ok := strings.CutSuffix(call, "64")
+	if _, other := d.calls[plain]; !ok || other {
+		return nil, nil
+	}
+	return d.table.Lock.EventOf(plain)
 }
 
 // identity is the number and the first kernel.
@@ -247,9 +274,9 @@ func normal(t string) string {
 	return t
 }
 
-func renamed(typ, name string) string {
+func renamed(typ, name, prev string) string {
 	for _, r := range renames {
-		if r.typ.MatchString(typ) && r.name.MatchString(name) {
+		if r.typ.MatchString(typ) && r.name.MatchString(name) && (r.prev == nil || r.prev.MatchString(prev)) {
 			name = r.name.ReplaceAllString(name, r.to)
 		}
 	}
@@ -322,7 +349,7 @@ func (d *Drafter) params(e *Entry) []Param {
 	var list []Param
 	for _, o := range outcomes {
 		if o.call.MatchString(e.Call) {
-			list = append(list, Param{Name: o.param, Type: o.typ, From: "ret", arg: -1})
+			list = append(list, Param{Name: o.param, Type: o.typ, Show: o.show, From: "ret", arg: -1})
 			break
 		}
 	}
@@ -335,8 +362,12 @@ func (d *Drafter) params(e *Entry) []Param {
 	}
 	names := map[string]bool{}
 	for i := range list { // a name once
-		if names[list[i].Name] && list[i].arg >= 0 {
-			list[i].Name = e.Args[list[i].arg].Name + "_" + list[i].Name
+		if at := list[i].arg; names[list[i].Name] && at >= 0 {
+			head := e.Args[at].Name
+			if !reads(e, at) { // what was before
+				head = "old"
+			}
+			list[i].Name = head + "_" + list[i].Name
 		}
 		for names[list[i].Name] {
 			list[i].Name += "_"
@@ -349,6 +380,9 @@ func (d *Drafter) params(e *Entry) []Param {
 // param drafts the params of an argument.
 func (d *Drafter) param(e *Entry, i int, skip map[int]bool) []Param {
 	a := e.Args[i]
+	if list, ok := d.likeFamily(e, i); ok {
+		return list
+	}
 	p := Param{Name: a.Name, From: a.Name, arg: i, role: e.roles[i]}
 	ctype := d.numberType(a.Type)
 	switch p.role {
@@ -392,6 +426,8 @@ func (d *Drafter) param(e *Entry, i int, skip map[int]bool) []Param {
 		if p.role == out {
 			p.When = "{ret: 0}"
 		}
+	case readTime:
+		return []Param{d.time(e, i)}
 	case object:
 		if list := d.likeStruct(e, i); list != nil {
 			return list
@@ -409,6 +445,27 @@ func (d *Drafter) param(e *Entry, i int, skip map[int]bool) []Param {
 		p.Todo = "an address: what it points to is not known"
 	}
 	return []Param{p}
+}
+
+// time drafts a time that an argument points to.
+func (d *Drafter) time(e *Entry, i int) Param {
+	a := e.Args[i]
+	p := Param{Name: a.Name, Type: "reltime", arg: i, role: object}
+	if absolute.MatchString(a.Name) {
+		p.Type = "abstime"
+	}
+	switch pointed(a.Type) {
+	case "timespec *":
+		p.From = "user_timespec(" + a.Name + ")"
+	case "timeval *":
+		p.From = a.Name + "->tv_sec * 1000000000 + " + a.Name + "->tv_usec * 1000"
+	default:
+		p.From = a.Name + "->tv_sec * 1000000000 + " + a.Name + "->tv_nsec"
+	}
+	if !reads(e, i) {
+		p.When = "{ret: 0}"
+	}
+	return p
 }
 
 // numberType is the wire type of a number.
@@ -435,6 +492,10 @@ func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
 	var list []Param
 	for i, r := range ref.Params {
 		p := Param{Name: r.Name, Type: r.Type, Names: r.Names, Base: r.Base, Dyn: r.Dyn, Show: d.shown(r), arg: -1}
+		if like := d.likeParam(e, r, ref.Dir); like != nil && !(i == 0 && ref.Dir == "exit") && (like.arg >= 0 || !slices.ContainsFunc(have, func(h Param) bool { return h.Name == r.Name && h.From != "ret" && kind(h.Type) == kind(r.Type) })) {
+			list = append(list, *like)
+			continue
+		}
 		at := d.source(r, i == 0 && ref.Dir == "exit", have, used)
 		if at < 0 {
 			p.From, p.Todo = "empty", "no argument fits: where does it come from?"
@@ -452,8 +513,9 @@ func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
 		if h.arg >= 0 && h.role != object && h.role != out && h.role != in && h.role != dirfd {
 			plain = e.Args[h.arg].Name
 		}
+		set := d.sets[p.Names]
 		switch {
-		case p.Names != "" && d.sets[p.Names] != nil && d.sets[p.Names].Kind != "" && h.role != object:
+		case set != nil && set.Kind != "" && h.role != object, set != nil && set.Kind != "" && !strings.Contains(plain, p.Names):
 			p.From = p.Names + "(" + plain + ")"
 		case p.Names == "" && h.Names != "":
 			p.From = plain
@@ -476,13 +538,20 @@ func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int
 			return at
 		}
 	}
+	bare := func(name string) string { return strings.ReplaceAll(name, "_", "") }
+	for at, h := range have { // a name that has the other
+		a, b := bare(h.Name), bare(r.Name)
+		if !used[at] && h.From != "ret" && kind(r.Type) == kind(h.Type) && len(min(a, b)) > 2 && (strings.Contains(a, b) || strings.Contains(b, a)) {
+			return at
+		}
+	}
 	for at, h := range have {
 		if at > 0 && !used[at] && fits(h) && kind(r.Type) != "number" {
 			return at
 		}
 	}
 	for at, h := range have { // a number, but with names only one with names
-		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.role == flags || h.role == choice || h.role == mode) {
+		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.Names != "") {
 			return at
 		}
 	}

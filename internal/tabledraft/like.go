@@ -60,9 +60,9 @@ func alike(a, b string) int {
 	return n
 }
 
-// The kernel names the calls of a family after the first: of a descriptor (f), of a link itself (l), relative to a
-// directory (at), and what came later (2, 64).
-var stemPattern = regexp.MustCompile(`^([fl]?)([a-z_]*?)(at)?(\d*)$`)
+// The kernel names the calls of a family after the first: of a descriptor (f), of a link itself (l), with real-time
+// signals (rt_), what reads (get) and writes (set), relative to a directory (at), and what came later (2, 64).
+var stemPattern = regexp.MustCompile(`^(f|l|rt_|get|set)?([a-z_]*?)(at)?(\d*)$`)
 
 // stem returns the name of a call's family.
 func stem(call string) string {
@@ -144,8 +144,138 @@ func pointed(ctype string) string {
 }
 
 // reads reports whether a call reads what an argument points to, or else writes it.
-func reads(call string, a tables.CParam) bool {
-	return strings.HasPrefix(a.Type, "const ") || setters.MatchString(call)
+func reads(e *Entry, i int) bool { return readsOf(e.Call, e.Args, i) }
+
+func readsOf(call string, args []tables.CParam, i int) bool {
+	t := args[i].Type
+	switch {
+	case strings.HasPrefix(t, "const "):
+		return true
+	case i > 0 && pointed(args[i-1].Type) == pointed(t) && strings.HasSuffix(t, "*"):
+		return false // of two pointers to the same the call reads the first and writes the second
+	case times.MatchString(t):
+		return !getTime.MatchString(call)
+	case i+1 < len(args) && pointed(args[i+1].Type) == pointed(t):
+		return true
+	}
+	return !getters.MatchString(call)
+}
+
+// likeParam drafts a param of a locked event as the most alike entry has it whose event has one of the same name and type,
+// if all arguments that this takes are here as well.
+func (d *Drafter) likeParam(e *Entry, r *tables.Param, dir string) *Param {
+	own := map[string]string{}
+	for _, a := range e.Args {
+		own[a.Name] = pointed(a.Type)
+	}
+	var best *Param
+	most := -1
+	for _, s := range d.table.Syscalls {
+		if s.Name == e.Call || s.Exit.Code >= firstOwn && s.Class != e.Class {
+			continue
+		}
+		ev := s.Exit
+		if dir == "enter" {
+			ev = s.Enter
+		}
+		if ev == nil {
+			continue
+		}
+	params:
+		for _, p := range ev.Params {
+			if p.Name != r.Name || p.Type != r.Type || p.Names != r.Names || p.From == nil || p.Switch != nil || written(p) == "empty" || written(p) == "ret" {
+				continue
+			}
+			texts := []string{written(p)}
+			if p.Len != nil {
+				texts = append(texts, p.Len.String())
+			}
+			for _, c := range p.When {
+				texts = append(texts, c.Var)
+			}
+			for _, text := range texts {
+				for _, w := range word.FindAllString(fieldsOut(text), -1) {
+					if slices.ContainsFunc(s.Params, func(a tables.CParam) bool {
+						return a.Name == w && (own[w] == "" || own[w] != pointed(a.Type) && strings.Contains(own[w]+pointed(a.Type), "*"))
+					}) {
+						continue params
+					}
+				}
+			}
+			n := alike(e.Call, s.Name)
+			for _, a := range s.Params { // calls with the same arguments are alike, too
+				if slices.Contains(e.Args, a) {
+					n += 60
+				}
+			}
+			if n > most {
+				most = n
+				best = &Param{Name: r.Name, Type: r.Type, From: written(p), Names: r.Names, Show: d.shown(r), Base: r.Base, Dyn: r.Dyn, When: when(p), Snaplen: p.Snaplen, arg: -1, role: object}
+				if p.Len != nil {
+					best.Len = p.Len.String()
+				}
+				for i, a := range e.Args {
+					if slices.Contains(word.FindAllString(best.From, -1), a.Name) && best.arg < 0 {
+						best.arg, best.role = i, e.roles[i]
+					}
+				}
+			}
+		}
+	}
+	return best
+}
+
+const family = 300 // so alike are the names of calls of a family
+
+// relative finds the most alike call of the family that has an argument of the same name and type in the kernel.
+func (d *Drafter) relative(call string, a kernelfacts.Arg) (best *tables.Syscall, arg int) {
+	most := family - 1
+	for _, s := range d.table.Syscalls {
+		n := alike(call, s.Name)
+		if s.Name == call || n <= most {
+			continue
+		}
+		kernel := d.calls[d.symbol(s.Name)].Args
+		if len(kernel) != len(s.Params) {
+			continue
+		}
+		for j, b := range kernel {
+			if b.Name == a.Name && normal(b.Type) == normal(a.Type) {
+				best, arg, most = s, j, n
+			}
+		}
+	}
+	return best, arg
+}
+
+// likeFamily drafts the params of an argument as another call of the family has them. ok says that there is one.
+func (d *Drafter) likeFamily(e *Entry, i int) (list []Param, ok bool) {
+	s, j := d.relative(e.Call, d.calls[d.symbol(e.Call)].Args[i])
+	if s == nil || s.Exit.Code < firstOwn || s.Exit.Filler != "" {
+		return nil, false
+	}
+	with := map[string]bool{}
+	for _, a := range e.Args {
+		with[a.Name] = true
+	}
+	params := about(s, j, with)
+	for _, p := range s.Exit.Params {
+		if slices.Contains(params, p) {
+			continue
+		}
+		if p.Switch != nil || slices.Contains(word.FindAllString(fieldsOut(written(p)), -1), s.Params[j].Name) {
+			return nil, false // more comes of it than can be taken over
+		}
+	}
+	list = d.takeOver(e, i, &likeness{entry: s, arg: j, params: params})
+	for k := range list {
+		list[k].role = e.roles[i]
+		set := d.sets[list[k].Names]
+		if strings.HasPrefix(list[k].Names, s.Name+"_") || set != nil && d.sets[e.Call+"_"+list[k].Name] != nil {
+			return nil, false // a set of that call
+		}
+	}
+	return list, true
 }
 
 // likeStruct drafts the params of a pointer as the most alike entry has them that takes one to the same.
@@ -178,7 +308,7 @@ func (d *Drafter) likeStruct(e *Entry, i int) []Param {
 			if a.Name == e.Args[i].Name || a.Name == kernel[i].Name {
 				l.score += 400
 			}
-			if reads(s.Name, a) == reads(e.Call, e.Args[i]) {
+			if readsOf(s.Name, s.Params, j) == reads(e, i) {
 				l.score += 500
 			}
 			l.score += alike(e.Call, s.Name)
@@ -197,12 +327,15 @@ func (d *Drafter) likeStruct(e *Entry, i int) []Param {
 func (d *Drafter) takeOver(e *Entry, i int, l *likeness) []Param {
 	from, to := l.entry.Params[l.arg].Name, e.Args[i].Name
 	rename := func(text string) string { return renameWord(text, from, to) }
-	in, wasIn := reads(e.Call, e.Args[i]), reads(l.entry.Name, l.entry.Params[l.arg])
+	in, wasIn := reads(e, i), readsOf(l.entry.Name, l.entry.Params, l.arg)
 	var list []Param
 	for _, q := range l.params {
 		p := Param{Name: q.Name, Type: q.Type, From: rename(written(q)), Names: q.Names, Base: q.Base, Show: d.shown(q), Snaplen: q.Snaplen, arg: i, role: object}
 		if q.Name == from {
 			p.Name = to
+		}
+		if in {
+			p.Name = strings.TrimPrefix(p.Name, "old_")
 		}
 		if q.Len != nil {
 			p.Len = rename(q.Len.String())
@@ -305,8 +438,8 @@ func (d *Drafter) fields(e *Entry, i int) []Param {
 			fields = append(fields, field{f.Name, f.Type})
 		}
 	}
-	prefix := ""
-	if first, _, ok := strings.Cut(fields[0].name, "_"); ok {
+	prefix := "" // of the struct's name
+	if first, _, ok := strings.Cut(fields[0].name, "_"); ok && within(first, name) {
 		prefix = first + "_"
 	}
 	for _, f := range fields {
@@ -354,14 +487,21 @@ func (d *Drafter) fields(e *Entry, i int) []Param {
 			}
 			p.role = object
 		}
-		if !reads(e.Call, e.Args[i]) {
+		if !reads(e, i) {
 			p.When = "{ret: 0}"
 		}
 		p.Todo = "of struct " + name + ": keep it if it tells something"
 		list = append(list, p)
 	}
+	if len(list) > mostFields {
+		e.Offered = append(e.Offered, list...)
+		return []Param{}
+	}
 	return list
 }
+
+// mostFields are drafted of a struct; of larger ones a person chooses.
+const mostFields = 8
 
 func (d *Drafter) fieldRole(ctype, name string) role {
 	for _, r := range rules {
@@ -376,6 +516,16 @@ func (d *Drafter) fieldRole(ctype, name string) role {
 		return gid
 	}
 	return number
+}
+
+// within reports whether a text has the letters of another in that order.
+func within(letters, text string) bool {
+	for _, c := range text {
+		if letters != "" && rune(letters[0]) == c {
+			letters = letters[1:]
+		}
+	}
+	return letters == "" || letters == "x"
 }
 
 // fieldType writes the type of a field of a described struct.

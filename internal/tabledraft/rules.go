@@ -12,27 +12,29 @@ import "regexp"
 type rename struct {
 	typ  *regexp.Regexp // C type, as normal writes it
 	name *regexp.Regexp
-	to   string // with $1 for a group
+	prev *regexp.Regexp // the kernel's name of the argument before it; nil: any or none
+	to   string         // with $1 for a group
 	why  string
 }
 
 var renames = []rename{
-	{re(`.*`), re(`_+(\w+)`), "$1", "an underscore keeps the kernel's own variable apart"},
-	{re(`.*\*`), re(`u_(\w+)`), "$1", "u_ says that the pointer is the user's"},
-	{re(`.*\*`), re(`u(fds|name|times)`), "$1", "u says that the pointer is the user's"},
-	{re(`int|unsigned int`), re(`ufd`), "fd", "u says that the descriptor is the user's"},
-	{re(`int|unsigned int`), re(`(|old|new|from_|to_)dfd`), "${1}dirfd", "manual pages and most entries say dirfd"},
-	{re(`(const )?char \*`), re(`filename|specialfile`), "path", "most entries say path"},
-	{re(`const char \*`), re(`(old|new)name`), "${1}path", "manual pages and all entries with both say so"},
-	{re(`int|unsigned int`), re(`flag`), "flags", "the word of all entries"},
-	{re(`uid_t`), re(`user`), "uid", "the word of all entries"},
-	{re(`gid_t`), re(`group`), "gid", "the word of all entries"},
-	{re(`clockid_t`), re(`which_clock`), "clockid", "the word of all entries"},
-	{re(`timer_t`), re(`timer_id`), "timerid", "the word of all entries"},
-	{re(`(int|unsigned int|unsigned|u32|u64|s32|size_t|loff_t|long|unsigned long|uid_t|gid_t|pid_t) \*`), re(`(\w{3,}?)(?:_ptr|p)`), "$1",
+	{re(`.*`), re(`_+(\w+)`), nil, "$1", "an underscore keeps the kernel's own variable apart"},
+	{re(`.*\*`), re(`u_(\w+)`), nil, "$1", "u_ says that the pointer is the user's"},
+	{re(`.*\*`), re(`u(fds|name|times)`), nil, "$1", "u says that the pointer is the user's"},
+	{re(`int|unsigned int`), re(`ufd`), nil, "fd", "u says that the descriptor is the user's"},
+	{re(`int|unsigned int`), re(`(|old|new|from_|to_)dfd`), nil, "${1}dirfd", "manual pages and most entries say dirfd"},
+	{re(`(const )?char \*`), re(`filename|specialfile`), nil, "path", "most entries say path"},
+	{re(`const char \*`), re(`(old|new)name`), nil, "${1}path", "manual pages and all entries with both say so"},
+	{re(`int|unsigned int`), re(`flag`), nil, "flags", "the word of all entries"},
+	{re(`uid_t`), re(`user`), nil, "uid", "the word of all entries"},
+	{re(`gid_t`), re(`group`), nil, "gid", "the word of all entries"},
+	{re(`clockid_t`), re(`which_clock`), nil, "clockid", "the word of all entries"},
+	{re(`timer_t`), re(`timer_id`), nil, "timerid", "the word of all entries"},
+	{re(`(int|unsigned int|unsigned|u32|u64|s32|size_t|loff_t|long|unsigned long|uid_t|gid_t|pid_t) \*`), re(`(\w{3,}?)(?:_ptr|p)`), nil, "$1",
 		"a pointer to a number: the event has the number"},
-	{re(`int`), re(`behavior`), "advice", "the word of the set of values"},
-	{re(`unsigned long`), re(`start`), "addr", "a range of memory begins at its address: most entries say addr"},
+	{re(`size_t`), re(`len|len_in`), re(`start|addr`), "length", "manual pages of memory, and most entries, say addr and length"},
+	{re(`int`), re(`behavior`), nil, "advice", "the word of the set of values"},
+	{re(`unsigned long`), re(`start`), nil, "addr", "a range of memory begins at its address: most entries say addr"},
 }
 
 // role is what an argument is for.
@@ -59,7 +61,7 @@ const (
 	in       role = "in"       // a pointer to one number, which the call reads
 	object   role = "object"   // a pointer to a struct
 	pointer  role = "pointer"  // a pointer to something unknown
-	readTime role = "time"     // a time, which the call reads
+	readTime role = "time"     // a pointer to a time
 )
 
 // rule says what an argument is for.
@@ -81,7 +83,7 @@ const (
 var rules = []rule{
 	{dirfd, re(anyInt), re(`(\w*_|old|new)?d(ir)?fd`), re(`const char \* ?\w*`), nil, "a path is relative to the directory before it"},
 	{dirfd, re(anyInt), re(`\w*dirfd`), nil, nil, "dirfd may be AT_FDCWD wherever it stands"},
-	{fd, re(anyInt + `|unsigned long`), re(`\w*fd|fd_\w+|fd(in|out)`), nil, nil, "descriptors are called fd"},
+	{fd, re(anyInt + `|unsigned long`), re(`\w*fd|fd_\w+|fd(in|out)|fildes`), nil, nil, "descriptors are called fd"},
 	{fd, re(`mqd_t`), re(`\w+`), nil, nil, "a message queue is a descriptor on Linux"},
 	{pid, re(`pid_t|int|long`), re(`\w*pid\d?|tid`), nil, nil, "processes are called pid"},
 	{uid, re(`uid_t`), re(`\w+`), nil, nil, "the type says it"},
@@ -95,13 +97,17 @@ var rules = []rule{
 	{path, re(`const char \*`), re(`special`), nil, nil, "a special file is a device"},
 	{data, re(`const (void|char) \*`), re(`\w+`), re(length), nil, "a buffer comes with its length, and const says that it is read"},
 	{result, re(`(void|char) \*`), re(`\w+`), re(length), nil, "a buffer that is not const is written, and the call returns how much"},
+	{address, re(`char \*`), re(`\w*addr`), nil, nil, "an address in spite of its type"},
 	{text, re(`(const )?char \*`), re(`\w+`), nil, nil, "other pointers to char are strings"},
 	{flags, re(anyInt + `|unsigned long|rwf_t|u64|__u64`), re(`\w*flags|\w*flag|\w*flg|mask|options|prot`), nil, nil, "bits are called flags, mask, options, prot"},
-	{choice, re(anyInt + `|long|clockid_t|enum \w+`), re(`cmd|op|opcode|option|which|how|type|\w+_type|advice|policy|resource|clockid|level|whence|func|who|request|attr|code|operation|mode`), nil, nil,
+	{choice, re(anyInt + `|long|clockid_t|enum \w+`), re(`cmd|op|opcode|option|which|how|type|\w+_type|advice|policy|resource|clockid|level|whence|func|who|request|attr|code|operation|mode|family|domain`), nil, nil,
 		"a number that selects is called so"},
 	{choice, re(`enum \w+`), re(`\w+`), nil, nil, "the type says it"},
 	{address, re(`unsigned long`), re(`\w*addr(ess)?|entry|arg`), nil, nil, "addresses and untyped arguments are read in hex"},
+	{address, re(`key_t`), re(`\w+`), nil, nil, "keys of System V IPC are read in hex"},
+	{pointer, re(`(const )?(cap_user_\w+|__sighandler_t)`), re(`\w+`), nil, nil, "types that are pointers"},
 	{number, re(`[^*]+`), re(`\w+`), nil, nil, "other numbers"},
+	{readTime, re(`(const )?struct (\w*_)?time(spec|val) \*`), re(`\w+`), nil, nil, "the type says it"},
 	{object, re(`(const )?(struct|union) \w+ \*|(const )?\w+_t \*`), re(`\w+`), nil, nil, "pointers to structs"},
 	{in, re(`const (` + numberTypes + `) \*`), re(`\w+`), nil, nil, "a pointer to a number that is const: the call reads it"},
 	{out, re(`(` + numberTypes + `) \*`), re(`\w+`), nil, nil, "a pointer to a number that is not const: the call writes it"},
@@ -115,27 +121,31 @@ type outcome struct {
 	call  *regexp.Regexp
 	param string // name of the first param
 	typ   string
+	show  string
 	why   string
 }
 
 var outcomes = []outcome{
-	{re(`open\w*|\w+_open|creat|socket|accept\d?|fs(open|mount|pick)|memfd_\w+|pidfd_getfd|\w+_init1?`), "fd", "fd", "calls that open something, or make a descriptor of it"},
-	{re(`\w+fd\d?|\w+fd_create|dup\d?|epoll_create1?`), "fd", "fd", "calls that are named after the descriptor that they make"},
-	{re(`get(pgid|sid)|setsid|wait\d|v?fork|clone\d?`), "res", "pid", "calls that return a process, or why not"},
-	{re(`get(p?id|tid|pgrp)|set_tid_address`), "pid", "pid", "calls that return a process, and do not fail"},
-	{re(`setfsuid`), "res", "uid", "calls that return the user before"},
-	{re(`setfsgid`), "res", "gid", "calls that return the group before"},
-	{re(`.*`), "res", "errno", "0, a count, or a negated errno"},
+	{re(`open\w*|\w+_open|creat|socket|accept\d?|fs(open|mount|pick)|memfd_\w+|pidfd_getfd|\w+_init1?`), "fd", "fd", "", "calls that open something, or make a descriptor of it"},
+	{re(`\w+fd\d?|\w+fd_create|dup\d?|epoll_create1?`), "fd", "fd", "", "calls that are named after the descriptor that they make"},
+	{re(`get(pgid|sid)|setsid|wait\d|v?fork|clone\d?`), "res", "pid", "", "calls that return a process, or why not"},
+	{re(`get(p?id|tid|pgrp)|set_tid_address`), "pid", "pid", "", "calls that return a process, and do not fail"},
+	{re(`setfsuid`), "res", "uid", "", "calls that return the user before"},
+	{re(`setfsgid`), "res", "gid", "", "calls that return the group before"},
+	{re(`m(re)?map|map_\w+`), "res", "errno", "hex", "calls that map return an address"},
+	{re(`.*`), "res", "errno", "", "0, a count, or a negated errno"},
 }
 
-// getters are calls whose structs that are not const are written; all other calls of a name with set read them.
 var (
-	setters = re(`(\w*_)?set\w*|\w+_set\w*|\w*submit\w*`)
-	padding = re(`_\w*|\w*(reserved|spare|pad|unused|resv|__)\w*`)
+	// Structs that are not const are written by calls whose names say that they get something, and read by others.
+	getters = re(`\w*(get|stat|info|uname|times|wait|recv)\w*`)
+	// Times are read, except by calls with get in their name: most calls take a timeout.
+	times   = re(`(const )?struct \w*time(spec|val)\w* \*`)
+	getTime = re(`\w*get\w*`)
+	// Times since the epoch, or of another clock, are called so; others are lengths.
+	absolute = re(`abs_\w+|tp|tv|\w*times`)
+	padding  = re(`_\w*|\w*(reserved|spare|pad|unused|resv|__)\w*`)
 )
-
-// numbered are the words by which an argument says how many elements the list before it has.
-var numbered = re(`(size_t|int|unsigned int|unsigned long|long|u32) (nr|n|count|vlen|n\w+s|nr_\w+|\w+cnt|num\w*)`)
 
 // re is a pattern for a whole text.
 func re(pattern string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + pattern + `)$`) }

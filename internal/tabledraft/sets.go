@@ -106,28 +106,17 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 			return s
 		}
 	}
+	if votes, most := d.votes(call, arg, ctype, r); most != "" && votes >= 2 {
+		return d.sets[most]
+	}
 	for _, name := range []string{arg, arg + "_flags", words[0] + "_" + arg, stem(words[0]) + "_" + arg} {
 		if s := d.sets[name]; s != nil {
 			return s
 		}
 	}
-	votes, all := map[string]int{}, 0
-	d.uses(call, func(s *tables.Syscall, p *tables.Param) {
-		for _, a := range s.Params {
-			if renamed(normal(a.Type), a.Name) == arg && p.Type != "flags64" == (ctype != "uint64" || r != flags) && callOf(p, a.Name) {
-				votes[p.Names]++
-				all++
-			}
-		}
-	})
-	for _, name := range sortedKeys(votes) {
-		if votes[name] >= 2 && votes[name]*3 >= all*2 {
-			return d.sets[name]
-		}
-	}
 	var only *tables.FlagSet
 	for _, s := range d.table.Flags {
-		if arg != "flags" && strings.HasSuffix(s.Name, "_"+arg) {
+		if head, ok := strings.CutSuffix(s.Name, "_"+arg); ok && arg != "flags" && (shares(head, call)) {
 			if only != nil {
 				return nil
 			}
@@ -135,6 +124,35 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 		}
 	}
 	return only
+}
+
+// votes finds the set that two of three entries with an argument of that name have, and how many do.
+func (d *Drafter) votes(call, arg, ctype string, r role) (n int, name string) {
+	votes, all := map[string]int{}, 0
+	d.uses(call, func(s *tables.Syscall, p *tables.Param) {
+		for _, a := range s.Params {
+			if renamed(normal(a.Type), a.Name, "") == arg && (p.Type != "flags64") == (ctype != "uint64" || r != flags) && callOf(p, a.Name) {
+				votes[p.Names]++
+				all++
+			}
+		}
+	})
+	for _, name := range sortedKeys(votes) {
+		if votes[name]*3 >= all*2 {
+			return votes[name], name
+		}
+	}
+	return 0, ""
+}
+
+// shares reports whether two names have four letters in a row in common.
+func shares(a, b string) bool {
+	for i := range max(len(a)-3, 0) {
+		if strings.Contains(b, a[i:i+4]) {
+			return true
+		}
+	}
+	return false
 }
 
 // callOf reports whether a param is one conversion of an argument.

@@ -28,6 +28,9 @@ func (e *Entry) Text() string {
 		fmt.Fprintf(&b, "  since: %q # TODO: that is the kernel it was drafted from; which is the first?\n", e.Since)
 	}
 	fmt.Fprintf(&b, "  event: %s\n", tables.CodeText(e.Code))
+	if e.Name != "" {
+		fmt.Fprintf(&b, "  name: %s\n", e.Name)
+	}
 	for _, l := range []struct {
 		key  string
 		list []Param
@@ -41,6 +44,13 @@ func (e *Entry) Text() string {
 		fmt.Fprintf(&b, "  %s:\n", l.key)
 		for _, p := range l.list {
 			fmt.Fprintf(&b, "    - %s\n", p.text())
+		}
+		if l.key == "exit" && len(e.Offered) > 0 {
+			fmt.Fprint(&b, "    # TODO: which of these?\n")
+			for _, p := range e.Offered {
+				p.Todo = ""
+				fmt.Fprintf(&b, "    # - %s\n", p.text())
+			}
 		}
 	}
 	switch {
