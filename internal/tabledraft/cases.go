@@ -50,8 +50,8 @@ func (d *Drafter) cases(e *Entry) {
 			args[i] = give("b", "pattern(16)")
 		case socket:
 			args[i] = give("a", `sockaddr("127.0.0.1:9")`)
-		case in, out:
-			args[i] = give(a.Name, "u64s(0)")
+		case in, out, array:
+			args[i] = give("n", "u64s(0)")
 		case object:
 			args[i] = give("s", d.object(e, a.Type))
 		case pointer:

@@ -314,24 +314,46 @@ func (d *Drafter) structName(call, name string) string {
 	symbol := d.symbol(call)
 	_, a := d.calls[symbol+"_time32"]
 	_, b := d.calls[symbol+"32"]
-	if d.known[name] != nil && !a && !b {
+	if d.known[name] != nil && !a && !b && !d.old(call) {
 		return name
 	}
 	return plain
 }
 
+// old reports whether a call has a number from before 5.1, when tasks of 32 bits got new calls for times.
+func (d *Drafter) old(call string) bool {
+	const first = 403 // clock_gettime64, on all architectures
+	for _, id := range d.table.IDs {
+		if id.Name == call {
+			for arch, nr := range id.NR {
+				if arch != tables.IA32 && nr < first {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // roles says what the arguments are for.
 func (d *Drafter) roles(e *Entry) {
 	kernel := d.calls[d.symbol(e.Call)].Args
+	plain := func(i int) string { // without what a family calls it
+		prev := ""
+		if i > 0 {
+			prev = kernel[i-1].Name
+		}
+		return renamed(normal(kernel[i].Type), kernel[i].Name, prev)
+	}
 	at := func(i int) string {
 		if i < 0 || i >= len(kernel) {
 			return ""
 		}
-		return normal(kernel[i].Type) + " " + e.Args[i].Name
+		return normal(kernel[i].Type) + " " + plain(i)
 	}
 	for i, a := range kernel {
 		for _, r := range rules {
-			if !r.typ.MatchString(normal(a.Type)) || !r.name.MatchString(e.Args[i].Name) ||
+			if !r.typ.MatchString(normal(a.Type)) || !r.name.MatchString(plain(i)) ||
 				r.next != nil && !r.next.MatchString(at(i+1)) || r.prev != nil && !r.prev.MatchString(at(i-1)) {
 				continue
 			}
@@ -423,9 +445,14 @@ func (d *Drafter) param(e *Entry, i int, skip map[int]bool) []Param {
 		}
 		target := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(a.Type, "const "), "*"))
 		p.Type, p.From = d.numberType(target), "*"+a.Name
+		if target == "unsigned long" {
+			p.Show = "hex" // masks, mostly
+		}
 		if p.role == out {
 			p.When = "{ret: 0}"
 		}
+	case array:
+		p.Type, p.From, p.When, p.Show = "numbers", "each("+a.Name+", ret)", `{ret: "> 0"}`, "hex"
 	case readTime:
 		return []Param{d.time(e, i)}
 	case object:
@@ -492,7 +519,23 @@ func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
 	var list []Param
 	for i, r := range ref.Params {
 		p := Param{Name: r.Name, Type: r.Type, Names: r.Names, Base: r.Base, Dyn: r.Dyn, Show: d.shown(r), arg: -1}
-		if like := d.likeParam(e, r, ref.Dir); like != nil && !(i == 0 && ref.Dir == "exit") && (like.arg >= 0 || !slices.ContainsFunc(have, func(h Param) bool { return h.Name == r.Name && h.From != "ret" && kind(h.Type) == kind(r.Type) })) {
+		if at := namesake(r, have); at >= 0 && have[at].arg >= 0 && have[at].role != object { // a conversion of the call's own
+			name := e.Args[have[at].arg].Name
+			for _, set := range []string{e.Call + "_" + name, stem(e.Call) + "_" + name} {
+				if s := d.sets[set]; s != nil && s.Kind != "" && r.Names != set && kind(r.Type) == "number" {
+					p.From, p.arg, p.role = set+"("+name+")", have[at].arg, have[at].role
+				}
+			}
+			if p.From != "" {
+				used[at] = true
+				list = append(list, p)
+				continue
+			}
+		}
+		if like := d.likeParam(e, r, ref.Dir); like != nil && !(i == 0 && ref.Dir == "exit") && (like.arg >= 0 || namesake(r, have) < 0) {
+			for at, h := range have {
+				used[at] = used[at] || like.arg >= 0 && h.arg == like.arg
+			}
 			list = append(list, *like)
 			continue
 		}
@@ -533,17 +576,8 @@ func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int
 	fits := func(h Param) bool {
 		return kind(r.Type) == kind(h.Type) && !(kind(r.Type) == "number" && r.Names == "" && h.Names != "")
 	}
-	for at, h := range have {
-		if !used[at] && h.From != "ret" && h.Name == r.Name && kind(r.Type) == kind(h.Type) {
-			return at
-		}
-	}
-	bare := func(name string) string { return strings.ReplaceAll(name, "_", "") }
-	for at, h := range have { // a name that has the other
-		a, b := bare(h.Name), bare(r.Name)
-		if !used[at] && h.From != "ret" && kind(r.Type) == kind(h.Type) && len(min(a, b)) > 2 && (strings.Contains(a, b) || strings.Contains(b, a)) {
-			return at
-		}
+	if at := namesake(r, have); at >= 0 && !used[at] {
+		return at
 	}
 	for at, h := range have {
 		if at > 0 && !used[at] && fits(h) && kind(r.Type) != "number" {
@@ -551,7 +585,31 @@ func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int
 		}
 	}
 	for at, h := range have { // a number, but with names only one with names
-		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.Names != "") {
+		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.Names != "") && !pointers[h.role] {
+			return at
+		}
+	}
+	for at, h := range have {
+		if at > 0 && !used[at] && kind(r.Type) == "number" && (kind(h.Type) == "number" || kind(h.Type) == "fd") && !pointers[h.role] {
+			return at
+		}
+	}
+	return -1
+}
+
+var pointers = map[role]bool{in: true, out: true, object: true, pointer: true}
+
+// namesake finds the draft that has a param's name, or a name that has the other; -1: there is none.
+func namesake(r *tables.Param, have []Param) int {
+	for at, h := range have {
+		if h.From != "ret" && h.Name == r.Name && kind(r.Type) == kind(h.Type) {
+			return at
+		}
+	}
+	bare := func(name string) string { return strings.ReplaceAll(name, "_", "") }
+	for at, h := range have {
+		a, b := bare(h.Name), bare(r.Name)
+		if h.From != "ret" && kind(r.Type) == kind(h.Type) && min(len(a), len(b)) > 2 && (strings.Contains(a, b) || strings.Contains(b, a)) {
 			return at
 		}
 	}

@@ -96,9 +96,10 @@ func written(p *tables.Param) string {
 
 // about returns the params of an entry that come of an argument alone, the result and arguments in with aside.
 func about(s *tables.Syscall, arg int, with map[string]bool) []*tables.Param {
-	names := map[string]bool{}
+	names, pointers := map[string]bool{}, map[string]bool{}
 	for _, a := range s.Params {
 		names[a.Name] = true
+		pointers[a.Name] = tables.IsPointer(a.Type) && !tables.IsPointer(s.Params[arg].Type)
 	}
 	var list []*tables.Param
 params:
@@ -120,7 +121,7 @@ params:
 			for _, w := range word.FindAllString(fieldsOut(text), -1) {
 				if w == s.Params[arg].Name && i == 0 {
 					its = true
-				} else if names[w] && w != s.Params[arg].Name && !with[w] {
+				} else if names[w] && w != s.Params[arg].Name && (!with[w] || pointers[w]) {
 					continue params
 				}
 			}
@@ -214,6 +215,18 @@ func (d *Drafter) likeParam(e *Entry, r *tables.Param, dir string) *Param {
 				if p.Len != nil {
 					best.Len = p.Len.String()
 				}
+				for i, a := range s.Params { // a struct that is read here is written there, or the other way round
+					j := slices.IndexFunc(e.Args, func(b tables.CParam) bool { return b.Name == a.Name })
+					if j < 0 || !strings.HasSuffix(a.Type, "*") || !strings.Contains(best.From, a.Name+"->") {
+						continue
+					}
+					switch in, wasIn := reads(e, j), readsOf(s.Name, s.Params, i); {
+					case in && !wasIn && best.When == "{ret: 0}":
+						best.When = ""
+					case !in && wasIn && best.When == "":
+						best.When = "{ret: 0}"
+					}
+				}
 				for i, a := range e.Args {
 					if slices.Contains(word.FindAllString(best.From, -1), a.Name) && best.arg < 0 {
 						best.arg, best.role = i, e.roles[i]
@@ -263,8 +276,15 @@ func (d *Drafter) likeFamily(e *Entry, i int) (list []Param, ok bool) {
 		if slices.Contains(params, p) {
 			continue
 		}
-		if p.Switch != nil || slices.Contains(word.FindAllString(fieldsOut(written(p)), -1), s.Params[j].Name) {
+		words := word.FindAllString(fieldsOut(written(p)), -1)
+		pointer := slices.ContainsFunc(s.Params, func(a tables.CParam) bool { return tables.IsPointer(a.Type) && slices.Contains(words, a.Name) })
+		if p.Switch != nil || slices.Contains(words, s.Params[j].Name) && (tables.IsPointer(s.Params[j].Type) || !pointer) {
 			return nil, false // more comes of it than can be taken over
+		}
+	}
+	for _, p := range params { // a count that was returned is no count that is passed
+		if tables.IsPointer(e.Args[i].Type) && reads(e, i) != readsOf(s.Name, s.Params, j) && slices.Contains(word.FindAllString(written(p)+" "+p.Len.String(), -1), "ret") {
+			return nil, false
 		}
 	}
 	list = d.takeOver(e, i, &likeness{entry: s, arg: j, params: params})
@@ -328,13 +348,17 @@ func (d *Drafter) takeOver(e *Entry, i int, l *likeness) []Param {
 	from, to := l.entry.Params[l.arg].Name, e.Args[i].Name
 	rename := func(text string) string { return renameWord(text, from, to) }
 	in, wasIn := reads(e, i), readsOf(l.entry.Name, l.entry.Params, l.arg)
-	var list []Param
+	if !strings.HasSuffix(e.Args[i].Type, "*") {
+		in, wasIn = true, true
+	}
+	second := i > 0 && pointed(e.Args[i-1].Type) == pointed(e.Args[i].Type)
+	var params []Param
 	for _, q := range l.params {
 		p := Param{Name: q.Name, Type: q.Type, From: rename(written(q)), Names: q.Names, Base: q.Base, Show: d.shown(q), Snaplen: q.Snaplen, arg: i, role: object}
 		if q.Name == from {
 			p.Name = to
 		}
-		if in {
+		if !second {
 			p.Name = strings.TrimPrefix(p.Name, "old_")
 		}
 		if q.Len != nil {
@@ -347,9 +371,9 @@ func (d *Drafter) takeOver(e *Entry, i int, l *likeness) []Param {
 		if !in && wasIn && !strings.Contains(p.When, "ret") {
 			p.When = "{ret: 0}"
 		}
-		list = append(list, p)
+		params = append(params, p)
 	}
-	return list
+	return params
 }
 
 // renameWord replaces an argument's name in a source, and no member of that name.
@@ -398,7 +422,7 @@ func (d *Drafter) likeBuffer(e *Entry, i int) *Param {
 			continue // the reference's events do as they have always done
 		}
 		for j, a := range s.Params {
-			if j+1 >= len(s.Params) || pointed(a.Type) != pointed(e.Args[i].Type) || a.Name != e.Args[i].Name || s.Params[j+1].Name != e.Args[i+1].Name {
+			if j+1 >= len(s.Params) || a.Type != e.Args[i].Type || a.Name != e.Args[i].Name || s.Params[j+1].Name != e.Args[i+1].Name {
 				continue
 			}
 			l := &likeness{entry: s, arg: j, params: about(s, j, map[string]bool{s.Params[j+1].Name: true}), score: alike(e.Call, s.Name)}
@@ -438,8 +462,8 @@ func (d *Drafter) fields(e *Entry, i int) []Param {
 			fields = append(fields, field{f.Name, f.Type})
 		}
 	}
-	prefix := "" // of the struct's name
-	if first, _, ok := strings.Cut(fields[0].name, "_"); ok && within(first, name) {
+	prefix := "" // few letters that stand for the struct
+	if first, _, ok := strings.Cut(fields[0].name, "_"); ok && len(first) <= 3 && first != "nr" {
 		prefix = first + "_"
 	}
 	for _, f := range fields {
@@ -473,6 +497,13 @@ func (d *Drafter) fields(e *Entry, i int) []Param {
 			}
 			p.Type = d.numberType(base)
 			p.role = d.fieldRole(base, short)
+			if set := d.fieldSet(e.Call, f.name); set != nil {
+				p.Names, p.Type, p.Show = set.Name, setType(set.Width, p.role), ""
+				if t := d.typeOf(set.Name, e.Call); t != "" {
+					p.Type = t
+				}
+				p.From, p.role = set.Name+"("+p.From+")", object
+			}
 			switch p.role {
 			case pid, uid, gid:
 				p.Type = string(p.role)
@@ -516,16 +547,6 @@ func (d *Drafter) fieldRole(ctype, name string) role {
 		return gid
 	}
 	return number
-}
-
-// within reports whether a text has the letters of another in that order.
-func within(letters, text string) bool {
-	for _, c := range text {
-		if letters != "" && rune(letters[0]) == c {
-			letters = letters[1:]
-		}
-	}
-	return letters == "" || letters == "x"
 }
 
 // fieldType writes the type of a field of a described struct.

@@ -61,6 +61,7 @@ const (
 	in       role = "in"       // a pointer to one number, which the call reads
 	object   role = "object"   // a pointer to a struct
 	pointer  role = "pointer"  // a pointer to something unknown
+	array    role = "array"    // a pointer to numbers that the call writes: it returns how many
 	readTime role = "time"     // a pointer to a time
 )
 
@@ -93,14 +94,14 @@ var rules = []rule{
 	{socket, re(`struct sockaddr \*`), re(`\w+`), re(`int \w*len`), nil, "sockets' addresses come with their length"},
 	{path, re(`const char \*`), re(`\w+`), nil, re(`(` + anyInt + `) (\w*_|old|new)?d(ir)?fd`), "a path is relative to the directory before it"},
 	{text, re(`const char \*`), re(`name`), nil, nil, "a name alone names an attribute, a queue, a type"},
-	{path, re(`const char \*`), re(`\w*(path|file|root|dir)\w*|put_old`), nil, nil, "paths are called so"},
+	{path, re(`(const )?char \*`), re(`\w*(path|file|root|dir)\w*|put_old`), nil, nil, "paths are called so"},
 	{path, re(`const char \*`), re(`special`), nil, nil, "a special file is a device"},
 	{data, re(`const (void|char) \*`), re(`\w+`), re(length), nil, "a buffer comes with its length, and const says that it is read"},
 	{result, re(`(void|char) \*`), re(`\w+`), re(length), nil, "a buffer that is not const is written, and the call returns how much"},
 	{address, re(`char \*`), re(`\w*addr`), nil, nil, "an address in spite of its type"},
 	{text, re(`(const )?char \*`), re(`\w+`), nil, nil, "other pointers to char are strings"},
-	{flags, re(anyInt + `|unsigned long|rwf_t|u64|__u64`), re(`\w*flags|\w*flag|\w*flg|mask|options|prot`), nil, nil, "bits are called flags, mask, options, prot"},
-	{choice, re(anyInt + `|long|clockid_t|enum \w+`), re(`cmd|op|opcode|option|which|how|type|\w+_type|advice|policy|resource|clockid|level|whence|func|who|request|attr|code|operation|mode|family|domain`), nil, nil,
+	{flags, re(anyInt + `|unsigned long|rwf_t|u64|__u64`), re(`\w*flags|\w*flag|\w*flg|mask|mode|options|prot`), nil, nil, "bits are called flags, mask, options, prot"},
+	{choice, re(anyInt + `|long|clockid_t|enum \w+`), re(`cmd|op|opcode|option|which|how|type|\w+_type|advice|policy|resource|clockid|level|whence|func|who|request|attr|code|operation|family|domain`), nil, nil,
 		"a number that selects is called so"},
 	{choice, re(`enum \w+`), re(`\w+`), nil, nil, "the type says it"},
 	{address, re(`unsigned long`), re(`\w*addr(ess)?|entry|arg`), nil, nil, "addresses and untyped arguments are read in hex"},
@@ -108,9 +109,10 @@ var rules = []rule{
 	{pointer, re(`(const )?(cap_user_\w+|__sighandler_t)`), re(`\w+`), nil, nil, "types that are pointers"},
 	{number, re(`[^*]+`), re(`\w+`), nil, nil, "other numbers"},
 	{readTime, re(`(const )?struct (\w*_)?time(spec|val) \*`), re(`\w+`), nil, nil, "the type says it"},
-	{object, re(`(const )?(struct|union) \w+ \*|(const )?\w+_t \*`), re(`\w+`), nil, nil, "pointers to structs"},
+	{array, re(`u64 \*`), re(`\w+`), re(`(size_t|` + anyInt + `) (nr|count|num)\w*`), nil, "numbers come with their count, and the call returns how many it wrote"},
 	{in, re(`const (` + numberTypes + `) \*`), re(`\w+`), nil, nil, "a pointer to a number that is const: the call reads it"},
 	{out, re(`(` + numberTypes + `) \*`), re(`\w+`), nil, nil, "a pointer to a number that is not const: the call writes it"},
+	{object, re(`(const )?(struct|union) \w+ \*|(const )?\w+_t \*`), re(`\w+`), nil, nil, "pointers to structs"},
 	{pointer, re(`.*\*.*`), re(`\w+`), nil, nil, "other pointers"},
 }
 
@@ -127,7 +129,7 @@ type outcome struct {
 
 var outcomes = []outcome{
 	{re(`open\w*|\w+_open|creat|socket|accept\d?|fs(open|mount|pick)|memfd_\w+|pidfd_getfd|\w+_init1?`), "fd", "fd", "", "calls that open something, or make a descriptor of it"},
-	{re(`\w+fd\d?|\w+fd_create|dup\d?|epoll_create1?`), "fd", "fd", "", "calls that are named after the descriptor that they make"},
+	{re(`\w+[^_]fd\d?|\w+fd_create|dup\d?|epoll_create1?`), "fd", "fd", "", "calls that are named after the descriptor that they make"},
 	{re(`get(pgid|sid)|setsid|wait\d|v?fork|clone\d?`), "res", "pid", "", "calls that return a process, or why not"},
 	{re(`get(p?id|tid|pgrp)|set_tid_address`), "pid", "pid", "", "calls that return a process, and do not fail"},
 	{re(`setfsuid`), "res", "uid", "", "calls that return the user before"},
@@ -138,7 +140,7 @@ var outcomes = []outcome{
 
 var (
 	// Structs that are not const are written by calls whose names say that they get something, and read by others.
-	getters = re(`\w*(get|stat|info|uname|times|wait|recv)\w*`)
+	getters = re(`\w*(get|stat|info|uname|times|wait|recv|pending)\w*`)
 	// Times are read, except by calls with get in their name: most calls take a timeout.
 	times   = re(`(const )?struct \w*time(spec|val)\w* \*`)
 	getTime = re(`\w*get\w*`)

@@ -17,6 +17,15 @@ func (d *Drafter) named(e *Entry, p *Param, ctype string) {
 		p.Show = "oct"
 	}
 	set := d.setFor(e.Call, p.Name, ctype, p.role)
+	if p.arg >= 0 && p.arg < len(e.Args) { // a type of its own has a set of its own
+		kernel := normal(d.calls[d.symbol(e.Call)].Args[p.arg].Type)
+		if s := d.sets[strings.TrimSuffix(kernel, "_t")+"_flags"]; s != nil && p.role == flags && strings.HasSuffix(kernel, "_t") {
+			set = s
+		}
+	}
+	if set != nil && set.Kind == "identity" && set.Width < 64 && strings.HasSuffix(ctype, "64") {
+		set = nil // it would lose bits
+	}
 	if set == nil {
 		if s := d.draftSet(e, p); s != nil {
 			e.Sets = append(e.Sets, *s)
@@ -73,8 +82,12 @@ func (d *Drafter) uses(but string, f func(s *tables.Syscall, p *tables.Param)) {
 func (d *Drafter) typeOf(set, but string) string {
 	count := map[string]int{}
 	d.uses(but, func(s *tables.Syscall, p *tables.Param) {
-		if p.Names == set && s.Exit.Code >= firstOwn {
-			count[p.Type]++
+		switch {
+		case p.Names != set:
+		case s.Exit.Code >= firstOwn:
+			count[p.Type] += 1000
+		default:
+			count[strings.TrimRight(p.Type, "0123456789")+map[bool]string{true: "", false: "32"}[p.Type == "mode"]]++
 		}
 	})
 	best := ""
@@ -91,12 +104,19 @@ func (d *Drafter) typeOf(set, but string) string {
 func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 	words := strings.Split(call, "_")
 	tails := []string{arg}
-	if r == flags && arg != "flags" {
+	if r == flags && arg != "flags" && strings.Contains(arg, "fl") {
 		tails = append(tails, "flags")
 	}
 	for _, head := range []string{call, stem(call)} {
 		for _, tail := range tails {
 			if s := d.sets[head+"_"+tail]; s != nil {
+				return s
+			}
+		}
+	}
+	for n := 1; n < len(words); n++ {
+		for _, tail := range tails {
+			if s := d.sets[strings.Join(words[n:], "_")+"_"+tail]; s != nil {
 				return s
 			}
 		}
@@ -129,9 +149,14 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 // votes finds the set that two of three entries with an argument of that name have, and how many do.
 func (d *Drafter) votes(call, arg, ctype string, r role) (n int, name string) {
 	votes, all := map[string]int{}, 0
+	counted := map[string]bool{} // a family votes once
 	d.uses(call, func(s *tables.Syscall, p *tables.Param) {
 		for _, a := range s.Params {
+			if once := stem(s.Name) + p.Names; counted[once] {
+				continue
+			}
 			if renamed(normal(a.Type), a.Name, "") == arg && (p.Type != "flags64") == (ctype != "uint64" || r != flags) && callOf(p, a.Name) {
+				counted[stem(s.Name)+p.Names] = true
 				votes[p.Names]++
 				all++
 			}
@@ -143,6 +168,20 @@ func (d *Drafter) votes(call, arg, ctype string, r role) (n int, name string) {
 		}
 	}
 	return 0, ""
+}
+
+// fieldSet finds the set of a field: of its whole name, or of its last words behind the first of the call.
+func (d *Drafter) fieldSet(call, field string) *tables.FlagSet {
+	if s := d.sets[field]; s != nil {
+		return s
+	}
+	first, _, _ := strings.Cut(call, "_")
+	for _, tail, ok := strings.Cut(field, "_"); ok; _, tail, ok = strings.Cut(tail, "_") {
+		if s := d.sets[first+"_"+tail]; s != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // shares reports whether two names have four letters in a row in common.
