@@ -519,7 +519,7 @@ func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
 	var list []Param
 	for i, r := range ref.Params {
 		p := Param{Name: r.Name, Type: r.Type, Names: r.Names, Base: r.Base, Dyn: r.Dyn, Show: d.shown(r), arg: -1}
-		if at := namesake(r, have); at >= 0 && have[at].arg >= 0 && have[at].role != object { // a conversion of the call's own
+		if at := namesake(r, have); !(i == 0 && ref.Dir == "exit") && at >= 0 && have[at].arg >= 0 && have[at].role != object { // a conversion of the call's own
 			name := e.Args[have[at].arg].Name
 			for _, set := range []string{e.Call + "_" + name, stem(e.Call) + "_" + name} {
 				if s := d.sets[set]; s != nil && s.Kind != "" && r.Names != set && kind(r.Type) == "number" {
@@ -597,12 +597,12 @@ func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int
 	return -1
 }
 
-var pointers = map[role]bool{in: true, out: true, object: true, pointer: true}
+var pointers = map[role]bool{in: true, out: true, pointer: true}
 
 // namesake finds the draft that has a param's name, or a name that has the other; -1: there is none.
 func namesake(r *tables.Param, have []Param) int {
 	for at, h := range have {
-		if h.From != "ret" && h.Name == r.Name && kind(r.Type) == kind(h.Type) {
+		if h.From != "ret" && h.Name == r.Name && (kind(r.Type) == kind(h.Type) || numeric(r.Type) && numeric(h.Type)) {
 			return at
 		}
 	}
@@ -614,6 +614,10 @@ func namesake(r *tables.Param, have []Param) int {
 		}
 	}
 	return -1
+}
+
+func numeric(t string) bool {
+	return slices.Contains([]string{"number", "fd", "pid", "sigtype"}, kind(t))
 }
 
 // kind tells types apart that are sent otherwise.

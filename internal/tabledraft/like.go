@@ -152,7 +152,7 @@ func readsOf(call string, args []tables.CParam, i int) bool {
 	switch {
 	case strings.HasPrefix(t, "const "):
 		return true
-	case i > 0 && pointed(args[i-1].Type) == pointed(t) && strings.HasSuffix(t, "*"):
+	case i > 0 && pointed(args[i-1].Type) == pointed(t) && kernelfacts.Target(t) != "" && !strings.HasSuffix(t, "char *"):
 		return false // of two pointers to the same the call reads the first and writes the second
 	case times.MatchString(t):
 		return !getTime.MatchString(call)
@@ -228,7 +228,7 @@ func (d *Drafter) likeParam(e *Entry, r *tables.Param, dir string) *Param {
 					}
 				}
 				for i, a := range e.Args {
-					if slices.Contains(word.FindAllString(best.From, -1), a.Name) && best.arg < 0 {
+					if slices.Contains(word.FindAllString(best.From, -1), a.Name) && (best.arg < 0 || a.Name == r.Name) {
 						best.arg, best.role = i, e.roles[i]
 					}
 				}
@@ -348,18 +348,21 @@ func (d *Drafter) takeOver(e *Entry, i int, l *likeness) []Param {
 	from, to := l.entry.Params[l.arg].Name, e.Args[i].Name
 	rename := func(text string) string { return renameWord(text, from, to) }
 	in, wasIn := reads(e, i), readsOf(l.entry.Name, l.entry.Params, l.arg)
-	if !strings.HasSuffix(e.Args[i].Type, "*") {
+	if !strings.HasSuffix(e.Args[i].Type, "*") || e.roles[i] == result && e.Args[i].Type == l.entry.Params[l.arg].Type {
 		in, wasIn = true, true
 	}
-	second := i > 0 && pointed(e.Args[i-1].Type) == pointed(e.Args[i].Type)
+	second := i > 0 && e.roles[i] == object && pointed(e.Args[i-1].Type) == pointed(e.Args[i].Type)
 	var params []Param
 	for _, q := range l.params {
 		p := Param{Name: q.Name, Type: q.Type, From: rename(written(q)), Names: q.Names, Base: q.Base, Show: d.shown(q), Snaplen: q.Snaplen, arg: i, role: object}
 		if q.Name == from {
 			p.Name = to
 		}
-		if !second {
+		switch {
+		case !second:
 			p.Name = strings.TrimPrefix(p.Name, "old_")
+		case strings.HasSuffix(e.Args[i].Type, "*") && q.Name != from && !strings.HasPrefix(p.Name, "old"):
+			p.Name = "old_" + p.Name
 		}
 		if q.Len != nil {
 			p.Len = rename(q.Len.String())

@@ -326,7 +326,7 @@ func compare(draft, entry *tables.Syscall) (c compared) {
 
 // spelled writes all that a param says, with the places of arguments for their names.
 func spelled(s *tables.Syscall, p *tables.Param) string {
-	text := p.Type + " from " + p.From.String()
+	text := p.From.String()
 	if p.Switch != nil {
 		text += " variants"
 	}
@@ -339,7 +339,7 @@ func spelled(s *tables.Syscall, p *tables.Param) string {
 	for i, a := range s.Params {
 		text = regexp.MustCompile(`\b`+a.Name+`\b`).ReplaceAllString(text, fmt.Sprintf("$$%d", i+1))
 	}
-	return fmt.Sprintf("%s names %s show %s base %s snaplen %v", text, p.Names, p.Show, p.Base, p.Snaplen)
+	return fmt.Sprintf("%s from %s names %s show %s base %s snaplen %v", p.Type, text, p.Names, p.Show, p.Base, p.Snaplen)
 }
 
 func (c *compared) add(d compared) {
