@@ -15,6 +15,7 @@ type Diff struct {
 	To   string `json:"to"`
 
 	Syscalls    []Change `json:"syscalls,omitempty"`
+	Structs     []Change `json:"structs,omitempty"` // of arguments; not known unless they are known of both
 	Reads       []Change `json:"reads,omitempty"`
 	Tracepoints []Change `json:"tracepoints,omitempty"`
 	Helpers     []Change `json:"helpers,omitempty"`
@@ -52,6 +53,16 @@ func Compare(a, b *Facts) Diff {
 		return m
 	}
 	d.Syscalls = changes(calls(a), calls(b))
+	if len(a.Structs) > 0 && len(b.Structs) > 0 {
+		structs := func(f *Facts) map[string]string {
+			m := map[string]string{}
+			for _, s := range f.Structs {
+				m[s.Name] = s.String()
+			}
+			return m
+		}
+		d.Structs = changes(structs(a), structs(b))
+	}
 	d.Tracepoints = changes(set(a.Tracepoints), set(b.Tracepoints))
 	d.Helpers = changes(set(a.Helpers), set(b.Helpers))
 	d.Kfuncs = changes(set(a.Kfuncs), set(b.Kfuncs))

@@ -3,6 +3,7 @@
 package kernelfacts
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,6 +23,32 @@ type Field struct {
 	Type   string `json:"type"`   // in C
 	Offset uint32 `json:"offset"` // in bytes
 	Bits   uint32 `json:"bits,omitempty"`
+}
+
+// String writes the struct in C, on one line.
+func (s Struct) String() string {
+	var b strings.Builder
+	b.WriteString("struct " + s.Name + " {")
+	for _, f := range s.Fields {
+		typ, array, isArray := strings.Cut(f.Type, "[")
+		b.WriteString(" " + strings.TrimSpace(typ) + " " + f.Name)
+		if isArray {
+			b.WriteString("[" + array)
+		}
+		if f.Bits > 0 {
+			fmt.Fprintf(&b, ":%d", f.Bits)
+		}
+		b.WriteByte(';')
+	}
+	return b.String() + " }"
+}
+
+// OfCalls returns what is known of the calls alone, with the types of their arguments.
+func (f *Facts) OfCalls() *Facts {
+	return &Facts{
+		Kernel: f.Kernel, Release: f.Release, Arch: f.Arch, Syscalls: f.Syscalls, Structs: f.Structs, Enums: f.Enums,
+		NoConfig: "left out",
+	}
 }
 
 // Enum is an enumeration that is the type of an argument.

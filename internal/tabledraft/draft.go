@@ -105,12 +105,12 @@ func New(t *tables.Table, f *kernelfacts.Facts) *Drafter {
 // symbol returns the kernel's name of a call.
 func (d *Drafter) symbol(call string) string { return cmp.Or(d.symbols[call], call) }
 
-// variants are functions of the kernel that are the call of another name for tasks of 32 bits, or for
-// ids of 16: none of them is a call by itself.
-var variants = regexp.MustCompile(`^(ia32_|compat_|old_?|x32_)|(_time32|16|_time64)$|^(stime32|ni_syscall|clock_\w+32|timer_\w+32|timerfd_\w+32|utime32|mmap_pgoff|llseek|statfs64|fstatfs64|fadvise64_64|sendfile64)$`)
+// variants are functions of the kernel that are the call of another name, for tasks of 32 bits, ids of 16, or older programs, or
+// that no architecture of the table has: none of them is a call by itself.
+var variants = regexp.MustCompile(`^(ia32_|compat_|old_?|x32_)|(_time32|16|_time64)$|^(s?time32|ni_syscall|clock_\w+32|timer_\w+32|timerfd_\w+32|utime32|mmap_pgoff|llseek|f?statfs64|fadvise64_64|sendfile64|gethostname)$`)
 
-// Lacking returns the calls that the kernel has and the table lacks, by name. The second list has those of
-// them that no program of 64 bits can make.
+// Lacking returns the calls that the kernel has and the table lacks, by name. The second list has those of them that
+// programs of 64 bits cannot make on the kernel's architecture.
 func (d *Drafter) Lacking() (calls, others []string) {
 	have := map[string]bool{}
 	for _, s := range d.table.Syscalls {
@@ -120,28 +120,25 @@ func (d *Drafter) Lacking() (calls, others []string) {
 	for call, symbol := range d.symbols {
 		names[symbol] = call
 	}
+	elsewhere := map[string]bool{}
+	for _, id := range d.table.IDs {
+		if _, here := id.NR[d.facts.Arch]; !here || slices.Contains(id.Absent, d.facts.Arch) {
+			elsewhere[id.Name] = true
+		}
+	}
 	for _, s := range d.facts.Syscalls {
+		name := cmp.Or(names[s.Name], s.Name)
 		switch {
-		case have[s.Name]:
-		case variants.MatchString(s.Name) || !d.of64(cmp.Or(names[s.Name], s.Name)):
-			others = append(others, s.Name)
+		case have[s.Name] || variants.MatchString(s.Name):
+		case elsewhere[name]:
+			others = append(others, name)
 		default:
-			calls = append(calls, cmp.Or(names[s.Name], s.Name))
+			calls = append(calls, name)
 		}
 	}
 	slices.Sort(calls)
+	slices.Sort(others)
 	return calls, others
-}
-
-// of64 reports whether programs of 64 bits may make the call: the table knows no number of it, or one for 64 bits.
-func (d *Drafter) of64(call string) bool {
-	for _, id := range d.table.IDs {
-		if id.Name == call {
-			_, only := id.NR[tables.IA32]
-			return len(id.NR) > 1 || !only
-		}
-	}
-	return true
 }
 
 // Draft drafts the entry of a call, by the table's name of it or the kernel's. The error says what the kernel lacks.
