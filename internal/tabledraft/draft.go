@@ -36,7 +36,8 @@ type Entry struct {
 	Code  uint16
 	Name  string // of the event, if it is another
 	Since string
-	NR    int // 0: ids.yaml has it
+	Sure  bool // Since is known
+	NR    int  // 0: ids.yaml has it
 
 	Exit, Enter []Param
 	Offered     []Param // of the exit event: fields of large structs, of which a person chooses
@@ -177,7 +178,7 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 		}
 	}
 	d.roles(e)
-	nearest := d.nearest(call)
+	nearest := d.nearest(e)
 	e.Class, e.After = "other", ""
 	if nearest != nil {
 		e.Class, e.After = nearest.Class, nearest.Name
@@ -225,6 +226,7 @@ func (d *Drafter) identity(e *Entry) {
 	highest := 0
 	for _, id := range d.table.IDs {
 		if id.Name == e.Call {
+			d.since(e, id)
 			return
 		}
 		for _, nr := range id.NR {
@@ -240,6 +242,34 @@ func (d *Drafter) identity(e *Entry) {
 	}
 	e.NR = highest + 1
 	e.Todo = append(e.Todo, "nr: the image does not say the number; it is in the kernel's arch/*/syscalls/*.tbl")
+}
+
+// since is the first kernel with a call of a known number: numbers are given in order, so that the calls with the numbers
+// before and after it say it, or at least how old it is.
+func (d *Drafter) since(e *Entry, id *tables.ID) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		nr, ok := id.NR[arch]
+		if !ok {
+			continue
+		}
+		var before, after *tables.Syscall
+		for _, s := range d.table.Syscalls {
+			n, ok := s.NR[arch]
+			switch {
+			case !ok || s.Name == e.Call:
+			case n < nr && (before == nil || n > before.NR[arch]):
+				before = s
+			case n > nr && (after == nil || n < after.NR[arch]):
+				after = s
+			}
+		}
+		if after == nil {
+			return
+		}
+		e.Since = after.Since[arch]
+		e.Sure = e.Since == "" || before != nil && before.Since[arch] == e.Since
+		return
+	}
 }
 
 // code returns a free code for an event.

@@ -12,17 +12,29 @@ import (
 )
 
 // nearest returns the entry whose name is most like that of a call: it has the most words at its beginning, then letters,
-// then words anywhere. nil: none has a word of it.
-func (d *Drafter) nearest(call string) *tables.Syscall {
-	var best *tables.Syscall
-	most := 0
+// then words anywhere. If none is like it, it is the entry with the most arguments of the same names. nil: there is none.
+func (d *Drafter) nearest(e *Entry) *tables.Syscall {
+	var best, other *tables.Syscall
+	most, arguments := 0, 0
 	for _, s := range d.table.Syscalls {
-		if s.Name == call {
+		if s.Name == e.Call {
 			continue
 		}
-		if n := alike(call, s.Name); n >= most && n > 0 {
+		if n := alike(e.Call, s.Name); n >= most && n > 0 {
 			best, most = s, n
 		}
+		n := 0
+		for _, a := range s.Params {
+			if slices.ContainsFunc(e.Args, func(b tables.CParam) bool { return b.Name == a.Name }) {
+				n++
+			}
+		}
+		if n > arguments {
+			other, arguments = s, n
+		}
+	}
+	if best == nil {
+		return other
 	}
 	return best
 }
@@ -150,7 +162,7 @@ func reads(e *Entry, i int) bool { return readsOf(e.Call, e.Args, i) }
 func readsOf(call string, args []tables.CParam, i int) bool {
 	t := args[i].Type
 	switch {
-	case strings.HasPrefix(t, "const "):
+	case strings.HasPrefix(t, "const "), requests.MatchString(args[i].Name):
 		return true
 	case i > 0 && pointed(args[i-1].Type) == pointed(t) && kernelfacts.Target(t) != "" && !strings.HasSuffix(t, "char *"):
 		return false // of two pointers to the same the call reads the first and writes the second
@@ -264,7 +276,7 @@ func (d *Drafter) relative(call string, a kernelfacts.Arg) (best *tables.Syscall
 // likeFamily drafts the params of an argument as another call of the family has them. ok says that there is one.
 func (d *Drafter) likeFamily(e *Entry, i int) (list []Param, ok bool) {
 	s, j := d.relative(e.Call, d.calls[d.symbol(e.Call)].Args[i])
-	if s == nil || s.Exit.Code < firstOwn || s.Exit.Filler != "" {
+	if s == nil || s.Exit.Code < firstOwn || s.Exit.Filler != "" || e.roles[i] == path || e.roles[i] == dirfd {
 		return nil, false
 	}
 	with := map[string]bool{}

@@ -141,6 +141,8 @@ var outcomes = []outcome{
 var (
 	// Structs that are not const are written by calls whose names say that they get something, and read by others.
 	getters = re(`\w*(get|stat|info|uname|times|wait(p?id|\d)|recv|pending)\w*`)
+	// A range, a request and arguments are read, whatever the call is called.
+	requests = re(`\w*(range|req|how|args)`)
 	// Times are read, except by calls with get in their name: most calls take a timeout.
 	times   = re(`(const )?struct \w*time(spec|val)\w* \*`)
 	getTime = re(`\w*get\w*`)

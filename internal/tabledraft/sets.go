@@ -28,6 +28,9 @@ func (d *Drafter) named(e *Entry, p *Param, ctype string) {
 	}
 	if set == nil {
 		if s := d.draftSet(e, p); s != nil {
+			if strings.HasSuffix(ctype, "64") {
+				s.Width = 64
+			}
 			e.Sets = append(e.Sets, *s)
 			p.Names, p.From = s.Name, s.Name+"("+p.From+")"
 			p.Type = setType(s.Width, p.role)
@@ -106,6 +109,14 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 	tails := []string{arg}
 	if r == flags && arg != "flags" && strings.Contains(arg, "fl") {
 		tails = append(tails, "flags")
+	}
+	const fewest = 5
+	for i := range max(len(call)-fewest+1, 1) { // setxattrat: xattrat_flags
+		for _, tail := range tails {
+			if s := d.sets[call[i:]+"_"+tail]; s != nil {
+				return s
+			}
+		}
 	}
 	for _, head := range []string{call, stem(call)} {
 		for _, tail := range tails {
@@ -213,13 +224,17 @@ func (d *Drafter) draftSet(e *Entry, p *Param) *Set {
 	if p.role != flags {
 		return nil
 	}
-	words := strings.Split(e.Call, "_")
-	for _, head := range []string{strings.Join(words, "_"), strings.Join(words, ""), stem(e.Call)} {
-		prefix := strings.ToUpper(head) + "_"
+	heads := []string{e.Call}
+	const fewest = 4
+	for head := strings.ReplaceAll(e.Call, "_", ""); len(head) >= fewest; head = head[:len(head)-1] { // FALLOC_ of fallocate
+		if !strings.HasPrefix(e.Call, head+"_") { // what begins with the first word is of all calls that do
+			heads = append(heads, head)
+		}
+	}
+	for _, head := range heads {
 		var values []kernelfacts.EnumValue
-		for _, name := range tables.UnixConsts(prefix) {
-			value := tables.UnixValue(name)
-			if value < 1<<32 && !strings.Contains(strings.TrimPrefix(name, prefix), "MAGIC") {
+		for _, name := range tables.UnixConsts(strings.ToUpper(head) + "_") {
+			if value := tables.UnixValue(name); value < 1<<32 {
 				values = append(values, kernelfacts.EnumValue{Name: name, Value: value})
 			}
 		}

@@ -24,8 +24,12 @@ func (e *Entry) Text() string {
 	if e.NR > 0 {
 		fmt.Fprintf(&b, "  nr: %d%s\n", e.NR, e.todo("nr"))
 	}
-	if e.Since != "" {
-		fmt.Fprintf(&b, "  since: %q # TODO: that is the kernel it was drafted from; which is the first?\n", e.Since)
+	switch {
+	case e.Since == "":
+	case e.Sure:
+		fmt.Fprintf(&b, "  since: %q\n", e.Since)
+	default:
+		fmt.Fprintf(&b, "  since: %q # TODO: it has it; which is the first?\n", e.Since)
 	}
 	fmt.Fprintf(&b, "  event: %s\n", tables.CodeText(e.Code))
 	if e.Name != "" {
