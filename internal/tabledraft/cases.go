@@ -52,6 +52,8 @@ func (d *Drafter) cases(e *Entry) {
 			args[i] = give("a", `sockaddr("127.0.0.1:9")`)
 		case in, out, array:
 			args[i] = give("n", "u64s(0)")
+		case readTime:
+			args[i] = give("t", d.object(e, a.Type))
 		case object:
 			args[i] = give("s", d.object(e, a.Type))
 		case pointer:
@@ -60,7 +62,7 @@ func (d *Drafter) cases(e *Entry) {
 			args[i] = d.firstName(e, i)
 		default:
 			args[i] = "0"
-			if buffer {
+			if buffer || sizes.MatchString(a.Name) {
 				args[i] = "16"
 			}
 		}
@@ -88,7 +90,7 @@ func (d *Drafter) cases(e *Entry) {
 		of                 []role
 	}{
 		{"no such descriptor", "-EBADF", "-1", []role{fd}},
-		{"unreadable", "-EFAULT", "$bad", []role{path, object, data, in, out, text, result}},
+		{"unreadable", "-EFAULT", "$bad", []role{path, object, data, readTime, in, out, text, result}},
 		{"unknown flags", "-EINVAL", "-1", []role{flags}},
 		{"unknown value", "-EINVAL", "-1", []role{choice}},
 	} {

@@ -73,6 +73,7 @@ type Drafter struct {
 	sets    map[string]*tables.FlagSet
 	known   map[string]*tables.Struct
 	next    uint16
+	numbers int // that were given to calls of unknown number
 
 	unlocked bool // for tests: our own events are as if they were never locked
 }
@@ -240,7 +241,8 @@ func (d *Drafter) identity(e *Entry) {
 			}
 		}
 	}
-	e.NR = highest + 1
+	d.numbers++
+	e.NR = highest + d.numbers
 	e.Todo = append(e.Todo, "nr: the image does not say the number; it is in the kernel's arch/*/syscalls/*.tbl")
 }
 

@@ -550,16 +550,16 @@ func (d *Drafter) fields(e *Entry, i int) []Param {
 const mostFields = 8
 
 func (d *Drafter) fieldRole(ctype, name string) role {
+	switch {
+	case re(`\w*uid`).MatchString(name):
+		return uid
+	case re(`\w*gid`).MatchString(name):
+		return gid
+	}
 	for _, r := range rules {
 		if r.next == nil && r.prev == nil && r.typ.MatchString(ctype) && r.name.MatchString(name) {
 			return r.is
 		}
-	}
-	switch {
-	case re(`uid`).MatchString(name):
-		return uid
-	case re(`gid`).MatchString(name):
-		return gid
 	}
 	return number
 }
@@ -606,7 +606,7 @@ func (d *Drafter) draftStruct(s kernelfacts.Struct) *Struct {
 		case d.known[strings.TrimPrefix(base, "struct ")] != nil:
 			base = strings.TrimPrefix(base, "struct ")
 		default:
-			if to, ok := map[string]string{"__u64": "u64", "__s64": "s64", "__aligned_u64": "aligned_u64", "__kernel_size_t": "size_t", "__kernel_ulong_t": "unsigned long", "__kernel_long_t": "long", "__kernel_pid_t": "s32", "pid_t": "s32"}[base]; ok {
+			if to, ok := map[string]string{"__u8": "u8", "__u16": "u16", "__s16": "s16", "__u32": "u32", "__s32": "s32", "__u64": "u64", "__s64": "s64", "__aligned_u64": "aligned_u64", "__kernel_size_t": "size_t", "__kernel_ulong_t": "unsigned long", "__kernel_long_t": "long", "__kernel_pid_t": "s32", "pid_t": "s32"}[base]; ok {
 				base = to
 			}
 			if _, ok := tables.CSizes()[base]; !ok && base != "aligned_u64" {

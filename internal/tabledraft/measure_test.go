@@ -21,6 +21,7 @@ import (
 
 	"github.com/scaplab/scaplab/internal/kernelfacts"
 	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/testutil"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -431,6 +432,7 @@ func TestFourOfFiveDraftedParamsNeedNoEdit(t *testing.T) {
 }
 
 func TestAllTypedCallsAreDrafted(t *testing.T) {
+	testutil.SkipIfShort(t, "drafts 357 entries twice")
 	table, facts := mustTable(t), mustFacts(t)
 	for _, strictly := range []bool{false, true} {
 		total, ours := measure(t, table, facts, typed(New(table, facts)), strictly, true)

@@ -130,7 +130,7 @@ type outcome struct {
 var outcomes = []outcome{
 	{re(`open\w*|\w+_open|creat|socket|accept\d?|fs(open|mount|pick)|memfd_\w+|pidfd_getfd|\w+_init1?`), "fd", "fd", "", "calls that open something, or make a descriptor of it"},
 	{re(`\w+[^_]fd\d?|\w+fd_create|dup\d?|epoll_create1?`), "fd", "fd", "", "calls that are named after the descriptor that they make"},
-	{re(`get(pgid|sid)|setsid|wait\d|v?fork|clone\d?`), "res", "pid", "", "calls that return a process, or why not"},
+	{re(`get(pgid|sid)|setsid|wait(\d|pid)|v?fork|clone\d?`), "res", "pid", "", "calls that return a process, or why not"},
 	{re(`get(p?id|tid|pgrp)|set_tid_address`), "pid", "pid", "", "calls that return a process, and do not fail"},
 	{re(`setfsuid`), "res", "uid", "", "calls that return the user before"},
 	{re(`setfsgid`), "res", "gid", "", "calls that return the group before"},
@@ -148,7 +148,9 @@ var (
 	getTime = re(`\w*get\w*`)
 	// Times since the epoch, or of another clock, are called so; others are lengths.
 	absolute = re(`abs_\w+|tp|tv|\w*times`)
-	padding  = re(`_\w*|\w*(reserved|spare|pad|unused|resv|__)\w*`)
+	// Of a length of 0 calls often want nothing to do.
+	sizes   = re(`len|length|size|count|nr|nbytes`)
+	padding = re(`_\w*|\w*(reserved|spare|pad|unused|resv|__)\w*`)
 )
 
 // re is a pattern for a whole text.

@@ -3,9 +3,12 @@
 package tabledraft
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/scaplab/scaplab/internal/kernelfacts"
 	"github.com/scaplab/scaplab/tables"
 )
 
@@ -72,7 +75,12 @@ func (e *Entry) Text() string {
 		}
 		fmt.Fprintf(&b, "      call: %s\n      want: {%s}\n", c.Call, pairs(c.Want))
 	}
-	return b.String()
+	const head = "schema: 1\nsyscalls:\n"
+	text, err := tables.Format(e.File(), []byte(head+b.String()))
+	if err != nil {
+		return b.String()
+	}
+	return strings.TrimPrefix(string(text), head)
 }
 
 func (e *Entry) todo(key string) string {
@@ -94,7 +102,7 @@ func pairs(list []Value) string {
 
 // quoted writes a text that stands in {}.
 func quoted(text string) string {
-	if strings.ContainsAny(text, `,{}[]":#'&*!|>%@`) {
+	if text == "" || strings.ContainsAny(text, `,{}[]"#'`) || strings.Contains(text, ": ") || strings.ContainsAny(text[:1], "*&!|>%@?:") {
 		return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	}
 	return text
@@ -113,7 +121,9 @@ func (p Param) text() string {
 	add("names", p.Names)
 	add("dyn", p.Dyn)
 	add("show", p.Show)
-	add("len", quoted(p.Len))
+	if p.Len != "" {
+		add("len", quoted(p.Len))
+	}
 	if p.Snaplen {
 		add("snaplen", "true")
 	}
@@ -129,8 +139,18 @@ func (p Param) text() string {
 func (s *Set) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "- set: %s\n  kernel: {none: 'TODO: which header has the names'}\n  kind: identity\n  width: %d\n  values:\n", s.Name, s.Width)
-	for _, v := range s.Values {
-		fmt.Fprintf(&b, "    %s: %#x\n", v.Name, v.Value)
+	values := slices.Clone(s.Values)
+	slices.SortStableFunc(values, func(a, b kernelfacts.EnumValue) int { return cmp.Compare(a.Value, b.Value) })
+	width := 0
+	for _, v := range values {
+		width = max(width, len(v.Name))
+	}
+	for _, v := range values {
+		format := "    %-*s %#x\n"
+		if v.Value < 10 {
+			format = "    %-*s %d\n"
+		}
+		fmt.Fprintf(&b, format, width+1, v.Name+":", v.Value)
 	}
 	return b.String()
 }

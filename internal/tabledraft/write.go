@@ -62,8 +62,14 @@ func Add(dir string, entries []*Entry) (map[string][]byte, error) {
 		return nil
 	}
 	have := map[string]bool{}
+	last := map[string]string{} // the draft that stands behind an entry
 	for _, e := range entries {
-		if err := add(e.File(), "syscall", e.After, e.Text()); err != nil {
+		after := e.After
+		if last[e.File()+after] != "" {
+			after = last[e.File()+after]
+		}
+		last[e.File()+e.After] = e.Call
+		if err := add(e.File(), "syscall", after, e.Text()); err != nil {
 			return nil, err
 		}
 		for _, s := range e.Sets {
