@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,6 +104,16 @@ func TestTableAddWritesWhatLintAccepts(t *testing.T) {
 	require.Equal(t, cli.ExitFine, run(t.Context(), []string{"table", "add", "--kernel", facts612, "--table", dir}, &out, &stderr))
 	require.Contains(t, stderr.String(), "the table lacks no call that programs of 64 bits can make on kernel 6.12\n")
 	require.Contains(t, stderr.String(), "waitpid")
+}
+
+// The draft that docs/adding.md shows, but for the code of its event, which is the next free one.
+func TestThePageShowsADraft(t *testing.T) {
+	var out, stderr bytes.Buffer
+	require.Equal(t, cli.ExitFine, run(t.Context(), []string{"table", "add", "--kernel", facts612, "waitpid"}, &out, &stderr), stderr.String())
+	page, err := os.ReadFile("../../docs/adding.md")
+	require.NoError(t, err)
+	code := regexp.MustCompile(`event: 0x\w+`)
+	require.Contains(t, code.ReplaceAllString(string(page), "event: X"), "```yaml\n"+code.ReplaceAllString(strings.TrimSpace(out.String()), "event: X")+"\n```\n")
 }
 
 func TestTableAddSaysWhatIsWrong(t *testing.T) {

@@ -65,6 +65,9 @@ func (d *Drafter) cases(e *Entry) {
 			if buffer || sizes.MatchString(a.Name) {
 				args[i] = "16"
 			}
+			if s := d.before(e, i); s != nil && strings.HasSuffix(a.Name, "size") {
+				args[i] = fmt.Sprint(s.Size[0])
+			}
 		}
 	}
 	works.Call = e.Call + "(" + strings.Join(args, ", ") + ")"
@@ -110,6 +113,14 @@ func (d *Drafter) cases(e *Entry) {
 	e.Cases = append(e.Cases, fails)
 }
 
+// before is the struct that the argument before points to, or nil.
+func (d *Drafter) before(e *Entry, i int) *tables.Struct {
+	if i == 0 {
+		return nil
+	}
+	return d.known[kernelfacts.Target(e.Args[i-1].Type)]
+}
+
 // canFail reports whether the first param may have a negated errno.
 func canFail(p Param) bool {
 	return p.Type == "errno" || p.Type == "fd" || p.Type == "pid" || p.Type == "int64"
@@ -149,9 +160,9 @@ func (d *Drafter) object(e *Entry, ctype string) string {
 	return "zeros(256)"
 }
 
-// firstName is a value of an argument: of a selecting one a name, and 0 of bits.
+// firstName is a value of an argument: a name of one that selects, or that says what is wanted, and 0 of other bits.
 func (d *Drafter) firstName(e *Entry, i int) string {
-	if e.roles[i] != choice {
+	if e.roles[i] != choice && e.Args[i].Name != "mask" {
 		return "0"
 	}
 	for _, p := range e.Exit {

@@ -146,7 +146,7 @@ func TestAnItemIsPutBehindAnother(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, src+"\n- syscall: n()\n", got)
 	_, err = insert("schema: 1\n", "syscall", "a", "- syscall: n()\n")
-	require.EqualError(t, err, "the file has no list of items - syscall:")
+	require.EqualError(t, err, "the file has no list of items that begin with - syscall")
 }
 
 func TestADiffSaysWhichEntriesItTouches(t *testing.T) {

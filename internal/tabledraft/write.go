@@ -110,7 +110,7 @@ func insert(src, key, after, item string) (string, error) {
 			at = i + 1 + next
 		}
 	} else if !slices.ContainsFunc(lines, starts) {
-		return "", fmt.Errorf("the file has no list of items - %s:", key)
+		return "", fmt.Errorf("the file has no list of items that begin with - %s", key)
 	}
 	for at > 0 && at < len(lines) && (strings.TrimSpace(lines[at-1]) == "" || strings.HasPrefix(lines[at-1], "#")) {
 		at--
