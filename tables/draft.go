@@ -30,6 +30,12 @@ func (k *Lock) EventOf(call string) (exit, enter *Event) {
 	return exit, enter
 }
 
+// IsNumber reports whether a C type of an argument is a number that the table knows.
+func IsNumber(ctype string) bool {
+	_, ok := cTypeOf(ctype)
+	return ok
+}
+
 // UnixConsts returns the constants of golang.org/x/sys/unix that begin with a prefix, and have one value on all architectures.
 func UnixConsts(prefix string) (names []string) {
 	for name, c := range unixConsts() {

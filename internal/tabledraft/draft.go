@@ -46,8 +46,7 @@ type Entry struct {
 	Structs     []Struct
 	Todo        []string // what a person must decide of the whole entry
 
-	roles []role
-	why   []string // of the roles
+	roles []role // of Args
 }
 
 // Set is a drafted set of flags.yaml.
@@ -152,32 +151,7 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 	if k.Args == nil {
 		return nil, fmt.Errorf("the arguments of %s are not known from kernel %s (its image has no list of calls for tracepoints)", call, d.facts.Kernel)
 	}
-	e := &Entry{Call: call, Since: d.facts.Kernel}
-	prev := ""
-	for _, a := range k.Args {
-		e.Args = append(e.Args, tables.CParam{Type: d.ctype(call, a.Type), Name: renamed(normal(a.Type), a.Name, prev)})
-		prev = a.Name
-	}
-	for i := range e.Args { // two of one name keep the kernel's
-		for j := range i {
-			if e.Args[i].Name == e.Args[j].Name || e.Args[i].Name == "ret" {
-				e.Args[i].Name = k.Args[i].Name
-			}
-		}
-	}
-	for i, a := range k.Args { // a family has the same words
-		if s, j := d.relative(call, a); s != nil && (e.Args[i].Name == s.Params[j].Name || !slices.ContainsFunc(e.Args, func(b tables.CParam) bool { return b.Name == s.Params[j].Name })) {
-			e.Args[i].Name = s.Params[j].Name
-			if theirs := s.Params[j].Type; d.known[kernelfacts.Target(theirs)] != nil && d.known[kernelfacts.Target(e.Args[i].Type)] == nil {
-				e.Args[i].Type = theirs
-			}
-		}
-	}
-	for i, a := range e.Args { // the size of an extensible struct has the name that the struct knows
-		if s := d.known[kernelfacts.Target(a.Type)]; s != nil && i+1 < len(e.Args) && s.Extensible != "" && s.Field(s.Extensible) == nil {
-			e.Args[i+1].Name = s.Extensible
-		}
-	}
+	e := &Entry{Call: call, Since: d.facts.Kernel, Args: d.arguments(call, k.Args)}
 	d.roles(e)
 	nearest := d.nearest(e)
 	e.Class, e.After = "other", ""
@@ -187,39 +161,14 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 	e.Todo = append(e.Todo, "class: "+e.Class+" is that of "+cmp.Or(e.After, "no neighbour"))
 	d.identity(e)
 	e.Exit = d.params(e)
-	if ref, enter := d.lockedEvent(call); ref != nil && !(d.unlocked && ref.Code >= firstOwn) {
-		e.Code, e.Class = ref.Code, ref.Class
-		if ref.Name != call {
-			e.Name = ref.Name
-		}
-		e.Todo = slices.DeleteFunc(e.Todo, func(t string) bool { return strings.HasPrefix(t, "class") })
-		e.Exit = d.fit(e, ref, e.Exit)
-		if enter != nil {
-			e.Enter = d.fit(e, enter, e.Exit)
-			for i := range e.Enter {
-				if strings.Contains(e.Enter[i].When, "ret") {
-					e.Enter[i].When = "" // it is not known yet
-				}
-			}
-		}
+	if exit, enter := d.lockedEvent(call); exit != nil && !(d.unlocked && exit.Code >= firstOwn) {
+		d.locked(e, exit, enter)
 	} else {
 		e.Code = d.code()
 	}
 	d.prune(e)
 	d.cases(e)
 	return e, nil
-}
-
-// lockedEvent is the layout that the lock has of a call's event. The events of calls that came to have 64 bits have the old names.
-func (d *Drafter) lockedEvent(call string) (exit, enter *tables.Event) {
-	if exit, enter = d.table.Lock.EventOf(call); exit != nil {
-		return exit, enter
-	}
-	plain, ok := strings.CutSuffix(call, "64")
-	if _, other := d.calls[plain]; !ok || other {
-		return nil, nil
-	}
-	return d.table.Lock.EventOf(plain)
 }
 
 // identity is the number and the first kernel.
@@ -290,109 +239,6 @@ func (d *Drafter) code() uint16 {
 	for d.next += 2; used[d.next]; d.next += 2 {
 	}
 	return c
-}
-
-// normal writes a C type of the kernel in one way: without qualifiers of the pointer and of numbers.
-func normal(t string) string {
-	t = strings.ReplaceAll(strings.ReplaceAll(t, "*const", "*"), "* *", "**")
-	t = strings.Join(strings.Fields(strings.ReplaceAll(t, "*", " *")), " ")
-	t = strings.ReplaceAll(t, "* *", "**")
-	if !strings.Contains(t, "*") {
-		t = strings.TrimPrefix(t, "const ")
-	}
-	return t
-}
-
-func renamed(typ, name, prev string) string {
-	for _, r := range renames {
-		if r.typ.MatchString(typ) && r.name.MatchString(name) && (r.prev == nil || r.prev.MatchString(prev)) {
-			name = r.name.ReplaceAllString(name, r.to)
-		}
-	}
-	return name
-}
-
-// ctype is the type of an argument in a signature of the table.
-func (d *Drafter) ctype(call, kernel string) string {
-	t := normal(kernel)
-	for from, to := range map[string]string{"unsigned ": "unsigned int ", "__u32": "u32", "__s32": "s32", "__u64": "u64"} {
-		if t == strings.TrimSpace(from) || strings.HasPrefix(t, from+"*") {
-			t = strings.TrimSpace(to + strings.TrimPrefix(t, strings.TrimSpace(from)))
-		}
-	}
-	if name := kernelfacts.Target(t); name != "" && !strings.HasSuffix(t, "char *") {
-		t = strings.Replace(t, name, d.structName(call, name), 1)
-	}
-	if !strings.Contains(t, "*") && t != "" {
-		if _, ok := tables.CSizes()[strings.TrimPrefix(t, "enum ")]; !ok && !strings.HasPrefix(t, "enum ") && !tables.IsPointer(t) {
-			if _, isPid := map[string]bool{"pid_t": true, "uid_t": true, "gid_t": true, "mode_t": true, "umode_t": true}[t]; !isPid {
-				return "unsigned long"
-			}
-		}
-	}
-	return t
-}
-
-// structName is the table's name of a struct. Structs of times have two layouts in tasks of 32 bits: a call that
-// the kernel has a second function of (_time32) takes the layout of the task, and others the one of the kernel.
-func (d *Drafter) structName(call, name string) string {
-	plain := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(name, "__"), "kernel_"), "old_")
-	if d.known[plain] == nil || name == plain {
-		return name
-	}
-	symbol := d.symbol(call)
-	_, a := d.calls[symbol+"_time32"]
-	_, b := d.calls[symbol+"32"]
-	if d.known[name] != nil && !a && !b && !d.old(call) {
-		return name
-	}
-	return plain
-}
-
-// old reports whether a call has a number from before 5.1, when tasks of 32 bits got new calls for times.
-func (d *Drafter) old(call string) bool {
-	const first = 403 // clock_gettime64, on all architectures
-	for _, id := range d.table.IDs {
-		if id.Name == call {
-			for arch, nr := range id.NR {
-				if arch != tables.IA32 && nr < first {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// roles says what the arguments are for.
-func (d *Drafter) roles(e *Entry) {
-	kernel := d.calls[d.symbol(e.Call)].Args
-	plain := func(i int) string { // without what a family calls it
-		prev := ""
-		if i > 0 {
-			prev = kernel[i-1].Name
-		}
-		return renamed(normal(kernel[i].Type), kernel[i].Name, prev)
-	}
-	at := func(i int) string {
-		if i < 0 || i >= len(kernel) {
-			return ""
-		}
-		return normal(kernel[i].Type) + " " + plain(i)
-	}
-	for i, a := range kernel {
-		for _, r := range rules {
-			if !r.typ.MatchString(normal(a.Type)) || !r.name.MatchString(plain(i)) ||
-				r.next != nil && !r.next.MatchString(at(i+1)) || r.prev != nil && !r.prev.MatchString(at(i-1)) {
-				continue
-			}
-			e.roles, e.why = append(e.roles, r.is), append(e.why, r.why)
-			break
-		}
-		if len(e.roles) == i {
-			e.roles, e.why = append(e.roles, number), append(e.why, "")
-		}
-	}
 }
 
 // params drafts the params of the exit event.
@@ -540,124 +386,6 @@ func (d *Drafter) numberType(ctype string) string {
 		return fmt.Sprintf("int%d", bits)
 	}
 	return fmt.Sprintf("uint%d", bits)
-}
-
-// fit gives the params the layout of an event of the reference.
-func (d *Drafter) fit(e *Entry, ref *tables.Event, have []Param) []Param {
-	used := map[int]bool{}
-	var list []Param
-	for i, r := range ref.Params {
-		p := Param{Name: r.Name, Type: r.Type, Names: r.Names, Base: r.Base, Dyn: r.Dyn, Show: d.shown(r), arg: -1}
-		if at := namesake(r, have); !(i == 0 && ref.Dir == "exit") && at >= 0 && have[at].arg >= 0 && have[at].role != object { // a conversion of the call's own
-			name := e.Args[have[at].arg].Name
-			for _, set := range []string{e.Call + "_" + name, stem(e.Call) + "_" + name} {
-				if s := d.sets[set]; s != nil && s.Kind != "" && r.Names != set && kind(r.Type) == "number" {
-					p.From, p.arg, p.role = set+"("+name+")", have[at].arg, have[at].role
-				}
-			}
-			if p.From != "" {
-				used[at] = true
-				list = append(list, p)
-				continue
-			}
-		}
-		if like := d.likeParam(e, r, ref.Dir); like != nil && !(i == 0 && ref.Dir == "exit") && (like.arg >= 0 || namesake(r, have) < 0) {
-			for at, h := range have {
-				used[at] = used[at] || like.arg >= 0 && h.arg == like.arg
-			}
-			list = append(list, *like)
-			continue
-		}
-		at := d.source(r, i == 0 && ref.Dir == "exit", have, used)
-		if at < 0 {
-			p.From, p.Todo = "empty", "no argument fits: where does it come from?"
-			list = append(list, p)
-			continue
-		}
-		used[at] = true
-		h := have[at]
-		p.From, p.When, p.Len, p.Snaplen, p.arg, p.role = h.From, h.When, h.Len, h.Snaplen, h.arg, h.role
-		isBytes := p.Type == "bytebuf" || p.Type == "sockaddr"
-		if !isBytes {
-			p.Len, p.Snaplen = "", false
-		}
-		plain := h.From
-		if h.arg >= 0 && h.role != object && h.role != out && h.role != in && h.role != dirfd {
-			plain = e.Args[h.arg].Name
-		}
-		set := d.sets[p.Names]
-		switch {
-		case set != nil && set.Kind != "" && h.role != object, set != nil && set.Kind != "" && !strings.Contains(plain, p.Names):
-			p.From = p.Names + "(" + plain + ")"
-		case p.Names == "" && h.Names != "":
-			p.From = plain
-		}
-		list = append(list, p)
-	}
-	return list
-}
-
-// source finds the draft that a param of the reference is about: that of its name, or else the next of its type.
-func (d *Drafter) source(r *tables.Param, first bool, have []Param, used map[int]bool) int {
-	if first && len(have) > 0 && have[0].From == "ret" {
-		return 0
-	}
-	fits := func(h Param) bool {
-		return kind(r.Type) == kind(h.Type) && !(kind(r.Type) == "number" && r.Names == "" && h.Names != "")
-	}
-	if at := namesake(r, have); at >= 0 && !used[at] {
-		return at
-	}
-	for at, h := range have {
-		if at > 0 && !used[at] && fits(h) && kind(r.Type) != "number" {
-			return at
-		}
-	}
-	for at, h := range have { // a number, but with names only one with names
-		if at > 0 && !used[at] && fits(h) && (r.Names != "") == (h.Names != "") && !pointers[h.role] {
-			return at
-		}
-	}
-	for at, h := range have {
-		if at > 0 && !used[at] && kind(r.Type) == "number" && (kind(h.Type) == "number" || kind(h.Type) == "fd") && !pointers[h.role] {
-			return at
-		}
-	}
-	return -1
-}
-
-var pointers = map[role]bool{in: true, out: true, pointer: true}
-
-// namesake finds the draft that has a param's name, or a name that has the other; -1: there is none.
-func namesake(r *tables.Param, have []Param) int {
-	for at, h := range have {
-		if h.From != "ret" && h.Name == r.Name && (kind(r.Type) == kind(h.Type) || numeric(r.Type) && numeric(h.Type)) {
-			return at
-		}
-	}
-	bare := func(name string) string { return strings.ReplaceAll(name, "_", "") }
-	for at, h := range have {
-		a, b := bare(h.Name), bare(r.Name)
-		if h.From != "ret" && kind(r.Type) == kind(h.Type) && min(len(a), len(b)) > 2 && (strings.Contains(a, b) || strings.Contains(b, a)) {
-			return at
-		}
-	}
-	return -1
-}
-
-func numeric(t string) bool {
-	return slices.Contains([]string{"number", "fd", "pid", "sigtype"}, kind(t))
-}
-
-// kind tells types apart that are sent otherwise.
-func kind(t string) string {
-	switch t {
-	case "charbuf", "fspath", "fsrelpath":
-		return "text"
-	case "bytebuf", "sockaddr", "socktuple", "dyn", "fdlist", "fd", "pid", "numbers", "sigtype", "reltime", "abstime", "sigset":
-		return t
-	}
-	return "number"
 }
 
 func (d *Drafter) shown(p *tables.Param) string {
