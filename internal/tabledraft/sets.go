@@ -67,7 +67,7 @@ func setType(width int, r role) string {
 	return "flags32"
 }
 
-// uses calls f with each param of our own events that has names, and the argument of its name.
+// uses calls f with each param that has names, of all entries but one.
 func (d *Drafter) uses(but string, f func(s *tables.Syscall, p *tables.Param)) {
 	for _, s := range d.table.Syscalls {
 		if s.Name == but {
@@ -81,6 +81,9 @@ func (d *Drafter) uses(but string, f func(s *tables.Syscall, p *tables.Param)) {
 	}
 }
 
+// wide replaces the narrow types of the reference by those of our own events.
+var wide = strings.NewReplacer("flags8", "flags32", "flags16", "flags32")
+
 // typeOf is the type that most params with that set have in our own events, or else in others.
 func (d *Drafter) typeOf(set, but string) string {
 	count := map[string]int{}
@@ -90,7 +93,7 @@ func (d *Drafter) typeOf(set, but string) string {
 		case s.Exit.Code >= firstOwn:
 			count[p.Type] += 1000
 		default:
-			count[strings.TrimRight(p.Type, "0123456789")+map[bool]string{true: "", false: "32"}[p.Type == "mode"]]++
+			count[wide.Replace(p.Type)]++
 		}
 	})
 	best := ""
@@ -110,24 +113,18 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 	if r == flags && arg != "flags" && strings.Contains(arg, "fl") {
 		tails = append(tails, "flags")
 	}
-	const fewest = 5
-	for i := range max(len(call)-fewest+1, 1) { // setxattrat: xattrat_flags
-		for _, tail := range tails {
-			if s := d.sets[call[i:]+"_"+tail]; s != nil {
-				return s
-			}
-		}
+	const fewest = 5 // letters that say something: xattrat_flags of setxattrat
+	var heads []string
+	for i := range max(len(call)-fewest+1, 1) {
+		heads = append(heads, call[i:])
 	}
-	for _, head := range []string{call, stem(call)} {
+	heads = append(heads, stem(call))
+	for n := 1; n < len(words); n++ {
+		heads = append(heads, strings.Join(words[n:], "_"))
+	}
+	for _, head := range heads {
 		for _, tail := range tails {
 			if s := d.sets[head+"_"+tail]; s != nil {
-				return s
-			}
-		}
-	}
-	for n := 1; n < len(words); n++ {
-		for _, tail := range tails {
-			if s := d.sets[strings.Join(words[n:], "_")+"_"+tail]; s != nil {
 				return s
 			}
 		}
@@ -147,7 +144,7 @@ func (d *Drafter) setFor(call, arg, ctype string, r role) *tables.FlagSet {
 	}
 	var only *tables.FlagSet
 	for _, s := range d.table.Flags {
-		if head, ok := strings.CutSuffix(s.Name, "_"+arg); ok && arg != "flags" && (shares(head, call)) {
+		if head, ok := strings.CutSuffix(s.Name, "_"+arg); ok && arg != "flags" && shares(head, call) {
 			if only != nil {
 				return nil
 			}
