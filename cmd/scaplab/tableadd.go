@@ -53,7 +53,7 @@ func newTableAddCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, others, err := draft(t, tabledraft.New(t, facts), args)
+			entries, others, err := draft(t, tabledraft.New(t, facts), args, func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) })
 			if err != nil {
 				return err
 			}
@@ -84,10 +84,12 @@ func newTableAddCmd() *cobra.Command {
 	return cmd
 }
 
-// draft drafts the calls in names, or all that the table lacks. others are those that it lacks besides.
-func draft(t *tables.Table, d *tabledraft.Drafter, names []string) (entries []*tabledraft.Entry, others []string, err error) {
+// draft drafts the calls in names, or all that the table lacks; say is told which of these cannot be drafted. others are those
+// that it lacks besides.
+func draft(t *tables.Table, d *tabledraft.Drafter, names []string, say func(string)) (entries []*tabledraft.Entry, others []string, err error) {
 	lacking, others := d.Lacking()
-	if len(names) == 0 {
+	all := len(names) == 0
+	if all {
 		names = lacking
 	}
 	for _, name := range names {
@@ -95,6 +97,10 @@ func draft(t *tables.Table, d *tabledraft.Drafter, names []string) (entries []*t
 			return nil, nil, cli.Usage(fmt.Errorf("%s has an entry (%s)", name, t.Syscalls[i].Pos))
 		}
 		e, err := d.Draft(name)
+		if errors.Is(err, tabledraft.ErrUnknown) && all {
+			say(err.Error())
+			continue
+		}
 		if err != nil {
 			return nil, nil, cli.Usage(err)
 		}

@@ -38,6 +38,12 @@ type Change struct {
 // Compare returns what changed from a to b.
 func Compare(a, b *Facts) Diff {
 	d := Diff{From: a.title(), To: b.title()}
+	unknown := map[string]bool{} // calls whose arguments are not known of both
+	for _, f := range []*Facts{a, b} {
+		for _, s := range f.Syscalls {
+			unknown[s.Name] = unknown[s.Name] || s.Args == nil
+		}
+	}
 	calls := func(f *Facts) map[string]string {
 		m := map[string]string{}
 		for _, s := range f.Syscalls {
@@ -46,7 +52,7 @@ func Compare(a, b *Facts) Diff {
 				args = append(args, x.Type+" "+x.Name)
 			}
 			m[s.Name] = s.Name + "(" + strings.Join(args, ", ") + ")"
-			if s.Args == nil {
+			if unknown[s.Name] {
 				m[s.Name] = s.Name
 			}
 		}

@@ -146,7 +146,14 @@ func fields(members []btf.Member, base uint32) (list []Field) {
 			}
 			continue
 		}
-		list = append(list, Field{m.Name, cType(m.Type), at, uint32(m.BitfieldSize)})
+		list = append(list, Field{m.Name, spelled(m.Type), at, uint32(m.BitfieldSize)})
 	}
 	return list
 }
+
+// integers are the names of C's integers in types of the kernel, and as sources write them.
+var integers = strings.NewReplacer("long long unsigned int", "unsigned long long", "long long int", "long long", "long unsigned int", "unsigned long",
+	"long int", "long", "short unsigned int", "unsigned short", "short int", "short")
+
+// spelled writes a type as sources of the kernel do.
+func spelled(t btf.Type) string { return integers.Replace(cType(t)) }

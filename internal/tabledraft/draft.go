@@ -7,6 +7,7 @@ package tabledraft
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -142,6 +143,9 @@ func (d *Drafter) Lacking() (calls, others []string) {
 	return calls, others
 }
 
+// ErrUnknown says that a kernel's image or types do not tell the arguments of a call.
+var ErrUnknown = errors.New("the arguments are not known (there is no list of calls for tracepoints)")
+
 // Draft drafts the entry of a call, by the table's name of it or the kernel's. The error says what the kernel lacks.
 func (d *Drafter) Draft(call string) (*Entry, error) {
 	k, ok := d.calls[d.symbol(call)]
@@ -149,7 +153,7 @@ func (d *Drafter) Draft(call string) (*Entry, error) {
 		return nil, fmt.Errorf("kernel %s has no call %s", d.facts.Kernel, call)
 	}
 	if k.Args == nil {
-		return nil, fmt.Errorf("the arguments of %s are not known from kernel %s (its image has no list of calls for tracepoints)", call, d.facts.Kernel)
+		return nil, fmt.Errorf("%s of kernel %s: %w", call, d.facts.Kernel, ErrUnknown)
 	}
 	e := &Entry{Call: call, Since: d.facts.Kernel, Args: d.arguments(call, k.Args)}
 	d.roles(e)

@@ -122,7 +122,8 @@ func TestCallsThatTheTableLacks(t *testing.T) {
 	_, err := d.Draft("nowhere")
 	require.EqualError(t, err, "kernel 9.1 has no call nowhere")
 	_, err = d.Draft("unknown")
-	require.ErrorContains(t, err, "the arguments of unknown are not known from kernel 9.1")
+	require.ErrorIs(t, err, ErrUnknown)
+	require.ErrorContains(t, err, "unknown of kernel 9.1: ")
 }
 
 // Of the real table, in which all calls have entries: drafts of calls for programs of 32 bits.
