@@ -132,10 +132,15 @@ func TestCallsOfOtherProgramsAreDrafted(t *testing.T) {
 	calls, others := d.Lacking()
 	require.Equal(t, []string{"uselib"}, append(calls, slices.DeleteFunc(slices.Clone(others), func(s string) bool { return s != "uselib" })...))
 	require.Contains(t, others, "waitpid")
-	for _, e := range mustDraft(t, d, others...) {
-		require.NotEmpty(t, e.Exit, e.Call)
-		require.Equal(t, "ret", e.Exit[0].From, e.Call)
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(tableDir)))
+	files, err := Add(dir, mustDraft(t, d, append(calls, others...)...))
+	require.NoError(t, err)
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
 	}
+	_, err = tables.Load(dir)
+	require.NoError(t, err)
 }
 
 func TestAnItemIsPutBehindAnother(t *testing.T) {
@@ -148,6 +153,12 @@ func TestAnItemIsPutBehindAnother(t *testing.T) {
 	require.Equal(t, src+"\n- syscall: n()\n", got)
 	_, err = insert("schema: 1\n", "syscall", "a", "- syscall: n()\n")
 	require.EqualError(t, err, "the file has no list of items that begin with - syscall")
+}
+
+func TestWhatIsKnownOfACallWithoutEntryMovesIntoTheEntry(t *testing.T) {
+	rest, keys := moved("ids:\n- {id: 1, syscall: ab, nr: 1, probe: {skip: why}}\n- {id: 2, syscall: a, nr: {amd64: 2}, hot: [amd64, arm64], probe: {skip: waits}}\n", "a")
+	require.Equal(t, "ids:\n- {id: 1, syscall: ab, nr: 1, probe: {skip: why}}\n- {id: 2, syscall: a, nr: {amd64: 2}}\n", rest)
+	require.Equal(t, "  hot: [amd64, arm64]\n  probe: {skip: waits}\n", keys)
 }
 
 func TestADiffSaysWhichEntriesItTouches(t *testing.T) {

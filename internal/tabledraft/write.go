@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,7 +70,14 @@ func Add(dir string, entries []*Entry) (map[string][]byte, error) {
 			after = last[e.File()+after]
 		}
 		last[e.File()+e.After] = e.Call
-		if err := add(e.File(), "syscall", after, e.Text()); err != nil {
+		text := e.Text()
+		if ids, err := read("ids.yaml"); err == nil {
+			if rest, facts := moved(ids, e.Call); facts != "" {
+				files["ids.yaml"] = rest
+				text = strings.Replace(text, "\n  event: ", "\n"+facts+"  event: ", 1)
+			}
+		}
+		if err := add(e.File(), "syscall", after, text); err != nil {
 			return nil, err
 		}
 		for _, s := range e.Sets {
@@ -98,6 +106,20 @@ func Add(dir string, entries []*Entry) (map[string][]byte, error) {
 		out[name] = formatted
 	}
 	return out, nil
+}
+
+var ofEntry = regexp.MustCompile(`, ((?:hot|probe): (?:\{[^}]*\}|\[[^\]]*\]|\w+))`)
+
+// moved takes what ids.yaml says of a call that has no entry out of it, as keys of the entry.
+func moved(ids, call string) (rest, keys string) {
+	line := regexp.MustCompile(`(?m)^- \{id: \d+, syscall: ` + call + `,.*$`)
+	rest = line.ReplaceAllStringFunc(ids, func(id string) string {
+		for _, m := range ofEntry.FindAllStringSubmatch(id, -1) {
+			keys += "  " + m[1] + "\n"
+		}
+		return ofEntry.ReplaceAllString(id, "")
+	})
+	return rest, keys
 }
 
 // insert puts an item behind another of a list, or behind the last one. Comments above the next item stay with it.
