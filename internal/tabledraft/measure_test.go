@@ -480,7 +480,7 @@ func TestDraftsOfTheKernelItself(t *testing.T) {
 	require.GreaterOrEqual(t, total.same*100, total.drafted*80)
 }
 
-// No rule was made with calls that came after 6.12 in view.
+// The rules were made with the calls of 6.12: those that came later tell how good the drafts of new calls are.
 func TestCallsThatCameLater(t *testing.T) {
 	table, facts := mustTable(t), fetched(t, "7.3")
 	before := New(table, mustFacts(t))
