@@ -177,10 +177,11 @@ func newKernelsDiffCmd() *cobra.Command {
 		Use:   "diff KERNEL KERNEL",
 		Short: "Say what changed between two kernels, and what of ours that touches",
 		Long: "Diff compares the facts of two kernels: calls that came, went or have other arguments,\n" +
-			"with their entry of the table; fields that our programs read and that came, went or\n" +
-			"have another type, with the lines of source that read them and the entries whose\n" +
-			"programs do; tracepoints, BPF helpers and options. Fields that only moved are counted:\n" +
-			"programs find them.",
+			"with their entry of the table, and structs of arguments; fields that our programs read\n" +
+			"and that came, went or have another type, with the lines of source that read them and\n" +
+			"the entries whose programs do; tracepoints, BPF helpers and options. Fields that only\n" +
+			"moved are counted: programs find them. What this means for the table alone is\n" +
+			"scaplab table diff.",
 		Example: "  scaplab kernels diff 6.1 newest",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
