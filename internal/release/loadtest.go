@@ -39,6 +39,9 @@ func (r *run) test(ctx context.Context, s Subject, module []byte) (tests []Test,
 		return nil, nil, &env.Error{What: "there is no image of this kernel", Fix: "name it with --kernel FILE"}
 	}
 	o := s.Machine
+	if o.Guest == "" {
+		return nil, nil, &env.Error{What: "there is no program that tests drivers on " + s.Arch, Fix: "give it with --guest"}
+	}
 	k := vmtest.Kernel{Kernel: s.Kernel}
 	if module != nil {
 		k.Module = filepath.Join(r.tmp, "scap.ko")

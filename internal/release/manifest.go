@@ -27,14 +27,14 @@ const (
 	ManifestFile   = "manifest.json"
 	SBOMFile       = "sbom.cdx.json"
 	ProvenanceFile = "provenance.intoto.json"
-	SumsFile       = "SHA256SUMS"       // of every file but itself, signatures and logs
-	Minisig        = ".minisig"         // appended to the name of a signed file
-	ObjectDir      = "bpf"              // with a directory for each architecture (GOARCH)
-	LogDir         = "load-tests"       // for people
-	format         = 1                  // of the manifest
-	moduleExt      = ".ko"              // of modules
-	objectExt      = ".o"               // of eBPF objects
-	goModule       = "scaplab/scaplab"  // as in go.mod, below github.com
+	SumsFile       = "SHA256SUMS"      // of every file but itself, signatures and logs
+	Minisig        = ".minisig"        // appended to the name of a signed file
+	ObjectDir      = "bpf"             // with a directory for each architecture (GOARCH)
+	LogDir         = "load-tests"      // for people
+	format         = 1                 // of the manifest
+	moduleExt      = ".ko"             // of modules
+	objectExt      = ".o"              // of eBPF objects
+	goModule       = "scaplab/scaplab" // as in go.mod, below github.com
 	home           = "https://github.com/" + goModule
 )
 

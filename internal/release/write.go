@@ -22,18 +22,25 @@ type stage struct {
 	target string // absolute
 }
 
-// newStage returns an error if the directory has anything but a release.
-func newStage(target string) (*stage, error) {
-	target, err := filepath.Abs(target)
-	if err != nil {
-		return nil, err
-	}
+// Replaceable returns an error if a directory has anything but a release.
+func Replaceable(target string) error {
 	if there, err := os.ReadDir(target); err == nil && len(there) > 0 {
 		ours := func(e fs.DirEntry) bool { return e.Name() == ManifestFile || e.Name() == LogDir }
 		if !slices.ContainsFunc(there, ours) {
-			return nil, fmt.Errorf("%s has files and is no release, which would be replaced (want a new or an empty directory)", target)
+			return fmt.Errorf("%s has files and is no release, which would be replaced (want a new or an empty directory)", target)
 		}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func newStage(target string) (*stage, error) {
+	if err := Replaceable(target); err != nil {
+		return nil, err
+	}
+	target, err := filepath.Abs(target)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {

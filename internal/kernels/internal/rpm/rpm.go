@@ -60,9 +60,22 @@ func Unpack(r io.Reader, dir string) error {
 	}
 	defer payload.Close()
 	in, out := io.Pipe()
-	go func() { out.CloseWithError(toTar(payload, out)) }()
-	defer in.Close()
-	return files.Untar(in, dir)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := toTar(payload, out)
+		if err == nil {
+			_, err = io.Copy(io.Discard, payload) // checksums come last
+		}
+		out.CloseWithError(err)
+	}()
+	err = files.Untar(in, dir)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in)
+	}
+	in.Close()
+	<-ended
+	return err
 }
 
 func skipHeader(r *bufio.Reader) (size int, err error) {
