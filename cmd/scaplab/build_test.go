@@ -34,7 +34,7 @@ func TestBuildSaysWhatIsWrong(t *testing.T) {
 		"build bpf --minisign-key " + full + "/x":                                     "--minisign-key: " + full + "/x: not a secret key of minisign",
 		"build kmod --out " + full:                                                    "--out: " + full + " has files and is no release, which would be replaced (want a new or an empty directory)",
 		"build release --oci " + full:                                                 "--oci " + full + ": has files (want a new or an empty directory)",
-		"build kmod --headers " + full + "/x --allow-untested":                        "--headers: " + full + "/x: unexpected EOF (want a .deb or .rpm package)",
+		"build kmod --headers " + full + "/x --allow-untested":                        "--headers: unpack x: " + full + "/x: EOF (want a .deb or .rpm package)",
 		"build kmod --headers " + full + " --allow-untested":                          "--headers: " + full + " is not what modules can be built against",
 		"build kmod --headers x --headers " + full + " --kernel 6.1 --allow-untested": "--headers: stat x: no such file or directory",
 		"matrix --kernel 6.1 --modules " + full:                                       "--modules: " + full + " is no release: there is no manifest.json (scaplab build writes it)",
