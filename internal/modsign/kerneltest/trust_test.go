@@ -6,6 +6,7 @@ package kerneltest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,11 +17,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/scaplab/scaplab/internal/modsign/modsigntest"
 )
 
 // root is a certificate authority that a kernel trusts.
 type root struct {
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 	cert *x509.Certificate
 }
 
@@ -28,10 +31,16 @@ type root struct {
 // loaded into the keyring .builtin_trusted_keys at boot (certs/system_keyring.c). The kernel is not a byte longer: the new
 // certificate is padded with a comment.
 func trust(t *testing.T, image []byte, template *x509.Certificate) ([]byte, root) {
-	at, length := builtin(image)
-	require.Positive(t, length, "the kernel has no built-in certificate")
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	at, old := builtin(image)
+	require.NotNil(t, old, "the kernel has no built-in certificate")
+	length := len(old.Raw)
+	// A kernel knows the kind of key that it has, and may know no other.
+	var key crypto.Signer = modsigntest.RSA(t)
+	if old.PublicKeyAlgorithm == x509.ECDSA {
+		var err error
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+	}
 	template.IsCA, template.KeyUsage = true, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign
 	pad, der := 1, []byte(nil)
 	// The length of an ECDSA signature varies by some bytes, so this ends soon.
@@ -56,19 +65,19 @@ func trust(t *testing.T, image []byte, template *x509.Certificate) ([]byte, root
 
 // builtin returns the place of the first certificate in a kernel. The kernel wants each to begin with 30 82 (a SEQUENCE
 // with a length of two bytes) and to have more than 256 bytes.
-func builtin(image []byte) (at, length int) {
+func builtin(image []byte) (at int, cert *x509.Certificate) {
 	for at := 0; ; at++ {
 		next := bytes.Index(image[at:], []byte{0x30, 0x82})
 		if next < 0 || at+next+4 > len(image) {
-			return 0, 0
+			return 0, nil
 		}
 		at += next
 		length := 4 + int(binary.BigEndian.Uint16(image[at+2:]))
 		if length > len(image)-at {
 			continue
 		}
-		if _, err := x509.ParseCertificate(image[at : at+length]); err == nil {
-			return at, length
+		if cert, err := x509.ParseCertificate(image[at : at+length]); err == nil {
+			return at, cert
 		}
 	}
 }
