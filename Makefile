@@ -95,8 +95,8 @@ setup:
 setup-c:
 	@scripts/setup clang
 
-setup-test: # gpg signs the archive that a test attacks, chromium reads reports
-	@scripts/setup gpg chromium
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures
+	@scripts/setup gpg chromium signing
 
 clean:
 	rm -rf bin out
