@@ -103,10 +103,10 @@ setup-c:
 	@scripts/setup clang
 
 setup-release:
-	@scripts/setup qemu qemu-arm64 clang sign
+	@scripts/setup qemu qemu-arm64 clang signing
 
-setup-test: # gpg signs the archive that a test attacks, chromium reads reports
-	@scripts/setup gpg chromium
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures
+	@scripts/setup gpg chromium signing
 
 clean:
 	rm -rf bin out
