@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/driver/bpf/amd64"
@@ -54,6 +55,20 @@ type Options struct {
 	Done func(k kernels.Kernel, line string) // called when a kernel is done, or failed
 }
 
+// nameRE matches what can be a part of a module's file name, whose parts are separated by _.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+
+// Check returns an error for what cannot be done, before anything is.
+func (o *Options) Check() error {
+	if !nameRE.MatchString(o.Driver) {
+		return fmt.Errorf("name %q: want letters, digits, . and -, which do not separate the parts of a file's name", o.Driver)
+	}
+	if o.Target != "" && !nameRE.MatchString(o.Target) {
+		return fmt.Errorf("target %q: want the name of a distribution, such as rocky", o.Target)
+	}
+	return replaceable(o.Dir)
+}
+
 // built is a module: as it was built, and as it is released.
 type built struct {
 	*kmodbuild.Module
@@ -79,6 +94,9 @@ type Toolchain struct {
 // left out of it, and counted. The error is about this machine, its disk, or the keys.
 func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err error) {
 	defer func() { err = env.Disk(err) }()
+	if err := o.Check(); err != nil {
+		return 0, err
+	}
 	stage, err := newStage(o.Dir)
 	if err != nil {
 		return 0, err
