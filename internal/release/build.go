@@ -36,6 +36,8 @@ type Subject struct {
 	kernels.Kernel                    // Image is "" if there is none, only headers
 	Builder        *kmodbuild.Builder // of its module
 	Machine        vmtest.Options     // how machines of its architecture are run, with their Guest
+
+	ofHeaders bool // its release is that of its headers, for the image, an unpacked kernel, does not tell it
 }
 
 // Options say what a release has.
@@ -112,6 +114,9 @@ func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err 
 	}
 	r.modules = [2]map[string][]byte{{}, {}}
 	for _, s := range subjects {
+		if s.Release == "" && s.Builder.Local != nil {
+			s.Release, s.ofHeaders = s.Builder.Local.Release, true
+		}
 		line, err := r.one(ctx, s, stage)
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
@@ -206,7 +211,11 @@ func (r *run) describe(s Subject) (*Kernel, error) {
 	}
 	config, err := []byte(nil), error(nil)
 	if s.Image != "" {
-		if k.Version, err = kernels.UnameVersion(s.Kernel); err != nil && !errors.Is(err, kernels.ErrNoBanner) {
+		k.Version, err = kernels.UnameVersion(s.Kernel)
+		if errors.Is(err, kernels.ErrNoBanner) && s.ofHeaders {
+			return nil, fmt.Errorf("the headers are of kernel %s, and the image is not: %w", s.Release, err)
+		}
+		if err != nil && !errors.Is(err, kernels.ErrNoBanner) {
 			return nil, err
 		}
 		if config, err = kernels.ConfigText(s.Kernel); err != nil && !errors.Is(err, kernels.ErrNoConfig) {
