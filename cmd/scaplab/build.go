@@ -156,7 +156,9 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 		return cli.Found(nil)
 	}
 	if f.oci != "" {
-		return environment(release.WriteOCI(f.Dir, f.oci))
+		if err := release.WriteOCI(f.Dir, f.oci); err != nil {
+			return environment(err)
+		}
 	}
 	return nil
 }
