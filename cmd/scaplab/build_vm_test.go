@@ -11,9 +11,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	lib "aead.dev/minisign"
@@ -30,6 +33,7 @@ import (
 	"github.com/scaplab/scaplab/internal/modsign/modsigntest"
 	"github.com/scaplab/scaplab/internal/release"
 	"github.com/scaplab/scaplab/internal/testutil"
+	"github.com/scaplab/scaplab/internal/version"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
@@ -88,6 +92,24 @@ func kernelDevel(t *testing.T, src, release, file string) {
 	require.NoError(t, w.Close())
 }
 
+// checksOfThePage returns the commands that docs/releases.md shows to check a release.
+func checksOfThePage(t *testing.T) (commands []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/releases.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "\n## Check one\n")
+	require.True(t, found)
+	text, _, found := strings.Cut(rest, "\n### Build it again\n")
+	require.True(t, found)
+	for i, block := range strings.Split(text, "\n```") {
+		if i%2 == 1 {
+			block = strings.ReplaceAll(strings.TrimPrefix(block, "sh\n"), "\\\n", "")
+			commands = append(commands, strings.Split(block, "\n")...)
+		}
+	}
+	return commands
+}
+
 // A release for a kernel that is given by file, with the headers of an .rpm, from the keys to the machine, and what others then do with it.
 func TestARelease(t *testing.T) {
 	testutil.SkipIfShort(t, "builds a module and boots a kernel")
@@ -131,7 +153,7 @@ func TestARelease(t *testing.T) {
 	require.NoError(t, err)
 	defer remove()
 
-	out, oci := filepath.Join(dir, "out"), filepath.Join(dir, "oci")
+	out, oci := filepath.Join(dir, "out/release"), filepath.Join(dir, "out/release.oci")
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{
 		"build", "release", "--kernel", k.Image, "--headers", rpm, "--guest", guest, "--sign-key", keyFile, "--sign-cert", certFile,
@@ -145,7 +167,7 @@ func TestARelease(t *testing.T) {
 	require.Len(t, m.Kernels, 1)
 	got := m.Kernels[0]
 	require.Empty(t, got.Series)
-	require.Regexp(t, `^0\.\d+\.\d+\+driver/x86_64/scap_debian_6\.12\.\d+-\d+-cloud-amd64_1\.ko$`, got.Module.File)
+	require.Regexp(t, "^"+regexp.QuoteMeta(version.Number)+`\+driver/x86_64/scap_debian_6\.12\.\d+-\d+-cloud-amd64_1\.ko$`, got.Module.File)
 	require.Equal(t, k.Digest, got.Image)
 	require.NotEmpty(t, got.Config)
 	require.Equal(t, "kernel-devel.rpm", got.Module.Inputs.Headers[0].Name)
@@ -175,6 +197,30 @@ func TestARelease(t *testing.T) {
 		require.NoError(t, minisign.Verify(public, text, sig))
 	}
 	require.FileExists(t, filepath.Join(oci, "index.json"))
+
+	// What the page says others do with it.
+	keys := filepath.Join(dir, "out/release.keys")
+	require.NoError(t, os.Mkdir(keys, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(keys, "modules.pem"), text, 0o644))
+	secret, err = public.MarshalText()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(keys, "minisign.pub"), secret, 0o644))
+	checks := checksOfThePage(t)
+	require.Len(t, checks, 6)
+	for _, check := range checks {
+		t.Run(check, func(t *testing.T) {
+			for _, program := range []string{"minisign", "modinfo", "openssl"} {
+				if _, err := exec.LookPath(program); err != nil && strings.Contains(check, program+" ") {
+					t.Skip(err)
+				}
+			}
+			cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", check)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(guest)+":"+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		})
+	}
 
 	// matrix takes the module from there.
 	stdout.Reset()
