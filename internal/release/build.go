@@ -110,7 +110,10 @@ func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err 
 	}
 	defer os.RemoveAll(r.tmp)
 	r.manifest = &Manifest{
-		Format: format, Driver: o.Driver, Version: version.Number, Revision: Revision(ctx), Source: kmodbuild.SourceSum(), Speaks: speaks(), SignedBy: o.signedBy(),
+		Format: format, Driver: o.Driver, Version: version.Number, Revision: Revision(ctx), Speaks: speaks(),
+	}
+	if o.Modules {
+		r.manifest.Source, r.manifest.SignedBy = kmodbuild.SourceSum(), o.signedBy()
 	}
 	r.modules = [2]map[string][]byte{{}, {}}
 	for _, s := range subjects {
@@ -318,7 +321,11 @@ func (r *run) finish(ctx context.Context, subjects []Subject, stage *stage) erro
 		}
 	}
 	if r.Objects {
-		r.manifest.Clang = bpf.Clang
+		sources, err := objectSources()
+		if err != nil {
+			return err
+		}
+		r.manifest.Clang, r.manifest.ObjectSource = bpf.Clang, sumOf(sources)
 		if err := r.addObjects(); err != nil {
 			return err
 		}

@@ -41,15 +41,17 @@ const (
 // Manifest says what is in a release and what it was made of.
 type Manifest struct {
 	Format   int      `json:"format"`
-	Driver   string   `json:"driver"`              // the first part of the modules' names
-	Version  string   `json:"version"`             // of the project
-	Revision string   `json:"revision"`            // of the source, in git; +modified when it was changed; unknown
-	Source   string   `json:"source_sha256"`       // of the modules' C files, as kmodbuild.SourceSum
-	Speaks   []Speaks `json:"speaks"`              // what the modules can speak; the first by default
-	SignedBy string   `json:"signed_by,omitempty"` // SHA-256 of the certificate (DER) that verifies the modules; "": they are not signed
-	Clang    string   `json:"clang,omitempty"`     // version that compiled the objects
-	Objects  []Object `json:"objects,omitempty"`
-	Kernels  []Kernel `json:"kernels"`
+	Driver   string   `json:"driver"`                  // the first part of the modules' names
+	Version  string   `json:"version"`                 // of the project
+	Revision string   `json:"revision"`                // of the source, in git; +modified when it was changed; unknown
+	Speaks   []Speaks `json:"speaks"`                  // what the drivers can speak; the first by default
+	Source   string   `json:"source_sha256,omitempty"` // of the modules' C files, as kmodbuild.SourceSum
+	SignedBy string   `json:"signed_by,omitempty"`     // SHA-256 of the certificate (DER) that verifies the modules; "": they are not signed
+	Clang    string   `json:"clang,omitempty"`         // version that compiled the objects
+	// ObjectSource is the digest of the objects' C files.
+	ObjectSource string   `json:"object_source_sha256,omitempty"`
+	Objects      []Object `json:"objects,omitempty"`
+	Kernels      []Kernel `json:"kernels"`
 }
 
 // Speaks is a version of the driver API with its version of the event schema.

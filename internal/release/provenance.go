@@ -60,11 +60,17 @@ func provenance(m *Manifest, tools []Toolchain) ([]byte, error) {
 			addPackage(p)
 		}
 	}
-	source := &intoto.ResourceDescriptor{Uri: "git+" + home, Name: "module sources", Digest: digest(m.Source)}
-	if len(m.Revision) == 40 && !strings.HasSuffix(m.Revision, modified) {
-		source.Digest["gitCommit"] = m.Revision
+	var dependencies []*intoto.ResourceDescriptor
+	for _, s := range []struct{ name, sum string }{{"sources of the kmod driver", m.Source}, {"sources of the ebpf driver", m.ObjectSource}} {
+		if s.sum == "" {
+			continue
+		}
+		d := &intoto.ResourceDescriptor{Uri: "git+" + home, Name: s.name, Digest: digest(s.sum)}
+		if len(m.Revision) == 40 { // else it is not known, or that of a tree that was changed
+			d.Digest["gitCommit"] = m.Revision
+		}
+		dependencies = append(dependencies, d)
 	}
-	dependencies := []*intoto.ResourceDescriptor{source}
 	for _, name := range sortedKeys(materials) {
 		dependencies = append(dependencies, materials[name])
 	}

@@ -135,14 +135,17 @@ func TestTheBillOfMaterialsIsWhole(t *testing.T) {
 	}
 	module := r.manifest.Kernels[0].Module
 	require.Contains(t, on["release"], module.File)
-	require.Contains(t, on[module.File], "sources")
+	require.Contains(t, on[module.File], "sources:kmod")
+	require.Contains(t, on["bpf/arm64/core.o"], "sources:ebpf")
 	require.Contains(t, on[module.File], "compiler:arm64")
 	require.Contains(t, on[module.File], packageURL(module.Inputs.Headers[0]))
 	require.Contains(t, on["compiler:arm64"], packageURL(r.tools[0].Packages[0]))
 	info, ok := debug.ReadBuildInfo()
 	require.True(t, ok)
 	require.Len(t, on["scaplab"], len(info.Deps), "the Go modules of this program: none are noted in a test")
-	require.Contains(t, string(text), `"driver/kmod/main.c"`)
+	for _, name := range []string{"driver/kmod/main.c", "driver/bpf/core.bpf.c", "driver/fillers/task.h"} {
+		require.Contains(t, string(text), `"`+name+`"`)
+	}
 }
 
 func TestProvenanceNamesWhatWasMadeOfWhat(t *testing.T) {
@@ -196,6 +199,21 @@ func TestProvenanceNamesWhatWasMadeOfWhat(t *testing.T) {
 	text, err = provenance(r.manifest, r.tools)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "gitCommit", "no commit has a tree that was changed")
+}
+
+// What identifies the sources of modules is the same text as in kmodbuild, which builds them.
+func TestSourcesAreThoseThatAreBuilt(t *testing.T) {
+	all, err := moduleSources()
+	require.NoError(t, err)
+	require.Equal(t, kmodbuild.SourceSum(), sumOf(all))
+	objects, err := objectSources()
+	require.NoError(t, err)
+	var names []string
+	for _, s := range objects {
+		names = append(names, s.name)
+	}
+	require.Subset(t, names, []string{"abi/event.h", "fillers/all.h", "bpf/core.bpf.c", "bpf/maps.h"})
+	require.NotContains(t, names, "kmod/main.c")
 }
 
 func TestBytesThatDifferAreNotReleased(t *testing.T) {

@@ -3,17 +3,10 @@
 package release
 
 import (
-	"bytes"
 	"context"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
-
-	"github.com/scaplab/scaplab/driver"
-	"github.com/scaplab/scaplab/internal/kmodbuild"
 )
 
 // modified follows a revision whose tree was changed.
@@ -58,29 +51,4 @@ func noted(info *debug.BuildInfo) string {
 func git(ctx context.Context, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, "git", args...).Output()
 	return strings.TrimSpace(string(out)), err
-}
-
-// sameDrivers reports whether the checkout has the drivers that are built into this program.
-func sameDrivers(root string) bool {
-	same := func(name string, want []byte) bool {
-		got, err := os.ReadFile(filepath.Join(root, "driver", filepath.FromSlash(name)))
-		return err == nil && bytes.Equal(got, want)
-	}
-	for _, name := range kmodbuild.Sources() {
-		if want, err := driver.ModuleSource.ReadFile(name); err != nil || !same(name, want) {
-			return false
-		}
-	}
-	for arch, objects := range objectsOf {
-		names, err := fs.Glob(objects, "*"+objectExt)
-		if err != nil {
-			return false
-		}
-		for _, name := range names {
-			if want, err := objects.ReadFile(name); err != nil || !same("bpf/"+arch+"/"+name, want) {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -15,10 +15,8 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
-	"github.com/scaplab/scaplab/driver"
 	"github.com/scaplab/scaplab/internal/files"
 	"github.com/scaplab/scaplab/internal/kernels"
-	"github.com/scaplab/scaplab/internal/kmodbuild"
 )
 
 // Licences of the parts that enter the kernel, and of the rest.
@@ -63,20 +61,18 @@ func (b *bill) addPackage(p kernels.Package, kind string) string {
 	})
 }
 
-// addSources adds the C files of the module: all have the licence of what enters the kernel.
-func (b *bill) addSources(m *Manifest) (string, error) {
+// addSources adds the C files of a driver: all have the licence of what enters the kernel.
+func (b *bill) addSources(m *Manifest, driver string, all []source) string {
 	var parts []cdx.Component
-	for _, name := range kmodbuild.Sources() {
-		text, err := driver.ModuleSource.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, cdx.Component{BOMRef: "source:" + name, Type: cdx.ComponentTypeFile, Name: path.Join("driver", name), Hashes: sha256Of(files.Sum(text))})
+	for _, s := range all {
+		parts = append(parts, cdx.Component{
+			BOMRef: driver + ":" + s.name, Type: cdx.ComponentTypeFile, Name: path.Join("driver", s.name), Hashes: sha256Of(files.Sum(s.text)),
+		})
 	}
 	return b.add(cdx.Component{
-		BOMRef: "sources", Type: cdx.ComponentTypeLibrary, Name: "scaplab module sources", Version: m.Version, Licenses: licensed(kernelLicense),
-		Properties: &[]cdx.Property{{Name: "scaplab:source_sha256", Value: m.Source}, {Name: "scaplab:revision", Value: m.Revision}}, Components: &parts,
-	}), nil
+		BOMRef: "sources:" + driver, Type: cdx.ComponentTypeLibrary, Name: "scaplab sources of the " + driver + " driver", Version: m.Version, Licenses: licensed(kernelLicense),
+		Properties: &[]cdx.Property{{Name: "scaplab:source_sha256", Value: sumOf(all)}, {Name: "scaplab:revision", Value: m.Revision}}, Components: &parts,
+	})
 }
 
 // addModules adds the Go modules of this program, which built the release.
@@ -103,7 +99,11 @@ func (b *bill) addModules() (refs []string, goVersion string) {
 // were built with, and the Go modules of the program that did it. It has no time, and its serial number follows from its content.
 func sbom(m *Manifest, tools []Toolchain) ([]byte, error) {
 	b := &bill{seen: map[string]bool{}, dependencies: map[string][]string{}}
-	sources, err := b.addSources(m)
+	sources, err := moduleSources()
+	if err != nil {
+		return nil, err
+	}
+	ofObjects, err := objectSources()
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func sbom(m *Manifest, tools []Toolchain) ([]byte, error) {
 		if k.Module == nil {
 			continue
 		}
-		needs := append([]string{sources}, toolRefs[k.Arch]...)
+		needs := append([]string{b.addSources(m, "kmod", sources)}, toolRefs[k.Arch]...)
 		for _, p := range k.Module.Inputs.Headers {
 			needs = append(needs, b.addPackage(p, "kernel headers"))
 		}
@@ -135,7 +135,7 @@ func sbom(m *Manifest, tools []Toolchain) ([]byte, error) {
 			released = append(released, b.add(cdx.Component{
 				BOMRef: o.File, Type: cdx.ComponentTypeDeviceDriver, Name: o.File, Version: m.Version, Hashes: sha256Of(o.SHA256),
 				Licenses: licensed(kernelLicense), Description: "eBPF programs for " + o.Arch,
-			}, clang))
+			}, clang, b.addSources(m, "ebpf", ofObjects)))
 		}
 	}
 	goModules, goVersion := b.addModules()
