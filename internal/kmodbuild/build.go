@@ -193,7 +193,8 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 		return nil, err
 	}
 	dir := filepath.Join(cmp.Or(b.Fresh, filepath.Join(b.Store.Cache, "module")), key)
-	if b.Local == nil && b.Fresh == "" { // the content of a tree may have changed
+	mayChange := b.Local != nil && len(b.Local.Packages) == 0 // a tree
+	if !mayChange && b.Fresh == "" {
 		if m, err := readModule(dir); err == nil {
 			cache.Used(dir)
 			return m, nil

@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/driver/bpf/amd64"
@@ -146,18 +148,17 @@ func speaks() []Speaks {
 	return []Speaks{{event.APIVersion, event.SchemaVersion}, {event.OldAPIVersion, event.OldSchemaVersion}}
 }
 
-// one does all for one kernel, and says how it went.
+// one does all for one kernel, and says how it went. What fails its test does not get into the release.
 func (r *run) one(ctx context.Context, s Subject, stage *stage) (string, error) {
 	k, err := r.describe(s)
 	if err != nil {
 		return "", err
 	}
 	name := k.name(r.manifest)
-	var module []byte
-	line := "built"
+	line := "eBPF objects"
+	var twice [2]built
 	if r.Modules {
-		twice, err := r.build(ctx, s)
-		if err != nil {
+		if twice, err = r.build(ctx, s); err != nil {
 			return "", err
 		}
 		b := twice[0]
@@ -165,41 +166,36 @@ func (r *run) one(ctx context.Context, s Subject, stage *stage) (string, error) 
 		if r.modules[0][k.Module.File] != nil {
 			return "", fmt.Errorf("another kernel has the same module file, %s", k.Module.File)
 		}
-		module = b.released
-		if r.Twice {
+		if line = "built"; r.Twice {
 			line = "built twice, the same bytes"
 		}
-		defer func() {
-			if err == nil { // what fails its test is not released
-				r.modules[0][k.Module.File], r.modules[1][k.Module.File] = b.released, twice[1].released
-			}
-		}()
-	} else {
-		line = "eBPF objects"
 	}
-	var log []byte
-	k.Tests, log, err = r.test(ctx, s, module)
-	logFile := filepath.Join(LogDir, filepath.FromSlash(name[len(DriverVersion(r.manifest.Version))+1:])+".log")
+	tests, log, err := r.test(ctx, s, twice[0].released)
+	logFile := path.Join(LogDir, strings.TrimPrefix(name, DriverVersion(r.manifest.Version)+"/")+".log")
 	if log != nil {
 		if err := stage.write(logFile, log); err != nil {
 			return "", err
 		}
 	}
-	var lacking *env.Error
+	lacking, ok := errors.AsType[*env.Error](err)
 	switch {
 	case err == nil:
 		line += ", load test passed"
-	case errors.As(err, &lacking) && r.Untested && ctx.Err() == nil:
+	case ok && r.Untested && ctx.Err() == nil:
 		line += ", NOT LOAD-TESTED: " + err.Error()
 		for _, d := range r.drivers() {
-			k.Tests = append(k.Tests, Test{Driver: d.String(), Verdict: NotDone, Reason: lacking.What})
+			tests = append(tests, Test{Driver: d.String(), Verdict: NotDone, Reason: lacking.What})
 		}
-		err = nil
+	case log == nil:
+		return "", fmt.Errorf("load test: %w", err)
 	default:
-		err = fmt.Errorf("load test: %w (see %s)", err, filepath.Join(r.Dir, logFile))
-		return "", err
+		return "", fmt.Errorf("load test: %w (see %s)", err, filepath.Join(r.Dir, filepath.FromSlash(logFile)))
 	}
+	k.Tests = tests
 	r.manifest.Kernels = append(r.manifest.Kernels, *k)
+	if r.Modules {
+		r.modules[0][k.Module.File], r.modules[1][k.Module.File] = twice[0].released, twice[1].released
+	}
 	return line, nil
 }
 

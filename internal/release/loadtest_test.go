@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/scaplab/scaplab/internal/kernels"
+	"github.com/scaplab/scaplab/internal/kmodbuild"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/judge"
@@ -59,4 +61,32 @@ func TestObjectsAreLoadedFromAProgramThatHasThem(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, program.Bytes(), 0o755))
 	require.ErrorContains(t, hasObjects(file, "arm64"), "has another core.o")
 	require.ErrorContains(t, hasObjects(file, "riscv64"), "there are no eBPF objects for riscv64")
+}
+
+func TestWhatWasNotLoadedIsNotReleased(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	var lines []string
+	o := Options{Dir: dir, Driver: "scap", Target: "rocky", Objects: true, Log: t.Logf, Done: func(k kernels.Kernel, line string) { lines = append(lines, k.Name+": "+line) }}
+	subjects := []Subject{{Kernel: kernels.Kernel{Name: "mine", Release: "6.1.0", Arch: "amd64"}, Builder: &kmodbuild.Builder{}}}
+	failed, err := Build(t.Context(), subjects, o)
+	require.NoError(t, err)
+	require.Equal(t, 1, failed)
+	require.NoFileExists(t, filepath.Join(dir, ManifestFile))
+	require.NoDirExists(t, filepath.Join(dir, ObjectDir))
+
+	o.Untested = true
+	failed, err = Build(t.Context(), subjects, o)
+	require.NoError(t, err)
+	require.Zero(t, failed)
+	require.Equal(t, []string{
+		"mine: FAILED: load test: there is no image of this kernel (name it with --kernel FILE)",
+		"mine: eBPF objects, NOT LOAD-TESTED: there is no image of this kernel (name it with --kernel FILE)",
+	}, lines)
+	m, err := Read(dir)
+	require.NoError(t, err)
+	require.Equal(t, []Test{{Driver: "ebpf", Verdict: NotDone, Reason: "there is no image of this kernel"}}, m.Kernels[0].Tests)
+	require.Empty(t, m.Source, "there are no modules")
+	require.NotEmpty(t, m.ObjectSource)
+	require.FileExists(t, filepath.Join(dir, "bpf/amd64/core.o"))
+	require.NoDirExists(t, filepath.Join(dir, "bpf/arm64"), "no kernel is of that architecture")
 }

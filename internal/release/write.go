@@ -76,7 +76,12 @@ func (s *stage) commit() error {
 
 // write writes all files but logs.
 func (r *run) write(dir string, modules map[string][]byte) error {
-	all := maps.Clone(modules)
+	all := map[string][]byte{}
+	for _, k := range r.manifest.Kernels {
+		if k.Module != nil {
+			all[k.Module.File] = modules[k.Module.File]
+		}
+	}
 	for _, o := range r.manifest.Objects {
 		objects := objectsOf[o.Arch]
 		text, err := objects.ReadFile(filepath.Base(o.File))
