@@ -137,8 +137,8 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 	if left, err := os.ReadDir(f.oci); f.oci != "" && err == nil && len(left) > 0 {
 		return cli.Usage(fmt.Errorf("--oci %s: has files (want a new or an empty directory)", f.oci))
 	}
-	if err := release.Replaceable(f.Dir); err != nil {
-		return cli.Usage(fmt.Errorf("--out: %w", err))
+	if err := f.Check(); err != nil {
+		return cli.Usage(err)
 	}
 	f.Log = o.Log
 	out := cmd.OutOrStdout()
@@ -156,7 +156,9 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 		return cli.Found(nil)
 	}
 	if f.oci != "" {
-		return environment(release.WriteOCI(f.Dir, f.oci))
+		if err := release.WriteOCI(f.Dir, f.oci); err != nil {
+			return environment(err)
+		}
 	}
 	return nil
 }

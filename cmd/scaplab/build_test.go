@@ -29,10 +29,12 @@ func TestBuildSaysWhatIsWrong(t *testing.T) {
 	full := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(full, "x"), nil, 0o644))
 	for args, want := range map[string]string{
+		"build kmod --name a_b --out " + full + "/new":                                `name "a_b": want letters, digits, . and -`,
+		"build kmod --target ../x --out " + full + "/new":                             `target "../x": want the name of a distribution`,
 		"build release --sign-cert x":                                                 "--sign-cert is the certificate of --sign-key, which is not given",
 		"build release --sign-key " + full + "/x":                                     "--sign-key: " + full + "/x: ",
 		"build bpf --minisign-key " + full + "/x":                                     "--minisign-key: " + full + "/x: not a secret key of minisign",
-		"build kmod --out " + full:                                                    "--out: " + full + " has files and is no release, which would be replaced (want a new or an empty directory)",
+		"build kmod --out " + full:                                                    full + " has files and is no release, which would be replaced (want a new or an empty directory)",
 		"build release --oci " + full:                                                 "--oci " + full + ": has files (want a new or an empty directory)",
 		"build kmod --headers " + full + "/x --allow-untested":                        "--headers: unpack x: " + full + "/x: EOF (want a .deb or .rpm package)",
 		"build kmod --headers " + full + " --allow-untested":                          "--headers: " + full + " is not what modules can be built against",

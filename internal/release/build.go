@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/driver/bpf/amd64"
@@ -35,6 +36,8 @@ type Subject struct {
 	kernels.Kernel                    // Image is "" if there is none, only headers
 	Builder        *kmodbuild.Builder // of its module
 	Machine        vmtest.Options     // how machines of its architecture are run, with their Guest
+
+	ofHeaders bool // its release is that of its headers, for the image, an unpacked kernel, does not tell it
 }
 
 // Options say what a release has.
@@ -52,6 +55,20 @@ type Options struct {
 
 	Log  func(format string, args ...any)
 	Done func(k kernels.Kernel, line string) // called when a kernel is done, or failed
+}
+
+// nameRE matches what can be a part of a module's file name, whose parts are separated by _.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+
+// Check returns an error for what cannot be done, before anything is.
+func (o *Options) Check() error {
+	if !nameRE.MatchString(o.Driver) {
+		return fmt.Errorf("name %q: want letters, digits, . and -, which do not separate the parts of a file's name", o.Driver)
+	}
+	if o.Target != "" && !nameRE.MatchString(o.Target) {
+		return fmt.Errorf("target %q: want the name of a distribution, such as rocky", o.Target)
+	}
+	return replaceable(o.Dir)
 }
 
 // built is a module: as it was built, and as it is released.
@@ -79,6 +96,9 @@ type Toolchain struct {
 // left out of it, and counted. The error is about this machine, its disk, or the keys.
 func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err error) {
 	defer func() { err = env.Disk(err) }()
+	if err := o.Check(); err != nil {
+		return 0, err
+	}
 	stage, err := newStage(o.Dir)
 	if err != nil {
 		return 0, err
@@ -94,6 +114,9 @@ func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err 
 	}
 	r.modules = [2]map[string][]byte{{}, {}}
 	for _, s := range subjects {
+		if s.Release == "" && s.Builder.Local != nil {
+			s.Release, s.ofHeaders = s.Builder.Local.Release, true
+		}
 		line, err := r.one(ctx, s, stage)
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
@@ -188,7 +211,11 @@ func (r *run) describe(s Subject) (*Kernel, error) {
 	}
 	config, err := []byte(nil), error(nil)
 	if s.Image != "" {
-		if k.Version, err = kernels.UnameVersion(s.Kernel); err != nil && !errors.Is(err, kernels.ErrNoBanner) {
+		k.Version, err = kernels.UnameVersion(s.Kernel)
+		if errors.Is(err, kernels.ErrNoBanner) && s.ofHeaders {
+			return nil, fmt.Errorf("the headers are of kernel %s, and the image is not: %w", s.Release, err)
+		}
+		if err != nil && !errors.Is(err, kernels.ErrNoBanner) {
 			return nil, err
 		}
 		if config, err = kernels.ConfigText(s.Kernel); err != nil && !errors.Is(err, kernels.ErrNoConfig) {

@@ -20,7 +20,7 @@ func TestModulesAreNamedAsFalcoctlLooksForThem(t *testing.T) {
 	} {
 		require.Equal(t, tt.target, targetOf(tt.release, tt.version))
 		k := Kernel{Release: tt.release, Version: tt.version, Target: tt.target, Arch: "amd64"}
-		require.Equal(t, "0.2.0+driver/x86_64/scap_"+tt.want, moduleName("scap", "0.2.0", k))
+		require.Equal(t, "1.2.3+driver/x86_64/scap_"+tt.want, moduleName("scap", "1.2.3", k))
 	}
 	// A target that uname does not tell, and another architecture.
 	k := Kernel{Release: "5.14.0-503.el9.aarch64", Version: "#1 SMP PREEMPT_DYNAMIC Fri Nov 15 12:04:32 UTC 2024", Target: "rocky", Arch: "arm64"}

@@ -233,7 +233,9 @@ func TestADirectoryIsReplacedAsAWhole(t *testing.T) {
 	require.FileExists(t, filepath.Join(target, "only/2"))
 
 	require.NoError(t, os.Remove(filepath.Join(target, ManifestFile)))
-	_, err = newStage(target)
+	o := Options{Dir: target, Driver: "scap"}
+	require.ErrorContains(t, o.Check(), target+" has files and is no release")
+	_, err = Build(t.Context(), nil, o)
 	require.ErrorContains(t, err, "has files and is no release")
 	require.FileExists(t, filepath.Join(target, "only/2"))
 }

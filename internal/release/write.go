@@ -22,8 +22,8 @@ type stage struct {
 	target string // absolute
 }
 
-// Replaceable returns an error if a directory has anything but a release.
-func Replaceable(target string) error {
+// replaceable returns an error if a directory has anything but a release.
+func replaceable(target string) error {
 	if there, err := os.ReadDir(target); err == nil && len(there) > 0 {
 		ours := func(e fs.DirEntry) bool { return e.Name() == ManifestFile || e.Name() == LogDir }
 		if !slices.ContainsFunc(there, ours) {
@@ -36,9 +36,6 @@ func Replaceable(target string) error {
 }
 
 func newStage(target string) (*stage, error) {
-	if err := Replaceable(target); err != nil {
-		return nil, err
-	}
 	target, err := filepath.Abs(target)
 	if err != nil {
 		return nil, err

@@ -6,4 +6,4 @@ package version
 
 // Number is the version of the tools, drivers and packages, as in the tag vNumber.
 // CHANGELOG.md has a section for it.
-const Number = "0.2.0"
+const Number = "0.1.0"
