@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -22,7 +23,7 @@ type Key struct {
 	signer      crypto.Signer
 }
 
-// LoadKey reads a private key (PEM: PKCS #8, PKCS #1 or SEC 1; RSA or ECDSA, not encrypted) and its X.509 certificate (PEM
+// LoadKey reads a private key (PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted; RSA or ECDSA, of a size that kernels take) and its X.509 certificate (PEM
 // or DER). If certFile is "", the certificate is in keyFile, too, as in certs/signing_key.pem of a kernel tree.
 func LoadKey(keyFile, certFile string) (*Key, error) {
 	text, err := os.ReadFile(keyFile)
@@ -96,9 +97,17 @@ func parseKey(text []byte) (crypto.Signer, error) {
 	}
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
-		return key, nil
+		switch bits := key.N.BitLen(); bits {
+		case 2048, 3072, 4096: // rsa_check_key_length in crypto/rsa.c
+			return key, nil
+		default:
+			return nil, fmt.Errorf("an RSA key of %d bits, which kernels do not take or is too short (want 2048, 3072 or 4096)", bits)
+		}
 	case *ecdsa.PrivateKey:
-		return key, nil
+		if key.Curve == elliptic.P256() || key.Curve == elliptic.P384() {
+			return key, nil
+		}
+		return nil, fmt.Errorf("an ECDSA key on curve %s, which not every kernel that has ECDSA takes (want P-256 or P-384)", key.Curve.Params().Name)
 	}
 	return nil, unknownKey(key)
 }

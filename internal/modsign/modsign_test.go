@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/binary"
 	"encoding/pem"
 	"fmt"
@@ -45,6 +46,12 @@ func withMessage(message []byte) []byte {
 
 func curve(tb testing.TB, c elliptic.Curve) crypto.Signer {
 	key, err := ecdsa.GenerateKey(c, rand.Reader)
+	require.NoError(tb, err)
+	return key
+}
+
+func mustRSA(tb testing.TB, bits int) crypto.Signer {
+	key, err := rsa.GenerateKey(rand.Reader, bits)
 	require.NoError(tb, err)
 	return key
 }
@@ -269,6 +276,8 @@ func TestKeysAreReadInEveryUsualForm(t *testing.T) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	edKey, edCert := modsigntest.Files(t, private, modsigntest.Template("ed25519", 1))
+	oddFile, _ := modsigntest.Files(t, mustRSA(t, 2560), modsigntest.Template("odd", 1))
+	p521File, _ := modsigntest.Files(t, curve(t, elliptic.P521()), modsigntest.Template("P-521", 1))
 	garbage := o.write(t, "garbage.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}))
 	for want, files := range map[string][2]string{
 		"no such file":            {in("none"), certFile},
@@ -279,6 +288,8 @@ func TestKeysAreReadInEveryUsualForm(t *testing.T) {
 		"encrypted1.pem: the pri": {in("encrypted1.pem"), certFile},
 		"is not the certificate":  {otherFile, certFile},
 		"ed25519.PrivateKey is":   {edKey, edCert},
+		"an RSA key of 2560 bits": {oddFile, certFile},
+		"on curve P-521, which":   {p521File, certFile},
 	} {
 		_, err := modsign.LoadKey(files[0], files[1])
 		require.ErrorContains(t, err, want)
