@@ -240,8 +240,11 @@ func (f *buildFlags) subjects(cmd *cobra.Command, o vmtest.Options) (all []relea
 		machines := o
 		guest, removeGuest, err := f.findGuest(cmd.Context())
 		guests = append(guests, removeGuest)
-		if err != nil && !f.Untested {
-			return nil, 0, remove, err
+		if err != nil {
+			if !f.Untested {
+				return nil, 0, remove, err
+			}
+			o.Log("%v", err)
 		}
 		machines.Guest = guest
 		for _, k := range found {
