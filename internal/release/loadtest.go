@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/vmtest"
@@ -57,6 +58,7 @@ func (r *run) test(ctx context.Context, s Subject, module []byte) (tests []Test,
 	var console, text bytes.Buffer
 	o.Kernels, o.Gone, o.Drivers, o.Arch = []vmtest.Kernel{k}, nil, r.drivers(), s.Arch
 	o.Cases, o.Verifier = guest.IDs(loadTestCases...), r.Objects
+	o.Begun = time.Now() // not when the first kernel's module was built
 	o.Console, o.Jobs, o.NoSnapshots, o.Progress, o.Save = &console, 1, true, nil, nil
 	rep, err := vmtest.Run(ctx, o)
 	if err != nil {
