@@ -3,6 +3,10 @@
 package release
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,4 +31,20 @@ func TestModulesAreNamedAsFalcoctlLooksForThem(t *testing.T) {
 	require.Equal(t, "1.0.0+driver/aarch64/falco_rocky_5.14.0-503.el9.aarch64_1", moduleName("falco", "1.0.0", k))
 	k = Kernel{Release: "6.5.3-1-amd64", Version: "#39 SMP", Target: "debian", Arch: "amd64"}
 	require.Equal(t, "1.0.0+driver/x86_64/scap_debian_6.5.3-1-amd64_39", moduleName("scap", "1.0.0", k), "without a package's version")
+}
+
+// falcoctl escapes the version for a query, in which + is %2B, and puts the rest into the path as it is.
+func TestAServerOfFilesServesFalcoctl(t *testing.T) {
+	r := mustRun(t)
+	dir := t.TempDir()
+	require.NoError(t, r.write(dir, r.modules[0]))
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/" + url.QueryEscape(DriverVersion(r.manifest.Version)) + "/x86_64/scap_debian_6.12.1-1-amd64_1.ko")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "module for amd64", string(got))
 }
