@@ -65,13 +65,17 @@ func (s *stage) commit() error {
 		return err
 	}
 	old := s.dir + ".old"
-	switch err := os.Rename(s.target, old); {
-	case err == nil:
-		defer os.RemoveAll(old)
-	case !errors.Is(err, fs.ErrNotExist):
+	err := os.Rename(s.target, old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(s.dir, s.target)
+	}
+	if err != nil {
 		return err
 	}
-	return os.Rename(s.dir, s.target)
+	if err := os.Rename(s.dir, s.target); err != nil {
+		return errors.Join(err, os.Rename(old, s.target))
+	}
+	return os.RemoveAll(old)
 }
 
 // write writes all files but logs.
