@@ -148,6 +148,11 @@ func TestTheBillOfMaterialsIsWhole(t *testing.T) {
 	}
 }
 
+func TestPackagesHaveURLs(t *testing.T) {
+	require.Equal(t, "pkg:deb/debian/libstdc%2B%2B6@1:14.2.0-19%2Bdeb13u1?checksum=sha256:ab", packageURL(kernels.Package{Name: "libstdc++6", Version: "1:14.2.0-19+deb13u1", SHA256: "ab"}))
+	require.Equal(t, "pkg:generic/my%20kernel-devel.rpm?checksum=sha256:cd", packageURL(kernels.Package{Name: "my kernel-devel.rpm", SHA256: "cd"}))
+}
+
 func TestProvenanceNamesWhatWasMadeOfWhat(t *testing.T) {
 	r := mustRun(t)
 	text, err := provenance(r.manifest, r.tools)

@@ -12,6 +12,7 @@ import (
 	"path"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
@@ -50,9 +51,14 @@ func licensed(expression string) *cdx.Licenses { return &cdx.Licenses{{Expressio
 // packageURL names a package of Debian, or one that was given by file. https://github.com/package-url/purl-spec
 func packageURL(p kernels.Package) string {
 	if p.Version == "" {
-		return "pkg:generic/" + url.PathEscape(p.Name) + "?checksum=sha256:" + p.SHA256
+		return "pkg:generic/" + escaped(p.Name) + "?checksum=sha256:" + p.SHA256
 	}
-	return "pkg:deb/debian/" + url.PathEscape(p.Name) + "@" + url.PathEscape(p.Version) + "?checksum=sha256:" + p.SHA256
+	return "pkg:deb/debian/" + escaped(p.Name) + "@" + escaped(p.Version) + "?checksum=sha256:" + p.SHA256
+}
+
+// escaped escapes a part of a package URL, in which a colon stays as it is.
+func escaped(part string) string {
+	return strings.NewReplacer("%3A", ":", "+", "%20").Replace(url.QueryEscape(part))
 }
 
 func (b *bill) addPackage(p kernels.Package, kind string) string {
@@ -85,7 +91,7 @@ func (b *bill) addModules() (refs []string, goVersion string) {
 		if m.Replace != nil {
 			m = m.Replace
 		}
-		ref := "pkg:golang/" + m.Path + "@" + url.PathEscape(m.Version)
+		ref := "pkg:golang/" + strings.ToLower(m.Path) + "@" + escaped(m.Version) // lower case is what the type golang wants
 		c := cdx.Component{BOMRef: ref, Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: m.Version, PackageURL: ref}
 		if m.Sum != "" {
 			c.Properties = &[]cdx.Property{{Name: "go:sum", Value: m.Sum}}
