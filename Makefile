@@ -21,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod release matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -77,6 +77,13 @@ matrix: setup build ## every syscall of the table on every kernel: make matrix K
 kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
 	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
 
+# Four kernels that the archive maintains, and one of the other architecture.
+release_kernels = $(or $(KERNEL),5.10$(comma)6.1$(comma)6.12$(comma)newest$(comma)arm64:6.12)
+comma = ,
+
+release: setup-release build ## drivers for five kernels in OUT/release: built twice, loaded, signed, verified; keys in SIGN_KEY SIGN_CERT MINISIGN_KEY MINISIGN_PUB
+	scripts/release $(OUT)/release '$(release_kernels)'
+
 bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf
 
@@ -95,8 +102,11 @@ setup:
 setup-c:
 	@scripts/setup clang
 
-setup-test: # gpg signs the archive that a test attacks, chromium reads reports
-	@scripts/setup gpg chromium
+setup-release:
+	@scripts/setup qemu qemu-arm64 clang signing
+
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures
+	@scripts/setup gpg chromium signing
 
 clean:
 	rm -rf bin out
