@@ -92,7 +92,7 @@ var mutations = []mutation{
 	{"a version twice", LockFile, "\nversion 10.1.0 ", "\nversion 11.0.0 ", "11.0.0", "version 11.0.0 is repeated"},
 	{"a version of half its codes", LockFile, "\nversion 10.1.0 4.5.1 454 454\n", "\nversion 10.1.0 4.5.1 454\n", "version", "line version has 4 words (5 are expected)"},
 	{"a version of more codes than the lock has", LockFile, "\nversion 11.0.0 4.5.2 454 ", "\nversion 11.0.0 4.5.2 455 ", "11.0.0",
-		"version 11.0.0: codes of events and syscalls end at 455 and 454 (those of the lock at 454 and 454)"},
+		"version 11.0.0: codes of events and syscalls end at 455 and 454 (those of events in the lock at 454)"},
 	{"a version of more codes than the first", LockFile, " 430 451\n", " 430 455\n", "",
 		"version 8.0.4: codes of events and syscalls end at 430 and 455 (want 1 to 454 and 1 to 454)"},
 	{"a line of another kind", LockFile, "\ntype int8 1\n", "\ntypes int8 1\n", "types", "unknown kind of line types (did you mean type?)"},

@@ -144,8 +144,11 @@ func Build(ctx context.Context, subjects []Subject, o Options) (failed int, err 
 }
 
 // speaks is the one place from which the release has the versions of its interfaces.
-func speaks() []Speaks {
-	return []Speaks{{event.APIVersion, event.SchemaVersion}, {event.OldAPIVersion, event.OldSchemaVersion}}
+func speaks() (list []Speaks) {
+	for _, p := range event.Personas() {
+		list = append(list, Speaks{p.API, p.Schema})
+	}
+	return list
 }
 
 // one does all for one kernel, and says how it went. What fails its test does not get into the release.
