@@ -210,8 +210,10 @@ func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmt
 	}
 	man := manifest{
 		Kernel: k.Name, Release: k.Release, Image: k.Source(), Version: version.Number,
-		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
 		Module: m.SHA256, Objects: make(map[string]string), Inputs: m.Inputs, KernelAPI: m.Probes,
+	}
+	for _, p := range event.Personas() {
+		man.API = append(man.API, p.API+" with schema "+p.Schema)
 	}
 	log, testErr := loadTest(ctx, o, k, m)
 	if ctx.Err() != nil {
