@@ -47,7 +47,7 @@ vet:
 fresh: ## generated code is what the table says
 	$(GO) run ./cmd/scaplab gen --check
 
-schema: ## the tables are laid out as they should be, and agree with tables/schema.lock
+schema: ## the tables are laid out as they should be, agree with tables/schema.lock, and that with the last release (tag v*)
 	$(GO) run ./cmd/scaplab table fmt --check
 	$(GO) run ./cmd/scaplab schema check
 

@@ -124,7 +124,7 @@ func (c *lockChecker) missing(pos expr.Pos, subject, what string, add func(*Lock
 	c.table.toLock = append(c.table.toLock, add)
 }
 
-// checkVersions compares the reference's first version with its events.
+// checkVersions compares the reference's first version with its events: it has them all. The lock may lack some yet.
 func (c *lockChecker) checkVersions() {
 	top := func(codes ...uint16) int {
 		if len(codes) == 0 {
@@ -143,8 +143,8 @@ func (c *lockChecker) checkVersions() {
 		}
 	}
 	v := c.k.Versions[0]
-	if events := top(codes...); int(v.Codes) != events || v.IDs == 0 { // its syscall codes: we may know more calls
-		c.errs.Add(v.pos, "version "+v.API, "codes of events and syscalls end at %d and %d (those of events in the lock at %d)", v.Codes, v.IDs, events)
+	if events, ids := top(codes...), top(slices.Collect(maps.Keys(c.k.ids))...); int(v.Codes) < events || int(v.IDs) < ids {
+		c.errs.Add(v.pos, "version "+v.API, "codes of events and syscalls end at %d and %d (those of the lock at %d and %d: a version that has them is needed)", v.Codes, v.IDs, events, ids)
 	}
 	for _, old := range c.k.Versions[1:] {
 		if old.Codes == 0 || old.Codes > v.Codes || old.IDs == 0 || old.IDs > v.IDs {

@@ -33,6 +33,6 @@ func version(info *debug.BuildInfo) string {
 			commit += ")"
 		}
 	}
-	return fmt.Sprintf("%s%s, schema %s, API %s, %s %s/%s", tool, commit, event.SchemaVersion, event.APIVersion,
+	return fmt.Sprintf("%s%s, schema %s, own schema %s, API %s, %s %s/%s", tool, commit, event.SchemaVersion, event.OwnSchemaVersion, event.APIVersion,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func TestVersionNamesTheSourceAndWhatItSpeaks(t *testing.T) {
-	speaks := ", schema " + event.SchemaVersion + ", API " + event.APIVersion + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+	speaks := ", schema " + event.SchemaVersion + ", own schema " + event.OwnSchemaVersion + ", API " + event.APIVersion + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	for name, tt := range map[string]struct {
 		info *debug.BuildInfo
 		want string
