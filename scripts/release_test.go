@@ -16,7 +16,7 @@ func TestReleaseWantsAllKeysOrNone(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "out")
 	for want, row := range map[string]struct{ args, env []string }{
-		"usage: scripts/release OUT KERNELS": {},
+		"usage: scripts/release OUT KERNELS":                                               {},
 		"release: give all of SIGN_KEY, SIGN_CERT, MINISIGN_KEY and MINISIGN_PUB, or none": {[]string{out, "6.12"}, []string{"SIGN_KEY=x", "MINISIGN_PUB=y"}},
 	} {
 		cmd := exec.CommandContext(t.Context(), "sh", append([]string{"./release"}, row.args...)...)
