@@ -41,6 +41,8 @@ func newRoot() *cobra.Command {
 		newCacheCmd(),
 		newDoctorCmd(),
 		newReportCmd(),
+		cli.NewVersionCmd("scaplab"),
+		cli.NewManCmd("scaplab"),
 	)
 	return root
 }
