@@ -21,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -76,6 +76,9 @@ matrix: setup build ## every syscall of the table on every kernel: make matrix K
 
 kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
 	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
+
+packages: ## .deb and .rpm of the tools, in OUT/packages; GOARCH=arm64: for that machine
+	scripts/packages $(OUT)/packages
 
 bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf
