@@ -21,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod release matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages release matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -83,6 +83,9 @@ comma = ,
 
 release: setup-release build ## drivers for five kernels in OUT/release: built twice, loaded, signed, verified; keys in SIGN_KEY SIGN_CERT MINISIGN_KEY MINISIGN_PUB
 	scripts/release $(OUT)/release '$(release_kernels)'
+
+packages: ## .deb and .rpm of the tools, in OUT/packages; GOARCH=arm64: for that machine
+	scripts/packages $(OUT)/packages
 
 bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf

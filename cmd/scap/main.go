@@ -48,6 +48,8 @@ func newRoot() *cobra.Command {
 		newFDsCmd(),
 		newVerifyCmd(),
 		newSynthCmd(),
+		cli.NewVersionCmd("scap"),
+		cli.NewManCmd("scap"),
 	)
 	return root
 }

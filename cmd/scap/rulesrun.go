@@ -145,8 +145,7 @@ func (o *rulesOptions) sinks(stdout, talk io.Writer) (list []alert.Sink, err err
 			s = alert.Program(rest, talk)
 		case kind == "http" || kind == "https":
 			opts := o.http
-			version, _, _ := strings.Cut(cli.Version(), ",")
-			opts.URL, opts.UserAgent = text, cmp.Or(opts.UserAgent, "scap/"+version)
+			opts.URL, opts.UserAgent = text, cmp.Or(opts.UserAgent, "scap/"+cli.ThisBuild().Version)
 			s, err = alert.HTTP(opts)
 		case kind == "syslog":
 			network, address, _ := strings.Cut(rest, ":")

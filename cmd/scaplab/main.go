@@ -42,6 +42,8 @@ func newRoot() *cobra.Command {
 		newDoctorCmd(),
 		newReportCmd(),
 		newVerifyCmd(),
+		cli.NewVersionCmd("scaplab"),
+		cli.NewManCmd("scaplab"),
 	)
 	return root
 }
