@@ -73,6 +73,27 @@ func TestPackages(t *testing.T) {
 	t.Run("install a service that records", func(t *testing.T) { service(t, first) })
 }
 
+// systemd finds nothing wrong in the unit, and rates how far it is confined: 0 (locked up) to 10.
+func TestTheServiceIsConfined(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("needs systemd-analyze")
+	}
+	unit, err := os.ReadFile("scap-record.service")
+	require.NoError(t, err)
+	// The program is not installed here.
+	path := filepath.Join(t.TempDir(), "scap-record.service")
+	require.NoError(t, os.WriteFile(path, bytes.ReplaceAll(unit, []byte("/usr/bin/scap "), []byte("/bin/true ")), 0o644))
+	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, string(out))
+	out, err = exec.Command(analyze, "security", "--offline=true", "--threshold=20", path).CombinedOutput()
+	if bytes.Contains(out, []byte("unrecognized option")) {
+		t.Skip("needs systemd-analyze of systemd 250 or later")
+	}
+	require.NoError(t, err, "%s", out)
+}
+
 // skipUnlessModules skips the test if Go modules are neither in the cache nor reachable.
 func skipUnlessModules(t *testing.T) {
 	script, err := os.ReadFile("../scripts/packages")

@@ -26,7 +26,7 @@ test "$(systemctl is-active scap-record.service)" = inactive
 
 echo 'SCAP_RECORD_FILTER="symlink symlinkat"' >>/etc/default/scap-record
 echo 'SCAP_RECORD_OPTIONS="-e 1000000 -W 3"' >>/etc/default/scap-record
-systemctl start scap-record.service
+systemctl enable --now scap-record.service
 recorded $files/trace.scap0 /first
 pid=$(systemctl show --property MainPID --value scap-record.service)
 test "$(stat -c %a $files)" = 700
@@ -50,7 +50,7 @@ recorded $files/trace.scap0 /third
 test "$(systemctl show --property MainPID --value scap-record.service)" != "$pid"
 
 # The package takes its service with it, and leaves the recorded files.
-systemctl enable scap-record.service
+test -e /etc/systemd/system/multi-user.target.wants/scap-record.service
 dpkg --remove scaplab
 test "$(systemctl is-active scap-record.service)" = inactive
 test ! -e /etc/systemd/system/multi-user.target.wants/scap-record.service
