@@ -21,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages release matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages debian release matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -84,8 +84,12 @@ comma = ,
 release: setup-release build ## drivers for five kernels in OUT/release: built twice, loaded, signed, verified; keys in SIGN_KEY SIGN_CERT MINISIGN_KEY MINISIGN_PUB
 	scripts/release $(OUT)/release '$(release_kernels)'
 
-packages: ## .deb and .rpm of the tools, in OUT/packages; GOARCH=arm64: for that machine
+packages: ## .deb and .rpm of the tools, and the DKMS package of the module, in OUT/packages; GOARCH=arm64: for that machine
 	scripts/packages $(OUT)/packages
+
+debian: setup ## install the packages in a fresh Debian in a virtual machine, use and purge them; as root
+	@scripts/setup debian
+	SCAPLAB_DEBIAN=1 $(gotest) ./packaging -run FreshDebian -v
 
 bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf

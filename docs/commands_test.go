@@ -192,7 +192,7 @@ func interrupt(group int, out *os.File, waited <-chan error) error {
 func checkout(t *testing.T) string {
 	dir := t.TempDir()
 	for _, entry := range []string{".github", "CONTRIBUTING.md", "Makefile", "README.md", "LICENSE", "LICENSES", "cmd", "deploy", "docs", "driver", "gen",
-		"go.mod", "go.sum", "internal", "scap", "scripts", "sinsp", "tables", "vmtest"} {
+		"go.mod", "go.sum", "internal", "packaging", "scap", "scripts", "sinsp", "tables", "vmtest"} {
 		out, err := exec.Command("cp", "-a", filepath.Join(root, entry), dir).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}

@@ -15,7 +15,10 @@ const (
 	gate    = "the gate runs it"
 	checked = "TestARelease of cmd/scaplab takes it from the page and runs it"
 	large   = "too large for each run of the tests: run before a release"
-	sid     = "needs sysdig of Debian sid, 300 MB: run when the figures of its page are made"
+	// Another machine, or a copy of this one, has the package.
+	installed = "TestPackages of packaging"
+	dkms      = "make debian, in a Debian machine"
+	sid       = "needs sysdig of Debian sid, 300 MB: run when the figures of its page are made"
 )
 
 // exceptions are by command. A test fails if no page has one.
@@ -95,4 +98,17 @@ scaplab matrix --driver capture=cases.scap --facts facts.json`},
 	"oras repo tags --oci-layout out/release.oci":                                                                          {elsewhere: "needs oras; internal/oci reads layouts with its library"},
 	"oras pull --oci-layout out/release.oci:VERSION --output pulled":                                                       {elsewhere: "needs oras; internal/oci reads layouts with its library"},
 	"oras copy --from-oci-layout out/release.oci:VERSION registry.example.org/scaplab/drivers:VERSION":                     {elsewhere: "needs oras and a registry"},
+
+	// install.md
+	"make packages": {run: "make packages SOURCE_DATE_EPOCH=951782400 && ls out/packages/scaplab_*.deb out/packages/scaplab-*.rpm"}, // the copy has no commits
+	"setcap cap_bpf,cap_perfmon+ep /usr/local/bin/scap": {
+		run: `p=$(mktemp); trap 'rm "$p"' EXIT; cp bin/scap "$p"; chmod 755 "$p"
+setcap cap_bpf,cap_perfmon+ep "$p" && cd / && setpriv --reuid=65534 --regid=65534 --clear-groups "$p" record -d 1s openat`},
+	"apt-get install ./scaplab_*_amd64.deb":        {elsewhere: installed},
+	"systemctl enable --now scap-record.service":   {elsewhere: installed},
+	"scap read /var/lib/scap-record/trace.scap0":   {elsewhere: installed},
+	"systemd-analyze security scap-record.service": {elsewhere: "TestTheServiceIsConfined of packaging"},
+	"apt-get install ./scaplab-dkms_*_all.deb":     {elsewhere: dkms},
+	"modprobe scap":                    {elsewhere: dkms},
+	"scap record --driver kmod openat": {elsewhere: dkms},
 }
