@@ -98,8 +98,8 @@ setup:
 setup-c:
 	@scripts/setup clang
 
-setup-test: # gpg signs the archive that a test attacks, chromium reads reports
-	@scripts/setup gpg chromium
+setup-test: # gpg signs the archive that a test attacks, rpm reads our package, chromium reports
+	@scripts/setup gpg rpm chromium
 
 clean:
 	rm -rf bin out
