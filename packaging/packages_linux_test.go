@@ -29,21 +29,51 @@ import (
 // parts are what the packages of the tools are made of.
 var parts = []string{"LICENSE", "README.md", "cmd", "driver", "gen", "go.mod", "go.sum", "internal", "packaging", "scap", "scripts", "sinsp", "tables", "vmtest"}
 
-// build makes the packages of the tools from a copy of this checkout, as a user with that umask, and returns their directory.
-func build(t *testing.T, umask string, packages ...string) string {
+// build makes the packages of the tools from a copy of this checkout, as a user with that umask, on a machine of that
+// name if this process may name it, and returns their directory.
+func build(t *testing.T, umask, machine string, packages ...string) string {
 	t.Helper()
 	dir, out := t.TempDir(), t.TempDir()
 	for _, part := range parts {
 		text, err := exec.Command("cp", "-R", filepath.Join("..", part), dir).CombinedOutput()
 		require.NoError(t, err, "%s", text)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask "$1"; shift; exec scripts/packages "$@"`, "sh", umask, out)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask "$1"; [ "$(id -u)" -ne 0 ] || hostname "$2"; shift 2; exec scripts/packages "$@"`, "sh", umask, machine, out)
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWUTS}
+	}
 	cmd.Args = append(cmd.Args, packages...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=951782400", "GOFLAGS=-buildvcs=false")
 	text, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	return out
+}
+
+// readByRPM installs the .rpm below a directory, without its scripts, since no shell is there.
+func readByRPM(t *testing.T, packages string) {
+	testutil.SkipUnlessRoot(t)
+	rpm, err := exec.LookPath("rpm")
+	if err != nil {
+		t.Skip("needs rpm")
+	}
+	found, err := filepath.Glob(filepath.Join(packages, "scaplab-"+version.Number+"-1.*.rpm"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	root := t.TempDir()
+	mustRun := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), rpm, append([]string{"--root", root, "--dbpath", "/db"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", args, out)
+		return string(out)
+	}
+	mustRun("--install", "--noscripts", "--nodeps", found[0]) // what this machine has by .deb counts as missing
+	require.Empty(t, mustRun("--verify", "scaplab"))
+	require.Equal(t, "/etc/default/scap-record\n", mustRun("--query", "--configfiles", "scaplab"))
+	require.Equal(t, "qemu-system-x86\n", mustRun("--query", "--recommends", "scaplab"))
+	out, err := exec.CommandContext(t.Context(), filepath.Join(root, "usr/bin/scap"), "version").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "scap "+version.Number+", ")
 }
 
 // hashes returns the digests of the files of a directory, by name.
@@ -64,12 +94,13 @@ func hashes(t *testing.T, dir string) map[string]string {
 func TestPackages(t *testing.T) {
 	testutil.SkipIfShort(t, "builds packages twice")
 	skipUnlessModules(t)
-	first := build(t, "022", "scaplab")
+	first := build(t, "022", "here")
 	t.Run("are reproducible", func(t *testing.T) {
 		sums := hashes(t, first)
-		require.Len(t, sums, 2)
-		require.Equal(t, sums, hashes(t, build(t, "077", "scaplab")))
+		require.Len(t, sums, 3)
+		require.Equal(t, sums, hashes(t, build(t, "077", "there")))
 	})
+	t.Run("are read by rpm", func(t *testing.T) { readByRPM(t, first) })
 	t.Run("install a service that records", func(t *testing.T) { service(t, first) })
 }
 
