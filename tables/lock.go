@@ -51,6 +51,7 @@ type lockedName struct {
 	pos   expr.Pos
 	name  string
 	value uint64
+	own   bool // the set is the reference's, but not this name
 }
 
 const lockHead = `# The wire schema: what captures and their readers rely on. Lines are only added,
@@ -71,7 +72,8 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 #                 it is printed where that is not the type's usual way. Codes of our own need
 #                 only be unused, in any order and with gaps: entries that are written at
 #                 the same time take theirs from different places, and none waits for another
-#   value         a flag set of events, a name of it, and the number
+#   value         a flag set of events, a name of it, the number, and own if the set is the reference's
+#                 and the name ours
 #   id            a syscall code, as generic events carry it
 `
 
@@ -194,7 +196,11 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		lock.events[ev.Code] = ev
 	case "value":
 		set := w[1].text
-		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64)})
+		own := len(w) > 4
+		if own && w[4].text != "own" {
+			l.errs.Add(w[4].pos, "", "unexpected %s (want own or nothing)", w[4].text)
+		}
+		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64), own})
 	case "id":
 		code := uint16(number(w[1], 16))
 		if old, ok := lock.ids[code]; ok {
@@ -317,7 +323,11 @@ func (k *Lock) text() string {
 	b.WriteByte('\n')
 	for _, set := range slices.Sorted(maps.Keys(k.values)) {
 		for _, v := range k.values[set] {
-			fmt.Fprintf(&b, "value %s %s %#x\n", set, v.name, v.value)
+			fmt.Fprintf(&b, "value %s %s %#x", set, v.name, v.value)
+			if v.own {
+				b.WriteString(" own")
+			}
+			b.WriteByte('\n')
 		}
 	}
 	b.WriteByte('\n')

@@ -72,15 +72,16 @@ func (l *loader) layouts() {
 // table; a new fact is added to the lock by `scaplab schema lock`.
 type lockChecker struct {
 	*loader
-	k       *Lock
-	symbols map[string]uint16
+	k         *Lock
+	symbols   map[string]uint16
+	reference uses // what the reference's events have
 }
 
 func (l *loader) checkLock() {
 	if l.table.Lock == nil {
 		return
 	}
-	c := &lockChecker{l, l.table.Lock, map[string]uint16{}}
+	c := &lockChecker{l, l.table.Lock, map[string]uint16{}, l.table.Lock.Reference().used()}
 	for code, ev := range c.k.events {
 		c.symbols[ev.Symbol] = code
 	}
@@ -313,6 +314,7 @@ func paramNames(ev *Event) string {
 
 func (c *lockChecker) checkValues(s *FlagSet) {
 	locked := c.k.values[s.Name]
+	reference := c.reference.sets[s.Name]
 	find := func(ok func(lockedName) bool) *lockedName {
 		if i := slices.IndexFunc(locked, ok); i >= 0 {
 			return &locked[i]
@@ -332,7 +334,7 @@ func (c *lockChecker) checkValues(s *FlagSet) {
 			c.errs.Add(v.Pos, s.Name, "%s is called %s in %s (values are never renamed)", v.Name, gone.name, LockFile)
 		default:
 			c.missing(v.Pos, s.Name, "value "+v.Name, func(k *Lock) {
-				k.values[s.Name] = append(k.values[s.Name], lockedName{name: v.Name, value: v.Value})
+				k.values[s.Name] = append(k.values[s.Name], lockedName{name: v.Name, value: v.Value, own: reference})
 			})
 		}
 	}

@@ -55,7 +55,8 @@ func ReadLock(name string, src []byte) (*Lock, error) {
 // Text returns the text of the lock file.
 func (k *Lock) Text() string { return k.text() }
 
-// Reference returns the part that is the reference's: the events that it has, and what they use. It has no own version.
+// Reference returns the part that is the reference's: the events that it has, and what they use, without the names that
+// we added to its flag sets. It has no own version.
 func (k *Lock) Reference() *Lock {
 	out := *k
 	out.Own = ""
@@ -66,6 +67,9 @@ func (k *Lock) Reference() *Lock {
 	maps.DeleteFunc(out.types, func(name string, _ lockLine) bool { return all.types[name] && !used.types[name] })
 	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return all.dyns[name] && !used.dyns[name] })
 	maps.DeleteFunc(out.values, func(set string, _ []lockedName) bool { return !used.sets[set] })
+	for set, values := range out.values {
+		out.values[set] = slices.DeleteFunc(slices.Clone(values), func(v lockedName) bool { return v.own })
+	}
 	return &out
 }
 
@@ -338,7 +342,7 @@ func (d *schemaDiff) values() {
 		for _, v := range d.old.values[set] {
 			before[v.name] = true
 			is, ok := now[v.name]
-			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}
+			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: v.own || !d.reference.sets[set]}
 			level, why := Major, "older captures have the number"
 			if !used[set] {
 				level, why = Patch, "no event had it"
@@ -353,7 +357,7 @@ func (d *schemaDiff) values() {
 		}
 		for _, v := range d.now.values[set] {
 			if !before[v.name] {
-				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}, Minor,
+				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: v.own || !d.reference.sets[set]}, Minor,
 					fmt.Sprintf("new, %#x", v.value), "older captures have the number at most")
 			}
 		}
