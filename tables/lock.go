@@ -72,8 +72,7 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 #                 it is printed where that is not the type's usual way. Codes of our own need
 #                 only be unused, in any order and with gaps: entries that are written at
 #                 the same time take theirs from different places, and none waits for another
-#   value         a flag set of events, a name of it, the number, and own if the set is the reference's
-#                 and the name ours
+#   value         a flag set of events, a name of it, the number; own: the reference has the set, not the name
 #   id            a syscall code, as generic events carry it
 `
 
