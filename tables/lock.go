@@ -45,6 +45,7 @@ type Version struct {
 type lockLine struct {
 	pos  expr.Pos
 	text string
+	own  bool // of a type: the reference does not have it
 }
 
 type lockedName struct {
@@ -65,7 +66,7 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 #                 and its syscall codes end: those of the events here, then the others that
 #                 the kernel module can speak. To one with fewer event codes it does not
 #                 send the params that the table marks as newer
-#   type          a wire type, and its bytes (- when they vary)
+#   type          a wire type, its bytes (- when they vary); own: the reference does not have it
 #   dyn           the types of a dyn param, by its first byte
 #   event         code, symbol, name, class, source, flags (- when none), then the params:
 #                 name:type, with (the flag set, dyn table or directory param) and /how
@@ -152,6 +153,12 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 	again := func(old expr.Pos) {
 		l.errs.Add(w[1].pos, "", "%s %s is repeated (first on line %d)", w[0].text, w[1].text, old.Line)
 	}
+	own := func(at int) bool { // the last word
+		if len(w) > at && w[at].text != "own" {
+			l.errs.Add(w[at].pos, "", "unexpected %s (want own or nothing)", w[at].text)
+		}
+		return len(w) > at
+	}
 	version := func(w lockWord) string {
 		if _, err := NextVersion(w.text, 0); err != nil {
 			l.errs.Add(w.pos, "", "%s", err)
@@ -181,12 +188,12 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		if old, ok := lock.types[w[1].text]; ok {
 			again(old.pos)
 		}
-		lock.types[w[1].text] = lockLine{w[1].pos, w[2].text}
+		lock.types[w[1].text] = lockLine{w[1].pos, w[2].text, own(3)}
 	case "dyn":
 		if old, ok := lock.dyns[w[1].text]; ok {
 			again(old.pos)
 		}
-		lock.dyns[w[1].text] = lockLine{w[1].pos, joinWords(w[2:])}
+		lock.dyns[w[1].text] = lockLine{pos: w[1].pos, text: joinWords(w[2:])}
 	case "event":
 		ev := l.lockedEvent(w, uint16(number(w[1], 16)))
 		if old := lock.events[ev.Code]; old != nil {
@@ -195,11 +202,7 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		lock.events[ev.Code] = ev
 	case "value":
 		set := w[1].text
-		own := len(w) > 4
-		if own && w[4].text != "own" {
-			l.errs.Add(w[4].pos, "", "unexpected %s (want own or nothing)", w[4].text)
-		}
-		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64), own})
+		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64), own(4)})
 	case "id":
 		code := uint16(number(w[1], 16))
 		if old, ok := lock.ids[code]; ok {
@@ -286,6 +289,13 @@ func lockVariants(d *Dyn) string {
 	return strings.Join(out, " ")
 }
 
+func ownWord(own bool) string {
+	if own {
+		return " own"
+	}
+	return ""
+}
+
 // text returns the text of the lock file.
 func (k *Lock) text() string {
 	var b strings.Builder
@@ -305,7 +315,7 @@ func (k *Lock) text() string {
 		return slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a].pos.Line, m[b].pos.Line) })
 	}
 	for _, name := range byLine(k.types) {
-		fmt.Fprintf(&b, "type %s %s\n", name, k.types[name].text)
+		fmt.Fprintf(&b, "type %s %s%s\n", name, k.types[name].text, ownWord(k.types[name].own))
 	}
 	for _, name := range byLine(k.dyns) {
 		fmt.Fprintf(&b, "dyn %s %s\n", name, k.dyns[name].text)
@@ -322,11 +332,7 @@ func (k *Lock) text() string {
 	b.WriteByte('\n')
 	for _, set := range slices.Sorted(maps.Keys(k.values)) {
 		for _, v := range k.values[set] {
-			fmt.Fprintf(&b, "value %s %s %#x", set, v.name, v.value)
-			if v.own {
-				b.WriteString(" own")
-			}
-			b.WriteByte('\n')
+			fmt.Fprintf(&b, "value %s %s %#x%s\n", set, v.name, v.value, ownWord(v.own))
 		}
 	}
 	b.WriteByte('\n')

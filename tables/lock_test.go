@@ -174,7 +174,7 @@ func TestTheWireSchemaIsLocked(t *testing.T) {
 
 // additions remove a line from the lock: the table is then ahead of it.
 var additions = []mutation{
-	{"", LockFile, "type pid32 4\n", "", "", "pid32: type pid32 is not in the lock yet (run scaplab schema lock)"},
+	{"", LockFile, "type flags64 8 own\n", "", "", "flags64: type flags64 is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "dyn keyctl int64 charbuf\n", "", "", "keyctl: dyn table keyctl is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "dyn keyctl int64 charbuf\n", "dyn keyctl int64\n", "", "keyctl: a variant of dyn table keyctl is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "event 0x800b ftruncate_exit ftruncate file syscall - res:errno fd:fd length:int64\n", "", "", "ftruncate: event 0x800b ftruncate_exit is not in the lock yet (run scaplab schema lock)"},

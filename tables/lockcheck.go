@@ -160,7 +160,7 @@ func (c *lockChecker) checkTypes() {
 	for _, t := range c.table.Types.Types {
 		old, ok := c.k.types[t.Name]
 		if !ok {
-			c.missing(t.Pos, t.Name, "type "+t.Name, func(k *Lock) { k.types[t.Name] = lockLine{last(k.file), lockSize(t)} })
+			c.missing(t.Pos, t.Name, "type "+t.Name, func(k *Lock) { k.types[t.Name] = lockLine{last(k.file), lockSize(t), true} })
 		} else if size := lockSize(t); size != old.text {
 			c.errs.Add(t.Pos, t.Name, "type has %s bytes (%s in %s)", size, old.text, LockFile)
 		}
@@ -173,10 +173,10 @@ func (c *lockChecker) checkTypes() {
 	for _, d := range c.table.Types.Dyns {
 		old, ok := c.k.dyns[d.Name]
 		now := lockVariants(d)
-		add := func(k *Lock) { k.dyns[d.Name] = lockLine{old.pos, now} }
+		add := func(k *Lock) { k.dyns[d.Name] = lockLine{pos: old.pos, text: now} }
 		switch {
 		case !ok:
-			c.missing(d.Pos, d.Name, "dyn table "+d.Name, func(k *Lock) { k.dyns[d.Name] = lockLine{last(k.file), now} })
+			c.missing(d.Pos, d.Name, "dyn table "+d.Name, func(k *Lock) { k.dyns[d.Name] = lockLine{pos: last(k.file), text: now} })
 		case now == old.text:
 		case strings.HasPrefix(now, old.text+" "):
 			c.missing(d.Pos, d.Name, "a variant of dyn table "+d.Name, add)

@@ -62,10 +62,10 @@ func (k *Lock) Reference() *Lock {
 	out.Own = ""
 	out.events = maps.Clone(k.events)
 	maps.DeleteFunc(out.events, func(code uint16, _ *Event) bool { return code >= oursFrom })
-	all, used := k.used(), out.used()
+	used := out.used()
 	out.types, out.dyns, out.values = maps.Clone(k.types), maps.Clone(k.dyns), maps.Clone(k.values)
-	maps.DeleteFunc(out.types, func(name string, _ lockLine) bool { return all.types[name] && !used.types[name] })
-	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return all.dyns[name] && !used.dyns[name] })
+	maps.DeleteFunc(out.types, func(_ string, t lockLine) bool { return t.own })
+	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return !used.dyns[name] })
 	maps.DeleteFunc(out.values, func(set string, _ []lockedName) bool { return !used.sets[set] })
 	for set, values := range out.values {
 		out.values[set] = slices.DeleteFunc(slices.Clone(values), func(v lockedName) bool { return v.own })
@@ -211,7 +211,7 @@ func (d *schemaDiff) types() {
 	for _, name := range union(d.old.types, d.now.types) {
 		was, before := d.old.types[name]
 		is, after := d.now.types[name]
-		c := SchemaChange{Subject: "type " + name, Pos: is.pos, Param: -1, Ours: !d.reference.types[name]}
+		c := SchemaChange{Subject: "type " + name, Name: name, Pos: is.pos, Param: -1, Ours: is.own || was.own}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -232,7 +232,7 @@ func (d *schemaDiff) dyns() {
 	for _, name := range union(d.old.dyns, d.now.dyns) {
 		was, before := d.old.dyns[name]
 		is, after := d.now.dyns[name]
-		c := SchemaChange{Subject: "dyn " + name, Pos: is.pos, Param: -1, Ours: !d.reference.dyns[name]}
+		c := SchemaChange{Subject: "dyn " + name, Name: name, Pos: is.pos, Param: -1, Ours: !d.reference.dyns[name]}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -367,12 +367,12 @@ func (d *schemaDiff) values() {
 func (d *schemaDiff) id(code uint16) {
 	was, before := d.old.ids[code]
 	is, after := d.now.ids[code]
-	c := SchemaChange{Subject: fmt.Sprintf("id %d %s", code, is.name), Pos: is.pos, Param: -1}
+	c := SchemaChange{Subject: fmt.Sprintf("id %d %s", code, is.name), Name: is.name, Pos: is.pos, Param: -1}
 	switch {
 	case !before:
 		d.add(c, Minor, "new", "older captures have no event of it")
 	case !after:
-		c.Subject, c.Pos = fmt.Sprintf("id %d %s", code, was.name), was.pos
+		c.Subject, c.Name, c.Pos = fmt.Sprintf("id %d %s", code, was.name), was.name, was.pos
 		d.add(c, Major, "gone", "generic events of older captures have it")
 	case was.name != is.name:
 		d.add(c, Major, "was "+was.name, "generic events of older captures are of that call")
