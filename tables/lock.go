@@ -312,7 +312,9 @@ func (k *Lock) text() string {
 	}
 	b.WriteByte('\n')
 	byLine := func(m map[string]lockLine) []string {
-		return slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a].pos.Line, m[b].pos.Line) })
+		return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+			return cmp.Or(cmp.Compare(m[a].pos.Line, m[b].pos.Line), cmp.Compare(m[a].pos.Col, m[b].pos.Col), cmp.Compare(a, b))
+		})
 	}
 	for _, name := range byLine(k.types) {
 		fmt.Fprintf(&b, "type %s %s%s\n", name, k.types[name].text, ownWord(k.types[name].own))

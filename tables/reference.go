@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
-	"regexp"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,31 +16,30 @@ import (
 	"github.com/scaplab/scaplab/internal/expr"
 )
 
-// ReadReference reads the schema of a release of the reference from a directory: its driver, a tree with driver/, or an
-// unpacked package of the module (usr/src/NAME). Events and flag sets that like has are called as there; places are those
-// in the C files. The drivers' own table of events is read (event_table.c), with its sets of flags (flags_table.c), its
-// dyn tables and the codes (ppm_events_public.h), and the versions (API_VERSION and SCHEMA_VERSION, or driver_config.h).
-func ReadReference(dir string, like *Lock) (*Lock, error) {
-	driver, err := referenceDriver(dir)
-	if err != nil {
+// ReadReference reads the schema of a release of the reference from its sources: its driver, a tree with driver/, or an
+// unpacked package of the module (usr/src/NAME). name begins the places, which are those in the C files. Events and flag
+// sets that like has are called as there. The drivers' own table of events is read (event_table.c), with its sets of flags
+// (flags_table.c), its dyn tables, the codes (ppm_events_public.h), and the versions (API_VERSION and SCHEMA_VERSION, or
+// driver_config.h).
+func ReadReference(name string, fsys fs.FS, like *Lock) (*Lock, error) {
+	r := &referenceReader{name: name, fsys: fsys, like: like, types: DefaultTypes(), codes: map[string]uint16{}, arrays: map[string]*csource.Array{}, dynTables: map[string]bool{},
+		lock: &Lock{types: map[string]lockLine{}, dyns: map[string]lockLine{}, events: map[uint16]*Event{}, values: map[string][]lockedName{}, ids: map[uint16]lockedName{}}}
+	if err := r.find(); err != nil {
 		return nil, err
 	}
-	r := &referenceReader{like: like, types: DefaultTypes(), arrays: map[string]*csource.Array{},
-		lock: &Lock{types: map[string]lockLine{}, dyns: map[string]lockLine{}, events: map[uint16]*Event{}, values: map[string][]lockedName{}, ids: map[uint16]lockedName{}}}
-	for _, file := range []string{"ppm_events_public.h", "dynamic_params_table.c", "flags_table.c", "event_table.c"} {
-		path := filepath.Join(driver, file)
-		text, err := os.ReadFile(path)
+	for _, file := range []string{"ppm_events_public.h", "dynamic_params_table.c", "flags_table.c", eventTable} {
+		text, err := fs.ReadFile(fsys, path.Join(r.driver, file))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if err := r.c.Read(path, text); err != nil {
+		if err := r.c.Read(path.Join(name, r.driver, file), text); err != nil {
 			return nil, err
 		}
 	}
 	for _, a := range r.c.Arrays {
 		r.arrays[a.Name] = a
 	}
-	for _, read := range []func() error{r.enums, r.events, r.sets, r.dyns, func() error { return r.version(driver) }} {
+	for _, read := range []func() error{r.enums, r.events, r.sets, r.dyns, r.version} {
 		if err := read(); err != nil {
 			return nil, err
 		}
@@ -50,27 +47,27 @@ func ReadReference(dir string, like *Lock) (*Lock, error) {
 	return r.lock, nil
 }
 
-// referenceDriver returns the directory with the reference's table of events.
-func referenceDriver(dir string) (string, error) {
-	const table = "event_table.c"
-	for _, pattern := range []string{table, "driver/" + table, "usr/src/*/" + table} {
-		found, err := filepath.Glob(filepath.Join(globQuote(dir), pattern))
+const eventTable = "event_table.c"
+
+// find finds the directory with the reference's table of events.
+func (r *referenceReader) find() error {
+	for _, pattern := range []string{"", "driver", "usr/src/*"} {
+		found, err := fs.Glob(r.fsys, path.Join(pattern, eventTable))
 		if err != nil {
-			return "", err
+			return err
 		}
 		if len(found) == 1 {
-			return filepath.Dir(found[0]), nil
+			r.driver = path.Dir(found[0])
+			return nil
 		}
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return "", err
-	}
-	return "", fmt.Errorf("%s has no driver of the reference (want %s in it, in driver/ or in usr/src/NAME)", dir, table)
+	return fmt.Errorf("%s has no driver of the reference (want %s in it, in driver/ or in usr/src/NAME/)", r.name, eventTable)
 }
 
-func globQuote(dir string) string { return regexp.MustCompile(`[*?[\\]`).ReplaceAllString(dir, `\$0`) }
-
 type referenceReader struct {
+	name   string
+	fsys   fs.FS
+	driver string // directory in fsys
 	c      csource.Source
 	lock   *Lock
 	like   *Lock
@@ -96,7 +93,6 @@ var notCalls = []string{"SCHED_PROCESS_EXIT", "SCHED_SWITCH", "PAGE_FAULT_USER",
 
 // enums reads the codes of events and syscalls, and the types.
 func (r *referenceReader) enums() error {
-	r.codes = map[string]uint16{}
 	for _, e := range r.c.Enumerators {
 		prefix, name, _ := strings.Cut(e.Name, "_")
 		if prefix == "PPM" {
@@ -315,9 +311,6 @@ func (r *referenceReader) param(ev, was *Event, i int, e *csource.Init) error {
 		p.Base = "?" // once all params are known
 	case "dyn":
 		p.Dyn = strings.TrimSuffix(name, "_dynamic_param")
-		if r.dynTables == nil {
-			r.dynTables = map[string]bool{}
-		}
 		r.dynTables[name] = true
 		fallthrough
 	default:
@@ -422,43 +415,52 @@ func (r *referenceReader) dyns() error {
 }
 
 // version reads the versions: from the files of the repository, or from what its build makes of them.
-func (r *referenceReader) version(driver string) error {
+func (r *referenceReader) version() error {
 	v := Version{Codes: cmp.Or(r.end[0], r.ends[0]), IDs: cmp.Or(r.end[1], r.ends[1])}
 	for _, x := range []struct {
 		into       *string
 		file, name string
 	}{{&v.API, "API_VERSION", "API"}, {&v.Schema, "SCHEMA_VERSION", "SCHEMA"}} {
-		path := filepath.Join(driver, x.file)
-		text, err := os.ReadFile(path)
+		file := path.Join(r.driver, x.file)
+		text, err := fs.ReadFile(r.fsys, file)
 		if errors.Is(err, fs.ErrNotExist) {
-			path = filepath.Join(driver, "driver_config.h")
-			config, err := os.ReadFile(path)
-			if err != nil {
-				return fmt.Errorf("%s: the directory states no version (want %s, or driver_config.h)", driver, x.file)
-			}
-			var c csource.Source
-			if err := c.Read(path, config); err != nil {
-				return err
-			}
-			var parts []string
-			for _, part := range []string{"MAJOR", "MINOR", "PATCH"} {
-				at := csource.Token{Pos: expr.Pos{File: path, Line: 1, Col: 1}, Kind: csource.Word, Text: "PPM_" + x.name + "_CURRENT_VERSION_" + part}
-				n, err := c.Eval([]csource.Token{at})
-				if err != nil {
-					return err
-				}
-				parts = append(parts, fmt.Sprint(n))
-			}
-			text = []byte(strings.Join(parts, "."))
+			file = path.Join(r.driver, "driver_config.h")
+			text, err = r.configured(file, x.name)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s states no version (want %s, or driver_config.h)", path.Join(r.name, r.driver), x.file)
 		} else if err != nil {
 			return err
 		}
+		v.pos = expr.Pos{File: path.Join(r.name, file), Line: 1, Col: 1}
 		*x.into = strings.TrimSpace(string(text))
 		if _, err := NextVersion(*x.into, 0); err != nil {
-			return csource.Errorf(expr.Pos{File: path, Line: 1, Col: 1}, "%s", err)
+			return csource.Errorf(v.pos, "%s", err)
 		}
-		v.pos = expr.Pos{File: path, Line: 1, Col: 1}
 	}
 	r.lock.Versions = []Version{v}
 	return nil
+}
+
+// configured returns a version that a header defines.
+func (r *referenceReader) configured(file, name string) ([]byte, error) {
+	text, err := fs.ReadFile(r.fsys, file)
+	if err != nil {
+		return nil, err
+	}
+	full := path.Join(r.name, file)
+	var c csource.Source
+	if err := c.Read(full, text); err != nil {
+		return nil, err
+	}
+	var parts []string
+	for _, part := range []string{"MAJOR", "MINOR", "PATCH"} {
+		at := csource.Token{Pos: expr.Pos{File: full, Line: 1, Col: 1}, Kind: csource.Word, Text: "PPM_" + name + "_CURRENT_VERSION_" + part}
+		n, err := c.Eval([]csource.Token{at})
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, fmt.Sprint(n))
+	}
+	return []byte(strings.Join(parts, ".")), nil
 }

@@ -39,7 +39,7 @@ type SchemaChange struct {
 	Event uint16 `json:"-"` // the event's code, of changes of events and params
 	Param int    `json:"-"` // of a change of a param: its index in the old schema, or in the new one if it is new there; else -1
 	Set   string `json:"-"` // the flag set, of changes of values
-	Name  string `json:"-"` // of the value
+	Name  string `json:"-"` // of the value, event, type, dyn table or syscall
 }
 
 // ReadLock reads a schema.lock.
@@ -251,13 +251,13 @@ func (d *schemaDiff) dyns() {
 func (d *schemaDiff) event(was, is *Event) {
 	switch {
 	case was == nil:
-		d.add(SchemaChange{Subject: eventSubject(is), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}, Minor, "new", "older captures do not have it")
+		d.add(SchemaChange{Subject: eventSubject(is), Name: is.Name, Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}, Minor, "new", "older captures do not have it")
 		return
 	case is == nil:
-		d.add(SchemaChange{Subject: eventSubject(was), Pos: was.Pos, Event: was.Code, Param: -1, Ours: was.Code >= oursFrom}, Major, "gone", "older captures have it")
+		d.add(SchemaChange{Subject: eventSubject(was), Name: was.Name, Pos: was.Pos, Event: was.Code, Param: -1, Ours: was.Code >= oursFrom}, Major, "gone", "older captures have it")
 		return
 	}
-	c := SchemaChange{Subject: eventSubject(was), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}
+	c := SchemaChange{Subject: eventSubject(was), Name: is.Name, Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}
 	differ := func(what, a, b string, level Level, why string) {
 		if a != b {
 			d.add(c, level, fmt.Sprintf("%s is %s, was %s", what, b, a), why)
