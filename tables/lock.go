@@ -45,12 +45,14 @@ type Version struct {
 type lockLine struct {
 	pos  expr.Pos
 	text string
+	own  bool // of a type: the reference does not have it
 }
 
 type lockedName struct {
 	pos   expr.Pos
 	name  string
 	value uint64
+	own   bool // the set is the reference's, but not this name
 }
 
 const lockHead = `# The wire schema: what captures and their readers rely on. Lines are only added,
@@ -64,14 +66,14 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 #                 and its syscall codes end: those of the events here, then the others that
 #                 the kernel module can speak. To one with fewer event codes it does not
 #                 send the params that the table marks as newer
-#   type          a wire type, and its bytes (- when they vary)
+#   type          a wire type, its bytes (- when they vary); own: the reference does not have it
 #   dyn           the types of a dyn param, by its first byte
 #   event         code, symbol, name, class, source, flags (- when none), then the params:
 #                 name:type, with (the flag set, dyn table or directory param) and /how
 #                 it is printed where that is not the type's usual way. Codes of our own need
 #                 only be unused, in any order and with gaps: entries that are written at
 #                 the same time take theirs from different places, and none waits for another
-#   value         a flag set of events, a name of it, and the number
+#   value         a flag set of events, a name of it, the number; own: the reference has the set, not the name
 #   id            a syscall code, as generic events carry it
 `
 
@@ -151,6 +153,12 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 	again := func(old expr.Pos) {
 		l.errs.Add(w[1].pos, "", "%s %s is repeated (first on line %d)", w[0].text, w[1].text, old.Line)
 	}
+	own := func(at int) bool { // the last word
+		if len(w) > at && w[at].text != "own" {
+			l.errs.Add(w[at].pos, "", "unexpected %s (want own or nothing)", w[at].text)
+		}
+		return len(w) > at
+	}
 	version := func(w lockWord) string {
 		if _, err := NextVersion(w.text, 0); err != nil {
 			l.errs.Add(w.pos, "", "%s", err)
@@ -180,12 +188,12 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		if old, ok := lock.types[w[1].text]; ok {
 			again(old.pos)
 		}
-		lock.types[w[1].text] = lockLine{w[1].pos, w[2].text}
+		lock.types[w[1].text] = lockLine{w[1].pos, w[2].text, own(3)}
 	case "dyn":
 		if old, ok := lock.dyns[w[1].text]; ok {
 			again(old.pos)
 		}
-		lock.dyns[w[1].text] = lockLine{w[1].pos, joinWords(w[2:])}
+		lock.dyns[w[1].text] = lockLine{pos: w[1].pos, text: joinWords(w[2:])}
 	case "event":
 		ev := l.lockedEvent(w, uint16(number(w[1], 16)))
 		if old := lock.events[ev.Code]; old != nil {
@@ -194,7 +202,7 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 		lock.events[ev.Code] = ev
 	case "value":
 		set := w[1].text
-		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64)})
+		lock.values[set] = append(lock.values[set], lockedName{w[2].pos, w[2].text, number(w[3], 64), own(4)})
 	case "id":
 		code := uint16(number(w[1], 16))
 		if old, ok := lock.ids[code]; ok {
@@ -281,6 +289,13 @@ func lockVariants(d *Dyn) string {
 	return strings.Join(out, " ")
 }
 
+func ownWord(own bool) string {
+	if own {
+		return " own"
+	}
+	return ""
+}
+
 // text returns the text of the lock file.
 func (k *Lock) text() string {
 	var b strings.Builder
@@ -297,10 +312,12 @@ func (k *Lock) text() string {
 	}
 	b.WriteByte('\n')
 	byLine := func(m map[string]lockLine) []string {
-		return slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a].pos.Line, m[b].pos.Line) })
+		return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+			return cmp.Or(cmp.Compare(m[a].pos.Line, m[b].pos.Line), cmp.Compare(m[a].pos.Col, m[b].pos.Col), cmp.Compare(a, b))
+		})
 	}
 	for _, name := range byLine(k.types) {
-		fmt.Fprintf(&b, "type %s %s\n", name, k.types[name].text)
+		fmt.Fprintf(&b, "type %s %s%s\n", name, k.types[name].text, ownWord(k.types[name].own))
 	}
 	for _, name := range byLine(k.dyns) {
 		fmt.Fprintf(&b, "dyn %s %s\n", name, k.dyns[name].text)
@@ -317,7 +334,7 @@ func (k *Lock) text() string {
 	b.WriteByte('\n')
 	for _, set := range slices.Sorted(maps.Keys(k.values)) {
 		for _, v := range k.values[set] {
-			fmt.Fprintf(&b, "value %s %s %#x\n", set, v.name, v.value)
+			fmt.Fprintf(&b, "value %s %s %#x%s\n", set, v.name, v.value, ownWord(v.own))
 		}
 	}
 	b.WriteByte('\n')

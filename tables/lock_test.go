@@ -97,6 +97,7 @@ var mutations = []mutation{
 		"version 8.0.4: codes of events and syscalls end at 430 and 455 (want 1 to 454 and 1 to 454)"},
 	{"a line of another kind", LockFile, "\ntype int8 1\n", "\ntypes int8 1\n", "types", "unknown kind of line types (did you mean type?)"},
 	{"a short line", LockFile, "\ntype int8 1\n", "\ntype int8\n", "type", "line type has 2 words (3 are expected)"},
+	{"a value of neither us nor the reference", LockFile, "SEEK_HOLE 0x4 own\n", "SEEK_HOLE 0x4 ours\n", "ours", "unexpected ours (want own or nothing)"},
 	{"a number that is none", LockFile, "\nid 1 restart_syscall\n", "\nid one restart_syscall\n", "one", "bad number one"},
 	{"a line twice", LockFile, "\nid 1 restart_syscall\n", "\nid 1 restart_syscall\nid 1 exit\n", "1 exit", "id 1 is repeated (first on line "},
 	{"lines in another order", LockFile, "\nid 1 restart_syscall\nid 2 exit\n", "\nid 2 exit\nid 1 restart_syscall\n", "id 2",
@@ -173,12 +174,13 @@ func TestTheWireSchemaIsLocked(t *testing.T) {
 
 // additions remove a line from the lock: the table is then ahead of it.
 var additions = []mutation{
-	{"", LockFile, "type pid32 4\n", "", "", "pid32: type pid32 is not in the lock yet (run scaplab schema lock)"},
+	{"", LockFile, "type flags64 8 own\n", "", "", "flags64: type flags64 is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "dyn keyctl int64 charbuf\n", "", "", "keyctl: dyn table keyctl is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "dyn keyctl int64 charbuf\n", "dyn keyctl int64\n", "", "keyctl: a variant of dyn table keyctl is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "event 0x800b ftruncate_exit ftruncate file syscall - res:errno fd:fd length:int64\n", "", "", "ftruncate: event 0x800b ftruncate_exit is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "ftruncate file syscall - res:errno fd:fd length:int64\n", "ftruncate file syscall - res:errno fd:fd\n", "", "ftruncate: length: param length is not in the lock yet (run scaplab schema lock)"},
-	{"", LockFile, "value shutdown_how SHUT_RD 0x0\n", "", "", "shutdown_how: value SHUT_RD is not in the lock yet (run scaplab schema lock)"},
+	{"", LockFile, "value lseek_whence SEEK_HOLE 0x4 own\n", "", "", "lseek_whence: value SEEK_HOLE is not in the lock yet (run scaplab schema lock)"},
+	{"", LockFile, "value aio_opcode IOCB_CMD_PREAD 0x0\n", "", "", "aio_opcode: value IOCB_CMD_PREAD is not in the lock yet (run scaplab schema lock)"},
 	{"", LockFile, "id 1 restart_syscall\n", "", "", "restart_syscall: id 1 is not in the lock yet (run scaplab schema lock)"},
 }
 

@@ -72,15 +72,16 @@ func (l *loader) layouts() {
 // table; a new fact is added to the lock by `scaplab schema lock`.
 type lockChecker struct {
 	*loader
-	k       *Lock
-	symbols map[string]uint16
+	k         *Lock
+	symbols   map[string]uint16
+	reference uses // what the reference's events have
 }
 
 func (l *loader) checkLock() {
 	if l.table.Lock == nil {
 		return
 	}
-	c := &lockChecker{l, l.table.Lock, map[string]uint16{}}
+	c := &lockChecker{l, l.table.Lock, map[string]uint16{}, l.table.Lock.Reference().used()}
 	for code, ev := range c.k.events {
 		c.symbols[ev.Symbol] = code
 	}
@@ -159,7 +160,7 @@ func (c *lockChecker) checkTypes() {
 	for _, t := range c.table.Types.Types {
 		old, ok := c.k.types[t.Name]
 		if !ok {
-			c.missing(t.Pos, t.Name, "type "+t.Name, func(k *Lock) { k.types[t.Name] = lockLine{last(k.file), lockSize(t)} })
+			c.missing(t.Pos, t.Name, "type "+t.Name, func(k *Lock) { k.types[t.Name] = lockLine{last(k.file), lockSize(t), true} })
 		} else if size := lockSize(t); size != old.text {
 			c.errs.Add(t.Pos, t.Name, "type has %s bytes (%s in %s)", size, old.text, LockFile)
 		}
@@ -172,10 +173,10 @@ func (c *lockChecker) checkTypes() {
 	for _, d := range c.table.Types.Dyns {
 		old, ok := c.k.dyns[d.Name]
 		now := lockVariants(d)
-		add := func(k *Lock) { k.dyns[d.Name] = lockLine{old.pos, now} }
+		add := func(k *Lock) { k.dyns[d.Name] = lockLine{pos: old.pos, text: now} }
 		switch {
 		case !ok:
-			c.missing(d.Pos, d.Name, "dyn table "+d.Name, func(k *Lock) { k.dyns[d.Name] = lockLine{last(k.file), now} })
+			c.missing(d.Pos, d.Name, "dyn table "+d.Name, func(k *Lock) { k.dyns[d.Name] = lockLine{pos: last(k.file), text: now} })
 		case now == old.text:
 		case strings.HasPrefix(now, old.text+" "):
 			c.missing(d.Pos, d.Name, "a variant of dyn table "+d.Name, add)
@@ -313,6 +314,7 @@ func paramNames(ev *Event) string {
 
 func (c *lockChecker) checkValues(s *FlagSet) {
 	locked := c.k.values[s.Name]
+	reference := c.reference.sets[s.Name]
 	find := func(ok func(lockedName) bool) *lockedName {
 		if i := slices.IndexFunc(locked, ok); i >= 0 {
 			return &locked[i]
@@ -332,7 +334,7 @@ func (c *lockChecker) checkValues(s *FlagSet) {
 			c.errs.Add(v.Pos, s.Name, "%s is called %s in %s (values are never renamed)", v.Name, gone.name, LockFile)
 		default:
 			c.missing(v.Pos, s.Name, "value "+v.Name, func(k *Lock) {
-				k.values[s.Name] = append(k.values[s.Name], lockedName{name: v.Name, value: v.Value})
+				k.values[s.Name] = append(k.values[s.Name], lockedName{name: v.Name, value: v.Value, own: reference})
 			})
 		}
 	}

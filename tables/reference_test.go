@@ -129,6 +129,8 @@ func TestTheLockHasTheReferencesValues(t *testing.T) {
 			got := map[string]uint64{}
 			for _, v := range lock.values[ours] {
 				got[v.name] = v.value
+				_, theirs := values[p.Flagset][v.name]
+				require.Equal(t, !theirs, v.own, "%s: %s (%s)", ours, v.name, p.Flagset)
 			}
 			for name, value := range values[p.Flagset] {
 				require.Contains(t, got, name, "%s (%s)", ours, p.Flagset)

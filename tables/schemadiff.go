@@ -39,7 +39,7 @@ type SchemaChange struct {
 	Event uint16 `json:"-"` // the event's code, of changes of events and params
 	Param int    `json:"-"` // of a change of a param: its index in the old schema, or in the new one if it is new there; else -1
 	Set   string `json:"-"` // the flag set, of changes of values
-	Name  string `json:"-"` // of the value
+	Name  string `json:"-"` // of the value, event, type, dyn table or syscall
 }
 
 // ReadLock reads a schema.lock.
@@ -55,17 +55,21 @@ func ReadLock(name string, src []byte) (*Lock, error) {
 // Text returns the text of the lock file.
 func (k *Lock) Text() string { return k.text() }
 
-// Reference returns the part that is the reference's: the events that it has, and what they use. It has no own version.
+// Reference returns the part that is the reference's: the events that it has, and what they use, without the names that
+// we added to its flag sets. It has no own version.
 func (k *Lock) Reference() *Lock {
 	out := *k
 	out.Own = ""
 	out.events = maps.Clone(k.events)
 	maps.DeleteFunc(out.events, func(code uint16, _ *Event) bool { return code >= oursFrom })
-	all, used := k.used(), out.used()
+	used := out.used()
 	out.types, out.dyns, out.values = maps.Clone(k.types), maps.Clone(k.dyns), maps.Clone(k.values)
-	maps.DeleteFunc(out.types, func(name string, _ lockLine) bool { return all.types[name] && !used.types[name] })
-	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return all.dyns[name] && !used.dyns[name] })
+	maps.DeleteFunc(out.types, func(_ string, t lockLine) bool { return t.own })
+	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return !used.dyns[name] })
 	maps.DeleteFunc(out.values, func(set string, _ []lockedName) bool { return !used.sets[set] })
+	for set, values := range out.values {
+		out.values[set] = slices.DeleteFunc(slices.Clone(values), func(v lockedName) bool { return v.own })
+	}
 	return &out
 }
 
@@ -207,7 +211,7 @@ func (d *schemaDiff) types() {
 	for _, name := range union(d.old.types, d.now.types) {
 		was, before := d.old.types[name]
 		is, after := d.now.types[name]
-		c := SchemaChange{Subject: "type " + name, Pos: is.pos, Param: -1, Ours: !d.reference.types[name]}
+		c := SchemaChange{Subject: "type " + name, Name: name, Pos: is.pos, Param: -1, Ours: is.own || was.own}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -228,7 +232,7 @@ func (d *schemaDiff) dyns() {
 	for _, name := range union(d.old.dyns, d.now.dyns) {
 		was, before := d.old.dyns[name]
 		is, after := d.now.dyns[name]
-		c := SchemaChange{Subject: "dyn " + name, Pos: is.pos, Param: -1, Ours: !d.reference.dyns[name]}
+		c := SchemaChange{Subject: "dyn " + name, Name: name, Pos: is.pos, Param: -1, Ours: !d.reference.dyns[name]}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -247,13 +251,13 @@ func (d *schemaDiff) dyns() {
 func (d *schemaDiff) event(was, is *Event) {
 	switch {
 	case was == nil:
-		d.add(SchemaChange{Subject: eventSubject(is), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}, Minor, "new", "older captures do not have it")
+		d.add(SchemaChange{Subject: eventSubject(is), Name: is.Name, Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}, Minor, "new", "older captures do not have it")
 		return
 	case is == nil:
-		d.add(SchemaChange{Subject: eventSubject(was), Pos: was.Pos, Event: was.Code, Param: -1, Ours: was.Code >= oursFrom}, Major, "gone", "older captures have it")
+		d.add(SchemaChange{Subject: eventSubject(was), Name: was.Name, Pos: was.Pos, Event: was.Code, Param: -1, Ours: was.Code >= oursFrom}, Major, "gone", "older captures have it")
 		return
 	}
-	c := SchemaChange{Subject: eventSubject(was), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}
+	c := SchemaChange{Subject: eventSubject(was), Name: is.Name, Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}
 	differ := func(what, a, b string, level Level, why string) {
 		if a != b {
 			d.add(c, level, fmt.Sprintf("%s is %s, was %s", what, b, a), why)
@@ -338,7 +342,7 @@ func (d *schemaDiff) values() {
 		for _, v := range d.old.values[set] {
 			before[v.name] = true
 			is, ok := now[v.name]
-			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}
+			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: v.own || !d.reference.sets[set]}
 			level, why := Major, "older captures have the number"
 			if !used[set] {
 				level, why = Patch, "no event had it"
@@ -353,7 +357,7 @@ func (d *schemaDiff) values() {
 		}
 		for _, v := range d.now.values[set] {
 			if !before[v.name] {
-				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}, Minor,
+				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: v.own || !d.reference.sets[set]}, Minor,
 					fmt.Sprintf("new, %#x", v.value), "older captures have the number at most")
 			}
 		}
@@ -363,12 +367,12 @@ func (d *schemaDiff) values() {
 func (d *schemaDiff) id(code uint16) {
 	was, before := d.old.ids[code]
 	is, after := d.now.ids[code]
-	c := SchemaChange{Subject: fmt.Sprintf("id %d %s", code, is.name), Pos: is.pos, Param: -1}
+	c := SchemaChange{Subject: fmt.Sprintf("id %d %s", code, is.name), Name: is.name, Pos: is.pos, Param: -1}
 	switch {
 	case !before:
 		d.add(c, Minor, "new", "older captures have no event of it")
 	case !after:
-		c.Subject, c.Pos = fmt.Sprintf("id %d %s", code, was.name), was.pos
+		c.Subject, c.Name, c.Pos = fmt.Sprintf("id %d %s", code, was.name), was.name, was.pos
 		d.add(c, Major, "gone", "generic events of older captures have it")
 	case was.name != is.name:
 		d.add(c, Major, "was "+was.name, "generic events of older captures are of that call")

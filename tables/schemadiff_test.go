@@ -298,7 +298,11 @@ func TestTheReferencesPartHasItsEventsOnly(t *testing.T) {
 	require.Contains(t, ref.events, uint16(event.TypeOpenatExit))
 	require.NotContains(t, ref.events, uint16(event.FirstOwn))
 	require.Less(t, len(ref.values), len(all.values))
+	named := false
 	for _, c := range DiffSchemas(ref, all) {
 		require.LessOrEqual(t, c.Level, Minor, "%s: what we add breaks nothing of the reference", c.Subject)
+		require.True(t, c.Ours || c.Level < Minor, "%s: and demands no version of it", c.Subject)
+		named = named || c.Subject == "value open_flags O_PATH" && c.What == "new, 0x20000"
 	}
+	require.True(t, named, "a name of ours in a set of the reference's")
 }

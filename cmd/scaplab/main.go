@@ -30,6 +30,7 @@ func newRoot() *cobra.Command {
 		newGenCmd(),
 		newTableCmd(),
 		newSchemaCmd(),
+		newReferenceCmd(),
 		newMatrixCmd(),
 		newCasesCmd(),
 		newExecCmd(),

@@ -149,8 +149,15 @@ func (d *schemaDiff) verdict() error {
 
 type change struct {
 	tables.SchemaChange
-	Place  string   `json:"place"`
-	Breaks []string `json:"breaks,omitempty"` // captures, rules and filters
+	Place   string   `json:"place"`
+	Breaks  []string `json:"breaks,omitempty"`  // captures, rules and filters
+	Entries []entry  `json:"entries,omitempty"` // of the tables, that it touches
+}
+
+// entry is an entry of the tables.
+type entry struct {
+	Name  string `json:"name"`
+	Place string `json:"place"`
 }
 
 func (d *schemaDiff) write(w io.Writer) error {
