@@ -144,8 +144,8 @@ func (f *runFlags) readRelease(cmd *cobra.Command, name string, like *tables.Loc
 	return lock, nil
 }
 
-// release is what a release of the reference states.
-type release struct {
+// stated is what a release of the reference states.
+type stated struct {
 	Name   string `json:"name"` // as given
 	API    string `json:"api"`
 	Schema string `json:"schema"`
@@ -155,8 +155,8 @@ type release struct {
 
 // releaseDiff is what diff prints.
 type releaseDiff struct {
-	Old     release              `json:"old"`
-	New     release              `json:"new"`
+	Old     stated               `json:"old"`
+	New     stated               `json:"new"`
 	Demand  tables.VersionDemand `json:"reference"`
 	Changes []change             `json:"changes"`
 }
@@ -168,7 +168,7 @@ func diffReleases(t *tables.Table, names []string, locks [2]*tables.Lock) (*rele
 		return nil, err
 	}
 	d := &releaseDiff{Demand: demand, Changes: []change{}}
-	for i, into := range []*release{&d.Old, &d.New} {
+	for i, into := range []*stated{&d.Old, &d.New} {
 		into.Name = names[i]
 		if len(locks[i].Versions) > 0 {
 			v := locks[i].Versions[0]
@@ -189,7 +189,7 @@ func diffReleases(t *tables.Table, names []string, locks [2]*tables.Lock) (*rele
 
 func (d *releaseDiff) write(w io.Writer) error {
 	var b strings.Builder
-	for i, r := range []release{d.Old, d.New} {
+	for i, r := range []stated{d.Old, d.New} {
 		fmt.Fprintf(&b, "%s: %s: API %s, schema %s, event codes below %d, syscall codes below %d\n", []string{"old", "new"}[i], r.Name, r.API, r.Schema, r.Codes, r.IDs)
 	}
 	touched := map[entry]bool{}
