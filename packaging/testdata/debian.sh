@@ -33,6 +33,7 @@ step "rights of the unit" 'pid=$(systemctl show -P MainPID scap-record); grep -E
 step "stop the unit" 'systemctl stop scap-record; journalctl -u scap-record -o cat --no-pager | tail -n 12; not systemctl is-failed scap-record'
 step "files of the unit" 'for f in /var/lib/private/scap-record/trace.scap*; do scap verify $f; scap info $f | head -n 12; done'
 step "install the module by DKMS" 'apt-get install -y ./scaplab-dkms_*.deb; dkms status; dkms status | grep -q "^scaplab/.*installed"'
+step "configure again what was interrupted" '/var/lib/dpkg/info/scaplab-dkms.postinst configure; dkms status | grep -q "^scaplab/.*installed"'
 step "load the module" 'modprobe scap; modinfo scap | grep -E "^(filename|version|api_version|schema_version)"; ls /dev/scap0'
 step "record by the module" 'while sleep 0.5; do cat /etc/hostname >/dev/null; done & scap record --driver kmod -w /tmp/k.scap -d 5s; kill $!; scap read /tmp/k.scap openat >/tmp/k.txt; grep -q /etc/hostname /tmp/k.txt; grep -m 3 /etc/hostname /tmp/k.txt'
 step "unload the module" 'rmmod scap'
