@@ -21,7 +21,7 @@ matrix_flags = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $
 limit  = -timeout 3h
 gotest = $(GO) run ./internal/cmd/gotest $(limit)
 
-.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages matrix setup setup-c setup-test help clean
+.PHONY: all build generate check quick format vet lint workflows schema fresh test unit race cross fuzz bench golden bpf kmod packages debian release matrix setup setup-c setup-test help clean
 
 all: build
 
@@ -47,7 +47,7 @@ vet:
 fresh: ## generated code is what the table says
 	$(GO) run ./cmd/scaplab gen --check
 
-schema: ## the tables are laid out as they should be, and agree with tables/schema.lock
+schema: ## the tables are laid out as they should be, agree with tables/schema.lock, and that with the last release (tag v*)
 	$(GO) run ./cmd/scaplab table fmt --check
 	$(GO) run ./cmd/scaplab schema check
 
@@ -77,8 +77,19 @@ matrix: setup build ## every syscall of the table on every kernel: make matrix K
 kmod: setup build ## kernel modules of all kernels that have headers, load-tested, in OUT/kmod: make kmod KERNEL=6.1
 	bin/scaplab build kmod $(if $(KERNEL),--kernel $(KERNEL)) --out $(OUT)/kmod $(ARGS)
 
-packages: ## .deb and .rpm of the tools, in OUT/packages; GOARCH=arm64: for that machine
+# Four kernels that the archive maintains, and one of the other architecture.
+release_kernels = $(or $(KERNEL),5.10$(comma)6.1$(comma)6.12$(comma)newest$(comma)arm64:6.12)
+comma = ,
+
+release: setup-release build ## drivers for five kernels in OUT/release: built twice, loaded, signed, verified; keys in SIGN_KEY SIGN_CERT MINISIGN_KEY MINISIGN_PUB
+	scripts/release $(OUT)/release '$(release_kernels)'
+
+packages: ## .deb and .rpm of the tools, and the DKMS package of the module, in OUT/packages; GOARCH=arm64: for that machine
 	scripts/packages $(OUT)/packages
+
+debian: setup ## install the packages in a fresh Debian in a virtual machine, use and purge them; as root
+	@scripts/setup debian
+	SCAPLAB_DEBIAN=1 $(gotest) ./packaging -run FreshDebian -v
 
 bpf: setup-c ## compile the eBPF objects
 	$(GO) generate ./driver/bpf
@@ -98,8 +109,11 @@ setup:
 setup-c:
 	@scripts/setup clang
 
-setup-test: # gpg signs the archive that a test attacks, rpm reads our package, chromium reports
-	@scripts/setup gpg rpm chromium
+setup-release:
+	@scripts/setup qemu qemu-arm64 clang signing
+
+setup-test: # gpg signs the archive that a test attacks, rpm reads our package, chromium reports; openssl, modinfo and minisign read signatures
+	@scripts/setup gpg rpm chromium signing
 
 clean:
 	rm -rf bin out

@@ -197,7 +197,7 @@ func checkout(t *testing.T) string {
 		require.NoError(t, err, "%s", out)
 	}
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "bin")+"/", "./cmd/...")
-	build.Dir = dir
+	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0") // as the Makefile does
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	for from, to := range files {

@@ -12,11 +12,12 @@ type exception struct {
 }
 
 const (
-	gate  = "the gate runs it"
-	large = "too large for each run of the tests: run before a release"
+	gate    = "the gate runs it"
+	checked = "TestARelease of cmd/scaplab takes it from the page and runs it"
+	large   = "too large for each run of the tests: run before a release"
 	// Another machine, or a copy of this one, has the package.
 	installed = "TestPackages of packaging"
-	dkms      = "the test of the DKMS package in a Debian machine"
+	dkms      = "make debian, in a Debian machine"
 	sid       = "needs sysdig of Debian sid, 300 MB: run when the figures of its page are made"
 )
 
@@ -43,8 +44,7 @@ var exceptions = map[string]exception{
 		run: `scap rules -d 1s --output "file:$PWD/alerts" --output https://127.0.0.1:1/ --metrics=127.0.0.1:0 falco_rules.yaml`},
 	"scap record openat": {live: true},
 	`go test -exec "scaplab exec --kernel 5.10 --program sh,cat,sleep --copy-in $PWD/tables --" ./scap/...`: {
-		run: `go test -exec "scaplab exec --kernel 6.12 --program sh,cat,sleep --copy-in $PWD/tables --" ./scap/event`},
-	"scaplab kernels diff 6.1 6.12":         {run: "scaplab kernels diff 6.12 6.12"},
+		run: `go test -exec "scaplab exec --kernel 6.12 --program sh,cat,sleep --copy-in $PWD/tables --" ./scap/proc`},
 	"scaplab cache prune --older-than 336h": {run: "scaplab cache prune --older-than 87600h"},
 	"scaplab cache prune --max-size 4GB":    {run: "scaplab cache prune --max-size 1000GB"},
 	"for i in 0 1 2 3; do SHARDS=4 JOB_COMPLETION_INDEX=$i REPORTS=out deploy/scaplab-shard; done": {
@@ -66,12 +66,40 @@ var exceptions = map[string]exception{
 	"scaplab matrix --driver kmod=./scap.ko --kernel 6.12":                                                                     {elsewhere: "TestTheModuleOfADebianPackageIsJudged of cmd/scaplab"},
 	"scaplab matrix --driver kmod=./driver --kernel 6.1,6.12":                                                                  {elsewhere: "TestTheModuleOfADebianPackageIsJudged of cmd/scaplab"},
 	"scaplab matrix --driver capture=trace.scap --facts facts.json": {
-		run: `scap record --native --ring-size 67108864 -w cases.scap & sleep 3; scaplab cases --facts facts.json; kill -INT %1; wait %1
+		run: `scap record --native --ring-size 67108864 -w cases.scap & until test -s cases.scap; do sleep 0.2; done; scaplab cases --facts facts.json; kill -INT %1; wait %1
 scaplab matrix --driver capture=cases.scap --facts facts.json`},
 	"sysdig -w trace.scap &":             {elsewhere: sid},
 	"./scaplab cases --facts facts.json": {elsewhere: "the command that judges a capture, above"},
 	"kill %1":                            {elsewhere: sid},
 
+	// adding.md
+	"go run ./cmd/scaplab table diff 6.12 newest":                             {run: "go run ./cmd/scaplab table diff 6.12 6.12"},
+	"go run ./cmd/scaplab table add --kernel newest":                          {run: "go run ./cmd/scaplab table add --kernel 6.12"},
+	"go test ./internal/tabledraft -v -run 'NeedNoEdit|TypedCalls|CameLater'": {elsewhere: gate},
+
+	// releases.md
+	"make release": {elsewhere: large},
+	"scaplab build kmod --kernel 6.1,newest --out out/kmod":                                                              {run: "scaplab build kmod --kernel 6.12 --out out/kmod"},
+	"scaplab build bpf --kernel 6.12,arm64:6.12 --out out/bpf":                                                           {run: "scaplab build bpf --kernel 6.12 --out out/bpf"},
+	"scaplab build release --twice --kernel 6.12 --out out/release":                                                      {elsewhere: "TestARelease of cmd/scaplab makes one, and make release one twice"},
+	"scaplab verify out/release --minisign-pub out/release.keys/minisign.pub --module-cert out/release.keys/modules.pem": {elsewhere: checked},
+	"minisign -V -p out/release.keys/minisign.pub -m out/release/SHA256SUMS":                                             {elsewhere: checked},
+	"minisign -V -p out/release.keys/minisign.pub -m out/release/provenance.intoto.json":                                 {elsewhere: checked},
+	"cd out/release && sha256sum --check --strict SHA256SUMS":                                                            {elsewhere: checked},
+	"modinfo -F signer out/release/*+driver/*/*.ko":                                                                      {elsewhere: checked},
+	`for ko in out/release/*+driver/*/*.ko; do n=$((0x$(tail -c 32 "$ko" | head -c 4 | od -An -tx1 | tr -d ' '))); head -c -$((n + 40)) "$ko" >module.unsigned; tail -c $((n + 40)) "$ko" | head -c $n >module.sig; openssl smime -verify -binary -inform DER -in module.sig -content module.unsigned -certfile out/release.keys/modules.pem -nointern -noverify -out module.verified; done`: {elsewhere: checked},
+	`git checkout "$(sed -n 's/.*"revision": "\([0-9a-f]*\)".*/\1/p' out/release/manifest.json)"`:                          {elsewhere: "needs a checkout, and a release of it"},
+	"bin/scaplab build release --kernel 6.12 --out again":                                                                  {elsewhere: "TestARelease of cmd/scaplab makes one"},
+	"python3 -m http.server --directory out/release":                                                                       {elsewhere: "serves until it is ended"},
+	"falcoctl driver config --type kmod --name scap --version VERSION+driver --repo http://SERVER:8000":                    {elsewhere: "needs falcoctl"},
+	"falcoctl driver install --type kmod --compile=false":                                                                  {elsewhere: "needs falcoctl, and loads a module"},
+	"scaplab build kmod --kernel ./vmlinuz --headers kernel-devel-5.14.0-503.el9.x86_64.rpm --target rocky --out out/kmod": {elsewhere: "TestARelease of cmd/scaplab, with an .rpm that it makes"},
+	"scaplab build kmod --kernel ./bzImage --headers ./linux --target gentoo --out out/kmod":                               {elsewhere: "TestCompileErrorsAndProbes of internal/kmodbuild builds in a directory of headers"},
+	"oras repo tags --oci-layout out/release.oci":                                                                          {elsewhere: "needs oras; internal/oci reads layouts with its library"},
+	"oras pull --oci-layout out/release.oci:VERSION --output pulled":                                                       {elsewhere: "needs oras; internal/oci reads layouts with its library"},
+	"oras copy --from-oci-layout out/release.oci:VERSION registry.example.org/scaplab/drivers:VERSION":                     {elsewhere: "needs oras and a registry"},
+
+	// install.md
 	"make packages": {run: "make packages SOURCE_DATE_EPOCH=951782400 && ls out/packages/scaplab_*.deb out/packages/scaplab-*.rpm"}, // the copy has no commits
 	"setcap cap_bpf,cap_perfmon+ep /usr/local/bin/scap": {
 		run: `p=$(mktemp); trap 'rm "$p"' EXIT; cp bin/scap "$p"; chmod 755 "$p"

@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed abi/*.h fillers/*.h kmod/*.c kmod/*.h kmod/Kbuild kmod/probe/*.c
 var ModuleSource embed.FS
+
+// ObjectSource is the source of the eBPF objects besides the files that the module includes as well (abi and fillers).
+//
+//go:embed bpf/*.c bpf/*.h
+var ObjectSource embed.FS

@@ -47,10 +47,8 @@ var limits = []cSection{
 		dec("PARAM_MAX", abi.ParamMax, "of a param: the limit of the reference's module, which both drivers keep"),
 		dec("STRING_MAX", abi.StringMax, "of a string with its NUL; longer ones are cut"),
 	}},
-	{"Event codes, and syscall codes that generic events carry.", []cConst{
+	{"Event codes.", []cConst{
 		hex("FIRST_OWN_CODE", abi.FirstOwn, "the first code that the reference does not have"),
-		dec("OLD_CODES", abi.OldCodes, "clients of the older API know the event codes below it"),
-		dec("OLD_IDS", abi.OldIDs, "and the syscall codes below it"),
 	}},
 	{"Settings, unless the client says otherwise, and their limits.", []cConst{
 		dec("SNAPLEN_DEFAULT", abi.SnaplenDefault, "bytes of I/O payload that an event carries"), dec("SNAPLEN_MAX", abi.SnaplenMax),

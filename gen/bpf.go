@@ -123,15 +123,7 @@ func (m *model) versions(emit func(path, tmpl string, data any) error) error {
 	if m.table.Lock == nil {
 		return nil
 	}
-	type version struct {
-		tables.Version
-		Prefix string
-	}
-	var list []version
-	for i, v := range m.table.Lock.Versions {
-		list = append(list, version{v, []string{"", "OLD_"}[i]})
-	}
-	return emit("driver/abi/version_gen.h", "version.h.tmpl", list)
+	return emit("driver/abi/version_gen.h", "version.h.tmpl", map[string]any{"Own": m.table.Lock.Own, "Personas": m.personas(), "Names": m.personaNames()})
 }
 
 // object is a compiled eBPF object.

@@ -54,15 +54,7 @@ func (m *model) eventTypes(files map[string][]byte) error {
 		f.Line()
 	}
 	if m.table.Lock != nil {
-		f.Comment("Versions of the reference: of its events (all codes below FirstOwn) and of its kernel\nmodule's interface, and the older versions that our module speaks as well.")
-		f.Const().DefsFunc(func(g *jen.Group) {
-			for i, v := range m.table.Lock.Versions[:2] {
-				old := []string{"", "Old"}[i]
-				g.Id(old + "APIVersion").Op("=").Lit(v.API)
-				g.Id(old + "SchemaVersion").Op("=").Lit(v.Schema)
-			}
-		})
-		f.Line()
+		m.eventVersions(f)
 	}
 	consts("Category", `the category's name as tables have it: "file", "io_read"`, t.Classes, t.OtherClasses)
 	consts("Source", `the source's name as tables have it: "syscall"`, t.Sources)

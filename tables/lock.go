@@ -21,6 +21,7 @@ const LockFile = "schema.lock"
 // Lock is schema.lock: the facts that captures and consumers rely on. It has the
 // reference's events, and our own once they are locked. Lines are only added.
 type Lock struct {
+	Own      string    // version of the whole schema, with our own events; "": the lock is from before it had one
 	Versions []Version // of the reference: the version of the events here, then older ones
 
 	file   string
@@ -31,8 +32,14 @@ type Lock struct {
 	ids    map[uint16]lockedName
 }
 
-// Version is a version of the reference: of its driver interface and of its events.
-type Version struct{ API, Schema string }
+// Version is a version of the reference: of its driver interface and of its events. The kernel module speaks each of them.
+type Version struct {
+	API, Schema string
+	Codes       uint16 // its event codes are below it; 0: the lock does not say
+	IDs         uint16 // its syscall codes are below it
+
+	pos expr.Pos
+}
 
 // lockLine is a name with the words after it.
 type lockLine struct {
@@ -50,8 +57,13 @@ const lockHead = `# The wire schema: what captures and their readers rely on. Li
 # by "scaplab schema lock". An entry of the table that disagrees with its line is an
 # error; a code without an entry is only this layout.
 #
-#   version       driver interface (API) and schema of the reference: those of its events
-#                 (codes 0 to 453), then the older ones that the kernel module can speak
+#   own           version of the whole schema, with our own events (codes from 0x8000 on), of which
+#                 the reference's version says nothing. "scaplab schema diff" tells which
+#                 version a change demands: of it, and of the reference's where its part changes
+#   version       driver interface (API) and schema of the reference, and where its event codes
+#                 and its syscall codes end: those of the events here, then the others that
+#                 the kernel module can speak. To one with fewer event codes it does not
+#                 send the params that the table marks as newer
 #   type          a wire type, and its bytes (- when they vary)
 #   dyn           the types of a dyn param, by its first byte
 #   event         code, symbol, name, class, source, flags (- when none), then the params:
@@ -80,10 +92,15 @@ func (l *loader) parseLock(name string, src []byte) *Lock {
 		}
 		l.lockLine(lock, words)
 	}
-	if again := lock.text(); len(l.errs) == 0 && string(src) != again {
-		l.errs.Add(firstDifference(name, string(src), again), "", "line differs from what scaplab schema lock writes")
-	}
 	return lock
+}
+
+// checkLayout reports where the text of the lock is not what this program writes. Locks of other revisions may differ
+// from it in their comments.
+func (l *loader) checkLayout(lock *Lock, src []byte) {
+	if again := lock.text(); len(l.errs) == 0 && string(src) != again {
+		l.errs.Add(firstDifference(lock.file, string(src), again), "", "line differs from what scaplab schema lock writes")
+	}
 }
 
 func lockWords(text string, at expr.Pos) []lockWord {
@@ -115,10 +132,10 @@ func firstDifference(name, a, b string) expr.Pos {
 }
 
 func (l *loader) lockLine(lock *Lock, w []lockWord) {
-	least := map[string]int{"version": 3, "type": 3, "dyn": 3, "event": 7, "value": 4, "id": 3}[w[0].text]
+	least := map[string]int{"own": 2, "version": 3, "type": 3, "dyn": 3, "event": 7, "value": 4, "id": 3}[w[0].text]
 	switch {
 	case least == 0:
-		l.errs.Add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, hint.DidYouMean(w[0].text, []string{"version", "type", "dyn", "event", "value", "id"}))
+		l.errs.Add(w[0].pos, "", "unknown kind of line %s%s", w[0].text, hint.DidYouMean(w[0].text, []string{"own", "version", "type", "dyn", "event", "value", "id"}))
 		return
 	case len(w) < least:
 		l.errs.Add(w[0].pos, "", "line %s has %d words (%d are expected)", w[0].text, len(w), least)
@@ -134,9 +151,31 @@ func (l *loader) lockLine(lock *Lock, w []lockWord) {
 	again := func(old expr.Pos) {
 		l.errs.Add(w[1].pos, "", "%s %s is repeated (first on line %d)", w[0].text, w[1].text, old.Line)
 	}
+	version := func(w lockWord) string {
+		if _, err := NextVersion(w.text, 0); err != nil {
+			l.errs.Add(w.pos, "", "%s", err)
+		}
+		return w.text
+	}
 	switch w[0].text {
+	case "own":
+		if lock.Own != "" {
+			l.errs.Add(w[0].pos, "", "own is repeated")
+		}
+		lock.Own = version(w[1])
 	case "version":
-		lock.Versions = append(lock.Versions, Version{w[1].text, w[2].text})
+		v := Version{API: version(w[1]), Schema: version(w[2]), pos: w[1].pos}
+		if len(w) > 3 {
+			if len(w) < 5 {
+				l.errs.Add(w[0].pos, "", "line version has %d words (5 are expected)", len(w))
+				return
+			}
+			v.Codes, v.IDs = uint16(number(w[3], 16)), uint16(number(w[4], 16))
+		}
+		if slices.ContainsFunc(lock.Versions, func(o Version) bool { return o.API == v.API }) {
+			l.errs.Add(w[1].pos, "", "version %s is repeated", w[1].text)
+		}
+		lock.Versions = append(lock.Versions, v)
 	case "type":
 		if old, ok := lock.types[w[1].text]; ok {
 			again(old.pos)
@@ -246,8 +285,15 @@ func lockVariants(d *Dyn) string {
 func (k *Lock) text() string {
 	var b strings.Builder
 	b.WriteString(lockHead)
+	if k.Own != "" {
+		fmt.Fprintf(&b, "own %s\n", k.Own)
+	}
 	for _, v := range k.Versions {
-		fmt.Fprintf(&b, "version %s %s\n", v.API, v.Schema)
+		fmt.Fprintf(&b, "version %s %s", v.API, v.Schema)
+		if v.Codes > 0 {
+			fmt.Fprintf(&b, " %d %d", v.Codes, v.IDs)
+		}
+		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
 	byLine := func(m map[string]lockLine) []string {

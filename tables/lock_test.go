@@ -85,6 +85,16 @@ var mutations = []mutation{
 		"other_call: id 1 is restart_syscall in schema.lock (ids are never reused)"},
 
 	// The lock itself.
+	{"a version that is none", LockFile, "\nown 1.0.0\n", "\nown 1.0\n", "1.0", `version "1.0": want MAJOR.MINOR.PATCH`},
+	{"a version with a letter", LockFile, "\nversion 10.1.0 4.5.1 ", "\nversion 10.1.0 v4.5.1 ", "v4", `version "v4.5.1": want MAJOR.MINOR.PATCH`},
+	{"two versions of its own", LockFile, "\nown 1.0.0\n", "\nown 1.0.0\nown 1.1.0\n", "own 1.1", "own is repeated"},
+	{"no version of its own", LockFile, "\nown 1.0.0\n", "\n", "", "the lock has no version of its own, or none of the reference (lines own and version)"},
+	{"a version twice", LockFile, "\nversion 10.1.0 ", "\nversion 11.0.0 ", "11.0.0", "version 11.0.0 is repeated"},
+	{"a version of half its codes", LockFile, "\nversion 10.1.0 4.5.1 454 454\n", "\nversion 10.1.0 4.5.1 454\n", "version", "line version has 4 words (5 are expected)"},
+	{"a version of fewer codes than the lock has", LockFile, "\nversion 11.0.0 4.5.2 454 454\nversion 10.1.0 4.5.1 454", "\nversion 11.0.0 4.5.2 453 454\nversion 10.1.0 4.5.1 453", "11.0.0 4",
+		"version 11.0.0: codes of events and syscalls end at 453 and 454 (those of the lock at 454 and 454: a version that has them is needed)"},
+	{"a version of more codes than the first", LockFile, " 430 451\n", " 430 455\n", "",
+		"version 8.0.4: codes of events and syscalls end at 430 and 455 (want 1 to 454 and 1 to 454)"},
 	{"a line of another kind", LockFile, "\ntype int8 1\n", "\ntypes int8 1\n", "types", "unknown kind of line types (did you mean type?)"},
 	{"a short line", LockFile, "\ntype int8 1\n", "\ntype int8\n", "type", "line type has 2 words (3 are expected)"},
 	{"a number that is none", LockFile, "\nid 1 restart_syscall\n", "\nid one restart_syscall\n", "one", "bad number one"},

@@ -24,7 +24,9 @@ func (l *loader) readLock() {
 		l.broken = true
 	default:
 		before := len(l.errs)
-		l.table.Lock = l.parseLock(path.Join(l.dir, LockFile), src)
+		lock := l.parseLock(path.Join(l.dir, LockFile), src)
+		l.checkLayout(lock, src)
+		l.table.Lock = lock
 		l.broken = l.broken || len(l.errs) > before
 	}
 }
@@ -82,6 +84,7 @@ func (l *loader) checkLock() {
 	for code, ev := range c.k.events {
 		c.symbols[ev.Symbol] = code
 	}
+	c.checkVersions()
 	c.checkTypes()
 	used := map[string]bool{}
 	event := func(ev *Event) {
@@ -119,6 +122,35 @@ func (l *loader) checkLock() {
 func (c *lockChecker) missing(pos expr.Pos, subject, what string, add func(*Lock)) {
 	c.table.Unlocked.Add(pos, subject, "%s is not in the lock yet (run scaplab schema lock)", what)
 	c.table.toLock = append(c.table.toLock, add)
+}
+
+// checkVersions compares the reference's first version with its events: it has them all. The lock may lack some yet.
+func (c *lockChecker) checkVersions() {
+	top := func(codes ...uint16) int {
+		if len(codes) == 0 {
+			return 0
+		}
+		return int(slices.Max(codes)) + 1
+	}
+	if len(c.k.Versions) == 0 || c.k.Own == "" {
+		c.errs.Add(expr.Pos{File: c.k.file, Line: 1, Col: 1}, "", "the lock has no version of its own, or none of the reference (lines own and version)")
+		return
+	}
+	var codes []uint16
+	for code := range c.k.events {
+		if code < oursFrom {
+			codes = append(codes, code)
+		}
+	}
+	v := c.k.Versions[0]
+	if events, ids := top(codes...), top(slices.Collect(maps.Keys(c.k.ids))...); int(v.Codes) < events || int(v.IDs) < ids {
+		c.errs.Add(v.pos, "version "+v.API, "codes of events and syscalls end at %d and %d (those of the lock at %d and %d: a version that has them is needed)", v.Codes, v.IDs, events, ids)
+	}
+	for _, old := range c.k.Versions[1:] {
+		if old.Codes == 0 || old.Codes > v.Codes || old.IDs == 0 || old.IDs > v.IDs {
+			c.errs.Add(old.pos, "version "+old.API, "codes of events and syscalls end at %d and %d (want 1 to %d and 1 to %d)", old.Codes, old.IDs, v.Codes, v.IDs)
+		}
+	}
 }
 
 func last(file string) expr.Pos { return expr.Pos{File: file, Line: math.MaxInt} }

@@ -159,7 +159,7 @@ func (l *loader) param(f *file, key, val *yaml.Node, ctx *context) *Param {
 		src.list = t.Name == "numbers"
 	}
 	if n := m.scalar("from"); n != nil {
-		p.From = f.parse(n, subject, &l.errs)
+		p.From, p.Written = f.parse(n, subject, &l.errs), n.Value
 		src.check(p.From, true)
 	} else if !m.has("from") && !ctx.variants.varies(p.Name) {
 		l.fromName(p, m, key, ctx)

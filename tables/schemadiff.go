@@ -3,6 +3,7 @@
 package tables
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,8 +32,9 @@ type SchemaChange struct {
 	Level   Level    `json:"level"`
 	Subject string   `json:"subject"` // what changed
 	What    string   `json:"what"`
-	Why     string   `json:"why"` // the reason of the level
-	Pos     expr.Pos `json:"-"`   // in the new schema; in the old one of what it lacks
+	Why     string   `json:"why"`  // the reason of the level
+	Ours    bool     `json:"ours"` // it concerns events of our own only, so the reference's version says nothing of it
+	Pos     expr.Pos `json:"-"`    // in the new schema; in the old one of what it lacks
 
 	Event uint16 `json:"-"` // the event's code, of changes of events and params
 	Param int    `json:"-"` // of a change of a param: its index in the old schema, or in the new one if it is new there; else -1
@@ -53,29 +55,42 @@ func ReadLock(name string, src []byte) (*Lock, error) {
 // Text returns the text of the lock file.
 func (k *Lock) Text() string { return k.text() }
 
-// Reference returns the part that is the reference's: the events that it has, and what they use.
+// Reference returns the part that is the reference's: the events that it has, and what they use. It has no own version.
 func (k *Lock) Reference() *Lock {
 	out := *k
+	out.Own = ""
 	out.events = maps.Clone(k.events)
 	maps.DeleteFunc(out.events, func(code uint16, _ *Event) bool { return code >= oursFrom })
-	out.values = maps.Clone(k.values)
-	used := out.usedSets()
-	maps.DeleteFunc(out.values, func(set string, _ []lockedName) bool { return !used[set] })
+	all, used := k.used(), out.used()
+	out.types, out.dyns, out.values = maps.Clone(k.types), maps.Clone(k.dyns), maps.Clone(k.values)
+	maps.DeleteFunc(out.types, func(name string, _ lockLine) bool { return all.types[name] && !used.types[name] })
+	maps.DeleteFunc(out.dyns, func(name string, _ lockLine) bool { return all.dyns[name] && !used.dyns[name] })
+	maps.DeleteFunc(out.values, func(set string, _ []lockedName) bool { return !used.sets[set] })
 	return &out
 }
 
-// usedSets returns the flag sets that params of events have.
-func (k *Lock) usedSets() map[string]bool {
-	used := map[string]bool{}
-	for _, ev := range k.events {
-		for _, p := range ev.Params {
-			used[p.Names] = true
-		}
-	}
-	return used
+// uses has the names of what params of events have.
+type uses struct{ types, dyns, sets map[string]bool }
+
+func (k *Lock) used() uses {
+	u := uses{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	u.add(k, func(uint16) bool { return true })
+	return u
 }
 
-// SchemaVersion returns the version of the schema that a lock states.
+// add adds what the chosen events of a lock use.
+func (u *uses) add(k *Lock, chosen func(code uint16) bool) {
+	for code, ev := range k.events {
+		if !chosen(code) {
+			continue
+		}
+		for _, p := range ev.Params {
+			u.types[p.Type], u.dyns[p.Dyn], u.sets[p.Names] = true, true, true
+		}
+	}
+}
+
+// SchemaVersion returns the version of the reference's part that a lock states.
 func (k *Lock) SchemaVersion() string {
 	if len(k.Versions) == 0 {
 		return ""
@@ -83,20 +98,47 @@ func (k *Lock) SchemaVersion() string {
 	return k.Versions[0].Schema
 }
 
+// OwnVersion returns the version of the whole schema that a lock states. Older locks state none: 0.0.0.
+func (k *Lock) OwnVersion() string { return cmp.Or(k.Own, "0.0.0") }
+
+// VersionDemand is the version that a schema must have because of how it differs from an older one.
+type VersionDemand struct {
+	Old     string `json:"old"`     // version that the older schema states
+	New     string `json:"new"`     // that the newer one states
+	Level   Level  `json:"level"`   // the highest of the changes
+	Demands string `json:"demands"` // the lowest version that the newer one may have
+}
+
+// Met reports whether the version that the newer schema states is as high as it must be.
+func (d *VersionDemand) Met() bool {
+	x, err := parseSchemaVersion(d.New)
+	y, err2 := parseSchemaVersion(d.Demands)
+	return err == nil && err2 == nil && slices.Compare(x[:], y[:]) >= 0
+}
+
+// DemandedVersions returns the versions that a schema must have which differs from an older one by these changes: of the
+// whole, which all changes concern, and of the reference's part.
+func DemandedVersions(old, now *Lock, changes []SchemaChange) (own, reference VersionDemand, err error) {
+	own = VersionDemand{Old: old.OwnVersion(), New: now.OwnVersion()}
+	reference = VersionDemand{Old: old.SchemaVersion(), New: now.SchemaVersion()}
+	for _, c := range changes {
+		own.Level = max(own.Level, c.Level)
+		if !c.Ours {
+			reference.Level = max(reference.Level, c.Level)
+		}
+	}
+	var err2 error
+	own.Demands, err = NextVersion(own.Old, own.Level)
+	reference.Demands, err2 = NextVersion(reference.Old, reference.Level)
+	return own, reference, cmp.Or(err, err2)
+}
+
 // NextVersion returns the version that a schema must have which differs from one of the old version by changes
 // of at most this level.
 func NextVersion(old string, level Level) (string, error) {
-	var n [3]int
-	parts := strings.Split(old, ".")
-	if len(parts) != len(n) {
-		return "", fmt.Errorf("version %q: want MAJOR.MINOR.PATCH", old)
-	}
-	for i, p := range parts {
-		v, err := strconv.ParseUint(p, 10, 16)
-		if err != nil {
-			return "", fmt.Errorf("version %q: want MAJOR.MINOR.PATCH", old)
-		}
-		n[i] = int(v)
+	n, err := parseSchemaVersion(old)
+	if err != nil {
+		return "", err
 	}
 	switch level {
 	case Major:
@@ -109,9 +151,27 @@ func NextVersion(old string, level Level) (string, error) {
 	return fmt.Sprintf("%d.%d.%d", n[0], n[1], n[2]), nil
 }
 
+func parseSchemaVersion(text string) (n [3]int, err error) {
+	parts := strings.Split(text, ".")
+	if len(parts) != len(n) {
+		return n, fmt.Errorf("version %q: want MAJOR.MINOR.PATCH", text)
+	}
+	for i, p := range parts {
+		v, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || p != strconv.FormatUint(v, 10) {
+			return n, fmt.Errorf("version %q: want MAJOR.MINOR.PATCH", text)
+		}
+		n[i] = int(v)
+	}
+	return n, nil
+}
+
 // DiffSchemas returns how a schema differs from an older one, by subject.
 func DiffSchemas(old, now *Lock) []SchemaChange {
-	d := &schemaDiff{old: old, now: now}
+	d := &schemaDiff{old: old, now: now, reference: uses{map[string]bool{}, map[string]bool{}, map[string]bool{}}}
+	for _, k := range []*Lock{old, now} {
+		d.reference.add(k, func(code uint16) bool { return code < oursFrom })
+	}
 	d.types()
 	d.dyns()
 	for _, code := range union(old.events, now.events) {
@@ -125,8 +185,9 @@ func DiffSchemas(old, now *Lock) []SchemaChange {
 }
 
 type schemaDiff struct {
-	old, now *Lock
-	changes  []SchemaChange
+	old, now  *Lock
+	reference uses // what the reference's events have, in either
+	changes   []SchemaChange
 }
 
 // union returns the keys of both, in order.
@@ -142,16 +203,11 @@ func (d *schemaDiff) add(c SchemaChange, level Level, what, why string) {
 }
 
 func (d *schemaDiff) types() {
-	used := map[string]bool{}
-	for _, ev := range d.old.events {
-		for _, p := range ev.Params {
-			used[p.Type] = true
-		}
-	}
+	used := d.old.used().types
 	for _, name := range union(d.old.types, d.now.types) {
 		was, before := d.old.types[name]
 		is, after := d.now.types[name]
-		c := SchemaChange{Subject: "type " + name, Pos: is.pos, Param: -1}
+		c := SchemaChange{Subject: "type " + name, Pos: is.pos, Param: -1, Ours: !d.reference.types[name]}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -172,7 +228,7 @@ func (d *schemaDiff) dyns() {
 	for _, name := range union(d.old.dyns, d.now.dyns) {
 		was, before := d.old.dyns[name]
 		is, after := d.now.dyns[name]
-		c := SchemaChange{Subject: "dyn " + name, Pos: is.pos, Param: -1}
+		c := SchemaChange{Subject: "dyn " + name, Pos: is.pos, Param: -1, Ours: !d.reference.dyns[name]}
 		switch {
 		case !before:
 			d.add(c, Patch, "new", "no event had it")
@@ -191,13 +247,13 @@ func (d *schemaDiff) dyns() {
 func (d *schemaDiff) event(was, is *Event) {
 	switch {
 	case was == nil:
-		d.add(SchemaChange{Subject: eventSubject(is), Pos: is.Pos, Event: is.Code, Param: -1}, Minor, "new", "older captures do not have it")
+		d.add(SchemaChange{Subject: eventSubject(is), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}, Minor, "new", "older captures do not have it")
 		return
 	case is == nil:
-		d.add(SchemaChange{Subject: eventSubject(was), Pos: was.Pos, Event: was.Code, Param: -1}, Major, "gone", "older captures have it")
+		d.add(SchemaChange{Subject: eventSubject(was), Pos: was.Pos, Event: was.Code, Param: -1, Ours: was.Code >= oursFrom}, Major, "gone", "older captures have it")
 		return
 	}
-	c := SchemaChange{Subject: eventSubject(was), Pos: is.Pos, Event: is.Code, Param: -1}
+	c := SchemaChange{Subject: eventSubject(was), Pos: is.Pos, Event: is.Code, Param: -1, Ours: is.Code >= oursFrom}
 	differ := func(what, a, b string, level Level, why string) {
 		if a != b {
 			d.add(c, level, fmt.Sprintf("%s is %s, was %s", what, b, a), why)
@@ -272,7 +328,7 @@ func (d *schemaDiff) keepsNames(old, now string) bool {
 }
 
 func (d *schemaDiff) values() {
-	used := d.old.usedSets()
+	used := d.old.used().sets
 	for _, set := range union(d.old.values, d.now.values) {
 		now := map[string]lockedName{}
 		for _, v := range d.now.values[set] {
@@ -282,7 +338,7 @@ func (d *schemaDiff) values() {
 		for _, v := range d.old.values[set] {
 			before[v.name] = true
 			is, ok := now[v.name]
-			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name}
+			c := SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}
 			level, why := Major, "older captures have the number"
 			if !used[set] {
 				level, why = Patch, "no event had it"
@@ -297,7 +353,7 @@ func (d *schemaDiff) values() {
 		}
 		for _, v := range d.now.values[set] {
 			if !before[v.name] {
-				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name}, Minor,
+				d.add(SchemaChange{Subject: "value " + set + " " + v.name, Pos: v.pos, Param: -1, Set: set, Name: v.name, Ours: !d.reference.sets[set]}, Minor,
 					fmt.Sprintf("new, %#x", v.value), "older captures have the number at most")
 			}
 		}

@@ -145,6 +145,7 @@ type Param struct {
 	Name    string
 	Type    string     // wire type, lower case: int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool errno fd fd32 pid pid32 uid gid sigtype sigset syscallid charbuf bytebuf fspath fsrelpath sockaddr socktuple fdlist flags8 flags16 flags32 flags64 enumflags8 enumflags16 enumflags32 mode sockfamily port reltime abstime double ipaddr ipnet ipv4addr ipv6addr dyn charbufarray charbuf_pair_array
 	From    *expr.Node // ret, an argument, or a call over those; nil for events no driver makes
+	Written string     // From as the file has it, before its names are resolved; "" if it is left out
 	Base    string     // fsrelpath: the param that holds the directory fd
 	Names   string     // flag set of the event's values
 	Show    string     // dec, hex, oct, id, dir, 10_padded_dec, na: how tools print it

@@ -19,10 +19,10 @@ import (
 // Kernel is a kernel to run on, with the module built for it.
 type Kernel struct {
 	kernels.Kernel
-	Module      string // file; "" if there is none
-	NoModule    string // why there is none
-	Headers     string // the tree it was built against, if one was given
-	ModuleError string // compile error of the module; "" if it has none
+	Module      string   // file; "" if there is none
+	NoModule    string   // why there is none
+	Headers     []string // what it was built against, if that was given: a tree, or packages
+	ModuleError string   // compile error of the module; "" if it has none
 
 	// Subject describes the module if it is somebody else's, which is judged by what it has; nil: it is ours.
 	Subject *subject.Subject

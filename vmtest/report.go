@@ -203,8 +203,10 @@ func (r *Report) addResult(k Kernel, drivers guest.Drivers, id string, raw *gues
 	if k.Arch != runtime.GOARCH {
 		res.Repro += " --arch " + k.Arch
 	}
-	if k.Headers != "" && drivers.Has(guest.Kmod) {
-		res.Repro += " --headers " + shell.Word(k.Headers)
+	if drivers.Has(guest.Kmod) {
+		for _, h := range k.Headers {
+			res.Repro += " --headers " + shell.Word(h)
+		}
 	}
 	for _, f := range r.opts.ReproFlags {
 		res.Repro += " " + shell.Word(f)

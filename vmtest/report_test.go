@@ -168,7 +168,7 @@ func TestWarningsAreInEveryReport(t *testing.T) {
 }
 
 func TestReproIsToldWhatTheModuleWasBuiltAgainst(t *testing.T) {
-	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/bzImage", Arch: runtime.GOARCH}, Module: "/m.ko", Headers: "/src/my linux"}
+	k := Kernel{Kernel: kernels.Kernel{Name: "/boot/bzImage", Arch: runtime.GOARCH}, Module: "/m.ko", Headers: []string{"/src/my linux"}}
 	r := newReport(Options{Kernels: []Kernel{k}})
 	for _, d := range []guest.Drivers{guest.OnlyEBPF, guest.OnlyKmod} {
 		r.add(k, d, "getppid/works", nil, judge.Verdict{Status: judge.Fail})

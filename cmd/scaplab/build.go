@@ -3,44 +3,34 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/scaplab/scaplab/driver/bpf"
 	"github.com/scaplab/scaplab/internal/cli"
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/kernels"
 	"github.com/scaplab/scaplab/internal/kmodbuild"
-	"github.com/scaplab/scaplab/internal/version"
-	"github.com/scaplab/scaplab/scap/event"
+	"github.com/scaplab/scaplab/internal/minisign"
+	"github.com/scaplab/scaplab/internal/modsign"
+	"github.com/scaplab/scaplab/internal/release"
 	"github.com/scaplab/scaplab/vmtest"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
 )
 
-// Files in the output directory of a kernel.
-const (
-	moduleFile   = "scap.ko"
-	objectDir    = "bpf"
-	manifestFile = "manifest.json"
-	loadTestFile = "load-test.log"
-)
-
-// loadTestCases are the syscalls whose cases a module must pass to count as
-// load-tested: one of each way into it.
-var loadTestCases = []string{"openat", "close", "read", "connect", "execve", "clone", "getppid"}
+// buildFlags are the flags of the build commands.
+type buildFlags struct {
+	runFlags
+	release.Options
+	oci                 string
+	key, cert, minisign string // files
+}
 
 func newBuildCmd() *cobra.Command {
 	cmd := &cobra.Command{
@@ -48,84 +38,237 @@ func newBuildCmd() *cobra.Command {
 		Short: "Build the drivers",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newBuildKmodCmd())
+	cmd.AddCommand(newBuildBPFCmd(), newBuildKmodCmd(), newBuildReleaseCmd())
+	return cmd
+}
+
+// aboutRelease ends the help of the build commands.
+const aboutRelease = "DIR is replaced as a whole; docs/releases.md describes it: files named as falcoctl looks for\n" +
+	"them, a manifest of what they were made of, checksums, a bill of materials, provenance,\n" +
+	"and signatures if keys are given. Built again elsewhere, the files have the same bytes.\n\n" +
+	"A kernel that is asked for and cannot be built for or loaded on is left out and makes the\n" +
+	"exit status 1. ARCH:KERNEL is one of another architecture than --arch."
+
+func newBuildBPFCmd() *cobra.Command {
+	f := &buildFlags{Options: release.Options{Objects: true}}
+	cmd := f.command("bpf", "Write the eBPF objects, loaded on many kernels",
+		"Bpf writes the eBPF objects of this program for the architectures of the kernels asked\n"+
+			"for, and loads every program of them in a virtual machine of each kernel.\n\n"+aboutRelease,
+		"  scaplab build bpf --out out\n"+
+			"  scaplab build bpf --kernel 5.10,newest,arm64:6.12 --out out")
 	return cmd
 }
 
 func newBuildKmodCmd() *cobra.Command {
-	var f runFlags
-	var out string
-	var untested bool
+	f := &buildFlags{Options: release.Options{Modules: true}}
+	cmd := f.command("kmod", "Build the kernel module for many kernels and load it on each",
+		"Kmod builds the module against the header packages of each kernel, without privilege\n"+
+			"and without installing anything, and loads it in a virtual machine of exactly that\n"+
+			"kernel. Without --kernel these are all kernels that the archive has headers of, which are\n"+
+			"those it maintains; the others are named.\n\n"+
+			"A kernel given by file, or without an image, is built for against --headers: a prepared\n"+
+			"tree, a directory of headers, or packages, .deb or .rpm, that are given together.\n\n"+aboutRelease,
+		"  scaplab build kmod --out out\n"+
+			"  scaplab build kmod --kernel 6.1,newest --out out\n"+
+			"  scaplab build kmod --kernel ./bzImage --headers ./linux --out out\n"+
+			"  scaplab build kmod --kernel ./vmlinuz --headers kernel-devel.rpm --target rocky --out out")
+	f.moduleFlags(cmd)
+	return cmd
+}
+
+func newBuildReleaseCmd() *cobra.Command {
+	f := &buildFlags{Options: release.Options{Modules: true, Objects: true}}
+	cmd := f.command("release", "Build both drivers for many kernels, load them on each, and sign them",
+		"Release is build kmod and build bpf for the same kernels, and loads both drivers in one\n"+
+			"virtual machine of each.\n\n"+aboutRelease,
+		"  scaplab build release --out out\n"+
+			"  scaplab build release --twice --kernel 5.10,6.1,6.12,newest,arm64:6.12 --sign-key key.pem \\\n"+
+			"      --sign-cert cert.pem --minisign-key minisign.key --oci out.oci --out out")
+	f.moduleFlags(cmd)
+	return cmd
+}
+
+// command returns a build command.
+func (f *buildFlags) command(use, short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "kmod",
-		Short: "Build the kernel module for many kernels and load it on each",
-		Long: "Kmod builds the module against the header packages of each kernel, without privilege\n" +
-			"and without installing anything, and loads it in a virtual machine of exactly that\n" +
-			"kernel. The output has a directory for each kernel release: the module, the eBPF\n" +
-			"objects, a manifest of what both were made of, and the log of the load test.\n\n" +
-			"Without --kernel these are all kernels that the archive has headers of, which are\n" +
-			"those it maintains; the others are named. One that is asked for and cannot be built\n" +
-			"or loaded makes the exit status 1.",
-		Example: "  scaplab build kmod --out out\n" +
-			"  scaplab build kmod --kernel 6.1,newest --out out\n" +
-			"  scaplab build kmod --kernel ./bzImage --headers ./linux --out out",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.driver = "kmod"
-			o, done, err := f.options(cmd)
-			if err != nil {
-				return err
-			}
-			defer done()
-			names := splitList(f.kernel)
-			if len(names) == 0 && f.headers == "" {
-				if names, err = f.withHeaders(cmd, o.Log); err != nil {
-					return err
-				}
-			}
-			kernels, gone, err := f.namedKernels(cmd, names, o.Log)
-			if err != nil {
-				return err
-			}
-			guest, removeGuest, err := f.findGuest(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer removeGuest()
-			o.Guest = guest
-			builder, err := f.builder(o.Log)
-			if err != nil {
-				return err
-			}
-			bad := len(gone)
-			for _, k := range kernels {
-				line, err := buildOne(cmd.Context(), builder(k), k, o, out, untested)
-				if cmd.Context().Err() != nil {
-					return environment(cmd.Context().Err())
-				}
-				if env.IsDisk(err) {
-					return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
-				}
-				if err != nil {
-					bad++
-					line = fmt.Sprintf("FAILED: %v", err)
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\n", k.Name, k.Release, line)
-			}
-			if bad > 0 {
-				return cli.Found(nil)
-			}
-			return nil
-		},
+		Use: use, Short: short, Long: long, Example: example, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.build(cmd) },
 	}
 	f.kernelFlags(cmd)
-	cmd.Flags().Lookup("kernel").Usage = "kernels: series, newest, all, or files (bzImage, vmlinux, .deb); default all with headers"
+	names := "kernels: series, newest, all, or files (bzImage, vmlinux, .deb), each with ARCH: before it if need be; default "
+	if f.Modules {
+		cmd.Flags().Lookup("kernel").Usage = names + "all with headers"
+	} else {
+		cmd.Flags().Lookup("kernel").Usage = names + "those of matrix"
+	}
 	f.archFlags(cmd)
 	f.guestFlags(cmd)
-	cmd.Flags().StringVar(&out, "out", "out", "directory to write to")
-	f.headersFlag(cmd)
-	cmd.Flags().BoolVar(&untested, "allow-untested", false, "a module that could not be load-tested is not an error")
+	cmd.Flags().StringVar(&f.Dir, "out", "out", "directory to write to")
+	cmd.Flags().StringVar(&f.Driver, "name", "scap", "first part of the modules' names; falcoctl asks for falco unless it is told another")
+	cmd.Flags().StringVar(&f.Target, "target", "", "distribution of the kernels, as falcoctl calls it (ID of os-release, mostly); default is what the kernel's version names")
+	cmd.Flags().BoolVar(&f.Untested, "allow-untested", false, "drivers that could not be load-tested are not an error")
+	cmd.Flags().StringVar(&f.minisign, "minisign-key", "", "secret key of minisign that signs the checksums and the provenance; $MINISIGN_PASSWORD is its password")
+	cmd.Flags().StringVar(&f.oci, "oci", "", "also write all files as an OCI image layout to this directory, which is new or empty")
+	cmd.Flags().BoolVar(&f.Twice, "twice", false, "build everything a second time, elsewhere and without the cache, and demand the same bytes")
 	return cmd
+}
+
+// moduleFlags adds the flags for modules.
+func (f *buildFlags) moduleFlags(cmd *cobra.Command) {
+	f.headersFlag(cmd)
+	cmd.Flags().StringVar(&f.key, "sign-key", "", "private key (PEM) that signs modules in the kernel's format")
+	cmd.Flags().StringVar(&f.cert, "sign-cert", "", "its X.509 certificate; default is the one in --sign-key")
+}
+
+func (f *buildFlags) build(cmd *cobra.Command) error {
+	f.driver = guest.OnlyEBPF.String()
+	if f.Modules {
+		f.driver = guest.OnlyKmod.String()
+	}
+	o, done, err := f.options(cmd)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := f.openKeys(); err != nil {
+		return err
+	}
+	if left, err := os.ReadDir(f.oci); f.oci != "" && err == nil && len(left) > 0 {
+		return cli.Usage(fmt.Errorf("--oci %s: has files (want a new or an empty directory)", f.oci))
+	}
+	if err := f.Check(); err != nil {
+		return cli.Usage(err)
+	}
+	f.Log = o.Log
+	out := cmd.OutOrStdout()
+	f.Done = func(k kernels.Kernel, line string) { fmt.Fprintf(out, "%s\t%s\t%s\n", k.Name, k.Release, line) }
+	subjects, gone, removeGuests, err := f.subjects(cmd, o)
+	defer removeGuests()
+	if err != nil {
+		return err
+	}
+	failed, err := release.Build(cmd.Context(), subjects, f.Options)
+	if err != nil {
+		return environment(err)
+	}
+	if failed+gone > 0 {
+		return cli.Found(nil)
+	}
+	if f.oci != "" {
+		if err := release.WriteOCI(f.Dir, f.oci); err != nil {
+			return environment(err)
+		}
+	}
+	return nil
+}
+
+func (f *buildFlags) openKeys() (err error) {
+	if f.cert != "" && f.key == "" {
+		return cli.Usage(errors.New("--sign-cert is the certificate of --sign-key, which is not given"))
+	}
+	if f.key != "" {
+		if f.Signers.Modules, err = modsign.LoadKey(f.key, f.cert); err != nil {
+			return cli.Usage(fmt.Errorf("--sign-key: %w", err))
+		}
+	}
+	if f.minisign == "" {
+		return nil
+	}
+	f.Signers.Files, err = minisign.LoadKey(f.minisign, minisign.Password)
+	if lacking, ok := errors.AsType[*env.Error](err); ok {
+		return cli.Lacking(lacking)
+	}
+	if err != nil {
+		return cli.Usage(fmt.Errorf("--minisign-key: %w", err))
+	}
+	return nil
+}
+
+// kernelsByArch divides the kernels named by their architecture: arm64:6.12 has it in front.
+func (f *buildFlags) kernelsByArch() (arches []string, names map[string][]string) {
+	names = map[string][]string{}
+	for _, name := range splitList(f.kernel) {
+		arch := f.arch
+		if before, after, ok := strings.Cut(strings.TrimSpace(name), ":"); ok && slices.Contains(machine.Arches(), before) {
+			arch, name = before, after
+		}
+		if names[arch] == nil {
+			arches = append(arches, arch)
+		}
+		names[arch] = append(names[arch], name)
+	}
+	if len(arches) == 0 {
+		arches = []string{f.arch}
+	}
+	return arches, names
+}
+
+// subjects finds the kernels to build for, and counts those that are not available. The function returned removes programs
+// that were built for their machines.
+func (f *buildFlags) subjects(cmd *cobra.Command, o vmtest.Options) (all []release.Subject, gone int, remove func(), err error) {
+	var guests []func()
+	remove = func() {
+		for _, r := range guests {
+			r()
+		}
+	}
+	arches, named := f.kernelsByArch()
+	if len(f.headers) > 0 && len(arches) > 1 {
+		return nil, 0, remove, cli.Usage(errors.New("--headers is for one kernel, not for several architectures"))
+	}
+	for _, arch := range arches {
+		f.arch = arch
+		if len(f.headers) > 0 && len(named[arch]) == 0 {
+			s, err := f.withoutImage(cmd.Context())
+			return append(all, s), 0, remove, err
+		}
+		names := named[arch]
+		if len(names) == 0 && f.Modules {
+			if names, err = f.withHeaders(cmd, o.Log); err != nil {
+				return nil, 0, remove, err
+			}
+		}
+		found, missing, err := f.namedKernels(cmd, names, o.Log)
+		if err != nil {
+			return nil, 0, remove, err
+		}
+		gone += len(missing)
+		builder, err := f.builder(cmd.Context(), o.Log)
+		if err != nil {
+			return nil, 0, remove, err
+		}
+		machines := o
+		guest, removeGuest, err := f.findGuest(cmd.Context())
+		guests = append(guests, removeGuest)
+		if err != nil {
+			if !f.Untested {
+				return nil, 0, remove, err
+			}
+			o.Log("%v", err)
+		}
+		machines.Guest = guest
+		for _, k := range found {
+			all = append(all, release.Subject{Kernel: k, Builder: builder(k), Machine: machines})
+		}
+	}
+	return all, gone, remove, nil
+}
+
+// withoutImage is the kernel of --headers, of which no image was named.
+func (f *buildFlags) withoutImage(ctx context.Context) (release.Subject, error) {
+	if !f.Untested {
+		return release.Subject{}, cli.Usage(errors.New("--headers is for one kernel, whose image --kernel FILE names; without it the module cannot be load-tested, which --allow-untested permits"))
+	}
+	store, err := f.store(f.Log)
+	if err != nil {
+		return release.Subject{}, err
+	}
+	local, err := openLocal(ctx, store, f.headers)
+	if err != nil {
+		return release.Subject{}, err
+	}
+	k := kernels.Kernel{Name: local.Release, Release: local.Release, Arch: f.arch}
+	return release.Subject{Kernel: k, Builder: &kmodbuild.Builder{Store: store, Log: f.Log, Local: local}}, nil
 }
 
 // withHeaders are the series that modules can be built for; it names the others.
@@ -145,226 +288,4 @@ func (f *runFlags) withHeaders(cmd *cobra.Command, log func(string, ...any)) ([]
 		return nil, cli.Lacking(errors.New("the archive has no headers of any kernel"))
 	}
 	return with, nil
-}
-
-// builder returns what builds the module of each kernel: with the tree of --headers for
-// the one that this is for, with the archive's packages for others.
-func (f *runFlags) builder(log func(string, ...any)) (func(kernels.Kernel) *kmodbuild.Builder, error) {
-	store, err := f.store(log)
-	if err != nil {
-		return nil, err
-	}
-	return func(k kernels.Kernel) *kmodbuild.Builder {
-		b := &kmodbuild.Builder{Store: store, Log: log}
-		if f.headers != "" && k.Name == f.headersOf {
-			b.Tree = f.headers
-		}
-		return b
-	}, nil
-}
-
-// chooseHeaders finds the kernel that --headers is for: the only one, or the only one given by file.
-func (f *runFlags) chooseHeaders(requests []kernels.Request) error {
-	if f.headers == "" {
-		return nil
-	}
-	if len(requests) == 1 {
-		f.headersOf = requests[0].String()
-		return nil
-	}
-	for _, r := range requests {
-		if r.File == "" {
-			continue
-		}
-		if f.headersOf != "" {
-			return cli.Usage(fmt.Errorf("--headers is for one kernel, not for both %s and %s", f.headersOf, r.File))
-		}
-		f.headersOf = r.File
-	}
-	if f.headersOf == "" {
-		return cli.Usage(errors.New("--headers is for one kernel: name it alone with --kernel, or one by file"))
-	}
-	return nil
-}
-
-// manifest says what is in an output directory and what it was made of. It
-// holds no time and no path, so that the same inputs give the same bytes.
-type manifest struct {
-	Kernel    string            `json:"kernel"`
-	Release   string            `json:"release"`
-	Image     string            `json:"image"`
-	Version   string            `json:"version"`
-	API       []string          `json:"api"` // that the module can speak
-	Module    string            `json:"module_sha256"`
-	Objects   map[string]string `json:"objects_sha256"`
-	Inputs    kmodbuild.Inputs  `json:"inputs"`
-	KernelAPI map[string]bool   `json:"kernel_api"`
-	LoadTest  string            `json:"load_test"` // passed, failed, not done: why
-}
-
-// buildOne builds, tests and writes what belongs to one kernel, and says how it went.
-func buildOne(ctx context.Context, b *kmodbuild.Builder, k kernels.Kernel, o vmtest.Options, out string, untested bool) (string, error) {
-	m, err := b.Build(ctx, k)
-	if err != nil {
-		return "", err
-	}
-	man := manifest{
-		Kernel: k.Name, Release: k.Release, Image: k.Source(), Version: version.Number,
-		API:    []string{event.APIVersion + " with schema " + event.SchemaVersion, event.OldAPIVersion + " with schema " + event.OldSchemaVersion},
-		Module: m.SHA256, Objects: make(map[string]string), Inputs: m.Inputs, KernelAPI: m.Probes,
-	}
-	log, testErr := loadTest(ctx, o, k, m)
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	var lacking *env.Error
-	switch {
-	case testErr == nil:
-		man.LoadTest = "passed"
-	case errors.As(testErr, &lacking):
-		man.LoadTest = "not done: " + testErr.Error()
-	default:
-		man.LoadTest = "failed"
-	}
-	dir := filepath.Join(out, k.Release)
-	if err := os.MkdirAll(filepath.Join(dir, objectDir), 0o755); err != nil {
-		return "", env.Disk(err)
-	}
-	files := map[string][]byte{loadTestFile: log}
-	for _, name := range bpf.Names() {
-		file := path.Join(objectDir, name+".o")
-		if files[file], err = bpf.Object(name); err != nil {
-			return "", err
-		}
-		sum := sha256.Sum256(files[file])
-		man.Objects[file] = hex.EncodeToString(sum[:])
-	}
-	ko, err := os.ReadFile(m.File)
-	if err != nil {
-		return "", err
-	}
-	text, err := json.MarshalIndent(man, "", "\t")
-	if err != nil {
-		return "", err
-	}
-	files[moduleFile], files[manifestFile] = ko, append(text, '\n')
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data, 0o644); err != nil {
-			return "", env.Disk(err)
-		}
-	}
-	switch {
-	case testErr == nil:
-		return "built, load test passed", nil
-	case lacking != nil && untested:
-		return "built, NOT LOAD-TESTED: " + testErr.Error(), nil
-	}
-	return "", fmt.Errorf("load test: %w (see %s)", testErr, filepath.Join(dir, loadTestFile))
-}
-
-// loadTest loads the module in a machine of its kernel and runs some cases.
-// The log has the verdicts and what the kernel said.
-func loadTest(ctx context.Context, o vmtest.Options, k kernels.Kernel, m *kmodbuild.Module) ([]byte, error) {
-	var console, log bytes.Buffer
-	o.Kernels, o.Gone, o.Drivers = []vmtest.Kernel{{Kernel: k, Module: m.File}}, nil, []guest.Drivers{guest.OnlyKmod}
-	o.Cases = guest.IDs(loadTestCases...)
-	o.Console, o.Jobs, o.NoSnapshots, o.Progress = &console, 1, true, nil
-	rep, err := vmtest.Run(ctx, o)
-	if err != nil {
-		return []byte(err.Error() + "\n"), err
-	}
-	if err := rep.WriteText(&log); err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(&log, "\nconsole:\n%s", console.Bytes())
-	if failures := rep.Failures(); len(failures) > 0 {
-		return log.Bytes(), fmt.Errorf("%d of %d cases failed", len(failures), len(rep.Results))
-	}
-	if line := machine.Complaint(console.String()); line != "" {
-		return log.Bytes(), fmt.Errorf("the kernel complained: %s", line)
-	}
-	return log.Bytes(), nil
-}
-
-func usesKmod(drivers []guest.Drivers) bool {
-	return slices.ContainsFunc(drivers, func(d guest.Drivers) bool { return d.Has(guest.Kmod) })
-}
-
-// findModules gives the kernels their modules when the kmod driver is asked
-// for: from a directory, or built now, or somebody else's. The function returned removes
-// those that are not kept.
-func (f *runFlags) findModules(ctx context.Context, o *vmtest.Options) (remove func(), err error) {
-	remove = func() {}
-	if f.isForeign() {
-		x, err := f.openForeign(ctx, o)
-		if err != nil {
-			return remove, err
-		}
-		return x.close, x.give(ctx, f, o)
-	}
-	return remove, f.findOwnModules(ctx, o)
-}
-
-func (f *runFlags) findOwnModules(ctx context.Context, o *vmtest.Options) error {
-	if !usesKmod(o.Drivers) {
-		return nil
-	}
-	if f.modules != "" {
-		if _, err := os.ReadDir(f.modules); err != nil {
-			return cli.Usage(err)
-		}
-	}
-	builder, err := f.builder(o.Log)
-	if err != nil {
-		return err
-	}
-	for i := range o.Kernels {
-		k := &o.Kernels[i]
-		if f.modules != "" {
-			file := filepath.Join(f.modules, k.Release, moduleFile)
-			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-				k.NoModule = "there is no " + file
-				continue
-			}
-			k.Module = file
-			continue
-		}
-		b := builder(k.Kernel)
-		k.Headers = b.Tree
-		built := f.doing(k.Name, "building the module")
-		m, err := b.Build(ctx, k.Kernel)
-		built()
-		if err != nil {
-			err = f.noModule(ctx, o, k, err)
-		} else {
-			k.Module = m.File
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// noModule notes why a kernel has no module. It returns an error if that ends the run.
-func (f *runFlags) noModule(ctx context.Context, o *vmtest.Options, k *vmtest.Kernel, err error) error {
-	var broken *kmodbuild.Error
-	var tree *kmodbuild.TreeError
-	switch {
-	case ctx.Err() != nil:
-		return environment(ctx.Err())
-	case env.IsDisk(err):
-		return environment(fmt.Errorf("kernel %s: %w", k.Name, err))
-	case errors.As(err, &tree):
-		return cli.Usage(fmt.Errorf("--headers: %w", err))
-	case errors.As(err, &broken):
-		k.ModuleError = err.Error()
-	default: // no headers, or no way to get them
-		k.NoModule = err.Error()
-		o.Log("kernel %s: no module: %v", k.Name, err)
-		if !errors.Is(err, kernels.ErrNoHeaders) {
-			f.lacks = append(f.lacks, "module of kernel "+k.Name)
-		}
-	}
-	return nil
 }

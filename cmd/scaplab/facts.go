@@ -38,13 +38,14 @@ func (f *factFlags) add(cmd *cobra.Command) {
 
 func newKernelsFactsCmd() *cobra.Command {
 	var f factFlags
+	var calls bool
 	cmd := &cobra.Command{
 		Use:   "facts KERNEL",
 		Short: "Say what a kernel offers, from its image",
 		Long: "Facts reads a kernel's image and prints its system calls with their arguments, the\n" +
 			"tracepoints and BPF helpers, the types and fields that our programs read of it, and its\n" +
-			"configuration. Nothing is booted. KERNEL is a series, newest, or a file: an image, or\n" +
-			"types (BTF) alone, which have less.\n\n" +
+			"configuration. Nothing is booted. KERNEL is a series, newest, or a file: an image,\n" +
+			"types (BTF) alone, which have less, or facts that --json has printed.\n\n" +
 			"Calls are those that the kernel lists for its tracepoints. Where an image does not have\n" +
 			"that list ready, as on arm64, they are the functions of its types: some of them only\n" +
 			"return ENOSYS, and of many the arguments are not known.",
@@ -55,20 +56,37 @@ func newKernelsFactsCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if calls {
+				facts = facts.OfCalls()
+			}
 			if f.asJSON {
 				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", " ")
+				if !calls {
+					e.SetIndent("", " ")
+				}
 				return e.Encode(facts)
 			}
 			return writeKernelFacts(cmd.OutOrStdout(), facts)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&calls, "calls", false, "only the system calls, with the types of their arguments; as JSON on one line")
 	return cmd
 }
 
 // facts collects the facts of one kernel.
 func (f *factFlags) facts(cmd *cobra.Command, name string) (*kernelfacts.Facts, error) {
+	if strings.HasSuffix(name, ".json") {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return nil, cli.Lacking(err)
+		}
+		facts := new(kernelfacts.Facts)
+		if err := json.Unmarshal(src, facts); err != nil || facts.Kernel == "" {
+			return nil, cli.Usage(fmt.Errorf("%s: no facts of a kernel (scaplab kernels facts --json prints them): %w", name, cmp.Or(err, errors.New("no kernel is named"))))
+		}
+		return facts, nil
+	}
 	found, err := f.typesOf(cmd, name)
 	if err != nil {
 		return nil, err
@@ -159,10 +177,11 @@ func newKernelsDiffCmd() *cobra.Command {
 		Use:   "diff KERNEL KERNEL",
 		Short: "Say what changed between two kernels, and what of ours that touches",
 		Long: "Diff compares the facts of two kernels: calls that came, went or have other arguments,\n" +
-			"with their entry of the table; fields that our programs read and that came, went or\n" +
-			"have another type, with the lines of source that read them and the entries whose\n" +
-			"programs do; tracepoints, BPF helpers and options. Fields that only moved are counted:\n" +
-			"programs find them.",
+			"with their entry of the table, and structs of arguments; fields that our programs read\n" +
+			"and that came, went or have another type, with the lines of source that read them and\n" +
+			"the entries whose programs do; tracepoints, BPF helpers and options. Fields that only\n" +
+			"moved are counted: programs find them. What this means for the table alone is\n" +
+			"scaplab table diff.",
 		Example: "  scaplab kernels diff 6.1 newest",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -250,6 +269,7 @@ func writeDiff(w io.Writer, d *kernelfacts.Diff) error {
 	}
 	fmt.Fprintf(&b, "from %s to %s\n\n", d.From, d.To)
 	section("system calls", d.Syscalls)
+	section("structs of their arguments", d.Structs)
 	section("fields, types and values that our programs ask for", d.Reads)
 	section("tracepoints", d.Tracepoints)
 	section("BPF helpers", d.Helpers)

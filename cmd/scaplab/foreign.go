@@ -137,7 +137,7 @@ func (x *foreign) unpack(ctx context.Context, deb string) error {
 
 // give gives each kernel the module, built for it if there are sources.
 func (x *foreign) give(ctx context.Context, f *runFlags, o *vmtest.Options) error {
-	builder, err := f.builder(o.Log)
+	builder, err := f.builder(ctx, o.Log)
 	if err != nil {
 		return err
 	}

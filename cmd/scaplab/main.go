@@ -41,6 +41,7 @@ func newRoot() *cobra.Command {
 		newCacheCmd(),
 		newDoctorCmd(),
 		newReportCmd(),
+		newVerifyCmd(),
 		cli.NewVersionCmd("scaplab"),
 		cli.NewManCmd("scaplab"),
 	)

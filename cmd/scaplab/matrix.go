@@ -59,8 +59,8 @@ type runFlags struct {
 	noSnaps   bool
 	caseLimit time.Duration
 	modules   string
-	headers   string
-	headersOf string // name of the kernel that these are for
+	headers   []string // a directory, or packages
+	headersOf string   // name of the kernel that these are for
 	captures  string
 	seen      string
 	facts     string
@@ -118,11 +118,11 @@ func (f *runFlags) archFlags(cmd *cobra.Command) {
 }
 
 func (f *runFlags) headersFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.headers, "headers", "", "build the module of the kernel given by file against this tree or header directory; others have packages")
+	cmd.Flags().StringArrayVar(&f.headers, "headers", nil, "build the module of the kernel given by file against this tree or header directory, or these .deb or .rpm packages (repeated); other kernels have packages")
 }
 
 func (f *runFlags) modulesFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod wrote; default is to build them")
+	cmd.Flags().StringVar(&f.modules, "modules", "", "take kernel modules from this directory, which build kmod or build release wrote; default is to build them")
 }
 
 func (f *runFlags) caseFlags(cmd *cobra.Command) {
@@ -274,11 +274,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o vmtest.Options, done func(), e
 		return o, done, cli.Usage(err)
 	}
 	switch {
-	case f.isForeign() && f.headers != "":
+	case f.isForeign() && len(f.headers) > 0:
 		return o, done, cli.Usage(errors.New("--headers is to build this project's module with, --driver names another"))
 	case f.isForeign() && f.modules != "":
 		return o, done, cli.Usage(errors.New("--modules has modules, and --driver names another"))
-	case f.headers == "":
+	case len(f.headers) == 0:
 	case f.modules != "":
 		return o, done, cli.Usage(errors.New("--headers is to build a module with, --modules has them built"))
 	case !usesKmod(o.Drivers):

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,13 +33,17 @@ func newSchemaCmd() *cobra.Command {
 }
 
 func newSchemaCheckCmd() *cobra.Command {
-	return &cobra.Command{
+	var against string
+	cmd := &cobra.Command{
 		Use:   "check [DIR]",
-		Short: "Compare the tables with schema.lock",
+		Short: "Compare the tables with schema.lock, and that with the last release",
 		Long: "Check compares event codes, params, flag values, wire types and syscall codes of\n" +
 			"the tables of DIR (the project's own without one) with tables/schema.lock. What\n" +
-			"differs, or is not in the lock yet, is printed with its place.",
-		Example: "  scaplab schema check",
+			"differs, or is not in the lock yet, is printed with its place.\n\n" +
+			"It then compares the lock with another schema, that of the last release: the last tag\n" +
+			"v* of git that is reachable, if there is one. If the lock differs from it and states a\n" +
+			"version that the changes do not allow, they are printed, as by schema diff.\n\n" + schemaNames,
+		Example: "  scaplab schema check\n  scaplab schema check --against v0.1.0",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := lintedTable(cmd, args)
@@ -51,10 +58,47 @@ func newSchemaCheckCmd() *cobra.Command {
 				fmt.Fprintf(cmd.ErrOrStderr(), "not locked: %d\n", n)
 				return cli.Found(nil)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "the tables agree with %s (schema %s)\n", tables.LockFile, t.Lock.Versions[0].Schema)
-			return nil
+			fmt.Fprintf(cmd.ErrOrStderr(), "the tables agree with %s (own schema %s, the reference's %s)\n", tables.LockFile, t.Lock.OwnVersion(), t.Lock.SchemaVersion())
+			if against == "" {
+				if against = lastRelease(cmd.Context()); against == "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), "no tag v* is reachable: the schema is not compared with that of a release")
+					return nil
+				}
+			}
+			return checkAgainst(cmd, against, t.Lock)
 		},
 	}
+	cmd.Flags().StringVar(&against, "against", "", "the schema to compare the lock with (default: that of the last tag v*)")
+	return cmd
+}
+
+// lastRelease returns the last tag v* that is reachable from the commit here, or "".
+func lastRelease(ctx context.Context) string {
+	tag, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--abbrev=0", "--match", "v*").Output()
+	if err != nil {
+		return "" // no tag, or no repository
+	}
+	return strings.TrimSpace(string(tag))
+}
+
+// checkAgainst returns an error if the schema differs from an older one and states a version that does not allow that.
+func checkAgainst(cmd *cobra.Command, name string, now *tables.Lock) error {
+	old, err := readSchema(cmd, name)
+	if err != nil {
+		return err
+	}
+	d, err := diffSchemas(old, now)
+	if err != nil {
+		return err
+	}
+	if name == reference {
+		d.Own = nil
+	}
+	if err := d.verdict(); err != nil {
+		return errors.Join(d.write(cmd.OutOrStdout()), err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "the schema's versions allow its %d changes since %s\n", len(d.Changes), name)
+	return nil
 }
 
 func newSchemaLockCmd() *cobra.Command {

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scaplab/scaplab/internal/cli"
-	"github.com/scaplab/scaplab/internal/kver"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/savefile"
 	"github.com/scaplab/scaplab/sinsp/field"
@@ -66,8 +65,9 @@ func newSchemaDiffCmd() *cobra.Command {
 		Long: "Diff prints each change with its level: major when something that was recorded before\n" +
 			"reads as something else or is not found by its name any more, minor when something is\n" +
 			"new, patch when nobody sees it. It names the captures, rules and filters given that a\n" +
-			"major change concerns, and the version that the new schema must have. The exit status is\n" +
-			"1 if it states a lower one.\n\n" + schemaNames,
+			"major change concerns, and the versions that the new schema must have: all changes count\n" +
+			"for its own, those of the reference's events for the reference's. The exit status is 1 if\n" +
+			"it states a lower one.\n\n" + schemaNames,
 		Example: "  scaplab schema diff v0.1.0 tables\n" +
 			"  scaplab schema diff reference builtin\n" +
 			"  scaplab schema diff HEAD~1 tables --capture old.scap --rules falco_rules.yaml",
@@ -81,13 +81,12 @@ func newSchemaDiffCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d := schemaDiff{Old: old.SchemaVersion(), New: now.SchemaVersion(), Changes: []change{}}
-			for _, c := range tables.DiffSchemas(old, now) {
-				d.Level = max(d.Level, c.Level)
-				d.Changes = append(d.Changes, change{SchemaChange: c, Place: c.Pos.String()})
+			d, err := diffSchemas(old, now)
+			if err != nil {
+				return err
 			}
-			if d.Demands, err = tables.NextVersion(d.Old, d.Level); err != nil {
-				return cli.Found(err)
+			if args[0] == reference { // which has no version of that kind, nor is its own about what others add
+				d.Own = nil
 			}
 			if err := u.find(d.Changes); err != nil {
 				return err
@@ -102,10 +101,7 @@ func newSchemaDiffCmd() *cobra.Command {
 			if err != nil {
 				return cli.Lacking(err)
 			}
-			if args[0] != reference && older(d.New, d.Demands) { // its version is not about what others add
-				return cli.Found(fmt.Errorf("the new schema states version %s (want %s or later)", d.New, d.Demands))
-			}
-			return nil
+			return d.verdict()
 		},
 	}
 	cmd.Flags().StringArrayVar(&u.captures, "capture", nil, "a capture that may rely on the old schema; may be repeated")
@@ -115,20 +111,40 @@ func newSchemaDiffCmd() *cobra.Command {
 	return cmd
 }
 
-// older reports whether a version MAJOR.MINOR.PATCH is below another.
-func older(a, b string) bool {
-	x, err := kver.Parse(a)
-	y, err2 := kver.Parse(b)
-	return err != nil || err2 != nil || x.Compare(y) < 0
-}
-
 // schemaDiff is what diff prints.
 type schemaDiff struct {
-	Old     string       `json:"old"` // version that it states
-	New     string       `json:"new"`
-	Level   tables.Level `json:"level"`   // the highest
-	Demands string       `json:"demands"` // the lowest version that the new schema may have
-	Changes []change     `json:"changes"`
+	Own       *tables.VersionDemand `json:"own,omitempty"` // all changes demand it; nil: the old schema is the reference's
+	Reference tables.VersionDemand  `json:"reference"`     // those of the reference's events demand it
+	Changes   []change              `json:"changes"`
+}
+
+func diffSchemas(old, now *tables.Lock) (*schemaDiff, error) {
+	changes := tables.DiffSchemas(old, now)
+	own, ref, err := tables.DemandedVersions(old, now, changes)
+	if err != nil {
+		return nil, cli.Found(err)
+	}
+	d := &schemaDiff{&own, ref, []change{}}
+	for _, c := range changes {
+		d.Changes = append(d.Changes, change{SchemaChange: c, Place: c.Pos.String()})
+	}
+	return d, nil
+}
+
+// verdict returns an error if the new schema states lower versions than it must have.
+func (d *schemaDiff) verdict() error {
+	var errs []error
+	if d.Own != nil && !d.Own.Met() {
+		errs = append(errs, fmt.Errorf("the new schema states own version %s (want %s or later: line own of %s)", d.Own.New, d.Own.Demands, tables.LockFile))
+	}
+	if !d.Reference.Met() {
+		errs = append(errs, fmt.Errorf("the new schema states version %s of the reference (want %s or later: first line version of %s)",
+			d.Reference.New, d.Reference.Demands, tables.LockFile))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return cli.Found(errors.Join(errs...))
 }
 
 type change struct {
@@ -148,8 +164,14 @@ func (d *schemaDiff) write(w io.Writer) error {
 	if len(d.Changes) == 0 {
 		b.WriteString("the schemas are the same\n")
 	} else {
-		fmt.Fprintf(&b, "%d changes, the highest is %v: the new schema must have version %s or later (the old one has %s, it states %s)\n",
-			len(d.Changes), d.Level, d.Demands, d.Old, d.New)
+		fmt.Fprintf(&b, "%d changes\n", len(d.Changes))
+		demand := func(what string, v tables.VersionDemand) {
+			fmt.Fprintf(&b, "%s: the highest is %v: the new schema must have version %s or later (the old one has %s, it states %s)\n", what, v.Level, v.Demands, v.Old, v.New)
+		}
+		if d.Own != nil {
+			demand("of all", *d.Own)
+		}
+		demand("of the reference's events", d.Reference)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -177,7 +199,7 @@ func readSchema(cmd *cobra.Command, name string) (*tables.Lock, error) {
 	var text []byte
 	if err == nil {
 		text, err = os.ReadFile(file)
-	} else if of, gitErr := exec.CommandContext(cmd.Context(), "git", "show", name+":tables/"+tables.LockFile).Output(); gitErr == nil { // from any directory of the repository
+	} else if of, gitErr := exec.CommandContext(cmd.Context(), "git", "show", "--end-of-options", name+":tables/"+tables.LockFile).Output(); gitErr == nil { // from any directory of the repository
 		file, text, err = name+":tables/"+tables.LockFile, of, nil
 	} else {
 		err = fmt.Errorf("schema %s: no such file, directory of tables or revision with tables/%s (want one of these, builtin or reference)", name, tables.LockFile)

@@ -26,15 +26,15 @@ import (
 func newTableCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "table",
-		Short: "Check and show the description of system calls",
+		Short: "Check, show and extend the description of system calls",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cli.Usage(errors.New("lint, fmt, show or coverage?"))
+				return cli.Usage(errors.New("lint, fmt, show, coverage, add or diff?"))
 			}
 			return cli.Usage(fmt.Errorf("unknown command %q", args[0]))
 		},
 	}
-	cmd.AddCommand(newTableLintCmd(), newTableFmtCmd(), newTableShowCmd(), newTableCoverageCmd())
+	cmd.AddCommand(newTableLintCmd(), newTableFmtCmd(), newTableShowCmd(), newTableCoverageCmd(), newTableAddCmd(), newTableDiffCmd())
 	return cmd
 }
 

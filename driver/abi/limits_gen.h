@@ -17,10 +17,8 @@
 #define PARAM_MAX 65000 /* of a param: the limit of the reference's module, which both drivers keep */
 #define STRING_MAX 4096 /* of a string with its NUL; longer ones are cut */
 
-/* Event codes, and syscall codes that generic events carry. */
+/* Event codes. */
 #define FIRST_OWN_CODE 0x8000 /* the first code that the reference does not have */
-#define OLD_CODES 430 /* clients of the older API know the event codes below it */
-#define OLD_IDS 451 /* and the syscall codes below it */
 
 /* Settings, unless the client says otherwise, and their limits. */
 #define SNAPLEN_DEFAULT 80 /* bytes of I/O payload that an event carries */

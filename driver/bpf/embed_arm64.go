@@ -2,9 +2,8 @@
 
 package bpf
 
-import "embed"
+import "github.com/scaplab/scaplab/driver/bpf/arm64"
 
-const dir = "arm64"
+const haveObjects = true
 
-//go:embed arm64/*.o
-var objects embed.FS
+var objects = arm64.Objects

@@ -6,6 +6,6 @@ package bpf
 
 import "embed"
 
-const dir = ""
+const haveObjects = false
 
 var objects embed.FS

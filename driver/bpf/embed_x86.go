@@ -4,9 +4,8 @@
 
 package bpf
 
-import "embed"
+import "github.com/scaplab/scaplab/driver/bpf/amd64"
 
-const dir = "amd64"
+const haveObjects = true
 
-//go:embed amd64/*.o
-var objects embed.FS
+var objects = amd64.Objects

@@ -5,8 +5,8 @@ package bpf
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -22,20 +22,19 @@ const Clang = "19"
 
 // Names returns the names of this architecture's objects; none if it has no eBPF driver.
 func Names() []string {
-	entries, _ := objects.ReadDir(dir)
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = strings.TrimSuffix(e.Name(), ".o")
+	files, _ := fs.Glob(objects, "*.o") // the pattern is good
+	for i := range files {
+		files[i] = strings.TrimSuffix(files[i], ".o")
 	}
-	return names
+	return files
 }
 
 // Object returns the bytes of a compiled object of this architecture.
 func Object(name string) ([]byte, error) {
-	if dir == "" {
+	if !haveObjects {
 		return nil, fmt.Errorf("no eBPF programs for %s: %w", runtime.GOARCH, ebpf.ErrNotSupported)
 	}
-	return objects.ReadFile(path.Join(dir, name+".o"))
+	return objects.ReadFile(name + ".o")
 }
 
 // Load parses an object of this architecture.

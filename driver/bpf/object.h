@@ -69,6 +69,7 @@
 #include "flavors.h"
 #include "../abi/event.h"
 #include "../abi/events_gen.h"
+#include "../abi/version_gen.h"
 #include "maps.h"
 #include "read.h"
 #include "arch.h"
@@ -81,5 +82,10 @@
 #include "tracepoint.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* What the object states of itself, in the form of modules. No loader reads it. */
+const char modinfo[] SEC(".modinfo") = "name=scap\0"
+					"schema_version=" SCAP_SCHEMA_VERSION "\0"
+					"own_schema_version=" SCAP_OWN_SCHEMA_VERSION;
 
 #endif

@@ -75,7 +75,17 @@ extern struct mutex consumer_mutex;
 
 /* main.c */
 extern bool verbose;
-extern bool persona_10; /* speaks the newer API, see abi/version_gen.h */
+/* A version of the reference, which its clients of that age demand: see abi/version_gen.h. */
+struct persona {
+	const char *api;
+	const char *schema;
+	u64 api_number;
+	u64 schema_number;
+	u16 codes;  /* these clients know the event codes below it */
+	u16 ids;    /* and the syscall codes below it */
+	bool older; /* they know old_nparams of the params, see struct kmod_event */
+};
+extern struct persona persona; /* set when the module is loaded */
 
 /* ring.c */
 int ring_alloc(struct ring *r, u32 size);

@@ -27,21 +27,36 @@ bool verbose;
 module_param(verbose, bool, 0444);
 MODULE_PARM_DESC(verbose, "log opens, closes and attachments");
 
-bool persona_10 = true;
-static char *persona = SCAP_API_VERSION;
-module_param(persona, charp, 0444);
-MODULE_PARM_DESC(persona, "API version to speak: " SCAP_API_VERSION " (schema " SCAP_SCHEMA_VERSION ") or " SCAP_OLD_API_VERSION
-			  " (schema " SCAP_OLD_SCHEMA_VERSION ")");
+struct persona persona __read_mostly;
+static const struct persona personas[] __initconst = { SCAP_PERSONAS };
+static char *persona_name = SCAP_API_VERSION;
+module_param_named(persona, persona_name, charp, 0444);
+MODULE_PARM_DESC(persona, "API version to speak: " SCAP_PERSONA_NAMES);
+
+/* Sets the persona of the parameter. */
+static int __init set_persona(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(personas); i++) {
+		if (!strcmp(persona_name, personas[i].api)) {
+			persona = personas[i];
+			return 0;
+		}
+	}
+	pr_err(DEVICE_NAME ": persona=%s: unknown (want " SCAP_PERSONA_NAMES ")\n", persona_name);
+	return -EINVAL;
+}
 
 /* What modinfo cannot tell, which reads the file: the versions of the persona that is loaded. */
 static int get_api_version(char *buf, const struct kernel_param *kp)
 {
-	return sysfs_emit(buf, "%s\n", persona_10 ? SCAP_API_VERSION : SCAP_OLD_API_VERSION);
+	return sysfs_emit(buf, "%s\n", persona.api);
 }
 
 static int get_schema_version(char *buf, const struct kernel_param *kp)
 {
-	return sysfs_emit(buf, "%s\n", persona_10 ? SCAP_SCHEMA_VERSION : SCAP_OLD_SCHEMA_VERSION);
+	return sysfs_emit(buf, "%s\n", persona.schema);
 }
 
 static int refuse_version(const char *val, const struct kernel_param *kp)
@@ -428,9 +443,9 @@ static long scap_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case IOC_API_VERSION:
-		return put_version(arg, persona_10 ? SCAP_API_NUMBER : SCAP_OLD_API_NUMBER);
+		return put_version(arg, persona.api_number);
 	case IOC_SCHEMA_VERSION:
-		return put_version(arg, persona_10 ? SCAP_SCHEMA_NUMBER : SCAP_OLD_SCHEMA_NUMBER);
+		return put_version(arg, persona.schema_number);
 	case IOC_DRIVER_VERSION:
 		return copy_to_user((void __user *)arg, SCAPLAB_VERSION, sizeof(SCAPLAB_VERSION)) ?
 			       -EINVAL : 0;
@@ -470,12 +485,9 @@ static int __init scap_init(void)
 		pr_err(DEVICE_NAME ": no support for PREEMPT_RT kernels\n");
 		return -EOPNOTSUPP;
 	}
-	if (!strcmp(persona, SCAP_OLD_API_VERSION)) {
-		persona_10 = false;
-	} else if (strcmp(persona, SCAP_API_VERSION)) {
-		pr_err(DEVICE_NAME ": persona=%s: unknown (" SCAP_API_VERSION " or " SCAP_OLD_API_VERSION ")\n", persona);
-		return -EINVAL;
-	}
+	err = set_persona();
+	if (err)
+		return err;
 	err = tp_init();
 	if (err)
 		return err;
@@ -502,7 +514,7 @@ static int __init scap_init(void)
 	err = cdev_add(&cdev, first_dev, n);
 	if (err)
 		goto no_devices;
-	pr_info(DEVICE_NAME ": %s, API %s\n", SCAPLAB_VERSION, persona);
+	pr_info(DEVICE_NAME ": %s, API %s, schema %s\n", SCAPLAB_VERSION, persona.api, persona.schema);
 	return 0;
 
 no_devices:
@@ -535,8 +547,9 @@ MODULE_LICENSE("Dual MIT/GPL");
 MODULE_AUTHOR("the scaplab authors");
 MODULE_DESCRIPTION("system-call event capture");
 MODULE_VERSION(SCAPLAB_VERSION);
-/* Of the default persona; the last line says so, and where the loaded one is told. */
+/* Of the default persona; personas says which others there are, and where the loaded one is told. */
 MODULE_INFO(api_version, SCAP_API_VERSION);
 MODULE_INFO(schema_version, SCAP_SCHEMA_VERSION);
-MODULE_INFO(personas, SCAP_API_VERSION " (schema " SCAP_SCHEMA_VERSION "), unless persona=" SCAP_OLD_API_VERSION
-		      " (schema " SCAP_OLD_SCHEMA_VERSION "); loaded: /sys/module/" KBUILD_MODNAME "/parameters/api_version");
+MODULE_INFO(personas, SCAP_PERSONA_NAMES " by the parameter persona; loaded: /sys/module/" KBUILD_MODNAME "/parameters/api_version");
+/* Of the events of all personas and of those that a client asks for, see IOC_OWN_EVENTS. */
+MODULE_INFO(own_schema_version, SCAP_OWN_SCHEMA_VERSION);

@@ -47,7 +47,7 @@ enum drop_category {
 struct kmod_event {
 	u16 code;
 	u16 nparams;
-	u16 old_nparams; /* how many of them the older API has; 0: all */
+	u16 old_nparams; /* how many of them older personas have; 0: all */
 	enum drop drop;
 	enum drop_category category;
 	bool drop_failed; /* dropping mode drops its failures */
@@ -63,13 +63,13 @@ static u16 syscall_id_of(u32 nr)
 {
 	u16 id = syscall_ids[BOUNDED(nr, SYSCALLS)];
 
-	return persona_10 || id < OLD_IDS ? id : 0;
+	return id < persona.ids ? id : 0;
 }
 
 /* How many params of an event a client of the persona expects. */
 static u16 params_sent(const struct kmod_event *ev)
 {
-	return !persona_10 && ev->old_nparams ? ev->old_nparams : ev->nparams;
+	return persona.older && ev->old_nparams ? ev->old_nparams : ev->nparams;
 }
 
 /* A tracepoint hit, the same for all consumers. */
@@ -263,8 +263,8 @@ static bool dropping_keeps(struct consumer *c, struct hit *h, const struct kmod_
 		return false;
 	if (!dropping_keeps_call(h->nr, h->f.arg))
 		return false;
-	/* Only API 10 and later keep F_SETFD. */
-	if (ev->code == EVT_FCNTL_EXIT && (u32)h->f.arg[1] == F_SETFD && !persona_10)
+	/* The dropping mode of older versions does not keep F_SETFD. */
+	if (ev->code == EVT_FCNTL_EXIT && (u32)h->f.arg[1] == F_SETFD && persona.older)
 		return false;
 	if (ev->drop == DROP_NEVER)
 		return true;
@@ -281,7 +281,7 @@ static const struct kmod_event *event_for(struct consumer *c, struct hit *h)
 {
 	const struct kmod_event *ev = h->ev;
 	bool unknown = ev->code >= FIRST_OWN_CODE ? !READ_ONCE(c->set.own_events) :
-						    !persona_10 && ev->code >= OLD_CODES;
+						    ev->code >= persona.codes;
 
 	if (likely(!unknown))
 		return ev;

@@ -26,14 +26,11 @@ const (
 // MaxParams is the largest number of params of an event: the bits of a consumer's mask.
 const MaxParams = 32
 
-// Event codes. The older reference is the second version in schema.lock: old clients speak
-// its interface, and released readers of captures know its codes.
+// Event codes.
 const (
 	ReferenceCodes = 454    // the reference's event codes are below it
 	FirstOwn       = 0x8000 // the first event code that the reference does not have
 	OwnCodes       = 1024   // how many codes from there on are ours
-	OldCodes       = 430    // the older reference's event codes are below it
-	OldIDs         = 451    // and its syscall codes below this
 )
 
 // Settings.

@@ -37,10 +37,11 @@ var kinds = []struct {
 	{"headers", "headers", ""},
 	{"tools", "toolroot", ""},
 	{"index", "apt", ""},
+	{"debian", "debian", ""},
 }
 
-// Kinds returns the kinds of items: saved states of machines, kernels, packages, modules, unpacked headers, build tools, and lists
-// of packages.
+// Kinds returns the kinds of items: saved states of machines, kernels, packages, modules, unpacked headers, build tools, lists
+// of packages, and the Debian that packages are tried in.
 func Kinds() []string {
 	var names []string
 	for _, k := range kinds {

@@ -25,6 +25,7 @@ type Build struct {
 	Modified bool   `json:"modified,omitempty"` // the source differs from the commit
 	Go       string `json:"go"`
 	Platform string `json:"platform"` // GOOS/GOARCH
+	Schema   string `json:"schema"`   // of all events, with those that the reference does not have
 	// Interfaces of the kernel module that scap can talk to, the default first.
 	Interfaces []Interface `json:"interfaces"`
 }
@@ -36,8 +37,11 @@ type Interface struct {
 }
 
 // interfaces is the one place where a program takes the versions that it speaks.
-func interfaces() []Interface {
-	return []Interface{{event.APIVersion, event.SchemaVersion}, {event.OldAPIVersion, event.OldSchemaVersion}}
+func interfaces() (list []Interface) {
+	for _, p := range event.Personas() {
+		list = append(list, Interface{p.API, p.Schema})
+	}
+	return list
 }
 
 // ThisBuild describes this program.
@@ -48,7 +52,8 @@ func ThisBuild() Build {
 
 func build(info *debug.BuildInfo) Build {
 	b := Build{
-		Version: version.Number, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Interfaces: interfaces(),
+		Version: version.Number, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Schema: event.OwnSchemaVersion, Interfaces: interfaces(),
 	}
 	if info == nil {
 		return b
@@ -81,7 +86,7 @@ func (b Build) String() string {
 		commit += ")"
 	}
 	def := b.Interfaces[0]
-	return fmt.Sprintf("%s%s, schema %s, API %s, %s %s", b.Version, commit, def.Schema, def.API, b.Go, b.Platform)
+	return fmt.Sprintf("%s%s, schema %s, own schema %s, API %s, %s %s", b.Version, commit, def.Schema, b.Schema, def.API, b.Go, b.Platform)
 }
 
 // Version returns the version of this program's source and build, and of its schema and API, in one line.

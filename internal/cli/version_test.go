@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scaplab/scaplab/internal/version"
+	"github.com/scaplab/scaplab/scap/event"
 )
 
 func TestVersionNamesTheSourceAndWhatItSpeaks(t *testing.T) {
-	speaks := ", schema " + interfaces()[0].Schema + ", API " + interfaces()[0].API + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+	speaks := ", schema " + interfaces()[0].Schema + ", own schema " + event.OwnSchemaVersion + ", API " + interfaces()[0].API + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"}
 	time := debug.BuildSetting{Key: "vcs.time", Value: "2026-11-28T17:00:00Z"}
 	for name, tt := range map[string]struct {

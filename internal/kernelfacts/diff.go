@@ -15,6 +15,7 @@ type Diff struct {
 	To   string `json:"to"`
 
 	Syscalls    []Change `json:"syscalls,omitempty"`
+	Structs     []Change `json:"structs,omitempty"` // of arguments; not known unless they are known of both
 	Reads       []Change `json:"reads,omitempty"`
 	Tracepoints []Change `json:"tracepoints,omitempty"`
 	Helpers     []Change `json:"helpers,omitempty"`
@@ -37,6 +38,12 @@ type Change struct {
 // Compare returns what changed from a to b.
 func Compare(a, b *Facts) Diff {
 	d := Diff{From: a.title(), To: b.title()}
+	unknown := map[string]bool{} // calls whose arguments are not known of both
+	for _, f := range []*Facts{a, b} {
+		for _, s := range f.Syscalls {
+			unknown[s.Name] = unknown[s.Name] || s.Args == nil
+		}
+	}
 	calls := func(f *Facts) map[string]string {
 		m := map[string]string{}
 		for _, s := range f.Syscalls {
@@ -45,13 +52,23 @@ func Compare(a, b *Facts) Diff {
 				args = append(args, x.Type+" "+x.Name)
 			}
 			m[s.Name] = s.Name + "(" + strings.Join(args, ", ") + ")"
-			if s.Args == nil {
+			if unknown[s.Name] {
 				m[s.Name] = s.Name
 			}
 		}
 		return m
 	}
 	d.Syscalls = changes(calls(a), calls(b))
+	if len(a.Structs) > 0 && len(b.Structs) > 0 {
+		structs := func(f *Facts) map[string]string {
+			m := map[string]string{}
+			for _, s := range f.Structs {
+				m[s.Name] = s.String()
+			}
+			return m
+		}
+		d.Structs = changes(structs(a), structs(b))
+	}
 	d.Tracepoints = changes(set(a.Tracepoints), set(b.Tracepoints))
 	d.Helpers = changes(set(a.Helpers), set(b.Helpers))
 	d.Kfuncs = changes(set(a.Kfuncs), set(b.Kfuncs))

@@ -19,7 +19,9 @@ type Facts struct {
 	Release string `json:"release,omitempty"`
 	Arch    string `json:"arch"` // GOARCH
 
-	Syscalls    []Syscall `json:"syscalls"` // by name
+	Syscalls    []Syscall `json:"syscalls"`          // by name
+	Structs     []Struct  `json:"structs,omitempty"` // of arguments, by name
+	Enums       []Enum    `json:"enums,omitempty"`   // of arguments, by name
 	Tracepoints []string  `json:"tracepoints"`
 	Helpers     []string  `json:"helpers"`
 	Kfuncs      []string  `json:"kfuncs"` // that its types mark (bpf_kfunc), as they do since 6.9 or so, or that our programs call
@@ -62,6 +64,7 @@ func Of(image []byte, arch string, types *btf.Spec, objects []*bpfcheck.Object) 
 	if f.Syscalls, err = syscalls(image, arch, types); err != nil {
 		return nil, err
 	}
+	f.Structs, f.Enums = argumentTypes(f.Syscalls, types)
 	for t, err := range types.All() {
 		if err != nil {
 			return nil, err

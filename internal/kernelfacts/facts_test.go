@@ -134,7 +134,7 @@ func TestWithoutTheListCallsAreTheFunctionsOfTheTypes(t *testing.T) {
 func TestChangesAreNamed(t *testing.T) {
 	a := &Facts{
 		Kernel: "1", Release: "1.0-x", Helpers: []string{"h"}, NoConfig: "none", Config: map[string]string{"X": "y"},
-		Syscalls: []Syscall{{"gone", nil}, {"same", []Arg{{"a", "int"}}}, {"other", []Arg{{"a", "int"}}}},
+		Syscalls: []Syscall{{"gone", nil}, {"same", []Arg{{"a", "int"}}}, {"other", []Arg{{"a", "int"}}}, {"unknown", nil}},
 		Reads: []Read{
 			{What: "struct s.gone", There: true, Type: "int", Size: 32}, {What: "struct s.moved", There: true, Type: "int", Size: 32},
 			{What: "struct s.other", There: true, Type: "int", Size: 32}, {What: "struct s.never"},
@@ -142,7 +142,7 @@ func TestChangesAreNamed(t *testing.T) {
 	}
 	b := &Facts{
 		Kernel: "2", Helpers: []string{"h", "new"}, Config: map[string]string{"X": "m"},
-		Syscalls: []Syscall{{"same", []Arg{{"a", "int"}}}, {"other", []Arg{{"a", "long"}}}},
+		Syscalls: []Syscall{{"same", []Arg{{"a", "int"}}}, {"other", []Arg{{"a", "long"}}}, {"unknown", []Arg{{"a", "int"}}}},
 		Reads: []Read{
 			{What: "struct s.gone", Source: []string{"f.h:1"}, Used: []string{"x_p"}}, {What: "struct s.moved", There: true, Type: "int", Size: 32, Offset: 8},
 			{What: "struct s.other", There: true, Type: "long", Size: 64}, {What: "struct s.never"},

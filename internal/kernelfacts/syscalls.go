@@ -58,7 +58,10 @@ func arguments(f *btf.Func) []Arg {
 	args := []Arg{}
 	if proto, ok := f.Type.(*btf.FuncProto); ok {
 		for _, p := range proto.Params {
-			args = append(args, Arg{p.Name, cType(p.Type)})
+			if strings.HasSuffix(cType(p.Type), "struct pt_regs *") {
+				continue // what functions of calls without arguments get
+			}
+			args = append(args, Arg{p.Name, spelled(p.Type)})
 		}
 	}
 	return args

@@ -25,6 +25,15 @@ var ErrNoConfig = errors.New("its configuration is neither in its image (CONFIG_
 // that of the image, or of the package that the image is from, which must be in the cache. Options that are not set are left
 // out.
 func Config(k Kernel) (map[string]string, error) {
+	text, err := ConfigText(k)
+	if err != nil {
+		return nil, err
+	}
+	return parseConfig(text), nil
+}
+
+// ConfigText returns the text of the configuration that a kernel was built with, from the places that [Config] names.
+func ConfigText(k Kernel) ([]byte, error) {
 	image, err := os.ReadFile(k.Image)
 	if err != nil {
 		return nil, err
@@ -36,7 +45,7 @@ func Config(k Kernel) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
-	return parseConfig(text), nil
+	return text, nil
 }
 
 // configIn returns the text that CONFIG_IKCONFIG puts into an image, or nil.

@@ -13,10 +13,36 @@ import (
 
 	"github.com/scaplab/scaplab/internal/env"
 	"github.com/scaplab/scaplab/internal/files"
+	"github.com/scaplab/scaplab/internal/kernels/internal/rpm"
 )
 
-// Unpack unpacks the files of a Debian package into dir, over those of other packages.
-func Unpack(ctx context.Context, deb, dir string) error {
+// Unpack unpacks the files of a package, a .deb or an .rpm, into dir, over those of other packages.
+func Unpack(ctx context.Context, file, dir string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var magic [8]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil {
+		return fmt.Errorf("%s: %w (want a .deb or .rpm package)", file, err)
+	}
+	switch {
+	case string(magic[:]) == "!<arch>\n":
+		return unpackDeb(ctx, file, dir)
+	case rpm.Is(magic[:]):
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := rpm.Unpack(f, dir); err != nil {
+			return env.Disk(fmt.Errorf("%s: %w", file, err))
+		}
+		return nil
+	}
+	return fmt.Errorf("%s is no package (want a .deb or .rpm)", file)
+}
+
+func unpackDeb(ctx context.Context, deb, dir string) error {
 	var said bytes.Buffer
 	read := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	read.Env = append(os.Environ(), "LC_ALL=C")

@@ -41,9 +41,11 @@ import (
 type Builder struct {
 	Store *kernels.Store
 	Log   func(format string, args ...any)
-	// Tree is a prepared kernel tree or header directory to build against, instead
-	// of the kernel's packages.
-	Tree string
+	// Local is what to build against instead of the kernel's packages; nil: those.
+	Local *Local
+	// Fresh is a directory to build in, and in which modules are left. They are compiled even if
+	// the cache has them, and do not enter it. "" means the cache.
+	Fresh string
 
 	source fs.FS // the C files; nil means driver.ModuleSource
 }
@@ -168,18 +170,17 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 		return nil, err
 	}
 	in := Inputs{Release: k.Release, Source: sourceSum(b.text()), Version: version.Number, Recipe: recipe}
-	if b.Tree == "" {
+	if b.Local == nil {
 		if in.Headers, err = b.Store.Headers(ctx, k); err != nil {
 			return nil, err
 		}
 	} else {
-		if in.Tree, err = b.checkTree(k); err != nil {
+		if err := b.Local.of(k); err != nil {
 			return nil, err
 		}
-		if b.Store.Cache == "" {
-			if b.Store.Cache, err = env.CacheDir(); err != nil {
-				return nil, err
-			}
+		in.Headers, in.Tree = b.Local.Packages, b.Local.sum
+		if err := b.findCache(); err != nil {
+			return nil, err
 		}
 	}
 	root, info, err := b.toolRoot(ctx, tools)
@@ -191,8 +192,9 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.Store.Cache, "module", key)
-	if b.Tree == "" { // the content of the tree may have changed
+	dir := filepath.Join(cmp.Or(b.Fresh, filepath.Join(b.Store.Cache, "module")), key)
+	mayChange := b.Local != nil && len(b.Local.Packages) == 0 // a tree
+	if !mayChange && b.Fresh == "" {
 		if m, err := readModule(dir); err == nil {
 			cache.Used(dir)
 			return m, nil
@@ -208,6 +210,37 @@ func (b *Builder) Build(ctx context.Context, k kernels.Kernel) (_ *Module, err e
 	}
 	return m, nil
 }
+
+func (b *Builder) findCache() (err error) {
+	if b.Store.Cache == "" {
+		b.Store.Cache, err = env.CacheDir()
+	}
+	return err
+}
+
+// Tools returns the packages that have the compiler and all that modules for an architecture (GOARCH) are built with, besides
+// headers. It fetches them if necessary.
+func (b *Builder) Tools(ctx context.Context, arch string) (_ []kernels.Package, compiler string, err error) {
+	defer func() { err = env.Disk(err) }()
+	t, err := toolchainFor(arch)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := b.findCache(); err != nil {
+		return nil, "", err
+	}
+	_, info, err := b.toolRoot(ctx, t)
+	if err != nil {
+		return nil, "", err
+	}
+	return info.Tools, info.Version, nil
+}
+
+// SourceSum returns what identifies the module's sources: the digest of their names and contents.
+func SourceSum() string { return sourceSum(driver.ModuleSource) }
+
+// Sources returns the names of the module's sources, relative to driver/.
+func Sources() []string { return sources(driver.ModuleSource) }
 
 func readModule(dir string) (*Module, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "module.json"))
@@ -292,8 +325,8 @@ func (b *Builder) build(ctx context.Context, tools *toolchain, root, dir string,
 	}
 	in := mounts{build: tmp}
 	kernel := "linux-headers-" + m.Release
-	if m.Inputs.Tree != "" {
-		in.headers, kernel = filepath.Split(b.Tree)
+	if b.Local != nil {
+		in.headers, kernel = b.Local.usrSrc, b.Local.inside()
 	} else {
 		unpacked, err := b.unpackHeaders(ctx, m.Inputs.Headers)
 		if err != nil {
@@ -358,44 +391,6 @@ func (b *Builder) build(ctx context.Context, tools *toolchain, root, dir string,
 		}
 	}
 	return nil
-}
-
-// releaseFile is the header with the release that modules must state: #define UTS_RELEASE "6.1.0".
-const releaseFile = "include/generated/utsrelease.h"
-
-// TreeError is the reason why modules of a kernel cannot be built against the given tree.
-type TreeError struct{ error }
-
-func (e *TreeError) Unwrap() error { return e.error }
-
-// checkTree makes Tree absolute and returns what identifies it: the configuration,
-// and the symbols that modules may use.
-func (b *Builder) checkTree(k kernels.Kernel) (string, error) {
-	dir, err := filepath.EvalSymlinks(b.Tree)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
-	if err != nil {
-		return "", &TreeError{err}
-	}
-	text, err := os.ReadFile(filepath.Join(dir, releaseFile))
-	if err != nil {
-		return "", &TreeError{fmt.Errorf("%s is not what modules can be built against (a kernel's headers, or its tree after make modules_prepare): %w", b.Tree, err)}
-	}
-	if _, release, _ := strings.Cut(strings.TrimSpace(string(text)), " UTS_RELEASE "); k.Release != "" && release != strconv.Quote(k.Release) {
-		return "", &TreeError{fmt.Errorf("%s belongs to kernel %s (want %q)", b.Tree, release, k.Release)}
-	}
-	h := sha256.New()
-	for _, name := range []string{releaseFile, "include/generated/autoconf.h", "Module.symvers"} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		fmt.Fprintln(h, name, len(text))
-		h.Write(text)
-	}
-	b.Tree = dir
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // probe compiles each probe file by itself and writes probed.h.

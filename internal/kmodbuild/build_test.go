@@ -131,31 +131,6 @@ func TestModuleChangedInTheCacheIsNotUsed(t *testing.T) {
 	require.ErrorContains(t, err, "was changed")
 }
 
-func TestTreeMustBeOfTheKernel(t *testing.T) {
-	b := &Builder{Tree: t.TempDir()}
-	_, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
-	require.ErrorContains(t, err, "is not what modules can be built against")
-	require.NoError(t, os.MkdirAll(filepath.Join(b.Tree, "include/generated"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, releaseFile), []byte("#define UTS_RELEASE \"6.1.0\"\n"), 0o644))
-	one, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
-	require.NoError(t, err)
-	_, err = b.checkTree(kernels.Kernel{Release: "6.2.0"})
-	require.ErrorContains(t, err, `belongs to kernel "6.1.0" (want "6.2.0")`)
-	require.NoError(t, os.WriteFile(filepath.Join(b.Tree, "include/generated/autoconf.h"), []byte("#define CONFIG_SMP 1\n"), 0o644))
-	two, err := b.checkTree(kernels.Kernel{Release: "6.1.0"})
-	require.NoError(t, err)
-	require.NotEqual(t, one, two, "another configuration is another input")
-
-	link := filepath.Join(t.TempDir(), "build")
-	require.NoError(t, os.Symlink(b.Tree, link))
-	real, err := filepath.EvalSymlinks(b.Tree)
-	require.NoError(t, err)
-	b.Tree = link
-	_, err = b.checkTree(kernels.Kernel{Release: "6.1.0"})
-	require.NoError(t, err)
-	require.Equal(t, real, b.Tree)
-}
-
 func TestAFullDiskIsNoBadPackage(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip(err)
@@ -228,22 +203,31 @@ func mustKernel(t *testing.T) (*Builder, kernels.Kernel) {
 	return b, kernels[0]
 }
 
+// The module is built twice without the cache, in directories of other lengths and under other umasks, locales and time zones.
 func TestSameInputsGiveTheSameBytes(t *testing.T) {
 	b, k := mustKernel(t)
-	first, err := b.Build(t.Context(), k) // of this run or of an earlier one
+	var built [2]*Module
+	for i, at := range []string{"a", "a/much/longer/path/than/the/first"} {
+		b.Fresh = filepath.Join(t.TempDir(), at)
+		require.NoError(t, os.MkdirAll(b.Fresh, 0o755))
+		if i == 1 {
+			testutil.Umask(t, 0o077)
+			t.Setenv("LC_ALL", "C.UTF-8")
+			t.Setenv("TZ", "Pacific/Chatham")
+			t.Setenv("KBUILD_BUILD_USER", "somebody")
+			t.Setenv("KCFLAGS", "-DSOMETHING")
+		}
+		m, err := b.Build(t.Context(), k)
+		require.NoError(t, err)
+		require.Equal(t, b.Fresh, filepath.Dir(filepath.Dir(m.File)), "it is not from the cache")
+		built[i] = m
+	}
+	require.Equal(t, built[0].SHA256, built[1].SHA256)
+	require.Equal(t, built[0].Probes, built[1].Probes)
+	require.Equal(t, built[0].Inputs, built[1].Inputs)
+	want, err := os.ReadFile(built[0].File)
 	require.NoError(t, err)
-	tools, err := toolchainFor(k.Arch)
-	require.NoError(t, err)
-	root, _, err := b.toolRoot(t.Context(), tools)
-	require.NoError(t, err)
-	second := &Module{Release: k.Release, Inputs: first.Inputs}
-	require.NoError(t, b.build(t.Context(), tools, root, filepath.Join(t.TempDir(), "module"), second))
-	require.NotEqual(t, first.File, second.File)
-	require.Equal(t, first.SHA256, second.SHA256)
-	require.Equal(t, first.Probes, second.Probes)
-	want, err := os.ReadFile(first.File)
-	require.NoError(t, err)
-	got, err := os.ReadFile(second.File)
+	got, err := os.ReadFile(built[1].File)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
@@ -266,7 +250,8 @@ func TestCompileErrorsAndProbes(t *testing.T) {
 	headers, err := b.unpackHeaders(t.Context(), packages)
 	require.NoError(t, err)
 	// As users give it with --headers, which is always compiled again.
-	b.Tree = filepath.Join(headers, "usr/src/linux-headers-"+k.Release)
+	b.Local, err = OpenLocal(t.Context(), b.Store, filepath.Join(headers, "usr/src/linux-headers-"+k.Release))
+	require.NoError(t, err)
 
 	b.source = small("#if !defined(HAVE_ALWAYS) || defined(HAVE_NEVER)\n#error the probes\n#endif")
 	m, err := b.Build(t.Context(), k)

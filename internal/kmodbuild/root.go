@@ -25,7 +25,7 @@ import (
 func unpack(ctx context.Context, dir string, packages []kernels.Package) error {
 	for _, p := range packages {
 		if err := kernels.Unpack(ctx, p.File, dir); err != nil {
-			return fmt.Errorf("unpack %s %s: %w", p.Name, p.Version, err)
+			return fmt.Errorf("unpack %s: %w", strings.TrimSpace(p.Name+" "+p.Version), err)
 		}
 	}
 	return nil

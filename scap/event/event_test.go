@@ -5,6 +5,7 @@ package event
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -280,7 +281,18 @@ func TestLookupKnowsExactlyTheTable(t *testing.T) {
 func TestVersionsAreThoseOfTheLockedSchema(t *testing.T) {
 	lock, err := os.ReadFile("../../tables/schema.lock")
 	require.NoError(t, err)
-	require.Contains(t, string(lock), "\nversion "+APIVersion+" "+SchemaVersion+"\n")
+	require.Contains(t, string(lock), "\nown "+OwnSchemaVersion+"\n")
+	lines := ""
+	for _, p := range Personas() {
+		lines += fmt.Sprintf("version %s %s %d %d\n", p.API, p.Schema, p.Codes, p.IDs)
+	}
+	require.Contains(t, string(lock), "\n"+lines+"\n", "all, in the lock's order")
+	all := Personas()
+	first, last := all[0], all[len(all)-1]
+	require.Equal(t, []string{APIVersion, SchemaVersion, OldAPIVersion, OldSchemaVersion}, []string{first.API, first.Schema, last.API, last.Schema})
+	require.EqualValues(t, OldCodes, last.Codes)
+	require.False(t, first.Older)
+	require.True(t, last.Older)
 }
 
 func TestSyscallCodesHaveNames(t *testing.T) {

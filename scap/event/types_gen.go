@@ -5,14 +5,25 @@ package event
 
 /*
 Versions of the reference: of its events (all codes below FirstOwn) and of its kernel
-module's interface, and the older versions that our module speaks as well.
+module's interface. The old ones are the
+oldest that our module speaks: libs up to 0.23, and so released readers of captures, have them.
 */
 const (
-	APIVersion       = "10.1.0"
+	APIVersion       = "11.0.0"
 	SchemaVersion    = "4.5.2"
 	OldAPIVersion    = "8.0.4"
 	OldSchemaVersion = "4.1.0"
+	OldCodes         = 430 // their event codes are below it
 )
+
+// OwnSchemaVersion is the version of the whole schema, with the events that the reference does not have.
+const OwnSchemaVersion = "1.0.0"
+
+var personas = [...]Persona{
+	{"11.0.0", "4.5.2", 454, 454, false},
+	{"10.1.0", "4.5.1", 454, 454, false},
+	{"8.0.4", "4.1.0", 430, 451, true},
+}
 
 const (
 	CategoryOther      Category = 1

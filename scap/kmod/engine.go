@@ -68,7 +68,8 @@ func (e *engine) start(sel scap.Selection) error {
 	if err := <-opened; err != nil {
 		return err
 	}
-	if err := checkVersions(e.info.api, e.info.schema); err != nil {
+	_, err = os.Stat(e.parameter("persona"))
+	if err := e.opts.Demand.check(e.info.api, e.info.schema, e.opts.Name, err == nil); err != nil {
 		return err
 	}
 	if err := e.configure(); err != nil {

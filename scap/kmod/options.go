@@ -18,7 +18,6 @@
 package kmod
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
@@ -35,6 +34,9 @@ type Options struct {
 	scap.Settings
 
 	Name string // the module's name, which its devices share; "": DefaultName
+
+	// Demand has the lowest versions that the module may have; zero: any that this package supports.
+	Demand Demand
 
 	// Reference limits the capture to events of the reference schema: other
 	// syscalls come as generic events.
@@ -65,27 +67,6 @@ func (o Options) complete(sel scap.Selection) (Options, error) {
 		p.Add("SamplingRatio %d is not a power of two up to %d", r, abi.SamplingRatioMax)
 	}
 	return o, p.Err()
-}
-
-// Version is a version of the module's API or schema.
-type Version struct{ Major, Minor, Patch int }
-
-func parseVersion(v uint64) Version {
-	return Version{int(v >> 44 & 0x7ffff), int(v >> 24 & 0xfffff), int(v & 0xffffff)}
-}
-
-func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
-
-// checkVersions returns an error unless this package supports the module's
-// interface. API versions 8 and 10 do not differ in what this package uses.
-func checkVersions(api, schema Version) error {
-	if api.Major != 8 && api.Major != 10 {
-		return fmt.Errorf("the module's API is %v (want 8 or 10)", api)
-	}
-	if schema.Major != 4 {
-		return fmt.Errorf("the module's schema is %v (want 4)", schema)
-	}
-	return nil
 }
 
 // Counters are the module's counters, summed over all CPUs since Open.

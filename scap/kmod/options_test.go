@@ -27,17 +27,3 @@ func TestOptionsReportAllErrors(t *testing.T) {
 		require.Error(t, err, size)
 	}
 }
-
-func TestVersions(t *testing.T) {
-	require.Equal(t, Version{8, 0, 4}, parseVersion(0x0000800000000004))
-	require.Equal(t, Version{10, 0, 0}, parseVersion(0x0000A00000000000))
-	require.Equal(t, "4.5.1", parseVersion(4<<44|5<<24|1).String())
-	for _, good := range []Version{{8, 0, 0}, {8, 0, 4}, {10, 0, 0}, {10, 1, 0}} {
-		require.NoError(t, checkVersions(good, Version{4, 1, 0}))
-	}
-	for _, bad := range []Version{{7, 9, 9}, {9, 0, 0}, {11, 0, 0}} {
-		require.ErrorContains(t, checkVersions(bad, Version{4, 1, 0}), bad.String())
-	}
-	require.ErrorContains(t, checkVersions(Version{8, 0, 4}, Version{3, 9, 0}), "3.9.0")
-	require.ErrorContains(t, checkVersions(Version{8, 0, 4}, Version{5, 0, 0}), "5.0.0")
-}

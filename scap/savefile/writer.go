@@ -240,7 +240,7 @@ func (w *Writer) WriteBatch(evs []event.Event) error {
 // newer reports whether libs up to 0.23, which know the events of the older reference,
 // skip events of type t.
 func newer(t event.Type) bool {
-	return t >= event.FirstOwn || t >= abi.OldCodes && event.Lookup(t) != nil
+	return t >= event.FirstOwn || t >= event.OldCodes && event.Lookup(t) != nil
 }
 
 // released returns how many params libs up to 0.23 accepts for t.

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -44,7 +45,7 @@ var needs = map[string]func() error{
 	"pkeys":        needPkeys,
 	"lsm":          func() error { return needCall(sysLSMListModules) },
 	"rseq_slice":   func() error { return needCall(sysRseqSliceYield) },
-	"rseq":         func() error { return needCall(unix.SYS_RSEQ) },
+	"rseq":         needRseq,
 	"overlayfs":    func() error { return needFilesystem("overlay") },
 	"ext4":         func() error { return needFilesystem("ext4") },
 	"numa":         func() error { return needCall(unix.SYS_GET_MEMPOLICY, 0, 0, 0, 0, 0) },
@@ -205,4 +206,28 @@ func countArgs(format string) (n int) {
 		}
 	}
 	return n
+}
+
+// rseqArea is where needRseq lets the kernel write.
+var rseqArea [64]byte
+
+// needRseq reports whether a thread can register a restartable sequence. A thread of a program with a C library cannot: the library
+// has one of its own (glibc since 2.35), and the kernel takes one of each thread (rseq(2)).
+func needRseq() error {
+	if err := needCall(unix.SYS_RSEQ); err != nil {
+		return err
+	}
+	const size, signature, unregister = 32, 0x53053053, 1 // linux/rseq.h
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	at := (uintptr(unsafe.Pointer(&rseqArea)) + size - 1) &^ (size - 1)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RSEQ, at, size, 0, signature, 0, 0); errno == unix.EINVAL {
+		return errors.New("the C library of this program has registered a sequence already (a program built with CGO_ENABLED=0 has none)")
+	} else if errno != 0 {
+		return errno
+	}
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RSEQ, at, size, unregister, signature, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -104,7 +104,9 @@ type (
 	// mailbox is a PCI device with memory that the host has, too, for two mailboxes. The guest maps it without a driver.
 	mailbox  struct{ fd int }
 	incoming struct{ fd int }
-	bare     struct{}
+	// disk is a virtio disk. The file stays as it is, so several machines can start from it.
+	disk struct{ file string }
+	bare struct{}
 )
 
 func (b board) argv() []string {
@@ -143,6 +145,11 @@ func (m monitor) argv() []string {
 func (m mailbox) argv() []string {
 	memory := fmt.Sprintf("memory-backend-file,id=mailbox,share=on,size=%d,mem-path=/proc/self/fd/%d", wire.SharedSize, m.fd)
 	return []string{"-object", memory, "-device", "ivshmem-plain,memdev=mailbox,master=on"} // master: saved with the machine
+}
+
+func (d disk) argv() []string {
+	// A comma in a value is written twice.
+	return []string{"-drive", "if=virtio,format=raw,snapshot=on,file=" + strings.ReplaceAll(d.file, ",", ",,")}
 }
 
 func (i incoming) argv() []string { return []string{"-incoming", "fd:" + strconv.Itoa(i.fd)} }

@@ -41,6 +41,7 @@ type Config struct {
 	MemoryMB     int
 	CPUs         int
 	Counted      bool     // time counts instructions; see counted
+	Disks        []string // files that are its disks /dev/vda, /dev/vdb ...; what it writes is lost
 	Arguments    []string // more of the kernel's command line
 }
 
@@ -57,6 +58,9 @@ func (c *Config) devices() []device {
 	d := []device{bare{}, board{targets[c.Arch], c.Accel, c.SingleThread, c.MemoryMB, c.CPUs}, bootImage{c.Kernel.File, c.Initrd.File, c.command()}}
 	if c.Counted {
 		d = append(d, counted{})
+	}
+	for _, file := range c.Disks {
+		d = append(d, disk{file})
 	}
 	return d
 }

@@ -5,7 +5,6 @@
 package modtest
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -33,6 +32,7 @@ import (
 	"github.com/scaplab/scaplab/scap/kmod"
 	"github.com/scaplab/scaplab/vmtest/guest"
 	"github.com/scaplab/scaplab/vmtest/machine"
+	"github.com/scaplab/scaplab/vmtest/subject"
 )
 
 const ioc = 's' << 8
@@ -141,7 +141,23 @@ func TestGuestRingSizeParameter(t *testing.T) {
 	require.Equal(t, 16384, ringBytes(t))
 }
 
-// The loaded module tells the versions of its persona, and modinfo, which reads the file, that these are others.
+// loadError loads the module, which must fail, and returns the error and what the kernel log has of the module since.
+func loadError(t *testing.T, params string) (log string, err error) {
+	t.Helper()
+	f, err := os.Open(guest.ModuleFile)
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = unix.Klogctl(unix.SYSLOG_ACTION_CLEAR, nil)
+	require.NoError(t, err)
+	err = unix.FinitModule(int(f.Fd()), params, 0)
+	require.Error(t, err, params)
+	buf := make([]byte, 1<<20)
+	n, klogErr := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
+	require.NoError(t, klogErr)
+	return string(buf[:n]), err
+}
+
+// The loaded module tells the versions of its persona by ioctl and parameters, and modinfo, which reads the file, which there are.
 func TestGuestVersionsOfThePersona(t *testing.T) {
 	loaded := func(params string) (versions [2]string) {
 		t.Run(params, func(t *testing.T) {
@@ -151,35 +167,105 @@ func TestGuestVersionsOfThePersona(t *testing.T) {
 				require.NoError(t, err)
 				versions[i] = strings.TrimSpace(string(b))
 			}
+			src := mustSource(t, scap.Selection{Syscalls: []string{"close"}}, kmod.Options{})
+			require.Equal(t, versions, [2]string{src.API().String(), src.Schema().String()}, "what the devices answer")
+			require.NoError(t, src.Close())
 		})
 		return versions
 	}
-	def, old := [2]string{event.APIVersion, event.SchemaVersion}, [2]string{event.OldAPIVersion, event.OldSchemaVersion}
+	def := [2]string{event.APIVersion, event.SchemaVersion}
 	require.Equal(t, def, loaded(""))
-	require.Equal(t, old, loaded("persona="+event.OldAPIVersion))
+	var names []string
+	for _, p := range event.Personas() {
+		require.Equal(t, [2]string{p.API, p.Schema}, loaded("persona="+p.API))
+		names = append(names, fmt.Sprintf("%s (schema %s)", p.API, p.Schema))
+	}
 
-	module, err := elf.Open(guest.ModuleFile)
+	module, err := os.Open(guest.ModuleFile)
 	require.NoError(t, err)
 	defer module.Close()
-	info, err := module.Section(".modinfo").Data()
+	info, err := subject.Modinfo(module)
 	require.NoError(t, err)
-	lines := strings.Split(string(info), "\x00")
-	require.Contains(t, lines, "api_version="+def[0])
-	require.Contains(t, lines, "schema_version="+def[1])
-	require.Contains(t, lines, fmt.Sprintf("personas=%s (schema %s), unless persona=%s (schema %s); loaded: /sys/module/scap/parameters/api_version",
-		def[0], def[1], old[0], old[1]))
+	require.Equal(t, def, [2]string{info["api_version"], info["schema_version"]})
+	require.Equal(t, event.OwnSchemaVersion, info["own_schema_version"])
+	for _, name := range names {
+		require.Contains(t, info["personas"], name)
+	}
+	require.Contains(t, info["personas"], "loaded: /sys/module/scap/parameters/api_version")
 
-	f, err := os.Open(guest.ModuleFile)
-	require.NoError(t, err)
-	defer f.Close()
-	require.ErrorIs(t, unix.FinitModule(int(f.Fd()), "api_version="+old[0], 0), unix.EINVAL, "is no setting")
+	log, err := loadError(t, "api_version="+event.OldAPIVersion)
+	require.ErrorIs(t, err, unix.EINVAL, "is no setting")
+	require.Contains(t, log, "scap: api_version: cannot be set, persona can")
 }
 
 func TestGuestUnknownPersonaIsRefused(t *testing.T) {
-	f, err := os.Open(guest.ModuleFile)
-	require.NoError(t, err)
-	defer f.Close()
-	require.ErrorIs(t, unix.FinitModule(int(f.Fd()), "persona=9.0.0", 0), unix.EINVAL)
+	for _, name := range []string{"9.0.0", "11.0", "11.0.00", "11", "v11.0.0", ""} {
+		log, err := loadError(t, "persona="+name)
+		require.ErrorIs(t, err, unix.EINVAL, name)
+		require.Contains(t, log, "scap: persona="+name+": unknown (want "+event.APIVersion+" (schema "+event.SchemaVersion+"), ")
+		require.NoDirExists(t, "/sys/module/scap", name)
+	}
+}
+
+// Each persona serves the clients of its age, and no others.
+func TestGuestDemandsOfClients(t *testing.T) {
+	v := func(major, minor, patch int) kmod.Version {
+		return kmod.Version{Major: major, Minor: minor, Patch: patch}
+	}
+	const reload = "; to get that, modprobe -r scap && modprobe scap persona="
+	none := "; this project's module has no such persona: it has "
+	for i, p := range event.Personas() {
+		if i > 0 {
+			none += ", "
+		}
+		none += p.API + " with schema " + p.Schema
+	}
+	libs26, libs25, libs23 := kmod.Demand{API: v(11, 0, 0)}, kmod.Demand{API: v(10, 0, 0), Schema: v(4, 3, 0)}, kmod.Demand{API: v(8, 0, 0), Schema: v(4, 1, 0)}
+	for _, persona := range []struct {
+		params  string
+		clients map[kmod.Demand]string // "": it is served
+	}{
+		{"", map[kmod.Demand]string{
+			{}:                   "",
+			libs26:               "",
+			libs25:               "it speaks API 11.0.0 (want 10.0.0 or a later 10.x)" + reload + "10.1.0",
+			libs23:               "it speaks API 11.0.0 (want 8.0.0 or a later 8.x)" + reload + "8.0.4",
+			{Schema: v(4, 5, 2)}: "",
+			{Schema: v(4, 5, 3)}: "it speaks schema 4.5.2 (want 4.5.3 or a later 4.x)" + none,
+			{Schema: v(5, 0, 0)}: "it speaks schema 4.5.2 (want 5.0.0 or a later 5.x)" + none,
+			{API: v(11, 0, 1)}:   "it speaks API 11.0.0 (want 11.0.1 or a later 11.x)" + none,
+		}},
+		{"persona=10.1.0", map[kmod.Demand]string{
+			{}:                   "",
+			libs26:               "it speaks API 10.1.0 (want 11.0.0 or a later 11.x)" + reload + "11.0.0",
+			libs25:               "",
+			libs23:               "it speaks API 10.1.0 (want 8.0.0 or a later 8.x)" + reload + "8.0.4",
+			{Schema: v(4, 5, 2)}: "it speaks schema 4.5.1 (want 4.5.2 or a later 4.x)" + reload + "11.0.0",
+		}},
+		{"persona=8.0.4", map[kmod.Demand]string{
+			{}:                                    "",
+			libs26:                                "it speaks API 8.0.4 (want 11.0.0 or a later 11.x)" + reload + "11.0.0",
+			libs25:                                "it speaks API 8.0.4 (want 10.0.0 or a later 10.x); it speaks schema 4.1.0 (want 4.3.0 or a later 4.x)" + reload + "10.1.0",
+			libs23:                                "",
+			{Schema: v(4, 5, 1)}:                  "it speaks schema 4.1.0 (want 4.5.1 or a later 4.x)" + reload + "11.0.0",
+			{API: v(8, 0, 0), Schema: v(4, 5, 0)}: "it speaks schema 4.1.0 (want 4.5.0 or a later 4.x)" + none,
+		}},
+	} {
+		t.Run(persona.params, func(t *testing.T) {
+			mustLoad(t, persona.params)
+			for demand, want := range persona.clients {
+				src, err := kmod.Open(scap.Selection{Syscalls: []string{"close"}}, kmod.Options{Demand: demand})
+				if want != "" {
+					require.EqualError(t, err, "open module scap: "+want, "%v", demand)
+					continue
+				}
+				require.NoError(t, err, "%v", demand)
+				badClose()
+				require.NotZero(t, drain(t, src, nil), "%v", demand)
+				require.NoError(t, src.Close())
+			}
+		})
+	}
 }
 
 // Every request of the interface returns what it should for good and bad arguments.
@@ -235,7 +321,7 @@ func TestGuestIoctls(t *testing.T) {
 		var api, schema uint64
 		require.NoError(t, d.pointer(24, unsafe.Pointer(&api)))
 		require.NoError(t, d.pointer(25, unsafe.Pointer(&schema)))
-		require.Equal(t, uint64(10<<44|1<<24), api)
+		require.Equal(t, uint64(11<<44), api)
 		require.Equal(t, uint64(4<<44|5<<24|2), schema)
 		var text [64]byte
 		require.NoError(t, d.pointer(21, unsafe.Pointer(&text)))
@@ -821,9 +907,9 @@ func TestGuestTwoConsumers(t *testing.T) {
 
 // Events with our own codes go only to clients that asked for them, until they switch them off.
 func TestGuestOwnEvents(t *testing.T) {
-	for _, persona := range []string{event.APIVersion, event.OldAPIVersion} {
-		t.Run(persona, func(t *testing.T) {
-			mustLoad(t, "g_buffer_bytes_dim=65536 persona="+persona)
+	for _, persona := range event.Personas() {
+		t.Run(persona.API, func(t *testing.T) {
+			mustLoad(t, "g_buffer_bytes_dim=65536 persona="+persona.API)
 			onThread(func() { ownEvents(t) })
 		})
 	}
@@ -920,25 +1006,45 @@ func TestGuestTimeSinceBoot(t *testing.T) {
 	require.Equal(t, ours, start(kmod.Options{}), "no matter of the clock")
 }
 
-func TestGuestPersona8(t *testing.T) {
-	mustLoad(t, "persona="+event.OldAPIVersion)
-	src := mustSource(t, scap.Selection{Syscalls: []string{"socket", "fcntl", "openat"}}, kmod.Options{Reference: true})
-	defer src.Close()
-	require.Equal(t, kmod.Version{Major: 8, Minor: 0, Patch: 4}, src.API())
-	require.Equal(t, kmod.Version{Major: 4, Minor: 1, Patch: 0}, src.Schema())
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	require.NoError(t, err)
-	_, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	require.NoError(t, err)
-	unix.Close(fd)
-	require.NoError(t, src.Select(scap.Selection{}))
-	params := map[event.Type]int{}
-	drain(t, src, func(ev *event.Event) {
-		params[ev.Type()] = ev.NumParams()
-		require.Less(t, ev.Type(), event.Type(430))
-	})
-	require.Equal(t, 4, params[event.TypeSocketExit])
-	require.Equal(t, 3, params[event.TypeFcntlExit])
+// Clients get the params and the events that their version of the reference has.
+func TestGuestEventsOfThePersona(t *testing.T) {
+	for _, p := range event.Personas() {
+		t.Run(p.API, func(t *testing.T) {
+			mustLoad(t, "persona="+p.API)
+			src := mustSource(t, scap.Selection{Syscalls: []string{"socket", "fcntl", "close_range", "rseq_slice_yield"}}, kmod.Options{Reference: true})
+			defer src.Close()
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+			require.NoError(t, err)
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			require.NoError(t, err)
+			unix.Close(fd)
+			require.Error(t, unix.CloseRange(9, 8, 0))
+			_, _, _ = unix.RawSyscall(471, 0, 0, 0) // rseq_slice_yield
+			require.NoError(t, src.Select(scap.Selection{}))
+			params, ids := map[event.Type]int{}, map[uint16]uint16{}
+			drain(t, src, func(ev *event.Event) {
+				params[ev.Type()] = ev.NumParams()
+				require.Less(t, ev.Type(), p.Codes)
+				if ev.Type() == event.TypeGenericExit {
+					ids[binary.NativeEndian.Uint16(ev.Param(1))] = binary.NativeEndian.Uint16(ev.Param(0))
+				}
+			})
+			sockets, fcntls, yield := 5, 4, uint16(453)
+			if p.Older {
+				sockets, fcntls, yield = 4, 3, 0
+				require.NotContains(t, params, event.TypeCloseRangeExit)
+				require.Contains(t, ids, uint16(unix.SYS_CLOSE_RANGE))
+				require.NotZero(t, ids[unix.SYS_CLOSE_RANGE], "a call that it knows")
+			} else {
+				require.Contains(t, params, event.TypeCloseRangeExit)
+				require.NotContains(t, ids, uint16(unix.SYS_CLOSE_RANGE))
+			}
+			require.Equal(t, sockets, params[event.TypeSocketExit])
+			require.Equal(t, fcntls, params[event.TypeFcntlExit])
+			require.Contains(t, ids, uint16(471))
+			require.Equal(t, yield, ids[471])
+		})
+	}
 }
 
 func setOnline(tb testing.TB, cpu int, on bool) {

@@ -39,7 +39,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/scaplab/scaplab/internal/abi"
 	"github.com/scaplab/scaplab/scap/event"
 	"github.com/scaplab/scaplab/scap/proc"
 	"github.com/scaplab/scaplab/scap/savefile"
@@ -476,7 +475,7 @@ func unsaved(ev *event.Event) bool {
 
 // sysdigTypes is how many types libs 0.23 knows: those of the older reference. It skips the
 // others.
-const sysdigTypes = abi.OldCodes
+const sysdigTypes = event.OldCodes
 
 // state compares the processes and their open files. sysdig may have one more process,
 // that of the first event.
