@@ -112,8 +112,8 @@ setup-c:
 setup-release:
 	@scripts/setup qemu qemu-arm64 clang signing
 
-setup-test: # gpg signs the archive that a test attacks, rpm reads our package, chromium reports; openssl, modinfo and minisign read signatures
-	@scripts/setup gpg rpm chromium signing
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures, rpm our package
+	@scripts/setup gpg chromium signing rpm
 
 clean:
 	rm -rf bin out

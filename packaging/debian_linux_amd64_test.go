@@ -51,7 +51,7 @@ func TestPackagesWorkInAFreshDebian(t *testing.T) {
 		t.Skip(err)
 	}
 	image := mustDebian(t)
-	packages := build(t, "022", "debian")
+	packages := build(t, "022", "here")
 	steps := filepath.Join(t.TempDir(), "steps.tar")
 	debs, err := filepath.Glob(filepath.Join(packages, "*.deb"))
 	require.NoError(t, err)

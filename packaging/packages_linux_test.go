@@ -26,10 +26,10 @@ import (
 	"github.com/scaplab/scaplab/internal/version"
 )
 
-// parts are what the packages are made of.
+// parts are what the packages of the tools are made of.
 var parts = []string{"LICENSE", "README.md", "cmd", "driver", "gen", "go.mod", "go.sum", "internal", "packaging", "scap", "scripts", "sinsp", "tables", "vmtest"}
 
-// build makes packages, by default all, from a copy of this checkout, as a user with that umask, on a machine of that
+// build makes the packages of the tools from a copy of this checkout, as a user with that umask, on a machine of that
 // name if this process may name it, and returns their directory.
 func build(t *testing.T, umask, machine string, packages ...string) string {
 	t.Helper()
@@ -97,7 +97,7 @@ func TestPackages(t *testing.T) {
 	first := build(t, "022", "here")
 	t.Run("are reproducible", func(t *testing.T) {
 		sums := hashes(t, first)
-		require.Len(t, sums, 3) // .deb and .rpm of the tools, .deb of the module
+		require.Len(t, sums, 3)
 		require.Equal(t, sums, hashes(t, build(t, "077", "there")))
 	})
 	t.Run("are read by rpm", func(t *testing.T) { readByRPM(t, first) })
