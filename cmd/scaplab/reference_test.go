@@ -33,7 +33,7 @@ func TestTheReferenceOfDebianIsOnlyOlder(t *testing.T) {
 	code, stdout, stderr := runHere(t, "reference", "diff", name, "builtin", "--json")
 	require.Equal(t, cli.ExitFine, code, stderr)
 	var d struct {
-		Old, New  release
+		Old, New  stated
 		Reference struct{ Level, Demands, New string }
 		Changes   []struct {
 			Level, Subject, What, Place string
@@ -44,7 +44,7 @@ func TestTheReferenceOfDebianIsOnlyOlder(t *testing.T) {
 	table, err := tables.BuiltIn()
 	require.NoError(t, err)
 	persona := table.Lock.Versions[len(table.Lock.Versions)-1]
-	require.Equal(t, release{name, persona.API, persona.Schema, persona.Codes, persona.IDs}, d.Old, "the oldest persona is this release")
+	require.Equal(t, stated{name, persona.API, persona.Schema, persona.Codes, persona.IDs}, d.Old, "the oldest persona is this release")
 	require.Equal(t, "minor", d.Reference.Level)
 	kinds := map[string]int{}
 	for _, c := range d.Changes {
