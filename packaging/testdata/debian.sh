@@ -40,7 +40,7 @@ step "unload the module" 'rmmod scap'
 step "persona by modprobe.d" 'echo "options scap persona=8.0.4" >/etc/modprobe.d/scap.conf; modprobe scap; cat /sys/module/scap/parameters/api_version; test "$(cat /sys/module/scap/parameters/api_version)" = 8.0.4; rmmod scap; rm /etc/modprobe.d/scap.conf'
 step "install again" 'apt-get install -y --reinstall ./scaplab_*_*.deb ./scaplab-dkms_*.deb; dkms status | grep -q "^scaplab/.*installed"'
 step "purge" 'apt-get purge -y scaplab scaplab-dkms; not dpkg -s scaplab; not dpkg -s scaplab-dkms'
-step "nothing is left but captures" 'ls /var/lib/private/scap-record/trace.scap0; rm -rf /var/lib/scap-record /var/lib/private; all_files >/run/after; diff /run/before /run/after'
+step "nothing is left but captures" 'ls /var/lib/private/scap-record/trace.scap0; rm -rf /var/lib/scap-record /var/lib/private/scap-record; all_files >/run/after; diff /run/before /run/after'
 echo "=== DONE"
 sync
 sleep 1
