@@ -66,7 +66,7 @@ func TestPackagesWorkInAFreshDebian(t *testing.T) {
 		live = os.Stderr
 	}
 	vm, err := machine.Start(ctx, &machine.Config{
-		Arch: runtime.GOARCH, QEMU: qemu, Accel: machine.TCG, SingleThread: true, CPUs: 1, MemoryMB: 1024,
+		Arch: runtime.GOARCH, QEMU: qemu, Accel: machine.KnownAccel(runtime.GOARCH), SingleThread: true, CPUs: 1, MemoryMB: 1024,
 		Kernel: machine.Image{File: filepath.Join(image, "vmlinuz")}, Initrd: machine.Image{File: filepath.Join(image, "initrd.img")},
 		Disks:     []string{filepath.Join(image, "disk"), steps},
 		Arguments: []string{"root=/dev/vda", "rw", "systemd.show_status=0"},

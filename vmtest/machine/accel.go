@@ -87,6 +87,17 @@ func tryAccel(ctx context.Context, cache string, c Config, try func(context.Cont
 
 func accelFile(cache, arch string) string { return filepath.Join(cache, "accel-"+arch+".json") }
 
+// KnownAccel returns the accelerator that an earlier trial chose, as a run of the matrix makes one. Without its
+// verdict it is TCG, which always works.
+func KnownAccel(arch string) Accelerator {
+	if cache, err := env.CacheDir(); err == nil {
+		if kept, ok := KeptAccel(cache, arch); ok {
+			return kept.Name
+		}
+	}
+	return TCG
+}
+
 // KeptAccel returns the verdict of an earlier trial, unless the machine was booted or QEMU
 // changed since then.
 func KeptAccel(cache, arch string) (Accel, bool) {

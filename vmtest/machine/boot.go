@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/scaplab/scaplab/internal/env"
 )
 
 // Boot runs a program as init of a machine of its own.
@@ -56,17 +54,11 @@ func (b Boot) Run(ctx context.Context) (string, error) {
 	if err := os.WriteFile(initrd, archive, 0o600); err != nil {
 		return "", err
 	}
-	config := Config{Arch: b.Arch, QEMU: qemu, Accel: TCG, SingleThread: b.SingleThread, Kernel: Image{File: b.Kernel}, Initrd: Image{File: initrd},
+	config := Config{Arch: b.Arch, QEMU: qemu, Accel: KnownAccel(b.Arch), SingleThread: b.SingleThread, Kernel: Image{File: b.Kernel}, Initrd: Image{File: initrd},
 		MemoryMB: cmp.Or(b.MemoryMB, 512), CPUs: cmp.Or(b.CPUs, 1), Arguments: b.Arguments}
 	if b.Offline > 0 {
 		config.Arguments = append(config.Arguments, fmt.Sprintf("maxcpus=%d", config.CPUs))
 		config.CPUs += b.Offline
-	}
-	// A matrix run tries KVM. Without its verdict, the machine is emulated, which always works.
-	if cache, err := env.CacheDir(); err == nil {
-		if kept, ok := KeptAccel(cache, b.Arch); ok {
-			config.Accel = kept.Name
-		}
 	}
 	v, err := Start(ctx, &config, nil, b.Console)
 	if err != nil {
