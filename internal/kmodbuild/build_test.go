@@ -3,6 +3,7 @@
 package kmodbuild
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -276,4 +278,38 @@ func TestCompileErrorsAndProbes(t *testing.T) {
 	_, err = b.Build(t.Context(), k)
 	require.ErrorContains(t, err, "the probe that must always compile failed")
 	require.ErrorContains(t, err, "no_kernel_has_this", "and why")
+}
+
+// The Makefile of the DKMS package asks the kernel the same, and hears the same.
+func TestTheMakefileOfDKMSProbesAlike(t *testing.T) {
+	b, k := mustKernel(t)
+	m, err := b.Build(t.Context(), k)
+	require.NoError(t, err)
+	packages, err := b.Store.Headers(t.Context(), k)
+	require.NoError(t, err)
+	headers, err := b.unpackHeaders(t.Context(), packages)
+	require.NoError(t, err)
+	tools, err := toolchainFor(k.Arch)
+	require.NoError(t, err)
+	root, _, err := b.toolRoot(t.Context(), tools)
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	src := filepath.Join(dir, "src")
+	require.NoError(t, writeSources(src, driver.ModuleSource))
+	text, err := os.ReadFile("../../packaging/dkms/Makefile")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(src, "Makefile"), text, 0o644))
+	var out bytes.Buffer
+	err = enter(t.Context(), root, mounts{build: dir, headers: filepath.Join(headers, "usr/src")}, &out, slices.Concat(
+		[]string{"make", "-C", buildDir, "KDIR=/usr/src/linux-headers-" + k.Release, "SCAPLAB_VERSION=1.2.3"}, tools.variables(), []string{"kmod/probed/probed.h"})...)
+	require.NoError(t, err, "%s", out.String())
+	header, err := os.ReadFile(filepath.Join(src, "kmod/probed/probed.h"))
+	require.NoError(t, err)
+	require.Contains(t, string(header), "#define SCAPLAB_VERSION \"1.2.3\"\n")
+	heard := map[string]bool{}
+	for name := range m.Probes {
+		heard[name] = strings.Contains(string(header), "#define HAVE_"+strings.ToUpper(name)+" 1\n")
+	}
+	require.Equal(t, m.Probes, heard)
 }
