@@ -68,7 +68,7 @@ func TestANetworkCaptureIsNoCapture(t *testing.T) {
 	// The kinds can be in one file.
 	capture, err := os.ReadFile(mustCapture(t, savefile.FileOptions{}, someEvents(t)...))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, slices.Concat(header, block(1, make([]byte, 8)), capture[len(header):]), 0o600))
+	require.NoError(t, os.WriteFile(path, slices.Concat(header, block(1, make([]byte, 8)), capture[o.Uint32(capture[4:]):]), 0o600)) // behind its own header
 	code, stdout, stderr := runCommand(t, "read", "-r", path)
 	require.Equal(t, cli.ExitFound, code)
 	require.Equal(t, 10, bytes.Count([]byte(stdout), []byte("\n")))
@@ -88,7 +88,7 @@ func TestAWrongEndOfTheFirstBlockCostsNothing(t *testing.T) {
 	path := mustCapture(t, savefile.FileOptions{}, someEvents(t)...)
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	data[24] ^= 0xff
+	data[binary.NativeEndian.Uint32(data[4:])-4] ^= 0xff
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	code, stdout, stderr := runCommand(t, "read", "-r", path)
 	require.Equal(t, cli.ExitFound, code)

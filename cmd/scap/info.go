@@ -25,6 +25,7 @@ type fileInfo struct {
 	File       string          `json:"file"`
 	Size       int64           `json:"size"` // bytes on disk; 0 for a pipe
 	Version    string          `json:"version"`
+	Schema     string          `json:"schema,omitempty"` // of all events, that the writer of a native capture had
 	Compressed bool            `json:"compressed"`
 	ByteOrder  string          `json:"byte_order"` // this machine's or the other
 	Machine    machineInfo     `json:"machine"`
@@ -143,7 +144,7 @@ func gatherInfo(r *savefile.Reader, path string) (*fileInfo, error) {
 	})
 	info.Counts = r.Counts()
 	info.Compressed = info.Counts.Compressed
-	info.Version = fmt.Sprintf("1.%d", info.Counts.Minor)
+	info.Version, info.Schema = fmt.Sprintf("1.%d", info.Counts.Minor), r.Schema()
 	info.ByteOrder = "this machine's"
 	if info.Counts.OtherOrder {
 		info.ByteOrder = "the other"
@@ -182,6 +183,9 @@ func (info *fileInfo) print(out io.Writer) error {
 	}
 	fmt.Fprintf(w, "file\t%s (%s)\n", escape.Lines(info.File), size)
 	fmt.Fprintf(w, "format\t%s, %s byte order, %d section(s)\n", info.Version, info.ByteOrder, c.Sections)
+	if info.Schema != "" {
+		fmt.Fprintf(w, "schema\t%s\n", info.Schema)
+	}
 	host := escape.AppendText(nil, []byte(cmp.Or(info.Machine.Hostname, "unknown")))
 	fmt.Fprintf(w, "machine\t%s, %d CPUs, %d MiB, up since %s\n", host, info.Machine.CPUs, info.Machine.Memory>>20, stamp(info.Machine.BootTime))
 	fmt.Fprintf(w, "state\t%d processes, %d threads, %d fds, %d interfaces, %d users, %d groups\n",

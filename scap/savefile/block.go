@@ -2,7 +2,14 @@
 
 package savefile
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/scaplab/scaplab/scap/event"
+)
 
 // A block is its type, length L, body, up to 3 zero bytes, and L again. L is 12 plus
 // the body's length, rounded up to a multiple of 4.
@@ -92,4 +99,43 @@ func blockName(t uint32) string {
 		return name + " block"
 	}
 	return fmt.Sprintf("block of unknown type %#x", t)
+}
+
+// What the section header of a native capture says of its writer: an option of pcapng (shb_userappl, section 4.1 of the
+// format), with the version of the schema of all events.
+const (
+	optionApplication = 4
+	schemaPrefix      = "scaplab schema "
+	maxOptions        = 4096 // bytes of a section header whose options are looked at
+)
+
+// schemaOption returns the options of a section header that state the version of the schema.
+func schemaOption(o binary.AppendByteOrder) []byte {
+	const text = schemaPrefix + event.OwnSchemaVersion
+	b := o.AppendUint16(nil, optionApplication)
+	b = o.AppendUint16(b, uint16(len(text)))
+	b = append(b, text...)
+	b = append(b, make([]byte, -len(text)&3)...)
+	return o.AppendUint32(b, 0) // the end of the options
+}
+
+var versionRE = regexp.MustCompile(`^[0-9]{1,5}(\.[0-9]{1,5}){2}$`)
+
+// writerSchema returns the version of the schema that options of a section header state; "" if none does.
+func writerSchema(options []byte, o binary.ByteOrder) string {
+	for len(options) >= 4 {
+		code, size := o.Uint16(options), int(o.Uint16(options[2:]))
+		options = options[4:]
+		if code == 0 || size > len(options) {
+			return ""
+		}
+		if text, ok := strings.CutPrefix(string(options[:size]), schemaPrefix); ok && code == optionApplication {
+			if versionRE.MatchString(text) {
+				return text
+			}
+			return ""
+		}
+		options = options[min(len(options), (size+3)&^3):]
+	}
+	return ""
 }

@@ -67,7 +67,8 @@ type Reader struct {
 	opts   Options
 
 	order   binary.ByteOrder
-	foreign bool // order is not the host's
+	foreign bool   // order is not the host's
+	schema  string // see Schema
 	state   *proc.State
 	byTID   map[event.PID]int // index in state.Threads
 
@@ -148,6 +149,10 @@ func truncation(err error) error {
 // State returns the state of the machine at the start of the section. The caller must
 // not change it. In a file with several captures, each section has its own state.
 func (r *Reader) State() *proc.State { return r.state }
+
+// Schema returns the version of the schema of all events that the writer of the section had, such as "1.0.0"
+// (event.OwnSchemaVersion): this project's native captures state it. It is "" in others.
+func (r *Reader) Schema() string { return r.schema }
 
 // Section returns the number of the current capture in the file, from 1. All events
 // of one batch are of the same section.
@@ -586,6 +591,10 @@ func (r *Reader) readHeader() error {
 	}
 	r.counts.Minor = r.order.Uint16(b[14:])
 	r.counts.OtherOrder = r.foreign
+	r.schema = ""
+	if size > 28 && size <= maxOptions && r.in.fill(int(size)) == nil { // skip tells what is missing
+		r.schema = writerSchema(r.in.buf[r.in.r+24:r.in.r+int(size)-4], r.order)
+	}
 	if err := r.skip(sectionHeader, size); err != nil {
 		return err
 	}

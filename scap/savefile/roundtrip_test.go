@@ -59,7 +59,7 @@ func TestKnownBytesAreReadAndWritten(t *testing.T) {
 	require.Equal(t, []byte("D"), evs[2].Param(2))
 	require.Equal(t, Counts{Blocks: 4, Sections: 1, Events: 3, Delivered: 3, Hidden: 1, Minor: 2}, r.Counts())
 
-	require.Equal(t, capture, mustCapture(t, WriterOptions{}, evs...))
+	require.Equal(t, capture, mustCapture(t, WriterOptions{Compat: true}, evs...))
 }
 
 func TestStateAndEventsAreReadAsWritten(t *testing.T) {
@@ -281,7 +281,7 @@ func TestWhatIsNoCapture(t *testing.T) {
 		"newer version":   {newer, ErrVersion, "at byte 0: read section header block: version 2.2: capture is of a newer version of the format"},
 		"no byte order":   {order, ErrNotCapture, "at byte 0: read section header block: byte order is 00 3c 2b 1a: not a capture"},
 		"half a header":   {mustHex(t, headerHex)[:20], ErrTruncated, "at byte 0: read section header block: 28 bytes expected, 20 there: capture is truncated"},
-		"half of a state": {mustCapture(t, WriterOptions{State: someState()})[:100], ErrTruncated, "at byte 28: read machine info block: 192 bytes expected, 72 there: capture is truncated"},
+		"half of a state": {mustCapture(t, WriterOptions{State: someState(), Compat: true})[:100], ErrTruncated, "at byte 28: read machine info block: 192 bytes expected, 72 there: capture is truncated"},
 	} {
 		_, err := NewReader(bytes.NewReader(test.in), Options{})
 		require.ErrorIs(t, err, test.want, name)

@@ -282,7 +282,7 @@ func TestABadInterfaceCostsOnlyItself(t *testing.T) {
 func TestInterfaceListThatIsTooShortIsRepaired(t *testing.T) {
 	o := binary.LittleEndian
 	good := mustCapture(t, WriterOptions{State: someState()}, someEvents(t)...)
-	at := 28 + 192
+	at := int(o.Uint32(good[4:])) + 192
 	require.Equal(t, uint32(interfacesV2), o.Uint32(good[at:]))
 	size := o.Uint32(good[at+4:])
 	short := size - 4*uint32(len(someState().Interfaces))

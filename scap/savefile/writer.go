@@ -89,7 +89,11 @@ func (w *Writer) Section(state *proc.State) error {
 	if w.err != nil {
 		return w.err
 	}
-	buf := appendSectionHeader(w.buf, w.order)
+	var options []byte
+	if !w.opts.Compat { // released readers have no event of ours
+		options = schemaOption(w.order)
+	}
+	buf := appendSectionHeader(w.buf, w.order, options...)
 	if state != nil {
 		var err error
 		if buf, err = appendState(buf, w.order, state); err != nil {
@@ -102,13 +106,13 @@ func (w *Writer) Section(state *proc.State) error {
 
 var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-func appendSectionHeader(b []byte, o binary.AppendByteOrder) []byte {
+func appendSectionHeader(b []byte, o binary.AppendByteOrder, options ...byte) []byte {
 	b, at := beginBlock(b, o, sectionHeader)
 	b = o.AppendUint32(b, byteOrder)
 	b = o.AppendUint16(b, majorVersion)
 	b = o.AppendUint16(b, minorVersion)
 	b = o.AppendUint64(b, math.MaxUint64) // length of the section: not known
-	return endBlock(b, o, at)
+	return endBlock(append(b, options...), o, at)
 }
 
 func beginBlock(b []byte, o binary.AppendByteOrder, t uint32) (out []byte, at int) {
