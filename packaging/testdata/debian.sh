@@ -22,6 +22,7 @@ all_files() {
 }
 
 all_files >/run/before
+echo # what systemd has told the terminal ends with no line
 step "install the tools" 'apt-get install -y ./scaplab_*_*.deb'
 step "version" 'scap version; scaplab version --json'
 step "manual page and completion" 'test -s /usr/share/man/man1/scap-record.1.gz; bash -n /usr/share/bash-completion/completions/scap'
