@@ -112,8 +112,8 @@ setup-c:
 setup-release:
 	@scripts/setup qemu qemu-arm64 clang signing
 
-setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures, rpm our package
-	@scripts/setup gpg chromium signing rpm
+setup-test: # gpg signs the archive that a test attacks, chromium reads reports; openssl, modinfo and minisign read signatures, skopeo our image layout, rpm our package
+	@scripts/setup gpg chromium signing oci rpm
 
 clean:
 	rm -rf bin out
