@@ -32,7 +32,7 @@ func (e *Entry) Text() string {
 	case e.Sure:
 		fmt.Fprintf(&b, "  since: %q\n", e.Since)
 	default:
-		fmt.Fprintf(&b, "  since: %q # TODO: it has it; which is the first?\n", e.Since)
+		fmt.Fprintf(&b, "  since: %q # TODO: this kernel has it; which is the first that does?\n", e.Since)
 	}
 	fmt.Fprintf(&b, "  event: %s\n", tables.CodeText(e.Code))
 	if e.Name != "" {
